@@ -1,0 +1,1 @@
+"""What is happening: system collectors and the instrumentation that services import."""

@@ -1,0 +1,1 @@
+"""System collectors: one subject, one file."""

@@ -1,0 +1,1 @@
+"""Instrumentation for services: each part is one call."""

@@ -1,0 +1,1 @@
+"""The stack: start, stop and look after every program, natively or with Docker."""
