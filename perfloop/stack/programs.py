@@ -1,12 +1,27 @@
-"""The real programs: found on PATH, else in `.perfloop/bin`."""
+"""The real programs: found, else downloaded as the pinned release, else unpacked from the Debian package.
+
+`python -m perfloop.stack.programs` fetches what a native stack and the tests need, and prints where each is.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import subprocess
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
+from perfloop.stack.errors import ProgramError
+from perfloop.stack.releases import DEBIAN_PACKAGES, Release, find_release
+
 CHECKOUT = Path(__file__).resolve().parents[2]
+_DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or never
+_APT_TIMEOUT_SECONDS = 180
 
 
 def home() -> Path:
@@ -14,11 +29,168 @@ def home() -> Path:
     return Path(os.environ.get("PERFLOOP_HOME") or CHECKOUT / ".perfloop").resolve()
 
 
-def find(name: str) -> Path | None:
-    """Return the program's path, or None where it is not to be had without a download."""
-    candidates = [home() / "bin" / name, CHECKOUT / ".perfloop" / "bin" / name]
-    fetched = next((path for path in candidates if os.access(path, os.X_OK)), None)
-    if fetched is not None:
-        return fetched
+def find(name: str, folder: Path | None = None) -> Path | None:
+    """Return the program's path, or None where it is not to be had without a download.
+
+    A program on PATH wins; then `bin/` of `folder` (default: `home()`), then `.perfloop/bin` of the checkout.
+    """
     on_path = shutil.which(name)
-    return Path(on_path) if on_path else None
+    if on_path:
+        return Path(on_path)
+    candidates = [(folder or home()) / "bin" / name, CHECKOUT / ".perfloop" / "bin" / name]
+    return next((path for path in candidates if os.access(path, os.X_OK)), None)
+
+
+def find_grafana(folder: Path) -> Path | None:
+    """Return Grafana's server: `grafana` since 9.4, `grafana-server` before."""
+    return find("grafana", folder) or find("grafana-server", folder)
+
+
+def download(url: str, target: Path) -> str:
+    """Download `url` to `target` and return the sha256 of what came, in hex."""
+    digest = hashlib.sha256()
+    with urllib.request.urlopen(url, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as answer, target.open("wb") as file:  # noqa: S310 - pinned https
+        while block := answer.read(1 << 20):
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+def _link(folder: Path, name: str, target: Path) -> None:
+    link = folder / "bin" / name
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f".{name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(os.path.relpath(target, link.parent))
+    fresh.replace(link)
+
+
+def install_release(release: Release, folder: Path) -> None:
+    """Unpack a release below `folder` and link its programs into `folder/bin`.
+
+    Raises:
+        ProgramError: when it cannot be downloaded, or does not hash to what is pinned.
+    """
+    archive = folder / "download.part"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        digest = download(release.url, archive)
+        if digest != release.sha256:
+            message = f"{release.url} has sha256 {digest}, not {release.sha256}: it was not used"
+            raise ProgramError(message)
+        with tarfile.open(archive) as tar:
+            top = tar.getnames()[0].split("/")[0]
+            tar.extractall(folder / "releases", filter="data")
+    except (OSError, urllib.error.URLError, tarfile.TarError) as error:
+        message = f"{release.url} could not be downloaded: {error}"
+        raise ProgramError(message) from error
+    finally:
+        archive.unlink(missing_ok=True)
+    for program in release.programs:
+        _link(folder, Path(program).name, folder / "releases" / top / program)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
+        subprocess.run(  # noqa: S603 - a fixed command line
+            command, cwd=folder, check=True, capture_output=True, text=True, timeout=_APT_TIMEOUT_SECONDS
+        )
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or error.stdout).strip().splitlines() or ["it said nothing"]
+        message = f"`{' '.join(command[:2])}` failed: {lines[-1]}"
+        raise ProgramError(message) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        message = f"`{' '.join(command[:2])}` failed: {error}"
+        raise ProgramError(message) from error
+
+
+def _apt(folder: Path) -> list[str]:
+    """Return an apt-get that keeps its lists and cache below `folder`: no root, and no trace elsewhere."""
+    for name in ("lists/partial", "cache/archives/partial"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    options = {
+        "Dir::State::lists": folder / "lists",
+        "Dir::Cache": folder / "cache",
+        "Debug::NoLocking": "true",
+        "APT::Sandbox::User": "",
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "2",
+    }
+    return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
+
+
+def install_debian_package(program: str, folder: Path) -> None:
+    """Unpack the Debian package that holds `program` below `folder`; nothing is installed on the system.
+
+    Raises:
+        ProgramError: when the machine has no apt, or the package is not to be had.
+    """
+    if program not in DEBIAN_PACKAGES or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        message = f"there is no Debian package of {program} for this machine"
+        raise ProgramError(message)
+    package, programs = DEBIAN_PACKAGES[program]
+    apt_folder = folder / "apt"
+    apt = _apt(apt_folder)
+    for old in apt_folder.glob(f"{package}_*.deb"):
+        old.unlink()
+    if not any((apt_folder / "lists").glob("*Packages*")):
+        _run([*apt, "update"], apt_folder)
+    _run([*apt, "download", package], apt_folder)
+    archive = next(apt_folder.glob(f"{package}_*.deb"))
+    _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], apt_folder)
+    archive.unlink()
+    for name, binary in programs.items():
+        _link(folder, name, folder / "debian" / "usr" / "bin" / binary)
+
+
+def ensure(program: str, folder: Path) -> Path:
+    """Return the path of `program`, fetched into `folder` when it is nowhere on this machine.
+
+    Raises:
+        ProgramError: saying what was tried.
+    """
+    found = find(program, folder)
+    if found:
+        return found
+    tried = []
+    release = find_release(program)
+    for install in (
+        (lambda: install_release(release, folder)) if release else None,
+        lambda: install_debian_package(program, folder),
+    ):
+        if install is None:
+            continue
+        try:
+            install()
+        except ProgramError as error:
+            tried.append(str(error))
+            continue
+        found = find(program, folder)
+        if found:
+            return found
+    message = (
+        f"{program} is not on PATH and could not be fetched: {'; '.join(tried)}. Install it, or allow the download"
+    )
+    raise ProgramError(message)
+
+
+def ensure_all(folder: Path) -> Mapping[str, Path]:
+    """Return the paths of all that a stack and its checks need, fetched where they are missing."""
+    programs = {name: ensure(name, folder) for name in ("prometheus", "alertmanager")}
+    tools = {name: find(name, folder) for name in ("promtool", "amtool")}
+    return programs | {name: path for name, path in tools.items() if path}
+
+
+def main() -> int:
+    """Fetch the programs and print the path of each."""
+    try:
+        for name, path in ensure_all(home()).items():
+            sys.stdout.write(f"{name}: {path}\n")
+    except ProgramError as error:
+        sys.stderr.write(f"{error}\n")
+        return int(error.code)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""The parts of a native stack: what each is, how it starts, and how to see that it is well."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perfloop.stack.settings import Settings
+
+SIGNALS_FILE = "prometheus/thresholds.yml"
+RETENTION = "15d"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program of the stack.
+
+    Attributes:
+        name: its name in `perfloop status`, in logs and in Compose.
+        command: its command line.
+        port: the name of the port of its page.
+        health: the path that answers 200 when the part is well.
+        wave: parts start wave by wave; the next wave waits until this one is healthy.
+        environment: variables it needs beside those it inherits.
+        extra_ports: names of further ports that it listens on.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    port: str
+    health: str = "/-/ready"
+    wave: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    extra_ports: tuple[str, ...] = ()
+
+
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name, *arguments)
+
+
+def _address(settings: Settings, name: str) -> str:
+    return f"127.0.0.1:{settings.ports[name]}"
+
+
+def _listen(settings: Settings, name: str) -> str:
+    return f"--web.listen-address={_address(settings, name)}"
+
+
+def _own_parts(settings: Settings) -> list[Part]:
+    thresholds = settings.checkout / SIGNALS_FILE
+    exporter = Part(
+        "exporter",
+        _module("exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),
+        "exporter",
+    )
+    smtp = f"--smtp.listen-address={_address(settings, 'inbox_smtp')}"
+    inbox = Part("inbox", _module("demo.inbox", _listen(settings, "inbox"), smtp), "inbox", extra_ports=("inbox_smtp",))
+    analyzer = Part(
+        "analyzer",
+        _module(
+            "analyzer",
+            "run",
+            _listen(settings, "analyzer"),
+            f"--prometheus.url=http://{_address(settings, 'prometheus')}",
+            f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
+            f"--thresholds.file={thresholds}",
+            "--interval=10s",
+        ),
+        "analyzer",
+        wave=3,
+    )
+    return [exporter, inbox, analyzer]
+
+
+def _demo_parts(settings: Settings) -> list[Part]:
+    service = Part(
+        "demo",
+        _module("demo.service", _listen(settings, "demo"), f"--data.dir={settings.home / 'demo'}"),
+        "demo",
+    )
+    steady = Part(
+        "loadgen",
+        _module(
+            "loadgen",
+            "run",
+            str(settings.checkout / "demo" / "steady.yml"),
+            f"--url=http://{_address(settings, 'demo')}",
+            _listen(settings, "loadgen"),
+        ),
+        "loadgen",
+        wave=3,
+    )
+    return [service, steady]
+
+
+def _prometheus(settings: Settings, binary: Path) -> Part:
+    return Part(
+        "prometheus",
+        (
+            str(binary),
+            f"--config.file={settings.home / 'etc' / 'prometheus.yml'}",
+            f"--storage.tsdb.path={settings.home / 'prometheus'}",
+            f"--storage.tsdb.retention.time={RETENTION}",
+            f"--web.listen-address={_address(settings, 'prometheus')}",
+            f"--web.external-url=http://{_address(settings, 'prometheus')}",
+            "--web.enable-lifecycle",
+            "--enable-feature=exemplar-storage",
+        ),
+        "prometheus",
+        wave=2,
+    )
+
+
+def _alertmanager(settings: Settings, binary: Path) -> Part:
+    return Part(
+        "alertmanager",
+        (
+            str(binary),
+            f"--config.file={settings.home / 'etc' / 'alertmanager.yml'}",
+            f"--storage.path={settings.home / 'alertmanager'}",
+            f"--web.listen-address={_address(settings, 'alertmanager')}",
+            f"--web.external-url=http://{_address(settings, 'alertmanager')}",
+            "--cluster.listen-address=",
+        ),
+        "alertmanager",
+    )
+
+
+def _grafana(settings: Settings, binary: Path) -> Part:
+    data = settings.home / "grafana"
+    server = () if binary.name == "grafana-server" else ("server",)
+    root = next((parent for parent in binary.resolve().parents if (parent / "conf" / "defaults.ini").exists()), None)
+    homepath = (f"--homepath={root}",) if root else ()
+    return Part(
+        "grafana",
+        (str(binary), *server, *homepath),
+        "grafana",
+        health="/api/health",
+        environment={
+            "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+            "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+            "GF_ANALYTICS_REPORTING_ENABLED": "false",
+            "GF_NEWS_NEWS_FEED_ENABLED": "false",
+            "GF_PATHS_DATA": str(data),
+            "GF_PATHS_LOGS": str(data / "log"),
+            "GF_PATHS_PLUGINS": str(data / "plugins"),
+            "GF_PATHS_PROVISIONING": str(settings.home / "etc" / "grafana"),
+            "GF_SECURITY_ADMIN_PASSWORD__FILE": str(data / "admin-password"),
+            "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+            "GF_SERVER_HTTP_PORT": str(settings.ports["grafana"]),
+            "GF_USERS_ALLOW_SIGN_UP": "false",
+        },
+    )
+
+
+def build_parts(settings: Settings, binaries: Mapping[str, Path], *, demo: bool) -> list[Part]:
+    """Return the parts in the order of their waves.
+
+    Args:
+        settings: where the stack lives and listens.
+        binaries: the path of `prometheus` and `alertmanager`, and of `grafana` where it is to be had.
+        demo: whether the demo service and its steady load are among them.
+    """
+    parts = _own_parts(settings)
+    parts += _demo_parts(settings) if demo else []
+    parts += [_prometheus(settings, binaries["prometheus"]), _alertmanager(settings, binaries["alertmanager"])]
+    parts += [_grafana(settings, binaries["grafana"])] if "grafana" in binaries else []
+    return sorted(parts, key=lambda part: part.wave)

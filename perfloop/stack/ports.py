@@ -1,0 +1,58 @@
+"""Whether the ports are free, and who holds those that are not."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+
+import psutil
+
+from perfloop.stack.errors import PortsTakenError
+from perfloop.stack.settings import port_variable
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a program could listen on 127.0.0.1:`port` now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def find_holder(port: int) -> str:
+    """Return who listens on `port`: `nginx (pid 12)`, or `another user's process` where that cannot be seen."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return "a process that this user cannot see"
+    for connection in connections:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr
+            and connection.laddr.port == port
+            and connection.pid
+        ):
+            try:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+            except psutil.Error:
+                return f"pid {connection.pid}"
+    return "a process that this user cannot see"
+
+
+def require_free(ports: Mapping[str, int], names: Iterable[str]) -> None:
+    """Check that every named port is free.
+
+    Raises:
+        PortsTakenError: naming each taken port, its holder and the variable that moves it.
+    """
+    problems = [
+        f"port {ports[name]} for {name} is taken by {find_holder(ports[name])}: "
+        f"stop that, or set {port_variable(name)} to a free port"
+        for name in names
+        if not is_free(ports[name])
+    ]
+    if problems:
+        raise PortsTakenError("\n".join(problems))
