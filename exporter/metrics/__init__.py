@@ -1,0 +1,1 @@
+"""The metric store that the application view writes to: families with a hard cap, buffered series, a fast renderer."""
