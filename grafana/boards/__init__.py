@@ -1,0 +1,1 @@
+"""The boards: one file each, built from small named builders; build.py writes them as JSON."""

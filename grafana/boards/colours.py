@@ -1,0 +1,27 @@
+"""One colour, one meaning, on every board. Named colours follow Grafana's dark and light themes."""
+
+from __future__ import annotations
+
+# Status. These four are kept for judgement alone: no series is drawn in them for any other reason.
+GOOD = "green"
+WARNING = "orange"
+BAD = "red"
+UNKNOWN = "text"
+
+# Things. The same thing has the same colour wherever it is drawn.
+TRAFFIC = "blue"
+OFFERED = "#8A93A2"
+ERRORS = BAD
+FAST = "super-light-purple"  # the median
+SLOW = "purple"  # the 95th percentile
+SLOWEST = "dark-purple"  # the 99th percentile
+CLIENT = "#C15CA5"  # the same latency, seen from the load generator
+DATABASE = "#1F9E89"
+CACHE = "#B5793C"
+MODEL = "#C15CA5"
+OTHER = "#8A93A2"
+CPU = "semi-dark-blue"
+MEMORY = "#1F9E89"
+DISK = "#B5793C"
+NETWORK = "light-blue"
+EXPECTED = "#8A93A2"  # what the analyzer expected, and the band round it

@@ -1,0 +1,215 @@
+"""The overview: is the service all right, and if not, what to do first."""
+
+from __future__ import annotations
+
+from boards import colours
+from boards.board import Board, Row, choice
+from boards.limits import Limit, signal_goal, signal_limit
+from boards.panels import About, bars, figure, lines, number
+from boards.queries import FIRING_ALERTS, Query, chosen, or_zero, selector
+from boards.recommended import OPEN, worth_of
+from boards.tables import Column, rows
+from boards.words import PRIORITY, SEVERITY
+
+SERVICE = selector(*chosen("service"))
+HEALTH = Limit(warning=80, critical=60, below=True)
+ERROR_GOAL = signal_goal("error_ratio")
+
+HEALTH_NOW = number(
+    About(
+        "How healthy is it?",
+        "100 less the points below. Good: above 80. Under 60, do the first thing of the list on the right.",
+        "none",
+        "no score yet",
+        decimals=0,
+    ),
+    Query(f"min(perfloop_health_score{SERVICE})"),
+    HEALTH,
+)
+BUDGET_LEFT = number(
+    About(
+        "Error budget left, 1 h",
+        f"The share of the {ERROR_GOAL:.1%} of requests that may fail, not yet used in the last hour. "
+        "Good: above 25 %. At 0 stop releases and mend what fails.",
+        "percentunit",
+        "no traffic",
+        decimals=0,
+    ),
+    Query(f"clamp_min(1 - max(avg_over_time(service:http_server_errors:ratio_rate1m{SERVICE}[1h])) / {ERROR_GOAL}, 0)"),
+    Limit(warning=0.25, critical=0.000001, below=True),
+)
+FIRING = number(
+    About(
+        "Alerts firing",
+        "Good: 0. Each is listed below with what it watches; the Alerts board has its history.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query(or_zero(f"count({FIRING_ALERTS})")),
+    Limit(warning=1, critical=5),
+)
+RESPONSE_NOW = number(
+    About(
+        "Response time, p95",
+        "19 of 20 requests are faster. Good: under the goal of half a second. Above 1 s, open the Service board.",
+        "s",
+        "no traffic",
+        decimals=2,
+    ),
+    Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})"),
+    signal_limit("api_response_time_p95"),
+)
+ERRORS_NOW = number(
+    About(
+        "Requests that fail",
+        "Answers of 500 and above. Good: under 0.1 %. Above 5 % callers notice: open the Service board.",
+        "percentunit",
+        "no traffic",
+        decimals=2,
+    ),
+    Query(f"max(service:http_server_errors:ratio_rate1m{SERVICE})"),
+    signal_limit("error_ratio"),
+)
+TRAFFIC_NOW = figure(
+    About(
+        "Requests per second",
+        "How much is asked of the services. A sudden fall is as bad as a peak: look upstream.",
+        "reqps",
+        "no traffic",
+    ),
+    Query(f"sum(service:http_server_requests:rate1m{SERVICE})"),
+    colours.TRAFFIC,
+)
+PENALTIES = bars(
+    About(
+        "What costs points?",
+        "Each signal's share of the lost points. Good: no bar. The longest bar is the place to look first.",
+        "none",
+        "Nothing costs points: every signal is inside its limits.",
+        decimals=1,
+    ),
+    Query(
+        f"sort_desc(max by (service, signal) (perfloop_health_penalty{SERVICE}) > 0)",
+        "{{service}} · {{signal}}",
+        instant=True,
+    ),
+    Limit(warning=5, critical=20),
+)
+TO_DO = rows(
+    About(
+        "What should be done first?",
+        "The recommendations with the highest expected gain. Accept one and mark it implemented: its gain is measured.",
+        "none",
+        "No recommendation is open: no bottleneck was found.",
+    ),
+    [
+        Query(
+            f"topk(5, {worth_of(*chosen('service'), OPEN)})",
+            instant=True,
+        )
+    ],
+    [
+        Column("priority", "Priority", words=PRIORITY, width=90),
+        Column("title", "Do this"),
+        Column("service", "Service", width=110),
+        Column("Value #A", "Expected gain", unit="percentunit", width=120),
+    ],
+    sort="Expected gain",
+)
+FIRING_NOW = rows(
+    About(
+        "Which alerts are firing?",
+        "Good: none. Critical first: it has already paged. The runbook of each alert says what to do.",
+        "none",
+        "No alert is firing.",
+    ),
+    [
+        Query(
+            f"max by (alertname, severity, service) ({FIRING_ALERTS})",
+            instant=True,
+        )
+    ],
+    [
+        Column("severity", "Severity", words=SEVERITY, width=90),
+        Column("alertname", "Alert"),
+        Column("service", "Service", width=140),
+    ],
+)
+CHANGED = rows(
+    About(
+        "What changed?",
+        "When a signal last left its old level for a new one. Compare with releases, faults and load of that minute.",
+        "none",
+        "No signal has changed its level lately.",
+    ),
+    [
+        Query(
+            f"topk(8, max by (service, signal) (perfloop_change_point_timestamp_seconds{SERVICE})) * 1000",
+            instant=True,
+        )
+    ],
+    [
+        Column("service", "Service", width=140),
+        Column("signal", "Signal"),
+        Column("Value #A", "When", unit="dateTimeFromNow", width=160),
+    ],
+    sort="When",
+)
+TRAFFIC = lines(
+    About(
+        "Requests and failures per second",
+        "Good: failures lie on the ground. Failures that rise with the traffic mean a limit; without it, a fault.",
+        "reqps",
+        "No HTTP request was seen in this time.",
+    ),
+    [
+        Query(f"sum(service:http_server_requests:rate1m{SERVICE})", "requests", colours.TRAFFIC),
+        Query(
+            f"sum(service:http_server_requests:rate1m{SERVICE} * service:http_server_errors:ratio_rate1m{SERVICE})",
+            "failures",
+            colours.ERRORS,
+        ),
+    ],
+)
+LATENCY = lines(
+    About(
+        "How long do requests take?",
+        "Good: p95 under the dashed line. p99 far above p95: a few slow requests; all lines up: everything waits.",
+        "s",
+        "No HTTP request was seen in this time.",
+    ),
+    [
+        Query(f"max(service:http_server_request_duration_seconds:p99_rate1m{SERVICE})", "p99", colours.SLOWEST),
+        Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})", "p95", colours.SLOW),
+        Query(f"max(service:http_server_request_duration_seconds:p50_rate1m{SERVICE})", "p50", colours.FAST),
+    ],
+    signal_limit("api_response_time_p95"),
+)
+MACHINES = lines(
+    About(
+        "How full are the machines?",
+        "The fullest machine of each kind. Good: CPU under 70 %, memory under 80 %. Above: open the System board.",
+        "percentunit",
+        "No machine is watched: is the exporter up?",
+    ),
+    [
+        Query("max(instance:node_cpu_used:ratio_rate1m)", "CPU", colours.CPU),
+        Query("max(instance:node_memory_used:ratio)", "memory", colours.MEMORY),
+    ],
+    signal_limit("cpu_used_ratio"),
+)
+
+BOARD = Board(
+    uid="overview",
+    title="Overview",
+    question="Is the service all right, and if not, what should be done first?",
+    related=("service", "system", "recommendations", "alerts"),
+    variables=(choice("service", "Service", "service:http_server_requests:rate1m"),),
+    rows=(
+        Row(5, [(4, panel) for panel in (HEALTH_NOW, BUDGET_LEFT, FIRING, RESPONSE_NOW, ERRORS_NOW, TRAFFIC_NOW)]),
+        Row(7, [(10, PENALTIES), (14, TO_DO)]),
+        Row(7, [(8, TRAFFIC), (8, LATENCY), (8, MACHINES)]),
+        Row(7, [(12, FIRING_NOW), (12, CHANGED)]),
+    ),
+)

@@ -1,0 +1,151 @@
+"""Panels, one small builder for each shape: number, gauge, bars, lines, table, timeline, heat map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from grafana_foundation_sdk.builders import bargauge, common, heatmap, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import dashboard as dash
+from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models.dashboard import (
+    DynamicConfigValue,
+    FieldColorModeId,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from boards import colours
+from boards.limits import NO_LIMIT, Limit, build_steps
+from boards.source import SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from boards.queries import Query
+
+
+PanelT = TypeVar("PanelT", bound=dash.Panel)
+Word = tuple[str, str]  # a text and its colour
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a panel says of itself: a question or a noun, what good looks like and what to do, unit, empty state."""
+
+    title: str
+    good: str
+    unit: str
+    empty: str
+    decimals: int | None = None
+
+
+def build_target(query: Query, position: int) -> prometheus.Dataquery:
+    """One query of a panel; its letter is its place."""
+    target = prometheus.Dataquery().ref_id(chr(ord("A") + position)).datasource(SOURCE).expr(query.expr)
+    target = target.instant() if query.instant else target.range()
+    if query.legend:
+        target = target.legend_format(query.legend)
+    return target.exemplar(exemplar=True) if query.exemplar else target
+
+
+def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> PanelT:
+    """What every panel has: title, description, unit, empty state, thresholds, source, queries and their colours."""
+    panel = panel.title(about.title).description(about.good).datasource(SOURCE)
+    panel = panel.unit(about.unit).no_value(about.empty).thresholds(build_steps(limit))
+    if about.decimals is not None:
+        panel = panel.decimals(about.decimals)
+    for position, query in enumerate(queries):
+        target = build_target(query, position)
+        panel = panel.with_target(target)
+        if query.colour:
+            panel = panel.override_by_query(chr(ord("A") + position), [fixed_colour(query.colour)])
+    return panel
+
+
+def fixed_colour(colour: str) -> DynamicConfigValue:
+    """A field override that draws a series in one colour."""
+    return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
+
+
+def build_words(words: Mapping[str, Word]) -> ValueMap:
+    """Values shown as words in a colour of status."""
+    results = {
+        value: ValueMappingResult(text=text, color=colour, index=position)
+        for position, (value, (text, colour)) in enumerate(words.items())
+    }
+    return ValueMap(options=results)
+
+
+def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[str, Word] | None = None) -> stat.Panel:
+    """One figure, coloured by its thresholds, with its recent course behind it."""
+    panel = dress(stat.Panel(), about, [query], limit)
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+    panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
+    course = kinds.BigValueGraphMode.NONE if query.instant or words else kinds.BigValueGraphMode.AREA
+    panel = panel.graph_mode(course).reduce_options(_last())
+    return panel.mappings([build_words(words)]) if words else panel
+
+
+def figure(about: About, query: Query, colour: str) -> stat.Panel:
+    """One figure that is neither good nor bad: it has the colour of its thing."""
+    panel = number(about, query)
+    return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
+
+
+def bars(about: About, query: Query, limit: Limit = NO_LIMIT) -> bargauge.Panel:
+    """One bar for each series, now."""
+    panel = dress(bargauge.Panel(), about, [query], limit)
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+    panel = panel.display_mode(kinds.BarGaugeDisplayMode.BASIC).orientation(kinds.VizOrientation.HORIZONTAL)
+    return panel.reduce_options(_last()).show_unfilled(show_unfilled=True)
+
+
+def lines(about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> timeseries.Panel:
+    """Series over time; the limits are drawn as dashed lines."""
+    panel = dress(timeseries.Panel(), about, queries, limit)
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+    panel = panel.line_width(2).fill_opacity(6).show_points(kinds.VisibilityMode.NEVER).axis_soft_min(0)
+    panel = panel.tooltip(
+        common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
+    )
+    panel = panel.legend(_legend())
+    style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
+    return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
+
+
+def stacked(about: About, queries: Sequence[Query]) -> timeseries.Panel:
+    """Parts of one whole over time, one upon the other."""
+    panel = lines(about, queries).fill_opacity(35).line_width(1)
+    return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
+
+
+def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetimeline.Panel:
+    """States over time, one row for each series."""
+    panel = dress(statetimeline.Panel(), about, [query]).mappings([build_words(words)])
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+    panel = panel.show_value(kinds.VisibilityMode.NEVER).row_height(0.8).fill_opacity(80).line_width(0)
+    return panel.legend(_legend())
+
+
+def heat(about: About, query: Query) -> heatmap.Panel:
+    """A histogram over time: where the mass of the values lies, and whether it splits."""
+    panel = dress(heatmap.Panel(), about, []).calculate(calculate=False)
+    panel = panel.with_target(build_target(query, 0).format(PromQueryFormat.HEATMAP))
+    panel = panel.color(_purples()).y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(1)
+    return panel.filter_values(heatmap.FilterValueRange().le(1e-9)).show_legend()
+
+
+def _purples() -> heatmap.HeatmapColorOptions:
+    return heatmap.HeatmapColorOptions().mode(HeatmapColorMode.OPACITY).fill(colours.SLOW).exponent(0.5).steps(64)
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"])
+
+
+def _legend() -> common.VizLegendOptions:
+    legend = common.VizLegendOptions().show_legend(show_legend=True)
+    return legend.display_mode(kinds.LegendDisplayMode.LIST).placement(kinds.LegendPlacement.BOTTOM)
