@@ -1,0 +1,54 @@
+"""The inbox's composition root: the one module that knows all the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from demo import serving
+from demo.errors import UsageError
+from demo.inbox import api, channels
+from demo.inbox.inbox import Inbox
+from demo.inbox.smtp import serve_mail
+
+if TYPE_CHECKING:
+    from demo.serving import Address
+
+
+def build_app(inbox: Inbox) -> FastAPI:
+    """Return the HTTP side of an inbox."""
+    app = FastAPI(title="Perfloop inbox", docs_url=None, redoc_url=None)
+    app.state.inbox = inbox
+    app.include_router(api.router)
+    app.include_router(channels.router)
+    app.add_exception_handler(UsageError, _explain_usage)
+    app.add_exception_handler(RequestValidationError, _explain_validation)
+    return app
+
+
+async def _explain_usage(request: Request, error: Exception) -> JSONResponse:
+    del request
+    return JSONResponse({"detail": str(error)}, 422)
+
+
+async def _explain_validation(request: Request, error: Exception) -> JSONResponse:
+    del request
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    sentences = [
+        f"{problem['loc'][-1]} has the value {problem.get('input')!r}: {problem['msg']}." for problem in problems
+    ]
+    return JSONResponse({"detail": " ".join(sentences)}, 422)
+
+
+async def run(web: Address, mail: Address) -> None:
+    """Serve HTTP and SMTP until a stop signal."""
+    inbox = Inbox()
+    with (
+        serving.bind("--web.listen-address", web) as web_listener,
+        serving.bind("--smtp.listen-address", mail) as mail_listener,
+    ):
+        serving.log.info("taking mail on %s", serving.bound_address(mail_listener))
+        await serving.serve(build_app(inbox), web_listener, serve_mail(inbox, mail_listener))

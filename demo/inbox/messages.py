@@ -1,0 +1,113 @@
+"""What the inbox holds: messages and heartbeats, newest first, within fixed limits of number and bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Channel = Literal["slack", "email", "pagerduty"]
+Status = Literal["firing", "resolved", "acknowledged", "unknown"]
+
+CHANNELS: tuple[Channel, ...] = ("slack", "email", "pagerduty")
+STATUSES: tuple[Status, ...] = ("firing", "resolved", "acknowledged", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a notification says, whatever the channel it came by; empty where it says nothing."""
+
+    alertname: str = ""
+    severity: str = ""
+    status: Status = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification that its channel accepted."""
+
+    channel: Channel
+    facts: Facts
+    text: str
+    payload: dict[str, Any]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A delivery as the inbox keeps it."""
+
+    id: int
+    received_at: str
+    delivery: Delivery
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the message as the JSON API shows it."""
+        facts = self.delivery.facts
+        return {
+            "id": self.id,
+            "channel": self.delivery.channel,
+            "received_at": self.received_at,
+            "status": facts.status,
+            "severity": facts.severity,
+            "alertname": facts.alertname,
+            "text": self.delivery.text,
+            "payload": self.delivery.payload,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which messages to show; None means any."""
+
+    channel: str | None = None
+    status: str | None = None
+    alertname: str | None = None
+    severity: str | None = None
+
+    def matches(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery is asked for."""
+        facts = delivery.facts
+        wanted = (self.channel, self.status, self.alertname, self.severity)
+        actual = (delivery.channel, facts.status, facts.alertname, facts.severity)
+        return all(want is None or want == have for want, have in zip(wanted, actual, strict=True))
+
+
+class Mailbox:
+    """Messages in order of arrival; the oldest leave when there are too many or they take too much memory."""
+
+    def __init__(self, max_messages: int = 1000, max_bytes: int = 32 * 1024 * 1024) -> None:
+        self._messages: deque[Message] = deque()
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._last_id = 0
+        self.size_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def add(self, delivery: Delivery, received_at: str) -> Message:
+        """Keep a delivery and let the oldest go where a limit is passed."""
+        self._last_id += 1
+        message = Message(self._last_id, received_at, delivery)
+        self._messages.append(message)
+        self.size_bytes += delivery.size_bytes
+        # The newest always stays, however large: a channel bounds the size of one message.
+        while len(self._messages) > self._max_messages or (self.size_bytes > self._max_bytes and len(self) > 1):
+            self.size_bytes -= self._messages.popleft().delivery.size_bytes
+        return message
+
+    def find(self, query: Query, limit: int) -> Iterable[Message]:
+        """Return the newest messages that match, newest first."""
+        found = (message for message in reversed(self._messages) if query.matches(message.delivery))
+        return [message for message, _ in zip(found, range(limit), strict=False)]
+
+    def clear(self) -> int:
+        """Forget all messages and return how many there were."""
+        count = len(self._messages)
+        self._messages.clear()
+        self.size_bytes = 0
+        return count

@@ -1,0 +1,39 @@
+"""What a channel answers: a refusal with the real service's own words, or the facts of what it took."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from demo.inbox.messages import Facts
+
+# Deeper than any notification; the standard parser itself gives up near 1000 levels.
+_TOO_DEEP = (ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The status and body of a request that is not taken."""
+
+    status: int
+    body: str | dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a taken request says."""
+
+    facts: Facts
+    text: str
+    payload: dict[str, Any]
+    body: str | dict[str, Any]
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the JSON value, or None where the bytes are no JSON."""
+    try:
+        return json.loads(body)
+    except _TOO_DEEP:
+        return None
