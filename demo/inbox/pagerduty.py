@@ -62,7 +62,7 @@ def _find_errors(event: dict[str, Any]) -> Iterator[str]:
     action = event.get("event_action")
     if not action:
         yield "'event_action' is missing or blank"
-    elif action not in _STATUS_OF_ACTION:
+    elif action not in tuple(_STATUS_OF_ACTION):  # a tuple, because an unhashable action is a wrong one too
         yield "'event_action' is invalid (must be one of the following: 'trigger', 'acknowledge' or 'resolve')"
     elif action == "trigger":
         yield from _find_payload_errors(event.get("payload"))
