@@ -1,0 +1,62 @@
+# Every target is one call of one tool; `make help` lists them.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := @$(PYTHON) perfloop/stack/bootstrap.py
+
+.PHONY: help setup setup-dev setup-bench tools up down test check format rules boards golden bench demo clean
+
+help: ## Show what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with what the stack needs
+	$(SETUP) all
+
+setup-dev: ## Make .venv with what the checks and tests need too
+	$(SETUP) all dev
+
+setup-bench: ## Make .venv with the peers that the benchmarks measure beside us
+	$(SETUP) all dev bench
+
+tools: setup ## Fetch Prometheus and Alertmanager where they are missing
+	@$(BIN)/python -m perfloop.stack.programs
+
+up: setup ## Start the whole stack and print every URL
+	@$(BIN)/perfloop up
+
+down: setup ## Stop the whole stack
+	@$(BIN)/perfloop down
+
+test: setup-dev ## Run every test that this machine can run
+	@$(BIN)/python -m perfloop.stack.programs
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+check: setup-dev ## Format, lint, types, import directions, docstrings, rules and routes
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy grafana/build.py prometheus/build.py
+	@$(BIN)/lint-imports
+	@$(BIN)/interrogate -q exporter analyzer loadgen perfloop demo
+	@$(BIN)/python -m perfloop.stack.programs
+	@$(BIN)/python prometheus/build.py --check
+	@$(BIN)/python grafana/build.py --check
+
+format: setup-dev ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+rules: setup-dev ## Write the rules and alerts anew from prometheus/thresholds.yml
+	@$(BIN)/python prometheus/build.py
+
+boards: setup-dev ## Write the dashboards anew
+	@$(BIN)/python grafana/build.py
+
+bench: setup-bench ## Measure every figure of the README beside its peer
+	@$(BIN)/python benchmarks/run_all.py
+
+demo: setup ## Show the closed loop end to end, in about five minutes
+	@$(BIN)/python -m demo.tour
+
+clean: ## Remove the environment and all that runs have left
+	@rm -rf .venv .perfloop build dist

@@ -1,0 +1,126 @@
+"""What can be wrong with a stack, looked at one thing at a time."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from perfloop.stack import health, ports, programs, records
+from perfloop.stack.docker import DockerStack
+from perfloop.stack.errors import StackError
+from perfloop.stack.native import NativeStack
+from perfloop.stack.parts import SIGNALS_FILE
+from perfloop.stack.send_test import send_test as deliver
+from perfloop.stack.settings import Settings, port_variable
+
+_LOW_DISK_BYTES = 1_000_000_000
+_CHECK_SECONDS = 60
+_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One thing looked at: what, whether it is well, and one sentence."""
+
+    subject: str
+    ok: bool
+    finding: str
+
+
+def _python(_: Settings) -> Iterator[Result]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Result("python", sys.version_info >= _PYTHON, f"{version} (3.11 or later is needed)")
+
+
+def _disk(settings: Settings) -> Iterator[Result]:
+    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    yield Result("disk", free > _LOW_DISK_BYTES, f"{free / 1e9:.1f} GB free in {folder} (1 GB is needed)")
+
+
+def _programs(settings: Settings) -> Iterator[Result]:
+    for name in ("prometheus", "promtool", "alertmanager", "amtool"):
+        path = programs.find(name, settings.home)
+        yield Result(name, path is not None, str(path or "absent: `perfloop up` or `make tools` fetches it"))
+    grafana = programs.find_grafana(settings.home)
+    yield Result("grafana", ok=True, finding=str(grafana or "absent: native mode runs without dashboards"))
+
+
+def _docker(settings: Settings) -> Iterator[Result]:
+    yield Result("docker", ok=True, finding=DockerStack(settings.checkout).availability().reason)
+
+
+def _run_check(subject: str, command: list[str]) -> Result:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False)  # noqa: S603 - a fixed command line
+    said = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
+    problem = next((line.strip() for line in said if "FAILED" in line or "error" in line.lower()), said[-1])
+    return Result(subject, done.returncode == 0, "valid" if done.returncode == 0 else problem)
+
+
+def _configuration(settings: Settings) -> Iterator[Result]:
+    for name in (SIGNALS_FILE, "prometheus/prometheus.yml", "alertmanager/alertmanager.yml"):
+        try:
+            yaml.safe_load((settings.checkout / name).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            yield Result(name, ok=False, finding=" ".join(str(error).split()))
+    for tool, file, arguments in (
+        ("promtool", "prometheus.yml", ["check", "config"]),
+        ("amtool", "alertmanager.yml", ["check-config"]),
+    ):
+        path, rendered = programs.find(tool, settings.home), settings.home / "etc" / file
+        if path and rendered.exists():
+            yield _run_check(file, [str(path), *arguments, str(rendered)])
+
+
+def _secrets(settings: Settings) -> Iterator[Result]:
+    for path in sorted((settings.checkout / "secrets").glob("*")):
+        if path.name == "README.md" or not path.is_file():
+            continue
+        open_to_all = bool(path.stat().st_mode & stat.S_IROTH)
+        finding = "readable by every user: `chmod 600` it" if open_to_all else "used instead of the inbox"
+        yield Result(f"secrets/{path.name}", not open_to_all, finding)
+
+
+def _ports(settings: Settings) -> Iterator[Result]:
+    for name, port in settings.ports.items():
+        if not ports.is_free(port):
+            yield Result(
+                f"port {port}",
+                ok=False,
+                finding=f"taken by {ports.find_holder(port)}: move it by {port_variable(name)}",
+            )
+
+
+def _running(settings: Settings) -> Iterator[Result]:
+    for row in NativeStack(settings).status():
+        finding = f"{row.state}, {'healthy' if row.healthy else 'not healthy'}, {row.restarts} restarts"
+        yield Result(row.name, row.healthy, finding)
+    down = health.find_targets_down(f"http://127.0.0.1:{settings.ports['prometheus']}")
+    yield Result("targets", not down, "; ".join(down) or "every target is up")
+
+
+def examine(settings: Settings) -> list[Result]:
+    """Look at everything that a native stack needs; at its parts when it runs, at its ports when it does not."""
+    looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets]
+    looks += [_configuration, _running if records.load_running(settings.home) else _ports]
+    return [result for look in looks for result in look(settings)]
+
+
+def send_test(settings: Settings) -> list[Result]:
+    """Send one test notification through every channel and report what came back."""
+    try:
+        answers = deliver(
+            alertmanager_url=f"http://127.0.0.1:{settings.ports['alertmanager']}",
+            inbox_url=f"http://127.0.0.1:{settings.ports['inbox']}",
+            secrets_dir=Path(settings.checkout / "secrets"),
+        )
+    except StackError as error:
+        return [Result("test notification", ok=False, finding=str(error))]
+    return [Result(f"test to {answer.channel}", answer.delivered, answer.finding) for answer in answers]

@@ -1,0 +1,69 @@
+"""Whether the parts are well: asked over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import httpx
+
+from perfloop.stack.records import Watched
+
+_ANSWER_SECONDS = 2.0
+_POLL_SECONDS = 0.15
+
+
+def is_healthy(url: str) -> bool:
+    """Tell whether `url` answers 200 within two seconds."""
+    try:
+        return httpx.get(url, timeout=_ANSWER_SECONDS, trust_env=False).status_code == httpx.codes.OK
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
+
+
+def wait_healthy(parts: Iterable[Watched], timeout: float, gave_up: Callable[[str], bool]) -> list[str]:
+    """Wait until every part is well; return the names of those that are not when `timeout` seconds are over.
+
+    `gave_up(name)` ends the wait at once: the part will not come.
+    """
+    waiting = {part.name: part.health_url for part in parts}
+    deadline = time.monotonic() + timeout
+    while waiting:
+        waiting = {name: url for name, url in waiting.items() if not is_healthy(url)}
+        if time.monotonic() > deadline or any(gave_up(name) for name in waiting):
+            break
+        if waiting:
+            time.sleep(_POLL_SECONDS)
+    return sorted(waiting)
+
+
+def find_targets_down(prometheus_url: str) -> list[str]:
+    """Return each scrape target that is not up, as `job address: why`; `["prometheus does not answer"]` if so."""
+    try:
+        answer = httpx.get(f"{prometheus_url}/api/v1/targets?state=active", timeout=_ANSWER_SECONDS, trust_env=False)
+        targets = answer.raise_for_status().json()["data"]["activeTargets"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return ["prometheus does not answer"]
+    if not targets:
+        return ["prometheus has no target yet"]
+    return [
+        f"{target['labels'].get('job')} {target['labels'].get('instance')}: {target['lastError'] or 'not scraped yet'}"
+        for target in targets
+        if target["health"] != "up"
+    ]
+
+
+def wait_targets_up(prometheus_url: str, timeout: float) -> list[str]:
+    """Wait until every scrape target is up; return those that are not when `timeout` seconds are over."""
+    deadline = time.monotonic() + timeout
+    while (down := find_targets_down(prometheus_url)) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS * 2)
+    return down
+
+
+def post(url: str) -> bool:
+    """Post nothing to `url`; tell whether it answered 200."""
+    try:
+        return httpx.post(url, timeout=_ANSWER_SECONDS * 5, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False

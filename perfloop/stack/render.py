@@ -1,0 +1,90 @@
+"""From the committed configuration, which names Compose's hosts, to that of a native stack. Pure: text in, text out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perfloop.stack.settings import DEFAULT_PORTS
+
+
+def native_addresses(ports: Mapping[str, int]) -> dict[str, str]:
+    """Return `127.0.0.1:PORT` for each `host:port` of the committed files; `inbox_smtp` is the host `inbox`."""
+    return {
+        f"{name.removesuffix('_smtp')}:{default}": f"127.0.0.1:{ports[name]}" for name, default in DEFAULT_PORTS.items()
+    }
+
+
+def rewrite_addresses(text: str, addresses: Mapping[str, str]) -> str:
+    """Return `text` with every known `host:port` replaced."""
+    known = "|".join(re.escape(address) for address in addresses)
+    return re.sub(rf"(?<![\w.-])({known})(?!\d)", lambda match: addresses[match[1]], text)
+
+
+RUNS_FOLDER = "run-targets"  # where a load test announces itself; natively that is in the stack's home
+
+
+def _absolute(pattern: str, source: Path, runs: Path) -> str:
+    path = Path(pattern)
+    return str(runs / path.name if path.parts[0] == RUNS_FOLDER else source / path)
+
+
+def _static_from_dns(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compose finds these parts by DNS, so that one that is left out is no failing target; natively they are static."""
+    return [
+        {"targets": [f"{name}:{entry['port']}" for name in entry["names"]]} for entry in job.pop("dns_sd_configs", [])
+    ]
+
+
+def _keep_present(job: dict[str, Any], present: Collection[str]) -> None:
+    committed = {name.removesuffix("_smtp") for name in DEFAULT_PORTS}
+    groups = job.pop("static_configs", []) + _static_from_dns(job)
+    for group in groups:
+        hosts = {target: target.rsplit(":", 1)[0] for target in group["targets"]}
+        group["targets"] = [target for target, host in hosts.items() if host in present or host not in committed]
+    groups = [group for group in groups if group["targets"]]
+    if groups:
+        job["static_configs"] = groups
+
+
+def _has_targets(job: Mapping[str, Any]) -> bool:
+    return any(key.endswith("_sd_configs") or key == "static_configs" for key in job)
+
+
+def _adapt(scope: dict[str, Any], source: Path, runs: Path, present: Collection[str]) -> None:
+    """Make one scrape job, or one group of Alertmanagers, that of a native stack."""
+    _keep_present(scope, present)
+    for discovery in scope.get("file_sd_configs", []):
+        discovery["files"] = [_absolute(pattern, source, runs) for pattern in discovery["files"]]
+
+
+def render_prometheus(
+    text: str, *, source: Path, runs: Path, addresses: Mapping[str, str], present: Collection[str]
+) -> str:
+    """Return the `prometheus.yml` of a native stack.
+
+    Args:
+        text: the committed file.
+        source: the folder that its relative paths start from.
+        runs: the folder where a load test announces itself while it runs.
+        addresses: see `native_addresses`.
+        present: the names of the parts that this stack has; the targets of others are left out.
+    """
+    config = yaml.safe_load(text)
+    for scope in [*config["scrape_configs"], *config.get("alerting", {}).get("alertmanagers", [])]:
+        _adapt(scope, source, runs, present)
+    config["scrape_configs"] = [job for job in config["scrape_configs"] if _has_targets(job)]
+    config["rule_files"] = [_absolute(pattern, source, runs) for pattern in config.get("rule_files", [])]
+    return rewrite_addresses(yaml.safe_dump(config, sort_keys=False), addresses)
+
+
+def render_provisioning(text: str, *, dashboards: Path, addresses: Mapping[str, str]) -> str:
+    """Return one file of Grafana's provisioning: addresses rewritten, dashboard providers reading `dashboards`."""
+    config = yaml.safe_load(text) or {}
+    for provider in config.get("providers", []):
+        provider.setdefault("options", {})["path"] = str(dashboards)
+    return rewrite_addresses(yaml.safe_dump(config, sort_keys=False), addresses)

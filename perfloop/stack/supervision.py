@@ -1,0 +1,168 @@
+"""How supervisord looks after the parts: its configuration file and its control socket."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from perfloop.stack.errors import StackError
+from perfloop.stack.parts import Part
+
+GUARDIAN = "guardian"
+_LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisord makes a temporary name beside it
+_LOG_BYTES = "10MB"
+_START_SECONDS = 10.0
+
+
+def socket_path(home: Path) -> Path:
+    """Return the control socket's path.
+
+    Raises:
+        StackError: when it is longer than the system allows.
+    """
+    path = home / "run" / "supervisor.sock"
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        message = (
+            f"PERFLOOP_HOME {str(home)!r} is too long: its control socket's path may have {_LONGEST_SOCKET_PATH} bytes"
+        )
+        raise StackError(message)
+    return path
+
+
+def _escape(value: object) -> str:
+    return str(value).replace("%", "%%")
+
+
+def _section(title: str, values: dict[str, object]) -> str:
+    lines = [f"[{title}]", *(f"{key}={_escape(value)}" for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _program(part: Part, home: Path) -> str:
+    environment = ",".join(f'{key}="{value}"' for key, value in sorted(part.environment.items()))
+    values: dict[str, object] = {
+        "command": shlex.join(part.command),
+        "autostart": "false",  # `perfloop up` starts them wave by wave
+        "autorestart": "true",
+        "startsecs": 1,
+        "startretries": 20,
+        "stopwaitsecs": 10,
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": home / "logs" / f"{part.name}.log",
+        "stdout_logfile_maxbytes": _LOG_BYTES,
+        "stdout_logfile_backups": 2,
+    }
+    if environment:
+        values["environment"] = environment
+    return _section(f"program:{part.name}", values)
+
+
+def render_supervisord(parts: Iterable[Part], *, home: Path, checkout: Path) -> str:
+    """Return the text of `supervisord.conf`: each part a program, and the guardian that hears of their ends."""
+    socket = socket_path(home)
+    supervisord: dict[str, object] = {
+        "logfile": home / "logs" / "supervisord.log",
+        "logfile_maxbytes": _LOG_BYTES,
+        "pidfile": home / "run" / "supervisord.pid",
+        "directory": checkout,
+        "childlogdir": home / "logs",
+        "nocleanup": "true",
+    }
+    if os.geteuid() == 0:
+        supervisord["user"] = "root"  # said outright, or supervisord warns that nobody said it
+    guardian: dict[str, object] = {
+        "command": shlex.join((sys.executable, "-m", "perfloop.stack.guardian", str(home))),
+        "events": "PROCESS_STATE",
+        "buffer_size": 1000,
+        "autorestart": "true",
+        "stderr_logfile": home / "logs" / f"{GUARDIAN}.log",
+        "stderr_logfile_maxbytes": _LOG_BYTES,
+    }
+    return "\n".join(
+        [
+            _section("unix_http_server", {"file": socket, "chmod": "0700"}),
+            _section("supervisord", supervisord),
+            _section(
+                "rpcinterface:supervisor",
+                {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
+            ),
+            _section(f"eventlistener:{GUARDIAN}", guardian),
+            *(_program(part, home) for part in parts),
+        ]
+    )
+
+
+class Supervisor:
+    """A supervisord, over its control socket."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._socket = socket_path(home)
+
+    @property
+    def _api(self) -> Any:
+        transport = SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def is_running(self) -> bool:
+        """Tell whether a supervisord answers."""
+        try:
+            return bool(self._api.getState()["statename"] == "RUNNING")
+        except (OSError, xmlrpc.client.Error):
+            return False
+
+    def pid(self) -> int | None:
+        """Return supervisord's process id, or None where none answers."""
+        try:
+            return int(self._api.getPID())
+        except (OSError, xmlrpc.client.Error):
+            return None
+
+    def launch(self, environment: dict[str, str]) -> None:
+        """Start supervisord in the background and wait until it answers.
+
+        Raises:
+            StackError: with what it said instead.
+        """
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._home / "etc" / "supervisord.conf")]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own configuration
+        deadline = time.monotonic() + _START_SECONDS
+        while done.returncode == 0 and time.monotonic() < deadline:
+            if self.is_running():
+                return
+            time.sleep(0.05)
+        message = f"supervisord did not start: {(done.stderr or done.stdout).strip() or 'see logs/supervisord.log'}"
+        raise StackError(message)
+
+    def start(self, name: str) -> None:
+        """Start one program; one that runs already is left alone."""
+        try:
+            self._api.startProcess(name, False)  # noqa: FBT003 - the protocol's own signature: do not wait
+        except xmlrpc.client.Fault as fault:
+            if "ALREADY_STARTED" not in fault.faultString:
+                raise
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Return supervisord's own view of each program: `statename`, `pid`, and `start` in Unix seconds."""
+        try:
+            return {info["name"]: info for info in self._api.getAllProcessInfo()}
+        except (OSError, xmlrpc.client.Error):
+            return {}
+
+    def shutdown(self) -> None:
+        """Ask supervisord to stop every program and itself."""
+        try:
+            self._api.shutdown()
+        except (OSError, xmlrpc.client.Error):
+            return

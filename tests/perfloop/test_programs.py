@@ -1,0 +1,71 @@
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from perfloop.stack import programs
+from perfloop.stack.errors import ProgramError
+from perfloop.stack.releases import Release
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """A web server on loopback that serves `served/`."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+        thread.join()
+
+
+def _make_archive(path: Path) -> str:
+    with tarfile.open(path, "w:gz") as tar:
+        body = b"#!/bin/sh\necho hello\n"
+        entry = tarfile.TarInfo("thing-1.0/thing")
+        entry.size, entry.mode = len(body), 0o755
+        tar.addfile(entry, io.BytesIO(body))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_release_with_the_pinned_digest_is_installed(tmp_path: Path, server: str) -> None:
+    """A download that hashes to the pin ends as an executable in `bin/`, and leaves no archive behind."""
+    digest = _make_archive(tmp_path / "served" / "thing.tar.gz")
+    programs.install_release(Release(f"{server}/thing.tar.gz", digest, ("thing",)), tmp_path / "home")
+    assert programs.find("thing", tmp_path / "home") == tmp_path / "home" / "bin" / "thing"
+    assert not (tmp_path / "home" / "download.part").exists()
+
+
+def test_release_with_another_digest_is_refused(tmp_path: Path, server: str) -> None:
+    """A download that hashes to something else is never unpacked, and the sentence names both digests."""
+    digest = _make_archive(tmp_path / "served" / "thing.tar.gz")
+    release = Release(f"{server}/thing.tar.gz", "0" * 64, ("thing",))
+    with pytest.raises(ProgramError, match=f"has sha256 {digest}, not {'0' * 64}"):
+        programs.install_release(release, tmp_path / "home")
+    assert not (tmp_path / "home" / "bin").exists()
+
+
+def test_release_that_is_not_there(tmp_path: Path, server: str) -> None:
+    """A server that says no ends in one sentence with the address."""
+    with pytest.raises(ProgramError, match=r"nothing\.tar\.gz could not be downloaded: HTTP Error 404"):
+        programs.install_release(Release(f"{server}/nothing.tar.gz", "0" * 64, ()), tmp_path)
+
+
+def test_ensure_says_what_was_tried(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that cannot be had by any way is one sentence that names the ways."""
+    release = Release(f"{server}/nothing.tar.gz", "0" * 64, ())
+    monkeypatch.setattr(programs, "find_release", lambda _: release)
+    with pytest.raises(ProgramError) as caught:
+        programs.ensure("no-such-program", tmp_path)
+    assert "no-such-program is not on PATH and could not be fetched" in str(caught.value)
+    assert "nothing.tar.gz" in str(caught.value)
+    assert "no Debian package of no-such-program" in str(caught.value)
