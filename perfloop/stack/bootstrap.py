@@ -67,7 +67,9 @@ def require_venv_module() -> None:
         return
     package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        message = f"this Python has no ensurepip: install the package {package} (`apt-get install python3-venv` as root)"
+        message = (
+            f"this Python has no ensurepip: install the package {package} (`apt-get install python3-venv` as root)"
+        )
         raise SetupError(message)
     sys.stderr.write(f"installing {package}, which this Python lacks\n")
     problem = f"{package} could not be installed"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-
-from supervisor.xmlrpc import SupervisorTransport
 
 from perfloop.stack.errors import StackError
 from perfloop.stack.parts import Part
@@ -103,6 +104,33 @@ def render_supervisord(parts: Iterable[Part], *, home: Path, checkout: Path) -> 
     )
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket; a connection that fails leaves nothing open."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.connect(self._path)
+        except OSError:
+            connection.close()
+            raise
+        self.sock = connection
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002 - the base class's signature
+        self._connection = ("localhost", _UnixConnection(self._path))
+        return self._connection[1]
+
+
 class Supervisor:
     """A supervisord, over its control socket."""
 
@@ -110,22 +138,25 @@ class Supervisor:
         self._home = home
         self._socket = socket_path(home)
 
-    @property
-    def _api(self) -> Any:
-        transport = SupervisorTransport(None, None, serverurl=f"unix://{self._socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+    @contextlib.contextmanager
+    def _calls(self) -> Iterator[Any]:
+        transport = _UnixTransport(str(self._socket))
+        with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
+            yield proxy.supervisor
 
     def is_running(self) -> bool:
         """Tell whether a supervisord answers."""
         try:
-            return bool(self._api.getState()["statename"] == "RUNNING")
+            with self._calls() as calls:
+                return bool(calls.getState()["statename"] == "RUNNING")
         except (OSError, xmlrpc.client.Error):
             return False
 
     def pid(self) -> int | None:
         """Return supervisord's process id, or None where none answers."""
         try:
-            return int(self._api.getPID())
+            with self._calls() as calls:
+                return int(calls.getPID())
         except (OSError, xmlrpc.client.Error):
             return None
 
@@ -148,7 +179,8 @@ class Supervisor:
     def start(self, name: str) -> None:
         """Start one program; one that runs already is left alone."""
         try:
-            self._api.startProcess(name, False)  # noqa: FBT003 - the protocol's own signature: do not wait
+            with self._calls() as calls:
+                calls.startProcess(name, False)  # noqa: FBT003 - the protocol's own signature: do not wait
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise
@@ -156,13 +188,12 @@ class Supervisor:
     def processes(self) -> dict[str, dict[str, Any]]:
         """Return supervisord's own view of each program: `statename`, `pid`, and `start` in Unix seconds."""
         try:
-            return {info["name"]: info for info in self._api.getAllProcessInfo()}
+            with self._calls() as calls:
+                return {info["name"]: info for info in calls.getAllProcessInfo()}
         except (OSError, xmlrpc.client.Error):
             return {}
 
     def shutdown(self) -> None:
         """Ask supervisord to stop every program and itself."""
-        try:
-            self._api.shutdown()
-        except (OSError, xmlrpc.client.Error):
-            return
+        with contextlib.suppress(OSError, xmlrpc.client.Error), self._calls() as calls:
+            calls.shutdown()

@@ -1,0 +1,79 @@
+"""A real supervisord looks after real processes."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from perfloop.stack import records
+from perfloop.stack.errors import StackError
+from perfloop.stack.parts import Part
+from perfloop.stack.supervision import Supervisor, render_supervisord
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 10) -> float:
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "it did not happen in time"
+        time.sleep(0.05)
+    return time.monotonic() - start
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, checkout: Path) -> Iterator[Supervisor]:
+    """A supervisord with one part, `sleeper`, whose command has a per cent sign and a space in it."""
+    for folder in ("etc", "logs", "run"):
+        (tmp_path / folder).mkdir()
+    command = ("sh", "-c", "echo 'up 100% of it'; exec sleep 600")
+    part = Part("sleeper", command, "demo", environment={"WHO": "50%"})
+    (tmp_path / "etc" / "supervisord.conf").write_text(render_supervisord([part], home=tmp_path, checkout=checkout))
+    supervisor = Supervisor(tmp_path)
+    supervisor.launch({**os.environ, "PERFLOOP_HOME": str(tmp_path)})
+    pid = supervisor.pid()
+    assert pid is not None
+    supervisor.start("sleeper")
+    _wait(lambda: supervisor.processes()["sleeper"]["statename"] == "RUNNING")
+    yield supervisor
+    records.mark_stopping(tmp_path)
+    supervisor.shutdown()
+    _wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
+def test_killed_part_comes_back_and_its_log_says_why(supervisor: Supervisor, tmp_path: Path) -> None:
+    """A part killed by SIGKILL runs again within five seconds; its log and the restart count tell of it."""
+    before = supervisor.processes()["sleeper"]["pid"]
+    os.kill(before, signal.SIGKILL)
+
+    def is_back() -> bool:
+        process = supervisor.processes()["sleeper"]
+        return bool(process["statename"] == "RUNNING" and process["pid"] not in {0, before})
+
+    assert _wait(is_back) < 5
+    _wait(lambda: records.load_restarts(tmp_path) == {"sleeper": 1})
+    log = tmp_path / "logs" / "sleeper.log"
+    _wait(lambda: "perfloop: sleeper ended (terminated by SIGKILL; not expected); starting it again" in log.read_text())
+    assert "up 100% of it" in log.read_text()
+
+
+def test_start_of_a_running_part_changes_nothing(supervisor: Supervisor) -> None:
+    """Starting a part twice leaves the first process alone."""
+    before = supervisor.processes()["sleeper"]["pid"]
+    supervisor.start("sleeper")
+    assert supervisor.processes()["sleeper"]["pid"] == before
+
+
+def test_nothing_answers_where_nothing_runs(tmp_path: Path) -> None:
+    """A home without a supervisord is simply not running."""
+    assert not Supervisor(tmp_path).is_running()
+    assert Supervisor(tmp_path).pid() is None
+    assert Supervisor(tmp_path).processes() == {}
+
+
+def test_home_with_a_long_path_is_refused() -> None:
+    """A home whose control socket would have too long a path is one sentence."""
+    with pytest.raises(StackError, match="is too long: its control socket's path may have 100 bytes"):
+        Supervisor(Path("/") / ("x" * 120))
