@@ -6,4 +6,5 @@ import warnings
 # The SDK would rather have everyone on its second schema, which no Grafana before 12 loads from a file.
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "Prefer using dashboardv2", DeprecationWarning)
-    importlib.import_module("grafana_foundation_sdk.builders.dashboard")
+    for name in ("dashboard", "stat"):
+        importlib.import_module(f"grafana_foundation_sdk.builders.{name}")
