@@ -1,0 +1,227 @@
+"""From the committed alertmanager.yml to the effective one: addresses of this stack, channels by the secrets present.
+
+A channel goes to the inbox until its secret is a file in `secrets/`; then it goes to the real service. Which files
+those are stands in `SECRETS`. A secret's value is never written into the configuration: Alertmanager
+reads the file itself, through its `*_file` options.
+
+`python -m perfloop.stack.alertmanager_config SOURCE TARGET --secrets DIR` writes the effective folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perfloop.stack.errors import ExitCode, StackError
+
+CONFIG = "alertmanager.yml"
+LINKS = "links.tmpl"
+GRAFANA = "grafana:3000"
+GRAFANA_AS_COMMITTED = "127.0.0.1:3000"
+HEADER = f"# The effective configuration, written from alertmanager/{CONFIG} and the files in secrets/.\n"
+
+# Each secret's file and the form that its content must have.
+SECRETS: dict[str, tuple[str, str]] = {
+    "slack_api_url": (r"https?://\S+", "the https:// address of a Slack incoming webhook"),
+    "pagerduty_routing_key": (r"[A-Za-z0-9]{32}", "the 32 letters and digits of a PagerDuty Events v2 integration key"),
+    "smtp_auth_password": (r"[^\r\n]+", "one line: the password of the mail account"),
+    "smtp_auth_username": (r"[^\r\n]+", "one line: the name of the mail account"),
+    "smtp_smarthost": (r"[^\s:]+:\d+", "host:port of the mail server"),
+    "smtp_from": (r"[^\s@,]+@[^\s@,]+", "one e-mail address"),
+    "email_to": (r"[^\s@,]+@[^\s@,]+(, ?[^\s@,]+@[^\s@,]+)*", "e-mail addresses with commas between, on one line"),
+}
+# Alertmanager has no file option for these: they are no secrets, and stand in the effective file.
+MAIL_SWITCH = "smtp_auth_password"
+MAIL_NEEDS = ("smtp_smarthost", "smtp_auth_username", "smtp_from", "email_to")
+
+
+class AlertmanagerConfigError(StackError):
+    """The committed file or a file in `secrets/` cannot be used; one sentence for each problem."""
+
+    code = ExitCode.USAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What lies in `secrets/`: the values that were checked, and where Alertmanager will read them."""
+
+    values: Mapping[str, str]
+    folder: Path
+
+    def path(self, name: str) -> str:
+        """Return the path that goes into a `*_file` option."""
+        return str(self.folder / name)
+
+
+def read_secrets(folder: Path, *, seen_as: Path | None = None) -> Secrets:
+    """Read and check every secret present; `seen_as` is the folder's path where Alertmanager runs.
+
+    Raises:
+        AlertmanagerConfigError: with a sentence for each file whose content cannot be right.
+    """
+    values: dict[str, str] = {}
+    problems: list[str] = []
+    for name, (form, rule) in SECRETS.items():
+        path = folder / name
+        if not path.is_file():
+            continue
+        values[name] = path.read_text(encoding="utf-8", errors="replace").strip()
+        if not re.fullmatch(form, values[name]):
+            # The value is a secret: the message says its length, never itself.
+            problems.append(f"secrets/{name} holds {len(values[name])} characters that are not {rule}.")
+    if MAIL_SWITCH in values:
+        missing = [name for name in MAIL_NEEDS if name not in values]
+        problems += [f"secrets/{name} is missing: with secrets/{MAIL_SWITCH} it must be there." for name in missing]
+    if problems:
+        raise AlertmanagerConfigError("\n".join(problems))
+    return Secrets(values, seen_as or folder.resolve())
+
+
+def render(
+    committed: str, secrets_dir: Path, addresses: Mapping[str, str], *, secrets_seen_as: Path | None = None
+) -> str:
+    """Return the effective configuration.
+
+    Args:
+        committed: the text of the committed alertmanager.yml.
+        secrets_dir: the folder that may hold the files of `SECRETS`.
+        addresses: what to write for each `host:port` of the committed file; empty leaves them.
+        secrets_seen_as: the path of that folder where Alertmanager runs, if it is another.
+
+    Raises:
+        AlertmanagerConfigError: when the text is no configuration or a secret cannot be right.
+    """
+    secrets = read_secrets(secrets_dir, seen_as=secrets_seen_as)
+    try:
+        config = yaml.safe_load(committed)
+    except yaml.YAMLError as error:
+        raise AlertmanagerConfigError(
+            f"alertmanager/{CONFIG} is not valid YAML: {' '.join(str(error).split())}."
+        ) from error
+    if not isinstance(config, dict) or not isinstance(config.get("receivers"), list):
+        raise AlertmanagerConfigError(f"alertmanager/{CONFIG} has no list of receivers.")
+    config = _readdress(config, addresses)
+    for switch, needed in ((_switch_slack, "slack_api_url"), (_switch_pagerduty, "pagerduty_routing_key")):
+        if needed in secrets.values:
+            switch(config, secrets)
+    if MAIL_SWITCH in secrets.values:
+        _switch_mail(config, secrets)
+    return HEADER + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=118)
+
+
+def _readdress(value: Any, addresses: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _readdress(item, addresses) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_readdress(item, addresses) for item in value]
+    return _replace_addresses(value, addresses) if isinstance(value, str) and addresses else value
+
+
+def _replace_addresses(text: str, addresses: Mapping[str, str]) -> str:
+    known = "|".join(re.escape(address) for address in addresses)
+    return re.sub(rf"(?<![\w.-])({known})(?!\d)", lambda match: addresses[match[1]], text)
+
+
+def _each(config: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [channel for receiver in config["receivers"] for channel in receiver.get(kind) or []]
+
+
+def _switch_slack(config: dict[str, Any], secrets: Secrets) -> None:
+    for channel in _each(config, "slack_configs"):
+        channel.pop("api_url", None)
+        channel["api_url_file"] = secrets.path("slack_api_url")
+
+
+def _switch_pagerduty(config: dict[str, Any], secrets: Secrets) -> None:
+    for channel in _each(config, "pagerduty_configs"):
+        channel.pop("routing_key", None)
+        channel.pop("url", None)  # the real service is Alertmanager's own default
+        channel["routing_key_file"] = secrets.path("pagerduty_routing_key")
+
+
+def _switch_mail(config: dict[str, Any], secrets: Secrets) -> None:
+    config["global"] |= {
+        "smtp_smarthost": secrets.values["smtp_smarthost"],
+        "smtp_from": secrets.values["smtp_from"],
+        "smtp_auth_username": secrets.values["smtp_auth_username"],
+        "smtp_auth_password_file": secrets.path(MAIL_SWITCH),
+        "smtp_require_tls": True,
+    }
+    for channel in _each(config, "email_configs"):
+        channel["to"] = secrets.values["email_to"]
+
+
+def install(
+    source: Path, target: Path, secrets_dir: Path, addresses: Mapping[str, str], *, seen_as: Path | None = None
+) -> None:
+    """Write the effective folder: configuration, templates, and the secrets without the newline an editor adds.
+
+    Alertmanager before 0.27 sends the newline at the end of a password file as part of the password.
+
+    Args:
+        source: the committed `alertmanager/`.
+        target: the folder to write; made when it is missing.
+        secrets_dir: the folder that may hold the files of `SECRETS`.
+        addresses: what to write for each `host:port` of the committed files; that of Grafana is for people.
+        seen_as: the path of `target` where Alertmanager runs, if it is another.
+
+    Raises:
+        AlertmanagerConfigError: when the result could not work.
+    """
+    committed = (source / CONFIG).read_text(encoding="utf-8")
+    effective = render(committed, secrets_dir, addresses, secrets_seen_as=(seen_as or target.resolve()) / "secrets")
+    _write_secrets(target / "secrets", read_secrets(secrets_dir).values)
+    (target / "templates").mkdir(parents=True, exist_ok=True)
+    for template in sorted((source / "templates").glob("*.tmpl")):
+        text = template.read_text(encoding="utf-8")
+        if template.name == LINKS:
+            text = text.replace(GRAFANA_AS_COMMITTED, addresses.get(GRAFANA, GRAFANA_AS_COMMITTED))
+        (target / "templates" / template.name).write_text(text, encoding="utf-8")
+    (target / CONFIG).write_text(effective, encoding="utf-8")
+
+
+def _write_secrets(folder: Path, values: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in SECRETS:
+        (folder / name).unlink(missing_ok=True)
+    for name, value in values.items():
+        path = folder / name
+        path.touch(mode=0o400)
+        path.chmod(0o600)
+        path.write_text(value, encoding="utf-8")
+        path.chmod(0o400)
+
+
+def _address_pair(text: str) -> tuple[str, str]:
+    committed, found, actual = text.partition("=")
+    if not found or not actual:
+        raise argparse.ArgumentTypeError(f"{text!r} must be HOST:PORT=HOST:PORT")
+    return committed, actual
+
+
+def main(argv: list[str] | None = None, write: Callable[[str], object] = sys.stderr.write) -> int:
+    """Write the effective folder; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m perfloop.stack.alertmanager_config", description=__doc__)
+    parser.add_argument("source", type=Path, help="the committed alertmanager/ folder")
+    parser.add_argument("target", type=Path, help="the folder to write")
+    parser.add_argument("--secrets", type=Path, default=Path("secrets"), help="the folder of secrets")
+    parser.add_argument("--seen-as", type=Path, help="the target's path where Alertmanager runs")
+    parser.add_argument("--address", type=_address_pair, action="append", default=[], help="HOST:PORT=HOST:PORT")
+    options = parser.parse_args(argv)
+    try:
+        install(options.source, options.target, options.secrets, dict(options.address), seen_as=options.seen_as)
+    except (StackError, OSError) as error:
+        write(f"{error}\n")
+        return ExitCode.USAGE
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
