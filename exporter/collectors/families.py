@@ -1,0 +1,105 @@
+"""What a collector hands out: metric families with their samples, and the text that Prometheus reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Kind = Literal["counter", "gauge", "untyped"]
+LabelValues = tuple[str, ...]
+Sample = tuple[LabelValues, float]
+
+# Device names, mounts and processes come and go; above this many remembered line starts a family forgets them all.
+STARTS_KEPT = 10_000
+
+
+class Family(NamedTuple):
+    """A metric's name, type, help and label names, written once in the file that emits it."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+Reading = tuple[Family, "Sequence[Sample]"]
+
+
+class Collector(Protocol):
+    """Looks at one subject and tells what it sees; timing and failure belong to the scrape."""
+
+    def collect(self) -> Iterable[Reading]:
+        """Read the machine now; raise CollectorError when it has no answer."""
+
+
+def counter(name: str, help_: str, *labels: str) -> Family:
+    """A family that only grows."""
+    return Family(name, "counter", help_, labels)
+
+
+def gauge(name: str, help_: str, *labels: str) -> Family:
+    """A family that goes up and down."""
+    return Family(name, "gauge", help_, labels)
+
+
+def single(family: Family, value: float) -> Reading:
+    """The reading of a family without labels."""
+    return family, (((), value),)
+
+
+def escape(text: str) -> str:
+    """A label value as the text format wants it."""
+    if "\\" in text or '"' in text or "\n" in text:
+        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return text
+
+
+def head(family: Family) -> str:
+    """The HELP and TYPE lines."""
+    help_ = family.help.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.kind}\n"
+
+
+def line_start(family: Family, values: LabelValues) -> str:
+    """A sample's line up to its value."""
+    if not family.labels:
+        return f"{family.name} "
+    pairs = ",".join(f'{name}="{escape(value)}"' for name, value in zip(family.labels, values, strict=True))
+    return f"{family.name}{{{pairs}}} "
+
+
+class Renderer:
+    """Writes readings as text and remembers the start of every line, since only values change between scrapes."""
+
+    def __init__(self) -> None:
+        self._known: dict[Family, tuple[str, dict[LabelValues, str]]] = {}
+
+    def render(self, readings: Iterable[Reading]) -> str:
+        """The text of all readings; a family without samples is left out."""
+        lines: list[str] = []
+        append = lines.append
+        for family, samples in readings:
+            if not samples:
+                continue
+            head_lines, starts = self._known.get(family) or self._learn(family)
+            append(head_lines)
+            for values, value in samples:
+                start = starts.get(values)
+                if start is None:
+                    start = self._start(family, starts, values)
+                append(f"{start}{value}\n")
+        return "".join(lines)
+
+    def _learn(self, family: Family) -> tuple[str, dict[LabelValues, str]]:
+        if len(self._known) >= STARTS_KEPT:
+            self._known.clear()
+        entry = self._known[family] = (head(family), {})
+        return entry
+
+    def _start(self, family: Family, starts: dict[LabelValues, str], values: LabelValues) -> str:
+        if len(starts) >= STARTS_KEPT:
+            starts.clear()
+        start = starts[values] = line_start(family, values)
+        return start

@@ -1,0 +1,102 @@
+"""The machine as collectors see it: its /proc, /sys and mounts, wherever they are, and the calls that tests replace."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from errno import EACCES, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM
+
+from exporter.errors import CollectorError, NoDataError
+
+# seq_file hands out about a page at a time; most files come in one piece of this size.
+CHUNK = 1 << 16
+# No kernel file that is read here comes near this; what does is damaged or not a kernel file.
+LIMIT = 1 << 24
+ABSENT = frozenset({ENOENT, ENOTDIR, ENODEV, ENXIO})
+# What sysfs answers for an attribute that exists but has no value now (a link that is down, a sensor asleep).
+UNREADABLE = ABSENT | {EACCES, EINVAL, EIO, ENODATA, EOPNOTSUPP, EPERM}
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file; the OSError is the caller's to understand."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        data = os.read(descriptor, CHUNK)
+        if not data:
+            return data
+        more = os.read(descriptor, CHUNK)
+        while more and len(data) < LIMIT:
+            data += more
+            more = os.read(descriptor, CHUNK)
+        return data
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Where to look, and the few system calls that no file answers."""
+
+    proc: str = "/proc"
+    sys: str = "/sys"
+    root: str = "/"
+    udev: str = "/run/udev/data"
+    clock_ticks: int = 100
+    now: Callable[[], float] = time.time
+    statvfs: Callable[[str], os.statvfs_result] = os.statvfs
+    uname: Callable[[], os.uname_result] = os.uname
+
+    def read(self, path: str) -> str:
+        """The text of a file that the collector cannot do without."""
+        try:
+            return read_bytes(path).decode("utf-8", "replace")
+        except OSError as error:
+            kind = NoDataError if error.errno in ABSENT else CollectorError
+            raise kind(f"{path}: {error.strerror}") from error
+
+    def read_proc(self, name: str) -> str:
+        """A file below /proc."""
+        return self.read(f"{self.proc}/{name}")
+
+    def read_sys(self, name: str) -> str:
+        """A file below /sys."""
+        return self.read(f"{self.sys}/{name}")
+
+    def attribute(self, path: str) -> str | None:
+        """The stripped text of a small file that may be missing or have no value now."""
+        try:
+            return read_bytes(path).decode("utf-8", "replace").strip()
+        except OSError as error:
+            if error.errno in UNREADABLE:
+                return None
+            raise CollectorError(f"{path}: {error.strerror}") from error
+
+    def entries(self, path: str) -> list[str]:
+        """The sorted names in a folder."""
+        try:
+            with os.scandir(path) as found:
+                return sorted(entry.name for entry in found)
+        except OSError as error:
+            kind = NoDataError if error.errno in ABSENT else CollectorError
+            raise kind(f"{path}: {error.strerror}") from error
+
+
+def whole(text: str, where: str) -> int:
+    """A whole number as the kernel writes it."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise CollectorError(f"{where}: '{text[:40]}' is not a whole number") from error
+
+
+def decimal(text: str, where: str) -> float:
+    """A finite number as the kernel writes it."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise CollectorError(f"{where}: '{text[:40]}' is not a number") from error
+    if value - value != 0:
+        raise CollectorError(f"{where}: '{text[:40]}' is not a finite number")
+    return value

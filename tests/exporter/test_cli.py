@@ -1,0 +1,83 @@
+"""The process as its user meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter import cli
+from exporter.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from tests.exporter.conftest import StartExporter
+
+PROMISED = (
+    "node_cpu_seconds_total",
+    "node_memory_MemAvailable_bytes",
+    "node_load1",
+    "node_disk_io_time_seconds_total",
+    "node_network_receive_bytes_total",
+    "node_filesystem_avail_bytes",
+)
+
+
+def test_every_page_answers_and_sigterm_ends_it_cleanly(start_exporter: StartExporter):
+    """Metrics, health, readiness and the landing page answer; SIGTERM ends with 0."""
+    exporter = start_exporter()
+
+    metrics = exporter.get()
+
+    assert [name for name in PROMISED if f"\n{name}" not in metrics] == []
+    assert 'perfloop_threshold{signal="api_response_time_p95",severity="warning"} 1\n' in metrics
+    assert 'node_scrape_collector_success{collector="cpu"} 1\n' in metrics
+    assert exporter.get("/-/healthy") == "perfloop exporter is healthy\n"
+    assert exporter.get("/-/ready") == "perfloop exporter is ready\n"
+    assert 'href="/metrics"' in exporter.get("/")
+    assert exporter.stop() == ExitCode.OK
+
+
+def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
+    """A second exporter on the same port ends with its own exit code and names the address."""
+    first = start_exporter()
+
+    second = subprocess.run(
+        [sys.executable, "-m", "exporter", f"--web.listen-address={first.address}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+    assert second.returncode == ExitCode.CANNOT_LISTEN
+    assert second.stderr.count("\n") == 1
+    assert f"cannot listen on {first.address}: Address already in use" in second.stderr
+
+
+def test_all_wrong_flags_are_told_at_once():
+    """Every unknown flag and every bad value is named before the process ends."""
+    with pytest.raises(UsageError) as caught:
+        cli.read_settings(["--collector.nothing", "--web.telemetry-path=metrics", "--web.max-requests=-1"])
+
+    assert caught.value.problems == (
+        "unknown flag or argument: '--collector.nothing'",
+        "--web.telemetry-path: 'metrics' does not begin with /",
+        "--web.max-requests: -1 is below 0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], {"cpu": True, "loadavg": True}),
+        (["--no-collector.cpu"], {"cpu": False, "loadavg": True}),
+        (["--collector.disable-defaults", "--collector.cpu"], {"cpu": True, "loadavg": False}),
+    ],
+)
+def test_collectors_are_chosen_as_in_node_exporter(flags: list[str], expected: dict[str, bool]):
+    """--collector.X, --no-collector.X and --collector.disable-defaults choose as node_exporter's do."""
+    enabled = cli.read_settings(flags).collectors.enabled
+
+    assert expected == {name: name in enabled for name in expected}
