@@ -27,7 +27,7 @@ class SetupError(Exception):
 
 def fingerprint(extras: list[str]) -> str:
     """Return what the installed environment depends on, as a hash."""
-    digest = hashlib.sha256(" ".join([sys.version, *sorted(extras)]).encode())
+    digest = hashlib.sha256(" ".join([*map(str, sys.version_info[:2]), *sorted(extras)]).encode())
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((CHECKOUT / name).read_bytes())
     return digest.hexdigest()
@@ -50,11 +50,11 @@ def is_set_up(extras: list[str]) -> bool:
 
 
 def _run(command: list[str], problem: str) -> None:
-    try:
-        subprocess.run(command, check=True)  # noqa: S603 - fixed command lines
-    except (OSError, subprocess.CalledProcessError) as error:
-        message = f"{problem}: `{' '.join(command[:4])} …` failed"
-        raise SetupError(message) from error
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed command lines
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
+        message = f"{problem}: {said[-1]}"
+        raise SetupError(message)
 
 
 def require_venv_module() -> None:

@@ -15,9 +15,10 @@ from rich.table import Table
 
 from perfloop.stack import doctor as checks
 from perfloop.stack import records
+from perfloop.stack.configuration import grafana_password_file
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import ExitCode, NotRunningError, SettingsError, StackError
-from perfloop.stack.native import NativeStack, PartStatus, follow, grafana_password_file
+from perfloop.stack.native import NativeStack, PartStatus, follow
 from perfloop.stack.programs import CHECKOUT
 from perfloop.stack.settings import Settings, read_settings
 

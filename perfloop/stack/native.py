@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -14,17 +13,18 @@ from pathlib import Path
 
 import psutil
 
-from perfloop.stack import alertmanager_config, health, ports, programs, records, render
+from perfloop.stack import health, ports, programs, records
+from perfloop.stack.configuration import grafana_password_file, read_watched_files, write_configuration
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
 from perfloop.stack.parts import Part, build_parts
 from perfloop.stack.settings import Settings
-from perfloop.stack.supervision import GUARDIAN, Supervisor, render_supervisord
+from perfloop.stack.supervision import GUARDIAN, Supervisor
 
 _WAVE_SECONDS = 60.0
 _TARGETS_SECONDS = 45.0
 _STOP_SECONDS = 30.0
 _LOG_LINES = 15
-_FOLDERS = ("analyzer", "alertmanager", "demo", "etc", "grafana", "logs", "prometheus", "run", "targets")
+_FOLDERS = ("analyzer", "alertmanagers", "demo", "etc", "grafana", "logs", "prometheus", "run", "targets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +65,6 @@ def watch(parts: list[Part], settings: Settings) -> tuple[records.Watched, ...]:
         records.Watched(part.name, url := f"http://127.0.0.1:{settings.ports[part.port]}", url + part.health)
         for part in parts
     )
-
-
-def write_configuration(settings: Settings, parts: list[Part]) -> None:
-    """Write the effective configuration of every part below `etc/`."""
-    home, checkout = settings.home, settings.checkout
-    etc = home / "etc"
-    present = {part.name for part in parts}
-    addresses = render.native_addresses(settings.ports)
-    prometheus = render.render_prometheus(
-        (checkout / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"),
-        source=checkout / "prometheus",
-        runs=home / "targets",
-        addresses=addresses,
-        present=present,
-    )
-    (etc / "prometheus.yml").write_text(prometheus, encoding="utf-8")
-    committed = (checkout / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
-    alertmanager = alertmanager_config.render(committed, checkout / "secrets", addresses)
-    (etc / "alertmanager.yml").write_text(alertmanager, encoding="utf-8")
-    for source in (checkout / "grafana" / "provisioning").rglob("*.yml"):
-        target = etc / "grafana" / source.relative_to(checkout / "grafana" / "provisioning")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = render.render_provisioning(
-            source.read_text(encoding="utf-8"), dashboards=checkout / "grafana" / "dashboards", addresses=addresses
-        )
-        target.write_text(text, encoding="utf-8")
-    (etc / "supervisord.conf").write_text(render_supervisord(parts, home=home, checkout=checkout), encoding="utf-8")
-
-
-def grafana_password_file(home: Path) -> Path:
-    """Return where the password of Grafana's `admin` is, made at random when there is none yet."""
-    path = home / "grafana" / "admin-password"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(18), encoding="utf-8")
-        fresh.replace(path)
-    return path
 
 
 def read_log_tail(path: Path, lines: int) -> str:
@@ -187,13 +148,13 @@ class NativeStack:
         if running is None:
             return
         binaries = find_binaries(self._settings, self._say)
-        files = {name: self._home / "etc" / f"{name}.yml" for name in ("prometheus", "alertmanager")}
-        before = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+        before = read_watched_files(self._home)
         write_configuration(self._settings, build_parts(self._settings, binaries, demo=running.demo))
-        for name, path in files.items():
-            if path.read_text(encoding="utf-8") != before[name]:
-                self._say(f"the configuration of {name} has changed: reloading it")
-                health.post(f"http://127.0.0.1:{self._settings.ports[name]}/-/reload")
+        after = read_watched_files(self._home)
+        for part in running.parts:
+            if before.get(part.name) != after.get(part.name):
+                self._say(f"the configuration of {part.name} has changed: reloading it")
+                health.post(f"{part.url}/-/reload")
 
     def down(self) -> None:
         """Stop everything and wait until it is gone. What was measured stays on disk."""

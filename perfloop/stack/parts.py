@@ -11,6 +11,7 @@ from perfloop.stack.settings import Settings
 
 SIGNALS_FILE = "prometheus/thresholds.yml"
 RETENTION = "15d"
+ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def _prometheus(settings: Settings, binary: Path) -> Part:
             f"--storage.tsdb.retention.time={RETENTION}",
             f"--web.listen-address={_address(settings, 'prometheus')}",
             f"--web.external-url=http://{_address(settings, 'prometheus')}",
+            f"--web.user-assets={settings.checkout / 'prometheus' / 'runbook'}",
             "--web.enable-lifecycle",
             "--enable-feature=exemplar-storage",
         ),
@@ -113,19 +115,31 @@ def _prometheus(settings: Settings, binary: Path) -> Part:
     )
 
 
-def _alertmanager(settings: Settings, binary: Path) -> Part:
-    return Part(
-        "alertmanager",
-        (
-            str(binary),
-            f"--config.file={settings.home / 'etc' / 'alertmanager.yml'}",
-            f"--storage.path={settings.home / 'alertmanager'}",
-            f"--web.listen-address={_address(settings, 'alertmanager')}",
-            f"--web.external-url=http://{_address(settings, 'alertmanager')}",
-            "--cluster.listen-address=",
-        ),
-        "alertmanager",
-    )
+def _alertmanagers(settings: Settings, binary: Path) -> list[Part]:
+    """Return one Alertmanager, or a cluster of two that gossip, so that none notifies twice."""
+    names = ALERTMANAGERS[: settings.alertmanagers]
+    clustered = len(names) > 1
+    return [
+        Part(
+            name,
+            (
+                str(binary),
+                f"--config.file={settings.home / 'etc' / 'alertmanager' / 'alertmanager.yml'}",
+                f"--storage.path={settings.home / name}",
+                f"--web.listen-address={_address(settings, name)}",
+                f"--web.external-url=http://{_address(settings, name)}",
+                *(_gossip(settings, name, names) if clustered else ["--cluster.listen-address="]),
+            ),
+            name,
+            extra_ports=(f"{name}_cluster",) if clustered else (),
+        )
+        for name in names
+    ]
+
+
+def _gossip(settings: Settings, name: str, names: tuple[str, ...]) -> list[str]:
+    peers = [f"--cluster.peer={_address(settings, f'{other}_cluster')}" for other in names if other != name]
+    return [f"--cluster.listen-address={_address(settings, f'{name}_cluster')}", *peers]
 
 
 def _grafana(settings: Settings, binary: Path) -> Part:
@@ -142,12 +156,17 @@ def _grafana(settings: Settings, binary: Path) -> Part:
             "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
+            "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(
+                settings.checkout / "grafana" / "dashboards" / "overview.json"
+            ),
             "GF_NEWS_NEWS_FEED_ENABLED": "false",
             "GF_PATHS_DATA": str(data),
             "GF_PATHS_LOGS": str(data / "log"),
             "GF_PATHS_PLUGINS": str(data / "plugins"),
             "GF_PATHS_PROVISIONING": str(settings.home / "etc" / "grafana"),
+            "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
             "GF_SECURITY_ADMIN_PASSWORD__FILE": str(data / "admin-password"),
+            "GF_SECURITY_DISABLE_GRAVATAR": "true",
             "GF_SERVER_HTTP_ADDR": "127.0.0.1",
             "GF_SERVER_HTTP_PORT": str(settings.ports["grafana"]),
             "GF_USERS_ALLOW_SIGN_UP": "false",
@@ -165,6 +184,6 @@ def build_parts(settings: Settings, binaries: Mapping[str, Path], *, demo: bool)
     """
     parts = _own_parts(settings)
     parts += _demo_parts(settings) if demo else []
-    parts += [_prometheus(settings, binaries["prometheus"]), _alertmanager(settings, binaries["alertmanager"])]
+    parts += [_prometheus(settings, binaries["prometheus"]), *_alertmanagers(settings, binaries["alertmanager"])]
     parts += [_grafana(settings, binaries["grafana"])] if "grafana" in binaries else []
     return sorted(parts, key=lambda part: part.wave)

@@ -25,12 +25,14 @@ def rewrite_addresses(text: str, addresses: Mapping[str, str]) -> str:
     return re.sub(rf"(?<![\w.-])({known})(?!\d)", lambda match: addresses[match[1]], text)
 
 
-RUNS_FOLDER = "run-targets"  # where a load test announces itself; natively that is in the stack's home
+# Folders of service discovery that the stack itself writes: natively they are in its home.
+_HOME_FOLDERS = {"run-targets": "targets", "alertmanagers": "alertmanagers"}
 
 
-def _absolute(pattern: str, source: Path, runs: Path) -> str:
+def _absolute(pattern: str, source: Path, home: Path) -> str:
     path = Path(pattern)
-    return str(runs / path.name if path.parts[0] == RUNS_FOLDER else source / path)
+    ours = _HOME_FOLDERS.get(path.parts[0])
+    return str(home / ours / path.name if ours else source / path)
 
 
 def _static_from_dns(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -55,30 +57,30 @@ def _has_targets(job: Mapping[str, Any]) -> bool:
     return any(key.endswith("_sd_configs") or key == "static_configs" for key in job)
 
 
-def _adapt(scope: dict[str, Any], source: Path, runs: Path, present: Collection[str]) -> None:
+def _adapt(scope: dict[str, Any], source: Path, home: Path, present: Collection[str]) -> None:
     """Make one scrape job, or one group of Alertmanagers, that of a native stack."""
     _keep_present(scope, present)
     for discovery in scope.get("file_sd_configs", []):
-        discovery["files"] = [_absolute(pattern, source, runs) for pattern in discovery["files"]]
+        discovery["files"] = [_absolute(pattern, source, home) for pattern in discovery["files"]]
 
 
 def render_prometheus(
-    text: str, *, source: Path, runs: Path, addresses: Mapping[str, str], present: Collection[str]
+    text: str, *, source: Path, home: Path, addresses: Mapping[str, str], present: Collection[str]
 ) -> str:
     """Return the `prometheus.yml` of a native stack.
 
     Args:
         text: the committed file.
         source: the folder that its relative paths start from.
-        runs: the folder where a load test announces itself while it runs.
+        home: the folder of the stack, where load tests and a second Alertmanager are announced.
         addresses: see `native_addresses`.
         present: the names of the parts that this stack has; the targets of others are left out.
     """
     config = yaml.safe_load(text)
     for scope in [*config["scrape_configs"], *config.get("alerting", {}).get("alertmanagers", [])]:
-        _adapt(scope, source, runs, present)
+        _adapt(scope, source, home, present)
     config["scrape_configs"] = [job for job in config["scrape_configs"] if _has_targets(job)]
-    config["rule_files"] = [_absolute(pattern, source, runs) for pattern in config.get("rule_files", [])]
+    config["rule_files"] = [_absolute(pattern, source, home) for pattern in config.get("rule_files", [])]
     return rewrite_addresses(yaml.safe_dump(config, sort_keys=False), addresses)
 
 

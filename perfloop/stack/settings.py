@@ -20,9 +20,13 @@ DEFAULT_PORTS = {
     "prometheus": 9090,
     "alertmanager": 9093,
     "grafana": 3000,
+    "alertmanager_cluster": 9094,
+    "alertmanager_2": 9095,
+    "alertmanager_2_cluster": 9096,
 }
+ALERTMANAGERS_VARIABLE = "PERFLOOP_ALERTMANAGERS"
 # Variables that are not ports; `_IMAGE` ones are read by Compose alone.
-_OTHER_VARIABLES = {"PERFLOOP_HOME"}
+_OTHER_VARIABLES = {"PERFLOOP_HOME", ALERTMANAGERS_VARIABLE}
 _PREFIX = "PERFLOOP_"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
 _LAST_PORT = 65535
@@ -42,12 +46,14 @@ class Settings:
         home: the folder for everything that a run leaves.
         ports: TCP port on 127.0.0.1 by name (`DEFAULT_PORTS` has the names).
         environment: what `.env` adds to the programs' environment.
+        alertmanagers: 1, or 2 for a cluster that loses no notification when one dies.
     """
 
     checkout: Path
     home: Path
     ports: Mapping[str, int]
     environment: Mapping[str, str]
+    alertmanagers: int = 1
 
 
 def parse_env_file(text: str, source: str) -> tuple[dict[str, str], list[str]]:
@@ -123,8 +129,11 @@ def read_settings(checkout: Path, environ: Mapping[str, str]) -> Settings:
         for name, default in DEFAULT_PORTS.items()
     }
     problems += _shared_ports(ports)
+    alertmanagers = merged.get(ALERTMANAGERS_VARIABLE) or "1"
+    if alertmanagers not in {"1", "2"}:
+        problems.append(f"{ALERTMANAGERS_VARIABLE} is {alertmanagers!r}: it is 1 or 2")
     if problems:
         raise SettingsError("\n".join(problems))
     home = Path(merged.get("PERFLOOP_HOME") or checkout / ".perfloop").expanduser()
     home = home if home.is_absolute() else checkout / home
-    return Settings(checkout=checkout, home=home, ports=ports, environment=from_file)
+    return Settings(checkout, home, ports, from_file, int(alertmanagers))

@@ -33,7 +33,7 @@ scrape_configs:
 
 def _render(present: set[str]) -> dict:  # type: ignore[type-arg]
     text = render_prometheus(
-        COMMITTED, source=Path("/c/prometheus"), runs=Path("/h/targets"), addresses=ADDRESSES, present=present
+        COMMITTED, source=Path("/c/prometheus"), home=Path("/h"), addresses=ADDRESSES, present=present
     )
     return yaml.safe_load(text)  # type: ignore[no-any-return]
 
@@ -73,9 +73,7 @@ def test_relative_paths_become_absolute() -> None:
     assert config["rule_files"] == ["/c/prometheus/rules/*.yml"]
     assert _jobs(config)["services"]["file_sd_configs"] == [{"files": ["/c/prometheus/targets/*.yml"]}]
     assert _jobs(config)["loadgen"]["file_sd_configs"] == [{"files": ["/h/targets/*.json"]}]
-    assert config["alerting"]["alertmanagers"][0]["file_sd_configs"] == [
-        {"files": ["/c/prometheus/alertmanagers/*.yml"]}
-    ]
+    assert config["alerting"]["alertmanagers"][0]["file_sd_configs"] == [{"files": ["/h/alertmanagers/*.yml"]}]
 
 
 def test_addresses_are_whole_words() -> None:
@@ -102,7 +100,7 @@ def test_the_committed_file_renders_with_all_jobs(checkout: Path) -> None:
     text = render_prometheus(
         (checkout / "prometheus" / "prometheus.yml").read_text(),
         source=checkout / "prometheus",
-        runs=Path("/h/targets"),
+        home=Path("/h"),
         addresses=ADDRESSES,
         present={name.removesuffix("_smtp") for name in DEFAULT_PORTS},
     )
