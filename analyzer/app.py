@@ -1,0 +1,114 @@
+"""The composition root: the only module that knows every other."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+
+from analyzer.catalog import load_catalog, read_thresholds
+from analyzer.config import RunConfig, read_secret
+from analyzer.errors import AnalyzerError, ConfigError
+from analyzer.incidents import read_topology
+from analyzer.loop import Loop
+from analyzer.pipeline import Knowledge
+from analyzer.ports import Result
+from analyzer.prometheus_api import PrometheusSource
+from analyzer.recommend import load_rules
+from analyzer.reporters.web import build_web
+from analyzer.store import Database
+
+log = logging.getLogger("analyzer")
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to us, so that SIGTERM ends the process with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield
+
+
+def build_knowledge(config: RunConfig) -> Knowledge:
+    """Read catalogue, limits, rules and topology; every problem of every file at once."""
+    problems: list[str] = []
+    try:
+        thresholds = read_thresholds(config.thresholds_file)
+    except ConfigError as error:
+        problems, thresholds = list(error.problems), {}
+    try:
+        catalog = load_catalog(config.catalog_files, thresholds)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Knowledge(catalog, load_rules(), read_topology(config.topology_file))
+
+
+@contextlib.asynccontextmanager
+async def open_loop(config: RunConfig) -> AsyncIterator[tuple[Loop, Database]]:
+    """Open source and database around a loop."""
+    knowledge = build_knowledge(config)
+    database = Database(config.store_url)
+    try:
+        async with PrometheusSource(config.source) as source:
+            yield Loop(config, source, database, knowledge), database
+    finally:
+        database.close()
+
+
+async def run_once(config: RunConfig) -> Result:
+    """Run one analysis; an unreachable Prometheus is an error."""
+    async with open_loop(config) as (loop, _):
+        result = await loop.cycle(time.time())
+        if result is None:
+            raise AnalyzerError(loop.published.trouble)
+        return result
+
+
+async def serve(config: RunConfig) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    token = read_secret(config.token_file) if config.token_file else None
+    async with open_loop(config) as (loop, database):
+        stop = asyncio.Event()
+        web = build_web(loop.published, database, token)
+        server = _Server(
+            uvicorn.Config(
+                web, host=config.listen_host, port=config.listen_port, log_level="warning", timeout_graceful_shutdown=3
+            )
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        log.info("listening on http://%s:%d", config.listen_host, config.listen_port)
+        await _until_stopped(loop, server, stop)
+    log.info("stopped")
+
+
+async def _until_stopped(loop: Loop, server: uvicorn.Server, stop: asyncio.Event) -> None:
+    serving = asyncio.create_task(_serve(server))
+    cycling = asyncio.create_task(loop.run(stop))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, cycling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    server.should_exit = True
+    cycling.cancel()
+    stopping.cancel()
+    outcomes = await asyncio.gather(serving, cycling, stopping, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    """Uvicorn leaves with SystemExit when the port is taken; say so in our own words."""
+    try:
+        await server.serve()
+    except SystemExit as error:
+        config = server.config
+        raise ConfigError(
+            f"--web.listen-address has value '{config.host}:{config.port}': the port is taken or not ours to open"
+        ) from error

@@ -1,0 +1,6 @@
+"""The catalogue: every signal the analyzer knows, as YAML beside this file and in files of the user."""
+
+from analyzer.catalog.limits import Limit, read_thresholds
+from analyzer.catalog.signals import Signal, load_catalog
+
+__all__ = ["Limit", "Signal", "load_catalog", "read_thresholds"]

@@ -1,0 +1,180 @@
+"""The command line: flags in, exit code out."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+
+from analyzer.app import run_once, serve
+from analyzer.config import RunConfig, SourceConfig, parse_duration
+from analyzer.errors import AnalyzerError, ConfigError, ExitCode
+from analyzer.reporters.plain import result_dict
+from analyzer.reporters.terminal import print_result
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; every error is one sentence per problem on stderr."""
+    try:
+        arguments = build_parser().parse_args(argv)
+    except SystemExit as left:
+        return int(left.code or 0)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=arguments.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return COMMANDS[arguments.command](arguments)
+    except AnalyzerError as error:
+        for sentence in str(error).splitlines():
+            print(f"perfloop analyzer: {sentence}", file=sys.stderr)  # noqa: T201 - the command line speaks here
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.OK
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe every command and flag."""
+    parser = argparse.ArgumentParser(prog="perfloop analyzer", description="What is wrong, and what to do.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the service")
+    _source_flags(run)
+    run.add_argument("--web.listen-address", dest="listen", default="127.0.0.1:19110", metavar="HOST:PORT")
+    run.add_argument("--web.token-file", dest="token_file", type=Path, help="file with the bearer token for changes")
+    once = commands.add_parser("once", help="analyze once and print what was found")
+    _source_flags(once)
+    once.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+def _source_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--prometheus.url", dest="url", default="http://127.0.0.1:9090", help="any Prometheus API, with its path prefix"
+    )
+    add("--prometheus.header", dest="headers", action="append", default=[], metavar="NAME: VALUE", help="repeatable")
+    add("--prometheus.tenant", dest="tenant", help="value of X-Scope-OrgID (Mimir, Cortex)")
+    add("--prometheus.username", dest="username")
+    add("--prometheus.password-file", dest="password_file", type=Path)
+    add("--prometheus.bearer-token-file", dest="bearer_token_file", type=Path)
+    add("--prometheus.ca-file", dest="ca_file", type=Path)
+    add("--prometheus.cert-file", dest="cert_file", type=Path)
+    add("--prometheus.key-file", dest="key_file", type=Path)
+    add("--prometheus.insecure", dest="insecure", action="store_true", help="do not check the certificate")
+    add("--query.timeout", dest="timeout", default="10s")
+    add("--query.concurrency", dest="concurrency", type=int, default=4)
+    add("--query.max-samples", dest="max_samples", type=int, default=20_000_000, help="per cycle")
+    add("--query.step", dest="step", default="15s")
+    add("--query.points", dest="points", type=int, default=240)
+    add("--query.rate-window", dest="rate_window", default="auto", help="auto = four scrape intervals")
+    add("--interval", dest="interval", default="10s")
+    add("--store.url", dest="store", default="sqlite://", help="a SQLAlchemy URL; sqlite:// forgets at exit")
+    add("--thresholds.file", dest="thresholds", type=Path)
+    add("--catalog.file", dest="catalogs", type=Path, action="append", default=[], help="more signals; repeatable")
+    add("--topology.file", dest="topology", type=Path, help="the call graph between services")
+    add("--log.level", dest="log_level", default="info", choices=["debug", "info", "warning", "error"])
+
+
+def read_config(arguments: argparse.Namespace) -> RunConfig:
+    """Check the flags; all problems at once."""
+    problems: list[str] = []
+    numbers = {
+        name: _duration(f"--{flag}", getattr(arguments, name), problems)
+        for name, flag in (("timeout", "query.timeout"), ("step", "query.step"), ("interval", "interval"))
+    }
+    if arguments.rate_window != "auto":
+        _duration("--query.rate-window", arguments.rate_window, problems)
+    for flag, value, least in (("query.concurrency", arguments.concurrency, 1), ("query.points", arguments.points, 16)):
+        if value < least:
+            problems.append(f"--{flag} has value {value}: it must be at least {least}")
+    host, port = _address(getattr(arguments, "listen", "127.0.0.1:19110"), problems)
+    headers = _headers(arguments, problems)
+    if not arguments.url.startswith(("http://", "https://")):
+        problems.append(f"--prometheus.url has value '{arguments.url}': it must begin with http:// or https://")
+    if problems:
+        raise ConfigError(problems)
+    return RunConfig(
+        source=_source(arguments, headers, numbers["timeout"]),
+        listen_host=host,
+        listen_port=port,
+        token_file=getattr(arguments, "token_file", None),
+        store_url=arguments.store,
+        thresholds_file=arguments.thresholds,
+        catalog_files=arguments.catalogs,
+        topology_file=arguments.topology,
+        interval_seconds=numbers["interval"],
+        points=arguments.points,
+        step_seconds=numbers["step"],
+        rate_window=arguments.rate_window,
+    )
+
+
+def _source(arguments: argparse.Namespace, headers: Mapping[str, str], timeout: float) -> SourceConfig:
+    return SourceConfig(
+        url=arguments.url,
+        headers=headers,
+        username=arguments.username,
+        password_file=arguments.password_file,
+        bearer_token_file=arguments.bearer_token_file,
+        ca_file=arguments.ca_file,
+        cert_file=arguments.cert_file,
+        key_file=arguments.key_file,
+        insecure=arguments.insecure,
+        timeout_seconds=timeout,
+        concurrency=arguments.concurrency,
+        max_samples=arguments.max_samples,
+    )
+
+
+def _duration(flag: str, text: str, problems: list[str]) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ConfigError as error:
+        problems.append(f"{flag}: {error}")
+        return 0.0
+    if seconds <= 0:
+        problems.append(f"{flag} has value '{text}': it must be more than nothing")
+    return seconds
+
+
+def _address(text: str, problems: list[str]) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the last port there is
+        problems.append(f"--web.listen-address has value '{text}': it must be HOST:PORT, the port from 1 to 65535")
+        return "", 0
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host is the user's word for all
+
+
+def _headers(arguments: argparse.Namespace, problems: list[str]) -> dict[str, str]:
+    headers = {}
+    for text in arguments.headers:
+        name, colon, value = text.partition(":")
+        if not colon or not name.strip():
+            problems.append(f"--prometheus.header has value '{text}': it must be NAME: VALUE")
+        headers[name.strip()] = value.strip()
+    if arguments.tenant:
+        headers["X-Scope-OrgID"] = arguments.tenant
+    return headers
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    asyncio.run(serve(read_config(arguments)))
+    return ExitCode.OK
+
+
+def _once(arguments: argparse.Namespace) -> int:
+    result = asyncio.run(run_once(read_config(arguments)))
+    if arguments.json:
+        sys.stdout.buffer.write(orjson.dumps(result_dict(result), option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        print_result(result, Console())
+    return ExitCode.OK
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {"run": _run, "once": _once}

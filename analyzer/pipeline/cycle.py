@@ -1,0 +1,53 @@
+"""The cycle: detect, group, rank, recommend, score."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analyzer.catalog import Signal
+from analyzer.incidents import Topology, group_incidents
+from analyzer.pipeline.detect import Detection, detect_all
+from analyzer.pipeline.health import score_health
+from analyzer.pipeline.measured import Measurements
+from analyzer.ports import Answers, Result
+from analyzer.recommend import Context, Rule, recommend
+from analyzer.series import service_of
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What does not change between cycles."""
+
+    catalog: Sequence[Signal]
+    rules: Sequence[Rule]
+    topology: Topology = field(default_factory=Topology)
+    window: str = "1m"
+
+    def by_name(self) -> Mapping[str, Signal]:
+        """The catalogue as a table."""
+        return {signal.name: signal for signal in self.catalog}
+
+
+def analyze(answers: Answers, knowledge: Knowledge, at: float) -> Result:
+    """Think about one cycle's answers. Signals without an answer take no part: nothing is invented for them."""
+    table = knowledge.by_name()
+    detection: Detection = detect_all(answers.batches, table, knowledge.window)
+    measured = Measurements(answers.batches, table)
+    incidents = group_incidents(detection.findings, knowledge.topology, measured.deviation)
+    return Result(
+        at=at,
+        health=score_health(detection.findings, _services(answers, table)),
+        findings=detection.findings,
+        incidents=incidents,
+        recommendations=recommend(incidents, knowledge.rules, Context(measured, at)),
+        readings=detection.readings,
+        failures=answers.failures,
+        series=sum(len(batch) for batch in answers.batches.values()),
+    )
+
+
+def _services(answers: Answers, table: Mapping[str, Signal]) -> set[str]:
+    return {
+        service_of(labels, table[name].service if name in table else None)
+        for name, batch in answers.batches.items()
+        for labels in batch.labels
+    }

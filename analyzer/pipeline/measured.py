@@ -1,0 +1,50 @@
+"""What the batches of a cycle say about one signal of one service."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from analyzer.catalog import Signal
+from analyzer.findings import Finding
+from analyzer.incidents.deviation import robust_deviation
+from analyzer.series import Batch, current, service_of
+
+SETTLE_SECONDS = 30.0
+
+
+class Measurements:
+    """Looks into the batches; answers None where there is no data."""
+
+    def __init__(self, batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> None:
+        self._batches = batches
+        self._catalog = catalog
+
+    def now(self, signal: str, service: str) -> float | None:
+        """Return the sum of the newest values of a service's series of a signal."""
+        newest = current(self._rows(signal, service))
+        return float(np.nansum(newest)) if np.isfinite(newest).any() else None
+
+    def peak(self, signal: str, service: str) -> float | None:
+        """Return the largest value of the window."""
+        rows = self._rows(signal, service)
+        return float(np.nanmax(rows)) if np.isfinite(rows).any() else None
+
+    def deviation(self, finding: Finding, started: float) -> float:
+        """Return how far a finding's series left its baseline from before the incident."""
+        batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)
+        if batch is None or signal is None:
+            return 0.0
+        rows = [i for i, labels in enumerate(batch.labels) if labels == finding.labels]
+        if not rows:
+            return 0.0
+        before, after = batch.grid.split(started - SETTLE_SECONDS), batch.grid.split(started)
+        reference, post = batch.values[rows, :before], batch.values[rows, after:]
+        above = signal.direction == "above"
+        return float(robust_deviation(reference, post, signal.min_deviation, above=above).max())
+
+    def _rows(self, signal: str, service: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+        batch = self._batches.get(signal)
+        if batch is None:
+            return np.empty((0, 1))
+        own = self._catalog[signal].service if signal in self._catalog else None
+        return batch.values[[i for i, labels in enumerate(batch.labels) if service_of(labels, own) == service]]

@@ -1,0 +1,78 @@
+"""What the loop needs from the outside, as roles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from analyzer.findings import Finding, Reading
+from analyzer.incidents import Incident
+from analyzer.recommend import Recommendation
+from analyzer.series import Batch, Grid
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One expression to be asked over a grid."""
+
+    signal: str
+    expr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What came back: batches, and for every question that failed the sentence that says why."""
+
+    batches: Mapping[str, Batch]
+    failures: Mapping[str, str]
+    samples: int = 0
+    seconds: float = 0.0
+
+
+class Source(Protocol):
+    """Whoever answers PromQL."""
+
+    async def ask(self, questions: Sequence[Question], grid: Grid) -> Answers:
+        """Answer every question that the budget allows."""
+
+    async def scrape_interval(self) -> float | None:
+        """Return the usual time between two scrapes, when it can be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One service's health: 100 minus penalties that add up exactly."""
+
+    service: str
+    score: float
+    penalties: Mapping[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"service": self.service, "score": self.score, "penalties": dict(self.penalties)}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one cycle found."""
+
+    at: float
+    health: tuple[Health, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    recommendations: tuple[Recommendation, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    series: int = 0
+
+
+class Store(Protocol):
+    """Whoever remembers."""
+
+    def merge(self, recommendations: Sequence[Recommendation], at: float) -> tuple[Recommendation, ...]:
+        """Take what a cycle recommends, keep each one's state, and return all that are alive."""
+
+    def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
+        """Return what is remembered, newest first."""
+
+    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+        """Move one recommendation on in its life."""

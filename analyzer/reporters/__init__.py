@@ -1,0 +1,1 @@
+"""Ways to tell: metrics, JSON, a page, a terminal, a report."""

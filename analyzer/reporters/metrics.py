@@ -1,0 +1,143 @@
+"""The analyzer's metrics: the one home of their names, types, help and labels."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from analyzer.ports import Result
+
+TITLE_LENGTH = 120
+
+
+@dataclass(slots=True)
+class Costs:
+    """What the analyzer itself used and suffered since it started."""
+
+    cycles: dict[str, int] = field(default_factory=lambda: {"complete": 0, "partial": 0, "failed": 0, "shed": 0})
+    queries: int = 0
+    query_failures: int = 0
+    samples: int = 0
+    cycle_seconds: float = 0.0
+    query_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    store_failures: int = 0
+    last_success: float = 0.0
+
+
+class Published(Protocol):
+    """What the collector reads: the last good result and the costs so far."""
+
+    result: Result | None
+    costs: Costs
+
+
+class ResultCollector(Collector):
+    """Turns the last good result into metric families at each scrape."""
+
+    def __init__(self, published: Published) -> None:
+        self._published = published
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to say before the first scrape: families come and go with their findings."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Return every family, built anew, so that what is gone is gone."""
+        yield from _cost_families(self._published.costs)
+        result = self._published.result
+        if result is not None:
+            yield from result_families(result)
+
+
+def result_families(result: Result) -> Iterator[Metric]:
+    """Return the families of one result."""
+    yield _gauge(
+        "perfloop_health_score",
+        "Health from 0 to 100: 100 minus the penalties of perfloop_health_penalty.",
+        ["service"],
+        [((one.service,), one.score) for one in result.health],
+    )
+    yield _gauge(
+        "perfloop_health_penalty",
+        "What one signal takes off the health score.",
+        ["service", "signal"],
+        [((one.service, signal), cost) for one in result.health for signal, cost in one.penalties.items()],
+    )
+    yield _gauge(
+        "perfloop_bottleneck",
+        "A resource that limits a service; the value is its share of the blame in its incident.",
+        ["service", "resource", "severity"],
+        _bottlenecks(result),
+    )
+    yield _gauge(
+        "perfloop_root_cause_score",
+        "Share of the blame for an incident, over all suspects 1.",
+        ["incident", "service", "resource"],
+        [((i.id, c.service, c.component), c.score) for i in result.incidents for c in i.causes],
+    )
+    yield from _recommendation_families(result)
+
+
+def _bottlenecks(result: Result) -> list[tuple[tuple[str, ...], float]]:
+    rows: dict[tuple[str, ...], float] = {}
+    for incident in result.incidents:
+        for cause in incident.causes:
+            own = [f for f in incident.findings if (f.service, f.component) == (cause.service, cause.component)]
+            worst = max(finding.severity for finding in own)
+            if worst > 0:
+                rows[cause.service, cause.component, worst.word] = cause.score
+    return list(rows.items())
+
+
+def _recommendation_families(result: Result) -> Iterator[Metric]:
+    yield _gauge(
+        "perfloop_recommendation_info",
+        "A recommendation that stands.",
+        ["id", "service", "category", "priority", "title", "state"],
+        [
+            ((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state), 1.0)
+            for r in result.recommendations
+        ],
+    )
+    yield _gauge(
+        "perfloop_recommendation_expected_improvement_ratio",
+        "Computed share of the affected metric that the recommendation takes away.",
+        ["id"],
+        [((r.id,), r.improvement.ratio) for r in result.recommendations if r.improvement],
+    )
+
+
+def _cost_families(costs: Costs) -> Iterator[Metric]:
+    cycles = CounterMetricFamily("perfloop_analyzer_cycles", "Cycles by how they ended.", labels=["outcome"])
+    for outcome, count in costs.cycles.items():
+        cycles.add_metric([outcome], count)
+    yield cycles
+    for name, text, value in (
+        ("queries", "Questions asked of Prometheus.", costs.queries),
+        ("query_failures", "Questions that Prometheus did not answer well.", costs.query_failures),
+        ("samples", "Samples that Prometheus answered with.", costs.samples),
+        ("store_failures", "Times the database could not be read or written.", costs.store_failures),
+        ("cpu_seconds", "CPU time that cycles took.", costs.cpu_seconds),
+    ):
+        yield CounterMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
+    for name, text, value in (
+        ("cycle_seconds", "How long the last cycle took.", costs.cycle_seconds),
+        ("query_seconds", "How long the last cycle waited for Prometheus.", costs.query_seconds),
+        (
+            "last_success_timestamp_seconds",
+            "When the published result was made; 0 before the first.",
+            costs.last_success,
+        ),
+    ):
+        yield GaugeMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
+
+
+def _gauge(name: str, text: str, labels: list[str], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, number in rows:
+        family.add_metric(list(values), number)
+    return family
