@@ -1,0 +1,144 @@
+"""A run from the command line: signals, the metrics page, lines of progress, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from loadgen.app.tester import LoadTester
+from loadgen.config import LoadTestConfig
+from loadgen.errors import ExitCode, ListenError
+from loadgen.reporters.exposition import LoadgenCollector
+from loadgen.reporters.text import progress_line, summary_lines
+from loadgen.reporters.web import MetricsServer
+
+ADHOC_PORTS = range(19121, 19130)
+# SIGTERM must end the process within 5 s: answers get this long, and the last scrape the rest.
+GRACE_SECONDS = 2.5
+LAST_SCRAPE_SECONDS = 1.5
+LINGER_SECONDS = 15.0
+PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where the metrics page is served; without a port, the first free one of the ad-hoc range."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+
+
+class Session:
+    """Runs tests one after the other beside the metrics page."""
+
+    def __init__(self, configs: Sequence[LoadTestConfig], listen: Listen) -> None:
+        self._configs = configs
+        self._listen = listen
+        self._collector = LoadgenCollector()
+        self._current: LoadTester | None = None
+        self._stopped = ""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self._collector)
+        self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs))
+
+    async def go(self) -> ExitCode:
+        """Run every test and return what the process should say."""
+        await self._start_server()
+        advert = _advertise(self._server.address) if self._listen.port is None else None
+        _say(f"serving live metrics on http://{self._server.address}/metrics")
+        self._catch_signals()
+        try:
+            codes = [await self._run(config) for config in self._configs if not self._stopped]
+            await self._linger()
+        finally:
+            if advert is not None:
+                advert.unlink(missing_ok=True)
+            await self._server.stop()
+        return max(codes, default=ExitCode.OK)
+
+    async def _run(self, config: LoadTestConfig) -> ExitCode:
+        tester = self._current = LoadTester(config)
+        self._collector.runs = [*self._collector.runs, tester.live()]
+        shown = 0.0
+
+        def progress(elapsed: float) -> None:
+            nonlocal shown
+            if elapsed - shown >= PROGRESS_SECONDS:
+                shown = elapsed
+                _say(progress_line(config.name, elapsed, tester.run.book))
+
+        tester.run.listeners.append(progress)
+        summary = await tester.run_load_test()
+        for line in summary_lines(summary):
+            print(line)  # noqa: T201 - the result is the program's output
+        sys.stdout.flush()
+        if self._stopped and config.duration_seconds:
+            return ExitCode.STOPPED
+        if not summary.total.successful_requests and summary.total_requests:
+            return ExitCode.FAILED
+        return ExitCode.OK
+
+    async def _start_server(self) -> None:
+        ports = ADHOC_PORTS if self._listen.port is None else [self._listen.port]
+        for port in ports:
+            try:
+                await self._server.start(self._listen.host, port)
+            except ListenError:
+                if port == ports[-1]:
+                    raise
+            else:
+                return
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        grace = 0.0 if self._stopped else GRACE_SECONDS
+        self._stopped = f"stopped by {signal.Signals(number).name}"
+        if self._current is not None:
+            self._current.run.stop(self._stopped, grace)
+
+    async def _linger(self) -> None:
+        """Stay until a scrape has seen the end, if anybody scrapes."""
+        seen = self._server.scrapes
+        left = LAST_SCRAPE_SECONDS if self._stopped else LINGER_SECONDS
+        while seen and self._server.scrapes == seen and left > 0:
+            await asyncio.sleep(0.05)
+            left -= 0.05
+            if self._stopped:
+                left = min(left, LAST_SCRAPE_SECONDS)
+
+    def _describe(self) -> str:
+        if self._current is None:
+            return "No run yet."
+        return "\n".join(summary_lines(self._current.summary()))
+
+
+def _advertise(address: str) -> Path | None:
+    """Tell Prometheus of an ad-hoc run through file service discovery, where the stack keeps such files."""
+    folder = Path(os.environ.get("PERFLOOP_HOME") or ".perfloop") / "targets"
+    if not folder.is_dir():
+        return None
+    path = folder / f"loadgen-{address.rpartition(':')[2]}.json"
+    partial = path.with_suffix(".partial")
+    try:
+        partial.write_text(json.dumps([{"targets": [address], "labels": {"service": "loadgen"}}]), encoding="utf-8")
+        partial.rename(path)
+    except OSError as error:
+        _say(f"{folder}: Prometheus is not told of this run: {error.strerror}")
+        return None
+    return path
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress goes to stderr, one line per event

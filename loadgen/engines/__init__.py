@@ -1,0 +1,1 @@
+"""Ways to speak to the service under test."""

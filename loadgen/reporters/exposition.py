@@ -1,0 +1,107 @@
+"""The live series for Prometheus: real histograms that add up over endpoints, tests and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from loadgen.samples.book import Book
+from loadgen.samples.histogram import Histogram
+
+# OpenTelemetry's bounds for HTTP durations, with finer ones below and coarser ones above.
+BOUNDS = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025),
+    *(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+    *(30.0, 60.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """A run as the metrics page knows it."""
+
+    test: str
+    run_id: str
+    profile: str
+    book: Book
+
+
+class LoadgenCollector:
+    """A prometheus_client collector over the books of the process."""
+
+    def __init__(self) -> None:
+        self.runs: list[LiveRun] = []
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every family, built from the books as they stand."""
+        yield from self._counters()
+        yield from self._histograms()
+        yield from self._gauges()
+
+    def _counters(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily(
+            "loadgen_requests",
+            "Requests that came to an end, by how they ended.",
+            labels=("test", "endpoint", "outcome"),
+        )
+        late = CounterMetricFamily(
+            "loadgen_late", "Requests that started more than 10 ms behind the schedule.", labels=("test", "endpoint")
+        )
+        dropped = CounterMetricFamily(
+            "loadgen_dropped", "Requests of the schedule that were never sent.", labels=("test", "endpoint")
+        )
+        received = CounterMetricFamily(
+            "loadgen_received_bytes", "Bytes of answers, heads included.", labels=("test", "endpoint")
+        )
+        for run in self.runs:
+            for label, tally in zip(run.book.labels, run.book.totals, strict=True):
+                for outcome, count in tally.outcomes.items():
+                    requests.add_metric((run.test, label, outcome), count)
+                late.add_metric((run.test, label), tally.late)
+                dropped.add_metric((run.test, label), tally.dropped)
+                received.add_metric((run.test, label), tally.bytes_received)
+        return requests, late, dropped, received
+
+    def _histograms(self) -> Iterable[Metric]:
+        response = _histogram("loadgen_response_seconds", "Time from the intended start to the end of the answer.")
+        service = _histogram("loadgen_service_seconds", "Time from the actual start to the end of the answer.")
+        lag = _histogram("loadgen_schedule_lag_seconds", "How far behind the schedule requests started.")
+        for run in self.runs:
+            for label, tally in zip(run.book.labels, run.book.totals, strict=True):
+                for family, histogram in ((response, tally.response), (service, tally.service), (lag, tally.lag)):
+                    family.add_metric((run.test, label), _buckets(histogram), histogram.total_seconds)
+        return response, service, lag
+
+    def _gauges(self) -> Iterable[Metric]:
+        users = GaugeMetricFamily("loadgen_users", "Users that are active.", labels=("test",))
+        rate = GaugeMetricFamily(
+            "loadgen_target_rate", "Requests per second asked for (open models).", labels=("test",)
+        )
+        cpu = GaugeMetricFamily(
+            "loadgen_cpu_used_ratio", "Share of one core that the busiest generator process used.", labels=("test",)
+        )
+        loop = GaugeMetricFamily(
+            "loadgen_event_loop_lag_seconds", "99th percentile of the generator's own delays.", labels=("test",)
+        )
+        info = GaugeMetricFamily("loadgen_run_info", "The run under way.", labels=("test", "run_id", "profile"))
+        for run in self.runs:
+            load = run.book.load
+            users.add_metric((run.test,), load.users)
+            if load.target_rate is not None:
+                rate.add_metric((run.test,), load.target_rate)
+            cpu.add_metric((run.test,), load.cpu_ratio)
+            loop.add_metric((run.test,), load.loop_lag_seconds)
+            info.add_metric((run.test, run.run_id, run.profile), 1)
+        return users, rate, cpu, loop, info
+
+
+def _histogram(name: str, documentation: str, labels: Sequence[str] = ("test", "endpoint")) -> HistogramMetricFamily:
+    return HistogramMetricFamily(name, documentation, labels=labels)
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    cumulative = histogram.cumulative(BOUNDS)
+    buckets: list[tuple[str, float]] = [(str(bound), count) for bound, count in zip(BOUNDS, cumulative, strict=True)]
+    return [*buckets, ("+Inf", histogram.count)]

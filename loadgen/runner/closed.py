@@ -1,0 +1,101 @@
+"""The closed model: users who wait for their answer, think, and ask again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from loadgen.pacing.shapes import UserShape
+from loadgen.ports import Clock, Engine
+from loadgen.runner.agenda import Agenda
+from loadgen.runner.lane import Lane
+from loadgen.samples import outcomes
+from loadgen.samples.book import Load, Recorder
+from loadgen.samples.histogram import SECOND
+from loadgen.scenario.request import Request
+
+# A user whose connection failed waits this long, so that a dead service is not asked in a spin.
+RETRY_AFTER_NANOSECONDS = 100_000_000
+
+
+class UserLane(Lane):
+    """One user."""
+
+    __slots__ = ("_due", "_loop", "number", "position")
+
+    def __init__(self, loop: ClosedLoop, engine: Engine, recorder: Recorder, number: int) -> None:
+        super().__init__(engine, recorder)
+        self._loop = loop
+        self.number = number
+        self._due = 0
+        # Users start at different places of the cycle, so that the mix holds from the first second.
+        self.position = number % len(loop.cycle)
+
+    def ask(self, intended: int, now: int) -> None:
+        """Send the next request of the cycle."""
+        loop = self._loop
+        position = self.position
+        self.position = position + 1 if position + 1 < loop.length else 0
+        self.begin(loop.cycle[position], intended, now)
+
+    def settled(self, now: int) -> None:
+        """Ask again: at once, after the think time, or not at all when the shape has no place for this user."""
+        loop = self._loop
+        if self.number >= loop.active:
+            self.busy = False
+        elif self.last_outcome in outcomes.CONNECT_FAILURES:
+            self._later(now + max(loop.think, RETRY_AFTER_NANOSECONDS))
+        elif loop.think:
+            self._later(now + loop.think)
+        else:
+            self.ask(now, now)
+
+    def _later(self, due: int) -> None:
+        self.busy = False
+        self._due = due
+        self._loop.agenda.at(due, lambda now: self._wake(due, now))
+
+    def _wake(self, due: int, now: int) -> None:
+        # A user that was sent off and called back meanwhile has another appointment.
+        if due == self._due and self.number < self._loop.active and not self.busy:
+            self.ask(due, now)
+
+
+class ClosedLoop:
+    """Keeps as many users asking as the shape wants at each moment."""
+
+    def __init__(self, shape: UserShape, cycle: Sequence[Request], think_seconds: float, clock: Clock) -> None:
+        self.shape = shape
+        self.cycle = cycle
+        self.length = len(cycle)
+        self.think = round(think_seconds * SECOND)
+        self.clock = clock
+        self.active = 0
+        self.lanes: list[UserLane] = []
+        self.agenda: Agenda
+
+    def open(self, engine: Engine, recorder: Recorder) -> None:
+        """Make every user that the shape will ever want."""
+        self.agenda = Agenda(self.clock)
+        self.lanes = [UserLane(self, engine, recorder, number) for number in range(self.shape.most_users)]
+
+    def steer(self, elapsed_seconds: float) -> None:
+        """Follow the shape: wake users that it has room for; the others stop after their answer."""
+        before, self.active = self.active, self.shape.users_at(elapsed_seconds)
+        for lane in self.lanes[before : self.active]:
+            if not lane.busy:
+                now = self.clock()
+                lane.ask(now, now)
+
+    def stop(self) -> None:
+        """Ask nothing more."""
+        self.active = 0
+
+    def close(self) -> None:
+        """Let connections and appointments go."""
+        self.agenda.close()
+        for lane in self.lanes:
+            lane.client.close()
+
+    def load_at(self, elapsed_seconds: float) -> Load:
+        """Return the users active and the part of the shape."""
+        return Load(users=self.active, phase=self.shape.phase_at(elapsed_seconds))

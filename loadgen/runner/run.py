@@ -1,0 +1,161 @@
+"""One run, from the first request to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from loadgen.ports import Clock, Engine
+from loadgen.runner.lane import Lane
+from loadgen.runner.watch import Watch
+from loadgen.samples import outcomes
+from loadgen.samples.book import Book, Load, Recorder
+from loadgen.samples.histogram import SECOND
+
+STEER_SECONDS = 0.05
+ROLL_NANOSECONDS = SECOND
+
+
+class LoadModel(Protocol):
+    """The closed or the open model."""
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """Return everything that may have an exchange under way."""
+
+    def open(self, engine: Engine, recorder: Recorder) -> None:
+        """Make ready."""
+
+    def steer(self, elapsed_seconds: float) -> None:
+        """Follow the shape."""
+
+    def stop(self) -> None:
+        """Start nothing more."""
+
+    def close(self) -> None:
+        """Let everything go."""
+
+    def load_at(self, elapsed_seconds: float) -> Load:
+        """Return what is asked of the service now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run ends, besides its being stopped from outside."""
+
+    duration_seconds: float | None
+    timeout_seconds: float
+    max_errors: int | None = None
+
+
+class Run:
+    """Drives a load model against an engine and keeps the book."""
+
+    def __init__(self, model: LoadModel, engine: Engine, book: Book, limits: Limits, clock: Clock) -> None:
+        self._model = model
+        self._engine = engine
+        self._limits = limits
+        self._clock = clock
+        self._recorder = Recorder(len(book.labels))
+        self._stop = asyncio.Event()
+        self._began = self._rolled = self._ended = 0
+        self.book = book
+        self.watch = Watch()
+        self.end_reason = ""
+        self.grace_seconds = limits.timeout_seconds
+        self.listeners: list[Callable[[float], None]] = []
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Return the time since the first request could start."""
+        return ((self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the run: nothing more starts, and what is under way has the grace to finish."""
+        if not self._stop.is_set():
+            self.end_reason = reason
+            self._stop.set()
+        if grace_seconds is not None:
+            self.grace_seconds = min(self.grace_seconds, grace_seconds)
+
+    async def go(self) -> None:
+        """Run to the end; what was measured until then stands in the book, whatever happens."""
+        await self._engine.open()
+        try:
+            self._model.open(self._engine, self._recorder)
+            self._began = self._rolled = self._clock()
+            await self._drive()
+            self._model.stop()
+            await self._drain()
+        finally:
+            self._ended = self._clock()
+            self._cut_off()
+            self._roll(self._ended)
+            self._model.close()
+            await self._engine.close()
+
+    async def _drive(self) -> None:
+        duration = self._limits.duration_seconds
+        while not self._stop.is_set():
+            elapsed = self.elapsed_seconds
+            if duration is not None and elapsed >= duration:
+                return
+            self._model.steer(elapsed)
+            wait = STEER_SECONDS if duration is None else min(STEER_SECONDS, duration - elapsed)
+            await self._tend(max(wait, 0.001))
+            self._count_errors()
+
+    async def _drain(self) -> None:
+        until = self._clock() + round(self.grace_seconds * SECOND)
+        while self._busy_lanes() and self._clock() < until:
+            await self._tend(0.005)
+            until = min(until, self._clock() + round(self.grace_seconds * SECOND))
+
+    async def _tend(self, wait_seconds: float) -> None:
+        before = self._clock()
+        await asyncio.sleep(wait_seconds)
+        now = self._clock()
+        self.watch.woke(now - before - round(wait_seconds * SECOND))
+        self._time_out(now)
+        if now - self._rolled >= ROLL_NANOSECONDS:
+            self._roll(now)
+
+    def _busy_lanes(self) -> list[Lane]:
+        return [lane for lane in self._model.lanes if lane.busy]
+
+    def _time_out(self, now: int) -> None:
+        oldest = now - round(self._limits.timeout_seconds * SECOND)
+        for lane in self._model.lanes:
+            if lane.busy and lane.started < oldest:
+                lane.give_up(outcomes.TIMEOUT, now)
+
+    def _cut_off(self) -> None:
+        self._model.stop()
+        now = self._clock()
+        for lane in self._busy_lanes():
+            lane.give_up(outcomes.CUT_OFF, now)
+
+    def _count_errors(self) -> None:
+        limit = self._limits.max_errors
+        if limit is None:
+            return
+        errors = sum(tally.errors for tally in (*self.book.totals, *self._recorder.windows))
+        if errors >= limit:
+            self.stop(f"max_errors: {errors} errors reached the limit of {limit}")
+
+    def _roll(self, now: int) -> None:
+        span = now - self._rolled
+        cpu, lag = self.watch.look(span)
+        elapsed = (now - self._began) / SECOND
+        load = self._model.load_at(elapsed)
+        self.book.add(
+            self._recorder.take(),
+            elapsed,
+            span / SECOND,
+            Load(load.users, load.target_rate, cpu, lag, load.phase),
+        )
+        self._rolled = now
+        for listener in self.listeners:
+            listener(elapsed)

@@ -1,0 +1,1 @@
+"""Measurements that add up: histograms, tallies, the book of a run."""

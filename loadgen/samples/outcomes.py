@@ -1,0 +1,71 @@
+"""The names under which requests end: the label `outcome` of `loadgen_requests_total`, and the rows of reports."""
+
+from __future__ import annotations
+
+OK = "ok"
+WRONG_STATUS = "wrong_status"
+CHECK_FAILED = "check_failed"
+TIMEOUT = "timeout"
+CONNECT_TIMEOUT = "connect_timeout"
+CONNECTION_REFUSED = "connection_refused"
+CONNECTION_RESET = "connection_reset"
+UNREACHABLE = "unreachable"
+CONNECT_FAILED = "connect_failed"
+DNS_FAILED = "dns_failed"
+TLS_CERTIFICATE = "tls_certificate"
+TLS_FAILED = "tls_failed"
+CLOSED_BEFORE_ANSWER = "closed_before_answer"
+CLOSED_MID_ANSWER = "closed_mid_answer"
+NOT_HTTP = "not_http"
+BAD_FRAMING = "bad_framing"
+EXCESS_BYTES = "excess_bytes"
+ENDLESS_HEADERS = "endless_headers"
+EMPTY_STREAM = "empty_stream"
+NO_FILE_DESCRIPTORS = "no_file_descriptors"
+NO_PORTS = "no_ports"
+CUT_OFF = "cut_off"
+SCRIPT_ERROR = "script_error"
+
+# What each name says in a report.
+MEANINGS = {
+    OK: "answered as expected",
+    WRONG_STATUS: "answered with a status that was not expected",
+    CHECK_FAILED: "answered, and a check on the answer failed",
+    TIMEOUT: "no whole answer within timeout_seconds",
+    CONNECT_TIMEOUT: "no connection within timeout_seconds",
+    CONNECTION_REFUSED: "nothing listens on the port",
+    CONNECTION_RESET: "the server reset the connection",
+    UNREACHABLE: "no route to the host",
+    CONNECT_FAILED: "the connection could not be made",
+    DNS_FAILED: "the host's name does not resolve",
+    TLS_CERTIFICATE: "the server's certificate does not hold",
+    TLS_FAILED: "the TLS handshake failed",
+    CLOSED_BEFORE_ANSWER: "the server closed the connection before it answered",
+    CLOSED_MID_ANSWER: "the server closed the connection in the middle of its answer",
+    NOT_HTTP: "the answer was not HTTP/1.1",
+    BAD_FRAMING: "the answer's length was not told as HTTP/1.1 asks",
+    EXCESS_BYTES: "more bytes came than the answer's Content-Length",
+    ENDLESS_HEADERS: "the headers went on beyond 64 KiB",
+    EMPTY_STREAM: "the stream ended without a single event",
+    NO_FILE_DESCRIPTORS: "the generator ran out of file descriptors",
+    NO_PORTS: "the generator ran out of local ports",
+    CUT_OFF: "still under way when the run had to end",
+    SCRIPT_ERROR: "the scenario's own code raised",
+}
+
+# Ends that say that the generator, not the service, was the limit.
+GENERATOR_LIMITS = frozenset({NO_FILE_DESCRIPTORS, NO_PORTS})
+# Ends after which a closed-loop user waits before it tries again, or it would spin.
+CONNECT_FAILURES = frozenset(
+    {
+        CONNECT_TIMEOUT,
+        CONNECTION_REFUSED,
+        UNREACHABLE,
+        CONNECT_FAILED,
+        DNS_FAILED,
+        TLS_CERTIFICATE,
+        TLS_FAILED,
+        NO_FILE_DESCRIPTORS,
+        NO_PORTS,
+    }
+)

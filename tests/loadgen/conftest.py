@@ -1,0 +1,87 @@
+"""What tests of the load generator share: real servers that can be told how to behave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Service:
+    """A TCP server on a free port that answers each request as its handler says, and counts them."""
+
+    def __init__(self, answer: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        self._answer = answer
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.url = ""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read requests one after the other and let the answer be written."""
+        self.connections += 1
+        self._writers.add(writer)
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                body = await reader.readexactly(_length(head))
+                self.requests.append(head + body)
+                await self._answer(head + body, writer)
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    def hang_up(self) -> None:
+        """Close every connection."""
+        for writer in self._writers:
+            writer.close()
+
+
+def _length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0
+
+
+def always(answer: bytes) -> Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]:
+    """Return a handler that writes the same bytes each time."""
+
+    async def write(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    return write
+
+
+@asynccontextmanager
+async def serving(answer: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]] | bytes) -> AsyncIterator[Service]:
+    """Serve while the block runs."""
+    service = Service(always(answer) if isinstance(answer, bytes) else answer)
+    server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
+    service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield service
+    finally:
+        server.close()
+        service.hang_up()
+
+
+@pytest.fixture
+def serve() -> Callable[..., object]:
+    """The context manager that starts a service."""
+    return serving
+
+
+@pytest.fixture
+async def hello() -> AsyncIterator[Service]:
+    """A service that says hello."""
+    async with serving(HELLO) as service:
+        yield service

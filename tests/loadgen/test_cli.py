@@ -1,0 +1,150 @@
+"""The program as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadgen.errors import ExitCode
+
+TEST = """
+load_tests:
+  quick: {{base_url: "{url}", duration_seconds: {duration}, concurrent_users: 2, think_time_seconds: 0.01,
+          endpoints: [{{path: /}}]}}
+"""
+
+
+def _command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "loadgen", *map(str, arguments)]
+
+
+async def _start(*arguments: object, cwd: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *_command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd
+    )
+
+
+def _get(address: str) -> tuple[int, str]:
+    with urllib.request.urlopen(f"http://{address}", timeout=5) as answer:
+        return answer.status, answer.read().decode()
+
+
+async def _get_soon(address: str) -> tuple[int, str]:
+    for _ in range(100):
+        try:
+            return await asyncio.to_thread(_get, address)
+        except OSError:
+            await asyncio.sleep(0.05)
+    raise AssertionError(address)
+
+
+def _check_metrics(promtool: str, text: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+
+
+async def test_a_run_prints_percentiles_and_ends_with_zero(hello: Any, tmp_path: Path, free_port: int):
+    """A good run: exit 0, percentiles with their count on stdout."""
+    path = tmp_path / "t.yml"
+    path.write_text(TEST.format(url=hello.url, duration=0.5))
+    process = await _start("run", path, "--web.listen-address", f"127.0.0.1:{free_port}", cwd=tmp_path)
+    out, err = await process.communicate()
+    assert process.returncode == ExitCode.OK, err
+    assert f"{len(hello.requests)} requests" in out.decode()
+    assert f"(n={len(hello.requests)})" in out.decode()
+
+
+async def test_live_metrics_agree_with_the_server(hello: Any, tmp_path: Path, free_port: int, promtool: str):
+    """Until it is stopped the run serves valid metrics; the last scrape counts every request the server saw."""
+    path = tmp_path / "t.yml"
+    path.write_text(TEST.format(url="http://127.0.0.1:1", duration=0))
+    address = f"127.0.0.1:{free_port}"
+    process = await _start("run", path, "--url", hello.url, "--web.listen-address", address, cwd=tmp_path)
+    assert (await _get_soon(f"{address}/-/healthy"))[0] == 200
+    assert (await _get_soon(f"{address}/-/ready"))[0] == 200
+    await asyncio.sleep(1.5)
+    status, text = await _get_soon(f"{address}/metrics")
+    assert status == 200
+    assert 'loadgen_response_seconds_bucket{endpoint="GET /",le="0.5",test="quick"}' in text
+    checked = await asyncio.to_thread(_check_metrics, promtool, text)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    await asyncio.sleep(0.5)
+    _, last = await _get_soon(f"{address}/metrics")
+    out, _ = await process.communicate()
+    assert process.returncode == ExitCode.OK
+    assert time.monotonic() - began < 5
+    count = f'loadgen_requests_total{{endpoint="GET /",outcome="ok",test="quick"}} {len(hello.requests)}.0'
+    assert count in last
+    assert f"{len(hello.requests)} requests" in out.decode()
+
+
+async def test_a_run_stopped_half_way_still_tells_what_it_measured(hello: Any, tmp_path: Path, free_port: int):
+    """SIGINT half way: the results until then, and an exit code that says so."""
+    path = tmp_path / "t.yml"
+    path.write_text(TEST.format(url=hello.url, duration=60))
+    address = f"127.0.0.1:{free_port}"
+    process = await _start("run", path, "--web.listen-address", address, cwd=tmp_path)
+    await _get_soon(f"{address}/-/ready")
+    await asyncio.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    out, _ = await process.communicate()
+    assert process.returncode == ExitCode.STOPPED
+    assert "stopped by SIGINT" in out.decode()
+    assert f"{len(hello.requests)} requests" in out.decode()
+
+
+async def test_an_adhoc_run_is_told_to_prometheus(hello: Any, tmp_path: Path):
+    """Where the stack keeps file_sd files, an ad-hoc run has one while it runs."""
+    (tmp_path / ".perfloop" / "targets").mkdir(parents=True)
+    path = tmp_path / "t.yml"
+    path.write_text(TEST.format(url=hello.url, duration=1))
+    process = await _start("run", path, cwd=tmp_path)
+    found: list[Path] = []
+    while not found and process.returncode is None:
+        await asyncio.sleep(0.05)
+        found = list((tmp_path / ".perfloop" / "targets").glob("*.json"))
+    assert '"targets": ["127.0.0.1:1912' in found[0].read_text()
+    await process.communicate()
+    assert not list((tmp_path / ".perfloop" / "targets").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["run"], ExitCode.USAGE, "run: give either a FILE or a --profile"),
+        (["run", "none.yml"], ExitCode.USAGE, "none.yml: cannot be read: No such file or directory"),
+        (
+            ["run", "--profile", "basic", "--url", "x"],
+            ExitCode.USAGE,
+            "--url: 'x': must start with http:// or https://",
+        ),
+        (["run", "a", "--web.listen-address", "x"], ExitCode.USAGE, "'x': must be HOST:PORT, as in 127.0.0.1:19120"),
+        (["run", "--profile", "basic", "--url", "http://no-such-host.invalid"], ExitCode.USAGE, "does not resolve"),
+    ],
+)
+def test_a_bad_command_earns_one_sentence(tmp_path: Path, arguments: list[str], code: ExitCode, sentence: str):
+    """Each mistake on the command line: its exit code and its sentence, no traceback."""
+    done = subprocess.run(_command(*arguments), capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_taken_port_is_named(hello: Any, tmp_path: Path):
+    """A metrics address that is taken: one sentence, its own exit code, and no request sent."""
+    address = hello.url.removeprefix("http://")
+    arguments = ("run", "--profile", "basic", "--url", hello.url, "--web.listen-address", address)
+    process = await _start(*arguments, cwd=tmp_path)
+    _, err = await process.communicate()
+    assert process.returncode == ExitCode.NOT_LISTENING
+    assert f"--web.listen-address: cannot listen on {address}: " in err.decode()
+    assert not hello.requests
