@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 import urllib.error
@@ -16,12 +15,12 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from perfloop.stack.debian import unpack_package
 from perfloop.stack.errors import ProgramError
-from perfloop.stack.releases import DEBIAN_PACKAGES, Release, find_release
+from perfloop.stack.releases import Release, find_release
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or never
-_APT_TIMEOUT_SECONDS = 180
 
 
 def home() -> Path:
@@ -90,57 +89,14 @@ def install_release(release: Release, folder: Path) -> None:
         _link(folder, Path(program).name, folder / "releases" / top / program)
 
 
-def _run(command: list[str], folder: Path) -> None:
-    try:
-        subprocess.run(  # noqa: S603 - a fixed command line
-            command, cwd=folder, check=True, capture_output=True, text=True, timeout=_APT_TIMEOUT_SECONDS
-        )
-    except subprocess.CalledProcessError as error:
-        lines = (error.stderr or error.stdout).strip().splitlines() or ["it said nothing"]
-        message = f"`{' '.join(command[:2])}` failed: {lines[-1]}"
-        raise ProgramError(message) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        message = f"`{' '.join(command[:2])}` failed: {error}"
-        raise ProgramError(message) from error
-
-
-def _apt(folder: Path) -> list[str]:
-    """Return an apt-get that keeps its lists and cache below `folder`: no root, and no trace elsewhere."""
-    for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    options = {
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
-        "Debug::NoLocking": "true",
-        "APT::Sandbox::User": "",
-        "Acquire::Languages": "none",
-        "Acquire::Retries": "2",
-    }
-    return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-
-
 def install_debian_package(program: str, folder: Path) -> None:
-    """Unpack the Debian package that holds `program` below `folder`; nothing is installed on the system.
+    """Unpack the Debian package that holds `program` below `folder` and link its programs into `folder/bin`.
 
     Raises:
         ProgramError: when the machine has no apt, or the package is not to be had.
     """
-    if program not in DEBIAN_PACKAGES or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        message = f"there is no Debian package of {program} for this machine"
-        raise ProgramError(message)
-    package, programs = DEBIAN_PACKAGES[program]
-    apt_folder = folder / "apt"
-    apt = _apt(apt_folder)
-    for old in apt_folder.glob(f"{package}_*.deb"):
-        old.unlink()
-    if not any((apt_folder / "lists").glob("*Packages*")):
-        _run([*apt, "update"], apt_folder)
-    _run([*apt, "download", package], apt_folder)
-    archive = next(apt_folder.glob(f"{package}_*.deb"))
-    _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], apt_folder)
-    archive.unlink()
-    for name, binary in programs.items():
-        _link(folder, name, folder / "debian" / "usr" / "bin" / binary)
+    for name, path in unpack_package(program, folder).items():
+        _link(folder, name, path)
 
 
 def ensure(program: str, folder: Path) -> Path:

@@ -44,11 +44,6 @@ _ARM64 = {
         ("alertmanager", "amtool"),
     ),
 }
-# Debian has the first two under these names; of Grafana it has no package.
-DEBIAN_PACKAGES = {
-    "prometheus": ("prometheus", {"prometheus": "prometheus", "promtool": "promtool"}),
-    "alertmanager": ("prometheus-alertmanager", {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"}),
-}
 
 
 def find_release(program: str) -> Release | None:

@@ -1,5 +1,6 @@
 import hashlib
 import io
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from perfloop.stack import programs
+from perfloop.stack.debian import relocate
 from perfloop.stack.errors import ProgramError
 from perfloop.stack.releases import Release
 
@@ -69,3 +71,18 @@ def test_ensure_says_what_was_tried(tmp_path: Path, server: str, monkeypatch: py
     assert "no-such-program is not on PATH and could not be fetched" in str(caught.value)
     assert "nothing.tar.gz" in str(caught.value)
     assert "no Debian package of no-such-program" in str(caught.value)
+
+
+def test_relocated_program_finds_its_folder_anywhere(tmp_path: Path) -> None:
+    """A program with a fixed folder in it reads that of the unpacked package, whatever the working directory is."""
+    fixed = "/usr/share/prometheus/alertmanager"
+    program = tmp_path / "usr" / "bin" / "prometheus-alertmanager"
+    share = tmp_path / "usr" / "share" / "prometheus" / "alertmanager"
+    program.parent.mkdir(parents=True)
+    share.mkdir(parents=True)
+    (share / "default.tmpl").write_text("the template")
+    program.write_text(f'#!/bin/sh\ncat {fixed}/default.tmpl; echo " $1"\n')
+    program.chmod(0o755)
+    relocate(program, fixed.encode())
+    done = subprocess.run([program, "a b"], cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout == "the template a b\n"
