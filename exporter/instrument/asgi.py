@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from exporter.metrics.exposition import CONTENT_TYPE, render
+from exporter.metrics.exposition import PLAIN, render
 from exporter.metrics.registry import DEFAULT
 
 Message = MutableMapping[str, Any]
@@ -66,7 +66,7 @@ class MetricsEndpoint:
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Serve one scrape."""
         body = render(DEFAULT.families())
-        headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        headers = [(b"content-type", PLAIN.encode()), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -1,20 +1,21 @@
-"""`measure_time`: a sync and async context manager that is a decorator too."""
+"""`measure_time`: a context manager for `with` and `async with`, and a decorator for every kind of function."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Self, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+Record = Callable[[float, BaseException | None], None]
 
 
 class TimeMeasurement:
     """Calls `record(seconds, exception)` when the block or the decorated call ends, however it ends."""
 
-    def __init__(self, record: Callable[[float, BaseException | None], None]) -> None:
+    def __init__(self, record: Record) -> None:
         self._record = record
         self._start = 0.0
         self.seconds = 0.0
@@ -34,19 +35,62 @@ class TimeMeasurement:
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: F) -> F:
-        """Decorate `function`: each call is measured on its own."""
-        wrapper: Any
-        if inspect.iscoroutinefunction(function):
+        """Decorate `function`: each call is measured on its own, until what it returns is exhausted or awaited."""
+        wrap = next((wrap for matches, wrap in _WRAPPERS if matches(function)), _wrap_function)
+        wrapped: Any = functools.wraps(function)(wrap(function, self._record))
+        return wrapped  # type: ignore[no-any-return]  # functools.wraps keeps the caller's signature
 
-            @functools.wraps(function)
-            async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with TimeMeasurement(self._record):
-                    return await function(*args, **kwargs)
-        else:
 
-            @functools.wraps(function)
-            def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with TimeMeasurement(self._record):
-                    return function(*args, **kwargs)
+def _wrap_function(function: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        with TimeMeasurement(record):
+            return function(*args, **kwargs)
 
-        return wrapper  # type: ignore[no-any-return]
+    return measured
+
+
+def _wrap_coroutine(function: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    async def measured(*args: Any, **kwargs: Any) -> Any:
+        with TimeMeasurement(record):
+            return await function(*args, **kwargs)
+
+    return measured
+
+
+def _wrap_generator(function: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        with TimeMeasurement(record):
+            return (yield from function(*args, **kwargs))
+
+    return measured
+
+
+def _wrap_async_generator(function: Callable[..., Any], record: Record) -> Callable[..., Any]:
+    async def measured(*args: Any, **kwargs: Any) -> Any:
+        with TimeMeasurement(record):
+            inner: AsyncGenerator[Any, Any] = function(*args, **kwargs)
+            try:
+                # What `yield from` does for generators: values, exceptions and the closing pass through both ways.
+                value = await anext(inner)
+                while True:
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:  # noqa: BLE001 - handed to the inner generator, which decides
+                        value = await inner.athrow(error)
+                    else:
+                        value = await inner.asend(sent)
+            except StopAsyncIteration:
+                return
+            finally:
+                await inner.aclose()
+
+    return measured
+
+
+_WRAPPERS: tuple[tuple[Callable[[Any], bool], Callable[..., Callable[..., Any]]], ...] = (
+    (inspect.iscoroutinefunction, _wrap_coroutine),
+    (inspect.isasyncgenfunction, _wrap_async_generator),
+    (inspect.isgeneratorfunction, _wrap_generator),
+)

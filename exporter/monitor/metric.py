@@ -1,0 +1,89 @@
+"""One of the user's metrics: what was recorded and not yet counted, what is remembered, and its threshold."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.metrics.exemplars import exemplar_labels
+from exporter.metrics.families import AnyFamily
+from exporter.metrics.names import WireName
+from exporter.metrics.series import BUFFER_LIMIT, CounterSeries, Exemplar, HistogramSeries, Series
+from exporter.monitor.history import History
+
+# When (monotonic), the series on the wire (none for what only the history wants), the value, the metadata.
+Record = tuple[float, Series | None, float, Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of each metric is remembered for `get_metric_stats`."""
+
+    seconds: float = 3600.0
+    points: int = 10_000
+
+
+class AppMetric:
+    """`pending` takes records without a lock; `fold` counts them."""
+
+    __slots__ = ("_lock", "above", "below", "family", "history", "name", "pending", "wire")
+
+    def __init__(self, name: str, wire: WireName, family: AnyFamily, points: int) -> None:
+        self.name = name
+        self.wire = wire
+        self.family = family
+        self.pending: list[Record] = []
+        self.history = History(points)
+        self.above = math.inf
+        self.below = -math.inf
+        self._lock = threading.Lock()
+
+    def relieve(self) -> None:
+        """Fold a long buffer, unless somebody does so already: a writer never waits."""
+        if len(self.pending) >= BUFFER_LIMIT and self._lock.acquire(blocking=False):
+            try:
+                self._fold()
+            finally:
+                self._lock.release()
+
+    def fold(self) -> None:
+        """Count what is pending."""
+        with self._lock:
+            self._fold()
+
+    def _fold(self) -> None:
+        size = len(self.pending)
+        batch = self.pending[:size]
+        del self.pending[:size]
+        factor, remember = self.wire.factor, self.history.append
+        for at, series, value, metadata in batch:
+            remember(at, value)
+            if series is not None:
+                _write(series, value * factor, metadata, at)
+
+    def values(self, since_seconds: float) -> list[float]:
+        """What was recorded since then, in the user's unit, oldest first."""
+        with self._lock:
+            self._fold()
+            return self.history.since(since_seconds)
+
+    def reset(self) -> None:
+        """Forget what was not counted: in a forked worker it is the parent's."""
+        self._lock = threading.Lock()
+        self.pending.clear()
+
+
+def _write(series: Series, amount: float, metadata: Mapping[str, Any] | None, at: float) -> None:
+    if isinstance(series, HistogramSeries):
+        series.observe(amount)
+        if metadata:
+            wall_seconds = round(time.time() - (time.monotonic() - at), 3)
+            series.keep_exemplar(Exemplar(exemplar_labels(metadata), amount, wall_seconds))
+    elif isinstance(series, CounterSeries):
+        series.inc(amount)
+    else:
+        series.set(amount)

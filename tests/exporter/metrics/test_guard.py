@@ -1,0 +1,48 @@
+"""The hard cap on label values."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from exporter.metrics.exposition import render
+from exporter.metrics.guard import Limits
+from exporter.metrics.registry import MetricRegistry
+
+
+def test_values_beyond_the_cap_fold_into_one_and_are_counted(caplog: pytest.LogCaptureFixture):
+    """Only the label that explodes folds; the counter says how often; one warning is written."""
+    registry = MetricRegistry(Limits(label_values=3, series=1000))
+    family = registry.counter("jobs_total", "Jobs.", ("user", "kind"))
+    with caplog.at_level(logging.WARNING, "perfloop"):
+        for number in range(10):
+            family.labels(f"u{number}", "k").inc()
+    text = render(registry.families()).decode()
+    assert 'jobs_total{kind="k",user="_OTHER"} 7.0\n' in text
+    assert 'perfloop_folded_labels_total{metric="jobs_total"} 7.0\n' in text
+    assert text.count("\njobs_total{") == 4
+    assert len(caplog.records) == 1
+    assert (
+        "Metric 'jobs_total': label 'user' has more values than the cap (3 per label, 1000 series); "
+        "the rest counts as '_OTHER'" in caplog.text
+    )
+
+
+def test_the_number_of_series_is_capped_too():
+    """Many labels with few values each cannot multiply without end."""
+    registry = MetricRegistry(Limits(label_values=100, series=20))
+    family = registry.counter("pairs_total", "Pairs.", ("a", "b"))
+    for a in range(50):
+        for b in range(50):
+            family.labels(str(a), str(b)).inc()
+    assert len(family.series()) <= 21
+    assert sum(series.total for series in family.series()) == 2500
+
+
+def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    """A number is taken; anything else is told of and the default stays."""
+    monkeypatch.setenv("PERFLOOP_SERIES_LIMIT", "77")
+    monkeypatch.setenv("PERFLOOP_LABEL_VALUES_LIMIT", "many")
+    assert Limits.from_environment() == Limits(series=77)
+    assert "PERFLOOP_LABEL_VALUES_LIMIT is 'many': not a whole number above 0, so the default stays" in caplog.text
