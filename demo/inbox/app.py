@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
-from demo import serving
-from demo.errors import UsageError
+from demo import answers, serving
 from demo.inbox import api, channels
 from demo.inbox.inbox import Inbox
 from demo.inbox.smtp import serve_mail
@@ -24,23 +21,8 @@ def build_app(inbox: Inbox) -> FastAPI:
     app.state.inbox = inbox
     app.include_router(api.router)
     app.include_router(channels.router)
-    app.add_exception_handler(UsageError, _explain_usage)
-    app.add_exception_handler(RequestValidationError, _explain_validation)
+    answers.add_error_handlers(app)
     return app
-
-
-async def _explain_usage(request: Request, error: Exception) -> JSONResponse:
-    del request
-    return JSONResponse({"detail": str(error)}, 422)
-
-
-async def _explain_validation(request: Request, error: Exception) -> JSONResponse:
-    del request
-    problems = error.errors() if isinstance(error, RequestValidationError) else []
-    sentences = [
-        f"{problem['loc'][-1]} has the value {problem.get('input')!r}: {problem['msg']}." for problem in problems
-    ]
-    return JSONResponse({"detail": " ".join(sentences)}, 422)
 
 
 async def run(web: Address, mail: Address) -> None:

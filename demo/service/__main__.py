@@ -1,0 +1,7 @@
+"""`python -m demo.service`."""
+
+import sys
+
+from demo.service.cli import main
+
+sys.exit(main())

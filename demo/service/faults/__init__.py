@@ -1,0 +1,1 @@
+"""Seven faults, one file each; each does the real thing and heals without a trace."""

@@ -1,0 +1,1 @@
+"""The routes of a multimodal service, one file each."""

@@ -1,0 +1,51 @@
+"""`POST /api/v1/search`: the documents nearest to a query."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import select
+
+from demo.service.service import ServiceDep
+from demo.service.tables import documents
+
+router = APIRouter()
+
+_MAX_CHARACTERS = 10_000
+_MAX_RESULTS = 50
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_MAX_CHARACTERS)]
+
+
+class SearchRequest(BaseModel):
+    """What to look for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Text
+    limit: int = Field(5, ge=1, le=_MAX_RESULTS)
+
+
+class SearchResult(BaseModel):
+    """A document that was found."""
+
+    id: int
+    title: str
+    content: str
+    score: float
+
+
+@router.post("/api/v1/search")
+def search(request: SearchRequest, service: ServiceDep) -> dict[str, list[SearchResult]]:
+    """Search the vectors, then read the documents' rows."""
+    neighbours = service.search(request.query, request.limit)
+    numbers = [neighbour.document_id for neighbour in neighbours]
+    statement = select(documents.c.id, documents.c.title, documents.c.content).where(documents.c.id.in_(numbers))
+    rows = {row.id: row for row in service.database.read(statement)}
+    found = [(rows[number], score) for number, score in neighbours if number in rows]
+    return {
+        "results": [
+            SearchResult(id=row.id, title=row.title, content=row.content, score=round(score, 4)) for row, score in found
+        ]
+    }
