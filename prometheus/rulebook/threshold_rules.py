@@ -106,7 +106,7 @@ def _annotations(signal: Signal, limit: float, *, by_route: bool) -> dict[str, s
         "threshold": threshold,
         "cause": CAUSE,
         "recommendation": RECOMMENDATION,
-        "dashboard": f"/d/perfloop-overview?var-service={{{{ $labels.service }}}}&viewSignal={signal.name}",
+        "dashboard": f"/d/perfloop-overview?var-service={{{{ $labels.service | urlquery }}}}&viewSignal={signal.name}",
         "runbook_url": runbook_url(signal.alert),
     }
     if signal.record_by_route and not by_route:

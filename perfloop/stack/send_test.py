@@ -1,0 +1,158 @@
+"""One test notification through every channel of a running Alertmanager, and what came back.
+
+Where a channel goes to the inbox, the inbox is asked whether the message came. Where it goes to the real service, the
+proof is Alertmanager's own count of requests and of refusals: the service's answer is known to it alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets as random_names
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from perfloop.stack.alertmanager_config import MAIL_SWITCH
+from perfloop.stack.errors import StackError
+
+ALERTNAME = "PerfloopTest"
+# The file whose presence sends each channel to its real service.
+SWITCHES = {"slack": "slack_api_url", "email": MAIL_SWITCH, "pagerduty": "pagerduty_routing_key"}
+PATIENCE_SECONDS = 15.0
+LASTS = timedelta(seconds=30)  # then it resolves by itself, so that no incident stays open
+REQUESTS = "alertmanager_notification_requests_total"
+REFUSALS = "alertmanager_notification_requests_failed_total"
+_TIMEOUT_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one channel's test notification."""
+
+    channel: str
+    delivered: bool
+    finding: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    id: str
+    alertmanager_url: str
+    inbox_url: str
+    before: dict[tuple[str, str], float]
+
+
+def send_test(
+    *, alertmanager_url: str, inbox_url: str, secrets_dir: Path, patience_seconds: float = PATIENCE_SECONDS
+) -> list[Answer]:
+    """Send one test alert per channel and return what came back of each.
+
+    Raises:
+        StackError: when Alertmanager does not take the alerts.
+    """
+    test = _Test(random_names.token_hex(4), alertmanager_url, inbox_url, _read_counts(alertmanager_url))
+    _send(alertmanager_url, "/api/v2/alerts", [_alert(channel, test.id) for channel in SWITCHES])
+    looks: dict[str, Callable[[_Test, str], Answer | None]] = {
+        channel: _look_at_counts if (secrets_dir / switch).is_file() else _look_in_inbox
+        for channel, switch in SWITCHES.items()
+    }
+    return _collect(test, looks, time.monotonic() + patience_seconds)
+
+
+def _collect(test: _Test, looks: dict[str, Callable[[_Test, str], Answer | None]], end: float) -> list[Answer]:
+    answers: dict[str, Answer] = {}
+    while len(answers) < len(looks) and time.monotonic() < end:
+        for channel, look in looks.items():
+            found = None if channel in answers else look(test, channel)
+            if found:
+                answers[channel] = found
+        time.sleep(_POLL_SECONDS)
+    return [answers.get(channel) or _missing(test, channel) for channel in looks]
+
+
+def _alert(channel: str, test_id: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    labels = {
+        "alertname": ALERTNAME,
+        "channel": channel,
+        "test": test_id,
+        "severity": "critical",
+        "service": "perfloop",
+    }
+    annotations = {
+        "summary": "This is a test: nothing is wrong",
+        "description": f"`perfloop doctor --send-test` sent this to {channel}; its number is {test_id}.",
+    }
+    times = {"startsAt": now.isoformat(), "endsAt": (now + LASTS).isoformat()}
+    return {"labels": labels, "annotations": annotations, **times}
+
+
+def _look_in_inbox(test: _Test, channel: str) -> Answer | None:
+    query = urllib.parse.urlencode({"channel": channel, "status": "firing"})
+    try:
+        messages = json.loads(_get(f"{test.inbox_url}/api/messages?{query}"))
+    except (OSError, ValueError) as error:
+        return Answer(channel, delivered=False, finding=f"the inbox at {test.inbox_url} does not answer: {error}")
+    if any(test.id in message["text"] for message in messages):
+        return Answer(channel, delivered=True, finding=f"arrived in the inbox {test.inbox_url} (test {test.id})")
+    return None
+
+
+def _look_at_counts(test: _Test, channel: str) -> Answer | None:
+    counts = _read_counts(test.alertmanager_url)
+    requests = counts.get((REQUESTS, channel), 0) - test.before.get((REQUESTS, channel), 0)
+    refusals = counts.get((REFUSALS, channel), 0) - test.before.get((REFUSALS, channel), 0)
+    if refusals:
+        said = "the real service refused it or cannot be reached: see `perfloop logs alertmanager`"
+        return Answer(channel, delivered=False, finding=f"{said} ({refusals:g} of {requests:g} requests failed)")
+    if requests:
+        return Answer(channel, delivered=True, finding=f"the real service took it (test {test.id})")
+    return None
+
+
+def _missing(test: _Test, channel: str) -> Answer:
+    counts = _read_counts(test.alertmanager_url)
+    refusals = counts.get((REFUSALS, channel), 0) - test.before.get((REFUSALS, channel), 0)
+    reason = f"{refusals:g} requests were refused" if refusals else "nothing came and nothing was refused"
+    return Answer(channel, delivered=False, finding=f"did not arrive: {reason} (test {test.id})")
+
+
+def _read_counts(alertmanager_url: str) -> dict[tuple[str, str], float]:
+    """Return Alertmanager's counts of requests and of refusals by integration."""
+    try:
+        text = _get(f"{alertmanager_url}/metrics")
+    except (OSError, ValueError) as error:
+        raise StackError(
+            f"Alertmanager at {alertmanager_url} does not answer: {error}. Start it with `perfloop up`."
+        ) from error
+    row = re.compile(rf'^({REQUESTS}|{REFUSALS})\{{[^}}]*integration="(\w+)"[^}}]*\}} (\S+)$', re.MULTILINE)
+    counts: dict[tuple[str, str], float] = {}
+    for name, integration, value in row.findall(text):
+        counts[name, integration] = counts.get((name, integration), 0.0) + float(value)
+    return counts
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  # our own http addresses
+        return str(answer.read().decode())
+
+
+def _send(base: str, path: str, body: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(base + path, data=json.dumps(body).encode(), headers=headers)  # noqa: S310  # as above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310  # as above
+            return
+    except urllib.error.HTTPError as error:
+        said = error.read().decode(errors="replace").strip()
+        raise StackError(f"Alertmanager at {base} refused the test alerts with {error.code}: {said}.") from error
+    except OSError as error:
+        raise StackError(f"Alertmanager at {base} does not answer: {error}. Start it with `perfloop up`.") from error
