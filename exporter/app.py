@@ -13,7 +13,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from exporter.collectors import SPECS
+from exporter.collectors.catalogue import SPECS
 from exporter.collectors.families import counter, gauge, single
 from exporter.collectors.host import Host
 from exporter.collectors.process import ProcessCollector

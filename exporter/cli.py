@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from exporter import logs
 from exporter.app import run, version
-from exporter.collectors import SPECS
+from exporter.collectors.catalogue import SPECS
 from exporter.config import DEFAULT_DEADLINE_SECONDS, DEFAULT_LISTEN, CollectorSettings, Paths, Settings, WebSettings
 from exporter.errors import ExitCode, ExporterError, UsageError
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EACCES, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM
 
+from exporter.collectors import netlink
 from exporter.errors import CollectorError, NoDataError
 
 # seq_file hands out about a page at a time; most files come in one piece of this size.
@@ -47,6 +48,7 @@ class Host:
     now: Callable[[], float] = time.time
     statvfs: Callable[[str], os.statvfs_result] = os.statvfs
     uname: Callable[[], os.uname_result] = os.uname
+    tcp_dumps: Callable[[], Sequence[bytes]] = netlink.tcp_dumps
 
     def read(self, path: str) -> str:
         """The text of a file that the collector cannot do without."""
@@ -59,6 +61,18 @@ class Host:
     def read_proc(self, name: str) -> str:
         """A file below /proc."""
         return self.read(f"{self.proc}/{name}")
+
+    def read_net(self, name: str) -> str:
+        """A file below /proc/net, in the network of the machine's first process when /proc is another machine's view.
+
+        PROCFS/net leads to the network of whoever reads it: in a container that is the container's own.
+        """
+        if self.proc != "/proc":
+            try:
+                return self.read(f"{self.proc}/1/net/{name}")
+            except CollectorError:
+                return self.read(f"{self.proc}/net/{name}")
+        return self.read(f"{self.proc}/net/{name}")
 
     def read_sys(self, name: str) -> str:
         """A file below /sys."""

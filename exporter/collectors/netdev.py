@@ -59,7 +59,7 @@ class NetdevCollector:
 
     def collect(self) -> list[Reading]:
         """One counter per column, one sample per device."""
-        lines = self._host.read_proc("net/dev").splitlines()
+        lines = self._host.read_net("dev").splitlines()
         if len(lines) < 2:  # noqa: PLR2004  # the file has two lines of headings
             raise CollectorError("/proc/net/dev has no headings")
         if lines[1] != self._header:

@@ -1,0 +1,51 @@
+"""Every collector there is, in the order in which a scrape asks them."""
+
+from __future__ import annotations
+
+from exporter.collectors import (
+    clock,
+    cpu,
+    cpufreq,
+    diskstats,
+    filefd,
+    filesystem,
+    loadavg,
+    meminfo,
+    netclass,
+    netdev,
+    netstat,
+    pressure,
+    proc_stat,
+    processes,
+    sockstat,
+    swap,
+    tcpstat,
+    thermal_zone,
+    thresholds,
+    uname,
+    vmstat,
+)
+
+SPECS = (
+    cpu.SPEC,
+    cpufreq.SPEC,
+    diskstats.SPEC,
+    filefd.SPEC,
+    filesystem.SPEC,
+    loadavg.SPEC,
+    meminfo.SPEC,
+    netclass.SPEC,
+    netdev.SPEC,
+    netstat.SPEC,
+    pressure.SPEC,
+    processes.SPEC,
+    sockstat.SPEC,
+    proc_stat.SPEC,
+    swap.SPEC,
+    tcpstat.SPEC,
+    thermal_zone.SPEC,
+    thresholds.SPEC,
+    clock.SPEC,
+    uname.SPEC,
+    vmstat.SPEC,
+)
