@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from perfloop.stack import records
+from perfloop.stack.supervision import GUARDIAN
 
 _ENDED = {"PROCESS_STATE_EXITED", "PROCESS_STATE_BACKOFF", "PROCESS_STATE_FATAL"}
 _LOG_TAIL_BYTES = 64 * 1024
@@ -84,7 +85,7 @@ class Guardian:
 
     def resurrect(self) -> None:
         """Supervisord is gone and nobody asked for it: end the orphans, then bring the stack back."""
-        _end_orphans(list(self._pids.values()))
+        _end_orphans([recorded for name, recorded in self._pids.items() if name != GUARDIAN])
         records.save_restart(self._home, "supervisord", "it was killed")
         running = records.load_running(self._home)
         command = [sys.executable, "-m", "perfloop", "up", "--native", "--resume"]

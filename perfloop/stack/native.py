@@ -132,7 +132,8 @@ class NativeStack:
         if unwell:
             name = unwell[0]
             log = read_log_tail(self._home / "logs" / f"{name}.log", _LOG_LINES)
-            message = f"{name} did not become healthy within {_WAVE_SECONDS:.0f} s; the end of its log:\n{log}"
+            what = "does not stay up" if self._gave_up(name) else f"was not healthy within {_WAVE_SECONDS:.0f} s"
+            message = f"{name} {what}, so the stack was stopped again; the end of its log:\n{log}"
             raise UnhealthyError(message)
 
     def _gave_up(self, name: str) -> bool:

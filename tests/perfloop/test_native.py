@@ -1,0 +1,212 @@
+"""The native stack as a person uses it: through the `perfloop` command, on free ports, without the demo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from perfloop.stack import records
+from perfloop.stack.ports import is_free
+from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Return loopback ports that nothing listened on a moment ago."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+class Stack:
+    """The `perfloop` command with a home and ports of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
+        variables = {port_variable(name): str(port) for name, port in self.ports.items()}
+        self.environment = {**os.environ, **variables, "PERFLOOP_HOME": str(home)}
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start one command and do not wait for it."""
+        command = [sys.executable, "-m", "perfloop", *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, env={**self.environment, **environment}, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
+
+    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        """Run one command; return its exit code, output and errors."""
+        with self.start(*arguments, **environment) as process:
+            out, err = process.communicate(timeout=150)
+            return process.returncode, out, err
+
+    def parts(self) -> dict[str, dict[str, object]]:
+        """Return `perfloop status --json` by part."""
+        _, out, err = self.run("status", "--json")
+        assert out, err
+        return {part["name"]: part for part in json.loads(out)["parts"]}
+
+
+def wait(condition: Callable[[], bool], seconds: float) -> float:
+    """Wait until the condition holds; return how long that took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, "it did not happen in time"
+        time.sleep(0.1)
+    return time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A native stack without the demo, up and healthy."""
+    stack = Stack(tmp_path_factory.mktemp("stack"))
+    code, out, err = stack.run("up", "--native", "--no-demo")
+    assert code == 0, err
+    assert f"http://127.0.0.1:{stack.ports['prometheus']}" in out
+    yield stack
+    supervisord = int((stack.home / "run" / "supervisord.pid").read_text())
+    processes = [psutil.Process(supervisord), *psutil.Process(supervisord).children(recursive=True)]
+    code, _, err = stack.run("down")
+    assert code == 0, err
+    assert [process for process in processes if process.is_running()] == []
+    assert [name for name, port in stack.ports.items() if not is_free(port)] == []
+
+
+def test_every_part_is_healthy_and_scraped(stack: Stack) -> None:
+    """After `up` every part is healthy and every target of Prometheus is up."""
+    assert all(part["healthy"] and part["state"] == "running" for part in stack.parts().values())
+    answer = httpx.get(f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/targets").json()
+    targets = answer["data"]["activeTargets"]
+    assert {target["labels"]["job"] for target in targets} >= {"node", "analyzer", "inbox", "alertmanager"}
+    assert {target["health"] for target in targets} == {"up"}
+
+
+def test_second_up_changes_nothing(stack: Stack) -> None:
+    """A second `up` says so, ends 0, and every process is the same."""
+    before = {name: part["since"] for name, part in stack.parts().items()}
+    code, out, err = stack.run("up", "--native", "--no-demo")
+    assert code == 0
+    assert "already running" in err
+    assert str(stack.ports["prometheus"]) in out
+    assert {name: part["since"] for name, part in stack.parts().items()} == before
+
+
+def test_up_with_the_demo_on_a_stack_without_it_is_refused(stack: Stack) -> None:
+    """The running stack is not silently another than the one asked for."""
+    code, _, err = stack.run("up", "--native")
+    assert (code, err.strip()) == (2, "perfloop: the stack runs without the demo: `perfloop down` first")
+
+
+def _pid(stack: Stack, name: str) -> int:
+    return records.load_pids(stack.home)[name][0]
+
+
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager", "exporter", "analyzer", "inbox"])
+def test_killed_part_is_back_within_five_seconds(stack: Stack, name: str) -> None:
+    """A part killed by SIGKILL runs again within five seconds; `status` and its log tell of it."""
+    before, restarts = _pid(stack, name), records.load_restarts(stack.home).get(name, 0)
+    os.kill(before, signal.SIGKILL)
+    assert wait(lambda: _pid(stack, name) != before, 5) < 5
+    wait(lambda: bool(stack.parts()[name]["healthy"]), 30)
+    assert stack.parts()[name]["restarts"] == restarts + 1
+    assert "ended (terminated by SIGKILL; not expected)" in stack.run("logs", name, "-n", "500")[1]
+
+
+def test_killed_supervisord_is_back_too(stack: Stack) -> None:
+    """When supervisord itself is killed the guardian brings the whole stack back, with no process twice."""
+    supervisord = int((stack.home / "run" / "supervisord.pid").read_text())
+    orphans = [_pid(stack, name) for name in stack.parts()]
+    os.kill(supervisord, signal.SIGKILL)
+
+    def is_back() -> bool:
+        code, out, _ = stack.run("status", "--json")
+        return code == 0 and all(part["healthy"] for part in json.loads(out)["parts"])
+
+    wait(lambda: not any(psutil.pid_exists(pid) for pid in orphans), 15)
+    wait(is_back, 60)
+    assert int((stack.home / "run" / "supervisord.pid").read_text()) != supervisord
+
+
+def test_user_targets_are_picked_up_without_a_restart(stack: Stack, checkout: Path) -> None:
+    """A file in `prometheus/targets/` is scraped within seconds and carries its service label."""
+    file = checkout / "prometheus" / "targets" / f"test-{os.getpid()}.yml"
+    address = f"127.0.0.1:{stack.ports['exporter']}"
+    file.write_text(json.dumps([{"targets": [address], "labels": {"service": "mine"}}]))
+    url = f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/query"
+    try:
+        wait(lambda: bool(httpx.get(url, params={"query": 'up{service="mine"} == 1'}).json()["data"]["result"]), 30)
+    finally:
+        file.unlink()
+
+
+def test_doctor_finds_everything_well(stack: Stack) -> None:
+    """On a healthy stack every line of `doctor` is ok."""
+    code, out, err = stack.run("doctor")
+    assert code == 0, out + err
+    assert "FAIL" not in out
+    assert "every target is up" in out
+
+
+def test_logs_of_an_unknown_part(stack: Stack) -> None:
+    """The sentence names the parts that there are."""
+    code, _, err = stack.run("logs", "postgres")
+    assert code == 6
+    assert "'postgres' is no part of this stack: it has exporter" in err
+
+
+def test_taken_port_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A taken port is named with its holder and variable; nothing was started."""
+    stack = Stack(tmp_path)
+    with socket.create_server(("127.0.0.1", stack.ports["inbox"])):
+        code, _, err = stack.run("up", "--native", "--no-demo")
+    assert code == 3
+    assert f"port {stack.ports['inbox']} for inbox is taken by" in err
+    assert f"pid {os.getpid()}" in err
+    assert "PERFLOOP_INBOX_PORT" in err
+    assert stack.run("status")[0] == 6
+
+
+def test_two_ups_at_once(tmp_path: Path) -> None:
+    """The second says that the first is running, and ends with its own exit code."""
+    stack = Stack(tmp_path)
+    with stack.start("up", "--native", "--no-demo") as first:
+        wait(lambda: (tmp_path / "run" / "lock").exists() and bool((tmp_path / "run" / "lock").read_text()), 20)
+        code, _, err = stack.run("up", "--native", "--no-demo")
+        assert code == 5
+        assert f"`perfloop up` (pid {first.pid}) is running in {tmp_path}" in err
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+    assert stack.run("status")[0] == 6, "an interrupted `up` leaves nothing half-started"
+
+
+def test_part_that_does_not_start_stops_the_rest(tmp_path: Path) -> None:
+    """A part that cannot run ends `up` with its name and the end of its log; the others are stopped again."""
+    stack = Stack(tmp_path)
+    (tmp_path / "prometheus").mkdir(parents=True)
+    (tmp_path / "prometheus" / "wal").write_text("a file where a folder must be")
+    code, _, err = stack.run("up", "--native", "--no-demo")
+    assert code == 7
+    assert "prometheus does not stay up, so the stack was stopped again; the end of its log:" in err
+    assert stack.run("status")[0] == 6
+
+
+def test_broken_settings_name_everything(tmp_path: Path) -> None:
+    """A port that is none ends with 2 and one sentence."""
+    code, _, err = Stack(tmp_path).run("up", "--native", PERFLOOP_DEMO_PORT="http")
+    assert (code, err.strip()) == (
+        2,
+        "perfloop: PERFLOOP_DEMO_PORT is 'http': a port is a whole number from 1 to 65535",
+    )
