@@ -1,0 +1,44 @@
+# One image for every program of ours: `python3 -m exporter`, `analyzer`, `loadgen`, `demo.service`, `demo.inbox`.
+# It needs no BuildKit. Tag and digest: the same pair stands in ten public files found by an exact search for the digest
+# (as python:3.13-slim, python:3.13-slim-trixie and python:3.13.15-slim-trixie), November 2026.
+ARG PERFLOOP_PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
+
+FROM ${PERFLOOP_PYTHON_IMAGE} AS libraries
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements.lock /build/
+# Wheels only: nothing that was downloaded runs while the image is made. pip itself is not needed afterwards.
+RUN python3 -m venv /opt/perfloop \
+    && /opt/perfloop/bin/pip install --require-hashes --only-binary=:all: -r /build/requirements.lock
+
+FROM libraries AS program
+COPY pyproject.toml README.md /build/
+COPY exporter /build/exporter
+COPY analyzer /build/analyzer
+COPY loadgen /build/loadgen
+COPY perfloop /build/perfloop
+COPY demo /build/demo
+# The packages are laid where pip would lay them: no build tool, so none to download and trust.
+RUN site=$(/opt/perfloop/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+    && cp -R /build/exporter /build/analyzer /build/loadgen /build/perfloop /build/demo "$site" \
+    && /opt/perfloop/bin/python3 -m compileall -q "$site/exporter" "$site/analyzer" "$site/loadgen" "$site/perfloop" "$site/demo" \
+    && /opt/perfloop/bin/pip uninstall --yes --quiet pip \
+    && rm -rf "$site"/setuptools* "$site"/pkg_resources "$site"/_distutils_hack "$site"/distutils-precedence.pth
+
+FROM ${PERFLOOP_PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="perfloop" \
+      org.opencontainers.image.description="Export, alert, load-test, analyze, recommend, validate." \
+      org.opencontainers.image.licenses="Apache-2.0"
+# A health check is one line of bash and no interpreter: it runs every few seconds in every container.
+RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin perfloop \
+    && install -d -o perfloop -g perfloop /data \
+    && printf '%s\n' '#!/bin/bash' '# healthy PORT: does /-/ready answer 200?' \
+         'exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1' \
+         'printf "GET /-/ready HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" >&3' \
+         'read -r -t 3 _ code _ <&3 && [ "$code" = 200 ]' >/usr/local/bin/healthy \
+    && chmod 0755 /usr/local/bin/healthy
+COPY --from=program /opt/perfloop /opt/perfloop
+COPY demo/*.yml /app/
+ENV PATH=/opt/perfloop/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /app
+USER 10001:10001
+CMD ["python3", "-m", "exporter", "--web.listen-address=0.0.0.0:19100"]

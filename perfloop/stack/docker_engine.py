@@ -1,0 +1,139 @@
+"""The Docker Engine and Compose as commands: what they are asked, and their refusals as one sentence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perfloop.stack.errors import DockerError
+
+_ANSWER_SECONDS = 10.0
+_PULL_QUESTION_SECONDS = 8.0
+_NOISE = ("deprecated", "found orphan containers", "level=warning", "the attribute `version` is obsolete")
+
+
+def last_words(output: str, limit: int = 300) -> str:
+    """Return the line of a command's output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if not any(noise in line.lower() for noise in _NOISE)]
+    return (telling or lines or ["it said nothing"])[-1].rstrip(".")[:limit]
+
+
+class Engine:
+    """One Docker Engine, and the Compose project of one checkout on it.
+
+    Attributes:
+        checkout: the folder of docker-compose.yml.
+        env: the environment that Docker and Compose are run in.
+    """
+
+    def __init__(self, checkout: Path, env: Mapping[str, str]) -> None:
+        self.checkout = checkout
+        self.env = dict(env)
+        self._compose: tuple[str, ...] | None = None
+
+    def run(self, *command: str, timeout: float | None = _ANSWER_SECONDS) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end and return what it said.
+
+        Raises:
+            DockerError: when it cannot be run or does not end within `timeout` seconds.
+        """
+        try:
+            return subprocess.run(  # noqa: S603 - no shell, and the words are ours
+                command,
+                cwd=self.checkout,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout,
+                check=False,
+            )
+        except FileNotFoundError as error:
+            raise DockerError(f"{command[0]} is not on PATH: install Docker, or run `perfloop up --native`") from error
+        except subprocess.TimeoutExpired as error:
+            words = " ".join(command[:3])
+            raise DockerError(f"`{words} …` did not end within {timeout:.0f} seconds") from error
+
+    def require_answer(self) -> str:
+        """Return the engine's version.
+
+        Raises:
+            DockerError: when no engine answers.
+        """
+        asked = self.run("docker", "version", "--format", "{{.Server.Version}}")
+        if asked.returncode != 0:
+            raise DockerError(f"no Docker Engine answers ({last_words(asked.stderr)}): start it, or run natively")
+        return asked.stdout.strip()
+
+    def compose_command(self) -> tuple[str, ...]:
+        """Return `docker compose` where the client has it, else `docker-compose`.
+
+        Raises:
+            DockerError: when there is neither.
+        """
+        if self._compose is None:
+            if self.run("docker", "compose", "version").returncode == 0:
+                self._compose = ("docker", "compose")
+            elif shutil.which("docker-compose", path=self.env.get("PATH")):
+                self._compose = ("docker-compose",)
+            else:
+                raise DockerError("neither `docker compose` nor docker-compose is installed: install one of them")
+        return self._compose
+
+    def compose(self, *words: str, timeout: float | None = 60.0) -> str:
+        """Run one Compose command and return what it printed.
+
+        Raises:
+            DockerError: with Compose's own last words, when it refuses.
+        """
+        done = self.run(*self.compose_command(), *words, timeout=timeout)
+        if done.returncode != 0:
+            raise DockerError(f"Compose could not {words[0]}: {last_words(done.stderr or done.stdout)}")
+        return done.stdout
+
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Return the services of docker-compose.yml as Compose reads them, variables put in."""
+        return dict(yaml.safe_load(self.compose("config"))["services"])
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return what the engine knows of every container of this project, stopped ones too."""
+        ids = self.compose("ps", "--all", "--quiet").split()
+        if not ids:
+            return []
+        found = self.run("docker", "inspect", *ids)
+        return list(json.loads(found.stdout or "[]"))
+
+    def has_image(self, image: str) -> bool:
+        """Tell whether the engine has this image."""
+        return self.run("docker", "image", "inspect", "--format", "{{.Id}}", image).returncode == 0
+
+    def _can_pull(self, image: str) -> bool:
+        try:
+            return self.run("docker", "manifest", "inspect", image, timeout=_PULL_QUESTION_SECONDS).returncode == 0
+        except DockerError:
+            return False
+
+    def find_unobtainable(self, images: Iterable[str]) -> list[str]:
+        """Return those images that are neither here nor offered by their registry; nothing is pulled."""
+        missing = sorted({image for image in images if not self.has_image(image)})
+        with ThreadPoolExecutor(max_workers=max(1, len(missing))) as pool:
+            return [image for image, there in zip(missing, pool.map(self._can_pull, missing), strict=True) if not there]
+
+    def stream(self, words: Sequence[str]) -> int:
+        """Run one Compose command on this terminal and return its exit code; Ctrl-C ends it, not us."""
+        command = (*self.compose_command(), *words)
+        with subprocess.Popen(command, cwd=self.checkout, env=self.env) as process:  # noqa: S603 - as in `run`
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.terminate()
+                return process.wait()

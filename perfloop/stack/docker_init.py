@@ -1,0 +1,141 @@
+"""What Compose's `init` container does, once before everything else: passwords, and the effective Alertmanager folder.
+
+It runs as root within its own walls, without the power to write where others own: what it rewrites, it replaces.
+`python -m perfloop.stack.docker_init` needs no argument in the container.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from perfloop.stack import alertmanager_config
+from perfloop.stack.errors import ExitCode, StackError
+
+# The users of the public images that read what is written here (docker-compose.yml starts them as these).
+ALERTMANAGER_UID = 65534
+GRAFANA_UID = 472
+SEEN_AS = Path("/etc/perfloop")  # where Alertmanager's container has the volume
+_OWNER_READS = 0o400
+# PostgreSQL's and Redis' user differs from image to image; only their containers and the demo's have the volume.
+_MOUNTED_READ = 0o444
+_REDIS = """\
+# The demo's cache: gone with its container, and no larger than its memory limit allows.
+requirepass {password}
+save ""
+appendonly no
+maxmemory 128mb
+maxmemory-policy allkeys-lru
+"""
+
+
+def _replace(path: Path, text: str, *, mode: int, owner: int | None = None) -> None:
+    """Write a file that was never readable by anybody else, not even for a moment."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fchmod(descriptor, mode)
+        if owner is not None and os.geteuid() == 0:
+            os.fchown(descriptor, owner, owner)
+    fresh.replace(path)
+
+
+def _new_password() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def make_grafana_password(folder: Path) -> None:
+    """Make Grafana's admin password, unless there is one."""
+    path = folder / "admin-password"
+    if not path.exists():
+        _replace(path, _new_password(), mode=_OWNER_READS, owner=GRAFANA_UID)
+
+
+def make_demo_password(folder: Path) -> None:
+    """Make the password of the demo's database and cache, unless there is one, and Redis' configuration with it."""
+    path = folder / "password"
+    if not path.exists():
+        _replace(path, _new_password(), mode=_MOUNTED_READ)
+    _replace(folder / "redis.conf", _REDIS.format(password=path.read_text(encoding="utf-8")), mode=_MOUNTED_READ)
+
+
+def install_alertmanager(source: Path, secrets_dir: Path, target: Path, grafana_port: str) -> None:
+    """Replace what `target` holds by the effective Alertmanager folder.
+
+    Raises:
+        StackError: with a sentence for each file that cannot be used; `target` is then as it was.
+    """
+    addresses = {"grafana:3000": f"127.0.0.1:{grafana_port}"}
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = Path(scratch) / "alertmanager"
+        alertmanager_config.install(source, fresh, secrets_dir, addresses, seen_as=SEEN_AS)
+        for old in target.iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+        for path in sorted(fresh.rglob("*")):
+            copy = target / path.relative_to(fresh)
+            if path.is_dir():
+                copy.mkdir(mode=0o755)
+            else:
+                mode = _OWNER_READS if path.parent.name == "secrets" else _MOUNTED_READ
+                _replace(copy, path.read_text(encoding="utf-8"), mode=mode, owner=ALERTMANAGER_UID)
+
+
+def _unreadable(folder: Path) -> Iterator[Path]:
+    for path in (folder, *sorted(folder.rglob("*"))):
+        mode = path.lstat().st_mode
+        needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
+        if mode & needed != needed and not stat.S_ISLNK(mode):
+            yield path
+
+
+def require_readable(folders: Iterable[Path]) -> None:
+    """Check that the containers' users, who are not the owner, can read the committed configuration.
+
+    Raises:
+        StackError: naming the first file that they cannot read, and the command that helps.
+    """
+    for folder in folders:
+        found = next(_unreadable(folder), None)
+        if found is not None:
+            shown = folder.name / found.relative_to(folder)
+            mode = stat.S_IMODE(found.lstat().st_mode)
+            raise StackError(
+                f"{shown} has mode {mode:04o}, so the containers' users cannot read it: `chmod -R o+rX {folder.name}`"
+            )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make everything; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m perfloop.stack.docker_init", description=__doc__)
+    parser.add_argument(
+        "--source", type=Path, default=Path("/src"), help="prometheus/, alertmanager/, grafana/, secrets/"
+    )
+    parser.add_argument("--out", type=Path, default=Path("/out"), help="the volumes: grafana/, alertmanager/, demo/")
+    options = parser.parse_args(argv)
+    source, out = options.source, options.out
+    port = os.environ.get("PERFLOOP_GRAFANA_PORT") or "3000"
+    try:
+        require_readable(source / name for name in ("prometheus", "alertmanager", "grafana"))
+        make_grafana_password(out / "grafana")
+        make_demo_password(out / "demo")
+        install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", port)
+    except StackError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.code
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())
