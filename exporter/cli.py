@@ -95,7 +95,8 @@ def _add_collector(group: argparse._ArgumentGroup, spec: Spec) -> None:
         if isinstance(option.default, bool):
             group.add_argument(*names, action=argparse.BooleanOptionalAction, help=option.help)
         else:
-            group.add_argument(*names, metavar="TEXT", help=option.help)
+            action = "append" if option.repeats else "store"
+            group.add_argument(*names, metavar="TEXT", action=action, help=option.help)
 
 
 def read_settings(argv: list[str]) -> Settings:
@@ -135,7 +136,8 @@ def _read_collectors(given: Mapping[str, object]) -> CollectorSettings:
         if wanted or (wanted is None and spec.default and not of("disable-defaults")):
             enabled.append(spec.name)
         values = {option.name: of(f"{spec.name}.{option.name}") for option in spec.options}
-        options[spec.name] = {name: value for name, value in values.items() if isinstance(value, str | bool)}
+        joined = {name: "\n".join(value) if isinstance(value, list) else value for name, value in values.items()}
+        options[spec.name] = {name: value for name, value in joined.items() if isinstance(value, str | bool)}
         deadline = of(f"{spec.name}.deadline")
         if isinstance(deadline, float):
             deadlines[spec.name] = deadline

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from exporter.collectors import (
+    cgroup,
     clock,
     cpu,
     cpufreq,
     diskstats,
     filefd,
     filesystem,
+    gpu,
+    hwmon,
     loadavg,
     meminfo,
     netclass,
@@ -20,6 +23,7 @@ from exporter.collectors import (
     sockstat,
     swap,
     tcpstat,
+    textfile,
     thermal_zone,
     thresholds,
     uname,
@@ -27,11 +31,14 @@ from exporter.collectors import (
 )
 
 SPECS = (
+    cgroup.SPEC,
     cpu.SPEC,
     cpufreq.SPEC,
     diskstats.SPEC,
     filefd.SPEC,
     filesystem.SPEC,
+    gpu.SPEC,
+    hwmon.SPEC,
     loadavg.SPEC,
     meminfo.SPEC,
     netclass.SPEC,
@@ -43,6 +50,7 @@ SPECS = (
     proc_stat.SPEC,
     swap.SPEC,
     tcpstat.SPEC,
+    textfile.SPEC,
     thermal_zone.SPEC,
     thresholds.SPEC,
     clock.SPEC,

@@ -27,10 +27,16 @@ class Family(NamedTuple):
 Reading = tuple[Family, "Sequence[Sample]"]
 
 
+class Verbatim(NamedTuple):
+    """Whole families as text that was checked already: what a textfile holds."""
+
+    text: str
+
+
 class Collector(Protocol):
     """Looks at one subject and tells what it sees; timing and failure belong to the scrape."""
 
-    def collect(self) -> Iterable[Reading]:
+    def collect(self) -> Iterable[Reading | Verbatim]:
         """Read the machine now; raise CollectorError when it has no answer."""
 
 
@@ -56,10 +62,14 @@ def escape(text: str) -> str:
     return text
 
 
+def escape_help(text: str) -> str:
+    """A help text as the text format wants it."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
 def head(family: Family) -> str:
     """The HELP and TYPE lines."""
-    help_ = family.help.replace("\\", "\\\\").replace("\n", "\\n")
-    return f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.kind}\n"
+    return f"# HELP {family.name} {escape_help(family.help)}\n# TYPE {family.name} {family.kind}\n"
 
 
 def line_start(family: Family, values: LabelValues) -> str:
@@ -76,11 +86,15 @@ class Renderer:
     def __init__(self) -> None:
         self._known: dict[Family, tuple[str, dict[LabelValues, str]]] = {}
 
-    def render(self, readings: Iterable[Reading]) -> str:
+    def render(self, readings: Iterable[Reading | Verbatim]) -> str:
         """The text of all readings; a family without samples is left out."""
         lines: list[str] = []
         append = lines.append
-        for family, samples in readings:
+        for reading in readings:
+            if isinstance(reading, Verbatim):
+                append(reading.text)
+                continue
+            family, samples = reading
             if not samples:
                 continue
             head_lines, starts = self._known.get(family) or self._learn(family)

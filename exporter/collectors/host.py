@@ -87,6 +87,14 @@ class Host:
                 return None
             raise CollectorError(f"{path}: {error.strerror}") from error
 
+    def folders(self, path: str) -> list[str]:
+        """The sorted names of the folders in a folder; none when it is gone."""
+        try:
+            with os.scandir(path) as found:
+                return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+        except OSError:
+            return []
+
     def entries(self, path: str) -> list[str]:
         """The sorted names in a folder."""
         try:

@@ -13,11 +13,15 @@ from exporter.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One flag of a collector: `--collector.NAME.OPTION`; a default of True or False makes it a switch."""
+    """One flag of a collector: `--collector.NAME.OPTION`; a default of True or False makes it a switch.
+
+    The values of one that repeats are joined by newlines.
+    """
 
     name: str
     default: str | bool
     help: str
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)

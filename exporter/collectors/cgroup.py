@@ -1,0 +1,98 @@
+"""What the container may use and what it uses: its control group, version 1 or 2, under cAdvisor's names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.collectors import cgroup_v1, cgroup_v2
+from exporter.collectors.cgroup_view import FAMILIES, View
+from exporter.collectors.spec import Option, Spec, pattern
+from exporter.errors import CollectorError, NoDataError
+
+if TYPE_CHECKING:
+    from exporter.collectors.families import Family, LabelValues, Reading
+    from exporter.collectors.host import Host
+    from exporter.collectors.spec import Options
+
+# Folders that are looked through for groups that the option chooses.
+WALK_LIMIT = 2000
+
+
+def parse_paths(text: str) -> dict[str, str]:
+    """The path of the process by controller; version 2 is the empty name. Lines are `ID:CONTROLLERS:PATH`."""
+    paths = {}
+    for line in text.splitlines():
+        parts = line.split(":", 2)
+        if len(parts) != 3 or not parts[2].startswith("/"):  # noqa: PLR2004  # the three parts above
+            raise CollectorError(f"/proc/self/cgroup: '{line[:60]}' is not a control group")
+        for controller in parts[1].split(","):
+            paths[controller] = parts[2]
+    return paths
+
+
+class CgroupCollector:
+    """Tells the exporter's own group, and those that the option chooses."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._include = pattern("cgroup", "include", options.text("include"))
+
+    def collect(self) -> list[Reading]:
+        """Limits, use, throttling, kills and pressure, one sample per group."""
+        paths = parse_paths(self._host.read_proc("self/cgroup"))
+        views = {path: view for path in self._chosen(paths) if (view := self._look(path, paths))}
+        if not views:
+            raise NoDataError("no control group tells anything here")
+        return [
+            (
+                family,
+                [(_labels(family, path), view[family.name]) for path, view in views.items() if family.name in view],
+            )
+            for family in FAMILIES
+        ]
+
+    def _look(self, path: str, own: dict[str, str]) -> View:
+        base = f"{self._host.sys}/fs/cgroup"
+        if self._host.attribute(f"{base}/cgroup.controllers") is not None:
+            return cgroup_v2.read_view(self._host, base + self._inside(base, path))
+        where = {
+            controller: f"{base}/{controller}{self._inside(f'{base}/{controller}', own.get(controller, path))}"
+            for controller in cgroup_v1.CONTROLLERS
+        }
+        if path not in own.values():
+            where = {controller: f"{base}/{controller}{path}" for controller in cgroup_v1.CONTROLLERS}
+        return cgroup_v1.read_view(self._host, where)
+
+    def _inside(self, base: str, path: str) -> str:
+        """The path below the mount; where only the group itself is mounted, as in a container, that is the root."""
+        path = path.rstrip("/")
+        return path if self._host.attribute(f"{base}{path}/cgroup.procs") is not None else ""
+
+    def _chosen(self, paths: dict[str, str]) -> list[str]:
+        own = paths.get("memory") or paths.get("") or "/"
+        if self._include is None:
+            return [own]
+        return list(dict.fromkeys([own, *(path for path in self._walk() if self._include.search(path))]))
+
+    def _walk(self) -> list[str]:
+        base = f"{self._host.sys}/fs/cgroup"
+        if self._host.attribute(f"{base}/cgroup.controllers") is None:
+            base += "/memory"
+        found, waiting = [], [""]
+        while waiting and len(found) < WALK_LIMIT:
+            path = waiting.pop()
+            found.append(path or "/")
+            waiting.extend(f"{path}/{name}" for name in self._host.folders(f"{base}{path}"))
+        return sorted(found)
+
+
+def _labels(family: Family, path: str) -> LabelValues:
+    return (path, "total") if "cpu" in family.labels else (path,)
+
+
+SPEC = Spec(
+    "cgroup",
+    CgroupCollector,
+    "limits and use of the container (cgroup v1 and v2)",
+    (Option("include", "", "regular expression of other control groups to tell about, by path"),),
+)
