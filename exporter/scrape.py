@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DURATION = gauge("node_scrape_collector_duration_seconds", "How long a collector took.", "collector")
 SUCCESS = gauge("node_scrape_collector_success", "Whether a collector told its metrics.", "collector")
+ABSENT = gauge("node_scrape_collector_absent", "Whether the machine lacks what a collector looks at.", "collector")
 TIMEOUTS = counter(
     "node_scrape_collector_timeouts_total", "Scrapes that did not wait for a collector past its deadline.", "collector"
 )
@@ -152,12 +153,16 @@ class Scraper:
             self._idle.append(worker)
 
     def _judgement(self, outcomes: list[Outcome]) -> str:
-        durations = [((outcome.station.name,), outcome.seconds) for outcome in outcomes]
-        successes = [
-            ((outcome.station.name,), int(not outcome.timed_out and outcome.error is None)) for outcome in outcomes
-        ]
-        timeouts = [((outcome.station.name,), outcome.station.timeouts) for outcome in outcomes]
-        return self._renderer.render(((DURATION, durations), (SUCCESS, successes), (TIMEOUTS, timeouts)))
+        names = [(outcome.station.name,) for outcome in outcomes]
+        columns = {
+            DURATION: [outcome.seconds for outcome in outcomes],
+            SUCCESS: [int(not outcome.timed_out and outcome.error is None) for outcome in outcomes],
+            ABSENT: [int(isinstance(outcome.error, NoDataError)) for outcome in outcomes],
+            TIMEOUTS: [outcome.station.timeouts for outcome in outcomes],
+        }
+        return self._renderer.render(
+            (family, list(zip(names, column, strict=True))) for family, column in columns.items()
+        )
 
 
 def _is_settled(job: Job, now: float) -> bool:

@@ -78,7 +78,8 @@ class CgroupCollector:
         base = f"{self._host.sys}/fs/cgroup"
         if self._host.attribute(f"{base}/cgroup.controllers") is None:
             base += "/memory"
-        found, waiting = [], [""]
+        found: list[str] = []
+        waiting = [""]
         while waiting and len(found) < WALK_LIMIT:
             path = waiting.pop()
             found.append(path or "/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from exporter.collectors.families import Family, Reading, Sample, counter, gauge
@@ -66,6 +67,8 @@ class GpuCollector:
 
     def collect(self) -> list[Reading]:
         """One sample per GPU and measurement."""
+        if self._nvml is None and not os.path.exists(self._device):  # noqa: PTH110  # one stat, no path built per scrape
+            return []  # no NVIDIA driver, no GPU to tell about, and the library of some megabytes is not loaded
         nvml = self._library()
         samples: Samples = {family: [] for family in FAMILIES}
         try:
@@ -81,8 +84,6 @@ class GpuCollector:
     def _library(self) -> Any:
         if self._nvml is not None:
             return self._nvml
-        if not os.path.exists(self._device):  # noqa: PTH110  # one stat, before a library of some megabytes is loaded
-            raise NoDataError(f"{self._device} does not exist: no NVIDIA driver here")
         self._nvml = load_nvml()
         return self._nvml
 
@@ -110,13 +111,19 @@ class GpuCollector:
         tell(ENERGY, lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MILLI)
         tell(FAN, lambda: nvml.nvmlDeviceGetFanSpeed(handle) / PERCENT)
         for clock, number in CLOCKS.items():
-            tell(CLOCK, lambda number=number: nvml.nvmlDeviceGetClockInfo(handle, number) * MEBI, clock)
+            tell(CLOCK, partial(_clock, nvml, handle, number), clock)
         for kind, number in ERRORS.items():
-            tell(ECC, lambda number=number: nvml.nvmlDeviceGetTotalEccErrors(handle, number, VOLATILE), kind)
+            tell(ECC, partial(nvml.nvmlDeviceGetTotalEccErrors, handle, number, VOLATILE), kind)
         for reason, bit in REASONS.items():
-            tell(
-                THROTTLED, lambda bit=bit: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & bit > 0), reason
-            )
+            tell(THROTTLED, partial(_throttled, nvml, handle, bit), reason)
+
+
+def _clock(nvml: Any, handle: Any, number: int) -> float:
+    return int(nvml.nvmlDeviceGetClockInfo(handle, number)) * MEBI
+
+
+def _throttled(nvml: Any, handle: Any, bit: int) -> int:
+    return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & bit > 0)
 
 
 def load_nvml() -> Any:

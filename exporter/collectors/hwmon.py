@@ -24,8 +24,7 @@ LABEL = gauge("node_hwmon_sensor_label", "What a sensor measures; always 1.", "c
 # TYPE NUMBER _ PROPERTY, Documentation/hwmon/sysfs-interface.rst
 FILE = re.compile(r"(?P<type>[^0-9]+?)(?P<number>[0-9]*)(_(?P<property>.+))?")
 TYPES = frozenset(
-    ("vrm", "beep_enable", "update_interval", "in", "cpu", "fan", "pwm", "temp", "curr", "power", "energy", "humidity")
-    + ("intrusion", "freq")
+    "vrm beep_enable update_interval in cpu fan pwm temp curr power energy humidity intrusion freq".split()  # noqa: SIM905  # one line
 )
 WHOLE = frozenset(("beep_enable", "update_interval"))
 UNCLEAN = re.compile(r"[^a-z0-9:_]")
