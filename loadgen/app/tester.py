@@ -36,7 +36,7 @@ class LoadTester:
             name=self.config.name,
             duration_seconds=self.run.elapsed_seconds,
             total=EndpointSummary.of("all", book.total()),
-            endpoints=[EndpointSummary.of(*pair) for pair in zip(book.labels, book.totals, strict=True)],
+            endpoints=[EndpointSummary.of(*pair) for pair in book.rows()],
             end_reason=self.run.end_reason,
         )
 

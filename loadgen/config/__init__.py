@@ -1,16 +1,18 @@
 """The test file: its model, its reading, its ready-made profiles."""
 
-from loadgen.config.model import EndpointConfig, LoadTestConfig
+from loadgen.config.model import LoadTestConfig
 from loadgen.config.profiles import (
     create_basic_load_test,
     create_endurance_test,
     create_spike_test,
     create_stress_test,
 )
+from loadgen.config.scenario import EndpointConfig, ScenarioConfig
 
 __all__ = [
     "EndpointConfig",
     "LoadTestConfig",
+    "ScenarioConfig",
     "create_basic_load_test",
     "create_endurance_test",
     "create_spike_test",

@@ -3,54 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-
-
-class Strict(BaseModel):
-    """A section of the file: unknown keys are errors, and an assignment is checked like a file is."""
-
-    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
-
-
-class EndpointConfig(Strict):
-    """One kind of request and its share of the traffic."""
-
-    path: str
-    method: Method = "GET"
-    name: str | None = None
-    data: Any = None
-    headers: dict[str, str] = Field(default_factory=dict)
-    weight: int = Field(default=1, ge=1)
-    expected_status: list[int] = Field(default_factory=list)
-
-    @field_validator("path")
-    @classmethod
-    def _starts_at_the_root(cls, path: str) -> str:
-        if not path.startswith("/"):
-            raise ValueError("must start with '/'")
-        if any(character in path for character in " \r\n"):
-            raise ValueError("must not hold spaces or line ends")
-        return path
-
-    @field_validator("method", mode="before")
-    @classmethod
-    def _in_capitals(cls, method: Any) -> Any:
-        return method.upper() if isinstance(method, str) else method
-
-    @field_validator("expected_status", mode="before")
-    @classmethod
-    def _as_a_list(cls, status: Any) -> Any:
-        return [status] if isinstance(status, int) else status or []
-
-    @property
-    def label(self) -> str:
-        """Return the name this endpoint has in metrics and reports."""
-        return self.name or f"{self.method} {self.path.partition('?')[0]}"
-
+from loadgen.config.load import LoadConfig
+from loadgen.config.scenario import EndpointConfig, ScenarioConfig
+from loadgen.config.strict import Strict
 
 DEFAULT_ENDPOINTS = (
     {"path": "/health", "weight": 1},
@@ -76,6 +34,9 @@ class LoadTestConfig(Strict):
     max_errors: int | None = Field(default=None, ge=1)
     timeout_seconds: float = Field(default=30, gt=0)
     endpoints: list[EndpointConfig] = Field(default_factory=_default_endpoints, min_length=1)
+    scenarios: list[ScenarioConfig] = Field(default_factory=list)
+    data_file: Path | None = None
+    load: LoadConfig | None = None
 
     @field_validator("base_url")
     @classmethod
@@ -93,6 +54,12 @@ class LoadTestConfig(Strict):
                 f"{self.duration_seconds:g}: the ramps lie inside the duration"
             )
         return self
+
+    @property
+    def asked(self) -> list[EndpointConfig]:
+        """Return the endpoints that are asked: the default ones only where nothing else is."""
+        named = "endpoints" in self.model_fields_set
+        return self.endpoints if named or not self.scenarios else []
 
     @classmethod
     def from_yaml(cls, path: str | Path, test: str | None = None) -> LoadTestConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadgen.config.load import EnduranceConfig, SpikeConfig
 from loadgen.config.model import LoadTestConfig
 
 DEFAULT_URL = "http://localhost:8000"
@@ -22,9 +23,13 @@ def create_stress_test(base_url: str = DEFAULT_URL) -> LoadTestConfig:
 
 
 def create_spike_test(base_url: str = DEFAULT_URL) -> LoadTestConfig:
-    """Two hundred users at once for a minute: does it survive, and recover?"""
+    """Twenty users, suddenly two hundred for half a minute, twenty again: does it survive, and recover?"""
     return LoadTestConfig(
-        name="spike test", base_url=base_url, duration_seconds=120, concurrent_users=200, ramp_up_seconds=5
+        name="spike test",
+        base_url=base_url,
+        duration_seconds=120,
+        concurrent_users=200,
+        load=SpikeConfig(shape="spike"),
     )
 
 
@@ -35,6 +40,6 @@ def create_endurance_test(base_url: str = DEFAULT_URL) -> LoadTestConfig:
         base_url=base_url,
         duration_seconds=3600,
         concurrent_users=20,
-        ramp_up_seconds=60,
         think_time_seconds=0.5,
+        load=EnduranceConfig(shape="endurance"),
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class UserShape(Protocol):
     """The closed model: so many users at each moment, each waiting for its answer before it asks again."""
 
@@ -24,6 +25,7 @@ class UserShape(Protocol):
         """Name the part of the shape, for annotations and reports."""
 
 
+@runtime_checkable
 class RateShape(Protocol):
     """The open model: requests start on a schedule that does not wait for answers."""
 

@@ -56,7 +56,7 @@ class LoadgenCollector:
             "loadgen_received_bytes", "Bytes of answers, heads included.", labels=("test", "endpoint")
         )
         for run in self.runs:
-            for label, tally in zip(run.book.labels, run.book.totals, strict=True):
+            for label, tally in run.book.rows():
                 for outcome, count in tally.outcomes.items():
                     requests.add_metric((run.test, label, outcome), count)
                 late.add_metric((run.test, label), tally.late)
@@ -69,7 +69,7 @@ class LoadgenCollector:
         service = _histogram("loadgen_service_seconds", "Time from the actual start to the end of the answer.")
         lag = _histogram("loadgen_schedule_lag_seconds", "How far behind the schedule requests started.")
         for run in self.runs:
-            for label, tally in zip(run.book.labels, run.book.totals, strict=True):
+            for label, tally in run.book.rows():
                 for family, histogram in ((response, tally.response), (service, tally.service), (lag, tally.lag)):
                     family.add_metric((run.test, label), _buckets(histogram), histogram.total_seconds)
         return response, service, lag

@@ -33,6 +33,10 @@ class Agenda:
         if self._timer is not None:
             self._loop.add_reader(self._timer, self._woken)
 
+    def now(self) -> int:
+        """Return the time on the run's clock."""
+        return self._clock()
+
     def at(self, due: int, call: Callable[[int], None]) -> None:
         """Call with the time of the call once the clock shows `due`."""
         heapq.heappush(self._due, (due, next(self._ticket), call))

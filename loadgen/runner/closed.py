@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from loadgen import outcomes
 from loadgen.pacing.shapes import UserShape
 from loadgen.ports import Clock, Engine
 from loadgen.runner.agenda import Agenda
 from loadgen.runner.lane import Lane
-from loadgen.samples import outcomes
+from loadgen.runner.plan import Plan
 from loadgen.samples.book import Load, Recorder
 from loadgen.samples.histogram import SECOND
-from loadgen.scenario.request import Request
 
 # A user whose connection failed waits this long, so that a dead service is not asked in a spin.
 RETRY_AFTER_NANOSECONDS = 100_000_000
@@ -23,21 +21,31 @@ class UserLane(Lane):
     __slots__ = ("_due", "_loop", "number", "position")
 
     def __init__(self, loop: ClosedLoop, engine: Engine, recorder: Recorder, number: int) -> None:
-        super().__init__(engine, recorder)
+        super().__init__(engine, recorder, loop.agenda)
         self._loop = loop
-        self.number = number
         self._due = 0
+        self.number = number
         # Users start at different places of the cycle, so that the mix holds from the first second.
-        self.position = number % len(loop.cycle)
+        self.position = number % loop.length
+
+    @property
+    def is_away(self) -> bool:
+        """Say whether the user has no request and no journey under way."""
+        return not self.busy and self.script is None
 
     def ask(self, intended: int, now: int) -> None:
-        """Send the next request of the cycle."""
+        """Start on the next place of the cycle."""
         loop = self._loop
         position = self.position
         self.position = position + 1 if position + 1 < loop.length else 0
-        self.begin(loop.cycle[position], intended, now)
+        journey = loop.plan.cycle[position]
+        only = journey.only
+        if only is not None:
+            self.begin(only, intended, now)
+        else:
+            self.begin_journey(journey, loop.plan.next_values(), intended, now)
 
-    def settled(self, now: int) -> None:
+    def ended(self, now: int) -> None:
         """Ask again: at once, after the think time, or not at all when the shape has no place for this user."""
         loop = self._loop
         if self.number >= loop.active:
@@ -56,25 +64,26 @@ class UserLane(Lane):
 
     def _wake(self, due: int, now: int) -> None:
         # A user that was sent off and called back meanwhile has another appointment.
-        if due == self._due and self.number < self._loop.active and not self.busy:
+        if due == self._due and self.number < self._loop.active and self.is_away:
             self.ask(due, now)
 
 
 class ClosedLoop:
     """Keeps as many users asking as the shape wants at each moment."""
 
-    def __init__(self, shape: UserShape, cycle: Sequence[Request], think_seconds: float, clock: Clock) -> None:
+    def __init__(self, shape: UserShape, plan: Plan, think_seconds: float, clock: Clock) -> None:
         self.shape = shape
-        self.cycle = cycle
-        self.length = len(cycle)
+        self.plan = plan
+        self.length = len(plan.cycle)
         self.think = round(think_seconds * SECOND)
         self.clock = clock
         self.active = 0
         self.lanes: list[UserLane] = []
         self.agenda: Agenda
 
-    def open(self, engine: Engine, recorder: Recorder) -> None:
+    def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
         """Make every user that the shape will ever want."""
+        del began  # users start when the shape has room for them, not by a schedule
         self.agenda = Agenda(self.clock)
         self.lanes = [UserLane(self, engine, recorder, number) for number in range(self.shape.most_users)]
 
@@ -82,7 +91,7 @@ class ClosedLoop:
         """Follow the shape: wake users that it has room for; the others stop after their answer."""
         before, self.active = self.active, self.shape.users_at(elapsed_seconds)
         for lane in self.lanes[before : self.active]:
-            if not lane.busy:
+            if lane.is_away:
                 now = self.clock()
                 lane.ask(now, now)
 
@@ -94,6 +103,7 @@ class ClosedLoop:
         """Let connections and appointments go."""
         self.agenda.close()
         for lane in self.lanes:
+            lane.leave()
             lane.client.close()
 
     def load_at(self, elapsed_seconds: float) -> Load:

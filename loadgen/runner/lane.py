@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from loadgen import outcomes
 from loadgen.ports import Client, Engine, Head
-from loadgen.samples import outcomes
+from loadgen.runner.agenda import Agenda
 from loadgen.samples.book import Recorder
-from loadgen.samples.histogram import PRECISION_BITS, SHIFT_FROM
+from loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
 from loadgen.samples.tally import Tally
+from loadgen.scenario.journey import Answer, Journey, Pause, Script
 from loadgen.scenario.request import Request
+
+_NO_ANSWER = b""
 
 
 class Lane:
-    """Begins requests and counts their ends; what happens next is `settled`, which each load model defines."""
+    """Plays journeys and counts how their requests end; what follows a journey, each load model defines."""
 
-    __slots__ = ("busy", "client", "intended", "last_outcome", "request", "started", "windows")
+    __slots__ = (
+        "_agenda",
+        "busy",
+        "client",
+        "intended",
+        "last_outcome",
+        "request",
+        "script",
+        "started",
+        "windows",
+    )
 
-    def __init__(self, engine: Engine, recorder: Recorder) -> None:
+    def __init__(self, engine: Engine, recorder: Recorder, agenda: Agenda) -> None:
         self.client: Client = engine.client(self)
         self.windows = recorder.windows
         self.busy = False
         self.intended = self.started = 0
         self.last_outcome = outcomes.OK
+        self.script: Script | None = None
+        self._agenda = agenda
         self.request: Request
+
+    def ended(self, now: int) -> None:
+        """Go on after a journey."""
+        raise NotImplementedError
+
+    def begin_journey(self, journey: Journey, values: dict[str, Any], intended: int, now: int) -> None:
+        """Start what was due at `intended`."""
+        if journey.play is None:
+            if journey.only is not None:
+                self.begin(journey.only, intended, now)
+            return
+        self.script = journey.play(values)
+        self._move(None, intended, now)
 
     def begin(self, request: Request, intended: int, now: int) -> None:
         """Send a request that was due at `intended`."""
@@ -31,11 +63,7 @@ class Lane:
         self.busy = True
         self.client.send(request)
 
-    def settled(self, now: int) -> None:
-        """Go on after an exchange has ended and been counted."""
-        raise NotImplementedError
-
-    def answered(self, head: Head, size: int, body: bytes, now: int) -> None:  # noqa: ARG002 - other lanes read it
+    def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
         """Count an answer. This runs once a request: the bucket is worked out here, as `bucket_of` would."""
         request = self.request
         window = self.windows[request.index]
@@ -47,10 +75,15 @@ class Lane:
         else:
             window.record_behind(self.intended, started, now)
         outcome = outcomes.OK if head.status in request.expected else outcomes.WRONG_STATUS
+        if request.judge is not None and outcome == outcomes.OK and not request.judge(head.raw, body):
+            outcome = outcomes.CHECK_FAILED
         window.outcomes[outcome] += 1
         window.bytes_received += size
         self.last_outcome = outcome
-        self.settled(now)
+        if self.script is None:
+            self.ended(now)
+        else:
+            self._move(Answer(outcome, head.status, head.raw, body), now, now)
 
     def received(self, data: bytes, now: int) -> None:
         """Pieces of a stream matter to the lanes that measure streams."""
@@ -64,7 +97,21 @@ class Lane:
         elif self.intended != self.started:
             window.record_lag(self.started - self.intended)
         self.last_outcome = outcome
-        self.settled(now)
+        if self.script is None:
+            self.ended(now)
+        else:
+            self._move(Answer(outcome, 0, _NO_ANSWER, _NO_ANSWER), now, now)
+
+    def give_up(self, outcome: str, now: int) -> None:
+        """End the exchange under way from outside: its time is up."""
+        self.client.abort()
+        self.failed(outcome, now)
+
+    def leave(self) -> None:
+        """Forget the journey under way: the run is over."""
+        script, self.script = self.script, None
+        if script is not None:
+            script.close()
 
     def _record(self, window: Tally, now: int) -> None:
         if self.intended == self.started:
@@ -72,7 +119,39 @@ class Lane:
         else:
             window.record_behind(self.intended, self.started, now)
 
-    def give_up(self, outcome: str, now: int) -> None:
-        """End the exchange under way from outside: its time is up."""
-        self.client.abort()
-        self.failed(outcome, now)
+    def _move(self, answer: Answer | None, intended: int, now: int) -> None:
+        """Take the journey's next step."""
+        script = self.script
+        if script is None:
+            return
+        try:
+            move = script.send(answer)
+        except StopIteration:
+            move = None
+        except Exception:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted, not hidden
+            self._count_script_error()
+            move = None
+        self._carry_out(move, intended, now)
+
+    def _carry_out(self, move: Any, intended: int, now: int) -> None:
+        if isinstance(move, Request):
+            self.begin(move, intended, now)
+        elif isinstance(move, Pause):
+            self.busy = False
+            due = now + round(move.seconds * SECOND)
+            self._agenda.at(due, lambda woken: self._move(None, due, woken))
+        elif isinstance(move, asyncio.Future):
+            # The scenario awaits something of its own: it goes on when that is done.
+            self.busy = False
+            move.add_done_callback(lambda _: self._move_on())
+        else:
+            self.script = None
+            self.ended(now)
+
+    def _move_on(self) -> None:
+        now = self._agenda.now()
+        self._move(None, now, now)
+
+    def _count_script_error(self) -> None:
+        request = getattr(self, "request", None)
+        self.windows[request.index if request is not None else 0].outcomes[outcomes.SCRIPT_ERROR] += 1

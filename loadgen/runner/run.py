@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from loadgen import outcomes
 from loadgen.ports import Clock, Engine
 from loadgen.runner.lane import Lane
 from loadgen.runner.watch import Watch
-from loadgen.samples import outcomes
 from loadgen.samples.book import Book, Load, Recorder
 from loadgen.samples.histogram import SECOND
 
@@ -25,7 +25,7 @@ class LoadModel(Protocol):
     def lanes(self) -> Sequence[Lane]:
         """Return everything that may have an exchange under way."""
 
-    def open(self, engine: Engine, recorder: Recorder) -> None:
+    def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
         """Make ready."""
 
     def steer(self, elapsed_seconds: float) -> None:
@@ -58,7 +58,7 @@ class Run:
         self._engine = engine
         self._limits = limits
         self._clock = clock
-        self._recorder = Recorder(len(book.labels))
+        self._recorder = Recorder(book.labels)
         self._stop = asyncio.Event()
         self._began = self._rolled = self._ended = 0
         self.book = book
@@ -84,8 +84,8 @@ class Run:
         """Run to the end; what was measured until then stands in the book, whatever happens."""
         await self._engine.open()
         try:
-            self._model.open(self._engine, self._recorder)
             self._began = self._rolled = self._clock()
+            self._model.open(self._engine, self._recorder, self._began)
             await self._drive()
             self._model.stop()
             await self._drain()
@@ -154,7 +154,7 @@ class Run:
             self._recorder.take(),
             elapsed,
             span / SECOND,
-            Load(load.users, load.target_rate, cpu, lag, load.phase),
+            replace(load, cpu_ratio=cpu, loop_lag_seconds=lag),
         )
         self._rolled = now
         for listener in self.listeners:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from loadgen.samples.labels import Labels
 from loadgen.samples.tally import Tally, sum_of
 
 RECENT_WINDOWS = 10
@@ -21,6 +22,7 @@ class Load:
     cpu_ratio: float = 0.0
     loop_lag_seconds: float = 0.0
     phase: str = ""
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,14 @@ class Point:
 class Recorder:
     """The tallies that a hot loop writes to; `take` hands them over and puts empty ones in their place."""
 
-    def __init__(self, endpoints: int) -> None:
-        self.windows = [Tally() for _ in range(endpoints)]
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.windows = [Tally() for _ in labels]
+        # A script may name an endpoint that no file lists.
+        labels.on_new.append(self._make_room)
+
+    def _make_room(self) -> None:
+        self.windows += [Tally() for _ in range(len(self.labels) - len(self.windows))]
 
     def take(self) -> list[Tally]:
         """Return what was counted since the last call."""
@@ -55,8 +63,8 @@ class Recorder:
 class Book:
     """Totals, recent windows and timeline of a run; its size does not depend on the number of requests."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = tuple(labels)
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
         self.totals = [Tally() for _ in labels]
         self.recent: deque[list[Tally]] = deque(maxlen=RECENT_WINDOWS)
         self.points: list[Point] = []
@@ -66,7 +74,8 @@ class Book:
 
     def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
         """Take in what was counted over the last span."""
-        for total, window in zip(self.totals, windows, strict=True):
+        self.totals += [Tally() for _ in windows[len(self.totals) :]]
+        for total, window in zip(self.totals, windows, strict=False):
             total.add(window)
         self.recent.append(list(windows))
         self.load = load
@@ -77,6 +86,10 @@ class Book:
         if len(self.points) > MOST_POINTS:
             self.points = [_merged(self.points[at : at + 2]) for at in range(0, len(self.points), 2)]
             self._stride *= 2
+
+    def rows(self) -> list[tuple[str, Tally]]:
+        """Return each label with its total."""
+        return list(zip(self.labels, self.totals, strict=False))
 
     def timeline(self) -> list[Point]:
         """Return the points, oldest first, the unfinished stretch included."""

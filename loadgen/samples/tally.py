@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from loadgen.outcomes import OK
 from loadgen.samples.histogram import Histogram
-from loadgen.samples.outcomes import OK
 
 # A start this much after its place in the schedule is called late.
 LATE_NANOSECONDS = 10_000_000

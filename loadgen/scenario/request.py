@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadgen.config.model import EndpointConfig
+from loadgen.config.scenario import EndpointConfig
+from loadgen.scenario.checks import Judge, build_judge
 
 ANY_GOOD_STATUS = frozenset(range(200, 400))
 
@@ -51,10 +52,12 @@ class Request:
     wants_body: bool = False
     streams: bool = False
     bodiless: bool = False
+    judge: Judge | None = None
 
 
-def build_request(index: int, endpoint: EndpointConfig, target: Target) -> Request:
+def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants_body: bool = False) -> Request:
     """Make an endpoint of the file ready to send."""
+    judge = build_judge(endpoint.checks)
     body, content_type = encode_body(endpoint.data)
     headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": "*/*"}
     if content_type:
@@ -72,7 +75,9 @@ def build_request(index: int, endpoint: EndpointConfig, target: Target) -> Reque
         body=body,
         wire=render(endpoint.method, path, headers, body),
         expected=frozenset(endpoint.expected_status) or ANY_GOOD_STATUS,
+        wants_body=wants_body or judge is not None,
         bodiless=endpoint.method == "HEAD",
+        judge=judge,
     )
 
 

@@ -33,7 +33,7 @@ class Service:
                 body = await reader.readexactly(_length(head))
                 self.requests.append(head + body)
                 await self._answer(head + body, writer)
-        except (asyncio.IncompleteReadError, OSError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
             pass
         finally:
             self._writers.discard(writer)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from loadgen import outcomes
 from loadgen.engines.http1.head import LARGEST_HEAD, Malformed
-from loadgen.samples import outcomes
 
 _LONGEST_SIZE_LINE = 4096
 _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")

@@ -7,11 +7,11 @@ import errno
 import socket
 import ssl
 
+from loadgen import outcomes
 from loadgen.engines.http1.connection import Connection
 from loadgen.engines.http1.head import Heads
 from loadgen.errors import TargetError
 from loadgen.ports import Clock, Receiver
-from loadgen.samples import outcomes
 from loadgen.scenario.request import Request, Target
 
 _BY_ERRNO = {

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from loadgen import outcomes
 from loadgen.engines.http1.head import HEAD_END, Heads, Malformed
 from loadgen.engines.http1.message import Message
 from loadgen.ports import Clock, Head, Receiver
-from loadgen.samples import outcomes
 from loadgen.scenario.request import Request
 
 

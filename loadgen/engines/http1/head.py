@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from loadgen import outcomes
 from loadgen.ports import Head
-from loadgen.samples import outcomes
 
 HEAD_END = b"\r\n\r\n"
 LARGEST_HEAD = 65_536

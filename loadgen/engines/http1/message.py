@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from loadgen import outcomes
 from loadgen.engines.http1.chunked import ChunkedBody
 from loadgen.engines.http1.head import FIRST_FINAL_STATUS, HEAD_END, LARGEST_HEAD, Heads, Malformed
 from loadgen.ports import Head
-from loadgen.samples import outcomes
 
 
 class Message:

@@ -1,0 +1,79 @@
+"""The journeys that a configuration describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import count
+from typing import Any
+
+from loadgen.config import EndpointConfig, LoadTestConfig, ScenarioConfig
+from loadgen.runner.plan import Plan
+from loadgen.samples.labels import Labels
+from loadgen.scenario.feeder import feed, read_rows
+from loadgen.scenario.journey import Journey, Step, play_steps
+from loadgen.scenario.mix import spread
+from loadgen.scenario.request import Request, Target, build_request
+from loadgen.scenario.template import fill, fill_path, is_open
+from loadgen.scenario.user import User, load_scenario
+
+
+def build_plan(config: LoadTestConfig, target: Target, labels: Labels, share: tuple[int, int] = (0, 1)) -> Plan:
+    """Return the cycle of endpoints and scenarios with their data; a share of the data for one worker of several."""
+    builder = _Builder(target, labels)
+    weighted = [(builder.from_endpoint(endpoint), endpoint.weight) for endpoint in config.asked]
+    weighted += [(builder.from_scenario(scenario), scenario.weight) for scenario in config.scenarios]
+    cycle = [weighted[index][0] for index in spread([weight for _, weight in weighted])]
+    return Plan(cycle, _values(config, share))
+
+
+def _values(config: LoadTestConfig, share: tuple[int, int]) -> Iterator[Mapping[str, Any]]:
+    index, of = share
+    rows: Iterator[Mapping[str, Any]] = feed(read_rows(config.data_file), index, of) if config.data_file else feed([{}])
+    return ({"iteration": number, **row} for number, row in zip(count(index, of), rows, strict=False))
+
+
+class _Builder:
+    def __init__(self, target: Target, labels: Labels) -> None:
+        self._target = target
+        self._labels = labels
+
+    def from_endpoint(self, endpoint: EndpointConfig) -> Journey:
+        index = self._labels.index(endpoint.label)
+        if not _is_open(endpoint):
+            return Journey(endpoint.label, index, only=build_request(index, endpoint, self._target))
+        step = Step(self._filled(endpoint), {})
+        return Journey(endpoint.label, index, play=partial(play_steps, [step]))
+
+    def from_scenario(self, scenario: ScenarioConfig) -> Journey:
+        if scenario.python is not None:
+            function = load_scenario(scenario.python)
+            index = self._labels.index(scenario.name)
+            return Journey(scenario.name, index, play=lambda values: function(User(values, self._request)))
+        steps = [Step(self._filled(step), step.extract, step.think_time_seconds) for step in scenario.steps]
+        return Journey(scenario.name, self._labels.index(scenario.steps[0].label), play=partial(play_steps, steps))
+
+    def _request(self, endpoint: EndpointConfig) -> Request:
+        return build_request(self._labels.index(endpoint.label), endpoint, self._target, wants_body=True)
+
+    def _filled(self, endpoint: EndpointConfig) -> Any:
+        ready = None if _is_open(endpoint) else self._request(endpoint)
+        if ready is not None:
+            return lambda _: ready
+        label = endpoint.label
+        self._labels.index(label)
+
+        def build(values: Mapping[str, Any]) -> Request:
+            filled = {
+                "name": label,
+                "path": fill_path(endpoint.path, values),
+                "data": fill(endpoint.data, values),
+                "headers": fill(endpoint.headers, values),
+            }
+            return self._request(endpoint.model_copy(update=filled))
+
+        return build
+
+
+def _is_open(endpoint: EndpointConfig) -> bool:
+    return is_open([endpoint.path, endpoint.data, endpoint.headers])

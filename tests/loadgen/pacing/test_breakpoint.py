@@ -1,0 +1,60 @@
+"""The search, against services whose limit is known."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated
+
+
+def _search(limit: float, start: float = 10, most: float = 100_000, precision: float = 0.05) -> Search:
+    search = Search(rate=start, most_rate=most, precision_ratio=precision)
+    while search.stage is not Stage.DONE:
+        assert len(search.trials) < 100
+        search = search.tell(passed=search.rate <= limit)
+    return search
+
+
+@given(st.floats(1, 90_000), st.floats(0.5, 1000))
+def test_the_knee_is_found_to_the_precision(limit: float, start: float):
+    """Whatever the limit and the first rate, the confirmed rate is below the limit by at most the precision."""
+    knee = _search(limit, start).knee
+    assert limit / 1.06 <= knee <= limit
+
+
+def test_the_order_is_double_bisect_confirm():
+    """The trials double until one fails, bisect between the last two, and confirm what is left."""
+    trials = _search(100).trials
+    assert [trial.rate for trial in trials[:5]] == [10, 20, 40, 80, 160]
+    assert trials[5].stage is Stage.BISECT
+    assert trials[-1].stage is Stage.CONFIRM
+
+
+def test_a_service_without_limit_is_confirmed_at_the_most():
+    """The search stops at most_rate and confirms there."""
+    assert _search(1e9, most=1000).knee == 1000
+
+
+def test_a_rate_that_does_not_hold_for_long_is_stepped_down():
+    """A confirmation that fails lowers the rate until one holds."""
+    search = Search(rate=64, most_rate=64, precision_ratio=0.1).tell(passed=True)
+    assert search.stage is Stage.CONFIRM
+    search = search.tell(passed=False, reason="p95").tell(passed=True)
+    assert search.knee == pytest.approx(57.6)
+    assert search.trials[1].reason == "p95"
+
+
+def test_a_dead_service_has_no_knee():
+    """When not even one request a minute is borne the search ends without a rate."""
+    assert _search(0).knee is None
+
+
+def test_oversaturation_is_growth_of_what_is_under_way():
+    """A backlog that grows through the step is over-saturation; one that swings is not."""
+    growing = [(float(t), 10.0 + 10 * t) for t in range(40)]
+    swinging = [(float(t), 100.0 + 30 * (t % 2)) for t in range(40)]
+    assert is_oversaturated(growing)
+    assert not is_oversaturated(swinging)
+    assert not is_oversaturated([])
