@@ -1,84 +1,85 @@
-"""`instrument(app)`: the ASGI middleware and the `/metrics` route."""
+"""`instrument(app)`: measure an app's requests and serve its metrics, in one line."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
+import logging
+from collections.abc import Iterable
 from typing import Any
 
-from exporter.metrics.exposition import PLAIN, render
-from exporter.metrics.registry import DEFAULT
+from exporter.instrument.endpoint import MetricsEndpoint
+from exporter.instrument.exchange import Receive, Send
+from exporter.instrument.http_metrics import HttpMetrics
+from exporter.instrument.middleware import ASGIApp, ExemplarOf, MetricsMiddleware, Scope
+from exporter.instrument.workers import WorkerGroup
+from exporter.metrics.registry import DEFAULT, MetricRegistry
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+log = logging.getLogger("perfloop")
 
-DURATION = DEFAULT.histogram(
-    "http_server_request_duration_seconds",
-    "Duration of HTTP server requests.",
-    ("http_request_method", "http_route", "http_response_status_code"),
-)
-ACTIVE = DEFAULT.gauge("http_server_active_requests", "Requests being served now.")
+_DONE = "_perfloop_instrumented"
+_groups: dict[MetricRegistry, WorkerGroup] = {}
 
 
-class MetricsMiddleware:
-    """Measures every request of the app behind it."""
+def instrument(
+    app: Any,
+    *,
+    metrics_path: str | None = "/metrics",
+    exclude: Iterable[str] = (),
+    exemplar: ExemplarOf | None = None,
+    registry: MetricRegistry = DEFAULT,
+) -> Any:
+    """Measure a FastAPI, Starlette or any other ASGI app and serve its metrics; returns the app to run.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    FastAPI and Starlette apps are changed in place, so the answer can be ignored; `metrics_path` is a route of theirs
+    behind their own middlewares (an authentication of the service holds for it too), `None` mounts none. `exclude`
+    names paths that are not measured. `exemplar(scope)` gives the labels of a request's exemplar; without it they
+    come from the `traceparent` header.
+    """
+    if getattr(app, _DONE, False):
+        return app
+    group = _groups.get(registry) or _groups.setdefault(registry, WorkerGroup(registry))
+    endpoint = MetricsEndpoint(group)
+    metrics = HttpMetrics(registry)
+    excluded = frozenset(exclude) | ({metrics_path} if metrics_path else frozenset())
+
+    def wrap(inner: ASGIApp) -> MetricsMiddleware:
+        return MetricsMiddleware(inner, metrics, group, excluded, exemplar)
+
+    if not hasattr(app, "build_middleware_stack"):
+        return wrap(_PlainApp(app, metrics_path, endpoint))
+    if metrics_path is not None:
+        _mount(app, metrics_path, endpoint)
+    if app.middleware_stack is not None:
+        app.middleware_stack = wrap(app.middleware_stack)
+    build = app.build_middleware_stack
+    # Around the whole stack: responses of the service's own error handling are seen as they go out.
+    app.build_middleware_stack = lambda: wrap(build())
+    setattr(app, _DONE, True)
+    return app
+
+
+def _mount(app: Any, path: str, endpoint: MetricsEndpoint) -> None:
+    from starlette.routing import Route
+
+    if any(getattr(route, "path", None) == path for route in app.router.routes):
+        log.warning(
+            "The app has a route %r of its own: it stays, and metrics_path of instrument() is not mounted", path
+        )
+        return
+    # First, so that a catch-all route or a mount at "/" does not take it.
+    app.router.routes.insert(0, Route(path, endpoint, include_in_schema=False))
+
+
+class _PlainApp:
+    """An ASGI app without routes of its own, with the metrics page beside it."""
+
+    def __init__(self, app: ASGIApp, path: str | None, endpoint: MetricsEndpoint) -> None:
+        self._app = app
+        self._path = path
+        self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        start, status, root_before = time.perf_counter(), 500, scope.get("root_path", "")
-
-        async def measured_send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        ACTIVE.labels().inc()
-        try:
-            await self.app(scope, receive, measured_send)
-        finally:
-            ACTIVE.labels().inc(-1)
-            route = route_template(scope, root_before)
-            DURATION.labels(scope["method"], route, str(status)).observe(time.perf_counter() - start)
-
-
-def route_template(scope: Scope, root_before: str) -> str:
-    """The route's template, never the concrete path; `unmatched` where no route was taken."""
-    context = scope.get("fastapi", {}).get("effective_route_context")
-    path = getattr(context, "path", None) or getattr(scope.get("route"), "path", None)
-    if path is None:
-        return "unmatched"
-    return str(scope.get("root_path", ""))[len(root_before) :] + str(path)
-
-
-class MetricsEndpoint:
-    """Answers with every metric of this process."""
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Serve one scrape."""
-        body = render(DEFAULT.families())
-        headers = [(b"content-type", PLAIN.encode()), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-
-def instrument(app: Any, *, metrics_path: str | None = "/metrics") -> Any:
-    """Measure a FastAPI, Starlette or plain ASGI app and serve its metrics; returns the app to run."""
-    if not hasattr(app, "build_middleware_stack"):
-        return MetricsMiddleware(app)
-    if metrics_path is not None:
-        from starlette.routing import Route
-
-        app.router.routes.insert(0, Route(metrics_path, MetricsEndpoint(), include_in_schema=False))
-    build = app.build_middleware_stack
-    app.build_middleware_stack = lambda: MetricsMiddleware(build())
-    return app
+        if scope["type"] == "http" and scope["path"] == self._path:
+            await self._endpoint(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)

@@ -1,0 +1,105 @@
+"""One request and its response, watched as they pass: every message goes through unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# What nginx logs for a client that left before the response began.
+CLIENT_CLOSED = 499
+
+
+class Exchange:
+    """Stands between the server and the app; its notes can fail, the messages still pass."""
+
+    __slots__ = (
+        "_receive",
+        "_send",
+        "chunks",
+        "complete_at",
+        "disconnected",
+        "failure",
+        "first_byte_at",
+        "gaps",
+        "last_chunk_at",
+        "received",
+        "root_path",
+        "sent",
+        "started_at",
+        "status",
+    )
+
+    def __init__(self, receive: Receive, send: Send, root_path: str) -> None:
+        self._receive = receive
+        self._send = send
+        self.root_path = root_path
+        self.status: int | None = None
+        self.received = 0
+        self.sent = 0
+        self.chunks = 0
+        self.gaps: list[float] | None = None
+        self.disconnected = False
+        self.failure: Exception | None = None
+        self.first_byte_at = 0.0
+        self.last_chunk_at = 0.0
+        self.complete_at = 0.0
+        self.started_at = perf_counter()
+
+    async def receive(self) -> Message:
+        """What the app calls for the request's body."""
+        message = await self._receive()
+        try:
+            if message["type"] == "http.request":
+                self.received += len(message.get("body", b""))
+            elif not self.complete_at:
+                self.disconnected = True
+        except Exception as error:  # noqa: BLE001 - notes must not fail the request
+            self.failure = error
+        return message
+
+    async def send(self, message: Message) -> None:
+        """What the app calls with the response."""
+        last = False
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                last = self._note_body(message)
+            elif kind == "http.response.start":
+                self.status = CLIENT_CLOSED if self.disconnected else message["status"]
+            elif kind == "http.response.pathsend":
+                last = True
+        except Exception as error:  # noqa: BLE001 - notes must not fail the request
+            self.failure = error
+        try:
+            await self._send(message)
+        except OSError:
+            # The server's word for a client that is gone (ASGI 2.4).
+            self.disconnected = True
+            raise
+        if last:
+            # Background tasks run after this, inside the same call: they are not the client's wait.
+            self.complete_at = perf_counter()
+
+    def _note_body(self, message: Message) -> bool:
+        body = message.get("body", b"")
+        if body:
+            now = perf_counter()
+            self.sent += len(body)
+            self.chunks += 1
+            if self.chunks == 1:
+                self.first_byte_at = now
+            elif self.gaps is None:
+                self.gaps = [now - self.last_chunk_at]
+            else:
+                self.gaps.append(now - self.last_chunk_at)
+            self.last_chunk_at = now
+        return not message.get("more_body", False)
+
+    def first_byte_seconds(self) -> float:
+        """From the request to the response's first byte, or to its end where it has no byte."""
+        return (self.first_byte_at or self.complete_at) - self.started_at

@@ -1,0 +1,119 @@
+"""The ASGI middleware: measures every request, and can neither fail nor change one."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any
+
+from exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Receive, Send
+from exporter.instrument.http_metrics import EXEMPLAR_SECONDS, HttpMetrics
+from exporter.instrument.routes import UNMATCHED, route_template
+from exporter.instrument.workers import WorkerGroup
+from exporter.metrics.exemplars import exemplar_labels, trace_of
+from exporter.metrics.series import Labels
+
+log = logging.getLogger("perfloop")
+
+Scope = MutableMapping[str, Any]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+ExemplarOf = Callable[[Scope], Mapping[str, str] | None]
+
+FAILED = 500
+_MARK = "perfloop.measured"
+
+
+class MetricsMiddleware:
+    """Wraps an ASGI app."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: HttpMetrics,
+        workers: WorkerGroup,
+        exclude: frozenset[str] = frozenset(),
+        exemplar: ExemplarOf | None = None,
+    ) -> None:
+        self.app = app
+        self._metrics = metrics
+        self._workers = workers
+        self._exclude = exclude
+        self._exemplar = exemplar
+        self._failures_told = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        exchange: Exchange | None = None
+        try:
+            if not self._workers.joined:
+                self._workers.join()
+            # An instrumented app mounted in an instrumented app is measured once.
+            if scope["type"] == "http" and scope["path"] not in self._exclude and _MARK not in scope:
+                scope[_MARK] = True
+                exchange = Exchange(receive, send, scope.get("root_path", ""))
+                self._metrics.active.inc()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the metrics, the request is served
+            self._tell(error)
+        if exchange is None:
+            await self._pass(scope, receive, send)
+            return
+        try:
+            await self.app(scope, exchange.receive, exchange.send)
+        finally:
+            try:
+                self._count(scope, exchange)
+            except Exception as error:  # noqa: BLE001 - the response is out already
+                self._tell(error)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        gauge = self._metrics.websockets if kind == "websocket" else None
+        if gauge is not None:
+            gauge.inc()
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if gauge is not None:
+                gauge.inc(-1)
+            if kind == "lifespan":
+                self._workers.write()
+
+    def _count(self, scope: Scope, exchange: Exchange) -> None:
+        self._metrics.active.inc(-1)
+        if getattr(scope.get("endpoint"), "is_metrics_endpoint", False):
+            return
+        gone = exchange.disconnected
+        if not exchange.complete_at:
+            exchange.complete_at = perf_counter()
+        if exchange.failure is not None:
+            self._tell(exchange.failure)
+        status = exchange.status
+        if status is None:
+            status = CLIENT_CLOSED if gone else FAILED
+        series = self._metrics.series(scope["method"], self._route(scope, exchange), str(status))
+        series.count(exchange, gone)
+        if exchange.complete_at >= series.exemplar_after:
+            series.exemplar_after = exchange.complete_at + EXEMPLAR_SECONDS
+            series.keep_exemplar(self._trace(scope), exchange)
+
+    def _route(self, scope: Scope, exchange: Exchange) -> str:
+        try:
+            return route_template(scope, exchange.root_path)
+        except Exception as error:  # noqa: BLE001 - the label is lost, the request still counts
+            self._tell(error)
+            return UNMATCHED
+
+    def _trace(self, scope: Scope) -> Labels:
+        if self._exemplar is not None:
+            return exemplar_labels(self._exemplar(scope) or {})
+        return trace_of(scope.get("headers", ()))
+
+    def _tell(self, error: Exception) -> None:
+        """Count the failure; log the first one. Even this may fail without the request's noticing."""
+        with contextlib.suppress(Exception):
+            self._failures_told += 1
+            if self._failures_told == 1:
+                log.warning("A request was served but not measured in full (further ones are only counted): %r", error)
+            self._metrics.errors.inc()

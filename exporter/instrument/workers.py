@@ -1,0 +1,158 @@
+"""Several worker processes, one `/metrics`: each writes what it counted, whoever is scraped adds them up.
+
+The workers of one server share a folder. Each holds a lock on a file of its own for as long as it lives; the kernel
+lets go of it when the process ends, however it ends. A worker whose lock is free is dead: its counters and histograms
+move into the archive (they must never fall), its gauges go, and its files with them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from multiprocessing import util
+from pathlib import Path
+from typing import IO
+
+from exporter.instrument import shards
+from exporter.instrument.worker_folder import shared_folder
+from exporter.metrics.families import AnyFamily
+from exporter.metrics.guard import Limits
+from exporter.metrics.registry import MetricRegistry
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where no such server runs
+    fcntl = None  # type: ignore[assignment]
+
+log = logging.getLogger("perfloop")
+
+WRITE_SECONDS = 1.0
+"""How old a worker's numbers can be in another worker's answer."""
+
+_ARCHIVE = "archive.json"
+_UNLIMITED = Limits(label_values=10**9, series=10**9)
+
+
+class WorkerGroup:
+    """This process's place among the workers of its server; alone, it adds nothing."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        self.joined = False
+        self._registry = registry
+        self._folder: Path | None = None
+        self._alive: IO[str] | None = None
+        self._shard: Path | None = None
+        self._written = ""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        registry.after_fork(self._reset)
+
+    def join(self) -> None:
+        """Find the other workers, if this process is one of several; begin to write."""
+        with self._lock:
+            if self.joined:
+                return
+            self.joined = True
+            folder = shared_folder() if fcntl is not None else None
+            if folder is None:
+                return
+            self._folder = folder
+            with self._exclusive():
+                self._alive = (folder / f"{os.getpid()}.alive").open("w")
+                fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._shard = folder / f"{os.getpid()}.json"
+        self.write()
+        threading.Thread(target=self._write_on, args=(self._stop,), name="perfloop-worker", daemon=True).start()
+        atexit.register(self.write)
+        # A multiprocessing child ends without atexit.
+        util.Finalize(self, self.write, exitpriority=10)
+
+    def _write_on(self, stop: threading.Event) -> None:
+        while not stop.wait(WRITE_SECONDS):
+            self.write()
+
+    def write(self) -> None:
+        """Put what this worker counted where the others find it."""
+        if self._shard is None:
+            return
+        try:
+            text = shards.dump(self._registry.families())
+            if text != self._written:
+                shards.write_whole(self._shard, text)
+                self._written = text
+        except OSError as error:
+            log.warning("The worker's metrics could not be written to %s: %s", self._shard, error)
+
+    def families(self) -> list[AnyFamily]:
+        """Every family, with the numbers of all workers, living and dead."""
+        own = self._registry.families()
+        if self._folder is None:
+            return own
+        merged = MetricRegistry(_UNLIMITED)
+        shards.absorb(merged, shards.dump(own))
+        with self._exclusive():
+            self._reap()
+            living = [path for path in self._folder.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
+            for path in [*living, self._folder / _ARCHIVE]:
+                self._absorb(merged, path)
+        merged.gauge("perfloop_workers", "Worker processes that are alive.").labels().set(len(living) + 1)
+        return merged.families()
+
+    def _absorb(self, merged: MetricRegistry, path: Path) -> None:
+        try:
+            shards.absorb(merged, path.read_text())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("A worker's metrics in %s are left out of this scrape: %s", path, error)
+
+    def _reap(self) -> None:
+        """Move the dead into the archive."""
+        folder = self._folder
+        if folder is None:
+            return
+        dead = [path for path in folder.glob("*.alive") if _is_free(path)]
+        if not dead:
+            return
+        archive = MetricRegistry(_UNLIMITED)
+        self._absorb(archive, folder / _ARCHIVE)
+        for path in dead:
+            self._absorb(archive, path.with_suffix(".json"))
+        archive.counter("perfloop_workers_reaped_total", "Worker processes found dead.").labels().inc(len(dead))
+        shards.write_whole(folder / _ARCHIVE, shards.dump(archive.families(), additive_only=True))
+        for path in dead:
+            path.with_suffix(".json").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        if self._folder is None:
+            yield
+            return
+        with (self._folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _reset(self) -> None:
+        """In a forked process: the parent's place is the parent's."""
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        if self._alive is not None:
+            # Closing this copy leaves the parent's lock in place.
+            self._alive.close()
+        self._folder = self._alive = self._shard = None
+        self._written = ""
+        self.joined = False
+
+
+def _is_free(path: Path) -> bool:
+    with path.open("r") as probe:
+        try:
+            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,171 @@
+"""The middleware under a real uvicorn: streams, disconnects, websockets, bodies, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
+from fastapi.responses import StreamingResponse
+from websockets.sync.client import connect
+
+from exporter.instrument import instrument
+from exporter.metrics.registry import MetricRegistry
+
+from .conftest import RunningServer
+
+GET = {"http_request_method": "GET"}
+
+
+def build_app() -> FastAPI:
+    """Routes that behave in every way that matters here."""
+    app = FastAPI()
+    _add_streams(app)
+    _add_plain(app)
+    return app
+
+
+def _add_streams(app: FastAPI) -> None:
+
+    @app.get("/stream")
+    async def stream(chunks: int = 5, gap: float = 0.05) -> StreamingResponse:
+        async def body() -> AsyncIterator[bytes]:
+            for number in range(chunks):
+                await asyncio.sleep(gap)
+                yield b"chunk %d\n" % number
+
+        return StreamingResponse(body())
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+        await websocket.receive_text()
+        await websocket.close()
+
+
+def _add_plain(app: FastAPI) -> None:
+    @app.get("/slow")
+    async def slow(request: Request) -> str:
+        while not await request.is_disconnected():  # noqa: ASYNC110 - the client's leaving has no event
+            await asyncio.sleep(0.01)
+        raise ConnectionAbortedError("the client left")
+
+    @app.post("/echo")
+    async def echo(request: Request) -> int:
+        return len(await request.body())
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("on purpose")
+
+    @app.get("/later")
+    async def later(tasks: BackgroundTasks) -> str:
+        tasks.add_task(time.sleep, 0.3)
+        return "now"
+
+
+@pytest.fixture
+def server(serve: Callable[..., RunningServer], registry: MetricRegistry) -> RunningServer:
+    """The app above, served."""
+    return serve(instrument(build_app(), registry=registry))
+
+
+def test_a_streamed_response_has_first_byte_chunks_and_gaps(server: RunningServer):
+    """Five chunks 50 ms apart: first byte after one gap, four gaps, the true bytes, the whole time."""
+    body = server.http.get("/stream").content
+    route = {**GET, "http_route": "/stream"}
+    server.await_value("http_server_response_chunks_total", 5, **route)
+    assert server.value("http_server_response_body_bytes_total", **route) == len(body)
+    assert server.value("http_server_response_chunk_gap_seconds_count", **route) == 4
+    first = server.value("http_server_time_to_first_byte_seconds_sum", **route)
+    whole = server.value("http_server_request_duration_seconds_sum", **route, http_response_status_code="200")
+    assert first is not None
+    assert whole is not None
+    assert 0.05 <= first < 0.15
+    assert 0.25 <= whole < 1
+    assert first < whole
+
+
+def test_a_client_that_leaves_is_counted(server: RunningServer):
+    """A closed connection in the middle of a stream is one disconnect and no error."""
+    with server.http.stream("GET", "/stream", params={"chunks": 500, "gap": 0.01}) as response:
+        next(response.iter_raw())
+    route = {**GET, "http_route": "/stream"}
+    server.await_value("http_server_client_disconnects_total", 1, **route)
+    server.await_value("http_server_active_requests", 0)
+    assert server.value("http_server_request_duration_seconds_count", **route, http_response_status_code="200") == 1
+
+
+def test_a_client_that_leaves_before_the_response_has_status_499(server: RunningServer):
+    """Nothing was answered: the status says who ended it."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        server.await_value("http_server_active_requests", 1)
+    server.await_value(
+        "http_server_request_duration_seconds_count", 1, **GET, http_route="/slow", http_response_status_code="499"
+    )
+    server.await_value("http_server_client_disconnects_total", 1, **GET, http_route="/slow")
+
+
+def test_bodies_are_counted_as_they_are(server: RunningServer):
+    """A chunked upload has no Content-Length and is counted all the same."""
+    parts = [b"x" * 1000] * 7
+    assert server.http.post("/echo", content=iter(parts)).json() == 7000
+    route = {"http_request_method": "POST", "http_route": "/echo"}
+    server.await_value("http_server_request_body_bytes_total", 7000, **route)
+    assert server.value("http_server_response_body_bytes_total", **route) == 4
+
+
+def test_an_exception_is_a_500(server: RunningServer):
+    """The app's own error page goes out and its status is what is counted."""
+    assert server.http.get("/broken").status_code == 500
+    server.await_value(
+        "http_server_request_duration_seconds_count", 1, **GET, http_route="/broken", http_response_status_code="500"
+    )
+
+
+def test_background_tasks_are_not_the_client_s_wait(server: RunningServer):
+    """The duration ends with the last byte, not with what runs after it."""
+    assert server.http.get("/later").json() == "now"
+    labels = {**GET, "http_route": "/later", "http_response_status_code": "200"}
+    server.await_value("http_server_request_duration_seconds_count", 1, **labels)
+    seconds = server.value("http_server_request_duration_seconds_sum", **labels)
+    assert seconds is not None
+    assert seconds < 0.25
+
+
+def test_websockets_pass_and_are_counted_while_open(server: RunningServer):
+    """A websocket works as before; it is no HTTP request in the metrics."""
+    with connect(server.url.replace("http", "ws") + "/ws") as websocket:
+        websocket.send("hello")
+        assert websocket.recv() == "hello"
+        server.await_value("http_server_active_websockets", 1)
+        websocket.send("bye")
+    server.await_value("http_server_active_websockets", 0)
+    assert not [labels for name, labels in server.samples() if name.endswith("duration_seconds_count") and labels]
+
+
+def test_metrics_do_not_measure_themselves(server: RunningServer):
+    """Scrapes leave no trace in the request metrics."""
+    for _ in range(3):
+        server.http.get("/metrics")
+    assert server.value("http_server_active_requests") == 0
+    assert not [labels for name, labels in server.samples() if name.endswith("duration_seconds_count") and labels]
+
+
+def test_unknown_methods_are_one_label_value(server: RunningServer):
+    """Whatever a client invents as a method does not become a series of its own."""
+    for method in ("MKCOL", "LOCK", "PROPFIND"):
+        server.http.request(method, "/echo")
+    server.await_value(
+        "http_server_request_duration_seconds_count",
+        3,
+        http_request_method="_OTHER",
+        http_route="/echo",
+        http_response_status_code="405",
+    )

@@ -1,0 +1,136 @@
+"""Route templates through a real server: nested routers, mounts, partial matches, misses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from exporter.instrument import instrument
+from exporter.metrics.registry import MetricRegistry
+
+from .conftest import RunningServer
+
+
+def build_app(tmp_path: Path) -> FastAPI:
+    """Every way in which FastAPI and Starlette nest routes."""
+
+    def echo(request: Request) -> str:
+        return request.url.path
+
+    def router(prefix: str, path: str) -> APIRouter:
+        made = APIRouter(prefix=prefix)
+        made.get(path)(echo)
+        return made
+
+    app = FastAPI()
+    app.get("/plain/{i}")(echo)
+    inner, middle, outer = router("/inner", "/{x}"), APIRouter(prefix="/mid"), APIRouter(prefix="/{org}/outer")
+    middle.include_router(inner)
+    outer.include_router(middle)
+    app.include_router(outer, prefix="/v1")
+
+    child = FastAPI()
+    child.include_router(router("/c1", "/list/{n}"))
+    child.get("/direct/{n}")(echo)
+    app.mount("/api", child)
+    tenant = FastAPI()
+    tenant.get("/items/{n}")(echo)
+    app.mount("/tenants/{tenant}", tenant)
+
+    async def star(request: Request) -> Response:
+        return PlainTextResponse(request.url.path)
+
+    app.mount("/star", Starlette(routes=[Mount("/deep", routes=[Route("/{leaf:path}", star)])]))
+    (tmp_path / "file.txt").write_text("file")
+    app.mount("/static", StaticFiles(directory=tmp_path))
+    included = APIRouter()
+    mounted = FastAPI()
+    mounted.get("/leaf/{z}")(echo)
+    included.mount("/sub", mounted)
+    app.include_router(included, prefix="/included")
+    return app
+
+
+CASES = [
+    ("GET", "/plain/1", 200, "/plain/{i}"),
+    ("POST", "/plain/1", 405, "/plain/{i}"),
+    ("GET", "/v1/acme/outer/mid/inner/5", 200, "/v1/{org}/outer/mid/inner/{x}"),
+    ("POST", "/v1/acme/outer/mid/inner/5", 405, "/v1/{org}/outer/mid/inner/{x}"),
+    ("GET", "/api/c1/list/7", 200, "/api/c1/list/{n}"),
+    ("GET", "/api/direct/7", 200, "/api/direct/{n}"),
+    ("GET", "/tenants/acme/items/7", 200, "/tenants/{tenant}/items/{n}"),
+    ("GET", "/star/deep/a/b/c", 200, "/star/deep/{leaf:path}"),
+    ("GET", "/static/file.txt", 200, "/static/{path}"),
+    ("GET", "/included/sub/leaf/3", 200, "/included/sub/leaf/{z}"),
+    ("GET", "/nope", 404, "unmatched"),
+    ("GET", "/api/zzz", 404, "unmatched"),
+]
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind a BaseHTTPMiddleware"])
+def test_the_template_is_the_whole_one(
+    serve: Callable[..., RunningServer], registry: MetricRegistry, tmp_path: Path, *, wrapped: bool
+):
+    """Every request is counted once under its full template, never under its path."""
+    app = build_app(tmp_path)
+    if wrapped:
+
+        async def untouched(request: Request, call_next: Callable) -> Response:
+            return await call_next(request)
+
+        app.add_middleware(BaseHTTPMiddleware, dispatch=untouched)
+    server = serve(instrument(app, registry=registry))
+    for method, path, status, _ in CASES:
+        assert server.http.request(method, path).status_code == status, path
+    samples = server.samples()
+    counted = {
+        (labels["http_request_method"], labels["http_route"], labels["http_response_status_code"]): value
+        for (name, pairs), value in samples.items()
+        if name == "http_server_request_duration_seconds_count" and (labels := dict(pairs))
+    }
+    expected: dict[tuple[str, str, str], float] = {}
+    for method, _, status, template in CASES:
+        expected[method, template, str(status)] = expected.get((method, template, str(status)), 0) + 1
+    assert counted == expected
+
+
+def test_a_server_s_root_path_is_not_part_of_the_route(serve: Callable[..., RunningServer], registry: MetricRegistry):
+    """Behind `--root-path` the template is the app's own, and `/metrics` is not measured."""
+    app = FastAPI()
+    app.get("/x/{i}")(lambda i: i)
+    child = FastAPI()
+    child.get("/y/{i}")(lambda i: i)
+    app.mount("/sub", child)
+    server = serve(instrument(app, registry=registry), root_path="/proxy")
+    server.http.get("/x/1")
+    server.http.get("/sub/y/1")
+    for _ in range(2):
+        samples = server.samples()
+    routes = {dict(labels).get("http_route") for name, labels in samples if name.endswith("duration_seconds_count")}
+    assert {"/x/{i}", "/sub/y/{i}"} == routes - {None}
+
+
+def test_an_app_inside_an_app_is_measured_once(serve: Callable[..., RunningServer], registry: MetricRegistry):
+    """Both instrumented, one request is one request; instrumenting twice changes nothing."""
+    child, app = FastAPI(), FastAPI()
+    child.get("/leaf")(lambda: 1)
+    app.mount("/sub", instrument(child, registry=registry))
+    server = serve(instrument(instrument(app, registry=registry), registry=registry))
+    server.http.get("/sub/leaf")
+    assert (
+        server.value(
+            "http_server_request_duration_seconds_count",
+            http_request_method="GET",
+            http_route="/sub/leaf",
+            http_response_status_code="200",
+        )
+        == 1
+    )
