@@ -1,4 +1,4 @@
-"""Write rules/ and alerts/ from thresholds.yml; `--check` says what differs instead of writing.
+"""Write rules/ and alerts/ from thresholds.yml, slos.yml and packs/; `--check` says what differs instead of writing.
 
 python prometheus/build.py            write the generated files
 python prometheus/build.py --check    exit 1 where a generated file is not what the sources give
@@ -9,10 +9,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
+from rulebook import packs as pack_rules
+from rulebook import slo_rules, threshold_rules
 from rulebook.errors import ExitCode, RulebookError
+from rulebook.packs import read_packs
+from rulebook.pages import read_pages
 from rulebook.rendering import render_yaml
-from rulebook.threshold_rules import alert_groups, recording_groups
+from rulebook.slos import read_slos
 from rulebook.thresholds import read_thresholds
 
 ROOM = Path(__file__).resolve().parent
@@ -21,10 +26,25 @@ ROOM = Path(__file__).resolve().parent
 def generate(room: Path) -> dict[str, str]:
     """Return every generated file of the room: its path inside the room and its text."""
     thresholds = read_thresholds(room / "thresholds.yml")
+    slos = read_slos(room / "slos.yml")
+    pages = read_pages(room.parent / "grafana" / "panels.json")
+    packs = read_packs(room / "packs", thresholds.limits)
     return {
-        "rules/thresholds.yml": render_yaml("thresholds.yml", {"groups": recording_groups(thresholds)}),
-        "alerts/thresholds.yml": render_yaml("thresholds.yml", {"groups": alert_groups(thresholds)}),
+        "rules/thresholds.yml": _groups("thresholds.yml", threshold_rules.recording_groups(thresholds)),
+        "alerts/thresholds.yml": _groups("thresholds.yml", threshold_rules.alert_groups(thresholds, pages)),
+        "rules/slos.yml": _groups("slos.yml", slo_rules.recording_groups(slos)),
+        "alerts/slos.yml": _groups("slos.yml", slo_rules.alert_groups(slos)),
+        "rules/packs.yml": _groups("packs/*.yml", pack_rules.recording_groups(packs)),
+    } | {
+        f"alerts/{pack.name}.yml": _groups(
+            f"packs/{pack.name}.yml and thresholds.yml", [pack_rules.alert_group(pack, thresholds.limits)]
+        )
+        for pack in packs
     }
+
+
+def _groups(source: str, groups: list[dict[str, Any]]) -> str:
+    return render_yaml(source, {"groups": groups})
 
 
 def stale_files(room: Path, generated: dict[str, str]) -> list[str]:

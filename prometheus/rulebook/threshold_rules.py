@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from rulebook.pages import OVERVIEW
 from rulebook.wording import CAUSE, RECOMMENDATION, VALUE_TEMPLATES, runbook_url, say_limit
 
 if TYPE_CHECKING:
@@ -42,11 +43,15 @@ def selector(override: Override) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in names.items() if value) + "}"
 
 
-def alert_groups(thresholds: Thresholds) -> list[Rule]:
-    """Return one group of alerts per category."""
+def alert_groups(thresholds: Thresholds, pages: dict[str, str]) -> list[Rule]:
+    """Return one group of alerts per category; `pages` says where each signal is shown."""
     groups: dict[str, list[Rule]] = {}
     for signal in thresholds.signals:
-        groups.setdefault(signal.category, []).extend(_signal_alerts(signal, thresholds.overrides))
+        page = {"dashboard": pages.get(signal.name, OVERVIEW)}
+        rules = _signal_alerts(signal, thresholds.overrides)
+        groups.setdefault(signal.category, []).extend(
+            rule | {"annotations": rule["annotations"] | page} for rule in rules
+        )
     return [{"name": f"thresholds-{category}", "rules": rules} for category, rules in groups.items()]
 
 
@@ -106,7 +111,6 @@ def _annotations(signal: Signal, limit: float, *, by_route: bool) -> dict[str, s
         "threshold": threshold,
         "cause": CAUSE,
         "recommendation": RECOMMENDATION,
-        "dashboard": f"/d/perfloop-overview?var-service={{{{ $labels.service | urlquery }}}}&viewSignal={signal.name}",
         "runbook_url": runbook_url(signal.alert),
     }
     if signal.record_by_route and not by_route:
