@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,16 +91,23 @@ def test_the_template_is_the_whole_one(
     server = serve(instrument(app, registry=registry))
     for method, path, status, _ in CASES:
         assert server.http.request(method, path).status_code == status, path
-    samples = server.samples()
-    counted = {
-        (labels["http_request_method"], labels["http_route"], labels["http_response_status_code"]): value
-        for (name, pairs), value in samples.items()
-        if name == "http_server_request_duration_seconds_count" and (labels := dict(pairs))
-    }
     expected: dict[tuple[str, str, str], float] = {}
     for method, _, status, template in CASES:
         expected[method, template, str(status)] = expected.get((method, template, str(status)), 0) + 1
+    # A request is counted after its last byte is out.
+    deadline = time.monotonic() + 5
+    while (counted := count_requests(server)) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert counted == expected
+
+
+def count_requests(server: RunningServer) -> dict[tuple[str, str, str], float]:
+    """Requests by method, route and status."""
+    return {
+        (labels["http_request_method"], labels["http_route"], labels["http_response_status_code"]): value
+        for (name, pairs), value in server.samples().items()
+        if name == "http_server_request_duration_seconds_count" and (labels := dict(pairs))
+    }
 
 
 def test_a_server_s_root_path_is_not_part_of_the_route(serve: Callable[..., RunningServer], registry: MetricRegistry):

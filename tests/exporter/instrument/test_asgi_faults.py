@@ -1,0 +1,161 @@
+"""Whatever breaks in the measuring, the response goes out unchanged, byte for byte."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn
+
+import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from exporter.instrument import instrument
+from exporter.instrument.exchange import Exchange
+from exporter.instrument.http_metrics import HttpMetrics, RequestSeries
+from exporter.instrument.middleware import MetricsMiddleware
+from exporter.instrument.workers import WorkerGroup
+from exporter.metrics.families import Family
+from exporter.metrics.guard import LabelGuard
+from exporter.metrics.registry import MetricRegistry
+from exporter.metrics.series import GaugeSeries, HistogramSeries
+
+from .conftest import RunningServer
+
+REQUESTS = [
+    b"GET /items/7 HTTP/1.1\r\n",
+    b"GET /stream HTTP/1.1\r\n",
+    b"HEAD /items/7 HTTP/1.1\r\n",
+    b"POST /items/7 HTTP/1.1\r\n",
+    b"GET /missing HTTP/1.1\r\n",
+    b"GET /broken HTTP/1.1\r\n",
+]
+TRACE = b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+
+
+def build_app() -> FastAPI:
+    """A response of each kind."""
+    app = FastAPI()
+
+    @app.get("/items/{item}")
+    async def read(item: int) -> dict[str, int]:
+        return {"item": item}
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        async def body() -> AsyncIterator[bytes]:
+            for number in range(4):
+                yield b"%d," % number
+
+        return StreamingResponse(body())
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError("on purpose")
+
+    return app
+
+
+def ask(server: RunningServer) -> list[bytes]:
+    """The raw bytes of every response."""
+    host, port = server.url.removeprefix("http://").split(":")
+    answers = []
+    for line in REQUESTS:
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(line + b"Host: x\r\nConnection: close\r\n" + TRACE + b"\r\n")
+            answers.append(b"".join(iter(lambda: connection.recv(65536), b"")))
+    return answers
+
+
+def fail(*_args: Any, **_options: Any) -> NoReturn:
+    """Stands where something works otherwise."""
+    raise RuntimeError("injected")
+
+
+class AngryFilter(logging.Filter):
+    """A logging set-up that fails, too."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Fail."""
+        raise RuntimeError("injected")
+
+
+FAULTS: dict[str, list[tuple[Any, str]]] = {
+    "the registry's look-up": [(Family, "labels"), (HttpMetrics, "series")],
+    "a histogram": [(HistogramSeries, "observe")],
+    "the in-flight gauge": [(GaugeSeries, "inc")],
+    "the label guard": [(LabelGuard, "admit")],
+    "the counting": [(RequestSeries, "count")],
+    "the exemplar": [(RequestSeries, "keep_exemplar")],
+    "the notes of a body": [(Exchange, "_note_body")],
+    "the request's start": [(Exchange, "__init__")],
+    "the workers' folder": [(WorkerGroup, "join")],
+    "all of the counting": [(MetricsMiddleware, "_count")],
+}
+
+
+@pytest.fixture
+def plain(serve: Callable[..., RunningServer]) -> list[bytes]:
+    """What the app answers without us."""
+    return ask(serve(build_app(), date_header=False))
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
+def test_the_response_is_unchanged(
+    fault: str,
+    plain: list[bytes],
+    serve: Callable[..., RunningServer],
+    registry: MetricRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """With this part made to raise, every response has the bytes it has without the middleware."""
+    app = instrument(build_app(), registry=registry)
+    server = serve(app, date_header=False)
+    for owner, name in FAULTS[fault]:
+        monkeypatch.setattr(owner, name, fail)
+    assert ask(server) == plain
+
+
+def test_the_route_look_up_may_fail(
+    plain: list[bytes], serve: Callable[..., RunningServer], registry: MetricRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    """The request is served and still counted, without its route."""
+    monkeypatch.setattr("exporter.instrument.middleware.route_template", fail)
+    server = serve(instrument(build_app(), registry=registry), date_header=False)
+    assert ask(server) == plain
+    server.await_value("perfloop_instrumentation_errors_total", len(REQUESTS))
+    server.await_value(
+        "http_server_request_duration_seconds_count",
+        2,
+        http_request_method="GET",
+        http_route="unmatched",
+        http_response_status_code="200",
+    )
+
+
+def test_a_callback_may_fail(plain: list[bytes], serve: Callable[..., RunningServer], registry: MetricRegistry):
+    """The user's exemplar callback raises on every request: no response knows."""
+    server = serve(instrument(build_app(), registry=registry, exemplar=fail), date_header=False)
+    assert ask(server) == plain
+    assert server.value("perfloop_instrumentation_errors_total") is not None
+
+
+def test_logging_may_fail_on_top(
+    plain: list[bytes], serve: Callable[..., RunningServer], registry: MetricRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    """A failure that cannot even be logged is no failure of the request."""
+    monkeypatch.setattr(RequestSeries, "count", fail)
+    logger, angry = logging.getLogger("perfloop"), AngryFilter()
+    logger.addFilter(angry)
+    try:
+        assert ask(serve(instrument(build_app(), registry=registry), date_header=False)) == plain
+    finally:
+        logger.removeFilter(angry)
+
+
+def test_nothing_is_changed_when_nothing_fails(
+    plain: list[bytes], serve: Callable[..., RunningServer], registry: MetricRegistry
+):
+    """The measured responses are the unmeasured ones."""
+    assert ask(serve(instrument(build_app(), registry=registry), date_header=False)) == plain
