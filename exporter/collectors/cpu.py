@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.collectors.cpu_topology import Topology
 from exporter.collectors.families import Reading, Sample, counter
 from exporter.collectors.host import whole
 from exporter.collectors.spec import Option, Spec
@@ -58,10 +59,11 @@ class CpuCollector:
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._guest = options.switch("guest")
+        self._topology = Topology(host)
         self._last: dict[str, list[int]] = {}
 
     def collect(self) -> list[Reading]:
-        """The seconds by CPU and mode."""
+        """The seconds by CPU and mode, then what /sys tells of the CPUs."""
         reset = RESET_SECONDS * self._host.clock_ticks
         self._last = {
             cpu: settle(self._last.get(cpu, []), ticks, reset)
@@ -70,7 +72,7 @@ class CpuCollector:
         readings: list[Reading] = [(SECONDS, self._samples(0, MODES))]
         if self._guest:
             readings.append((GUEST, self._samples(len(MODES), GUEST_MODES)))
-        return readings
+        return readings + self._topology.readings(list(self._last))
 
     def _samples(self, first: int, modes: tuple[str, ...]) -> list[Sample]:
         hertz = self._host.clock_ticks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.collectors.families import Family, Reading, Sample, counter, gauge
@@ -23,6 +24,30 @@ INFO = gauge(
     "What a block device is; always 1.",
     *("device", "major", "minor", "path", "wwn", "model", "serial", "revision", "rotational"),
 )
+FILESYSTEM = gauge(
+    "node_disk_filesystem_info",
+    "The filesystem on a block device; always 1.",
+    "device",
+    "type",
+    "usage",
+    "uuid",
+    "version",
+)
+MAPPER = gauge(
+    "node_disk_device_mapper_info",
+    "What a mapped device is made of; always 1.",
+    *("device", "lv_layer", "lv_name", "name", "uuid", "vg_name"),
+)
+# The properties of ATA disks that udev knows.
+ATA = {
+    "ID_ATA_WRITE_CACHE": gauge("node_disk_ata_write_cache", "Whether an ATA disk has a write cache.", "device"),
+    "ID_ATA_WRITE_CACHE_ENABLED": gauge(
+        "node_disk_ata_write_cache_enabled", "Whether the write cache of an ATA disk is on.", "device"
+    ),
+    "ID_ATA_ROTATION_RATE_RPM": gauge(
+        "node_disk_ata_rotation_rate_rpm", "Rotations per minute of an ATA disk, 0 without any.", "device"
+    ),
+}
 
 
 def _disk(name: str, help_: str, multiply: int = 1, divide: int = 1) -> tuple[Family, int, int]:
@@ -58,7 +83,7 @@ class Disk(NamedTuple):
     major: str
     minor: str
     device: str
-    columns: list[int]
+    columns: tuple[int, ...]
 
 
 def parse_disk(line: str) -> Disk:
@@ -69,7 +94,7 @@ def parse_disk(line: str) -> Disk:
     major, minor, device, *columns = words
     whole(major, "/proc/diskstats: major number")
     whole(minor, "/proc/diskstats: minor number")
-    return Disk(major, minor, device, [whole(column, f"/proc/diskstats: {device}") for column in columns])
+    return Disk(major, minor, device, tuple(whole(column, f"/proc/diskstats: {device}") for column in columns))
 
 
 def parse_properties(text: str) -> dict[str, str]:
@@ -89,7 +114,9 @@ class DiskstatsCollector:
         """One family per column, one sample per disk that has it."""
         lines = self._host.read_proc("diskstats").splitlines()
         disks = [disk for disk in map(parse_disk, lines) if not self._filter.skips(disk.device)]
-        readings: list[Reading] = [(INFO, [self._info(disk) for disk in disks])]
+        readings: list[Reading] = []
+        known = {disk: self._properties(disk) for disk in disks}
+        readings.append((INFO, [self._info(disk, properties) for disk, properties in known.items()]))
         for index, (family, multiply, divide) in enumerate(COLUMNS):
             readings.append(
                 (
@@ -104,13 +131,14 @@ class DiskstatsCollector:
                     ],
                 )
             )
-        return readings
+        return readings + _udev(known)
 
-    def _info(self, disk: Disk) -> Sample:
-        host = self._host
-        known = parse_properties(host.attribute(f"{host.udev}/b{disk.major}:{disk.minor}") or "")
+    def _properties(self, disk: Disk) -> dict[str, str]:
+        return parse_properties(self._host.attribute(f"{self._host.udev}/b{disk.major}:{disk.minor}") or "")
+
+    def _info(self, disk: Disk, known: dict[str, str]) -> Sample:
         serial = known.get("SCSI_IDENT_SERIAL") or known.get("ID_SERIAL_SHORT") or known.get("ID_SERIAL", "")
-        rotational = host.attribute(f"{host.sys}/block/{disk.device}/queue/rotational")
+        rotational = self._host.attribute(f"{self._host.sys}/block/{disk.device}/queue/rotational")
         names = ("ID_PATH", "ID_WWN", "ID_MODEL")
         labels = (
             *(disk.device, disk.major, disk.minor),
@@ -118,6 +146,26 @@ class DiskstatsCollector:
             *(serial, known.get("ID_REVISION", ""), "1" if rotational == "1" else "0"),
         )
         return labels, 1
+
+
+def _udev(known: dict[Disk, dict[str, str]]) -> list[Reading]:
+    """What udev's database tells of filesystems, device mapper and ATA."""
+    filesystems: list[Sample] = []
+    mapped: list[Sample] = []
+    ata: dict[str, list[Sample]] = {name: [] for name in ATA}
+    for disk, properties in known.items():
+        told = partial(_labels, disk.device, properties)
+        if properties.get("ID_FS_TYPE"):
+            filesystems.append((told("ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_UUID", "ID_FS_VERSION"), 1))
+        if properties.get("DM_NAME"):
+            mapped.append((told("DM_LV_LAYER", "DM_LV_NAME", "DM_NAME", "DM_UUID", "DM_VG_NAME"), 1))
+        for name in ATA.keys() & properties.keys() if properties.get("ID_ATA") else ():
+            ata[name].append(((disk.device,), whole(properties[name], f"udev: {name} of {disk.device}")))
+    return [(FILESYSTEM, filesystems), (MAPPER, mapped), *((family, ata[name]) for name, family in ATA.items())]
+
+
+def _labels(device: str, properties: dict[str, str], *names: str) -> tuple[str, ...]:
+    return (device, *(properties.get(name, "") for name in names))
 
 
 SPEC = Spec(

@@ -37,6 +37,9 @@ MOUNT_INFO = gauge(
     "node_filesystem_mount_info", "Device numbers of a mount; always 1.", "device", "major", "minor", "mountpoint"
 )
 
+# Their subvolumes have device numbers of their own. On every other filesystem below a foreign root, numbers that differ
+# say that the mount came after our container: statvfs would answer for the filesystem beneath it.
+OWN_NUMBERS = frozenset({"btrfs", "bcachefs"})
 # mountinfo writes space, tab, newline and backslash in octal, proc_pid_mountinfo(5).
 OCTAL = re.compile(r"\\([0-7]{3})")
 
@@ -102,7 +105,7 @@ class FilesystemCollector:
     def _told(self) -> list[Mount]:
         mounts: dict[tuple[str, str, str], Mount] = {}
         for line in self._mountinfo().splitlines():
-            mount = parse_mount(line)
+            mount = self._seen_from_root(parse_mount(line))
             if self._mounts.skips(mount.mountpoint) or self._types.skips(mount.fstype):
                 continue
             mounts.setdefault((mount.device, mount.mountpoint, mount.fstype), mount)
@@ -115,12 +118,28 @@ class FilesystemCollector:
         except NoDataError:
             return self._host.read_proc("self/mountinfo")
 
+    def _seen_from_root(self, mount: Mount) -> Mount:
+        """The mount as the machine itself sees it, when its root is mounted into our container."""
+        root = self._host.root.rstrip("/")
+        if not root or not f"{mount.mountpoint}/".startswith(f"{root}/"):
+            return mount
+        return mount._replace(mountpoint=mount.mountpoint[len(root) :] or "/")
+
     def _ask(self, mount: Mount) -> tuple[str, os.statvfs_result | None]:
         root = self._host.root.rstrip("/")
+        path = f"{root}{mount.mountpoint}"
         try:
-            return "", self._host.statvfs(f"{root}{mount.mountpoint}" or "/")
+            usage = self._host.statvfs(path)
+            if root and mount.fstype not in OWN_NUMBERS and self._host.device(path) != _numbers(mount):
+                return "not mounted here", None
         except OSError as error:
             return (error.strerror or "error").lower(), None
+        return "", usage
+
+
+def _numbers(mount: Mount) -> tuple[int, int]:
+    major, _, minor = mount.number.partition(":")
+    return int(major), int(minor)
 
 
 def _sizes(usage: os.statvfs_result) -> tuple[tuple[Family, int], ...]:

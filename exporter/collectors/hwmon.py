@@ -22,11 +22,10 @@ CHIP_NAMES = gauge("node_hwmon_chip_names", "The name that a chip gives itself; 
 LABEL = gauge("node_hwmon_sensor_label", "What a sensor measures; always 1.", "chip", "label", "sensor")
 
 # TYPE NUMBER _ PROPERTY, Documentation/hwmon/sysfs-interface.rst
-FILE = re.compile(r"(?P<type>[^0-9]+?)(?P<number>[0-9]*)(_(?P<property>.+))?")
+FILE = re.compile(r"(?P<type>[^0-9]+)(?P<number>[0-9]*)(_(?P<property>.+))?")
 TYPES = frozenset(
     "vrm beep_enable update_interval in cpu fan pwm temp curr power energy humidity intrusion freq".split()  # noqa: SIM905  # one line
 )
-WHOLE = frozenset(("beep_enable", "update_interval"))
 UNCLEAN = re.compile(r"[^a-z0-9:_]")
 FAN_SPEEDS = frozenset(("input", "min", "max", "target"))
 # By type and property, else by type: what follows the name, and what one unit is divided by.
@@ -55,8 +54,6 @@ def clean(name: str) -> str:
 
 def split_file(name: str) -> tuple[str, str, str] | None:
     """Sensor type, sensor and property of a file's name; None when it is no sensor's."""
-    if name in WHOLE:
-        return name, f"{name}0", ""
     match = FILE.fullmatch(name)
     if match is None or match["type"] not in TYPES:
         return None
