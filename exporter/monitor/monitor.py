@@ -130,7 +130,7 @@ class PerformanceMonitor:
     def set_threshold(self, name: str, value: float | None, direction: Direction | None = None) -> None:
         """Call the alert callbacks when `name` goes beyond `value`, in the user's own unit; `None` takes it away.
 
-        It is exported as `perfloop_threshold{signal="app_…"}` in base units.
+        It is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, beside the stack's own.
         """
         chosen = direction or ("below" if any(word in name for word in _LOW_IS_BAD) else "above")
         if chosen not in {"above", "below"}:
@@ -140,9 +140,9 @@ class PerformanceMonitor:
         metric.above = limit if chosen == "above" and value is not None else math.inf
         metric.below = limit if chosen == "below" and value is not None else -math.inf
         thresholds = self._registry.gauge(
-            "perfloop_threshold", "The limit of a signal, in its base unit.", ("signal",), latest=True
+            "perfloop_threshold", "The limit of a signal.", ("signal", "severity"), latest=True
         )
-        thresholds.labels(metric.wire.name).set(limit * metric.wire.factor)
+        thresholds.labels(metric.wire.name, "warning").set(limit * metric.wire.factor)
 
     def add_alert_callback(self, callback: AlertCallback) -> None:
         """Call `callback(event)`, a function or a coroutine function, when a threshold is crossed."""

@@ -1,0 +1,267 @@
+"""`performance_monitor`: recording, reading back, bounded memory, and never a failure of the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.metrics.exposition import render, render_openmetrics
+from exporter.metrics.guard import Limits
+from exporter.metrics.registry import MetricRegistry
+from exporter.monitor import MetricStats, PerformanceMonitor, Retention
+from exporter.monitor.stats import summarize
+
+
+class Clock:
+    """A clock that the test winds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.now
+
+
+@pytest.fixture
+def registry() -> MetricRegistry:
+    """A registry of the test's own."""
+    return MetricRegistry()
+
+
+@pytest.fixture
+def monitor(registry: MetricRegistry) -> PerformanceMonitor:
+    """A monitor of the test's own."""
+    return PerformanceMonitor(registry)
+
+
+def text_of(registry: MetricRegistry) -> str:
+    """What a scrape would see."""
+    return render(registry.families()).decode()
+
+
+def test_a_record_goes_out_in_base_units(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Milliseconds become seconds, per cent a ratio, tags labels."""
+    monitor.record_metric("api_response_time_ms", 150.5, {"endpoint": "/search"}, {"service": "api", "zone": "a"})
+    monitor.record_metric("cache_hit_rate_percent", 93)
+    monitor.record_metric("queue_depth", 7)
+    monitor.record_metric("queue_depth", 5)
+    monitor.record_metric("orders_total", 2)
+    monitor.record_metric("orders_total", 3)
+    text = text_of(registry)
+    assert 'app_api_response_time_seconds_bucket{le="0.2",service="api",zone="a"} 1.0\n' in text
+    assert 'app_api_response_time_seconds_sum{service="api",zone="a"} 0.1505\n' in text
+    assert "app_cache_hit_rate_ratio 0.93\n" in text
+    assert "app_queue_depth 5.0\n" in text
+    assert "app_orders_total 5.0\n" in text
+
+
+@given(st.lists(st.floats(min_value=-1e6, max_value=1e6), min_size=1, max_size=300))
+def test_statistics_are_numpy_s(values: list[float]):
+    """Every figure equals the well-known implementation's."""
+    found = summarize(values)
+    expected = [
+        np.mean(values),
+        np.median(values),
+        *np.percentile(values, [95, 99]),
+        min(values),
+        max(values),
+        np.std(values, ddof=1) if len(values) > 1 else 0.0,
+        values[-1],
+    ]
+    actual = [found.mean, found.median, found.p95, found.p99, found.min, found.max, found.std, found.last]
+    assert np.allclose(expected, actual, rtol=1e-9, atol=1e-6)
+
+
+def test_statistics_are_in_the_user_s_own_unit(monitor: PerformanceMonitor):
+    """What was recorded in milliseconds is read in milliseconds, over all tags."""
+    for value, zone in ((100.0, "a"), (300.0, "b"), (200.0, "a")):
+        monitor.record_metric("api_response_time_ms", value, tags={"zone": zone})
+    stats = monitor.get_metric_stats("api_response_time_ms")
+    assert (
+        stats.count,
+        stats.mean,
+        stats.median,
+        stats.min,
+        stats.max,
+        stats.last,
+        stats.unit,
+    ) == (3, 200.0, 200.0, 100.0, 300.0, 200.0, "ms")
+
+
+def test_statistics_of_nothing(monitor: PerformanceMonitor):
+    """A metric that nobody recorded has count 0 and no numbers."""
+    stats = monitor.get_metric_stats("never")
+    assert stats.count == 0
+    assert all(
+        math.isnan(getattr(stats, name)) for name in ("mean", "median", "p95", "p99", "min", "max", "std", "last")
+    )
+    assert isinstance(stats, MetricStats)
+
+
+def test_retention_is_bounded_in_time_and_points(registry: MetricRegistry):
+    """What is older than the retention, or more than its points, is forgotten; a window looks at less."""
+    clock = Clock()
+    monitor = PerformanceMonitor(registry, retention=Retention(seconds=60, points=100), clock=clock)
+    for number in range(1000):
+        monitor.record_metric("steps", number)
+    assert monitor.get_metric_stats("steps").count == 100
+    assert monitor.get_metric_stats("steps").min == 900
+    clock.now += 50
+    monitor.record_metric("steps", -1)
+    assert monitor.get_metric_stats("steps", window_seconds=10).count == 1
+    clock.now += 20
+    assert monitor.get_metric_stats("steps").count == 1
+    clock.now += 60
+    assert monitor.get_metric_stats("steps").count == 0
+
+
+def test_metadata_becomes_an_exemplar(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """In OpenMetrics the bucket points at the metadata, cut at what the format allows."""
+    metadata = {"endpoint": "/search", "huge": "x" * 500, "trace_id": "abc"}
+    monitor.record_metric("api_response_time_ms", 150.5, metadata)
+    text = render_openmetrics(registry.families()).decode()
+    assert '_bucket{le="0.2"} 1.0 # {endpoint="/search",trace_id="abc"} 0.1505 ' in text
+    assert " # " not in text_of(registry)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "tags"),
+    [
+        ("m", "not a number", None),
+        ("m", None, None),
+        ("m", float("nan"), None),
+        ("m", object(), {"a": "b"}),
+        (None, 1, None),
+        (["m"], 1, None),
+        ("m", 1, "tags"),
+        ("m", 1, 5),
+    ],
+    ids=repr,
+)
+def test_a_bad_record_never_fails_the_caller(
+    monitor: PerformanceMonitor, registry: MetricRegistry, name: object, value: object, tags: object
+):
+    """It is dropped and counted."""
+    monitor.record_metric(name, value, None, tags)  # type: ignore[arg-type]  # that is the point
+    dropped = [line for line in text_of(registry).splitlines() if line.startswith("perfloop_dropped_records_total{")]
+    assert len(dropped) == 1
+    assert dropped[0].endswith(" 1.0")
+
+
+def test_odd_tags_are_labels_all_the_same(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Numbers, None, lists and odd names are written as text; equal keys of other types stay apart."""
+    for tag in (1, True, 1.0, None, [1, 2]):
+        monitor.record_metric("odd", 1, tags={"kind of": tag})
+    monitor.record_metric("odd", 1, tags={"b": "2", "a": "1"})
+    monitor.record_metric("odd", 2, tags={"a": "1", "b": "2"})
+    text = text_of(registry)
+    for value in ("1", "True", "1.0", "None", "[1, 2]"):
+        assert f'app_odd{{kind_of="{value}"}} 1.0\n' in text
+    assert 'app_odd{a="1",b="2"} 2.0\n' in text
+    assert text.count("\napp_odd{") == 6
+
+
+def test_tags_are_capped(caplog: pytest.LogCaptureFixture):
+    """A tag with endless values folds, is counted, and is told of once; the look-up does not grow."""
+    registry = MetricRegistry(Limits(label_values=10, series=100))
+    monitor = PerformanceMonitor(registry)
+    for user in range(500):
+        monitor.record_metric("login_time_ms", 1.0, tags={"user": f"u{user}", "zone": "a"})
+    text = text_of(registry)
+    assert text.count("app_login_time_seconds_count{") == 11
+    assert 'app_login_time_seconds_count{user="_OTHER",zone="a"} 490.0\n' in text
+    assert 'perfloop_folded_labels_total{metric="app_login_time_seconds"} 490.0\n' in text
+    assert len(caplog.records) == 1
+    assert monitor.get_metric_stats("login_time_ms").count == 500
+
+
+def test_names_are_capped(monitor: PerformanceMonitor, registry: MetricRegistry, caplog: pytest.LogCaptureFixture):
+    """Names made from data cannot fill the memory."""
+    for number in range(1000):
+        monitor.record_metric(f"user_{number}_logins", 1)
+    text = text_of(registry)
+    assert text.count("# TYPE app_user_") == 500
+    assert 'perfloop_dropped_records_total{reason="TooManyMetricsError"} 500.0\n' in text
+    assert "put what varies into tags" in caplog.text
+
+
+def test_threads_lose_nothing(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Eight threads record, one reads: every value is counted once."""
+
+    def work(number: int) -> None:
+        for _ in range(3000):
+            monitor.record_metric("work_ms", 1000.0, tags={"thread": str(number)})
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        text_of(registry)
+        monitor.get_metric_stats("work_ms")
+    for thread in threads:
+        thread.join()
+    text = text_of(registry)
+    assert all(f'app_work_seconds_sum{{thread="{number}"}} 3000.0\n' in text for number in range(8))
+    assert monitor.get_metric_stats("work_ms").count == 10_000  # the retention's points
+
+
+def test_a_declared_metric_is_what_was_declared(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Kind, help and buckets are the user's; after the first value it is too late."""
+    monitor.declare("batch_size", description="Documents per batch.", buckets=(100, 1, 10))
+    monitor.record_metric("batch_size", 7)
+    text = text_of(registry)
+    assert "# HELP app_batch_size Documents per batch.\n# TYPE app_batch_size histogram\n" in text
+    assert 'app_batch_size_bucket{le="10.0"} 1.0\n' in text
+    with pytest.raises(ValueError, match="Metric 'batch_size' is in use already: declare it before its first value"):
+        monitor.declare("batch_size")
+
+
+def test_system_stats_are_the_machine_s(monitor: PerformanceMonitor):
+    """The dictionary has what the user asked for, and its numbers are psutil's."""
+    stats = monitor.get_system_stats()
+    assert {"cpu_percent", "memory_percent", "disk_read_bytes", "disk_write_bytes", "network_sent_bytes"} <= set(stats)
+    assert stats["memory_total_bytes"] == psutil.virtual_memory().total
+    assert all(0 <= stats[name] <= 100 for name in stats if name.endswith("_percent"))
+    assert abs(stats["memory_percent"] - psutil.virtual_memory().percent) < 10
+
+
+def test_cpu_percent_is_the_time_since_the_last_look(monitor: PerformanceMonitor):
+    """One busy core for 0.3 s is at least its share of the machine."""
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        pass
+    assert monitor.get_system_stats()["cpu_percent"] >= 0.5 * 100 / (psutil.cpu_count() or 1)
+
+
+async def test_start_samples_the_system_until_stop(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Sampled values have statistics and thresholds; they are not exported, the exporter has them."""
+    seen = asyncio.Event()
+    monitor.set_threshold("memory_percent", 0)
+    monitor.add_alert_callback(lambda _event: loop.call_soon_threadsafe(seen.set))
+    loop = asyncio.get_running_loop()
+    await monitor.start(interval_seconds=0.02)
+    await monitor.start(interval_seconds=0.02)
+    await asyncio.wait_for(seen.wait(), 5)
+    while monitor.get_metric_stats("cpu_percent").count < 3:  # noqa: ASYNC110 - sampling tells nobody
+        await asyncio.sleep(0.01)
+    await monitor.stop()
+    await monitor.stop()
+    count = monitor.get_metric_stats("cpu_percent").count
+    await asyncio.sleep(0.1)
+    assert count == monitor.get_metric_stats("cpu_percent").count
+    assert "app_cpu" not in text_of(registry)
+
+
+async def test_an_impossible_interval_is_refused(monitor: PerformanceMonitor):
+    """The sentence names the value and the rule."""
+    with pytest.raises(ValueError, match="interval_seconds is 0: it must be above 0"):
+        await monitor.start(interval_seconds=0)

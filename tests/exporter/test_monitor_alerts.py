@@ -1,0 +1,195 @@
+"""Thresholds and callbacks: told once, in the user's unit, and nobody waits for a callback."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.metrics.exposition import render
+from exporter.metrics.registry import MetricRegistry
+from exporter.monitor import AlertEvent, PerformanceMonitor
+
+
+class Clock:
+    """A clock that the test winds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Now."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The monitor's clock."""
+    return Clock()
+
+
+@pytest.fixture
+def registry() -> MetricRegistry:
+    """A registry of the test's own."""
+    return MetricRegistry()
+
+
+@pytest.fixture
+def monitor(registry: MetricRegistry, clock: Clock) -> PerformanceMonitor:
+    """A monitor of the test's own, with one threshold."""
+    made = PerformanceMonitor(registry, alert_interval_seconds=60, clock=clock)
+    made.set_threshold("api_response_time_ms", 1000)
+    return made
+
+
+async def test_a_plain_callback_is_told(monitor: PerformanceMonitor):
+    """The event has the user's name, unit and tags; a value at the threshold is not beyond it."""
+    events: list[AlertEvent] = []
+    monitor.add_alert_callback(events.append)
+    monitor.record_metric("api_response_time_ms", 1000)
+    monitor.record_metric("api_response_time_ms", 1500.5, {"endpoint": "/x"}, {"service": "api"})
+    await monitor.stop()
+    assert len(events) == 1
+    event = events[0]
+    assert (event.metric, event.value, event.threshold, event.direction) == (
+        "api_response_time_ms",
+        1500.5,
+        1000.0,
+        "above",
+    )
+    assert event.tags == {"service": "api"}
+    assert abs(event.timestamp_seconds - time.time()) < 10
+
+
+async def test_a_coroutine_callback_runs_on_the_loop(monitor: PerformanceMonitor):
+    """From the loop's own thread and, once started, from any other."""
+    threads: list[threading.Thread] = []
+    told = asyncio.Event()
+
+    async def callback(_event: AlertEvent) -> None:
+        threads.append(threading.current_thread())
+        told.set()
+
+    monitor.add_alert_callback(callback)
+    monitor.record_metric("api_response_time_ms", 2000)
+    await asyncio.wait_for(told.wait(), 5)
+    told.clear()
+    monitor.set_threshold("database_query_ms", 100)
+    await monitor.start(60)
+    await asyncio.to_thread(monitor.record_metric, "database_query_ms", 200)
+    await asyncio.wait_for(told.wait(), 5)
+    await monitor.stop()
+    assert threads == [threading.main_thread()] * 2
+
+
+def test_a_coroutine_callback_without_a_loop(monitor: PerformanceMonitor):
+    """A plain script has no loop: the callback runs all the same."""
+    told = threading.Event()
+
+    async def callback(_event: AlertEvent) -> None:
+        await asyncio.sleep(0)
+        told.set()
+
+    monitor.add_alert_callback(callback)
+    monitor.record_metric("api_response_time_ms", 2000)
+    assert told.wait(5)
+
+
+async def test_one_event_per_interval(monitor: PerformanceMonitor, clock: Clock):
+    """A thousand slow requests are one event; the next one says how many there were."""
+    events: list[AlertEvent] = []
+    monitor.add_alert_callback(events.append)
+    for _ in range(1000):
+        monitor.record_metric("api_response_time_ms", 2000)
+    clock.now += 61
+    monitor.record_metric("api_response_time_ms", 3000)
+    await monitor.stop()
+    assert [event.occurrences for event in events] == [1, 1000]
+
+
+async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMonitor, caplog: pytest.LogCaptureFixture):
+    """Recording returns at once; the failure is logged; the other callbacks are still told."""
+    events: list[AlertEvent] = []
+
+    def slow(_event: AlertEvent) -> None:
+        time.sleep(0.3)
+
+    def broken(_event: AlertEvent) -> None:
+        raise RuntimeError("on purpose")
+
+    async def broken_too(_event: AlertEvent) -> None:
+        raise RuntimeError("on purpose")
+
+    for callback in (slow, broken, broken_too, events.append):
+        monitor.add_alert_callback(callback)
+    start = time.perf_counter()
+    monitor.record_metric("api_response_time_ms", 2000)
+    assert time.perf_counter() - start < 0.1
+    await monitor.stop()
+    assert len(events) == 1
+    assert caplog.text.count("failed for metric 'api_response_time_ms'") == 2
+
+
+async def test_low_can_be_the_bad_side(monitor: PerformanceMonitor):
+    """A hit rate alerts below its threshold, by its name or by being told."""
+    events: list[AlertEvent] = []
+    monitor.add_alert_callback(events.append)
+    monitor.set_threshold("cache_hit_rate_percent", 80)
+    monitor.set_threshold("free_slots", 3, direction="below")
+    for name, value in (("cache_hit_rate_percent", 99), ("cache_hit_rate_percent", 70), ("free_slots", 5)):
+        monitor.record_metric(name, value)
+    monitor.record_metric("free_slots", 2)
+    await monitor.stop()
+    assert [(event.metric, event.value, event.direction) for event in events] == [
+        ("cache_hit_rate_percent", 70.0, "below"),
+        ("free_slots", 2.0, "below"),
+    ]
+
+
+async def test_taken_away(monitor: PerformanceMonitor):
+    """Neither a removed threshold nor a removed callback is heard of again."""
+    events: list[AlertEvent] = []
+    monitor.add_alert_callback(events.append)
+    monitor.set_threshold("api_response_time_ms", None)
+    monitor.record_metric("api_response_time_ms", 5000)
+    monitor.set_threshold("api_response_time_ms", 1000)
+    monitor.remove_alert_callback(events.append)
+    monitor.record_metric("api_response_time_ms", 5000)
+    await monitor.stop()
+    assert not events
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("api_response_time_ms", 1000, "app_api_response_time_seconds", "api_response_time_p95"),
+        ("cpu_percent", 70, "app_cpu_ratio", "cpu_used_ratio"),
+        ("memory_percent", 80, "app_memory_ratio", "memory_used_ratio"),
+        ("database_query_ms", 100, "app_database_query_seconds", "db_query_time_p95"),
+        ("cache_hit_rate_percent", 80, "app_cache_hit_rate_ratio", "cache_hit_ratio"),
+    ],
+    ids=lambda case: str(case[0]),
+)
+def test_the_user_s_thresholds_are_the_stack_s(
+    registry: MetricRegistry, checkout: Path, case: tuple[str, float, str, str]
+):
+    """The figures of the user's page, set in the user's units, are exported with the values of thresholds.yml."""
+    name, value, wire, signal = case
+    PerformanceMonitor(registry).set_threshold(name, value)
+    known = yaml.safe_load((checkout / "prometheus" / "thresholds.yml").read_text())["signals"]
+    limit = next(entry["warning"] for entry in known if entry["signal"] == signal)
+    head = f'perfloop_threshold{{severity="warning",signal="{wire}"}} '
+    line = next(line for line in render(registry.families()).decode().splitlines() if line.startswith(head))
+    assert float(line.removeprefix(head)) == pytest.approx(limit)
+
+
+def test_bad_arguments_are_refused(monitor: PerformanceMonitor):
+    """One sentence with the thing, the value and the rule."""
+    with pytest.raises(ValueError, match="Threshold of 'x' has direction 'sideways': it must be 'above' or 'below'"):
+        monitor.set_threshold("x", 1, "sideways")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(TypeError, match="Alert callback 5 is not callable: it must be a function of one event"):
+        monitor.add_alert_callback(5)  # type: ignore[arg-type]  # that is the point

@@ -1,0 +1,211 @@
+"""`measure_time` for every kind of block and function, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import AsyncGenerator, Generator
+
+import pytest
+
+from exporter.metrics.exposition import render
+from exporter.metrics.registry import MetricRegistry
+from exporter.monitor import MetricStats, PerformanceMonitor
+
+PAUSE = 0.05
+SHORTEST_MS, LONGEST_MS = 49.0, 250.0
+
+
+@pytest.fixture
+def registry() -> MetricRegistry:
+    """A registry of the test's own."""
+    return MetricRegistry()
+
+
+@pytest.fixture
+def monitor(registry: MetricRegistry) -> PerformanceMonitor:
+    """A monitor of the test's own."""
+    return PerformanceMonitor(registry)
+
+
+def assert_one_pause(stats: MetricStats) -> None:
+    """One block of the pause's length was measured."""
+    assert stats.count == 1
+    assert stats.unit == "ms"
+    assert SHORTEST_MS <= stats.last <= LONGEST_MS
+
+
+async def test_async_with(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """The user's own form: the time of the block, out in seconds."""
+    async with monitor.measure_time("database_query", tags={"table": "users"}) as measurement:
+        await asyncio.sleep(PAUSE)
+    assert_one_pause(monitor.get_metric_stats("database_query"))
+    assert measurement.seconds >= PAUSE
+    assert 'app_database_query_seconds_count{table="users"} 1.0\n' in render(registry.families()).decode()
+
+
+def test_plain_with(monitor: PerformanceMonitor):
+    """Without a loop it works the same."""
+    with monitor.measure_time("database_query"):
+        time.sleep(PAUSE)
+    assert_one_pause(monitor.get_metric_stats("database_query"))
+
+
+def test_a_name_with_a_unit_keeps_it(monitor: PerformanceMonitor):
+    """`_seconds` is read back in seconds."""
+    with monitor.measure_time("import_seconds"):
+        time.sleep(PAUSE)
+    stats = monitor.get_metric_stats("import_seconds")
+    assert PAUSE <= stats.last < 1
+    assert stats.unit == "s"
+
+
+def test_a_decorated_function(monitor: PerformanceMonitor):
+    """Each call is measured; name, docstring and answer stay."""
+
+    @monitor.measure_time("work")
+    def work(number: int) -> int:
+        """Work."""
+        time.sleep(PAUSE)
+        return number
+
+    assert work(5) == 5
+    assert (work.__name__, work.__doc__) == ("work", "Work.")
+    assert_one_pause(monitor.get_metric_stats("work"))
+
+
+async def test_a_decorated_coroutine_is_measured_to_its_end(monitor: PerformanceMonitor):
+    """Not its creation, which takes a microsecond; and many run at once."""
+
+    @monitor.measure_time("work")
+    async def work() -> str:
+        await asyncio.sleep(PAUSE)
+        return "done"
+
+    assert inspect.iscoroutinefunction(work)
+    assert await asyncio.gather(*(work() for _ in range(20))) == ["done"] * 20
+    stats = monitor.get_metric_stats("work")
+    assert stats.count == 20
+    assert stats.min >= SHORTEST_MS
+    assert stats.max <= LONGEST_MS
+
+
+async def test_a_partial_of_a_coroutine_function(monitor: PerformanceMonitor):
+    """What `functools.partial` makes of it is measured as one."""
+
+    async def work(pause: float) -> None:
+        await asyncio.sleep(pause)
+
+    await monitor.measure_time("work")(functools.partial(work, PAUSE))()
+    assert_one_pause(monitor.get_metric_stats("work"))
+
+
+def test_a_decorated_generator(monitor: PerformanceMonitor):
+    """From the first step to the last; sent values, thrown exceptions and the return value pass."""
+
+    @monitor.measure_time("work")
+    def work() -> Generator[int, int, str]:
+        got = yield 1
+        time.sleep(PAUSE)
+        try:
+            yield got
+        except KeyError:
+            yield -1
+        return "end"
+
+    steps = work()
+    assert next(steps) == 1
+    assert steps.send(7) == 7
+    assert steps.throw(KeyError("k")) == -1
+    with pytest.raises(StopIteration) as stopped:
+        next(steps)
+    assert stopped.value.value == "end"
+    assert_one_pause(monitor.get_metric_stats("work"))
+
+
+async def test_a_decorated_async_generator(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Until it is exhausted; sent values and thrown exceptions pass both ways."""
+
+    @monitor.measure_time("work")
+    async def work() -> AsyncGenerator[int, int]:
+        got = yield 1
+        await asyncio.sleep(PAUSE)
+        try:
+            yield got
+        except KeyError:
+            yield -1
+
+    steps = work()
+    assert await anext(steps) == 1
+    assert await steps.asend(7) == 7
+    assert await steps.athrow(KeyError("k")) == -1
+    with pytest.raises(StopAsyncIteration):
+        await anext(steps)
+    assert_one_pause(monitor.get_metric_stats("work"))
+    assert "errors_total" not in render(registry.families()).decode()
+
+
+async def test_an_async_generator_closed_early_is_closed_inside_too(
+    monitor: PerformanceMonitor, registry: MetricRegistry
+):
+    """`aclose` runs the inner `finally`, the time is measured, and it is no error."""
+    closed = []
+
+    @monitor.measure_time("work")
+    async def work() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            yield 2
+        finally:
+            await asyncio.sleep(PAUSE)
+            closed.append(True)
+
+    steps = work()
+    await anext(steps)
+    await steps.aclose()
+    assert closed == [True]
+    assert_one_pause(monitor.get_metric_stats("work"))
+    assert "_total" not in render(registry.families()).decode()
+
+
+async def test_an_exception_passes_and_is_counted(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """The time of a failed block counts, and the failure beside it."""
+    error = ValueError("mine")
+    with pytest.raises(ValueError, match="mine") as raised:  # noqa: PT012 - the block is what is measured
+        async with monitor.measure_time("database_query"):
+            await asyncio.sleep(PAUSE)
+            raise error
+    assert raised.value is error
+    assert_one_pause(monitor.get_metric_stats("database_query"))
+    text = render(registry.families()).decode()
+    assert "app_database_query_errors_total 1.0\n" in text
+    assert "cancelled" not in text
+
+
+async def test_cancellation_is_counted_apart(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """A cancelled task stays cancelled; its time counts, and it is no error."""
+
+    @monitor.measure_time("database_query_ms")
+    async def work() -> None:
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(PAUSE)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert_one_pause(monitor.get_metric_stats("database_query_ms"))
+    text = render(registry.families()).decode()
+    assert "app_database_query_cancelled_total 1.0\n" in text
+    assert "errors" not in text
+
+
+async def test_a_timeout_inside_the_block(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """`asyncio.timeout` around the block ends it by cancellation; the caller sees its TimeoutError."""
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(PAUSE), monitor.measure_time("database_query"):
+            await asyncio.sleep(60)
+    assert_one_pause(monitor.get_metric_stats("database_query"))
+    assert "app_database_query_cancelled_total 1.0\n" in render(registry.families()).decode()
