@@ -1,0 +1,108 @@
+"""The closed loop, step by step, against any running stack: what a person sees after switching a fault on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+# Far more than a quiet machine needs: a busy one must not make the tests fail.
+PATIENCE_SECONDS = 150
+DEMO_HEALTH = 'perfloop_health_score{service="demo"}'
+
+
+def wait_for(probe: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
+    """Return the first true answer of `probe`, or fail saying what was waited for."""
+    start = time.monotonic()
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() - start > seconds:
+            pytest.fail(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.5)
+
+
+@dataclass(frozen=True)
+class LiveStack:
+    """Where a running stack answers."""
+
+    demo: str
+    inbox: str
+    prometheus: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the series of an instant query."""
+        answer = httpx.get(f"{self.prometheus}/api/v1/query", params={"query": expression}, timeout=30)
+        result: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["result"]
+        return result
+
+    def read(self, expression: str) -> float | None:
+        """Return the value of the one series of a query, or None while there is none."""
+        series = self.query(expression)
+        return float(series[0]["value"][1]) if series else None
+
+    def find_messages(self, **filters: str) -> list[dict[str, Any]]:
+        """Return what the inbox holds."""
+        answer = httpx.get(f"{self.inbox}/api/messages", params=filters, timeout=30)
+        messages: list[dict[str, Any]] = answer.raise_for_status().json()
+        return messages
+
+    def break_demo(self, **faults: float) -> None:
+        """Switch faults on."""
+        httpx.put(f"{self.demo}/faults", json=faults, timeout=30).raise_for_status()
+
+    def heal_demo(self) -> None:
+        """Switch every fault off."""
+        httpx.delete(f"{self.demo}/faults", timeout=30).raise_for_status()
+
+    def wait_for_traffic(self) -> None:
+        """Wait until the steady load has given every rule enough to judge."""
+        enough = 'sum(increase(http_server_request_duration_seconds_count{service="demo"}[1m])) > 60'
+        wait_for(lambda: self.query(enough), "the steady load to reach Prometheus")
+        wait_for(lambda: self.query(DEMO_HEALTH), "the demo's health score")
+
+    def wait_for_messages(self, status: str, alertname: str, channels: set[str]) -> None:
+        """Wait until every channel has brought the notification."""
+
+        def arrived() -> bool:
+            found = self.find_messages(status=status, alertname=alertname)
+            return channels <= {message["channel"] for message in found}
+
+        wait_for(arrived, f"the {status} notification of {alertname} by {', '.join(sorted(channels))}")
+
+
+def find_firing_alert(stack: LiveStack) -> dict[str, str]:
+    """Wait for the alert about the demo's database and return its labels."""
+    firing = 'ALERTS{alertstate="firing", service="demo", component="database", severity="critical"}'
+    (alert,) = wait_for(lambda: stack.query(firing), "the database alert to fire")[:1]
+    labels: dict[str, str] = alert["metric"]
+    return labels
+
+
+def assert_loop_closes(stack: LiveStack) -> None:
+    """Slow queries bring alert, notifications, a lower score and a recommendation; healing brings the all-clear."""
+    stack.heal_demo()
+    stack.wait_for_traffic()
+    before = wait_for(lambda: stack.read(f"{DEMO_HEALTH} > 80"), "the demo to be healthy")
+
+    stack.break_demo(slow_queries=0.4)
+    alert = find_firing_alert(stack)
+    assert alert["signal"] == "db_query_time_p95"
+    # A critical alert goes to all three channels.
+    stack.wait_for_messages("firing", alert["alertname"], {"slack", "email", "pagerduty"})
+    wait_for(lambda: stack.query(f"{DEMO_HEALTH} < {before}"), f"a health score below {before:g}")
+    named = 'perfloop_recommendation_info{service="demo", category="database", state="open", title=~"(?i).*database.*"}'
+    wait_for(lambda: stack.query(named), "a recommendation that names the database")
+
+    stack.heal_demo()
+    stack.wait_for_messages("resolved", alert["alertname"], {"slack", "email", "pagerduty"})
+    wait_for(lambda: stack.query(f"{DEMO_HEALTH} >= {before}"), "the health score to come back")
