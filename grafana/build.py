@@ -1,62 +1,91 @@
 """Write every dashboard as JSON, or check that what is committed is what would be written.
 
-`python grafana/build.py` writes dashboards/*.json; with `--check` nothing is written, and a difference exits 1.
+`python grafana/build.py` writes dashboards/*.json, and panels.json that says which panel shows which signal; with `--check` nothing is written, and a difference exits 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from boards import overview
+from boards import (
+    alerts,
+    analysis,
+    database_cache,
+    llm,
+    load_test,
+    overview,
+    recommendations,
+    service,
+    stack,
+    system,
+)
 from boards.board import build_dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-FOLDER = Path(__file__).resolve().parent / "dashboards"
-BOARDS = (overview.BOARD,)
+ROOT = Path(__file__).resolve().parent
+MODULES = (overview, service, system, llm, database_cache, load_test, analysis, recommendations, alerts, stack)
+BOARDS = tuple(module.BOARD for module in MODULES)
 
 
-def build_all() -> dict[str, str]:
+def build_dashboards() -> dict[str, str]:
     """Every board's file name and its JSON, the same bytes each time."""
     titles = {board.uid: board.title for board in BOARDS}
     encoder = JSONEncoder(sort_keys=True, indent=2)
     return {f"{board.uid}.json": encoder.encode(build_dashboard(board, titles).build()) + "\n" for board in BOARDS}
 
 
-def find_differences(folder: Path, built: dict[str, str]) -> list[str]:
-    """One sentence for each file of the folder that is not what the boards say."""
-    kept = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.json")}
+def build_signals() -> str:
+    """Which panel of which board shows each signal: alerts link there."""
+    places = {signal: place for board in BOARDS for signal, place in locate_signals(board).items()}
+    return json.dumps({"signals": places}, indent=2, sort_keys=True) + "\n"
+
+
+def build_all() -> dict[Path, str]:
+    """Every file that is generated, by its place under grafana/."""
+    boards = {Path("dashboards") / name: text for name, text in build_dashboards().items()}
+    return {**boards, Path("panels.json"): build_signals()}
+
+
+def find_differences(root: Path, built: dict[Path, str]) -> list[str]:
+    """One sentence for each file under grafana/ that is not what the boards say."""
+    kept = {path.relative_to(root): path.read_text(encoding="utf-8") for path in _generated(root)}
     missing = [f"{name}: missing" for name in sorted(built.keys() - kept.keys())]
     extra = [f"{name}: no board makes it" for name in sorted(kept.keys() - built.keys())]
-    stale = [
-        f"{name}: not what its board says" for name in sorted(built.keys() & kept.keys()) if built[name] != kept[name]
-    ]
-    return missing + extra + stale
+    common = sorted(built.keys() & kept.keys())
+    return missing + extra + [f"{name}: not what its board says" for name in common if built[name] != kept[name]]
 
 
-def write_all(folder: Path, built: dict[str, str]) -> None:
-    """Make the folder hold exactly these files."""
-    folder.mkdir(exist_ok=True)
-    for path in folder.glob("*.json"):
-        if path.name not in built:
+def write_all(root: Path, built: dict[Path, str]) -> None:
+    """Make the generated files under grafana/ exactly these."""
+    (root / "dashboards").mkdir(parents=True, exist_ok=True)
+    for path in _generated(root):
+        if path.relative_to(root) not in built:
             path.unlink()
     for name, text in built.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def _generated(root: Path) -> list[Path]:
+    return [path for path in (*(root / "dashboards").glob("*.json"), root / "panels.json") if path.exists()]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write, or with --check compare; 1 when the committed files differ."""
     parser = argparse.ArgumentParser(description="Generate the Grafana dashboards.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a committed file differs")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the JSON lies (default: %(default)s)")
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="the folder that holds dashboards/ (default: %(default)s)"
+    )
     options = parser.parse_args(argv)
     built = build_all()
     if not options.check:
-        write_all(options.folder, built)
-        print(f"{len(built)} dashboards written to {options.folder}")
+        write_all(options.root, built)
+        print(f"{len(BOARDS)} dashboards written to {options.root / 'dashboards'}")
         return 0
-    differences = find_differences(options.folder, built)
+    differences = find_differences(options.root, built)
     for difference in differences:
         print(f"{difference}; run `python grafana/build.py`", file=sys.stderr)
     return 1 if differences else 0

@@ -14,11 +14,10 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from boards import colours
 from boards.source import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 TAG = "perfloop"
 WIDTH = 24
@@ -35,7 +34,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What a board is made of. `related` are the uids it links to; each of them links back."""
+    """What a board is made of.
+
+    `related` are the uids it links to; each of them links back. `signals` says which panel shows which signal:
+    alerts link there.
+    """
 
     uid: str
     title: str
@@ -44,6 +47,7 @@ class Board:
     related: Sequence[str]
     variables: Sequence[dash.QueryVariable | dash.CustomVariable] = ()
     annotations: Sequence[dash.AnnotationQuery] = field(default_factory=tuple)
+    signals: Mapping[str, dash.Panel] = field(default_factory=dict)
     since: str = "now-30m"
 
 
@@ -74,24 +78,35 @@ def _lay_out(made: dash.Dashboard, rows: Sequence[Row]) -> dash.Dashboard:
     return made
 
 
-def choice(name: str, label: str, values: str, *, also: str = "") -> dash.QueryVariable:
+def locate_signals(board: Board) -> dict[str, dict[str, str | int]]:
+    """Where each signal of the board is shown: the board's uid and the panel's id."""
+    panels = [panel for row in board.rows for _, panel in row.panels]
+    return {
+        signal: {"uid": board.uid, "panel": 1 + next(i for i, one in enumerate(panels) if one is panel)}
+        for signal, panel in board.signals.items()
+    }
+
+
+def choice(name: str, title: str, values: str, *, label_name: str = "") -> dash.QueryVariable:
     """A variable of label values: several at once, all of them at first. `.*` also lets series without the label in."""
     everything = VariableOption(text="All", value="$__all", selected=True)
-    chooser = dash.QueryVariable(name).label(label).datasource(SOURCE).query(f"label_values({values}, {also or name})")
+    query = f"label_values({values}, {label_name or name})"
+    chooser = dash.QueryVariable(name).label(title).datasource(SOURCE).query(query)
     chooser = chooser.multi(multi=True).include_all(include_all=True).all_value(".*").current(everything)
     return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
-def latest(name: str, label: str, values: str) -> dash.QueryVariable:
+def latest(name: str, title: str, values: str) -> dash.QueryVariable:
     """A variable of label values of which one is looked at: the last in the alphabet at first."""
-    chooser = dash.QueryVariable(name).label(label).datasource(SOURCE).query(f"label_values({values}, {name})")
+    chooser = dash.QueryVariable(name).label(title).datasource(SOURCE).query(f"label_values({values}, {name})")
     return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_DESC)
 
 
-def marks(name: str, expr: str, text: str, colour: str = colours.OTHER) -> dash.AnnotationQuery:
-    """Vertical marks on every panel, wherever the expression has a value."""
+def marks(name: str, expr: str, text: str, colour: str, *, at_value: bool = False) -> dash.AnnotationQuery:
+    """Vertical marks on every panel: wherever the expression has a value, or at the moment that its value names."""
     mark = dash.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour)
-    return mark.expr(expr).title_format(text).step("10s")
+    mark = mark.expr(expr).title_format(text).step("10s")
+    return mark.use_value_for_time(use_value_for_time=True) if at_value else mark
 
 
 def _datasource() -> dash.DatasourceVariable:

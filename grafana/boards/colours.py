@@ -10,6 +10,7 @@ UNKNOWN = "text"
 
 # Things. The same thing has the same colour wherever it is drawn.
 TRAFFIC = "blue"
+CALLER = "#B5793C"  # what the caller did wrong
 OFFERED = "#8A93A2"
 ERRORS = BAD
 FAST = "super-light-purple"  # the median
@@ -17,6 +18,7 @@ SLOW = "purple"  # the 95th percentile
 SLOWEST = "dark-purple"  # the 99th percentile
 CLIENT = "#C15CA5"  # the same latency, seen from the load generator
 DATABASE = "#1F9E89"
+VECTOR = "#5DB7A8"
 CACHE = "#B5793C"
 MODEL = "#C15CA5"
 OTHER = "#8A93A2"

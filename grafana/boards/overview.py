@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import Limit, signal_goal, signal_limit
+from boards.limits import Limit, signal_limit
 from boards.panels import About, bars, figure, lines, number
 from boards.queries import FIRING_ALERTS, Query, chosen, or_zero, selector
 from boards.recommended import OPEN, worth_of
@@ -13,7 +13,8 @@ from boards.words import PRIORITY, SEVERITY
 
 SERVICE = selector(*chosen("service"))
 HEALTH = Limit(warning=80, critical=60, below=True)
-ERROR_GOAL = signal_goal("error_ratio")
+# `overall` is the whole: beside its parts it would only say everything twice.
+PARTS = selector(*chosen("service"), 'service!="overall"')
 
 HEALTH_NOW = number(
     About(
@@ -28,15 +29,15 @@ HEALTH_NOW = number(
 )
 BUDGET_LEFT = number(
     About(
-        "Error budget left, 1 h",
-        f"The share of the {ERROR_GOAL:.1%} of requests that may fail, not yet used in the last hour. "
-        "Good: above 25 %. At 0 stop releases and mend what fails.",
+        "Error budget left",
+        "Share of what the service goals allow to fail in 30 days, not yet used. Good: above 25 %. "
+        "At 0 stop releases and mend what fails.",
         "percentunit",
         "no traffic",
         decimals=0,
     ),
-    Query(f"clamp_min(1 - max(avg_over_time(service:http_server_errors:ratio_rate1m{SERVICE}[1h])) / {ERROR_GOAL}, 0)"),
-    Limit(warning=0.25, critical=0.000001, below=True),
+    Query(f"min(service_slo:slo_error_budget_left:ratio{SERVICE})"),
+    Limit(warning=0.25, critical=0, below=True),
 )
 FIRING = number(
     About(
@@ -55,7 +56,6 @@ RESPONSE_NOW = number(
         "19 of 20 requests are faster. Good: under the goal of half a second. Above 1 s, open the Service board.",
         "s",
         "no traffic",
-        decimals=2,
     ),
     Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})"),
     signal_limit("api_response_time_p95"),
@@ -66,7 +66,6 @@ ERRORS_NOW = number(
         "Answers of 500 and above. Good: under 0.1 %. Above 5 % callers notice: open the Service board.",
         "percentunit",
         "no traffic",
-        decimals=2,
     ),
     Query(f"max(service:http_server_errors:ratio_rate1m{SERVICE})"),
     signal_limit("error_ratio"),
@@ -90,11 +89,12 @@ PENALTIES = bars(
         decimals=1,
     ),
     Query(
-        f"sort_desc(max by (service, signal) (perfloop_health_penalty{SERVICE}) > 0)",
+        f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)",
         "{{service}} · {{signal}}",
         instant=True,
     ),
     Limit(warning=5, critical=20),
+    full=100,
 )
 TO_DO = rows(
     About(

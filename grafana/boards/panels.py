@@ -95,11 +95,12 @@ def figure(about: About, query: Query, colour: str) -> stat.Panel:
     return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
 
 
-def bars(about: About, query: Query, limit: Limit = NO_LIMIT) -> bargauge.Panel:
-    """One bar for each series, now."""
+def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1) -> bargauge.Panel:
+    """One bar for each series, now; `full` is the value of a whole bar."""
     panel = dress(bargauge.Panel(), about, [query], limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel = panel.display_mode(kinds.BarGaugeDisplayMode.BASIC).orientation(kinds.VizOrientation.HORIZONTAL)
+    panel = panel.min(0).max(full).text(common.VizTextDisplayOptions().title_size(14).value_size(16))
     return panel.reduce_options(_last()).show_unfilled(show_unfilled=True)
 
 
@@ -112,6 +113,9 @@ def lines(about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> ti
         common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
     )
     panel = panel.legend(_legend())
+    if about.unit == "percentunit":
+        # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
+        panel = panel.axis_soft_max(limit.warning or 1)
     style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
 

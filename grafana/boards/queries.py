@@ -27,6 +27,11 @@ def selector(*matchers: str) -> str:
     return "{" + ", ".join(matchers) + "}" if matchers else ""
 
 
+def equal(label: str, value: str) -> str:
+    """A matcher: the label is exactly this value."""
+    return f'{label}="{value}"'
+
+
 def chosen(*labels: str) -> tuple[str, ...]:
     """One matcher for each variable of the board that is named after its label."""
     return tuple(f'{label}=~"${label}"' for label in labels)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    import pytest
+
 
 def test_committed_files_are_what_the_boards_say(generator: ModuleType, checkout: Path):
     """Nobody edits the JSON by hand, and nobody forgets to generate it."""
-    assert generator.find_differences(checkout / "grafana" / "dashboards", generator.build_all()) == []
+    assert generator.find_differences(checkout / "grafana", generator.build_all()) == []
 
 
 def test_building_twice_gives_the_same_bytes(generator: ModuleType):
@@ -23,24 +23,29 @@ def test_building_twice_gives_the_same_bytes(generator: ModuleType):
 
 def test_writing_makes_the_folder_hold_exactly_the_boards(generator: ModuleType, tmp_path: Path):
     """A board that was removed leaves no file behind."""
-    (tmp_path / "gone.json").write_text("{}")
-    assert generator.main(["--folder", str(tmp_path)]) == 0
-    assert {path.name for path in tmp_path.iterdir()} == generator.build_all().keys()
+    (tmp_path / "dashboards").mkdir()
+    (tmp_path / "dashboards" / "gone.json").write_text("{}")
+    assert generator.main(["--root", str(tmp_path)]) == 0
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.json")}
+    assert written == generator.build_all().keys()
 
 
 def test_a_changed_file_fails_the_check(generator: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """--check names each file that differs, is missing or is too many, and what to do."""
-    generator.main(["--folder", str(tmp_path)])
-    (tmp_path / "overview.json").write_text("{}")
-    (tmp_path / "other.json").write_text("{}")
+    generator.main(["--root", str(tmp_path)])
+    (tmp_path / "dashboards" / "overview.json").write_text("{}")
+    (tmp_path / "dashboards" / "other.json").write_text("{}")
+    (tmp_path / "panels.json").unlink()
     capsys.readouterr()
-    assert generator.main(["--folder", str(tmp_path), "--check"]) == 1
-    told = capsys.readouterr().err
-    assert "overview.json: not what its board says; run `python grafana/build.py`" in told
-    assert "other.json: no board makes it" in told
+    assert generator.main(["--root", str(tmp_path), "--check"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "panels.json: missing; run `python grafana/build.py`",
+        "dashboards/other.json: no board makes it; run `python grafana/build.py`",
+        "dashboards/overview.json: not what its board says; run `python grafana/build.py`",
+    ]
 
 
 def test_an_untouched_folder_passes_the_check(generator: ModuleType, tmp_path: Path):
     """--check writes nothing and ends 0 when all is as generated."""
-    generator.main(["--folder", str(tmp_path)])
-    assert generator.main(["--folder", str(tmp_path), "--check"]) == 0
+    generator.main(["--root", str(tmp_path)])
+    assert generator.main(["--root", str(tmp_path), "--check"]) == 0

@@ -1,0 +1,222 @@
+"""The analysis board: what is unusual, since when, where it leads, and what is to blame."""
+
+from __future__ import annotations
+
+from boards import colours
+from boards.board import Board, Row, choice, marks
+from boards.limits import Limit
+from boards.panels import About, bars, lines, number
+from boards.queries import Query, chosen, equal, or_zero, selector
+from boards.tables import Column, rows
+
+OF_SERVICE = selector(*chosen("service"))
+OF = selector(*chosen("service", "signal"))
+PARTS = selector(*chosen("service"), 'service!="overall"')
+QUIET = "The analyzer has too little history yet: it judges a signal once it has seen enough of it."
+BOUNDARY = Limit(warning=1, critical=2)
+DAY = 86_400
+HEALTH = Limit(warning=80, critical=60, below=True)
+
+UNUSUAL_NOW = number(
+    About(
+        "Signals out of their band",
+        "Good: 0. Each is listed below with its score; above 1 it left what its history makes likely.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query(or_zero(f"count(max by (service, signal) (perfloop_anomaly_score{OF}) > 1)")),
+    Limit(warning=1, critical=5),
+)
+BOTTLENECKS_NOW = number(
+    About(
+        "Bottlenecks",
+        "Resources that limit a service now. Good: 0. The cause with the highest share is the one to mend.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query(or_zero(f"count(max by (service, resource) (perfloop_bottleneck{OF_SERVICE}))")),
+    Limit(warning=1, critical=3),
+)
+SOONEST_NOW = number(
+    About(
+        "Soonest limit",
+        "When the first signal reaches its limit if its trend goes on. Good: none in sight. Under a day: act now.",
+        "s",
+        "none in sight",
+        decimals=0,
+    ),
+    Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service', 'signal'), equal('bound', 'expected'))})"),
+    Limit(warning=7 * DAY, critical=DAY, below=True),
+)
+HEALTH_NOW = lines(
+    About(
+        "Health of each service",
+        "100 less its penalties. Good: above 80. A step down is an incident: its marks are on every panel here.",
+        "none",
+        "No score yet: the analyzer's first cycle has not ended, or it is down.",
+    ),
+    [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}")],
+    HEALTH,
+)
+BAND = lines(
+    About(
+        "Is it what was to be expected?",
+        "The real series inside the band that its own history makes likely. Choose one signal above. "
+        "Good: the line stays in the band. Outside: look what happened at that moment.",
+        "none",
+        QUIET,
+    ),
+    [
+        Query(
+            f"max by (service, signal) (perfloop_anomaly_upper{OF})", "upper · {{service}} {{signal}}", colours.EXPECTED
+        ),
+        Query(
+            f"min by (service, signal) (perfloop_anomaly_lower{OF})", "lower · {{service}} {{signal}}", colours.EXPECTED
+        ),
+        Query(
+            f"avg by (service, signal) (perfloop_anomaly_expected{OF})",
+            "expected · {{service}} {{signal}}",
+            colours.FAST,
+        ),
+        Query(
+            f"avg by (service, signal) (perfloop_signal_value{OF})", "real · {{service}} {{signal}}", colours.TRAFFIC
+        ),
+    ],
+)
+SCORES = lines(
+    About(
+        "How unusual is each signal?",
+        "1 is the edge of the band, whatever the signal. Good: all under the dashed line.",
+        "none",
+        QUIET,
+    ),
+    [Query(f"max by (service, signal) (perfloop_anomaly_score{OF})", "{{service}} {{signal}}")],
+    BOUNDARY,
+)
+CHANGES = rows(
+    About(
+        "What changed its level, and when?",
+        "Good: only what you changed. Compare each moment with releases, faults and load.",
+        "none",
+        "No signal has changed its level in the history that is kept.",
+    ),
+    [
+        Query(f"topk(10, max by (service, signal) (perfloop_change_point_timestamp_seconds{OF})) * 1000", instant=True),
+    ],
+    [
+        Column("service", "Service", width=120),
+        Column("signal", "Signal"),
+        Column("Value #A", "When", unit="dateTimeFromNow", width=150),
+    ],
+    sort="When",
+)
+FORECAST = rows(
+    About(
+        "What reaches its limit, and how soon?",
+        "Only trends that are sure enough are listed. Good: empty. Under a day: act now; under a week: plan.",
+        "none",
+        "No signal is on its way to its limit.",
+    ),
+    [
+        Query(
+            "min by (service, signal) (perfloop_seconds_until_limit"
+            f"{selector(*chosen('service', 'signal'), equal('bound', bound))})",
+            instant=True,
+        )
+        for bound in ("lower", "expected", "upper")
+    ],
+    [
+        Column("service", "Service", width=120),
+        Column("signal", "Signal"),
+        Column(
+            "Value #A", "At the earliest", unit="s", limit=Limit(warning=7 * DAY, critical=DAY, below=True), width=120
+        ),
+        Column("Value #B", "Expected", unit="s", width=110),
+        Column("Value #C", "At the latest", unit="s", width=110),
+    ],
+)
+CAUSES = bars(
+    About(
+        "What is to blame?",
+        "Share of the blame for each incident; all suspects of one add up to 100 %. Start with the longest bar.",
+        "percentunit",
+        "No incident is open: nothing to blame.",
+        decimals=0,
+    ),
+    Query(
+        f"sort_desc(max by (incident, service, resource) (perfloop_root_cause_score{OF_SERVICE}))",
+        "{{service}} · {{resource}}",
+        instant=True,
+    ),
+)
+BOTTLENECKS = rows(
+    About(
+        "What limits each service?",
+        "Good: nothing. The recommendation for each is on the Recommendations board.",
+        "none",
+        "No resource limits a service.",
+    ),
+    [Query(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", instant=True)],
+    [
+        Column("service", "Service"),
+        Column("resource", "Resource"),
+        Column("severity", "Severity", width=110),
+        Column("Value #A", "Share of blame", unit="percentunit", width=130),
+    ],
+    sort="Share of blame",
+)
+TRENDS = lines(
+    About(
+        "Which signals drift?",
+        "Change for each hour, where a trend is sure. Good: none. A slow rise for days is a leak, or growth.",
+        "none",
+        "No signal drifts.",
+    ),
+    [Query(f"max by (service, signal) (perfloop_trend_slope{OF}) * 3600", "{{service}} {{signal}}")],
+)
+PENALTIES = bars(
+    About(
+        "What costs points?",
+        "Good: no bar. 100 less the bars of a service is its health, exactly.",
+        "none",
+        "Nothing costs points: every signal is inside its limits.",
+        decimals=1,
+    ),
+    Query(
+        f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)",
+        "{{service}} · {{signal}}",
+        instant=True,
+    ),
+    Limit(warning=5, critical=20),
+    full=100,
+)
+
+BOARD = Board(
+    uid="analysis",
+    title="Analysis",
+    question="What is unusual, since when, where does it lead, and what is to blame?",
+    related=("service", "database-cache", "recommendations", "stack"),
+    variables=(
+        choice("service", "Service", "perfloop_health_score"),
+        choice("signal", "Signal", "perfloop_anomaly_score"),
+    ),
+    annotations=(
+        marks(
+            "Changes",
+            f"max by (service, signal) (perfloop_change_point_timestamp_seconds{OF}) * 1000",
+            "{{service}} {{signal}} changed its level",
+            colours.SLOW,
+            at_value=True,
+        ),
+    ),
+    since="now-1h",
+    rows=(
+        Row(4, [(5, UNUSUAL_NOW), (5, BOTTLENECKS_NOW), (5, SOONEST_NOW), (9, HEALTH_NOW)]),
+        Row(9, [(24, BAND)]),
+        Row(7, [(12, SCORES), (12, PENALTIES)]),
+        Row(7, [(8, CAUSES), (8, BOTTLENECKS), (8, CHANGES)]),
+        Row(7, [(14, FORECAST), (10, TRENDS)]),
+    ),
+)

@@ -1,0 +1,272 @@
+"""The load-test board: what was offered, what came back, and where the service stops keeping up."""
+
+from __future__ import annotations
+
+from boards import colours
+from boards.board import Board, Row, choice, marks
+from boards.limits import Limit, signal_limit
+from boards.panels import About, figure, lines, number, stacked
+from boards.queries import Query, equal, ratio, selector
+from boards.tables import Column, rows
+from boards.words import VERDICT
+
+TEST = 'test=~"$test"'
+RUN = selector(TEST, 'run_id=~"$run"')
+SERVER = selector('service=~"$service"')
+NO_RUN = "No load test ran in this time: start one with `perfloop loadgen run FILE`."
+NO_STREAM = "No streamed answers were asked for in this run."
+RESPONSE = signal_limit("api_response_time_p95")
+FAILURES = signal_limit("error_ratio")
+
+
+def _of_run(expr: str) -> str:
+    # A run's id is on its info metric alone: ids on every series would multiply them with each run.
+    return f"({expr}) and on (instance, test) loadgen_run_info{RUN}"
+
+
+def _rate(metric: str, *matchers: str, by: str = "") -> str:
+    of_run = _of_run(f"rate({metric}{selector(TEST, *matchers)}[$__rate_interval])")
+    return f"sum{f' by ({by})' if by else ''} ({of_run})"
+
+
+def _quantile(q: float, histogram: str, by: str = "") -> str:
+    return f"histogram_quantile({q:g}, {_rate(histogram + '_bucket', by=f'le, {by}' if by else 'le')})"
+
+
+DONE = _rate("loadgen_requests_total")
+FAILED = _rate("loadgen_requests_total", 'outcome!="ok"')
+CLIENT_P95 = _quantile(0.95, "loadgen_response_seconds")
+USERS = f"sum({_of_run(f'loadgen_users{selector(TEST)}')})"
+OFFERED = f"sum({_of_run(f'loadgen_target_rate{selector(TEST)}')})"
+
+VERDICT_NOW = number(
+    About(
+        "Verdict",
+        "Passed: every gate held. Failed: the service broke one. Invalid: the generator was the limit.",
+        "none",
+        "no gate yet",
+    ),
+    Query(
+        f"max(loadgen_verdict{selector(RUN[1:-1], equal('verdict', 'passed'))}) * 2"
+        f" or max(loadgen_verdict{selector(RUN[1:-1], equal('verdict', 'failed'))})"
+        f" or max(loadgen_verdict{selector(RUN[1:-1], equal('verdict', 'invalid'))}) * 0"
+    ),
+    words=VERDICT,
+)
+DONE_NOW = figure(
+    About(
+        "Answers per second",
+        "What came back. Far under what was offered: the service is past its knee.",
+        "reqps",
+        "no run",
+    ),
+    Query(DONE),
+    colours.TRAFFIC,
+)
+FAILED_NOW = number(
+    About(
+        "Failed",
+        "Good: under 0.1 %. Above 5 % the figures below speak of a broken service, not of a slow one.",
+        "percentunit",
+        "no run",
+    ),
+    Query(ratio(FAILED, DONE)),
+    FAILURES,
+)
+P95_NOW = number(
+    About(
+        "Response time, p95", "As the caller saw it, from the moment it meant to ask. Good: under 0.5 s.", "s", "no run"
+    ),
+    Query(CLIENT_P95),
+    RESPONSE,
+)
+KNEE = figure(
+    About(
+        "Knee: most answers inside the limit",
+        f"The highest rate in this time whose p95 was under {RESPONSE.warning:g} s. Plan for two thirds of it.",
+        "reqps",
+        "no run",
+    ),
+    Query(f"max_over_time((({DONE}) and on () (({CLIENT_P95}) < {RESPONSE.warning:g}))[$__range:10s])"),
+    colours.TRAFFIC,
+)
+DROPPED_NOW = number(
+    About(
+        "Never sent",
+        "Requests of the schedule that the generator could not send. Good: 0. Else the test is invalid: add workers.",
+        "none",
+        "no run",
+        decimals=0,
+    ),
+    Query(f"sum({_of_run(f'loadgen_dropped_total{selector(TEST)}')})"),
+    Limit(warning=1),
+)
+OFFERED_ACHIEVED = lines(
+    About(
+        "Does it keep up with what is offered?",
+        "Good: answers lie on what was offered. Where they part is the knee: more load only makes callers wait. "
+        "A test that sets users offers what the answers let it.",
+        "reqps",
+        NO_RUN,
+    ),
+    [
+        Query(OFFERED, "offered", colours.OFFERED),
+        Query(DONE, "answered", colours.TRAFFIC),
+        Query(FAILED, "failed", colours.ERRORS),
+    ],
+)
+BOTH_SIDES = lines(
+    About(
+        "The same latency from both sides",
+        "p95 of the caller and of the service on one axis. Good: close together. A gap is time in queues: "
+        "too few workers or connections in front of the service.",
+        "s",
+        NO_RUN,
+    ),
+    [
+        Query(CLIENT_P95, "caller, from the intended start", colours.CLIENT),
+        Query(_quantile(0.95, "loadgen_service_seconds"), "caller, from the real start", colours.FAST),
+        Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVER})", "service", colours.SLOW),
+    ],
+    RESPONSE,
+)
+LOAD = lines(
+    About(
+        "Who is calling?",
+        "Active users of the generator. Good: the shape of the test: ramp, hold, spike.",
+        "none",
+        NO_RUN,
+    ),
+    [Query(USERS, "users", colours.OFFERED)],
+)
+BY_ENDPOINT = lines(
+    About(
+        "Which endpoint is slow?",
+        "p95 as the caller saw it. Good: under the dashed line; the first to rise is the limit.",
+        "s",
+        NO_RUN,
+    ),
+    [Query(_quantile(0.95, "loadgen_response_seconds", by="endpoint"), "{{endpoint}}")],
+    RESPONSE,
+)
+OUTCOMES = stacked(
+    About(
+        "How do requests end?",
+        "Answers per second by how they ended. Good: ok alone. Timeouts: too slow; connect: full.",
+        "reqps",
+        NO_RUN,
+    ),
+    [Query(_rate("loadgen_requests_total", by="outcome"), "{{outcome}}")],
+)
+HONEST = lines(
+    About(
+        "Was the generator the limit?",
+        "How far behind its schedule it started, p99. Good: under 10 ms. Above 100 ms the test is invalid: "
+        "the generator's own waiting is in the figures.",
+        "s",
+        NO_RUN,
+    ),
+    [
+        Query(_quantile(0.99, "loadgen_schedule_lag_seconds"), "behind the schedule", colours.SLOW),
+        Query(f"max({_of_run(f'loadgen_event_loop_lag_seconds{selector(TEST)}')})", "its own delays", colours.OTHER),
+    ],
+    Limit(warning=0.01, critical=0.1),
+)
+GENERATOR_CPU = lines(
+    About(
+        "How busy is the generator?",
+        "Share of one core of its busiest process. Good: under 80 %. Above: more workers.",
+        "percentunit",
+        NO_RUN,
+    ),
+    [Query(f"max by (instance) ({_of_run(f'loadgen_cpu_used_ratio{selector(TEST)}')})", "{{instance}}", colours.CPU)],
+    Limit(warning=0.8, critical=0.95),
+)
+ENDPOINTS = rows(
+    About("Endpoints", "Sorted by p95. Good: no red.", "none", NO_RUN),
+    [
+        Query(_rate("loadgen_requests_total", by="endpoint"), instant=True),
+        Query(
+            ratio(
+                _rate("loadgen_requests_total", 'outcome!="ok"', by="endpoint"),
+                _rate("loadgen_requests_total", by="endpoint"),
+            ),
+            instant=True,
+        ),
+        Query(_quantile(0.5, "loadgen_response_seconds", by="endpoint"), instant=True),
+        Query(_quantile(0.95, "loadgen_response_seconds", by="endpoint"), instant=True),
+        Query(_quantile(0.99, "loadgen_response_seconds", by="endpoint"), instant=True),
+    ],
+    [
+        Column("endpoint", "Endpoint"),
+        Column("Value #A", "Answers/s", unit="reqps", width=110),
+        Column("Value #B", "Failed", unit="percentunit", limit=FAILURES, width=90),
+        Column("Value #C", "p50", unit="s", width=90),
+        Column("Value #D", "p95", unit="s", limit=RESPONSE, width=90),
+        Column("Value #E", "p99", unit="s", width=90),
+    ],
+    sort="p95",
+)
+FIRST_TOKEN = lines(
+    About("How long until the first token?", "As the caller saw it. Good: p95 under 0.5 s.", "s", NO_STREAM),
+    [
+        Query(_quantile(0.95, "loadgen_time_to_first_token_seconds"), "p95", colours.SLOW),
+        Query(_quantile(0.5, "loadgen_time_to_first_token_seconds"), "p50", colours.FAST),
+    ],
+    Limit(warning=0.5, critical=2),
+)
+PIECES = lines(
+    About(
+        "How long between two pieces?",
+        "As the caller saw it. Good: p95 under 0.1 s; above 0.5 s readers see it stutter.",
+        "s",
+        NO_STREAM,
+    ),
+    [
+        Query(_quantile(0.95, "loadgen_inter_chunk_seconds"), "p95", colours.SLOW),
+        Query(_quantile(0.5, "loadgen_inter_chunk_seconds"), "p50", colours.FAST),
+    ],
+    Limit(warning=0.5),
+)
+TOKENS = lines(
+    About(
+        "How many tokens per second?",
+        "Tokens that arrived. Level while users rise: the model is the limit.",
+        "none",
+        NO_STREAM,
+    ),
+    [Query(_rate("loadgen_tokens_total"), "tokens", colours.TRAFFIC)],
+)
+
+BOARD = Board(
+    uid="load-test",
+    title="Load test",
+    question="How much does the service take, where does it stop keeping up, and can the figures be trusted?",
+    related=("service", "recommendations"),
+    variables=(
+        choice("test", "Test", "loadgen_run_info"),
+        choice("run", "Run", 'loadgen_run_info{test=~"$test"}', label_name="run_id"),
+        choice("service", "Service under test", "service:http_server_requests:rate1m"),
+    ),
+    annotations=(
+        marks(
+            "Runs",
+            f"loadgen_run_info{RUN} unless loadgen_run_info{RUN} offset 20s",
+            "{{test}} {{run_id}} starts",
+            colours.TRAFFIC,
+        ),
+        marks(
+            "Phases",
+            f"loadgen_phase{selector(TEST)} unless loadgen_phase{selector(TEST)} offset 20s",
+            "{{test}}: {{phase}}",
+            colours.SLOW,
+        ),
+    ),
+    rows=(
+        Row(4, [(4, panel) for panel in (VERDICT_NOW, DONE_NOW, FAILED_NOW, P95_NOW, KNEE, DROPPED_NOW)]),
+        Row(9, [(12, OFFERED_ACHIEVED), (12, BOTH_SIDES)]),
+        Row(8, [(12, ENDPOINTS), (12, BY_ENDPOINT)]),
+        Row(7, [(6, LOAD), (6, OUTCOMES), (6, HONEST), (6, GENERATOR_CPU)]),
+        Row(7, [(8, FIRST_TOKEN), (8, PIECES), (8, TOKENS)], title="Streamed answers"),
+    ),
+)

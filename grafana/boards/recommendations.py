@@ -1,0 +1,188 @@
+"""The recommendations board: what was found, what became of it, and whether it brought what was promised."""
+
+from __future__ import annotations
+
+from boards import colours
+from boards.board import Board, Row, choice
+from boards.limits import Limit
+from boards.panels import About, bars, figure, lines, number, stacked, timeline
+from boards.queries import Query, chosen, equal, or_zero, selector
+from boards.recommended import OPEN, WORDS, worth_of
+from boards.tables import Column, rows
+from boards.words import PRIORITY, STATE, STATE_NUMBERS
+
+CHOSEN = chosen("service", "category")
+INFO = f"perfloop_recommendation_info{selector(*CHOSEN)}"
+NONE_YET = "No recommendation was made in this time: no bottleneck was found, or the analyzer is down."
+NONE_MEASURED = "Nothing was measured yet: mark a recommendation implemented, and its gain is tested."
+
+
+def _in_state(states: str) -> str:
+    in_state = f'state=~"{states}"'
+    return f"perfloop_recommendation_info{selector(*CHOSEN, in_state)}"
+
+
+def _count(states: str) -> str:
+    return or_zero(f"count(max by (id) ({_in_state(states)}))")
+
+
+OPEN_NOW = number(
+    About(
+        "Open",
+        "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query(_count("open")),
+    Limit(warning=1),
+)
+UNDER_WAY = figure(
+    About("Under way", "Accepted, or implemented and being measured. Good: few at a time.", "none", "none", decimals=0),
+    Query(_count("accepted|implemented")),
+    colours.TRAFFIC,
+)
+VALIDATED = figure(
+    About(
+        "Validated",
+        "Implemented, and the gain was measured. They are the return of this system.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query(_count("validated")),
+    colours.GOOD,
+)
+REFUTED = number(
+    About(
+        "Refuted",
+        "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query(_count("refuted")),
+    Limit(warning=1),
+)
+KEPT = number(
+    About(
+        "Promises kept",
+        "Share of measured recommendations that were validated. Good: above 80 %. Below: trust the evidence less.",
+        "percentunit",
+        "none measured",
+        decimals=0,
+    ),
+    Query(f"count(max by (id) ({_in_state('validated')})) / count(max by (id) ({_in_state('validated|refuted')}))"),
+    Limit(warning=0.8, critical=0.5, below=True),
+)
+GAINED = number(
+    About(
+        "Mean gain measured",
+        "How much of its metric a validated recommendation took away. Good: the 20 to 50 % that tuning can bring.",
+        "percentunit",
+        "none measured",
+        decimals=0,
+    ),
+    Query(f"avg({worth_of(*CHOSEN, equal('state', 'validated'), worth='measured')})"),
+    Limit(warning=0.05, below=True),
+)
+LIFE = timeline(
+    About(
+        "The life of each recommendation",
+        "Good: open is short, and the end is validated. A line that stays open is a decision nobody took.",
+        "none",
+        NONE_YET,
+    ),
+    Query(
+        " or ".join(
+            f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
+        ),
+        "{{service}} · {{title}}",
+    ),
+    STATE,
+)
+ALL = rows(
+    About(
+        "Every recommendation",
+        "Highest expected gain first. Good: critical and high ones are under way.",
+        "none",
+        NONE_YET,
+    ),
+    [
+        Query(worth_of(*CHOSEN), instant=True),
+        Query(worth_of(*CHOSEN, worth="measured"), instant=True),
+    ],
+    [
+        Column("priority", "Priority", words=PRIORITY, width=90),
+        Column("title", "Do this"),
+        Column("service", "Service", width=110),
+        Column("category", "Category", width=130),
+        Column("state", "State", width=120),
+        Column("Value #A", "Expected gain", unit="percentunit", width=120),
+        Column("Value #B", "Measured gain", unit="percentunit", width=120),
+        Column("id", "Id", width=160),
+    ],
+    sort="Expected gain",
+)
+PROMISE = bars(
+    About(
+        "Expected gain of what is open",
+        "Share of the affected metric that each would take away. Start with the longest bar that costs least.",
+        "percentunit",
+        "Nothing is open.",
+        decimals=0,
+    ),
+    Query(f"sort_desc({worth_of(*CHOSEN, OPEN)})", "{{service}} · {{title}}", instant=True),
+)
+DIFFERENCE = bars(
+    About(
+        "Measured against expected",
+        "1 is exactly what was promised. Far under 1: the evidence misled; far over: look for what else changed.",
+        "none",
+        NONE_MEASURED,
+        decimals=2,
+    ),
+    Query(
+        f"sort_desc({worth_of(*CHOSEN, worth='measured')} / on (id, {WORDS}) {worth_of(*CHOSEN)})",
+        "{{service}} · {{title}}",
+        instant=True,
+    ),
+    Limit(warning=0.5, below=True),
+    full=2,
+)
+BY_CATEGORY = stacked(
+    About(
+        "Where does the advice point?",
+        "Open recommendations by category. Good: few, and not always the same.",
+        "none",
+        NONE_YET,
+    ),
+    [Query(f"count by (category) (max by (id, category) ({_in_state('open|accepted')}))", "{{category}}")],
+)
+REPLICAS = lines(
+    About(
+        "How many replicas should run?",
+        "What the load needs, by queueing theory. Good: as many as run now. An autoscaler can follow this line.",
+        "none",
+        "No replica count is computed: the services show too little load for it.",
+    ),
+    [Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}")],
+)
+
+BOARD = Board(
+    uid="recommendations",
+    title="Recommendations",
+    question="What should be changed, what became of it, and did it bring what was promised?",
+    related=("overview", "analysis", "load-test"),
+    variables=(
+        choice("service", "Service", "perfloop_recommendation_info"),
+        choice("category", "Category", 'perfloop_recommendation_info{service=~"$service"}'),
+    ),
+    since="now-6h",
+    rows=(
+        Row(4, [(4, panel) for panel in (OPEN_NOW, UNDER_WAY, VALIDATED, REFUTED, KEPT, GAINED)]),
+        Row(8, [(24, ALL)]),
+        Row(8, [(14, LIFE), (10, PROMISE)]),
+        Row(7, [(8, DIFFERENCE), (8, BY_CATEGORY), (8, REPLICAS)]),
+    ),
+)

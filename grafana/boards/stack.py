@@ -1,0 +1,237 @@
+"""The stack's own board: is what watches the service itself well, and what does it cost?"""
+
+from __future__ import annotations
+
+from boards import colours
+from boards.board import Board, Row, choice
+from boards.limits import Limit
+from boards.panels import About, lines, number, timeline
+from boards.queries import Query, selector
+from boards.words import UP
+
+JOB = selector('job=~"$job"')
+NO_ANALYZER = "The analyzer is not scraped: is it up?"
+NO_PROMETHEUS = "Prometheus does not scrape itself: see prometheus/prometheus.yml."
+INTERVAL = 10  # seconds: the analyzer's cycle
+
+DOWN_NOW = number(
+    About(
+        "Targets down",
+        "Good: 0. What is down is not watched: the timeline below names it.",
+        "none",
+        "no target",
+        decimals=0,
+    ),
+    Query(f"count(up{JOB} == 0) or count(up{JOB}) * 0"),
+    Limit(warning=None, critical=1),
+)
+SERIES_NOW = number(
+    About(
+        "Series",
+        "What Prometheus holds in memory, about 4 KB each. A jump: a label took free text somewhere.",
+        "short",
+        "none",
+        decimals=1,
+    ),
+    Query("sum(prometheus_tsdb_head_series)"),
+    Limit(warning=1_000_000, critical=5_000_000),
+)
+RULES_NOW = number(
+    About(
+        "Rules that failed, 5 min",
+        "Good: 0. A rule that fails is an alert that cannot fire: see Prometheus' page of rules.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query("sum(increase(prometheus_rule_evaluation_failures_total[5m]))"),
+    Limit(warning=None, critical=1),
+)
+UNDELIVERED_NOW = number(
+    About(
+        "Alerts dropped, 5 min",
+        "From Prometheus to Alertmanager. Good: 0. Else Alertmanager is down or out of reach.",
+        "none",
+        "none",
+        decimals=0,
+    ),
+    Query("sum(increase(prometheus_notifications_dropped_total[5m]))"),
+    Limit(warning=None, critical=1),
+)
+CYCLE_NOW = number(
+    About(
+        "Analyzer cycle",
+        f"Good: under half of its {INTERVAL} s interval. Above it cycles are shed, and findings come late.",
+        "s",
+        "no cycle yet",
+    ),
+    Query("max(perfloop_analyzer_cycle_seconds)"),
+    Limit(warning=INTERVAL / 2, critical=INTERVAL),
+)
+AGE_NOW = number(
+    About(
+        "Age of the analysis",
+        "Since the last good cycle. Good: under two intervals. Older: what is shown is the past.",
+        "s",
+        "no cycle yet",
+        decimals=0,
+    ),
+    Query("time() - max(perfloop_analyzer_last_success_timestamp_seconds > 0)"),
+    Limit(warning=3 * INTERVAL, critical=12 * INTERVAL),
+)
+TARGETS = timeline(
+    About(
+        "Which target was down, and when?",
+        "Good: all green. A gap means that nobody looked: Prometheus itself was away.",
+        "none",
+        "No target of this job.",
+    ),
+    Query(f"max by (job, instance) (up{JOB})", "{{job}} · {{instance}}"),
+    UP,
+)
+SCRAPE_TIME = lines(
+    About(
+        "How long does each scrape take?",
+        "Good: well under the 4 s limit. Slow: too many series, or a collector that waits.",
+        "s",
+        NO_PROMETHEUS,
+    ),
+    [Query(f"max by (job) (scrape_duration_seconds{JOB})", "{{job}}")],
+    Limit(warning=1, critical=4),
+)
+SAMPLES = lines(
+    About(
+        "How much does each job export?",
+        "Samples for each scrape. Good: level. A climb without end: a label with free text.",
+        "short",
+        NO_PROMETHEUS,
+    ),
+    [Query(f"sum by (job) (scrape_samples_post_metric_relabeling{JOB})", "{{job}}")],
+)
+RULE_TIME = lines(
+    About(
+        "How long do the rules take?",
+        "Of each group's interval. Good: under half. At 1 the next evaluation is missed.",
+        "percentunit",
+        NO_PROMETHEUS,
+    ),
+    [
+        Query(
+            "label_replace(max by (rule_group) (prometheus_rule_group_last_duration_seconds"
+            ' / prometheus_rule_group_interval_seconds), "group", "$1", "rule_group", ".*;(.+)")',
+            "{{group}}",
+        )
+    ],
+    Limit(warning=0.5, critical=1),
+)
+QUERY_TIME = lines(
+    About(
+        "How long do queries take?",
+        "p90 inside Prometheus by kind. Good: under a second. Above: record what is asked most.",
+        "s",
+        NO_PROMETHEUS,
+    ),
+    [Query('max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.9"})', "{{slice}}")],
+    Limit(warning=1),
+)
+NOTIFIED = lines(
+    About(
+        "Do alerts get through?",
+        "Alerts per second to Alertmanager. Good: dropped stays on the ground; the watchdog alone is a trickle.",
+        "short",
+        NO_PROMETHEUS,
+    ),
+    [
+        Query("sum(rate(prometheus_notifications_sent_total[$__rate_interval]))", "sent", colours.TRAFFIC),
+        Query("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "dropped", colours.ERRORS),
+    ],
+)
+CYCLE = lines(
+    About(
+        "What does a cycle cost?",
+        "Good: under the dashed line. Mostly waiting: Prometheus is slow; mostly work: too many signals.",
+        "s",
+        NO_ANALYZER,
+    ),
+    [
+        Query("max(perfloop_analyzer_cycle_seconds)", "whole cycle", colours.SLOW),
+        Query("max(perfloop_analyzer_query_seconds)", "waiting for Prometheus", colours.TRAFFIC),
+    ],
+    Limit(warning=INTERVAL / 2, critical=INTERVAL),
+)
+CYCLES = lines(
+    About(
+        "How do cycles end?",
+        "Cycles in five minutes. Good: complete alone. Partial: some questions failed. Shed: they took too long.",
+        "none",
+        NO_ANALYZER,
+    ),
+    [Query("sum by (outcome) (increase(perfloop_analyzer_cycles_total[5m]))", "{{outcome}}")],
+)
+ASKED = lines(
+    About(
+        "What does the analyzer ask of Prometheus?",
+        "Good: level; failures on the ground. It lives under a budget and backs off.",
+        "short",
+        NO_ANALYZER,
+    ),
+    [
+        Query("sum(rate(perfloop_analyzer_queries_total[$__rate_interval]))", "questions/s", colours.TRAFFIC),
+        Query("sum(rate(perfloop_analyzer_query_failures_total[$__rate_interval]))", "failed/s", colours.ERRORS),
+    ],
+)
+COLLECTORS = lines(
+    About(
+        "Which collector is slow?",
+        "Good: milliseconds. One far above: a device or a network disk that does not answer.",
+        "s",
+        "The exporter is not scraped: is it up?",
+    ),
+    [Query("topk(5, max by (collector) (node_scrape_collector_duration_seconds))", "{{collector}}")],
+    Limit(warning=0.1, critical=1),
+)
+CPU = lines(
+    About(
+        "How much CPU does each part take?",
+        "CPUs. Good: together under a tenth of the machine. The stack must not be the load that it reports.",
+        "none",
+        NO_PROMETHEUS,
+    ),
+    [Query(f"sum by (job) (rate(process_cpu_seconds_total{JOB}[$__rate_interval]))", "{{job}}")],
+)
+MEMORY = lines(
+    About(
+        "How much memory does each part take?",
+        "Good: level. A slope that never ends is a leak: restart it, then report it.",
+        "bytes",
+        NO_PROMETHEUS,
+    ),
+    [Query(f"sum by (job) (process_resident_memory_bytes{JOB})", "{{job}}")],
+)
+DISK = lines(
+    About(
+        "How much disk does the history take?",
+        "Blocks and write-ahead log. Good: level once the retention is reached.",
+        "bytes",
+        NO_PROMETHEUS,
+    ),
+    [
+        Query("sum(prometheus_tsdb_storage_blocks_bytes)", "blocks", colours.DISK),
+        Query("sum(prometheus_tsdb_wal_storage_size_bytes)", "write-ahead log", colours.OTHER),
+    ],
+)
+
+BOARD = Board(
+    uid="stack",
+    title="The stack itself",
+    question="Is what watches the service itself well, and what does it cost?",
+    related=("system", "analysis", "alerts"),
+    variables=(choice("job", "Job", "up"),),
+    rows=(
+        Row(4, [(4, panel) for panel in (DOWN_NOW, RULES_NOW, UNDELIVERED_NOW, AGE_NOW, CYCLE_NOW, SERIES_NOW)]),
+        Row(8, [(12, TARGETS), (6, SCRAPE_TIME), (6, SAMPLES)]),
+        Row(7, [(8, RULE_TIME), (8, QUERY_TIME), (8, NOTIFIED)]),
+        Row(7, [(8, CYCLE), (8, CYCLES), (8, ASKED)]),
+        Row(7, [(6, COLLECTORS), (6, CPU), (6, MEMORY), (6, DISK)]),
+    ),
+)
