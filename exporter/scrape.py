@@ -15,6 +15,8 @@ from exporter.errors import CollectorError, NoDataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from exporter.collectors.families import Family
+
 DURATION = gauge("node_scrape_collector_duration_seconds", "How long a collector took.", "collector")
 SUCCESS = gauge("node_scrape_collector_success", "Whether a collector told its metrics.", "collector")
 ABSENT = gauge("node_scrape_collector_absent", "Whether the machine lacks what a collector looks at.", "collector")
@@ -154,7 +156,7 @@ class Scraper:
 
     def _judgement(self, outcomes: list[Outcome]) -> str:
         names = [(outcome.station.name,) for outcome in outcomes]
-        columns = {
+        columns: dict[Family, list[float]] = {
             DURATION: [outcome.seconds for outcome in outcomes],
             SUCCESS: [int(not outcome.timed_out and outcome.error is None) for outcome in outcomes],
             ABSENT: [int(isinstance(outcome.error, NoDataError)) for outcome in outcomes],

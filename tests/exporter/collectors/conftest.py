@@ -39,13 +39,18 @@ class Machine:
         answers = self.folder / "host.json"
         self.answers: dict[str, Any] = json.loads(answers.read_text()) if answers.exists() else {}
         for path in self.files():
-            os.utime(path, (self.answers.get("mtime", 0),) * 2)
+            self.restore(path, path.read_bytes())
 
     def files(self) -> list[Path]:
         """Every file that the machine's kernel would have written."""
         ours = {"host.json", "nvml.json", "expected.prom", "nvidiactl"}
         found = (path for path in self.folder.rglob("*") if path.is_file() and path.name not in ours)
         return sorted(path for path in found if not path.is_symlink())
+
+    def restore(self, path: Path, data: bytes) -> None:
+        """The file as the fixture has it, written when the fixture says."""
+        path.write_bytes(data)
+        os.utime(path, (self.answers.get("mtime", 0),) * 2)
 
     def host(self) -> Host:
         """The seam that collectors read."""
