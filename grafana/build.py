@@ -1,6 +1,7 @@
 """Write every dashboard as JSON, or check that what is committed is what would be written.
 
-`python grafana/build.py` writes dashboards/*.json, and panels.json that says which panel shows which signal; with `--check` nothing is written, and a difference exits 1.
+`python grafana/build.py` writes dashboards/*.json, and panels.json that says which panel shows which signal.
+With `--check` nothing is written, and a difference exits 1.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from boards import (
     stack,
     system,
 )
-from boards.board import build_dashboard
+from boards.board import build_dashboard, locate_signals
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 ROOT = Path(__file__).resolve().parent
