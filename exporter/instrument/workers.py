@@ -48,6 +48,7 @@ class WorkerGroup:
         self._shard: Path | None = None
         self._written = ""
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._stop = threading.Event()
         registry.after_fork(self._reset)
 
@@ -77,15 +78,20 @@ class WorkerGroup:
 
     def write(self) -> None:
         """Put what this worker counted where the others find it."""
-        if self._shard is None:
-            return
-        try:
-            text = shards.dump(self._registry.families())
-            if text != self._written:
-                shards.write_whole(self._shard, text)
-                self._written = text
-        except OSError as error:
-            log.warning("The worker's metrics could not be written to %s: %s", self._shard, error)
+        if self._shard is not None:
+            self._write(self._registry.families())
+
+    def _write(self, families: list[AnyFamily]) -> str:
+        # One at a time: an older state must never replace a newer one.
+        with self._writing:
+            text = shards.dump(families)
+            if self._shard is not None and text != self._written:
+                try:
+                    shards.write_whole(self._shard, text)
+                    self._written = text
+                except OSError as error:
+                    log.warning("The worker's metrics could not be written to %s: %s", self._shard, error)
+            return text
 
     def families(self) -> list[AnyFamily]:
         """Every family, with the numbers of all workers, living and dead."""
@@ -93,7 +99,8 @@ class WorkerGroup:
         if self._folder is None:
             return own
         merged = MetricRegistry(_UNLIMITED)
-        shards.absorb(merged, shards.dump(own))
+        # Written before it is told: the next answer, whoever gives it, has at least these numbers.
+        shards.absorb(merged, self._write(own))
         with self._exclusive():
             self._reap()
             living = [path for path in self._folder.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
@@ -140,6 +147,7 @@ class WorkerGroup:
     def _reset(self) -> None:
         """In a forked process: the parent's place is the parent's."""
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._stop = threading.Event()
         if self._alive is not None:
             # Closing this copy leaves the parent's lock in place.

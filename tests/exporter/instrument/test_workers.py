@@ -1,0 +1,150 @@
+"""Several real worker processes, one `/metrics`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .conftest import Samples, read_samples
+
+FOLDER = Path(__file__).parent
+CHECKOUT = FOLDER.parents[2]
+REQUESTS = ("http_server_request_duration_seconds_count",)
+COUNT = frozenset({("http_request_method", "GET"), ("http_route", "/pid"), ("http_response_status_code", "200")})
+
+SERVERS = {
+    "uvicorn --workers": ["-m", "uvicorn", "worker_app:app", "--workers=2", "--log-level=warning", "--port={port}"],
+    "gunicorn": [
+        *("-m", "gunicorn", "worker_app:app", "--workers=2", "--worker-class=uvicorn_worker.UvicornWorker"),
+        *("--bind=127.0.0.1:{port}", "--log-level=warning"),
+    ],
+    "gunicorn --preload": [
+        *(
+            "-m",
+            "gunicorn",
+            "worker_app:app",
+            "--workers=2",
+            "--worker-class=uvicorn_worker.UvicornWorker",
+            "--preload",
+        ),
+        *("--bind=127.0.0.1:{port}", "--log-level=warning"),
+    ],
+}
+
+
+class Service:
+    """The running service."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = url
+        self.home = home
+
+    def get(self, path: str) -> httpx.Response:
+        """One request on a connection of its own, so that any worker may take it."""
+        return httpx.get(self.url + path, timeout=10, trust_env=False)
+
+    def samples(self) -> Samples:
+        """What any worker answers for all."""
+        return read_samples(self.get("/metrics").text)
+
+    def await_samples(self, condition: Callable[[Samples], bool]) -> Samples:
+        """Wait until it holds in the answers."""
+        deadline = time.monotonic() + 15
+        while True:
+            samples = self.samples()
+            if condition(samples):
+                return samples
+            assert time.monotonic() < deadline, samples
+            time.sleep(0.1)
+
+    def visit_both(self) -> dict[int, int]:
+        """Ask until two workers have answered: how often each did."""
+        answered: dict[int, int] = {}
+        deadline = time.monotonic() + 20
+        while len(answered) < 2 or sum(answered.values()) < 20:
+            assert time.monotonic() < deadline, answered
+            with contextlib.suppress(httpx.TransportError):
+                pid = self.get("/pid").json()
+                answered[pid] = answered.get(pid, 0) + 1
+        return answered
+
+
+@pytest.fixture(params=SERVERS, ids=str)
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
+    """Two workers under a real server."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, *(part.format(port=port) for part in SERVERS[request.param])]
+    environment = {**os.environ, "PYTHONPATH": f"{FOLDER}:{CHECKOUT}", "PERFLOOP_HOME": str(tmp_path)}
+    log = (tmp_path / "log").open("w")
+    server = subprocess.Popen(command, env=environment, cwd=FOLDER, stdout=log, stderr=log)
+    made = Service(f"http://127.0.0.1:{port}", tmp_path)
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                made.get("/metrics")
+                break
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            assert server.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        yield made
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+        log.close()
+
+
+def test_all_workers_are_in_one_answer_and_the_dead_leave_their_counts(service: Service):
+    """Whichever worker is scraped, the sums are everybody's; a killed worker's counters stay and its gauges go."""
+    answered = service.visit_both()
+    total = sum(answered.values())
+    counted = (REQUESTS[0], COUNT)
+    recorded = ("app_work_seconds_sum", frozenset({("kind", "test")}))
+    samples = service.await_samples(lambda found: found.get(counted) == total)
+    assert samples[recorded] == total
+    assert samples["perfloop_workers", frozenset()] == 2
+    assert samples["http_server_active_requests", frozenset()] == 0
+    assert samples["app_last_seen", frozenset()] in answered
+
+    with pytest.raises(httpx.TransportError):
+        service.get("/die")
+    samples = service.await_samples(
+        lambda found: (
+            found.get(("perfloop_workers_reaped_total", frozenset())) == 1
+            and found["perfloop_workers", frozenset()] == 2
+        )
+    )
+    assert samples[counted] >= total
+    more = service.visit_both()
+    assert len(set(more) - set(answered)) == 1
+    samples = service.await_samples(lambda found: found[counted] >= total + sum(more.values()))
+    assert samples["http_server_active_requests", frozenset()] == 0
+    assert len(list(service.home.glob("perfloop-workers-*/*/*.alive"))) == 2
+
+
+def test_counters_never_fall_while_workers_come_and_go(service: Service):
+    """Every answer of a counter is at least the one before, whoever gives it."""
+    before = 0.0
+    for number in range(30):
+        if number in {8, 16}:
+            with contextlib.suppress(httpx.TransportError):
+                service.get("/die")
+            time.sleep(0.5)
+        with contextlib.suppress(httpx.TransportError):
+            service.get("/pid")
+            found = service.samples().get((REQUESTS[0], COUNT), 0.0)
+            assert found >= before
+            before = found
+    assert before >= 10
