@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import count
+from itertools import count, cycle
 from typing import Any
 
 from loadgen.config import EndpointConfig, LoadTestConfig, ScenarioConfig
+from loadgen.config.scenario import LlmConfig
 from loadgen.runner.plan import Plan
 from loadgen.samples.labels import Labels
 from loadgen.scenario.feeder import feed, read_rows
 from loadgen.scenario.journey import Journey, Step, play_steps
+from loadgen.scenario.llm import prompt_endpoints
 from loadgen.scenario.mix import spread
 from loadgen.scenario.request import Request, Target, build_request
 from loadgen.scenario.template import fill, fill_path, is_open
@@ -23,8 +25,8 @@ def build_plan(config: LoadTestConfig, target: Target, labels: Labels, share: tu
     builder = _Builder(target, labels)
     weighted = [(builder.from_endpoint(endpoint), endpoint.weight) for endpoint in config.asked]
     weighted += [(builder.from_scenario(scenario), scenario.weight) for scenario in config.scenarios]
-    cycle = [weighted[index][0] for index in spread([weight for _, weight in weighted])]
-    return Plan(cycle, _values(config, share))
+    order = [weighted[index][0] for index in spread([weight for _, weight in weighted])]
+    return Plan(order, _values(config, share))
 
 
 def _values(config: LoadTestConfig, share: tuple[int, int]) -> Iterator[Mapping[str, Any]]:
@@ -40,7 +42,9 @@ class _Builder:
 
     def from_endpoint(self, endpoint: EndpointConfig) -> Journey:
         index = self._labels.index(endpoint.label)
-        if not _is_open(endpoint):
+        if endpoint.llm is not None:
+            return self._chat(endpoint, endpoint.llm, index)
+        if not _is_open(endpoint) and not endpoint.stream:
             return Journey(endpoint.label, index, only=build_request(index, endpoint, self._target))
         step = Step(self._filled(endpoint), {})
         return Journey(endpoint.label, index, play=partial(play_steps, [step]))
@@ -52,6 +56,13 @@ class _Builder:
             return Journey(scenario.name, index, play=lambda values: function(User(values, self._request)))
         steps = [Step(self._filled(step), step.extract, step.think_time_seconds) for step in scenario.steps]
         return Journey(scenario.name, self._labels.index(scenario.steps[0].label), play=partial(play_steps, steps))
+
+    def _chat(self, endpoint: EndpointConfig, llm: LlmConfig, index: int) -> Journey:
+        ready = [build_request(index, prompt, self._target) for prompt in prompt_endpoints(endpoint, llm)]
+        prompts = cycle(ready)
+        return Journey(
+            endpoint.label, index, play=lambda values: play_steps([Step(lambda _: next(prompts), {})], values)
+        )
 
     def _request(self, endpoint: EndpointConfig) -> Request:
         return build_request(self._labels.index(endpoint.label), endpoint, self._target, wants_body=True)

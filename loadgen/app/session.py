@@ -19,6 +19,7 @@ from loadgen.errors import ExitCode, ListenError
 from loadgen.reporters.exposition import LoadgenCollector
 from loadgen.reporters.text import progress_line, summary_lines
 from loadgen.reporters.web import MetricsServer
+from loadgen.summary.verdict import Verdict
 
 ADHOC_PORTS = range(19121, 19130)
 # SIGTERM must end the process within 5 s: answers get this long, and the last scrape the rest.
@@ -26,6 +27,7 @@ GRACE_SECONDS = 2.5
 LAST_SCRAPE_SECONDS = 1.5
 LINGER_SECONDS = 15.0
 PROGRESS_SECONDS = 10.0
+CODES = {Verdict.PASSED: ExitCode.OK, Verdict.FAILED: ExitCode.FAILED, Verdict.INVALID: ExitCode.INVALID}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,10 @@ class Session:
         for line in summary_lines(summary):
             print(line)  # noqa: T201 - the result is the program's output
         sys.stdout.flush()
-        if self._stopped and config.duration_seconds:
-            return ExitCode.STOPPED
-        if not summary.total.successful_requests and summary.total_requests:
-            return ExitCode.FAILED
-        return ExitCode.OK
+        if self._stopped:
+            # To be stopped is the only end that a run without a duration has.
+            return ExitCode.STOPPED if tester.run.planned_seconds else ExitCode.OK
+        return CODES[summary.verdict]
 
     async def _start_server(self) -> None:
         ports = ADHOC_PORTS if self._listen.port is None else [self._listen.port]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loadgen.app.build import build_run
+from loadgen.app.gates import Gates
+from loadgen.app.shapes import build_rate_shape
 from loadgen.config import LoadTestConfig
+from loadgen.config.load import EnduranceConfig
 from loadgen.reporters.exposition import LiveRun
 from loadgen.runner.run import Run
 from loadgen.summary import EndpointSummary, Summary
+from loadgen.summary.drift import drift_of
+from loadgen.summary.verdict import GateResult, Generator
+from loadgen.thresholds.decide import decide
+from loadgen.thresholds.validity import generator_faults
 
 
 @dataclass(slots=True)
@@ -18,28 +26,58 @@ class LoadTester:
 
     config: LoadTestConfig
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    profile: str = "closed"
     run: Run = field(init=False)
+    started_at: float = field(init=False, default=0.0)
+    _gates: Gates = field(init=False)
 
     def __post_init__(self) -> None:
+        self._gates = Gates.of(self.config)
         self.run = build_run(self.config)
 
+    @property
+    def profile(self) -> str:
+        """Return the name of the load shape."""
+        return self.config.load.shape if self.config.load is not None else "constant_users"
+
     async def run_load_test(self) -> Summary:
-        """Run to the end and return what was measured."""
+        """Run to the end, judge, and return what was measured."""
+        self.started_at = time.time()  # wall time, for people and Prometheus; the schedule is on the monotonic clock
         await self.run.go()
-        return self.summary()
+        ended_at = self.started_at + self.run.elapsed_seconds
+        gates, troubles = await self._gates.judge(self.run.book, self.started_at, ended_at)
+        return self._concluded(gates, troubles)
 
     def summary(self) -> Summary:
-        """Return the numbers as they stand."""
+        """Return the numbers as they stand, not judged."""
         book = self.run.book
         return Summary(
             name=self.config.name,
             duration_seconds=self.run.elapsed_seconds,
             total=EndpointSummary.of("all", book.total()),
-            endpoints=[EndpointSummary.of(*pair) for pair in book.rows()],
+            endpoints=[EndpointSummary.of(*row) for row in book.rows()],
             end_reason=self.run.end_reason,
         )
+
+    def generator(self) -> Generator:
+        """Return how the generator itself fared."""
+        return self.run.watch.sum_up(self.run.elapsed_seconds)
 
     def live(self) -> LiveRun:
         """Return the run as the metrics page shows it."""
         return LiveRun(self.config.name, self.run_id, self.profile, self.run.book)
+
+    def _concluded(self, gates: list[GateResult], troubles: list[str]) -> Summary:
+        tally = self.run.book.total()
+        is_open = build_rate_shape(self.config) is not None
+        faults = generator_faults(self.config.generator_limits, self.generator(), tally, is_open=is_open)
+        verdict, reasons = decide(tally, gates, [*faults, *troubles], self._failures())
+        return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
+
+    def _failures(self) -> list[str]:
+        failures = [self.run.end_reason] if self.run.end_reason.startswith("max_errors") else []
+        if isinstance(self.config.load, EnduranceConfig):
+            limit = self.config.load.most_drift_ratio
+            drift = drift_of(self.run.book.timeline())
+            if drift is not None and drift > limit:
+                failures.append(f"the p95 rose by {drift:.0%} over the run (limit {limit:.0%})")
+        return failures

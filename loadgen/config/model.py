@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
+from loadgen.config.gates import GateConfig, GeneratorLimits
 from loadgen.config.load import LoadConfig
 from loadgen.config.scenario import EndpointConfig, ScenarioConfig
 from loadgen.config.strict import Strict
@@ -37,6 +38,9 @@ class LoadTestConfig(Strict):
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
     data_file: Path | None = None
     load: LoadConfig | None = None
+    thresholds: list[str | GateConfig] = Field(default_factory=list)
+    prometheus_url: str | None = None
+    generator_limits: GeneratorLimits = Field(default_factory=GeneratorLimits)
 
     @field_validator("base_url")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -27,6 +28,24 @@ class CheckConfig(Strict):
         return self
 
 
+class SloConfig(Strict):
+    """What a streamed answer must keep to count as good; what is left out asks nothing."""
+
+    first_token_seconds: float | None = Field(default=None, gt=0)
+    per_token_seconds: float | None = Field(default=None, gt=0)
+    whole_seconds: float | None = Field(default=None, gt=0)
+
+
+class LlmConfig(Strict):
+    """An OpenAI-compatible chat: prompts from a file (one a line, or a JSON list) or so many synthetic words."""
+
+    model: str
+    prompts_file: Path | None = None
+    prompt_words: int = Field(default=100, ge=1)
+    max_tokens: int = Field(default=128, ge=1)
+    temperature: float = Field(default=0, ge=0)
+
+
 class EndpointConfig(Strict):
     """One kind of request and its share of the traffic."""
 
@@ -38,6 +57,9 @@ class EndpointConfig(Strict):
     weight: int = Field(default=1, ge=1)
     expected_status: list[int] = Field(default_factory=list)
     checks: list[CheckConfig] = Field(default_factory=list)
+    stream: bool = False
+    slo: SloConfig = Field(default_factory=SloConfig)
+    llm: LlmConfig | None = None
 
     @field_validator("path")
     @classmethod
@@ -64,6 +86,12 @@ class EndpointConfig(Strict):
     @classmethod
     def _as_a_list(cls, status: Any) -> Any:
         return [status] if isinstance(status, int) else status or []
+
+    @model_validator(mode="after")
+    def _says_its_body_once(self) -> EndpointConfig:
+        if self.llm is not None and self.data is not None:
+            raise ValueError("llm makes the request's body: leave data out")
+        return self
 
     @property
     def label(self) -> str:

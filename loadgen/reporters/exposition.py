@@ -38,6 +38,7 @@ class LoadgenCollector:
         """Yield every family, built from the books as they stand."""
         yield from self._counters()
         yield from self._histograms()
+        yield from self._streams()
         yield from self._gauges()
 
     def _counters(self) -> Iterable[Metric]:
@@ -73,6 +74,39 @@ class LoadgenCollector:
                 for family, histogram in ((response, tally.response), (service, tally.service), (lag, tally.lag)):
                     family.add_metric((run.test, label), _buckets(histogram), histogram.total_seconds)
         return response, service, lag
+
+    def _streams(self) -> Iterable[Metric]:
+        first = _histogram(
+            "loadgen_time_to_first_token_seconds", "From the intended start to the first event with content."
+        )
+        gap = _histogram("loadgen_inter_chunk_seconds", "Between neighbouring events with content of one answer.")
+        stall = _histogram("loadgen_longest_stall_seconds", "The largest gap of each answer.")
+        per_token = _histogram(
+            "loadgen_time_per_output_token_seconds", "(last event - first event) / (output tokens - 1)."
+        )
+        tokens = CounterMetricFamily(
+            "loadgen_tokens", "Tokens asked and answered.", labels=("test", "endpoint", "direction")
+        )
+        good = CounterMetricFamily(
+            "loadgen_good_answers", "Streamed answers that met the SLO.", labels=("test", "endpoint")
+        )
+        for run in self.runs:
+            for label, tally in run.book.rows():
+                streams = tally.streams
+                if streams is None:
+                    continue
+                pairs = (
+                    (first, streams.first_token),
+                    (gap, streams.gap),
+                    (stall, streams.stall),
+                    (per_token, streams.per_token),
+                )
+                for family, histogram in pairs:
+                    family.add_metric((run.test, label), _buckets(histogram), histogram.total_seconds)
+                tokens.add_metric((run.test, label, "input"), streams.input_tokens)
+                tokens.add_metric((run.test, label, "output"), streams.output_tokens)
+                good.add_metric((run.test, label), streams.good)
+        return first, gap, stall, per_token, tokens, good
 
     def _gauges(self) -> Iterable[Metric]:
         users = GaugeMetricFamily("loadgen_users", "Users that are active.", labels=("test",))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from loadgen.samples.book import Book
-from loadgen.summary import EndpointSummary, Summary, Times
+from loadgen.samples.streams import FORMULAS
+from loadgen.summary import EndpointSummary, StreamSummary, Summary, Times
+from loadgen.summary.verdict import GateResult
 
 _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
 
@@ -50,12 +52,40 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"  {outcome:<22} {count}"
     for endpoint in summary.endpoints:
         yield _endpoint(endpoint)
+        if endpoint.streams is not None:
+            yield from _streams(endpoint.streams, summary.duration_seconds)
+    for gate in summary.gates:
+        yield f"  gate {gate_line(gate)}"
+    yield f"  verdict: {summary.verdict}"
+    yield from (f"    {reason}" for reason in summary.reasons)
 
 
-def _times(name: str, times: Times) -> Iterator[str]:
+def gate_line(gate: GateResult) -> str:
+    """Return a gate, what it saw, and on how many samples that rests."""
+    mark = {True: "passed", False: "FAILED", None: "NO DATA"}[gate.passed]
+    saw = "" if gate.value is None else f", saw {gate.value:.4g} (n={gate.samples})"
+    return f"{mark}: {gate.text}{saw}"
+
+
+def _streams(streams: StreamSummary, duration_seconds: float) -> Iterator[str]:
+    yield from _times("time to first token", streams.first_token, FORMULAS["time_to_first_token"])
+    yield from _times("gap", streams.gap, FORMULAS["gap"])
+    yield from _times("longest stall", streams.stall, FORMULAS["longest_stall"])
+    yield from _times("time per output token", streams.per_token, FORMULAS["time_per_output_token"])
+    if duration_seconds:
+        yield f"    {streams.output_tokens / duration_seconds:.1f} tokens/s = {FORMULAS['tokens_per_second']}"
+        yield f"    goodput {streams.good / duration_seconds:.2f}/s = {FORMULAS['goodput']}"
+    if streams.counted_by_usage < streams.answers:
+        counted = streams.answers - streams.counted_by_usage
+        yield f"    {counted} of {streams.answers} answers told no usage: one event was taken for one token"
+
+
+def _times(name: str, times: Times, formula: str = "") -> Iterator[str]:
     if times.count:
         values = ", ".join(f"{shown} {seconds(times.quantiles_seconds[shown])}" for shown in _SHOWN)
         yield f"  {name:<12} {values}, max {seconds(times.max_seconds)} (n={times.count})"
+        if formula:
+            yield f"    = {formula}"
 
 
 def _endpoint(endpoint: EndpointSummary) -> str:

@@ -10,6 +10,7 @@ from loadgen.ports import Client, Engine, Head
 from loadgen.runner.agenda import Agenda
 from loadgen.samples.book import Recorder
 from loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
+from loadgen.samples.stream_meter import StreamMeter
 from loadgen.samples.tally import Tally
 from loadgen.scenario.journey import Answer, Journey, Pause, Script
 from loadgen.scenario.request import Request
@@ -22,6 +23,7 @@ class Lane:
 
     __slots__ = (
         "_agenda",
+        "_meter",
         "busy",
         "client",
         "intended",
@@ -40,6 +42,7 @@ class Lane:
         self.last_outcome = outcomes.OK
         self.script: Script | None = None
         self._agenda = agenda
+        self._meter = StreamMeter()
         self.request: Request
 
     def ended(self, now: int) -> None:
@@ -75,8 +78,8 @@ class Lane:
         else:
             window.record_behind(self.intended, started, now)
         outcome = outcomes.OK if head.status in request.expected else outcomes.WRONG_STATUS
-        if request.judge is not None and outcome == outcomes.OK and not request.judge(head.raw, body):
-            outcome = outcomes.CHECK_FAILED
+        if not request.is_plain and outcome == outcomes.OK:
+            outcome = self._judge(request, head, body, now)
         window.outcomes[outcome] += 1
         window.bytes_received += size
         self.last_outcome = outcome
@@ -86,7 +89,8 @@ class Lane:
             self._move(Answer(outcome, head.status, head.raw, body), now, now)
 
     def received(self, data: bytes, now: int) -> None:
-        """Pieces of a stream matter to the lanes that measure streams."""
+        """Take a piece of a streamed answer."""
+        self._meter.feed(data, now)
 
     def failed(self, outcome: str, now: int) -> None:
         """Count a request without an answer; only a timeout has a time worth keeping, as a lower bound."""
@@ -119,6 +123,17 @@ class Lane:
         else:
             window.record_behind(self.intended, self.started, now)
 
+    def _judge(self, request: Request, head: Head, body: bytes, now: int) -> str:
+        """Look at an answer beyond its status; measure a stream that is whole."""
+        if request.judge is not None and not request.judge(head.raw, body):
+            return outcomes.CHECK_FAILED
+        if request.streams:
+            if not self._meter.events:
+                return outcomes.EMPTY_STREAM
+            streams = self.windows[request.index].streams_here()
+            self._meter.close(streams, self.intended, now, request.slo)
+        return outcomes.OK
+
     def _move(self, answer: Answer | None, intended: int, now: int) -> None:
         """Take the journey's next step."""
         script = self.script
@@ -135,6 +150,8 @@ class Lane:
 
     def _carry_out(self, move: Any, intended: int, now: int) -> None:
         if isinstance(move, Request):
+            if move.streams:
+                self._meter = StreamMeter()
             self.begin(move, intended, now)
         elif isinstance(move, Pause):
             self.busy = False

@@ -68,6 +68,11 @@ class Run:
         self.listeners: list[Callable[[float], None]] = []
 
     @property
+    def planned_seconds(self) -> float | None:
+        """Return how long the run is meant to last; None: until it is stopped."""
+        return self._limits.duration_seconds
+
+    @property
     def elapsed_seconds(self) -> float:
         """Return the time since the first request could start."""
         return ((self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from loadgen.samples.histogram import SECOND, Histogram
+from loadgen.summary.verdict import Generator
 
 
 class Watch:
@@ -17,10 +18,20 @@ class Watch:
         self._lag = Histogram()
         self.lag_total = Histogram()
         self.busiest_ratio = 0.0
+        self._cpu_began = self._cpu_before
 
     def woke(self, late_nanoseconds: int) -> None:
         """Note how much later than asked for the loop came back."""
         self._lag.record(max(0, late_nanoseconds))
+
+    def sum_up(self, duration_seconds: float) -> Generator:
+        """Return how the generator fared over the whole run."""
+        used = self._cpu_before - self._cpu_began
+        return Generator(
+            cpu_ratio=used / duration_seconds if duration_seconds else 0.0,
+            busiest_cpu_ratio=self.busiest_ratio,
+            event_loop_lag_p99_seconds=self.lag_total.quantile_seconds(0.99) or 0.0,
+        )
 
     def look(self, span_nanoseconds: int) -> tuple[float, float]:
         """Return the share of one core that was used and the 99th percentile of the loop's lag, since last time."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from loadgen.outcomes import OK
 from loadgen.samples.histogram import Histogram
+from loadgen.samples.streams import StreamTally
 
 # A start this much after its place in the schedule is called late.
 LATE_NANOSECONDS = 10_000_000
@@ -29,6 +30,7 @@ class Tally:
         "outcomes",
         "response_behind",
         "service_behind",
+        "streams",
     )
 
     def __init__(self) -> None:
@@ -40,6 +42,7 @@ class Tally:
         self.late = 0
         self.dropped = 0
         self.bytes_received = 0
+        self.streams: StreamTally | None = None
 
     def record_behind(self, intended: int, started: int, ended: int) -> None:
         """Count a request that started after its place in the schedule."""
@@ -61,6 +64,14 @@ class Tally:
             self.outcomes[outcome] += count
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.streams is not None:
+            self.streams_here().add(other.streams)
+
+    def streams_here(self) -> StreamTally:
+        """Return the tally of streamed answers, made when the first one comes."""
+        if self.streams is None:
+            self.streams = StreamTally()
+        return self.streams
 
     @property
     def requests(self) -> int:
@@ -93,6 +104,7 @@ class Tally:
         wire: dict[str, Any] = {name: dict(getattr(self, name).counts) for name in _HISTOGRAMS}
         wire |= {name: getattr(self, name) for name in _NUMBERS}
         wire["outcomes"] = dict(self.outcomes)
+        wire["streams"] = None if self.streams is None else self.streams.to_wire()
         return wire
 
     @classmethod
@@ -104,6 +116,8 @@ class Tally:
         for name in _NUMBERS:
             setattr(tally, name, wire[name])
         tally.outcomes.update(wire["outcomes"])
+        if wire["streams"] is not None:
+            tally.streams = StreamTally.from_wire(wire["streams"])
         return tally
 
 

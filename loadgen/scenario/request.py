@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from loadgen.config.scenario import EndpointConfig
+from loadgen.config.scenario import EndpointConfig, SloConfig
 from loadgen.scenario.checks import Judge, build_judge
 
 ANY_GOOD_STATUS = frozenset(range(200, 400))
@@ -53,13 +53,17 @@ class Request:
     streams: bool = False
     bodiless: bool = False
     judge: Judge | None = None
+    slo: SloConfig = field(default_factory=SloConfig)
+    # Whether the status alone says how it went: the hot path asks once, not for each feature.
+    is_plain: bool = True
 
 
 def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants_body: bool = False) -> Request:
     """Make an endpoint of the file ready to send."""
     judge = build_judge(endpoint.checks)
     body, content_type = encode_body(endpoint.data)
-    headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": "*/*"}
+    accept = "text/event-stream" if endpoint.stream else "*/*"
+    headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": accept}
     if content_type:
         headers["Content-Type"] = content_type
     if body or endpoint.method in {"POST", "PUT", "PATCH"}:
@@ -78,6 +82,9 @@ def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants
         wants_body=wants_body or judge is not None,
         bodiless=endpoint.method == "HEAD",
         judge=judge,
+        streams=endpoint.stream,
+        slo=endpoint.slo,
+        is_plain=judge is None and not endpoint.stream,
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from loadgen.samples.histogram import Histogram
+from loadgen.samples.streams import StreamTally
 from loadgen.samples.tally import Tally
+from loadgen.summary.verdict import GateResult, Verdict
 
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 
@@ -38,6 +40,38 @@ def percentile_name(quantile: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """Streamed answers; `loadgen.samples.streams` says how each number is made."""
+
+    answers: int
+    good: int
+    events: int
+    input_tokens: int
+    output_tokens: int
+    counted_by_usage: int
+    first_token: Times
+    gap: Times
+    stall: Times
+    per_token: Times
+
+    @classmethod
+    def of(cls, tally: StreamTally) -> StreamSummary:
+        """Take the numbers out of a tally of streams."""
+        return cls(
+            answers=tally.answers,
+            good=tally.good,
+            events=tally.events,
+            input_tokens=tally.input_tokens,
+            output_tokens=tally.output_tokens,
+            counted_by_usage=tally.counted_by_usage,
+            first_token=Times.of(tally.first_token),
+            gap=Times.of(tally.gap),
+            stall=Times.of(tally.stall),
+            per_token=Times.of(tally.per_token),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSummary:
     """One endpoint, or all of them together."""
 
@@ -52,6 +86,7 @@ class EndpointSummary:
     late: int
     dropped: int
     bytes_received: int
+    streams: StreamSummary | None = None
 
     @classmethod
     def of(cls, label: str, tally: Tally) -> EndpointSummary:
@@ -68,6 +103,7 @@ class EndpointSummary:
             late=tally.late,
             dropped=tally.dropped,
             bytes_received=tally.bytes_received,
+            streams=None if tally.streams is None else StreamSummary.of(tally.streams),
         )
 
     @property
@@ -85,6 +121,9 @@ class Summary:
     total: EndpointSummary
     endpoints: list[EndpointSummary] = field(default_factory=list)
     end_reason: str = ""
+    verdict: Verdict = Verdict.PASSED
+    reasons: list[str] = field(default_factory=list)
+    gates: list[GateResult] = field(default_factory=list)
 
     @property
     def total_requests(self) -> int:
