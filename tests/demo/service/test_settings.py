@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from demo.errors import UsageError
+from demo.service.settings import Settings, read_settings
+
+FOLDER = Path("/data")
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings"),
+    [
+        ({}, Settings("sqlite:////data/demo.db")),
+        ({"DATABASE_URL": " ", "REDIS_URL": ""}, Settings("sqlite:////data/demo.db")),
+        ({"DATABASE_URL": "postgresql://u:p@db/x"}, Settings("postgresql+psycopg://u:p@db/x")),
+        ({"DATABASE_URL": "postgres://db/x"}, Settings("postgresql+psycopg://db/x")),
+        ({"DATABASE_URL": "postgresql+psycopg://db/x"}, Settings("postgresql+psycopg://db/x")),
+        ({"DATABASE_URL": "sqlite:////tmp/x.db"}, Settings("sqlite:////tmp/x.db")),
+        ({"REDIS_URL": "redis://cache:6379/1"}, Settings("sqlite:////data/demo.db", "redis://cache:6379/1")),
+    ],
+)
+def test_read_settings(environment: dict[str, str], settings: Settings):
+    """The environment wins over the defaults, and plain names get the driver that is installed."""
+    assert settings == read_settings(FOLDER, environment)
+
+
+def test_all_problems_at_once():
+    """Each address of an unknown kind has its sentence."""
+    with pytest.raises(UsageError) as caught:
+        read_settings(FOLDER, {"DATABASE_URL": "mysql://db", "REDIS_URL": "http://cache"})
+    assert str(caught.value) == (
+        "DATABASE_URL begins with 'mysql': it must begin with postgresql:// or sqlite://. "
+        "REDIS_URL begins with 'http': it must begin with redis:// or rediss:// or unix://."
+    )
