@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Any, ClassVar, NamedTuple
 
 Labels = tuple[tuple[str, str], ...]
@@ -136,6 +136,12 @@ class HistogramSeries:
             finally:
                 self._lock.release()
 
+    def observe_all(self, values: list[float]) -> None:
+        """Count many values at once."""
+        with self._lock:
+            self.pending.extend(values)
+            self._fold()
+
     def keep_exemplar(self, exemplar: Exemplar) -> None:
         """Make this the exemplar of its value's bucket."""
         self.exemplars[bisect_left(self.bounds, exemplar.value)] = exemplar
@@ -144,12 +150,13 @@ class HistogramSeries:
         size = len(self.pending)
         batch = self.pending[:size]
         del self.pending[:size]
-        counts, bounds = self.counts, self.bounds
-        for value in batch:
-            counts[bisect_left(bounds, value)] += 1
+        counts, total = self.counts, self.total
+        for bucket in map(bisect_left, repeat(self.bounds), batch):
+            counts[bucket] += 1
         # One after the other: the bytes of a sum must not depend on when somebody looked.
         for value in batch:
-            self.total += value
+            total += value
+        self.total = total
 
     def read(self) -> tuple[list[int], float]:
         """The cumulative bucket counts, the last one being the count, and the sum: of one moment."""

@@ -26,7 +26,7 @@ class TooManyMetricsError(Exception):
 
 
 class MetricBook:
-    """`slots` maps (name, *tags) as callers write them to the metric and its series."""
+    """`slots` maps the name, its tags and their values, as callers write them, to the metric and its series."""
 
     def __init__(self, registry: MetricRegistry, retention: Retention) -> None:
         self._registry = registry
@@ -85,9 +85,9 @@ class MetricBook:
         series = metric.family.child(labels)
         slot = (metric, series)
         # 1, 1.0 and True are one key but three labels: only strings are remembered. Folded ones would be without end.
-        plain = all(type(tag) is str for tag in (tags or {}).values())
+        plain = all(type(key) is str and type(tag) is str for key, tag in (tags or {}).items())
         if plain and series.labels == labels and len(self.slots) < ALIAS_LIMIT:
-            self.slots[(name, *tags.items()) if tags else name] = slot
+            self.slots[(name, *tags, *tags.values()) if tags else name] = slot
         return slot
 
     def drop(self, name: object, error: Exception) -> None:

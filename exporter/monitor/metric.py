@@ -59,11 +59,23 @@ class AppMetric:
         size = len(self.pending)
         batch = self.pending[:size]
         del self.pending[:size]
-        factor, remember = self.wire.factor, self.history.append
+        self.history.extend([record[0] for record in batch], [record[2] for record in batch])
+        factor = self.wire.factor
+        amounts: dict[Series | None, list[float]] = {}
+        slowest: dict[Series | None, tuple[float, Mapping[str, Any], float]] = {}
         for at, series, value, metadata in batch:
-            remember(at, value)
-            if series is not None:
-                _write(series, value * factor, metadata, at)
+            amount = value * factor
+            try:
+                amounts[series].append(amount)
+            except KeyError:
+                amounts[series] = [amount]
+            if metadata and (series not in slowest or amount > slowest[series][0]):
+                slowest[series] = (amount, metadata, at)
+        for series, found in amounts.items():
+            _write(series, found)
+        # One exemplar per series and batch, the one worth looking at: the others would replace each other anyway.
+        for series, (amount, metadata, at) in slowest.items():
+            _keep_exemplar(series, amount, metadata, at)
 
     def values(self, since_seconds: float) -> list[float]:
         """What was recorded since then, in the user's unit, oldest first."""
@@ -77,13 +89,17 @@ class AppMetric:
         self.pending.clear()
 
 
-def _write(series: Series, amount: float, metadata: Mapping[str, Any] | None, at: float) -> None:
+def _write(series: Series | None, amounts: list[float]) -> None:
     if isinstance(series, HistogramSeries):
-        series.observe(amount)
-        if metadata:
-            wall_seconds = round(time.time() - (time.monotonic() - at), 3)
-            series.keep_exemplar(Exemplar(exemplar_labels(metadata), amount, wall_seconds))
+        series.observe_all(amounts)
     elif isinstance(series, CounterSeries):
-        series.inc(amount)
-    else:
-        series.set(amount)
+        for amount in amounts:
+            series.inc(amount)
+    elif series is not None:
+        series.set(amounts[-1])
+
+
+def _keep_exemplar(series: Series | None, amount: float, metadata: Mapping[str, Any], at: float) -> None:
+    if isinstance(series, HistogramSeries):
+        wall_seconds = round(time.time() - (time.monotonic() - at), 3)
+        series.keep_exemplar(Exemplar(exemplar_labels(metadata), amount, wall_seconds))

@@ -68,7 +68,7 @@ class PerformanceMonitor:
             if number != number:  # noqa: PLR0124 - NaN alone differs from itself, and math.isnan costs a call
                 raise ValueError("it is NaN")  # noqa: TRY301 - one place counts all that is dropped
             try:
-                metric, series = self._slots[(name, *tags.items()) if tags else name]
+                metric, series = self._slots[(name, *tags, *tags.values()) if tags else name]
             except (KeyError, TypeError):
                 metric, series = self._book.resolve(name, tags)
             pending = metric.pending
