@@ -37,7 +37,11 @@ SERVICE_PAGE = "/d/service?var-service={{ $labels.service | urlquery }}"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """How an alert is tested: series whose values may be made of `x`, and the values of x that fire and that do not."""
+    """How an alert is tested: what its series do, the values of x that fire and that do not, and for how long.
+
+    Without minutes a phase is long enough for every range of the expression; an alert that compares with its own past
+    says how soon it must have fired.
+    """
 
     series: dict[str, str]
     hot: float | None
@@ -138,11 +142,10 @@ def _trial(entry: Entry, what: str) -> Trial:
     test = entry.get("test")
     if not isinstance(test, Entry) or not isinstance(test.get("series"), dict):
         entry.complain(f"{what}: test.series is missing; every alert is proven to fire, to stay quiet and to resolve.")
-        return Trial({}, None, None, 10)
+        return Trial({}, None, None, 0)
     test.only(TEST_FIELDS, f"{what}: test")
     series = {str(name): str(value) for name, value in test["series"].items()}
-    minutes = int(test.number("minutes", what) or 10)
-    return Trial(series, test.number("hot", what), test.number("calm", what), minutes)
+    return Trial(series, test.number("hot", what), test.number("calm", what), int(test.number("minutes", what) or 0))
 
 
 def recording_groups(packs: tuple[Pack, ...]) -> list[Rule]:

@@ -136,7 +136,7 @@ def burning(slo: Slo, burn: Burn) -> str:
 
 
 def _gate(slo: Slo, window: str) -> str:
-    """Return the condition that enough events happened: the recorded rate, summed up, times the time between samples."""
+    """Return the condition that enough events happened: the sum of the recorded rate times its interval."""
     events = f'sum_over_time(service_slo:slo_events:rate{BASE}{{slo="{slo.name}"}}[{window}])'
     return f"{events} * {FAST_INTERVAL.rstrip('s')} >= {slo.minimum_events:g}"
 
@@ -185,7 +185,9 @@ def _spent(slo: Slo) -> Rule:
         "labels": _labels(slo, "warning") | {"slo": slo.name},  # one rule per SLO under one name
         "annotations": _annotations(slo, "has spent its error budget of 30 days", alert="ErrorBudgetSpent")
         | {
-            "description": "{{ $labels.service }}: no budget is left for {{ $labels.slo }}: {{ $value | humanizePercentage }}.",
+            "description": (
+                "{{ $labels.service }}: no budget is left for {{ $labels.slo }}: {{ $value | humanizePercentage }}."
+            ),
             "value": "{{ $value | humanizePercentage }}",
             "threshold": "0 %",
         },
