@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop.stack import programs
+from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+from tests.e2e.loop import LiveStack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+_UP_SECONDS = 200
+LIVE_PARTS = ("demo", "inbox", "prometheus", "exporter", "analyzer", "loadgen")  # in the order of LiveStack's fields
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +66,37 @@ def alertmanager_binary() -> str:
 def amtool() -> str:
     """The real amtool."""
     return _program("amtool")
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Return loopback ports that nothing listened on a moment ago."""
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def live_stack(
+    tmp_path_factory: pytest.TempPathFactory, prometheus_binary: str, alertmanager_binary: str
+) -> Iterator[LiveStack]:
+    """A native stack with demo and steady load on free ports, its home in a temporary folder."""
+    home = tmp_path_factory.mktemp("stack")
+    ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
+    moved = {port_variable(name): str(port) for name, port in ports.items()}
+    environment = {**os.environ, **moved, "PERFLOOP_HOME": str(home)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "perfloop", *arguments]
+        return subprocess.run(
+            command, check=False, env=environment, text=True, capture_output=True, timeout=_UP_SECONDS
+        )
+
+    try:
+        done = run("up", "--native")
+        assert done.returncode == 0, done.stderr
+        yield LiveStack(*(f"http://127.0.0.1:{ports[name]}" for name in LIVE_PARTS))
+    finally:
+        done = run("down")
+    assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ TRAFFIC = "blue"
 CALLER = "#B5793C"  # what the caller did wrong
 OFFERED = "#8A93A2"
 ERRORS = BAD
+ALL_BAD = "continuous-reds"  # a palette: many series, each of them a failure
 FAST = "super-light-purple"  # the median
 SLOW = "purple"  # the 95th percentile
 SLOWEST = "dark-purple"  # the 99th percentile

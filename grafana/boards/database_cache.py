@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
+from boards.data_servers import POSTGRES_CONNECTIONS, POSTGRES_READS, REDIS_EVICTED, REDIS_MEMORY
 from boards.limits import Limit, signal_limit
 from boards.panels import About, figure, lines, number, stacked
 from boards.queries import Query, equal, mean, quantile, rate, ratio, selector
@@ -17,14 +18,11 @@ NO_QUERY = "No database call was seen in this time: is the engine instrumented?"
 NO_SEARCH = "No vector search was seen in this time."
 NO_POOL = "No connection pool is watched: instrument_sqlalchemy(engine) does it."
 NO_CACHE = "No cache was asked in this time: is it instrumented?"
-NO_POSTGRES = "No postgres_exporter is scraped: add it to prometheus/targets/."
-NO_REDIS = "No redis_exporter is scraped: add it to prometheus/targets/."
 QUERY_TIME = signal_limit("db_query_time_p95")
 POOL = signal_limit("db_pool_used_ratio")
 HITS = signal_limit("cache_hit_ratio")
 SEARCH_TIME = signal_limit("vector_search_time_p95")
 OF = selector(SERVICE)
-CONNECTIONS = Limit(warning=0.8, critical=0.95)
 
 QUERY_NOW = number(
     About(
@@ -32,7 +30,6 @@ QUERY_NOW = number(
         "Good: under 0.1 s. Above: which operation, below; then an index, a smaller question, or a cache.",
         "s",
         "no queries",
-        decimals=3,
     ),
     Query(quantile(0.95, DB, *SYSTEM)),
     QUERY_TIME,
@@ -81,7 +78,6 @@ SEARCH_NOW = number(
         "Good: under 0.2 s. Above: the index is not used, or has outgrown memory.",
         "s",
         "no search",
-        decimals=3,
     ),
     Query(quantile(0.95, DB, *SEARCH)),
     SEARCH_TIME,
@@ -210,68 +206,6 @@ CACHE_TIME = lines(
     ],
     Limit(warning=0.005),
 )
-POSTGRES_CONNECTIONS = lines(
-    About(
-        "PostgreSQL: connections of those allowed",
-        "Good: under 80 %. Above: a pooler, or fewer, shorter transactions.",
-        "percentunit",
-        NO_POSTGRES,
-    ),
-    [
-        Query(
-            f"sum by (instance) (pg_stat_activity_count{OF}) / sum by (instance) (pg_settings_max_connections{OF})",
-            "{{instance}}",
-            colours.DATABASE,
-        )
-    ],
-    CONNECTIONS,
-)
-POSTGRES_READS = lines(
-    About(
-        "PostgreSQL: reads from its own memory",
-        "Good: above 99 %. Below 90 % the working set has outgrown shared_buffers.",
-        "percentunit",
-        NO_POSTGRES,
-    ),
-    [
-        Query(
-            f"sum by (datname) (rate(pg_stat_database_blks_hit{OF}[$__rate_interval]))"
-            f" / (sum by (datname) (rate(pg_stat_database_blks_hit{OF}[$__rate_interval]))"
-            f" + sum by (datname) (rate(pg_stat_database_blks_read{OF}[$__rate_interval])))",
-            "{{datname}}",
-        )
-    ],
-    Limit(warning=0.99, critical=0.9, below=True),
-)
-REDIS_MEMORY = lines(
-    About(
-        "Redis: memory of its limit",
-        "Good: under 80 %, or an eviction policy that was chosen. 0 where no limit is set.",
-        "percentunit",
-        NO_REDIS,
-    ),
-    [
-        Query(
-            f"sum by (instance) (redis_memory_used_bytes{OF}) / (sum by (instance) (redis_memory_max_bytes{OF}) > 0)",
-            "{{instance}}",
-            colours.CACHE,
-        )
-    ],
-    CONNECTIONS,
-)
-REDIS_EVICTED = lines(
-    About(
-        "Redis: keys thrown out",
-        "Good: 0. Above: it is too small for what is read, and the hit ratio falls.",
-        "ops",
-        NO_REDIS,
-    ),
-    [
-        Query(rate("redis_evicted_keys_total", SERVICE, by=("instance",)), "evicted · {{instance}}", colours.ERRORS),
-        Query(rate("redis_expired_keys_total", SERVICE, by=("instance",)), "expired · {{instance}}", colours.OTHER),
-    ],
-)
-
 BOARD = Board(
     uid="database-cache",
     title="Database and cache",
@@ -299,7 +233,7 @@ BOARD = Board(
         Row(7, [(8, HIT_RATIO), (8, READS), (8, CACHE_TIME)], title="Cache"),
         Row(
             7,
-            [(6, POSTGRES_CONNECTIONS), (6, POSTGRES_READS), (6, REDIS_MEMORY), (6, REDIS_EVICTED)],
+            [(6, panel) for panel in (POSTGRES_CONNECTIONS, POSTGRES_READS, REDIS_MEMORY, REDIS_EVICTED)],
             title="The servers' own view (postgres_exporter, redis_exporter)",
         ),
     ),

@@ -91,7 +91,6 @@ PER_TOKEN_NOW = number(
         "Good: under 0.05 s, faster than people read. Above 0.2 s: batches are too large or the GPU is shared.",
         "s",
         "no calls",
-        decimals=3,
     ),
     Query(_quantile(0.95, TPOT)),
     PER_TOKEN,
@@ -194,7 +193,7 @@ QUEUE_TIME = lines(
 )
 CACHES = lines(
     About(
-        "How full is the KV cache, and does the prefix cache help?",
+        "Do the caches hold?",
         "Good: KV under 90 %. Prefix hits: the share of prompt tokens that need no work; put what is common first.",
         "percentunit",
         NO_VLLM,

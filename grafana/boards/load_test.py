@@ -6,13 +6,13 @@ from boards import colours
 from boards.board import Board, Row, choice, marks
 from boards.limits import Limit, signal_limit
 from boards.panels import About, figure, lines, number, stacked
-from boards.queries import Query, equal, ratio, selector
+from boards.queries import Query, equal, quantile, ratio, selector
 from boards.tables import Column, rows
 from boards.words import VERDICT
 
 TEST = 'test=~"$test"'
 RUN = selector(TEST, 'run_id=~"$run"')
-SERVER = selector('service=~"$service"')
+SERVER = 'service=~"$service"'
 NO_RUN = "No load test ran in this time: start one with `perfloop loadgen run FILE`."
 NO_STREAM = "No streamed answers were asked for in this run."
 RESPONSE = signal_limit("api_response_time_p95")
@@ -82,7 +82,7 @@ P95_NOW = number(
 )
 KNEE = figure(
     About(
-        "Knee: most answers inside the limit",
+        "Knee, in answers/s",
         f"The highest rate in this time whose p95 was under {RESPONSE.warning:g} s. Plan for two thirds of it.",
         "reqps",
         "no run",
@@ -112,7 +112,7 @@ OFFERED_ACHIEVED = lines(
     [
         Query(OFFERED, "offered", colours.OFFERED),
         Query(DONE, "answered", colours.TRAFFIC),
-        Query(FAILED, "failed", colours.ERRORS),
+        Query(f"({FAILED}) or ({DONE}) * 0", "failed", colours.ERRORS),
     ],
 )
 BOTH_SIDES = lines(
@@ -126,7 +126,7 @@ BOTH_SIDES = lines(
     [
         Query(CLIENT_P95, "caller, from the intended start", colours.CLIENT),
         Query(_quantile(0.95, "loadgen_service_seconds"), "caller, from the real start", colours.FAST),
-        Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVER})", "service", colours.SLOW),
+        Query(quantile(0.95, "http_server_request_duration_seconds", SERVER), "service", colours.SLOW),
     ],
     RESPONSE,
 )
@@ -156,7 +156,10 @@ OUTCOMES = stacked(
         "reqps",
         NO_RUN,
     ),
-    [Query(_rate("loadgen_requests_total", by="outcome"), "{{outcome}}")],
+    [
+        Query(_rate("loadgen_requests_total", 'outcome="ok"'), "ok", colours.TRAFFIC),
+        Query(_rate("loadgen_requests_total", 'outcome!="ok"', by="outcome"), "{{outcome}}", colours.ALL_BAD),
+    ],
 )
 HONEST = lines(
     About(

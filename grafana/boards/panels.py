@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,8 +10,11 @@ from grafana_foundation_sdk.builders import bargauge, common, heatmap, prometheu
 from grafana_foundation_sdk.builders import dashboard as dash
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
     DynamicConfigValue,
     FieldColorModeId,
+    SpecialValueMap,
+    SpecialValueMatch,
     ValueMap,
     ValueMappingResult,
 )
@@ -66,7 +70,9 @@ def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = 
 
 
 def fixed_colour(colour: str) -> DynamicConfigValue:
-    """A field override that draws a series in one colour."""
+    """A field override that draws a series in one colour, or all of them in one palette."""
+    if colour.startswith("continuous-"):
+        return DynamicConfigValue("color", {"mode": colour})
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
 
 
@@ -79,6 +85,12 @@ def build_words(words: Mapping[str, Word]) -> ValueMap:
     return ValueMap(options=results)
 
 
+def build_nothing(about: About) -> SpecialValueMap:
+    """No value, said in the panel's own words and in the colour of no judgement."""
+    result = ValueMappingResult(text=about.empty, color=colours.UNKNOWN)
+    return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
+
+
 def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[str, Word] | None = None) -> stat.Panel:
     """One figure, coloured by its thresholds, with its recent course behind it."""
     panel = dress(stat.Panel(), about, [query], limit)
@@ -86,7 +98,8 @@ def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[s
     panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
     course = kinds.BigValueGraphMode.NONE if query.instant or words else kinds.BigValueGraphMode.AREA
     panel = panel.graph_mode(course).reduce_options(_last())
-    return panel.mappings([build_words(words)]) if words else panel
+    nothing = build_nothing(about)
+    return panel.mappings([build_words(words), nothing] if words else [nothing])
 
 
 def figure(about: About, query: Query, colour: str) -> stat.Panel:
@@ -96,8 +109,9 @@ def figure(about: About, query: Query, colour: str) -> stat.Panel:
 
 
 def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1) -> bargauge.Panel:
-    """One bar for each series, now; `full` is the value of a whole bar."""
-    panel = dress(bargauge.Panel(), about, [query], limit)
+    """One bar for each series, now; `full` is the value of a whole bar. The legend names the bar, even a single one."""
+    panel = dress(bargauge.Panel(), about, [query], limit).mappings([build_nothing(about)])
+    panel = panel.display_name(re.sub(r"{{(\w+)}}", r"${__field.labels.\1}", query.legend))
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel = panel.display_mode(kinds.BarGaugeDisplayMode.BASIC).orientation(kinds.VizOrientation.HORIZONTAL)
     panel = panel.min(0).max(full).text(common.VizTextDisplayOptions().title_size(14).value_size(16))
@@ -129,9 +143,11 @@ def stacked(about: About, queries: Sequence[Query]) -> timeseries.Panel:
 def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetimeline.Panel:
     """States over time, one row for each series."""
     panel = dress(statetimeline.Panel(), about, [query]).mappings([build_words(words)])
-    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-    panel = panel.show_value(kinds.VisibilityMode.NEVER).row_height(0.8).fill_opacity(80).line_width(0)
-    return panel.legend(_legend())
+    # Not by thresholds: Grafana 9 would then draw the thresholds and pass over the words.
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN))
+    panel = panel.show_value(kinds.VisibilityMode.AUTO).row_height(0.8).fill_opacity(80).line_width(0)
+    # The words stand in the bars; a legend would also list the text of the empty state.
+    return panel.legend(common.VizLegendOptions().show_legend(show_legend=False))
 
 
 def heat(about: About, query: Query) -> heatmap.Panel:

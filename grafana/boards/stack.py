@@ -5,7 +5,7 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit
-from boards.panels import About, lines, number, timeline
+from boards.panels import About, bars, lines, number, timeline
 from boards.queries import Query, selector
 from boards.words import UP
 
@@ -180,15 +180,18 @@ ASKED = lines(
         Query("sum(rate(perfloop_analyzer_query_failures_total[$__rate_interval]))", "failed/s", colours.ERRORS),
     ],
 )
-COLLECTORS = lines(
+COLLECTORS = bars(
     About(
         "Which collector is slow?",
         "Good: milliseconds. One far above: a device or a network disk that does not answer.",
         "s",
         "The exporter is not scraped: is it up?",
     ),
-    [Query("topk(5, max by (collector) (node_scrape_collector_duration_seconds))", "{{collector}}")],
+    Query(
+        "sort_desc(topk(6, max by (collector) (node_scrape_collector_duration_seconds)))", "{{collector}}", instant=True
+    ),
     Limit(warning=0.1, critical=1),
+    full=0.2,
 )
 CPU = lines(
     About(

@@ -214,6 +214,61 @@ FILESYSTEMS = bars(
     FULL,
 )
 
+CONTAINER_CPU = lines(
+    About(
+        "How much CPU do the containers take?",
+        "CPUs in use by each. A line that is cut off flat has met its limit: see held back.",
+        "none",
+        NO_CONTAINER,
+    ),
+    [Query(_rate("container_cpu_usage_seconds_total", by="instance, id"), "{{id}} · {{instance}}")],
+)
+CONTAINER_HELD = lines(
+    About(
+        "Are containers held back?",
+        "Share of periods in which a container wanted more CPU than its limit. Good: 0. Above 25 %: raise the limit.",
+        "percentunit",
+        "No container has a CPU limit.",
+    ),
+    [
+        Query(
+            f"{_rate('container_cpu_cfs_throttled_periods_total', by='instance, id')}"
+            f" / ({_rate('container_cpu_cfs_periods_total', by='instance, id')} > 0)",
+            "{{id}} · {{instance}}",
+        )
+    ],
+    Limit(warning=0.25, critical=0.5),
+)
+CONTAINER_MEMORY = lines(
+    About(
+        "How full is each container's memory?",
+        "Working set of the limit. Good: under 80 %. At 100 % the kernel kills the largest process in it.",
+        "percentunit",
+        "No container has a memory limit.",
+    ),
+    [
+        Query(
+            f"sum by (instance, id) (container_memory_working_set_bytes{OF})"
+            f" / (sum by (instance, id) (container_spec_memory_limit_bytes{OF}) > 0)",
+            "{{id}} · {{instance}}",
+        )
+    ],
+    MEMORY,
+)
+CONTAINER_KILLED = lines(
+    About(
+        "Was anything killed for memory?",
+        "Processes killed by the kernel in five minutes. Good: 0. Each is a request that broke off: raise the limit.",
+        "none",
+        NO_CONTAINER,
+    ),
+    [
+        Query(f"sum by (instance) (increase(container_oom_events_total{OF}[5m]))", "in a container", colours.ERRORS),
+        Query(f"sum by (instance) (increase(node_vmstat_oom_kill{OF}[5m]))", "on the machine", colours.SLOW),
+    ],
+    Limit(warning=1),
+)
+
 BOARD = Board(
     uid="system",
     title="System",
@@ -235,5 +290,10 @@ BOARD = Board(
         Row(7, [(12, MEMORY_PARTS), (12, MEMORY_WAITING)]),
         Row(7, [(8, DISK_BYTES), (8, DISK_BUSY), (8, DISK_WAITING)]),
         Row(7, [(8, NETWORK_BYTES), (8, NETWORK_FAULTS), (8, FILESYSTEMS)]),
+        Row(
+            7,
+            [(6, panel) for panel in (CONTAINER_CPU, CONTAINER_HELD, CONTAINER_MEMORY, CONTAINER_KILLED)],
+            title="Containers",
+        ),
     ),
 )

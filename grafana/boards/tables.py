@@ -47,9 +47,12 @@ def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort
 
 
 def _arrange(columns: Sequence[Column], *, single: bool) -> list[DataTransformerConfig]:
-    names = {("Value" if single and column.field == "Value #A" else column.field): column for column in columns}
+    names = {column.field: column for column in columns}
+    if "Value #A" in names:
+        # Grafana's name for the figure of the only query, and of the first when the others found nothing.
+        names["Value"] = names["Value #A"]
     keep = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": [*names]}})
-    order = {"indexByName": {field: place for place, field in enumerate(names)}}
+    order = {"indexByName": {field: columns.index(column) for field, column in names.items()}}
     rename = {"renameByName": {field: column.heading for field, column in names.items()}}
     organise = DataTransformerConfig(id_val="organize", options={**order, **rename, "excludeByName": {}})
     join = [] if single else [DataTransformerConfig(id_val="merge", options={})]

@@ -38,6 +38,9 @@ class LiveStack:
     demo: str
     inbox: str
     prometheus: str
+    exporter: str = ""
+    analyzer: str = ""
+    loadgen: str = ""
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series of an instant query."""
