@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import signal
+import socket
 import threading
 import zlib
 from importlib import metadata
@@ -18,9 +19,10 @@ from exporter.collectors.families import counter, gauge, single
 from exporter.collectors.host import Host
 from exporter.collectors.process import ProcessCollector
 from exporter.errors import ExitCode
+from exporter.gate import ConfiguredGate
 from exporter.http_messages import Request, Response, text_response
 from exporter.scrape import Scraper, Station
-from exporter.server import OpenGate, Server, listen
+from exporter.server import Gate, OpenGate, Server, listen
 
 if TYPE_CHECKING:
     from exporter.collectors.families import Reading
@@ -179,14 +181,32 @@ def _budget(header: str | None) -> float:
         return float("inf")
 
 
+class StopSignal:
+    """Waits for SIGTERM or SIGINT.
+
+    The handler itself does nothing: one that set an event would wait for ever if the signal came while that event's
+    own lock was held. The interpreter writes a byte for each signal instead.
+    """
+
+    def __init__(self) -> None:
+        self._inbox, self._outbox = socket.socketpair()
+        self._outbox.setblocking(False)  # noqa: FBT003  # the one argument there is
+        signal.set_wakeup_fd(self._outbox.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wait(self) -> None:
+        """Return once a signal came."""
+        self._inbox.recv(1)
+
+
 def run(settings: Settings) -> ExitCode:
     """Serve until SIGTERM or SIGINT."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = StopSignal()
+    gate: Gate = ConfiguredGate(settings.web.config_file) if settings.web.config_file else OpenGate()
     app = App(settings, build_host(settings.paths))
     listeners = [listen(address) for address in settings.web.listen]
-    server = Server(listeners, app.answer, OpenGate())
+    server = Server(listeners, app.answer, gate)
     server.start()
     app.ready = True
     for listener in listeners:

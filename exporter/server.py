@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from exporter.errors import ListenError
 from exporter.http_messages import (
+    HEAD_LIMIT,
     BadRequestError,
     Request,
     Response,
@@ -28,6 +29,8 @@ IDLE_SECONDS = 150.0
 PATIENCE_SECONDS = 10.0
 CONNECTIONS = 256
 BACKLOG = 128
+# How long and how much a refused client may still send before it is cut off.
+REFUSAL_SECONDS, REFUSAL_CHUNKS = 1.0, 64
 
 log = logging.getLogger("exporter.server")
 
@@ -153,7 +156,7 @@ class Server:
                     return
                 request = parse_request(head)
             except BadRequestError as error:
-                connection.sendall(render_response(text_response(error.status, f"{error}\n"), keep_alive=False))
+                _refuse(connection, error)
                 return
             connection.settimeout(PATIENCE_SECONDS)
             keep_alive = request.keep_alive
@@ -173,6 +176,16 @@ class Server:
             log.exception("cannot answer", extra={"path": request.path})
             response = text_response(500, "Internal Server Error\n")
         return render_response(response, keep_alive=request.keep_alive, with_body=request.method != "HEAD")
+
+
+def _refuse(connection: socket.socket, error: BadRequestError) -> None:
+    connection.settimeout(REFUSAL_SECONDS)
+    connection.sendall(render_response(text_response(error.status, f"{error}\n"), keep_alive=False))
+    connection.shutdown(socket.SHUT_WR)
+    # To close with bytes unread would be a reset, which can overtake the answer.
+    for _ in range(REFUSAL_CHUNKS):
+        if not connection.recv(HEAD_LIMIT):
+            return
 
 
 def _shut_down(connection: socket.socket) -> None:

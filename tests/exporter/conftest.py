@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -62,17 +63,32 @@ class StartExporter(Protocol):
 @pytest.fixture
 def start_exporter(tmp_path: Path, checkout: Path) -> Iterator[StartExporter]:
     """Real exporters, as many as the test starts."""
+    with _starter(tmp_path, checkout) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[Exporter]:
+    """One exporter with every default collector, for tests that only ask."""
+    with _starter(tmp_path_factory.mktemp("running"), checkout) as start:
+        yield start()
+
+
+@contextmanager
+def _starter(folder: Path, checkout: Path) -> Iterator[StartExporter]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*flags: str) -> Exporter:
-        log = tmp_path / f"exporter-{len(started)}.log"
+        log = folder / f"exporter-{len(started)}.log"
         command = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
         with log.open("w") as sink:
             process = subprocess.Popen(command, stderr=sink, text=True, cwd=checkout)
         started.append(process)
         return Exporter(process, log)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()

@@ -1,0 +1,239 @@
+"""The web server as scrapers, browsers and strangers meet it."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.errors import ExitCode, ListenError
+from exporter.http_messages import BadRequestError, parse_request
+from exporter.server import split_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.exporter.conftest import Exporter, StartExporter
+
+# node_exporter's own names, which promtool finds badly made: camel case, counts of bytes without a unit, and the like.
+INHERITED = re.compile(
+    r"^(node_(memory|netstat|sockstat|vmstat|disk|nf_conntrack|network|thermal|filesystem)|container)_"
+)
+
+
+def talk(address: str, data: bytes) -> bytes:
+    """What the server answers to these bytes until it closes."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        parts = []
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+def status_of(address: str, path: str) -> tuple[int, str]:
+    """Status and text of a page."""
+    try:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_promtool_finds_nothing_that_is_ours(running: Exporter, promtool: str) -> None:
+    """Of what promtool complains, everything is a name that node_exporter or cAdvisor gave."""
+    found = subprocess.run(
+        [promtool, "check", "metrics"], input=running.get(), capture_output=True, text=True, check=False, timeout=30
+    )
+
+    assert [line for line in (found.stdout + found.stderr).splitlines() if not INHERITED.match(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "told", "not_told"),
+    [
+        ("collect[]=cpu&collect[]=loadavg", {"cpu", "loadavg"}, {"meminfo"}),
+        ("collect%5B%5D=cpu", {"cpu"}, {"loadavg"}),
+        ("exclude[]=cpu&exclude[]=nothing", {"loadavg", "meminfo"}, {"cpu"}),
+        ("other=1", {"cpu", "loadavg"}, set()),
+    ],
+)
+def test_the_url_chooses_collectors(query: str, told: set[str], not_told: set[str], running: Exporter) -> None:
+    """collect[] and exclude[] choose as node_exporter's do."""
+    names = set(re.findall(r'node_scrape_collector_success\{collector="(\w+)"', running.get(f"/metrics?{query}")))
+
+    assert told <= names
+    assert not not_told & names
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("collect[]=cpu&exclude[]=loadavg", "Combined collect and exclude queries are not allowed."),
+        ("collect[]=nothing", "couldn't create collector: missing collector: nothing"),
+        ("collect[]=processes", "couldn't create collector: disabled collector: processes"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(query: str, sentence: str, running: Exporter) -> None:
+    """400 with node_exporter's own sentence."""
+    status, text = status_of(running.address, f"/metrics?{query}")
+
+    assert status == 400
+    assert sentence in text
+
+
+def test_gzip_is_what_was_plain(running: Exporter) -> None:
+    """A client that takes gzip gets the same families, smaller."""
+    request = urllib.request.Request(f"http://{running.address}/metrics", headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        packed = answer.read()
+        assert answer.headers["Content-Encoding"] == "gzip"
+
+    plain = running.get()
+    families = re.findall(r"^# TYPE .*", gzip.decompress(packed).decode(), re.MULTILINE)
+    assert re.findall(r"^# TYPE .*", plain, re.MULTILINE) == families
+    assert len(packed) < len(plain) / 3
+
+
+def test_one_connection_serves_many_scrapes(running: Exporter) -> None:
+    """The connection stays open between requests; HEAD has the length and no body; /nothing is 404, POST 405."""
+    connection = http.client.HTTPConnection(running.address, timeout=10)
+    seen = []
+    for method, path in (
+        ("GET", "/metrics"),
+        ("HEAD", "/metrics"),
+        ("GET", "/nothing"),
+        ("POST", "/"),
+        ("GET", "/-/ready"),
+    ):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        answer.read()
+        seen.append((answer.status, answer.getheader("Connection")))
+
+    assert seen == [(code, "keep-alive") for code in (200, 200, 404, 405, 200)]
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"400"),
+        (b"GET /metrics\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"400"),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n", b"431"),
+        (b"GET /../../etc/passwd HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
+        (b"GET /%0d%0aX:1 HTTP/1.0\r\n\r\n", b"404"),
+    ],
+)
+def test_bytes_that_are_no_good_request_are_refused(data: bytes, status: bytes, running: Exporter) -> None:
+    """The answer is a status line, and the server goes on."""
+    assert talk(running.address, data).split(b" ")[1] == status
+    assert status_of(running.address, "/-/healthy")[0] == 200
+
+
+def test_noise_on_many_connections_does_not_end_the_server(running: Exporter) -> None:
+    """Half requests, resets and idle connections leave it answering."""
+    host, _, port = running.address.rpartition(":")
+    sleepers = [socket.create_connection((host, int(port)), timeout=10) for _ in range(50)]
+    for number, sleeper in enumerate(sleepers):
+        sleeper.sendall(b"GET /metr"[: number % 9])
+
+    assert status_of(running.address, "/metrics")[0] == 200
+    for sleeper in sleepers:
+        sleeper.close()
+    assert status_of(running.address, "/metrics")[0] == 200
+
+
+def test_sigterm_ends_within_five_seconds(start_exporter: StartExporter) -> None:
+    """With idle connections open the process still ends with 0."""
+    running = start_exporter()
+    host, _, port = running.address.rpartition(":")
+    with socket.create_connection((host, int(port))):
+        begin = time.monotonic()
+
+        assert running.stop() == ExitCode.OK
+        assert time.monotonic() - begin < 5
+
+
+def test_more_scrapes_than_allowed_are_told_to_wait(start_exporter: StartExporter) -> None:
+    """Beyond --web.max-requests the answer is 503, and both outcomes are counted."""
+    exporter = start_exporter("--web.max-requests=1", "--collector.processes")
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.extend(status_of(exporter.address, "/metrics")[0] for _ in range(10)))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert set(statuses) <= {200, 503}
+    assert statuses.count(200) > 0
+    text = exporter.get()
+    assert f'promhttp_metric_handler_requests_total{{code="503"}} {statuses.count(503)}\n' in text
+
+
+def test_the_header_of_prometheus_bounds_the_scrape(running: Exporter) -> None:
+    """A scrape timeout in the request is taken, a senseless one ignored."""
+    for timeout in ("0.5", "soon", "-1", "nan"):
+        assert "node_load1" in running.get(headers={"X-Prometheus-Scrape-Timeout-Seconds": timeout})
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1:9100", ("127.0.0.1", 9100)), (":9100", ("", 9100)), ("[::1]:9100", ("::1", 9100))],
+)
+def test_addresses_are_read_as_go_reads_them(address: str, expected: tuple[str, int]) -> None:
+    """Host and port, a port alone, IPv6 in brackets."""
+    assert expected == split_address(address)
+
+
+@pytest.mark.parametrize("address", ["9100", "localhost:http", "localhost:99999", ""])
+def test_an_address_that_is_none_is_one_sentence(address: str) -> None:
+    """The sentence names the flag, the value and the rule."""
+    with pytest.raises(ListenError, match=f"--web.listen-address: '{address}' is not HOST:PORT"):
+        split_address(address)
+
+
+def test_two_addresses_are_both_listened_on(start_exporter: StartExporter) -> None:
+    """--web.listen-address may be repeated."""
+    exporter = start_exporter("--web.listen-address=127.0.0.1:0")
+    end = time.monotonic() + 5
+    while exporter.log().count("msg=listening") < 2 and time.monotonic() < end:
+        time.sleep(0.02)
+
+    for address in re.findall(r"address=(\S+)", exporter.log()):
+        assert status_of(address, "/-/healthy")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "line", ["GET / HTTP/2", "GET  / HTTP/1.1", "", "GET / HTTP/1.1\r\n: x", "GET / HTTP/1.1\r\nA : x"]
+)
+def test_a_head_that_breaks_the_grammar_is_refused(line: str) -> None:
+    """Every head that is not exactly a request raises."""
+    with pytest.raises(BadRequestError):
+        parse_request(line.encode())
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left() -> Iterator[None]:
+    """Tests leave no thread of theirs running."""
+    before = threading.active_count()
+    yield
+    assert threading.active_count() <= before + 1
