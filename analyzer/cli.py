@@ -70,7 +70,7 @@ def _source_flags(parser: argparse.ArgumentParser) -> None:
     add("--query.timeout", dest="timeout", default="10s")
     add("--query.concurrency", dest="concurrency", type=int, default=4)
     add("--query.max-samples", dest="max_samples", type=int, default=20_000_000, help="per cycle")
-    add("--query.step", dest="step", default="15s")
+    add("--query.step", dest="step", default="auto", help="auto = the scrape interval")
     add("--query.points", dest="points", type=int, default=240)
     add("--query.rate-window", dest="rate_window", default="auto", help="auto = four scrape intervals")
     add("--interval", dest="interval", default="10s")
@@ -86,8 +86,9 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
     problems: list[str] = []
     numbers = {
         name: _duration(f"--{flag}", getattr(arguments, name), problems)
-        for name, flag in (("timeout", "query.timeout"), ("step", "query.step"), ("interval", "interval"))
+        for name, flag in (("timeout", "query.timeout"), ("interval", "interval"))
     }
+    step = None if arguments.step == "auto" else _duration("--query.step", arguments.step, problems)
     if arguments.rate_window != "auto":
         _duration("--query.rate-window", arguments.rate_window, problems)
     for flag, value, least in (("query.concurrency", arguments.concurrency, 1), ("query.points", arguments.points, 16)):
@@ -110,7 +111,7 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
         topology_file=arguments.topology,
         interval_seconds=numbers["interval"],
         points=arguments.points,
-        step_seconds=numbers["step"],
+        step_seconds=step,
         rate_window=arguments.rate_window,
     )
 

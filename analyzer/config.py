@@ -95,8 +95,12 @@ class RunConfig:
     topology_file: Path | None = None
     interval_seconds: float = 10.0
     points: int = 240
-    step_seconds: float = 15.0
+    step_seconds: float | None = None
     rate_window: str = "auto"
+    history_seconds: float = 604_800.0
+    history_step_seconds: float = 600.0
+    history_interval_seconds: float = 300.0
+    burn_interval_seconds: float = 60.0
     llm_url: str | None = None
     llm_model: str = ""
     llm_token_file: Path | None = None

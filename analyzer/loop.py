@@ -5,10 +5,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from analyzer.config import RunConfig, format_duration
+from analyzer.detectors.multiple import cycle_level
 from analyzer.errors import AnalyzerError, StoreError
-from analyzer.pipeline import Knowledge, analyze
+from analyzer.pipeline import Knowledge, analyze, history_questions, learn
+from analyzer.pipeline.burns import burn_questions, find_burning
 from analyzer.ports import Answers, Question, Result, Source, Store
 from analyzer.reporters.metrics import Costs
 from analyzer.series import Grid
@@ -17,6 +20,8 @@ log = logging.getLogger("analyzer")
 
 SCRAPES_PER_WINDOW = 4
 DEFAULT_WINDOW = "1m"
+DEFAULT_STEP = 15.0
+SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
 
 
 @dataclass(slots=True)
@@ -36,10 +41,13 @@ class Loop:
         self._source = source
         self._store = store
         self._knowledge = knowledge
-        self._window_known = config.rate_window != "auto"
+        self._table = knowledge.by_name()
+        self._step = config.step_seconds or DEFAULT_STEP
+        self._scrapes_known = False
+        self._due = {"history": 0.0, "burn": 0.0}
         self.published = Published()
-        if self._window_known:
-            self._knowledge = replace(knowledge, window=config.rate_window)
+        window = DEFAULT_WINDOW if config.rate_window == "auto" else config.rate_window
+        self._settle(window=window, level=cycle_level(config.interval_seconds))
 
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Cycle at every multiple of the interval until told to stop; a cycle that is late sheds what it missed."""
@@ -78,15 +86,51 @@ class Loop:
         return result
 
     async def _think(self, at: float) -> Result:
-        await self._learn_window()
-        questions = [Question(s.name, s.query(self._knowledge.window)) for s in self._knowledge.catalog]
-        step, points = self._config.step_seconds, self._config.points
-        answers = await self._source.ask(questions, Grid(at - step * (points - 1), step, points))
-        self._count(questions, answers)
+        await self._learn_scrapes()
+        await self._look_back(at)
+        await self._look_at_budgets(at)
+        window = self._knowledge.settings.window
+        questions = [Question(s.name, s.query(window)) for s in self._knowledge.catalog]
+        points = self._config.points
+        answers = await self._ask(questions, Grid(at - self._step * (points - 1), self._step, points))
         if questions and not answers.batches:
             raise AnalyzerError(f"no question was answered: {next(iter(answers.failures.values()))}")
         result = await asyncio.to_thread(analyze, answers, self._knowledge, at)
         return await asyncio.to_thread(self._remember, result)
+
+    async def _ask(self, questions: list[Question], grid: Grid) -> Answers:
+        answers = await self._source.ask(questions, grid)
+        costs = self.published.costs
+        costs.queries += len(questions)
+        costs.query_failures += len(answers.failures)
+        costs.samples += answers.samples
+        costs.query_seconds = answers.seconds
+        return answers
+
+    async def _look_back(self, at: float) -> None:
+        """Read the history again when it is time; what it teaches holds until the next time."""
+        if at < self._due["history"]:
+            return
+        self._due["history"] = at + self._config.history_interval_seconds
+        step = self._config.history_step_seconds
+        end = at - at % step
+        grid = Grid(end - self._config.history_seconds + step, step, round(self._config.history_seconds / step))
+        settings = self._knowledge.settings
+        answers = await self._ask(history_questions(self._table, settings.window), grid)
+        level = cycle_level(self._config.history_interval_seconds)
+        learned = await asyncio.to_thread(learn, answers.batches, self._table, settings.window, level)
+        self._settle(history=learned)
+
+    async def _look_at_budgets(self, at: float) -> None:
+        if at < self._due["burn"]:
+            return
+        self._due["burn"] = at + self._config.burn_interval_seconds
+        answers = await self._ask(burn_questions(self._table), Grid(at - 2.0, 1.0, 3))
+        findings, readings = find_burning(answers.batches, self._table)
+        self._settle(burning=tuple(findings), burn_readings=tuple(readings))
+
+    def _settle(self, **changes: Any) -> None:
+        self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))
 
     def _remember(self, result: Result) -> Result:
         """Without its database the cycle is partial, not lost."""
@@ -97,21 +141,17 @@ class Loop:
             log.warning("%s", error)
             return replace(result, failures={**result.failures, "store": str(error)})
 
-    async def _learn_window(self) -> None:
-        """A rate needs four scrapes to bridge a lost one."""
-        if self._window_known:
+    async def _learn_scrapes(self) -> None:
+        """A rate needs four scrapes to bridge a lost one; asking between two scrapes tells nothing new."""
+        if self._scrapes_known:
             return
         interval = await self._source.scrape_interval()
-        self._window_known = interval is not None
-        window = DEFAULT_WINDOW if interval is None else format_duration(interval * SCRAPES_PER_WINDOW)
-        self._knowledge = replace(self._knowledge, window=window)
-
-    def _count(self, questions: list[Question], answers: Answers) -> None:
-        costs = self.published.costs
-        costs.queries += len(questions)
-        costs.query_failures += len(answers.failures)
-        costs.samples += answers.samples
-        costs.query_seconds = answers.seconds
+        if interval is None:
+            return
+        self._scrapes_known = True
+        if self._config.rate_window == "auto":
+            self._settle(window=format_duration(interval * SCRAPES_PER_WINDOW))
+        self._step = self._config.step_seconds or min(max(interval, SHORTEST_STEP), LONGEST_STEP)
 
 
 def _outcome(result: Result | None) -> str:

@@ -63,6 +63,7 @@ class Result:
     readings: tuple[Reading, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     series: int = 0
+    points: int = 0
 
 
 class Store(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from analyzer.catalog import Signal
 from analyzer.incidents import Topology, group_incidents
-from analyzer.pipeline.detect import Detection, detect_all
+from analyzer.pipeline.detect import Detection, Settings, detect_all
 from analyzer.pipeline.health import score_health
 from analyzer.pipeline.measured import Measurements
 from analyzer.ports import Answers, Result
@@ -20,7 +20,7 @@ class Knowledge:
     catalog: Sequence[Signal]
     rules: Sequence[Rule]
     topology: Topology = field(default_factory=Topology)
-    window: str = "1m"
+    settings: Settings = field(default_factory=Settings)
 
     def by_name(self) -> Mapping[str, Signal]:
         """The catalogue as a table."""
@@ -30,7 +30,7 @@ class Knowledge:
 def analyze(answers: Answers, knowledge: Knowledge, at: float) -> Result:
     """Think about one cycle's answers. Signals without an answer take no part: nothing is invented for them."""
     table = knowledge.by_name()
-    detection: Detection = detect_all(answers.batches, table, knowledge.window)
+    detection: Detection = detect_all(answers.batches, table, knowledge.settings)
     measured = Measurements(answers.batches, table)
     incidents = group_incidents(detection.findings, knowledge.topology, measured.deviation)
     return Result(
@@ -42,6 +42,7 @@ def analyze(answers: Answers, knowledge: Knowledge, at: float) -> Result:
         readings=detection.readings,
         failures=answers.failures,
         series=sum(len(batch) for batch in answers.batches.values()),
+        points=sum(batch.values.size for batch in answers.batches.values()),
     )
 
 

@@ -1,14 +1,35 @@
-"""Runs the detectors that a signal asks for over its batch, and words what they say as findings and readings."""
+"""Runs the detectors over every batch; what they say together passes one multiple-testing control."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from analyzer.catalog import Signal
-from analyzer.detectors.threshold import find_breaches
+from analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
+from analyzer.detectors.change_point import ChangePoint, find_change_points
+from analyzer.detectors.multiple import reject
+from analyzer.detectors.shift import shifted_rows
+from analyzer.detectors.threshold import find_breaches, run_start
 from analyzer.findings import Finding, Reading, Severity
-from analyzer.series import Batch, service_of
+from analyzer.pipeline.history import History
+from analyzer.pipeline.trends import find_window_forecasts
+from analyzer.pipeline.wording import Subject
+from analyzer.series import Batch, Floats
+
+STRONG = 2.0
+CHANGE_ALPHA = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the detectors need to know besides the data: the rate window, the level of a cycle, the history."""
+
+    window: str = "1m"
+    level: float = 1e-4
+    history: History = field(default_factory=History)
+    burning: tuple[Finding, ...] = ()
+    burn_readings: tuple[Reading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,45 +40,133 @@ class Detection:
     readings: tuple[Reading, ...]
 
 
-def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str) -> Detection:
-    """Run every detector over every batch."""
-    findings: list[Finding] = []
+@dataclass(slots=True)
+class _Suspect:
+    """A finding that waits for the verdict over all tests of the cycle."""
+
+    finding: Finding
+    p_value: float
+
+
+def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], settings: Settings) -> Detection:
+    """Run every detector over every batch that asks for it."""
+    findings = [*settings.history.findings, *settings.burning]
+    readings = [*settings.history.readings, *settings.burn_readings]
+    suspects: dict[str, list[_Suspect]] = {"anomaly": [], "change": []}
+    tests = {"anomaly": 0, "change": 0}
     for name, batch in batches.items():
-        signal = catalog[name]
-        if "threshold" in signal.detect:
-            findings += threshold_findings(batch, signal, window)
-    return Detection(tuple(findings), ())
+        subject = Subject(batch, catalog[name], settings.window)
+        wanted = subject.signal.detect if len(batch) else ()
+        if "threshold" in wanted:
+            findings += threshold_findings(subject)
+        if "anomaly" in wanted:
+            tests["anomaly"] += _anomalies(subject, settings, suspects["anomaly"], readings)
+        if "change" in wanted:
+            tests["change"] += _changes(subject, settings.level, suspects["change"], readings)
+        if "forecast" in wanted:
+            find_window_forecasts(subject, findings, readings)
+    for kind, waiting in suspects.items():
+        findings += _stand(waiting, tests[kind], settings.level)
+    return Detection(tuple(_one_voice(findings)), tuple(readings))
 
 
-def threshold_findings(batch: Batch, signal: Signal, window: str) -> list[Finding]:
+def threshold_findings(subject: Subject) -> list[Finding]:
     """Word the breaches of one batch."""
-    breaches = find_breaches(batch.values, signal.limit, signal.direction)
+    values, limit = subject.batch.values, subject.signal.limit
+    breaches = find_breaches(values, limit, subject.signal.direction)
     found = []
     for row in np.flatnonzero(breaches.breached):
-        onset = int(breaches.onset[row])
-        earlier = batch.values[row, :onset]
-        expected = float(np.nanmedian(earlier)) if np.isfinite(earlier).any() else float(signal.limit.warning or 0.0)
-        labels = batch.labels[row]
-        excess = float(breaches.excess[row])
+        onset, excess = int(breaches.onset[row]), float(breaches.excess[row])
+        severity = Severity.CRITICAL if excess >= 1.0 else Severity.WARNING
+        value, expected = breaches.value[row], _before(values[row], onset, limit.warning)
         found.append(
-            Finding(
-                detector="threshold",
-                signal=signal.name,
-                title=signal.label,
-                service=service_of(labels, signal.service),
-                component=signal.component,
-                kind=signal.kind,
-                severity=Severity.CRITICAL if excess >= 1.0 else Severity.WARNING,
-                value=float(breaches.value[row]),
-                expected=expected,
-                onset=float(batch.grid.start + onset * batch.grid.step),
-                unit=signal.unit,
-                direction=signal.direction,
-                limit=signal.limit.warning,
-                score=excess,
-                expr=signal.query(window),
-                window=(batch.grid.start, batch.grid.end),
-                labels=labels,
-            )
+            subject.finding(row, "threshold", severity, onset=onset, value=value, expected=expected, score=excess)
         )
     return found
+
+
+def _before(row: Floats, onset: int, fallback: float | None) -> float:
+    """Return the level before an onset; a series that was never better is expected at its limit."""
+    earlier = row[:onset]
+    return float(np.nanmedian(earlier)) if np.isfinite(earlier).any() else float(fallback or 0.0)
+
+
+def _anomalies(subject: Subject, settings: Settings, suspects: list[_Suspect], readings: list[Reading]) -> int:
+    batch, signal = subject.batch, subject.signal
+    band = settings.history.band(batch, local_band(batch.values))
+    seen = find_anomalies(batch.values, band, signal.direction, signal.min_deviation, settings.level)
+    for row in np.flatnonzero(seen.p_value <= settings.level):
+        severity = Severity.WARNING if seen.score[row] >= STRONG else Severity.INFO
+        finding = subject.finding(
+            row,
+            "anomaly",
+            severity,
+            onset=_anomaly_onset(batch.values[row], seen, row, signal.direction),
+            value=seen.value[row],
+            expected=seen.expected[row],
+            score=seen.score[row],
+            p_value=seen.p_value[row],
+        )
+        suspects.append(_Suspect(finding, float(seen.p_value[row])))
+    for row in np.flatnonzero(np.isfinite(seen.expected) & np.isfinite(seen.value)):
+        readings += (
+            subject.reading(row, "signal_value", seen.value[row]),
+            subject.reading(row, "anomaly_score", seen.score[row]),
+            subject.reading(row, "anomaly_expected", seen.expected[row]),
+            subject.reading(row, "anomaly_lower", seen.lower[row]),
+            subject.reading(row, "anomaly_upper", seen.upper[row]),
+        )
+    return int(np.isfinite(seen.p_value).sum())
+
+
+def _anomaly_onset(values: Floats, seen: Anomalies, row: int, direction: str) -> int:
+    edge = seen.upper[row] if direction == "above" else seen.lower[row]
+    beyond = values > edge if direction == "above" else values < edge
+    return int(run_start((beyond | np.isnan(values))[None, :])[0])
+
+
+def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings: list[Reading]) -> int:
+    """Look for steps in rows whose newest part differs from the rest: only they can hold a step that still stands."""
+    values, signal = subject.batch.values, subject.signal
+    rows = shifted_rows(values)
+    newest: dict[int, ChangePoint] = {}
+    for point in find_change_points(values[rows], CHANGE_ALPHA):
+        newest[int(rows[point.row])] = point
+    for row, point in newest.items():
+        moment = subject.batch.grid.start + point.index * subject.batch.grid.step
+        readings.append(subject.reading(row, "change_point_timestamp_seconds", moment))
+        moved = abs(point.after - point.before)
+        matters = moved >= max(signal.min_deviation, 0.05 * abs(point.before))
+        if point.p_value <= level and matters and signal.is_worse(point.after, point.before):
+            finding = subject.finding(
+                row,
+                "change_point",
+                Severity.INFO,
+                onset=point.index,
+                value=point.after,
+                expected=point.before,
+                p_value=point.p_value,
+            )
+            suspects.append(_Suspect(finding, point.p_value))
+    return len(values)
+
+
+def _stand(suspects: list[_Suspect], tests: int, level: float) -> Iterable[Finding]:
+    """Return the findings that survive Benjamini-Hochberg over all tests that were made."""
+    p_values = np.ones(max(tests, len(suspects)))
+    p_values[: len(suspects)] = [suspect.p_value for suspect in suspects]
+    standing = reject(p_values, level)
+    return [suspect.finding for suspect, stands in zip(suspects, standing, strict=False) if stands]
+
+
+def _one_voice(findings: list[Finding]) -> list[Finding]:
+    """Let the strongest detector speak for each series of a signal; the order of strength is that of the severities."""
+    strength = {"threshold": 4, "burn": 3, "forecast": 2, "anomaly": 1, "change_point": 0}
+    best: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        key = (finding.signal, *sorted(finding.labels.items()))
+        held = best.get(key)
+        rank = (finding.severity, strength.get(finding.detector, 0))
+        if held is None or rank > (held.severity, strength.get(held.detector, 0)):
+            best[key] = finding
+    return list(best.values())

@@ -7,7 +7,7 @@ import numpy as np
 from analyzer.catalog import Signal
 from analyzer.findings import Finding
 from analyzer.incidents.deviation import robust_deviation
-from analyzer.series import Batch, current, service_of
+from analyzer.series import Batch, Floats, current, service_of
 
 SETTLE_SECONDS = 30.0
 
@@ -42,7 +42,7 @@ class Measurements:
         above = signal.direction == "above"
         return float(robust_deviation(reference, post, signal.min_deviation, above=above).max())
 
-    def _rows(self, signal: str, service: str) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    def _rows(self, signal: str, service: str) -> Floats:
         batch = self._batches.get(signal)
         if batch is None:
             return np.empty((0, 1))

@@ -8,9 +8,26 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from analyzer.findings import Reading
 from analyzer.ports import Result
 
 TITLE_LENGTH = 120
+MOST_SERIES = 2000
+
+# name: (help, label of the part after the colon). `series` holds the labels that tell a signal's series apart.
+READINGS = {
+    "signal_value": ("The newest value that was judged.", ""),
+    "anomaly_score": ("Distance from the expected value; 1 is the edge of the band.", ""),
+    "anomaly_expected": ("What the signal is expected to be.", ""),
+    "anomaly_lower": ("Lower edge of the band.", ""),
+    "anomaly_upper": ("Upper edge of the band.", ""),
+    "change_point_timestamp_seconds": ("When the signal's level last stepped within the window.", ""),
+    "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
+    "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
+    "error_budget_burn": ("How many times too fast the error budget is spent over a window.", "window"),
+    "error_budget_exhausted_seconds": ("When a full error budget is gone at this burn.", ""),
+}
+BANDS = frozenset({"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"})
 
 
 @dataclass(slots=True)
@@ -80,6 +97,9 @@ def result_families(result: Result) -> Iterator[Metric]:
         [((i.id, c.service, c.component), c.score) for i in result.incidents for c in i.causes],
     )
     yield from _recommendation_families(result)
+    yield from reading_families(result.readings)
+    yield GaugeMetricFamily("perfloop_analyzer_series", "Series that the last cycle read.", value=result.series)
+    yield GaugeMetricFamily("perfloop_analyzer_points", "Points that the last cycle read.", value=result.points)
 
 
 def _bottlenecks(result: Result) -> list[tuple[tuple[str, ...], float]]:
@@ -109,6 +129,31 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
         ["id"],
         [((r.id,), r.improvement.ratio) for r in result.recommendations if r.improvement],
     )
+
+
+def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
+    """Return the detectors' continuous outputs; of too many series the most anomalous are kept."""
+    table: dict[str, dict[tuple[str, str, str, str], float]] = {}
+    for reading in readings:
+        name, _, extra = reading.name.partition(":")
+        key = (reading.service, reading.signal, _series(reading), extra)
+        table.setdefault(name, {})[key] = reading.value
+    loudest = table.get("anomaly_score", {})
+    kept = set(sorted(loudest, key=lambda key: -loudest[key])[:MOST_SERIES])
+    for name, (text, label) in READINGS.items():
+        family = GaugeMetricFamily(f"perfloop_{name}", text, labels=())
+        for key, value in table.get(name, {}).items():
+            if key not in kept and name in BANDS:
+                continue
+            labels = {"service": key[0], "signal": key[1], "series": key[2], label: key[3]}
+            family.add_sample(family.name, {word: text_ for word, text_ in labels.items() if word and text_}, value)
+        if family.samples:
+            yield family
+
+
+def _series(reading: Reading) -> str:
+    rest = sorted((name, value) for name, value in reading.labels.items() if name != "service")
+    return ",".join(f"{name}={value}" for name, value in rest)
 
 
 def _cost_families(costs: Costs) -> Iterator[Metric]:

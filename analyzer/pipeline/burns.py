@@ -1,0 +1,76 @@
+"""Error-budget burn: which windows to ask for, and what their answers say."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from analyzer.catalog import Signal
+from analyzer.config import parse_duration
+from analyzer.detectors.burn import WINDOWS, BurnWindow, burn_rate, find_burns, seconds_to_exhaustion
+from analyzer.findings import Finding, Reading, Severity
+from analyzer.pipeline.history import key_of
+from analyzer.pipeline.wording import Subject
+from analyzer.ports import Question
+from analyzer.series import Batch, Floats, current
+
+RATE = "request_rate"
+
+
+def burn_questions(catalog: Mapping[str, Signal]) -> list[Question]:
+    """Return every (signal, window) that the table needs, and the rates that tell how many events there were."""
+    spans = sorted({window.long for window in WINDOWS} | {window.short for window in WINDOWS}, key=parse_duration)
+    burning = [signal for signal in catalog.values() if _burns(signal)]
+    asked = [Question(f"{s.name}@{span}", s.query(span)) for s in burning for span in spans]
+    if burning and RATE in catalog:
+        asked += [Question(f"{RATE}@{window.long}", catalog[RATE].query(window.long)) for window in WINDOWS]
+    return asked
+
+
+def _burns(signal: Signal) -> bool:
+    return "burn" in signal.detect and bool(signal.limit.goal)
+
+
+def find_burning(batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> tuple[list[Finding], list[Reading]]:
+    """Compare every signal's windows with the table; the most urgent row speaks."""
+    findings: dict[tuple[object, ...], Finding] = {}
+    readings: list[Reading] = []
+    for signal in catalog.values():
+        if _burns(signal):
+            for window in WINDOWS:
+                for finding in _row(batches, signal, window, readings):
+                    findings.setdefault((signal.name, *key_of(finding.labels)), finding)
+    return list(findings.values()), readings
+
+
+def _row(
+    batches: Mapping[str, Batch], signal: Signal, window: BurnWindow, readings: list[Reading]
+) -> Sequence[Finding]:
+    long, short = batches.get(f"{signal.name}@{window.long}"), batches.get(f"{signal.name}@{window.short}")
+    if long is None or short is None or not len(long):
+        return ()
+    objective = float(signal.limit.goal or 1.0)
+    newest = current(long.values)
+    matching = _aligned(short, long)
+    seconds = parse_duration(window.long)
+    events = _aligned(batches.get(f"{RATE}@{window.long}"), long) * seconds
+    burning = find_burns(newest, matching, events, window, objective)
+    subject = Subject(long, signal, window.long)
+    burn = burn_rate(newest, objective)
+    left = seconds_to_exhaustion(np.ones(len(long)), burn)
+    for row in np.flatnonzero(np.isfinite(burn)):
+        readings.append(subject.reading(row, f"error_budget_burn:{window.long}", burn[row]))
+        if burning[row]:
+            readings.append(subject.reading(row, "error_budget_exhausted_seconds", left[row]))
+    severity = Severity.CRITICAL if window.critical else Severity.WARNING
+    return [
+        subject.finding(row, "burn", severity, onset=0, value=newest[row], expected=objective, score=burn[row])
+        for row in np.flatnonzero(burning)
+    ]
+
+
+def _aligned(other: Batch | None, batch: Batch) -> Floats:
+    """Return the newest values of another batch, row by row in this batch's order."""
+    if other is None:
+        return np.full(len(batch), np.nan)
+    newest = dict(zip((key_of(labels) for labels in other.labels), current(other.values), strict=True))
+    return np.array([newest.get(key_of(labels), np.nan) for labels in batch.labels])

@@ -1,0 +1,76 @@
+"""What days of history teach: seasonal profiles, trends, forecasts and novelty, renewed every few minutes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analyzer.catalog import Signal
+from analyzer.detectors.anomaly import Band
+from analyzer.detectors.seasonal_profile import Profile, learn_profile
+from analyzer.findings import Finding, Reading
+from analyzer.pipeline.trends import find_long_trends
+from analyzer.pipeline.wording import Subject
+from analyzer.ports import Question
+from analyzer.series import Batch, Labels
+
+Key = tuple[tuple[str, str], ...]
+
+
+def key_of(labels: Labels) -> Key:
+    """Return what tells one series of a signal from the others."""
+    return tuple(sorted(labels.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One signal's profiles, by series."""
+
+    rows: Mapping[Key, int]
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known about the usual course of every signal; empty until the first history was read."""
+
+    learned: Mapping[str, Learned] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+    def band(self, batch: Batch, local: Band) -> Band:
+        """Return the local band with the seasonal one put in where a series has a season."""
+        known = self.learned.get(batch.signal)
+        if known is None:
+            return local
+        expected, scale = known.profile.at(batch.grid.end)
+        rows = np.array([known.rows.get(key_of(labels), -1) for labels in batch.labels], dtype=np.int64)
+        seasonal = np.where(rows >= 0, expected[rows], np.nan) if len(expected) else np.full(len(rows), np.nan)
+        usable = np.isfinite(seasonal)
+        if not usable.any():
+            return local
+        wide = np.fmax(np.where(usable, scale[rows], 0.0), np.nan_to_num(local.scale))
+        return Band(np.where(usable, seasonal, local.expected), np.where(usable, wide, local.scale))
+
+
+def history_questions(catalog: Mapping[str, Signal], window: str) -> list[Question]:
+    """Return the signals whose past teaches something."""
+    wanted = {"anomaly", "trend", "forecast"}
+    return [Question(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
+
+
+def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str, level: float) -> History:
+    """Learn profiles, and find trends, forecasts and novelties in the long view."""
+    learned = {}
+    findings: list[Finding] = []
+    readings: list[Reading] = []
+    for name, batch in batches.items():
+        if not len(batch):
+            continue
+        subject = Subject(batch, catalog[name], window)
+        if "anomaly" in subject.signal.detect:
+            rows = {key_of(labels): row for row, labels in enumerate(batch.labels)}
+            learned[name] = Learned(rows, learn_profile(batch.values, batch.grid))
+        if {"trend", "forecast"} & set(subject.signal.detect):
+            find_long_trends(subject, level, findings, readings)
+    return History(learned, tuple(findings), tuple(readings))

@@ -1,0 +1,44 @@
+"""Puts what a detector says about a row into a finding."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from analyzer.catalog import Signal
+from analyzer.findings import Finding, Reading, Severity
+from analyzer.series import Batch, service_of
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One batch with the signal it belongs to."""
+
+    batch: Batch
+    signal: Signal
+    window: str
+
+    def finding(self, row: int, detector: str, severity: Severity, **numbers: Any) -> Finding:
+        """Return a finding about one row; `onset` may be given as an index."""
+        signal, grid, labels = self.signal, self.batch.grid, self.batch.labels[row]
+        onset = numbers.pop("onset")
+        return Finding(
+            detector=detector,
+            signal=signal.name,
+            title=signal.label,
+            service=service_of(labels, signal.service),
+            component=signal.component,
+            kind=signal.kind,
+            severity=severity,
+            onset=float(grid.start + onset * grid.step),
+            unit=signal.unit,
+            direction=signal.direction,
+            limit=signal.limit.warning,
+            expr=signal.query(self.window),
+            window=(grid.start, grid.end),
+            labels=labels,
+            **{name: float(number) for name, number in numbers.items()},
+        )
+
+    def reading(self, row: int, name: str, value: float) -> Reading:
+        """Return a reading about one row."""
+        labels = self.batch.labels[row]
+        return Reading(name, self.signal.name, service_of(labels, self.signal.service), float(value), labels)
