@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -90,6 +91,9 @@ class DockerStack:
     def __init__(self, checkout: Path = programs.CHECKOUT, env: Mapping[str, str] | None = None) -> None:
         environment = dict(os.environ if env is None else env)
         self._settings = read_settings(checkout, environment)
+        if self._settings.home != checkout / ".perfloop":  # another home is another stack: it shares no container
+            digest = hashlib.sha256(str(self._settings.home).encode()).hexdigest()
+            environment.setdefault("COMPOSE_PROJECT_NAME", f"perfloop-{digest[:8]}")
         mountinfo = Path("/proc/self/mountinfo")
         if mountinfo.exists() and _shares_mounts(mountinfo.read_text(encoding="utf-8")):
             environment.setdefault("PERFLOOP_ROOT_PROPAGATION", ",rslave")

@@ -1,0 +1,191 @@
+"""The stack as Compose runs it: healthy, watched, walled in, and back after a kill."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from perfloop.stack.docker import PARTS
+from perfloop.stack.errors import DockerError
+from tests.docker.running import IMAGE, Running
+from tests.e2e.loop import LiveStack, assert_loop_closes, wait_for
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("docker")]
+
+
+def _present(stack: Running) -> list[str]:
+    return [name for name in PARTS if name != "grafana" or stack.env.get("PERFLOOP_GRAFANA_SCALE") != "0"]
+
+
+def _targets(stack: Running) -> dict[str, str]:
+    found = stack.get("prometheus", "/api/v1/targets")["data"]["activeTargets"]
+    return {target["labels"]["job"]: target["health"] for target in found}
+
+
+def test_every_part_is_there_and_healthy(stack: Running):
+    """`perfloop status` has a healthy row for every part, and an address for every part with a page."""
+    rows = {row.name: row for row in stack.docker.status()}
+    assert sorted(rows) == sorted(_present(stack))
+    assert all(row.healthy and row.state == "running" and row.since for row in rows.values()), rows
+    assert [name for name, row in rows.items() if not row.url] == ["postgres", "redis"]
+
+
+def test_every_target_is_up_in_prometheus(stack: Running):
+    """Prometheus reaches every part by its Compose name."""
+    present = set(_present(stack)) - {"postgres", "redis", "exporter"} | {"node"}
+    wait_for(
+        lambda: {job for job, health in _targets(stack).items() if health == "up"} >= present, "every target up", 30
+    )
+
+
+@pytest.mark.timeout(600)
+def test_the_loop_closes(stack: Running):
+    """Slow queries: alert, Slack, e-mail, PagerDuty, lower score, recommendation; healed: the all-clear."""
+    assert_loop_closes(LiveStack(stack.url("demo"), stack.url("inbox"), stack.url("prometheus")))
+
+
+def test_a_file_in_targets_is_picked_up_without_a_restart(stack: Running):
+    """A new file in prometheus/targets brings a new target, and its absence takes it away again."""
+    file = stack.clone / "prometheus" / "targets" / "mine.yml"
+    file.write_text("- targets: [demo:8000]\n  labels: {service: mine}\n", encoding="utf-8")
+    try:
+        wait_for(lambda: stack.query('up{job="services",service="mine"} == 1'), "the new target", 30)
+    finally:
+        file.unlink()
+    wait_for(lambda: "services" not in _targets(stack), "the end of the target", 30)
+
+
+def test_the_exporter_sees_the_host(stack: Running):
+    """Memory, boot time and network devices are the host's, not the container's."""
+    samples = stack.query('node_memory_MemTotal_bytes{job="node"}')
+    total = re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"))
+    assert total is not None
+    assert float(samples[0]["value"][1]) == int(total[1]) * 1024
+    host = {path.name for path in Path("/sys/class/net").iterdir()}
+    seen = {sample["metric"]["device"] for sample in stack.query("node_network_receive_bytes_total")}
+    assert seen <= host
+    assert len(seen - {"lo"}) > 1, "the container itself has eth0 alone"
+
+
+def test_every_published_port_is_on_the_loopback_address(stack: Running):
+    """No part listens on an address that another machine could reach."""
+    bindings = [
+        binding
+        for container in stack.engine.containers()
+        for ports in container["NetworkSettings"]["Ports"].values()
+        for binding in ports or []
+    ]
+    assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
+
+
+def _walls(container: dict[str, Any]) -> dict[str, Any]:
+    host = container["HostConfig"]
+    return {
+        "not root": container["Config"]["User"].split(":")[0] not in ("", "0", "root"),
+        "read-only": host["ReadonlyRootfs"],
+        "capabilities": (host["CapDrop"], host["CapAdd"] or []) == (["ALL"], []),
+        "no new privileges": "no-new-privileges:true" in host["SecurityOpt"],
+        "not privileged": not host["Privileged"],
+        "no host namespace": "host" not in (host["PidMode"], host["NetworkMode"], host["IpcMode"]),
+        "memory": 0 < host["Memory"] <= 2**30 and host["MemorySwap"] == host["Memory"],
+        "processes": 0 < host["PidsLimit"] <= 200,
+        "restart": host["RestartPolicy"]["Name"] == "unless-stopped",
+        "health": bool(container["Config"].get("Healthcheck")),
+        "bounded log": host["LogConfig"]["Config"].get("max-size") == "10m",
+        "no socket": not any("docker.sock" in mount.get("Source", "") for mount in container["Mounts"]),
+    }
+
+
+def test_every_part_is_walled_in(stack: Running):
+    """Every container runs without root, capabilities, a writable system, or more than its share."""
+    open_walls = {
+        name: [wall for wall, stands in _walls(stack.container(name)).items() if not stands] for name in _present(stack)
+    }
+    assert {name: walls for name, walls in open_walls.items() if walls} == {}
+
+
+def test_the_kernel_agrees_that_the_parts_have_no_power(stack: Running):
+    """The first process of every part has no effective capability and can gain none."""
+    for name in _present(stack):
+        pid = stack.container(name)["State"]["Pid"]
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        found = dict(re.findall(r"^(CapEff|CapBnd|NoNewPrivs):\s+(\w+)$", status, re.MULTILINE))
+        assert found == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}, name
+
+
+def test_no_password_shows_in_what_the_engine_tells(stack: Running):
+    """The passwords are random, lie in volumes alone, and in no container's environment or command."""
+    password = stack.compose("exec", "-T", "demo", "cat", "/run/perfloop/password").strip()
+    assert len(password) >= 24
+    told = subprocess.run(
+        ["docker", "inspect", *(container["Id"] for container in stack.engine.containers())],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert password not in told
+
+
+def test_a_database_password_is_needed(stack: Running):
+    """From the demo's container, PostgreSQL and Redis refuse whoever has no password."""
+    script = (
+        "import psycopg, redis\n"
+        "try: psycopg.connect('postgresql://perfloop:wrong@postgres/perfloop')\n"
+        "except psycopg.OperationalError as e: print('postgres:', 'password authentication failed' in str(e))\n"
+        "try: redis.Redis('redis').ping()\n"
+        "except redis.AuthenticationError: print('redis: True')\n"
+    )
+    assert stack.compose("exec", "-T", "demo", "python3", "-c", script).split("\n")[:2] == [
+        "postgres: True",
+        "redis: True",
+    ]
+
+
+def test_the_database_is_out_of_everybody_elses_reach(stack: Running):
+    """The exporter's container cannot even resolve the database's name."""
+    script = "import socket\ntry: socket.getaddrinfo('postgres', 5432)\nexcept OSError: print('unknown')"
+    assert stack.compose("exec", "-T", "exporter", "python3", "-c", script).strip() == "unknown"
+
+
+def test_a_second_up_changes_nothing(stack: Running):
+    """Bringing up what is up leaves every container and every password as it is."""
+    before = {c["Id"]: c["State"]["StartedAt"] for c in map(stack.container, _present(stack))}
+    password = stack.compose("exec", "-T", "demo", "cat", "/run/perfloop/password")
+    rows = stack.docker.up()
+    assert {c["Id"]: c["State"]["StartedAt"] for c in map(stack.container, _present(stack))} == before
+    assert all(row.healthy for row in rows)
+    assert stack.compose("exec", "-T", "demo", "cat", "/run/perfloop/password") == password
+
+
+@pytest.mark.parametrize("name", ["exporter", "inbox", "alertmanager", "prometheus", "analyzer", "loadgen", "redis"])
+def test_a_killed_part_is_back_within_five_seconds(stack: Running, name: str):
+    """SIGKILL for a part's first process: it runs again, `status` counts it, and it becomes healthy."""
+    wait_for(lambda: stack.container(name)["State"]["Health"]["Status"] == "healthy", f"health of {name}", 60)
+    before = stack.container(name)
+    kill = f"kill -9 {before['State']['Pid']}"
+    command = ["docker", "run", "--rm", "--pid=host", "--user=0:0", "--network=none", IMAGE, "bash", "-c", kill]
+    subprocess.run(command, check=True, capture_output=True)
+    wait_for(
+        lambda: stack.container(name)["State"]["Pid"] not in (0, before["State"]["Pid"]), f"the return of {name}", 5
+    )
+    row = next(row for row in stack.docker.status() if row.name == name)
+    assert row.restarts == before["RestartCount"] + 1
+    wait_for(lambda: stack.container(name)["State"]["Health"]["Status"] == "healthy", f"health of {name}", 60)
+
+
+def test_each_program_of_ours_answers_like_the_others(stack: Running):
+    """Every program has /metrics, /-/healthy, /-/ready and a page."""
+    for name in ("exporter", "analyzer", "loadgen", "inbox", "demo"):
+        for path in ("/metrics", "/-/healthy", "/-/ready", "/"):
+            assert httpx.get(stack.url(name, path), timeout=5).status_code == 200, f"{name}{path}"
+
+
+def test_logs_of_an_unknown_part_name_the_known_ones(stack: Running):
+    """A wrong name is answered with the names there are."""
+    with pytest.raises(DockerError, match=r"'nginx' is no part of this stack: it has alertmanager, analyzer"):
+        stack.docker.logs("nginx")
