@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -214,8 +215,13 @@ def doctor(
         raise typer.Exit(ExitCode.FAILED)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)  # so that a start that is stopped half way takes back what it started
     try:
         app(argv, standalone_mode=False, prog_name="perfloop")
     except typer.Exit as end:

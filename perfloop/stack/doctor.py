@@ -72,7 +72,7 @@ def _configuration(settings: Settings) -> Iterator[Result]:
             yield Result(name, ok=False, finding=" ".join(str(error).split()))
     for tool, file, arguments in (
         ("promtool", "prometheus.yml", ["check", "config"]),
-        ("amtool", "alertmanager.yml", ["check-config"]),
+        ("amtool", "alertmanager/alertmanager.yml", ["check-config"]),
     ):
         path, rendered = programs.find(tool, settings.home), settings.home / "etc" / file
         if path and rendered.exists():

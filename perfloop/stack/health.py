@@ -59,11 +59,3 @@ def wait_targets_up(prometheus_url: str, timeout: float) -> list[str]:
     while (down := find_targets_down(prometheus_url)) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS * 2)
     return down
-
-
-def post(url: str) -> bool:
-    """Post nothing to `url`; tell whether it answered 200."""
-    try:
-        return httpx.post(url, timeout=_ANSWER_SECONDS * 5, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False

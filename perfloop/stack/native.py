@@ -155,7 +155,7 @@ class NativeStack:
         for part in running.parts:
             if before.get(part.name) != after.get(part.name):
                 self._say(f"the configuration of {part.name} has changed: reloading it")
-                health.post(f"{part.url}/-/reload")
+                self._supervisor.reload(part.name)
 
     def down(self) -> None:
         """Stop everything and wait until it is gone. What was measured stays on disk."""

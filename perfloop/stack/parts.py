@@ -107,7 +107,6 @@ def _prometheus(settings: Settings, binary: Path) -> Part:
             f"--web.listen-address={_address(settings, 'prometheus')}",
             f"--web.external-url=http://{_address(settings, 'prometheus')}",
             f"--web.user-assets={settings.checkout / 'prometheus' / 'runbook'}",
-            "--web.enable-lifecycle",
             "--enable-feature=exemplar-storage",
         ),
         "prometheus",

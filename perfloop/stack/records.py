@@ -122,6 +122,8 @@ def exclusive(home: Path, names: Iterable[str] = ("perfloop up",)) -> Iterator[N
         lock.truncate()
         lock.write(f"`{' '.join(names)}` (pid {os.getpid()})")
         lock.flush()
-        yield
-        lock.seek(0)
-        lock.truncate()
+        try:
+            yield
+        finally:
+            lock.seek(0)
+            lock.truncate()

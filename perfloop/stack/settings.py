@@ -25,8 +25,13 @@ DEFAULT_PORTS = {
     "alertmanager_2_cluster": 9096,
 }
 ALERTMANAGERS_VARIABLE = "PERFLOOP_ALERTMANAGERS"
-# Variables that are not ports; `_IMAGE` ones are read by Compose alone.
-_OTHER_VARIABLES = {"PERFLOOP_HOME", ALERTMANAGERS_VARIABLE}
+# Variables that are not ports; the last two, and `_IMAGE` ones, are read by Compose alone.
+_OTHER_VARIABLES = {
+    "PERFLOOP_HOME",
+    ALERTMANAGERS_VARIABLE,
+    "PERFLOOP_GRAFANA_SCALE",
+    "PERFLOOP_ROOT_PROPAGATION",
+}
 _PREFIX = "PERFLOOP_"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
 _LAST_PORT = 65535

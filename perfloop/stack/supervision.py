@@ -185,6 +185,11 @@ class Supervisor:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise
 
+    def reload(self, name: str) -> None:
+        """Send SIGHUP to one program, which reads its configuration again; one that is down is left alone."""
+        with contextlib.suppress(OSError, xmlrpc.client.Error), self._calls() as calls:
+            calls.signalProcess(name, "HUP")
+
     def processes(self) -> dict[str, dict[str, Any]]:
         """Return supervisord's own view of each program: `statename`, `pid`, and `start` in Unix seconds."""
         try:

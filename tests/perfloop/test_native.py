@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from perfloop.stack import records
+from perfloop.stack.health import find_targets_down
 from perfloop.stack.ports import is_free
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
 
@@ -39,7 +40,13 @@ class Stack:
         self.home = home
         self.ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
         variables = {port_variable(name): str(port) for name, port in self.ports.items()}
-        self.environment = {**os.environ, **variables, "PERFLOOP_HOME": str(home)}
+        # A Docker stack of this checkout, should one run, is none of this test's business.
+        self.environment = {
+            **os.environ,
+            **variables,
+            "PERFLOOP_HOME": str(home),
+            "DOCKER_HOST": f"unix://{home}/no-engine",
+        }
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start one command and do not wait for it."""
@@ -85,28 +92,42 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert [name for name, port in stack.ports.items() if not is_free(port)] == []
 
 
-def test_every_part_is_healthy_and_scraped(stack: Stack) -> None:
-    """After `up` every part is healthy and every target of Prometheus is up."""
-    assert all(part["healthy"] and part["state"] == "running" for part in stack.parts().values())
-    answer = httpx.get(f"http://127.0.0.1:{stack.ports['prometheus']}/api/v1/targets").json()
+def settle(stack: Stack) -> None:
+    """Wait until what an earlier test has killed is back and scraped, and no command is at work."""
+    url = f"http://127.0.0.1:{stack.ports['prometheus']}"
+    wait(lambda: (stack.home / "run" / "lock").read_text() == "", 60)
+    wait(lambda: all(part["healthy"] for part in stack.parts().values()) and not find_targets_down(url), 45)
+
+
+@pytest.fixture
+def settled(stack: Stack) -> Stack:
+    """The stack, with nothing under way."""
+    settle(stack)
+    return stack
+
+
+def test_every_part_is_healthy_and_scraped(settled: Stack) -> None:
+    """Every part is healthy and every target of Prometheus is up."""
+    assert all(part["state"] == "running" for part in settled.parts().values())
+    answer = httpx.get(f"http://127.0.0.1:{settled.ports['prometheus']}/api/v1/targets").json()
     targets = answer["data"]["activeTargets"]
     assert {target["labels"]["job"] for target in targets} >= {"node", "analyzer", "inbox", "alertmanager"}
     assert {target["health"] for target in targets} == {"up"}
 
 
-def test_second_up_changes_nothing(stack: Stack) -> None:
+def test_second_up_changes_nothing(settled: Stack) -> None:
     """A second `up` says so, ends 0, and every process is the same."""
-    before = {name: part["since"] for name, part in stack.parts().items()}
-    code, out, err = stack.run("up", "--native", "--no-demo")
+    before = {name: part["since"] for name, part in settled.parts().items()}
+    code, out, err = settled.run("up", "--native", "--no-demo")
     assert code == 0
     assert "already running" in err
-    assert str(stack.ports["prometheus"]) in out
-    assert {name: part["since"] for name, part in stack.parts().items()} == before
+    assert str(settled.ports["prometheus"]) in out
+    assert {name: part["since"] for name, part in settled.parts().items()} == before
 
 
-def test_up_with_the_demo_on_a_stack_without_it_is_refused(stack: Stack) -> None:
+def test_up_with_the_demo_on_a_stack_without_it_is_refused(settled: Stack) -> None:
     """The running stack is not silently another than the one asked for."""
-    code, _, err = stack.run("up", "--native")
+    code, _, err = settled.run("up", "--native")
     assert (code, err.strip()) == (2, "perfloop: the stack runs without the demo: `perfloop down` first")
 
 
@@ -115,29 +136,29 @@ def _pid(stack: Stack, name: str) -> int:
 
 
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager", "exporter", "analyzer", "inbox"])
-def test_killed_part_is_back_within_five_seconds(stack: Stack, name: str) -> None:
+def test_killed_part_is_back_within_five_seconds(settled: Stack, name: str) -> None:
     """A part killed by SIGKILL runs again within five seconds; `status` and its log tell of it."""
-    before, restarts = _pid(stack, name), records.load_restarts(stack.home).get(name, 0)
+    before, restarts = _pid(settled, name), records.load_restarts(settled.home).get(name, 0)
     os.kill(before, signal.SIGKILL)
-    assert wait(lambda: _pid(stack, name) != before, 5) < 5
-    wait(lambda: bool(stack.parts()[name]["healthy"]), 30)
-    assert stack.parts()[name]["restarts"] == restarts + 1
-    assert "ended (terminated by SIGKILL; not expected)" in stack.run("logs", name, "-n", "500")[1]
+    assert wait(lambda: _pid(settled, name) != before, 5) < 5
+    wait(lambda: bool(settled.parts()[name]["healthy"]), 30)
+    assert settled.parts()[name]["restarts"] == restarts + 1
+    assert "ended (terminated by SIGKILL; not expected)" in settled.run("logs", name, "-n", "500")[1]
 
 
-def test_killed_supervisord_is_back_too(stack: Stack) -> None:
+def test_killed_supervisord_is_back_too(settled: Stack) -> None:
     """When supervisord itself is killed the guardian brings the whole stack back, with no process twice."""
-    supervisord = int((stack.home / "run" / "supervisord.pid").read_text())
-    orphans = [_pid(stack, name) for name in stack.parts()]
+    supervisord = int((settled.home / "run" / "supervisord.pid").read_text())
+    orphans = [_pid(settled, name) for name in settled.parts()]
     os.kill(supervisord, signal.SIGKILL)
 
     def is_back() -> bool:
-        code, out, _ = stack.run("status", "--json")
+        code, out, _ = settled.run("status", "--json")
         return code == 0 and all(part["healthy"] for part in json.loads(out)["parts"])
 
     wait(lambda: not any(psutil.pid_exists(pid) for pid in orphans), 15)
     wait(is_back, 60)
-    assert int((stack.home / "run" / "supervisord.pid").read_text()) != supervisord
+    assert int((settled.home / "run" / "supervisord.pid").read_text()) != supervisord
 
 
 def test_user_targets_are_picked_up_without_a_restart(stack: Stack, checkout: Path) -> None:
@@ -152,9 +173,9 @@ def test_user_targets_are_picked_up_without_a_restart(stack: Stack, checkout: Pa
         file.unlink()
 
 
-def test_doctor_finds_everything_well(stack: Stack) -> None:
+def test_doctor_finds_everything_well(settled: Stack) -> None:
     """On a healthy stack every line of `doctor` is ok."""
-    code, out, err = stack.run("doctor")
+    code, out, err = settled.run("doctor")
     assert code == 0, out + err
     assert "FAIL" not in out
     assert "every target is up" in out
@@ -187,7 +208,7 @@ def test_two_ups_at_once(tmp_path: Path) -> None:
         code, _, err = stack.run("up", "--native", "--no-demo")
         assert code == 5
         assert f"`perfloop up` (pid {first.pid}) is running in {tmp_path}" in err
-        first.send_signal(signal.SIGINT)
+        first.terminate()
         first.communicate(timeout=60)
     assert stack.run("status")[0] == 6, "an interrupted `up` leaves nothing half-started"
 
@@ -210,3 +231,27 @@ def test_broken_settings_name_everything(tmp_path: Path) -> None:
         2,
         "perfloop: PERFLOOP_DEMO_PORT is 'http': a port is a whole number from 1 to 65535",
     )
+
+
+def test_secret_switches_its_channel_without_a_restart(settled: Stack, checkout: Path) -> None:
+    """A file in `secrets/` sends that channel to the real service at the next `up`; taking it away switches back."""
+    secret = checkout / "secrets" / "slack_api_url"
+    assert not secret.exists(), "this test writes the secret itself"
+    url = f"http://127.0.0.1:{settled.ports['alertmanager']}/api/v2/status"
+
+    def channel() -> str:
+        return str(httpx.get(url).json()["config"]["original"])
+
+    before = _pid(settled, "alertmanager")
+    secret.write_text("http://127.0.0.1:9/services/T0/B0/x\n")
+    try:
+        secret.chmod(0o600)
+        code, _, err = settled.run("up", "--native", "--no-demo")
+        assert code == 0, err
+        assert "the configuration of alertmanager has changed: reloading it" in err
+        wait(lambda: "api_url_file" in channel(), 10)
+    finally:
+        secret.unlink()
+    settled.run("up", "--native", "--no-demo")
+    wait(lambda: "api_url_file" not in channel(), 10)
+    assert _pid(settled, "alertmanager") == before

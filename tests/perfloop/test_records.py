@@ -50,5 +50,6 @@ def test_lock_is_free_after_use(tmp_path: Path) -> None:
     """The lock can be taken again, also after an error inside it."""
     with pytest.raises(ZeroDivisionError), records.exclusive(tmp_path):
         _ = 1 / 0
+    assert (tmp_path / "run" / "lock").read_text() == ""
     with records.exclusive(tmp_path):
         pass
