@@ -1,10 +1,9 @@
-"""Cache metrics: requests, hits and the duration of each operation."""
+"""Cache metrics: requests, hits, and the duration and failures of each operation."""
 
 from __future__ import annotations
 
-import time
-from typing import Self
-
+from exporter.instrument.failures import note_failure
+from exporter.instrument.timed import TimedBlock
 from exporter.metrics.registry import DEFAULT
 
 REQUESTS = DEFAULT.counter("cache_requests_total", "Reads asked of the cache.", ("cache",))
@@ -15,6 +14,9 @@ OPERATION_DURATION = DEFAULT.histogram(
     ("cache", "operation"),
     (0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
 )
+OPERATION_ERRORS = DEFAULT.counter(
+    "cache_operation_errors_total", "Cache operations that raised.", ("cache", "operation")
+)
 
 
 class CacheMetrics:
@@ -22,39 +24,37 @@ class CacheMetrics:
 
     def __init__(self, cache: str) -> None:
         self.cache = cache
-        self.requests = REQUESTS.labels(cache)
-        self.hits = HITS.labels(cache)
+        # Made now: a cache that was never asked has a rate of 0, not no rate.
+        self._requests = REQUESTS.labels(cache)
+        self._hits = HITS.labels(cache)
 
     def operation(self, operation: str) -> CacheOperation:
-        """Time one operation; setting `.hit` makes it count as a read."""
+        """Time one operation; setting `.hit` to True or False makes it count as a read."""
         return CacheOperation(self, operation)
 
+    def count_reads(self, reads: int, hits: int) -> None:
+        """Count reads, and those of them that were hits."""
+        self._requests.inc(reads)
+        self._hits.inc(hits)
 
-class CacheOperation:
+
+class CacheOperation(TimedBlock):
     """One operation under way."""
 
-    __slots__ = ("_metrics", "_operation", "_start", "hit")
+    __slots__ = ("_metrics", "_operation", "hit")
 
     def __init__(self, metrics: CacheMetrics, operation: str) -> None:
         self._metrics = metrics
         self._operation = operation
-        self._start = 0.0
         self.hit: bool | None = None
 
-    def __enter__(self) -> Self:
-        self._start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        seconds = time.perf_counter() - self._start
-        OPERATION_DURATION.labels(self._metrics.cache, self._operation).observe(seconds)
-        if self.hit is not None:
-            self._metrics.requests.inc()
-            if self.hit:
-                self._metrics.hits.inc()
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(self, *error: object) -> None:
-        self.__exit__(*error)
+    def ended(self, seconds: float, error: BaseException | None) -> None:
+        """Count the operation."""
+        try:
+            OPERATION_DURATION.labels(self._metrics.cache, self._operation).observe(seconds)
+            if error is not None:
+                OPERATION_ERRORS.labels(self._metrics.cache, self._operation).inc()
+            elif self.hit is not None:
+                self._metrics.count_reads(1, int(bool(self.hit)))
+        except Exception as failure:  # noqa: BLE001 - measuring must not fail the cache
+            note_failure(failure)

@@ -1,43 +1,57 @@
-"""`instrument_redis(client)`: every command's duration, and hits and misses of the reads."""
+"""`instrument_redis(client)`: every command's and pipeline's duration, and the hits of the reads."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 from typing import Any
 
 from exporter.instrument.cache import CacheMetrics, CacheOperation
+from exporter.instrument.failures import never_raising
+from exporter.instrument.wrapping import measure_method
 
-_READS = frozenset({"GET", "GETEX", "HGET", "GETDEL"})
+# Reads of one value: None is a miss. Reads of many: one read per value.
+_READS = frozenset({"GET", "GETEX", "GETDEL", "HGET", "LINDEX", "ZSCORE", "JSON.GET"})
+_MANY = frozenset({"MGET", "HMGET"})
 
 
 def instrument_redis(client: Any, cache: str = "redis") -> None:
-    """Measure a `redis.Redis` or `redis.asyncio.Redis` client."""
+    """Measure a `redis.Redis` or `redis.asyncio.Redis` client; `cache` names it in the labels."""
     metrics = CacheMetrics(cache)
-    original = client.execute_command
+    measure_method(client, "execute_command", lambda *args, **_options: _Command(metrics, str(args[0])))
+    if hasattr(client, "pipeline"):
+        measure_method(client, "pipeline", lambda *_args, **_options: _Pipeline(metrics))
 
-    def note(operation: CacheOperation, command: str, answer: Any) -> None:
-        if command in _READS:
-            operation.hit = answer is not None
 
-    if inspect.iscoroutinefunction(original):
+class _Command:
+    """One command under way."""
 
-        @functools.wraps(original)
-        async def execute(*args: Any, **options: Any) -> Any:
-            command = str(args[0]).upper()
-            with metrics.operation(command.lower()) as operation:
-                answer = await original(*args, **options)
-                note(operation, command, answer)
-            return answer
+    def __init__(self, metrics: CacheMetrics, name: str) -> None:
+        self._metrics = metrics
+        self._name = name.partition(" ")[0].upper()
+        self._operation: CacheOperation = metrics.operation(self._name.lower()).__enter__()
 
-    else:
+    def finished(self, answer: Any) -> None:
+        """Redis answered."""
+        if self._name in _READS:
+            self._operation.hit = answer is not None
+        self._operation.__exit__(None, None, None)
+        if self._name in _MANY:
+            self._metrics.count_reads(len(answer), sum(value is not None for value in answer))
 
-        @functools.wraps(original)
-        def execute(*args: Any, **options: Any) -> Any:
-            command = str(args[0]).upper()
-            with metrics.operation(command.lower()) as operation:
-                answer = original(*args, **options)
-                note(operation, command, answer)
-            return answer
+    def failed(self, error: BaseException) -> None:
+        """Redis, or the way to it, failed."""
+        self._operation.__exit__(type(error), error, None)
 
-    client.execute_command = execute
+
+class _Pipeline:
+    """The making of a pipeline, of which the execution is what takes time."""
+
+    def __init__(self, metrics: CacheMetrics) -> None:
+        self._metrics = metrics
+
+    def finished(self, pipeline: Any) -> None:
+        """It is there: its `execute` is one operation."""
+        measure_method(pipeline, "execute", lambda *_args, **_options: _Command(self._metrics, "pipeline"))
+
+    @never_raising
+    def failed(self, _error: BaseException) -> None:
+        """There is no pipeline to measure."""

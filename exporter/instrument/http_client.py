@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import time
+from time import perf_counter
 from typing import Any
 
+from exporter.instrument.wrapping import measure_method
 from exporter.metrics.registry import DEFAULT
 
 DURATION = DEFAULT.histogram(
     "http_client_request_duration_seconds",
-    "Duration of outgoing HTTP requests, until the response's headers.",
+    "Duration of outgoing HTTP requests; of streamed ones until the headers of the response.",
     ("http_request_method", "server_address", "http_response_status_code"),
 )
+# In the place of a status where no response came: refused, timed out, cut off.
+NO_RESPONSE = "error"
 
 
 def instrument_httpx(client: Any) -> None:
     """Measure an `httpx.Client` or `httpx.AsyncClient`."""
-    original = client.send
+    measure_method(client, "send", _Request)
 
-    def record(start: float, request: Any, status: str) -> None:
-        DURATION.labels(request.method, request.url.host, status).observe(time.perf_counter() - start)
 
-    if inspect.iscoroutinefunction(original):
+class _Request:
+    """One request under way, redirects included."""
 
-        @functools.wraps(original)
-        async def send(request: Any, **options: Any) -> Any:
-            start, status = time.perf_counter(), "error"
-            try:
-                response = await original(request, **options)
-                status = str(response.status_code)
-                return response
-            finally:
-                record(start, request, status)
+    def __init__(self, request: Any, **_options: Any) -> None:
+        self._method = request.method
+        self._host = request.url.host
+        self._started = perf_counter()
 
-    else:
+    def finished(self, response: Any) -> None:
+        """A response came."""
+        self._count(str(response.status_code))
 
-        @functools.wraps(original)
-        def send(request: Any, **options: Any) -> Any:
-            start, status = time.perf_counter(), "error"
-            try:
-                response = original(request, **options)
-                status = str(response.status_code)
-                return response
-            finally:
-                record(start, request, status)
+    def failed(self, _error: BaseException) -> None:
+        """None came."""
+        self._count(NO_RESPONSE)
 
-    client.send = send
+    def _count(self, status: str) -> None:
+        DURATION.labels(self._method, self._host, status).observe(perf_counter() - self._started)

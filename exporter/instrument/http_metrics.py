@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from exporter.instrument.exchange import Exchange
+from exporter.instrument.failures import failures_in
 from exporter.metrics.registry import MetricRegistry
 from exporter.metrics.series import Exemplar, Labels
 
@@ -46,9 +47,7 @@ class HttpMetrics:
         self.sent = counter("http_server_response_body_bytes_total", "Bytes of response bodies.", _ROUTE)
         self.active = registry.gauge("http_server_active_requests", "HTTP requests being served now.").labels()
         self.websockets = registry.gauge("http_server_active_websockets", "Websockets open now.").labels()
-        self.errors = registry.counter(
-            "perfloop_instrumentation_errors_total", "Requests that were served but could not be measured in full."
-        ).labels()
+        self.errors = failures_in(registry)
         self._known: dict[tuple[str, str, str], RequestSeries] = {}
 
     def series(self, method: str, route: str, status: str) -> RequestSeries:

@@ -1,50 +1,88 @@
-"""`instrument_openai(client)`: calls of an OpenAI-compatible server, seen from the client."""
+"""`instrument_openai(client)`: calls of an OpenAI-compatible server as the client feels them, streams included."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from exporter.instrument.failures import never_raising
+from exporter.instrument.llm_metrics import LLMMetrics, LLMTiming
+from exporter.instrument.wrapping import measure_method
 from exporter.metrics.registry import DEFAULT
 
-DURATION = DEFAULT.histogram(
-    "gen_ai_client_operation_duration_seconds", "Duration of calls to the model.", ("gen_ai_request_model",)
-)
-TOKENS = DEFAULT.counter(
-    "gen_ai_client_token_usage_total", "Tokens sent and received.", ("gen_ai_request_model", "gen_ai_token_type")
-)
+METRICS = LLMMetrics(DEFAULT, "client", "operation")
 
 
 def instrument_openai(client: Any) -> None:
-    """Measure an `openai.OpenAI` or `openai.AsyncOpenAI` client's chat completions."""
-    completions = client.chat.completions
-    original = completions.create
+    """Measure an `openai.OpenAI` or `openai.AsyncOpenAI`: chat and text completions, and embeddings."""
+    for owner in (client.chat.completions, client.completions, client.embeddings):
+        measure_method(owner, "create", _Completion)
 
-    def record(start: float, model: str, answer: Any) -> None:
-        DURATION.labels(model).observe(time.perf_counter() - start)
+
+class _Completion:
+    """One call under way; a stream is over when it is exhausted, closed or broken."""
+
+    def __init__(self, *_args: Any, model: Any = "unknown", **_options: Any) -> None:
+        self._timing = LLMTiming(METRICS, str(model))
+        self._input = 0
+        self._output: int | None = None
+
+    def finished(self, answer: Any) -> None:
+        """The answer is there, or its stream begins."""
+        inner = getattr(answer, "_iterator", None)
+        if inner is None:
+            self._read_usage(answer)
+            self._end()
+        elif hasattr(inner, "__anext__"):
+            answer._iterator = self._watch_async(inner)  # noqa: SLF001 - both ways of reading it go through this one
+        else:
+            answer._iterator = self._watch(inner)  # noqa: SLF001 - both ways of reading it go through this one
+
+    def failed(self, _error: BaseException) -> None:
+        """No answer came."""
+        self._end(failed=True)
+
+    def _watch(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        failed = True
+        try:
+            for chunk in chunks:
+                self._note(chunk)
+                yield chunk
+            failed = False
+        except GeneratorExit:
+            failed = False
+            raise
+        finally:
+            self._end(failed=failed)
+
+    async def _watch_async(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        failed = True
+        try:
+            async for chunk in chunks:
+                self._note(chunk)
+                yield chunk
+            failed = False
+        except GeneratorExit:
+            failed = False
+            raise
+        finally:
+            self._end(failed=failed)
+
+    @never_raising
+    def _note(self, chunk: Any) -> None:
+        self._read_usage(chunk)
+        for choice in getattr(chunk, "choices", ()):
+            delta = getattr(choice, "delta", None)
+            if getattr(delta, "content", None) or getattr(delta, "tool_calls", None) or getattr(choice, "text", None):
+                self._timing.note_token()
+
+    def _read_usage(self, answer: Any) -> None:
         usage = getattr(answer, "usage", None)
         if usage is not None:
-            TOKENS.labels(model, "input").inc(usage.prompt_tokens)
-            TOKENS.labels(model, "output").inc(usage.completion_tokens)
+            self._input = getattr(usage, "prompt_tokens", 0) or 0
+            self._output = getattr(usage, "completion_tokens", None)
 
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def create(*args: Any, **options: Any) -> Any:
-            start = time.perf_counter()
-            answer = await original(*args, **options)
-            record(start, str(options.get("model")), answer)
-            return answer
-
-    else:
-
-        @functools.wraps(original)
-        def create(*args: Any, **options: Any) -> Any:
-            start = time.perf_counter()
-            answer = original(*args, **options)
-            record(start, str(options.get("model")), answer)
-            return answer
-
-    completions.create = create
+    @never_raising
+    def _end(self, *, failed: bool = False) -> None:
+        output = 0 if failed and self._output is None else self._output
+        self._timing.end(input_tokens=self._input, output_tokens=output, failed=failed)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
 from exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Receive, Send
+from exporter.instrument.failures import note_failure
 from exporter.instrument.http_metrics import EXEMPLAR_SECONDS, HttpMetrics
 from exporter.instrument.routes import UNMATCHED, route_template
 from exporter.instrument.workers import WorkerGroup
 from exporter.metrics.exemplars import exemplar_labels, trace_of
 from exporter.metrics.series import Labels
-
-log = logging.getLogger("perfloop")
 
 Scope = MutableMapping[str, Any]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -41,7 +38,6 @@ class MetricsMiddleware:
         self._workers = workers
         self._exclude = exclude
         self._exemplar = exemplar
-        self._failures_told = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -111,9 +107,4 @@ class MetricsMiddleware:
         return trace_of(scope.get("headers", ()))
 
     def _tell(self, error: Exception) -> None:
-        """Count the failure; log the first one. Even this may fail without the request's noticing."""
-        with contextlib.suppress(Exception):
-            self._failures_told += 1
-            if self._failures_told == 1:
-                log.warning("A request was served but not measured in full (further ones are only counted): %r", error)
-            self._metrics.errors.inc()
+        note_failure(error, self._metrics.errors)

@@ -14,7 +14,8 @@ import pytest
 import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.registry import MetricRegistry
+from exporter.metrics.exposition import render
+from exporter.metrics.registry import DEFAULT, MetricRegistry
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -85,3 +86,8 @@ def serve() -> Iterator[Callable[..., RunningServer]]:
 def registry() -> MetricRegistry:
     """A registry of the test's own."""
     return MetricRegistry()
+
+
+def read_default(name: str, **labels: str) -> float | None:
+    """One sample of the process-wide registry, None when there is none."""
+    return read_samples(render(DEFAULT.families()).decode()).get((name, frozenset(labels.items())))

@@ -1,0 +1,160 @@
+"""Databases: `db_operation`, and SQLAlchemy's engines with their pools, on real databases."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, QueuePool, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from exporter.instrument import db_operation, instrument_sqlalchemy
+from exporter.instrument.database_sqlalchemy import operation_name
+from exporter.metrics.registry import DEFAULT
+
+from .conftest import read_default
+
+DURATION = "db_client_operation_duration_seconds"
+
+
+@pytest.fixture
+def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """An SQLite file behind a pool of two connections."""
+    made = create_engine(
+        f"sqlite:///{tmp_path}/db", poolclass=QueuePool, pool_size=1, max_overflow=1, pool_timeout=0.05
+    )
+    instrument_sqlalchemy(made, pool=request.node.name)
+    instrument_sqlalchemy(made, pool="never")
+    yield made
+    made.dispose()
+
+
+def count(operation: str, system: str = "sqlite") -> float:
+    """Operations counted so far: the registry is the process's."""
+    return read_default(f"{DURATION}_count", db_system_name=system, db_operation_name=operation) or 0
+
+
+async def test_a_block_is_timed_with_and_without_async():
+    """Vector stores and drivers without a hook have a block; what raises is measured and counted."""
+    with db_operation("vector store", "search"):
+        pass
+    async with db_operation("vector store", "search"):
+        await asyncio.sleep(0.01)
+    with pytest.raises(KeyError), db_operation("vector store", "search"):
+        raise KeyError
+    labels = {"db_system_name": "vector store", "db_operation_name": "search"}
+    assert read_default(f"{DURATION}_count", **labels) == 3
+    assert 0.01 <= (read_default(f"{DURATION}_sum", **labels) or 0) < 0.5
+    assert read_default("db_client_operation_errors_total", **labels) == 1
+
+
+def test_statements_are_timed_by_verb(engine: Engine):
+    """Each statement is one observation under its verb, instrumented once."""
+    before = {verb: count(verb) for verb in ("CREATE", "INSERT", "SELECT")}
+    with engine.begin() as connection:
+        connection.execute(text("create table t (x int)"))
+        connection.execute(text("insert into t values (:x)"), [{"x": 1}, {"x": 2}])
+        assert connection.execute(text("/* why */ select count(*) from t")).scalar() == 2
+    assert {verb: count(verb) - seen for verb, seen in before.items()} == {"CREATE": 1, "INSERT": 1, "SELECT": 1}
+
+
+def test_the_driver_s_time_is_what_is_measured(engine: Engine):
+    """A query that waits in the database is slow in the metric."""
+    before = read_default(f"{DURATION}_sum", db_system_name="sqlite", db_operation_name="WITH") or 0
+    slow = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 300000) select max(i) from n"
+    with engine.connect() as connection:
+        connection.execute(text(slow)).all()
+    after = read_default(f"{DURATION}_sum", db_system_name="sqlite", db_operation_name="WITH") or 0
+    assert after - before > 0.005
+
+
+def test_a_failed_statement_is_counted_and_passes(engine: Engine):
+    """The error reaches the caller; its time and the failure are counted."""
+    labels = {"db_system_name": "sqlite", "db_operation_name": "SELECT"}
+    seen, failed = count("SELECT"), read_default("db_client_operation_errors_total", **labels) or 0
+    with engine.connect() as connection, pytest.raises(OperationalError, match="no such table"):
+        connection.execute(text("select * from nowhere"))
+    assert count("SELECT") == seen + 1
+    assert read_default("db_client_operation_errors_total", **labels) == failed + 1
+
+
+def test_the_pool_is_read_at_the_scrape(engine: Engine, request: pytest.FixtureRequest):
+    """Used, idle and maximum are the pool's at this moment; a pool that is exhausted says so."""
+    pool = {"pool": request.node.name}
+    with engine.connect(), engine.connect():
+        assert read_default("db_client_connection_count", state="used", **pool) == 2
+        with pytest.raises(PoolTimeoutError):
+            engine.connect()
+    assert read_default("db_client_connection_count", state="used", **pool) == 0
+    assert read_default("db_client_connection_count", state="idle", **pool) == 1
+    assert read_default("db_client_connection_max", **pool) == 2
+    assert read_default("db_client_connection_timeouts_total", **pool) == 1
+    assert read_default("db_client_connection_wait_time_seconds_count", **pool) == 3
+
+
+def test_a_disposed_engine_is_watched_on(engine: Engine, request: pytest.FixtureRequest):
+    """Its new pool is the one that is read."""
+    engine.dispose()
+    with engine.connect():
+        assert read_default("db_client_connection_count", state="used", pool=request.node.name) == 1
+    assert read_default("db_client_connection_wait_time_seconds_count", pool=request.node.name) == 1
+
+
+def test_watching_does_not_keep_an_engine_alive():
+    """An engine that the service drops is gone."""
+    engine = create_engine("sqlite://")
+    instrument_sqlalchemy(engine, pool="dropped")
+    with engine.connect() as connection:
+        connection.execute(text("select 1"))
+    engine.dispose()
+    gone = weakref.ref(engine)
+    del engine, connection
+    gc.collect()
+    assert gone() is None
+
+
+async def test_an_async_engine(tmp_path: Path):
+    """`AsyncEngine` is measured the same."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/db")
+    instrument_sqlalchemy(engine, pool="async")
+    before = count("SELECT")
+    async with engine.connect() as connection:
+        await connection.execute(text("select 1"))
+    await engine.dispose()
+    assert count("SELECT") == before + 1
+
+
+def test_measuring_may_fail_and_the_query_does_not(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """With the metric made to raise, the query answers."""
+
+    def fail(*_args: object) -> None:
+        raise RuntimeError("injected")
+
+    monkeypatch.setattr("exporter.instrument.database.OPERATION_DURATION.labels", fail)
+    monkeypatch.setattr("exporter.instrument.database_sqlalchemy.CONNECTION_WAIT.labels", fail)
+    with engine.connect() as connection:
+        assert connection.execute(text("select 7")).scalar() == 7
+    assert DEFAULT.families()
+
+
+@pytest.mark.parametrize(
+    ("statement", "verb"),
+    [
+        ("select 1", "SELECT"),
+        ("  (SELECT 1) union (select 2)", "SELECT"),
+        ("-- a comment\n/* another\none */ insert into t values (1)", "INSERT"),
+        ("with x as (select 1) select * from x", "WITH"),
+        ("frobnicate 7", "other"),
+        ("", "other"),
+        (None, "other"),
+    ],
+)
+def test_operation_names_are_bounded(statement: str | None, verb: str):
+    """A verb of SQL, or `other`: no part of a statement becomes a label."""
+    assert operation_name(statement) == verb
