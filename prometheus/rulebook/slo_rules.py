@@ -104,7 +104,9 @@ def _burn_rules() -> list[Rule]:
 
 
 def _budget_rules() -> list[Rule]:
-    left = f"1 - {ratio('30d')} / (1 - service_slo:slo_objective:ratio)"
+    # A service younger than the period has spent only its share of it: ten bad minutes on the first day are ten minutes.
+    seen = f"count_over_time(service_slo:slo_events:rate{BASE}[30d]) * {FAST_INTERVAL.rstrip('s')} / {PERIOD_SECONDS}"
+    left = f"1 - {ratio('30d')} * clamp_max({seen}, 1) / (1 - service_slo:slo_objective:ratio)"
     gone = (
         f"clamp_min(service_slo:slo_error_budget_left:ratio, 0) * {PERIOD_SECONDS}"
         " / (service_slo:slo_burn_rate:ratio_rate1h > 0)"
