@@ -14,16 +14,29 @@ if TYPE_CHECKING:
 Rule = dict[str, Any]
 # Longer than a scrape and an evaluation together: one late sample neither resolves an alert nor fires it anew.
 KEEP_FIRING = "20s"
+P95 = ":p95_"
 COMPARE = {"above": ">", "below": "<"}
 RATE = re.compile(r"rate\((?P<metric>[\w:]+)(?P<selector>\{[^}]*\})?\[\w+\]\)")
 
 
 def recording_groups(thresholds: Thresholds) -> list[Rule]:
     """Return one group with the series of every signal."""
-    rules = [
-        {"record": signal.record, "expr": without_routes(signal, thresholds.overrides)} for signal in thresholds.signals
-    ]
+    rules: list[Rule] = []
+    for signal in thresholds.signals:
+        expr = without_routes(signal, thresholds.overrides)
+        rules.append({"record": signal.record, "expr": expr})
+        rules += _other_quantiles(signal, expr)
     return [{"name": "signals", "rules": rules}]
+
+
+def _other_quantiles(signal: Signal, expr: str) -> list[Rule]:
+    """Return p50 and p99 beside the p95 of a signal with overridden routes: all three speak of the same requests."""
+    if not signal.record_by_route or P95 not in signal.record:
+        return []
+    return [
+        {"record": signal.record.replace(P95, name), "expr": expr.replace("(0.95,", f"({quantile},")}
+        for name, quantile in ((":p50_", "0.5"), (":p99_", "0.99"))
+    ]
 
 
 def without_routes(signal: Signal, overrides: tuple[Override, ...]) -> str:
