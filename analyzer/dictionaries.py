@@ -130,14 +130,15 @@ def _bottlenecks(result: Result) -> list[dict[str, Any]]:
         {
             "resource": cause.component,
             "service": cause.service,
-            "severity": incident.severity.word,
+            "severity": max(finding.severity for finding in own).word,
             "share": cause.score,
             "description": "; ".join(cause.evidence),
-            "signals": sorted({f.signal for f in incident.findings if f.component == cause.component}),
+            "signals": sorted({finding.signal for finding in own}),
         }
         for incident in result.incidents
         if incident.severity > Severity.INFO
         for cause in incident.causes
+        if (own := [f for f in incident.findings if (f.service, f.component) == (cause.service, cause.component)])
     ]
 
 

@@ -22,11 +22,23 @@ class Context:
     at: float
 
 
+UNNAMED = {
+    "cache": "the cache",
+    "db_system_name": "SQL",
+    "gen_ai_request_model": "the model",
+    "gpu": "the card",
+    "instance": "the server",
+    "model_name": "the model",
+    "mountpoint": "the volume",
+    "pool": "default",
+}
+
+
 class _Labels(dict[str, str]):
     """Fills a title; a label that is not there reads as the thing itself."""
 
     def __missing__(self, key: str) -> str:
-        return {"db_system_name": "SQL", "mountpoint": "the volume", "pool": "default"}.get(key, "it")
+        return UNNAMED.get(key, "it")
 
 
 def recommend(incidents: Sequence[Incident], rules: Sequence[Rule], context: Context) -> tuple[Recommendation, ...]:
@@ -55,8 +67,7 @@ def _first_per_resource(findings: Iterable[Finding]) -> list[Finding]:
 
 def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) -> Recommendation:
     cause = next(c for c in incident.causes if (c.service, c.component) == (finding.service, finding.component))
-    labels = _Labels(finding.labels) | {"service": finding.service}
-    text = _Labels(labels)
+    text = _Labels(dict(finding.labels) | {"service": finding.service})
     return Recommendation(
         id=_identifier(rule.rule, finding.service, finding.labels),
         rule=rule.rule,

@@ -1,0 +1,33 @@
+"""The burn-rate table of the SRE workbook."""
+
+import numpy as np
+
+from analyzer.detectors.burn import PERIOD_SECONDS, WINDOWS, burn_rate, find_burns, seconds_to_exhaustion
+
+ALLOWED = 0.001
+
+
+def test_both_windows_must_burn_on_enough_events() -> None:
+    """A long window alone is over, a short one alone is a blip, one error in two requests is nothing."""
+    long, short = np.array([0.02, 0.02, 0.001, 0.02]), np.array([0.02, 0.0, 0.02, 0.02])
+    events = np.array([1000.0, 1000.0, 1000.0, 2.0])
+    assert find_burns(long, short, events, WINDOWS[0], ALLOWED).tolist() == [True, False, False, False]
+
+
+def test_factors_are_budget_share_times_period_over_window() -> None:
+    """2 % of a month's budget in an hour is 14.4 times too fast."""
+    hours = {"1h": 1, "6h": 6, "1d": 24, "3d": 72}
+    shares = [window.factor * hours[window.long] / 720 for window in WINDOWS]
+    assert np.allclose([0.02, 0.05, 0.1, 0.1], shares)
+
+
+def test_exhaustion_follows_the_burn() -> None:
+    """At burn one the budget lasts the period, at no burn for ever."""
+    burn = burn_rate(np.array([0.001, 0.01, 0.0]), ALLOWED)
+    assert [PERIOD_SECONDS, PERIOD_SECONDS / 10, np.inf] == seconds_to_exhaustion(np.ones(3), burn).tolist()
+
+
+def test_nothing_measured_is_nothing_burnt() -> None:
+    """NaN compares as no."""
+    nothing = np.array([np.nan])
+    assert not find_burns(nothing, nothing, nothing, WINDOWS[0], ALLOWED).any()
