@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -20,6 +21,8 @@ from loadgen.config import (
 )
 from loadgen.config.reading import read_tests
 from loadgen.errors import ConfigError, ExitCode, LoadgenError
+from loadgen.reporters.files import RENDERERS
+from loadgen.summary.document import schema as report_schema
 
 PROFILES = {
     "basic": create_basic_load_test,
@@ -55,12 +58,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST:PORT",
         help="where live metrics are served (default: the first free port of 19121-19129)",
     )
+    for kind in RENDERERS:
+        run.add_argument(
+            f"--report.{kind}", dest=f"report_{kind}", type=Path, metavar="FILE", help=f"write a {kind} report"
+        )
     run.set_defaults(command=_run)
+    schema = commands.add_parser("schema", help="print the JSON schema of the JSON report")
+    schema.set_defaults(command=_schema)
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
-    return _on_uvloop(Session(_configs(arguments), arguments.listen).go())
+    reports = {kind: getattr(arguments, f"report_{kind}") for kind in RENDERERS}
+    chosen = {kind: path for kind, path in reports.items() if path is not None}
+    return _on_uvloop(Session(_configs(arguments), arguments.listen, chosen).go())
+
+
+def _schema(_: argparse.Namespace) -> ExitCode:
+    print(json.dumps(report_schema(), indent=2, sort_keys=True))  # noqa: T201 - the schema is the output
+    return ExitCode.OK
 
 
 def _configs(arguments: argparse.Namespace) -> list[LoadTestConfig]:

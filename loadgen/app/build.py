@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
+from loadgen.app.engines import build_engine
 from loadgen.app.journeys import build_plan
 from loadgen.app.shapes import build_shape
 from loadgen.config import LoadTestConfig
-from loadgen.engines.http1.client import Http1Engine
 from loadgen.pacing.shapes import RateShape, UserShape
+from loadgen.pacing.shared_users import SharedUsers
 from loadgen.runner.closed import ClosedLoop
 from loadgen.runner.open import OpenLimits, OpenLoop
 from loadgen.runner.plan import Plan
@@ -18,21 +20,27 @@ from loadgen.samples.labels import Labels
 from loadgen.scenario.request import Target
 
 CLOCK = time.monotonic_ns
+# Which worker, of how many.
+Share = tuple[int, int]
+WHOLE: Share = (0, 1)
 
 
-def build_run(config: LoadTestConfig) -> Run:
-    """Return a run that is ready to go."""
+def build_run(config: LoadTestConfig, share: Share = WHOLE, open_book: Callable[[Labels], Book] = Book) -> Run:
+    """Return a run that is ready to go: the whole of it, or one worker's share."""
     target = Target.from_url(config.base_url)
     labels = Labels()
-    plan = build_plan(config, target, labels)
+    plan = build_plan(config, target, labels, share)
     shape = build_shape(config)
-    engine = Http1Engine(target, config.timeout_seconds, CLOCK)
     limits = Limits(shape.duration_seconds, config.timeout_seconds, config.max_errors)
-    return Run(_model(config, shape, plan), engine, Book(labels), limits, CLOCK)
+    return Run(
+        _model(config, shape, plan, share), build_engine(config, target, CLOCK), open_book(labels), limits, CLOCK
+    )
 
 
-def _model(config: LoadTestConfig, shape: UserShape | RateShape, plan: Plan) -> LoadModel:
+def _model(config: LoadTestConfig, shape: UserShape | RateShape, plan: Plan, share: Share) -> LoadModel:
     if isinstance(shape, UserShape):
-        return ClosedLoop(shape, plan, config.think_time_seconds, CLOCK)
-    limits = OpenLimits(getattr(config.load, "max_in_flight", 1000), config.timeout_seconds)
-    return OpenLoop(shape, plan, limits, CLOCK)
+        return ClosedLoop(SharedUsers(shape, *share), plan, config.think_time_seconds, CLOCK)
+    most = getattr(config.load, "max_in_flight", 1000)
+    loop = OpenLoop(shape, plan, OpenLimits(-(-most // share[1]), config.timeout_seconds), CLOCK)
+    loop.share(*share)
+    return loop

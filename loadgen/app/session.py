@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from loadgen.app.home import home
 from loadgen.app.tester import LoadTester
 from loadgen.config import LoadTestConfig
 from loadgen.errors import ExitCode, ListenError
 from loadgen.reporters.exposition import LoadgenCollector
+from loadgen.reporters.files import write_reports
 from loadgen.reporters.text import progress_line, summary_lines
 from loadgen.reporters.web import MetricsServer
+from loadgen.summary import Summary
 from loadgen.summary.verdict import Verdict
 
 ADHOC_PORTS = range(19121, 19130)
@@ -41,9 +44,10 @@ class Listen:
 class Session:
     """Runs tests one after the other beside the metrics page."""
 
-    def __init__(self, configs: Sequence[LoadTestConfig], listen: Listen) -> None:
+    def __init__(self, configs: Sequence[LoadTestConfig], listen: Listen, reports: Mapping[str, Path]) -> None:
         self._configs = configs
         self._listen = listen
+        self._reports = reports
         self._collector = LoadgenCollector()
         self._current: LoadTester | None = None
         self._stopped = ""
@@ -82,6 +86,20 @@ class Session:
         for line in summary_lines(summary):
             print(line)  # noqa: T201 - the result is the program's output
         sys.stdout.flush()
+        written = self._write_reports(tester, summary)
+        return max(self._code_of(tester, summary), written)
+
+    def _write_reports(self, tester: LoadTester, summary: Summary) -> ExitCode:
+        places = self._reports
+        if len(self._configs) > 1:
+            name = re.sub(r"[^\w.-]+", "-", summary.name)
+            places = {kind: path.with_stem(f"{path.stem}-{name}") for kind, path in places.items()}
+        troubles = write_reports(tester.document(summary), places)
+        for trouble in troubles:
+            _say(str(trouble))
+        return ExitCode.NOT_WRITTEN if troubles else ExitCode.OK
+
+    def _code_of(self, tester: LoadTester, summary: Summary) -> ExitCode:
         if self._stopped:
             # To be stopped is the only end that a run without a duration has.
             return ExitCode.STOPPED if tester.run.planned_seconds else ExitCode.OK
@@ -127,7 +145,7 @@ class Session:
 
 def _advertise(address: str) -> Path | None:
     """Tell Prometheus of an ad-hoc run through file service discovery, where the stack keeps such files."""
-    folder = Path(os.environ.get("PERFLOOP_HOME") or ".perfloop") / "targets"
+    folder = home() / "targets"
     if not folder.is_dir():
         return None
     path = folder / f"loadgen-{address.rpartition(':')[2]}.json"

@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from loadgen.app.build import build_run
+from loadgen.app.calibration import read_calibration
+from loadgen.app.fleet import Fleet
 from loadgen.app.gates import Gates
 from loadgen.app.shapes import build_rate_shape
 from loadgen.config import LoadTestConfig
 from loadgen.config.load import EnduranceConfig
+from loadgen.config.secrets import without_secrets
 from loadgen.reporters.exposition import LiveRun
 from loadgen.runner.run import Run
 from loadgen.summary import EndpointSummary, Summary
+from loadgen.summary.document import Document, distribution_of
 from loadgen.summary.drift import drift_of
 from loadgen.summary.verdict import GateResult, Generator
 from loadgen.thresholds.decide import decide
@@ -26,13 +31,13 @@ class LoadTester:
 
     config: LoadTestConfig
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    run: Run = field(init=False)
+    run: Run | Fleet = field(init=False)
     started_at: float = field(init=False, default=0.0)
     _gates: Gates = field(init=False)
 
     def __post_init__(self) -> None:
         self._gates = Gates.of(self.config)
-        self.run = build_run(self.config)
+        self.run = Fleet(self.config) if self.config.workers > 1 else build_run(self.config)
 
     @property
     def profile(self) -> str:
@@ -60,17 +65,33 @@ class LoadTester:
 
     def generator(self) -> Generator:
         """Return how the generator itself fared."""
-        return self.run.watch.sum_up(self.run.elapsed_seconds)
+        return self.run.generator()
 
     def live(self) -> LiveRun:
         """Return the run as the metrics page shows it."""
         return LiveRun(self.config.name, self.run_id, self.profile, self.run.book)
 
+    def document(self, summary: Summary) -> Document:
+        """Return everything that is known about the run, for reports."""
+        book = self.run.book
+        return Document(
+            run_id=self.run_id,
+            profile=self.profile,
+            base_url=self.config.base_url,
+            started_at=datetime.fromtimestamp(self.started_at, UTC).isoformat(timespec="seconds"),
+            summary=summary,
+            generator=self.generator(),
+            timeline=book.timeline(),
+            distribution=distribution_of(book.total().response),
+            config=without_secrets(self.config.model_dump(mode="json", exclude_defaults=True)),
+            calibration=read_calibration(),
+        )
+
     def _concluded(self, gates: list[GateResult], troubles: list[str]) -> Summary:
         tally = self.run.book.total()
         is_open = build_rate_shape(self.config) is not None
         faults = generator_faults(self.config.generator_limits, self.generator(), tally, is_open=is_open)
-        verdict, reasons = decide(tally, gates, [*faults, *troubles], self._failures())
+        verdict, reasons = decide(tally, gates, [*self.run.troubles, *faults, *troubles], self._failures())
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 
     def _failures(self) -> list[str]:

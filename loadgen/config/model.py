@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +11,14 @@ from loadgen.config.gates import GateConfig, GeneratorLimits
 from loadgen.config.load import LoadConfig
 from loadgen.config.scenario import EndpointConfig, ScenarioConfig
 from loadgen.config.strict import Strict
+
+
+class TlsConfig(Strict):
+    """Whom to trust: the system's authorities, one file of them, or (for tests) anybody."""
+
+    verify: bool = True
+    ca_file: Path | None = None
+
 
 DEFAULT_ENDPOINTS = (
     {"path": "/health", "weight": 1},
@@ -38,6 +47,10 @@ class LoadTestConfig(Strict):
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
     data_file: Path | None = None
     load: LoadConfig | None = None
+    engine: Literal["http1", "httpx"] = "http1"
+    http2: bool = False
+    tls: TlsConfig = Field(default_factory=TlsConfig)
+    workers: int = Field(default=1, ge=1)
     thresholds: list[str | GateConfig] = Field(default_factory=list)
     prometheus_url: str | None = None
     generator_limits: GeneratorLimits = Field(default_factory=GeneratorLimits)
@@ -57,6 +70,12 @@ class LoadTestConfig(Strict):
                 f"ramp_up_seconds and ramp_down_seconds take {ramps:g} s of a duration_seconds of "
                 f"{self.duration_seconds:g}: the ramps lie inside the duration"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_speak_http2(self) -> LoadTestConfig:
+        if self.http2 and self.engine != "httpx":
+            raise ValueError("http2 needs engine: httpx")
         return self
 
     @property

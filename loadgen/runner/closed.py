@@ -99,6 +99,14 @@ class ClosedLoop:
         """Ask nothing more."""
         self.active = 0
 
+    @property
+    def waiting(self) -> int:
+        """Users do not queue: nothing ever waits."""
+        return 0
+
+    def abandon(self) -> None:
+        """Nothing waits that could be dropped."""
+
     def close(self) -> None:
         """Let connections and appointments go."""
         self.agenda.close()

@@ -89,14 +89,18 @@ class OpenLoop:
             self._drop(self._waiting.popleft()[1])
 
     def stop(self) -> None:
-        """Start nothing more; what waits is dropped, and so is what was due by now."""
-        if self._stopped:
-            return
-        self._stopped = True
-        now = self.clock()
-        while self._next_due is not None and self._next_due <= now:
-            self._drop(self._next_journey())
-            self._plan_next()
+        """Plan nothing more; what was due by now still starts, however late."""
+        if not self._stopped:
+            self._stopped = True
+            self._wake(self.clock())
+
+    @property
+    def waiting(self) -> int:
+        """Return how many arrivals wait for their place."""
+        return len(self._waiting)
+
+    def abandon(self) -> None:
+        """Drop everything that waits."""
         while self._waiting:
             self._drop(self._waiting.popleft()[1])
 

@@ -13,6 +13,7 @@ from loadgen.runner.lane import Lane
 from loadgen.runner.watch import Watch
 from loadgen.samples.book import Book, Load, Recorder
 from loadgen.samples.histogram import SECOND
+from loadgen.summary.verdict import Generator
 
 STEER_SECONDS = 0.05
 ROLL_NANOSECONDS = SECOND
@@ -32,7 +33,14 @@ class LoadModel(Protocol):
         """Follow the shape."""
 
     def stop(self) -> None:
-        """Start nothing more."""
+        """Plan nothing more."""
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests were due and wait for their place."""
+
+    def abandon(self) -> None:
+        """Drop what waits."""
 
     def close(self) -> None:
         """Let everything go."""
@@ -65,6 +73,7 @@ class Run:
         self.watch = Watch()
         self.end_reason = ""
         self.grace_seconds = limits.timeout_seconds
+        self.troubles: list[str] = []
         self.listeners: list[Callable[[float], None]] = []
 
     @property
@@ -77,6 +86,10 @@ class Run:
         """Return the time since the first request could start."""
         return ((self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0
 
+    def generator(self) -> Generator:
+        """Return how the generator itself fared."""
+        return self.watch.sum_up(self.elapsed_seconds)
+
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the run: nothing more starts, and what is under way has the grace to finish."""
         if not self._stop.is_set():
@@ -85,11 +98,15 @@ class Run:
         if grace_seconds is not None:
             self.grace_seconds = min(self.grace_seconds, grace_seconds)
 
-    async def go(self) -> None:
-        """Run to the end; what was measured until then stands in the book, whatever happens."""
-        await self._engine.open()
+    async def go(self, begin_at: int | None = None) -> None:
+        """Run to the end; what was measured until then stands in the book, whatever happens.
+
+        Workers of one run begin at the same moment of the machine's monotonic clock.
+        """
+        if begin_at is None:
+            await self.make_ready()
         try:
-            self._began = self._rolled = self._clock()
+            self._began = self._rolled = await self._moment(begin_at)
             self._model.open(self._engine, self._recorder, self._began)
             await self._drive()
             self._model.stop()
@@ -100,6 +117,16 @@ class Run:
             self._roll(self._ended)
             self._model.close()
             await self._engine.close()
+
+    async def make_ready(self) -> None:
+        """Do what takes time before the first request."""
+        await self._engine.open()
+
+    async def _moment(self, begin_at: int | None) -> int:
+        if begin_at is None:
+            return self._clock()
+        await asyncio.sleep(max(0.0, (begin_at - self._clock()) / SECOND))
+        return begin_at
 
     async def _drive(self) -> None:
         duration = self._limits.duration_seconds
@@ -114,7 +141,7 @@ class Run:
 
     async def _drain(self) -> None:
         until = self._clock() + round(self.grace_seconds * SECOND)
-        while self._busy_lanes() and self._clock() < until:
+        while (self._model.waiting or self._busy_lanes()) and self._clock() < until:
             await self._tend(0.005)
             until = min(until, self._clock() + round(self.grace_seconds * SECOND))
 
@@ -137,7 +164,7 @@ class Run:
                 lane.give_up(outcomes.TIMEOUT, now)
 
     def _cut_off(self) -> None:
-        self._model.stop()
+        self._model.abandon()
         now = self._clock()
         for lane in self._busy_lanes():
             lane.give_up(outcomes.CUT_OFF, now)

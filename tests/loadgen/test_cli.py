@@ -148,3 +148,34 @@ async def test_a_taken_port_is_named(hello: Any, tmp_path: Path):
     assert process.returncode == ExitCode.NOT_LISTENING
     assert f"--web.listen-address: cannot listen on {address}: " in err.decode()
     assert not hello.requests
+
+
+async def test_a_full_disk_at_report_time_still_tells_the_results(hello: Any, tmp_path: Path):
+    """No file may grow beyond 100 bytes: the numbers are on stdout, the trouble in one sentence, no torn file."""
+    path = tmp_path / "t.yml"
+    path.write_text(TEST.format(url=hello.url, duration=0.3))
+    command = ["prlimit", "--fsize=100", *_command("run", path, "--report.html", "r.html")]
+    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1, cwd=tmp_path)
+    out, err = await process.communicate()
+    assert process.returncode == ExitCode.NOT_WRITTEN, err
+    assert f"{len(hello.requests)} requests" in out.decode()
+    assert "--report.html: r.html cannot be written: File too large" in err.decode()
+    assert await asyncio.to_thread(lambda: [found.name for found in tmp_path.iterdir()]) == ["t.yml"]
+
+
+GATED = """
+load_tests:
+  quick: {{base_url: "{url}", duration_seconds: 0.3, concurrent_users: 2, think_time_seconds: 0.01,
+          endpoints: [{{path: /}}], thresholds: ['{gate}'],
+          generator_limits: {{cpu_ratio: 9, event_loop_lag_seconds: 9}}}}
+"""
+
+
+@pytest.mark.parametrize(("gate", "code"), [("p95 < 9 s", 0), ("p95 < 1 us", 1), ("ttft_p95 < 1 s", 3)])
+async def test_the_verdict_is_the_exit_code(hello: Any, tmp_path: Path, gate: str, code: int):
+    """Passed 0, failed 1, invalid 3."""
+    path = tmp_path / "t.yml"
+    path.write_text(GATED.format(url=hello.url, gate=gate))
+    process = await _start("run", path, cwd=tmp_path)
+    _, err = await process.communicate()
+    assert process.returncode == code, err

@@ -67,7 +67,7 @@ async def test_what_waits_too_long_is_dropped_and_counted(serve: Any):
     async with serve(silent) as service:
         load = {"shape": "constant_rate", "rate": 50, "max_in_flight": 1}
         summary = await LoadTester(_config(service.url, load, timeout_seconds=0.3)).run_load_test()
-    assert set(summary.outcomes) == {"timeout"}
+    assert set(summary.outcomes) <= {"timeout", "cut_off"}
     assert summary.total_requests + summary.total.dropped == 50
     assert summary.total.dropped >= 40
 

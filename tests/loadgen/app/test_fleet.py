@@ -1,0 +1,87 @@
+"""Worker processes: one schedule, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from loadgen import LoadTestConfig, LoadTester
+from loadgen.errors import TargetError
+from loadgen.pacing.constant_users import ConstantUsers
+from loadgen.pacing.shared_users import SharedUsers
+from loadgen.summary.verdict import Verdict
+
+
+def _config(url: str, **changes: Any) -> LoadTestConfig:
+    base = {
+        "base_url": url,
+        "duration_seconds": 1.5,
+        "concurrent_users": 5,
+        "workers": 2,
+        "endpoints": [{"path": "/a"}, {"path": "/b"}],
+    }
+    return LoadTestConfig.model_validate(base | changes)
+
+
+def test_shares_add_up():
+    """At every moment the workers' users are the shape's."""
+    shape = ConstantUsers(17, 100, 40)
+    for elapsed in range(0, 100, 7):
+        shares = [SharedUsers(shape, index, 4).users_at(elapsed) for index in range(4)]
+        assert sum(shares) == shape.users_at(elapsed)
+
+
+async def test_merging_workers_loses_nothing(hello: Any):
+    """What two workers counted is what the server saw, by endpoint and in the timeline."""
+    tester = LoadTester(_config(hello.url, think_time_seconds=0.005))
+    summary = await tester.run_load_test()
+    assert summary.total_requests == len(hello.requests)
+    assert hello.connections == 5
+    assert sum(b"GET /a" in request for request in hello.requests) == summary.endpoints[0].total_requests
+    assert sum(point.requests for point in tester.run.book.timeline()) == summary.total_requests
+    assert summary.total.response.count == summary.total_requests
+    assert tester.generator().workers == 2
+
+
+async def test_the_schedule_is_shared_not_doubled(hello: Any):
+    """Two workers at 200 a second are 200 a second; every arrival is sent once."""
+    load = {"shape": "constant_rate", "rate": 200}
+    summary = await LoadTester(_config(hello.url, load=load, duration_seconds=1)).run_load_test()
+    assert summary.total_requests == 200 == len(hello.requests)
+    assert [endpoint.total_requests for endpoint in summary.endpoints] == [100, 100]
+
+
+async def test_errors_are_limited_over_all_workers(serve: Any):
+    """The limit is on the sum, and ends every worker."""
+    async with serve(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n") as service:
+        config = _config(service.url, duration_seconds=30, max_errors=10, think_time_seconds=0.05)
+        summary = await LoadTester(config).run_load_test()
+    assert summary.duration_seconds < 10
+    assert summary.end_reason.startswith("max_errors: ")
+    assert summary.verdict is not Verdict.PASSED
+
+
+async def test_a_worker_that_dies_makes_the_run_invalid(hello: Any):
+    """One worker is killed half way: the run goes on to its end and says that it is worth nothing."""
+    tester = LoadTester(_config(hello.url, think_time_seconds=0.01))
+
+    def kill_one(_: float) -> None:
+        tester.run.listeners.clear()
+        children = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+        os.kill(children[-1].pid, signal.SIGKILL)
+
+    tester.run.listeners.append(kill_one)
+    summary = await tester.run_load_test()
+    assert summary.verdict is Verdict.INVALID
+    assert summary.reasons[0] == "worker 2 of 2 died before the run was over"
+    assert summary.total_requests > 0
+
+
+async def test_a_host_that_does_not_resolve_ends_all_workers():
+    """The workers' trouble is the parent's sentence."""
+    with pytest.raises(TargetError, match=r"the host 'no-such-host\.invalid' does not resolve"):
+        await LoadTester(_config("http://no-such-host.invalid")).run_load_test()

@@ -1,0 +1,106 @@
+"""Server-side gates against a real Prometheus that scrapes itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from loadgen import LoadTestConfig, LoadTester
+from loadgen.errors import QueryError
+from loadgen.prometheus_api import PrometheusApi
+from loadgen.summary.verdict import Verdict
+
+CONFIG = """
+global: {{scrape_interval: 1s}}
+scrape_configs: [{{job_name: prometheus, static_configs: [{{targets: ["{address}"]}}]}}]
+"""
+
+
+def _free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.fixture(scope="module")
+def prometheus(prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prometheus with a few seconds of data about itself."""
+    folder: Path = tmp_path_factory.mktemp("prometheus")
+    address = _free_address()
+    (folder / "prometheus.yml").write_text(CONFIG.format(address=address))
+    command = [
+        prometheus_binary,
+        f"--config.file={folder}/prometheus.yml",
+        f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address={address}",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_for_data(f"http://{address}")
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+
+
+def _wait_for_data(url: str) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            found = httpx.get(f"{url}/api/v1/query", params={"query": "count_over_time(up[10s]) >= 2"}).json()
+            if found["data"]["result"]:
+                return
+        except (httpx.HTTPError, KeyError):
+            pass
+        time.sleep(0.2)
+    raise TimeoutError(url)
+
+
+async def _verdict(prometheus: str, url: str, *gates: dict[str, str]) -> Any:
+    config = LoadTestConfig.model_validate(
+        {
+            "base_url": url,
+            "duration_seconds": 1.5,
+            "concurrent_users": 1,
+            "think_time_seconds": 0.05,
+            "endpoints": [{"path": "/"}],
+            "prometheus_url": prometheus,
+            "thresholds": list(gates),
+            "generator_limits": {"cpu_ratio": 9, "event_loop_lag_seconds": 9},
+        }
+    )
+    return await LoadTester(config).run_load_test()
+
+
+async def test_gates_on_the_servers_own_numbers(prometheus: str, hello: Any):
+    """`up` was 1 all through the run; `rate` over `$run` exists; a bound that is broken fails the run."""
+    holds = {"promql": "up", "expect": ">= 1"}
+    over_run = {"promql": "avg_over_time(up[$run])", "expect": "> 0", "name": "up over the run"}
+    summary = await _verdict(prometheus, hello.url, holds, over_run)
+    assert summary.verdict is Verdict.PASSED
+    assert [gate.value for gate in summary.gates] == [1, 1]
+    assert summary.gates[1].text == "up over the run"
+    summary = await _verdict(prometheus, hello.url, {"promql": "up", "expect": "< 1"})
+    assert summary.verdict is Verdict.FAILED
+
+
+async def test_no_data_is_invalid(prometheus: str, hello: Any):
+    """A series that does not exist, and a Prometheus that does not answer: the run has no result."""
+    summary = await _verdict(prometheus, hello.url, {"promql": "no_such_series", "expect": "< 1"})
+    assert summary.verdict is Verdict.INVALID
+    summary = await _verdict("http://127.0.0.1:1", hello.url, {"promql": "up", "expect": "> 0"})
+    assert summary.verdict is Verdict.INVALID
+    assert any(reason.startswith("prometheus_url: http://127.0.0.1:1: ") for reason in summary.reasons)
+
+
+async def test_a_broken_expression_is_told_in_prometheus_words(prometheus: str):
+    """The sentence of Prometheus itself, beside the expression."""
+    with pytest.raises(QueryError, match=r"promql 'up\['"):
+        await asyncio.wait_for(PrometheusApi(prometheus).values("up[", 0, 1), 10)
