@@ -1,16 +1,17 @@
 """The service's heart: one cycle after the other, never two at once; the last good result stays published."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.config import RunConfig, format_duration
 from analyzer.detectors.multiple import cycle_level
 from analyzer.errors import AnalyzerError, StoreError
-from analyzer.pipeline import Knowledge, analyze, history_questions, learn
+from analyzer.pipeline import History, Knowledge, analyze, history_questions, learn, pack, unpack
 from analyzer.pipeline.burns import burn_questions, find_burning
 from analyzer.ports import Answers, Question, Result, Source, Store
 from analyzer.reporters.metrics import Costs
@@ -21,6 +22,7 @@ log = logging.getLogger("analyzer")
 SCRAPES_PER_WINDOW = 4
 DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
+BASELINE_DAYS = 14
 SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
 
 
@@ -52,6 +54,7 @@ class Loop:
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Cycle at every multiple of the interval until told to stop; a cycle that is late sheds what it missed."""
         loop = asyncio.get_running_loop()
+        self.recall(clock())
         due = loop.time()
         while not stop.is_set():
             await self.cycle(clock())
@@ -120,6 +123,26 @@ class Loop:
         level = cycle_level(self._config.history_interval_seconds)
         learned = await asyncio.to_thread(learn, answers.batches, self._table, settings.window, level)
         self._settle(history=learned)
+        if learned.learned:
+            await asyncio.to_thread(self._keep_baselines, learned, at)
+
+    def _keep_baselines(self, learned: History, at: float) -> None:
+        with self._store_may_fail():
+            self._store.write_baselines(pack(learned), at)
+
+    def recall(self, at: float) -> None:
+        """Take up the baselines of the last days from before the restart."""
+        with self._store_may_fail():
+            self._settle(history=unpack(self._store.baselines(at - BASELINE_DAYS * 86_400.0)))
+
+    @contextlib.contextmanager
+    def _store_may_fail(self) -> Iterator[None]:
+        """Without its database the analyzer goes on, and says so."""
+        try:
+            yield
+        except StoreError as error:
+            self.published.costs.store_failures += 1
+            log.warning("%s", error)
 
     async def _look_at_budgets(self, at: float) -> None:
         if at < self._due["burn"]:
@@ -135,6 +158,7 @@ class Loop:
     def _remember(self, result: Result) -> Result:
         """Without its database the cycle is partial, not lost."""
         try:
+            self._store.write_findings(result.findings, result.at)
             return replace(result, recommendations=self._store.merge(result.recommendations, result.at))
         except StoreError as error:
             self.published.costs.store_failures += 1

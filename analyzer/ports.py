@@ -77,3 +77,15 @@ class Store(Protocol):
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on in its life."""
+
+    def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
+        """Return every step in the life of a recommendation."""
+
+    def write_findings(self, findings: Sequence[Finding], at: float) -> None:
+        """Remember what stands."""
+
+    def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
+        """Remember what is usual."""
+
+    def baselines(self, since: float) -> dict[str, dict[str, Any]]:
+        """Return what was usual, where it is recent enough."""

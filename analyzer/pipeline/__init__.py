@@ -2,6 +2,6 @@
 
 from analyzer.pipeline.cycle import Knowledge, analyze
 from analyzer.pipeline.detect import Settings
-from analyzer.pipeline.history import History, history_questions, learn
+from analyzer.pipeline.history import History, history_questions, learn, pack, unpack
 
-__all__ = ["History", "Knowledge", "Settings", "analyze", "history_questions", "learn"]
+__all__ = ["History", "Knowledge", "Settings", "analyze", "history_questions", "learn", "pack", "unpack"]

@@ -14,7 +14,7 @@ from analyzer.detectors.threshold import find_breaches, run_start
 from analyzer.findings import Finding, Reading, Severity
 from analyzer.pipeline.history import History
 from analyzer.pipeline.trends import find_window_forecasts
-from analyzer.pipeline.wording import Subject
+from analyzer.pipeline.wording import Row, Subject
 from analyzer.series import Batch, Floats
 
 STRONG = 2.0
@@ -119,7 +119,7 @@ def _anomalies(subject: Subject, settings: Settings, suspects: list[_Suspect], r
     return int(np.isfinite(seen.p_value).sum())
 
 
-def _anomaly_onset(values: Floats, seen: Anomalies, row: int, direction: str) -> int:
+def _anomaly_onset(values: Floats, seen: Anomalies, row: Row, direction: str) -> int:
     edge = seen.upper[row] if direction == "above" else seen.lower[row]
     beyond = values > edge if direction == "above" else values < edge
     return int(run_start((beyond | np.isnan(values))[None, :])[0])

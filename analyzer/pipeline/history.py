@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from analyzer.findings import Finding, Reading
 from analyzer.pipeline.trends import find_long_trends
 from analyzer.pipeline.wording import Subject
 from analyzer.ports import Question
-from analyzer.series import Batch, Labels
+from analyzer.series import Batch, Floats, Labels
 
 Key = tuple[tuple[str, str], ...]
 
@@ -51,6 +52,40 @@ class History:
             return local
         wide = np.fmax(np.where(usable, scale[rows], 0.0), np.nan_to_num(local.scale))
         return Band(np.where(usable, seasonal, local.expected), np.where(usable, wide, local.scale))
+
+
+def pack(history: History) -> dict[str, dict[str, Any]]:
+    """Return the profiles of series that have a season, as plain lists."""
+    packed = {}
+    for signal, known in history.learned.items():
+        rows = [(key, row) for key, row in known.rows.items() if np.isfinite(known.profile.expected[row]).any()]
+        if rows:
+            places = [row for _, row in rows]
+            packed[signal] = {
+                "step": known.profile.step,
+                "series": [dict(key) for key, _ in rows],
+                "expected": _plain(known.profile.expected[places]),
+                "scale": _plain(known.profile.scale[places]),
+            }
+    return packed
+
+
+def unpack(packed: Mapping[str, Mapping[str, Any]]) -> History:
+    """Return the history that a database kept."""
+    learned = {}
+    for signal, body in packed.items():
+        rows = {key_of(labels): row for row, labels in enumerate(body["series"])}
+        profile = Profile(float(body["step"]), _floats(body["expected"]), _floats(body["scale"]))
+        learned[signal] = Learned(rows, profile)
+    return History(learned)
+
+
+def _plain(values: Floats) -> list[list[float | None]]:
+    return [[None if np.isnan(value) else round(float(value), 9) for value in row] for row in values]
+
+
+def _floats(rows: list[list[float | None]]) -> Floats:
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=np.float64)
 
 
 def history_questions(catalog: Mapping[str, Signal], window: str) -> list[Question]:

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from analyzer.catalog import Signal
 from analyzer.findings import Finding, Reading, Severity
 from analyzer.series import Batch, service_of
+
+Row = int | np.integer[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class Subject:
     signal: Signal
     window: str
 
-    def finding(self, row: int, detector: str, severity: Severity, **numbers: Any) -> Finding:
+    def finding(self, row: Row, detector: str, severity: Severity, **numbers: Any) -> Finding:
         """Return a finding about one row; `onset` may be given as an index."""
         signal, grid, labels = self.signal, self.batch.grid, self.batch.labels[row]
         onset = numbers.pop("onset")
@@ -38,7 +42,7 @@ class Subject:
             **{name: float(number) for name, number in numbers.items()},
         )
 
-    def reading(self, row: int, name: str, value: float) -> Reading:
+    def reading(self, row: Row, name: str, value: float) -> Reading:
         """Return a reading about one row."""
         labels = self.batch.labels[row]
         return Reading(name, self.signal.name, service_of(labels, self.signal.service), float(value), labels)

@@ -1,6 +1,6 @@
 """The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; trouble becomes a StoreError."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,9 +12,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
+from analyzer.findings import Finding
 from analyzer.recommend import Recommendation
 from analyzer.recommend.recommendation import ALIVE, STEPS, from_dict
-from analyzer.store.tables import Base, EventRow, RecommendationRow
+from analyzer.store.baselines import read_baselines, write_baselines
+from analyzer.store.findings import PastFinding, read_findings, write_findings
+from analyzer.store.tables import EventRow, RecommendationRow
+from analyzer.store.upgrade import upgrade
 
 EXPIRE_SECONDS = 3600.0
 
@@ -25,7 +29,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         with self._translated():
-            Base.metadata.create_all(self._engine)
+            upgrade(self._engine)
 
     def close(self) -> None:
         """Give every connection back."""
@@ -49,6 +53,32 @@ class Database:
             query = query.where(RecommendationRow.state == state)
         with self._session() as session:
             return tuple(_read(row) for row in session.scalars(query))
+
+    def write_findings(self, findings: Sequence[Finding], at: float) -> None:
+        """Remember what stands."""
+        with self._session() as session:
+            write_findings(session, findings, at)
+
+    def findings(self, since: float) -> tuple[PastFinding, ...]:
+        """Return what stood since a moment, newest first."""
+        with self._session() as session:
+            return read_findings(session, since)
+
+    def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
+        """Remember what is usual."""
+        with self._session() as session:
+            write_baselines(session, baselines, at)
+
+    def baselines(self, since: float) -> dict[str, dict[str, Any]]:
+        """Return what was usual, where it is recent enough."""
+        with self._session() as session:
+            return read_baselines(session, since)
+
+    def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
+        """Return every step in the life of a recommendation, oldest first."""
+        query = select(EventRow).where(EventRow.recommendation == identifier).order_by(EventRow.number)
+        with self._session() as session:
+            return tuple({"at": one.at, "step": one.step, "state": one.state} for one in session.scalars(query))
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on in its life; a step that its state forbids is an error that says so."""
