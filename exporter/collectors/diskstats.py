@@ -86,6 +86,12 @@ class Disk(NamedTuple):
     columns: tuple[int, ...]
 
 
+def device_of(line: str) -> str:
+    """The device's name; empty when the line has none."""
+    words = line.split(None, 3)
+    return words[2] if len(words) > 2 else ""  # noqa: PLR2004  # after the major and the minor number
+
+
 def parse_disk(line: str) -> Disk:
     """The numbers of a device and its columns."""
     words = line.split()
@@ -113,7 +119,7 @@ class DiskstatsCollector:
     def collect(self) -> list[Reading]:
         """One family per column, one sample per disk that has it."""
         lines = self._host.read_proc("diskstats").splitlines()
-        disks = [disk for disk in map(parse_disk, lines) if not self._filter.skips(disk.device)]
+        disks = [parse_disk(line) for line in lines if not self._filter.skips(device_of(line))]
         readings: list[Reading] = []
         known = {disk: self._properties(disk) for disk in disks}
         readings.append((INFO, [self._info(disk, properties) for disk, properties in known.items()]))

@@ -83,13 +83,18 @@ class FilesystemCollector:
         self._host = host
         self._mounts = build_filter("filesystem", "mount-points", options)
         self._types = build_filter("filesystem", "fs-types", options)
+        self._text = ""
+        self._told: list[Mount] = []
 
     def collect(self) -> list[Reading]:
         """One sample per mount; one that cannot be asked says so in device_error."""
         samples: dict[Family, list[Sample]] = {
             family: [] for family in (DEVICE_ERROR, READONLY, SIZE, FREE, AVAIL, FILES, FILES_FREE, MOUNT_INFO)
         }
-        for mount in self._told():
+        text = self._mountinfo()
+        if text != self._text:  # mounts seldom change
+            self._told, self._text = self._choose(text), text
+        for mount in self._told:
             error, usage = self._ask(mount)
             labels = (mount.device, mount.mountpoint, mount.fstype, error)
             samples[DEVICE_ERROR].append((labels, int(usage is None)))
@@ -102,9 +107,9 @@ class FilesystemCollector:
             samples[MOUNT_INFO].append(((mount.device, major, minor, mount.mountpoint), 1))
         return list(samples.items())
 
-    def _told(self) -> list[Mount]:
+    def _choose(self, text: str) -> list[Mount]:
         mounts: dict[tuple[str, str, str], Mount] = {}
-        for line in self._mountinfo().splitlines():
+        for line in text.splitlines():
             mount = self._seen_from_root(parse_mount(line))
             if self._mounts.skips(mount.mountpoint) or self._types.skips(mount.fstype):
                 continue

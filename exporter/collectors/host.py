@@ -42,6 +42,15 @@ def device_of(path: str) -> tuple[int, int]:
     return os.major(number), os.minor(number)
 
 
+def read_once(path: str) -> bytes:
+    """A file that is whole in one read: every attribute of sysfs and cgroup is, up to a page."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(descriptor, CHUNK)
+    finally:
+        os.close(descriptor)
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """Where to look, and the few system calls that no file answers."""
@@ -88,7 +97,7 @@ class Host:
     def attribute(self, path: str) -> str | None:
         """The stripped text of a small file that may be missing or have no value now."""
         try:
-            return read_bytes(path).decode("utf-8", "replace").strip()
+            return read_once(path).decode("utf-8", "replace").strip()
         except OSError as error:
             if error.errno in UNREADABLE:
                 return None

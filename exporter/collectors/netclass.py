@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from exporter.collectors.held_files import HeldFiles
 from exporter.collectors.spec import Option, Spec, pattern
 from exporter.errors import CollectorError
 
@@ -64,13 +65,16 @@ class NetclassCollector:
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._base = f"{host.sys}/class/net"
+        self._files = HeldFiles()
         self._ignored = pattern("netclass", "ignored-devices", options.text("ignored-devices"))
         self._drop_invalid_speed = options.switch("ignore-invalid-speed")
 
     def collect(self) -> list[Reading]:
         """One family per attribute, one sample per device that has it now."""
         samples: dict[Family, list[Sample]] = {family: [] for family in (UP, INFO, SPEED, *NUMBERS.values())}
-        for device in self._host.entries(self._base):
+        devices = self._host.entries(self._base)
+        self._files.keep({f"{self._base}/{device}" for device in devices})
+        for device in devices:
             if self._ignored is not None and self._ignored.search(device):
                 continue
             self._look(device, samples)
@@ -78,12 +82,13 @@ class NetclassCollector:
 
     def _look(self, device: str, samples: dict[Family, list[Sample]]) -> None:
         folder = f"{self._base}/{device}"
-        operstate = self._host.attribute(f"{folder}/operstate")
+        read = self._files.read
+        operstate = read(f"{folder}/operstate")
         if operstate is None:  # a file such as bonding_masters, or a device that left between two reads
             return
         numbers: dict[str, int] = {}
         for file in (*NUMBERS, "speed"):
-            text = self._host.attribute(f"{folder}/{file}")
+            text = read(f"{folder}/{file}")
             if text:
                 numbers[file] = parse_number(text, f"{file} of {device}")
         for file, family in NUMBERS.items():
@@ -92,7 +97,7 @@ class NetclassCollector:
         speed = numbers.get("speed")
         if speed is not None and (speed >= 0 or not self._drop_invalid_speed):
             samples[SPEED].append(((device,), speed * BYTES_PER_MEGABIT))
-        words = {file: self._host.attribute(f"{folder}/{file}") or "" for file in WORDS}
+        words = {file: read(f"{folder}/{file}") or "" for file in WORDS}
         admin = "unknown" if "flags" not in numbers else "up" if numbers["flags"] & IFF_UP else "down"
         labels = (
             *(device, words["address"], admin, words["broadcast"], words["duplex"]),

@@ -6,13 +6,12 @@ import re
 from typing import TYPE_CHECKING
 
 from exporter.collectors.families import Family, Reading, Sample, counter
+from exporter.collectors.held_files import HeldFiles
 from exporter.collectors.host import whole
 from exporter.collectors.spec import Spec, build_filter, filter_options
 from exporter.errors import CollectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from exporter.collectors.host import Host
     from exporter.collectors.spec import Options
 
@@ -54,6 +53,7 @@ class NetdevCollector:
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._filter = build_filter("netdev", "device", options)
+        self._files = HeldFiles()
         self._header = ""
         self._families: tuple[Family, ...] = ()
 
@@ -73,14 +73,13 @@ class NetdevCollector:
             (family, [(device, columns[index]) for device, columns in devices.items()])
             for index, family in enumerate(self._families)
         ]
-        readings.append((NOHANDLER, self._nohandler(device for (device,) in devices)))
+        readings.append((NOHANDLER, self._nohandler([device for (device,) in devices])))
         return readings
 
-    def _nohandler(self, devices: Iterable[str]) -> list[Sample]:
-        texts = (
-            (name, self._host.attribute(f"{self._host.sys}/class/net/{name}/statistics/rx_nohandler"))
-            for name in devices
-        )
+    def _nohandler(self, devices: list[str]) -> list[Sample]:
+        base = f"{self._host.sys}/class/net"
+        self._files.keep({f"{base}/{name}/statistics" for name in devices})
+        texts = ((name, self._files.read(f"{base}/{name}/statistics/rx_nohandler")) for name in devices)
         return [((name,), whole(text, f"rx_nohandler of {name}")) for name, text in texts if text]
 
 

@@ -1,0 +1,185 @@
+"""CPU per sample of a scrape and resident memory, side by side with node_exporter in one run.
+
+    python benchmarks/exporter_scrape.py [--scrapes 300] [--rounds 5] [--soak 10000]
+
+Peer: Debian's prometheus-node-exporter, found on PATH or in .perfloop/bin, else unpacked from the package into a
+temporary folder. Both run the same collectors and are scraped as Prometheus does it: one connection, gzip, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import http.client
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+PEER = "prometheus-node-exporter"
+# On by default in both, under the same names.
+COLLECTORS = (
+    "arp conntrack cpu cpufreq diskstats entropy filefd filesystem hwmon loadavg meminfo netclass netdev netstat os"
+    " pressure schedstat sockstat softnet stat textfile thermal_zone time timex udp_queues uname vmstat"
+).split()
+PEER_PORT, OUR_PORT = 19197, 19198
+CPU_BAR, MEMORY_BAR_MB = 0.5, 45.0
+HEADERS = {"Accept-Encoding": "gzip", "Accept": "text/plain;version=0.0.4"}
+
+
+class Round(NamedTuple):
+    """What some scrapes of one exporter took."""
+
+    cpu_seconds: float
+    samples: int
+    scrapes: int
+
+    @property
+    def per_sample(self) -> float:
+        """Microseconds of CPU per sample."""
+        return self.cpu_seconds / self.scrapes / self.samples * 1e6
+
+
+class Target:
+    """A running exporter."""
+
+    def __init__(self, name: str, command: list[str], port: int) -> None:
+        self.name = name
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=CHECKOUT)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        self._wait()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 20
+        while True:
+            try:
+                self.scrape()
+            except OSError:
+                self._connection.close()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+    def scrape(self) -> bytes:
+        """The answer as it came."""
+        self._connection.request("GET", "/metrics", headers=HEADERS)
+        return self._connection.getresponse().read()
+
+    def cpu_seconds(self) -> float:
+        """User and system time until now."""
+        columns = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_mb(self) -> float:
+        """Resident memory in units of 10^6 bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) * 1024 / 1e6
+
+    def measure(self, scrapes: int) -> Round:
+        """CPU of some scrapes in a row."""
+        samples = count_samples(self.scrape())
+        begin = self.cpu_seconds()
+        for _ in range(scrapes):
+            self.scrape()
+        return Round(self.cpu_seconds() - begin, samples, scrapes)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self.process.terminate()
+        self.process.wait()
+
+
+def count_samples(answer: bytes) -> int:
+    """The samples in an answer."""
+    return sum(1 for line in gzip.decompress(answer).splitlines() if line and not line.startswith(b"#"))
+
+
+def find_peer(folder: Path) -> str:
+    """Debian's node_exporter."""
+    for name in (PEER, "node_exporter"):
+        found = shutil.which(name, path=f"{os.environ['PATH']}:{CHECKOUT}/.perfloop/bin")
+        if found:
+            return found
+    subprocess.run(["apt-get", "download", PEER], cwd=folder, check=True, capture_output=True)
+    package = next(folder.glob("*.deb"))
+    subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], check=True)
+    return str(folder / "usr/bin" / PEER)
+
+
+def start(peer: str) -> tuple[Target, Target]:
+    """Both exporters with the same collectors and without metrics about themselves."""
+    flags = ["--collector.disable-defaults", "--web.disable-exporter-metrics", *(f"--collector.{name}" for name in COLLECTORS)]
+    theirs = Target("node_exporter", [peer, f"--web.listen-address=127.0.0.1:{PEER_PORT}", *flags], PEER_PORT)
+    ours = [sys.executable, "-m", "exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
+    return theirs, Target("perfloop", [*ours, *flags], OUR_PORT)
+
+
+def compare(theirs: Target, ours: Target, rounds: int, scrapes: int) -> bool:
+    """Whether ours takes at most half of theirs per sample; prints both."""
+    results: dict[str, list[Round]] = {theirs.name: [], ours.name: []}
+    for target in (theirs, ours):
+        target.measure(20)
+    for _ in range(rounds):
+        for target in (theirs, ours):
+            results[target.name].append(target.measure(scrapes))
+    for name, found in results.items():
+        costs = sorted(one.per_sample for one in found)
+        millis = statistics.median(one.cpu_seconds / one.scrapes * 1e3 for one in found)
+        print(
+            f"{name:14} {found[0].samples:5} samples  {millis:6.2f} ms CPU per scrape  "
+            f"{statistics.median(costs):6.2f} us per sample (min {costs[0]:.2f}, max {costs[-1]:.2f})"
+        )
+    ratio = statistics.median(
+        mine.per_sample / other.per_sample for mine, other in zip(results[ours.name], results[theirs.name], strict=True)
+    )
+    print(f"CPU per sample: {ratio:.2f} x node_exporter (bar: {CPU_BAR})")
+    return ratio <= CPU_BAR
+
+
+def soak(scrapes: int) -> bool:
+    """Whether memory stays below the bar and does not grow, all default collectors on."""
+    command = [sys.executable, "-m", "exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
+    target = Target("perfloop", command, OUR_PORT)
+    try:
+        marks = []
+        for tenth in range(11):
+            marks.append(target.resident_mb())
+            for _ in range(scrapes // 10 if tenth < 10 else 0):
+                target.scrape()
+    finally:
+        target.stop()
+    growth = marks[-1] - marks[5]
+    print(f"resident memory over {scrapes} scrapes: {' '.join(f'{mark:.1f}' for mark in marks)} MB (bar: {MEMORY_BAR_MB})")
+    print(f"growth over the second half: {growth:+.2f} MB (bar: 0.5, one arena of the allocator)")
+    return marks[-1] <= MEMORY_BAR_MB and growth <= 0.5
+
+
+def main() -> int:
+    """Run both comparisons; 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scrapes", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--soak", type=int, default=10_000)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = start(find_peer(Path(folder)))
+        try:
+            fast = compare(theirs, ours, asked.rounds, asked.scrapes)
+        finally:
+            theirs.stop()
+            ours.stop()
+    small = soak(asked.soak) if asked.soak else True
+    return 0 if fast and small else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
