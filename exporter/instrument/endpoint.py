@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
@@ -44,7 +45,8 @@ class MetricsEndpoint:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     def _answer(self, request: ScrapeRequest) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-        return answer(request, self._workers.families())
+        families = self._workers.families()
+        return answer(replace(request, shared=self._workers.shared), families)
 
 
 def read_request(scope: Any) -> ScrapeRequest:

@@ -16,6 +16,7 @@ log = logging.getLogger("perfloop")
 
 # Compressing is for the network's sake: the fastest level already takes nine tenths off.
 _GZIP_LEVEL = 1
+_OF_ONE_PROCESS = ("process_", "python_gc_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class ScrapeRequest:
     accept: str = ""
     gzip: bool = False
     names: frozenset[str] = frozenset()
+    # Answered by one of several workers: metrics of the process alone would be another's at the next scrape.
+    shared: bool = False
 
     @property
     def openmetrics(self) -> bool:
@@ -56,8 +59,8 @@ def _is_wanted(name: str, names: frozenset[str]) -> bool:
 class _ClientMetrics:
     """prometheus_client's metrics but for the names that are ours."""
 
-    def __init__(self, names: frozenset[str], own: set[str]) -> None:
-        self._names = names
+    def __init__(self, request: ScrapeRequest, own: set[str]) -> None:
+        self._request = request
         self._own = own
 
     def collect(self) -> Iterator[Any]:
@@ -70,7 +73,9 @@ class _ClientMetrics:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         for metric in registry.collect():
             name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-            if name not in self._own and _is_wanted(name, self._names):
+            if self._request.shared and name.startswith(_OF_ONE_PROCESS):
+                continue
+            if name not in self._own and _is_wanted(name, self._request.names):
                 yield metric
 
 
@@ -78,7 +83,7 @@ def _client_text(request: ScrapeRequest, own: set[str]) -> bytes:
     from prometheus_client import generate_latest
     from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-    metrics: Any = _ClientMetrics(request.names, own)
+    metrics: Any = _ClientMetrics(request, own)
     try:
         write: Any = generate_openmetrics if request.openmetrics else generate_latest
         text: bytes = write(metrics)

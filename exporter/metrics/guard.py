@@ -18,8 +18,8 @@ OVERFLOW = "_OTHER"
 class Limits:
     """How many values one label, and how many series one metric may have."""
 
-    label_values: int = 200
-    series: int = 1000
+    label_values: int = 500
+    series: int = 2000
 
     @classmethod
     def from_environment(cls) -> Limits:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from exporter.instrument import CacheMetrics, instrument_redis
 
@@ -97,7 +99,7 @@ async def test_an_async_redis_client(redis_socket: str):
 
 def test_a_server_that_is_gone(tmp_path: Path):
     """The connection error is the caller's; it is timed and counted, and it is no miss."""
-    with redis.Redis(unix_socket_path=str(tmp_path / "none")) as client:
+    with redis.Redis(unix_socket_path=str(tmp_path / "none"), retry=Retry(NoBackoff(), 0)) as client:
         instrument_redis(client, cache="gone")
         with pytest.raises(redis.ConnectionError):
             client.get("a")

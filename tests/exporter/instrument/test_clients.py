@@ -127,7 +127,7 @@ def test_an_openai_client(server: RunningServer):
             next(iter(stream))
         del stream
         with pytest.raises(openai.BadRequestError):
-            create(model="broken", messages=messages)
+            create(model="broken sync", messages=messages)
     assert llm("token_usage_total", "whole", gen_ai_token_type="input") == 11
     assert llm("operation_duration_seconds_count", "whole") == 1
     check_stream("sync")
