@@ -123,7 +123,7 @@ class DockerStack:
 
     def _needed_images(self, leave_out: Collection[str] = ()) -> list[str]:
         """Return the images that must be here or be pulled: ours is built, so its base stands for it."""
-        services = self._engine.services()
+        services = self._engine.services
         own, base = services["init"]["image"], services["init"]["build"]["args"][PYTHON_VARIABLE]
         images = {str(service["image"]) for name, service in services.items() if name not in leave_out}
         if self._engine.has_image(own):
@@ -168,7 +168,8 @@ class DockerStack:
                 self.down()
             raise
         if "alertmanager" in before:  # what `init` wrote may be new
-            self._engine.compose("kill", "-s", "SIGHUP", "alertmanager")
+            # By its own shell: after a signal from `docker kill`, the engine no longer restarts a container.
+            self._engine.compose("exec", "-T", "alertmanager", "sh", "-c", "kill -HUP 1")
         return self.status()
 
     def _choose(self, *, demo: bool, grafana: bool) -> list[str]:
@@ -194,7 +195,7 @@ class DockerStack:
             self._engine.compose("pull", "--quiet", *to_pull, timeout=_BUILD_SECONDS)
 
     def _to_pull(self, wanted: Iterable[str]) -> list[str]:
-        services = self._engine.services()
+        services = self._engine.services
         return [name for name in wanted if not self._engine.has_image(str(services[name]["image"]))]
 
     def _start(self, wanted: list[str], timeout: float) -> None:

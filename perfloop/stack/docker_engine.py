@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,17 +28,24 @@ def last_words(output: str, limit: int = 300) -> str:
     return (telling or lines or ["it said nothing"])[-1].rstrip(".")[:limit]
 
 
+def project_name(name: str) -> str:
+    """Return `name` as Compose writes it into its labels: both generations keep a-z, 0-9, - and _ of it."""
+    return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-") or "perfloop"
+
+
 class Engine:
     """One Docker Engine, and the Compose project of one checkout on it.
 
     Attributes:
         checkout: the folder of docker-compose.yml.
         env: the environment that Docker and Compose are run in.
+        project: the project's name, as Compose itself makes it.
     """
 
     def __init__(self, checkout: Path, env: Mapping[str, str]) -> None:
         self.checkout = checkout
-        self.env = dict(env)
+        self.project = project_name(env.get("COMPOSE_PROJECT_NAME") or checkout.name)
+        self.env = {**env, "COMPOSE_PROJECT_NAME": self.project}
         self._compose: tuple[str, ...] | None = None
 
     def run(self, *command: str, timeout: float | None = _ANSWER_SECONDS) -> subprocess.CompletedProcess[str]:
@@ -100,13 +109,16 @@ class Engine:
             raise DockerError(f"Compose could not {words[0]}: {last_words(done.stderr or done.stdout)}")
         return done.stdout
 
+    @functools.cached_property
     def services(self) -> dict[str, dict[str, Any]]:
-        """Return the services of docker-compose.yml as Compose reads them, variables put in."""
+        """The services of docker-compose.yml as Compose reads them, variables put in."""
         return dict(yaml.safe_load(self.compose("config"))["services"])
 
     def containers(self) -> list[dict[str, Any]]:
         """Return what the engine knows of every container of this project, stopped ones too."""
-        ids = self.compose("ps", "--all", "--quiet").split()
+        labels = (f"com.docker.compose.project={self.project}", "com.docker.compose.oneoff=False")
+        filters = [f"--filter=label={label}" for label in labels]
+        ids = self.run("docker", "ps", "--all", "--quiet", "--no-trunc", *filters).stdout.split()
         if not ids:
             return []
         found = self.run("docker", "inspect", *ids)
