@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Iterable
 
 import psutil
 
 from exporter.metrics.registry import MetricRegistry
+
+log = logging.getLogger("perfloop")
 
 _PID = ("pid",)
 
@@ -26,3 +30,15 @@ def count_processes(registry: MetricRegistry, pids: Iterable[int]) -> None:
             cpu.labels(str(pid)).inc(times.user + times.system)
             memory.labels(str(pid)).set(process.memory_info().rss)
             start.labels(str(pid)).set(process.create_time())
+
+
+def forget_client_process(pid: int) -> None:
+    """Where prometheus_client runs in its multi-process mode: the dead worker's live gauges end there, too."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return
+    from prometheus_client import multiprocess
+
+    try:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # prometheus_client has no types here
+    except OSError as error:
+        log.warning("The gauges of the dead worker %d stay in PROMETHEUS_MULTIPROC_DIR: %s", pid, error)

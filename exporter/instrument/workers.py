@@ -20,7 +20,7 @@ from typing import IO
 
 from exporter.instrument import shards
 from exporter.instrument.worker_folder import shared_folder
-from exporter.instrument.worker_processes import count_processes
+from exporter.instrument.worker_processes import count_processes, forget_client_process
 from exporter.metrics.families import AnyFamily
 from exporter.metrics.guard import Limits
 from exporter.metrics.registry import MetricRegistry
@@ -146,6 +146,7 @@ class WorkerGroup:
         for path in dead:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
+            forget_client_process(int(path.stem))
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:

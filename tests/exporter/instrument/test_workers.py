@@ -88,7 +88,14 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, *(part.format(port=port) for part in SERVERS[request.param])]
-    environment = {**os.environ, "PYTHONPATH": f"{FOLDER}:{CHECKOUT}", "PERFLOOP_HOME": str(tmp_path)}
+    client_folder = tmp_path / "prometheus_client"
+    client_folder.mkdir()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{FOLDER}:{CHECKOUT}",
+        "PERFLOOP_HOME": str(tmp_path),
+        "PROMETHEUS_MULTIPROC_DIR": str(client_folder),
+    }
     log = (tmp_path / "log").open("w")
     server = subprocess.Popen(command, env=environment, cwd=FOLDER, stdout=log, stderr=log)
     made = Service(f"http://127.0.0.1:{port}", tmp_path)
@@ -114,6 +121,8 @@ def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service)
     total = sum(answered.values())
     samples = service.await_samples(lambda found: found.get(COUNTED) == total)
     assert samples["app_work_seconds_sum", frozenset({("kind", "test")})] == total
+    assert samples["foreign_jobs_total", frozenset()] == total
+    assert samples["foreign_alive", frozenset()] == 2
     assert samples["perfloop_workers", frozenset()] == 2
     assert samples["http_server_active_requests", frozenset()] == 0
     assert samples["app_last_seen", frozenset()] in answered
@@ -139,5 +148,6 @@ def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service)
     more = service.visit_both()
     assert len(set(more) - set(answered)) == 1
     samples = service.await_samples(lambda found: found[COUNTED] >= before + sum(more.values()))
+    assert samples["foreign_alive", frozenset()] == 2
     assert samples["http_server_active_requests", frozenset()] == 0
     assert len(list(service.home.glob("perfloop-workers-*/*/*.alive"))) == 2

@@ -4,10 +4,14 @@ import asyncio
 import os
 import signal
 
+import prometheus_client
 from fastapi import FastAPI
 
 from exporter.instrument import instrument
 from exporter.monitor import performance_monitor
+
+FOREIGN = prometheus_client.Counter("foreign_jobs", "Jobs.")
+ALIVE = prometheus_client.Gauge("foreign_alive", "Workers.", multiprocess_mode="livesum")
 
 app = FastAPI()
 instrument(app)
@@ -18,6 +22,8 @@ async def pid() -> int:
     """Which worker answers; slow enough for another one to take the next request."""
     performance_monitor.record_metric("work_ms", 1000.0, {"pid": os.getpid()}, {"kind": "test"})
     performance_monitor.record_metric("last_seen", float(os.getpid()))
+    FOREIGN.inc()
+    ALIVE.set(1)
     await asyncio.sleep(0.02)
     return os.getpid()
 
