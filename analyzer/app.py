@@ -18,7 +18,8 @@ from analyzer.pipeline import Knowledge
 from analyzer.ports import Result
 from analyzer.prometheus_api import PrometheusSource
 from analyzer.recommend import load_rules
-from analyzer.reporters.web import build_web
+from analyzer.reporters.html import Record, render_report
+from analyzer.reporters.web import REPORT_SECONDS, build_web
 from analyzer.store import Database
 
 log = logging.getLogger("analyzer")
@@ -68,6 +69,23 @@ async def run_once(config: RunConfig) -> Result:
         if result is None:
             raise AnalyzerError(loop.published.trouble)
         return result
+
+
+async def write_report(config: RunConfig) -> str:
+    """Run one analysis and return the report."""
+    async with open_loop(config) as (loop, database):
+        at = time.time()
+        result = await loop.cycle(at)
+        if result is None:
+            raise AnalyzerError(loop.published.trouble)
+        past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
+        alerts = await loop.alerts(at)
+        return render_report(result, loop.published.batches, Record(past, stored, alerts))
+
+
+def open_store(config: RunConfig) -> Database:
+    """Open the database alone, for commands that need no Prometheus."""
+    return Database(config.store_url)
 
 
 async def serve(config: RunConfig) -> None:

@@ -4,17 +4,21 @@ import argparse
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import orjson
 from rich.console import Console
 
-from analyzer.app import run_once, serve
+from analyzer.app import open_store, run_once, serve, write_report
 from analyzer.config import RunConfig, SourceConfig, parse_duration
 from analyzer.errors import AnalyzerError, ConfigError, ExitCode
+from analyzer.recommend.recommendation import STATES
 from analyzer.reporters.plain import result_dict
-from analyzer.reporters.terminal import print_result
+from analyzer.reporters.terminal import print_recommendations, print_result
+
+LEVELS = ("debug", "info", "warning", "error")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         level=arguments.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for noisy in ("httpx", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         return COMMANDS[arguments.command](arguments)
     except AnalyzerError as error:
@@ -50,7 +55,26 @@ def build_parser() -> argparse.ArgumentParser:
     once = commands.add_parser("once", help="analyze once and print what was found")
     _source_flags(once)
     once.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    report = commands.add_parser("report", help="analyze once and write one self-contained HTML report")
+    _source_flags(report)
+    report.add_argument("--html", type=Path, required=True, metavar="FILE")
+    _lifecycle_commands(commands)
     return parser
+
+
+def _lifecycle_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    listing = commands.add_parser("recommendations", help="list what is recommended")
+    listing.add_argument("--state", choices=sorted(STATES))
+    listing.add_argument("--json", action="store_true")
+    parsers = [listing]
+    for step in ("accept", "implement", "dismiss", "reopen"):
+        parser = commands.add_parser(step, help=f"{step} a recommendation")
+        parser.add_argument("id")
+        parser.set_defaults(step=step)
+        parsers.append(parser)
+    for parser in parsers:
+        parser.add_argument("--store.url", dest="store", required=True, help="the database of the running analyzer")
+        parser.add_argument("--log.level", dest="log_level", default="warning", choices=LEVELS)
 
 
 def _source_flags(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +102,7 @@ def _source_flags(parser: argparse.ArgumentParser) -> None:
     add("--thresholds.file", dest="thresholds", type=Path)
     add("--catalog.file", dest="catalogs", type=Path, action="append", default=[], help="more signals; repeatable")
     add("--topology.file", dest="topology", type=Path, help="the call graph between services")
-    add("--log.level", dest="log_level", default="info", choices=["debug", "info", "warning", "error"])
+    add("--log.level", dest="log_level", default="info", choices=LEVELS)
 
 
 def read_config(arguments: argparse.Namespace) -> RunConfig:
@@ -178,4 +202,43 @@ def _once(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {"run": _run, "once": _once}
+def _report(arguments: argparse.Namespace) -> int:
+    page = asyncio.run(write_report(read_config(arguments)))
+    try:
+        arguments.html.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--html has value '{arguments.html}': it cannot be written: {error.strerror}") from error
+    return ExitCode.OK
+
+
+def _recommendations(arguments: argparse.Namespace) -> int:
+    store = open_store(RunConfig(store_url=arguments.store))
+    found = store.recommendations(arguments.state)
+    store.close()
+    if arguments.json:
+        sys.stdout.buffer.write(orjson.dumps([made.as_dict() for made in found], option=orjson.OPT_INDENT_2) + b"\n")
+    else:
+        print_recommendations(found, Console())
+    return ExitCode.OK
+
+
+def _transition(arguments: argparse.Namespace) -> int:
+    store = open_store(RunConfig(store_url=arguments.store))
+    try:
+        made = store.transition(arguments.id, arguments.step, time.time())
+    finally:
+        store.close()
+    Console().print(f"{made.id} is now {made.state}", highlight=False)
+    return ExitCode.OK
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
+    "run": _run,
+    "once": _once,
+    "report": _report,
+    "recommendations": _recommendations,
+    "accept": _transition,
+    "implement": _transition,
+    "dismiss": _transition,
+    "reopen": _transition,
+}

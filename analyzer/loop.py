@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from analyzer.pipeline import History, Knowledge, analyze, history_questions, le
 from analyzer.pipeline.burns import burn_questions, find_burning
 from analyzer.ports import Answers, Question, Result, Source, Store
 from analyzer.reporters.metrics import Costs
-from analyzer.series import Grid
+from analyzer.series import Batch, Grid
 
 log = logging.getLogger("analyzer")
 
@@ -31,6 +31,7 @@ class Published:
     """What readers see."""
 
     result: Result | None = None
+    batches: Mapping[str, Batch] = field(default_factory=dict)
     costs: Costs = field(default_factory=Costs)
     trouble: str = ""
 
@@ -99,6 +100,7 @@ class Loop:
         if questions and not answers.batches:
             raise AnalyzerError(f"no question was answered: {next(iter(answers.failures.values()))}")
         result = await asyncio.to_thread(analyze, answers, self._knowledge, at)
+        self.published.batches = answers.batches
         return await asyncio.to_thread(self._remember, result)
 
     async def _ask(self, questions: list[Question], grid: Grid) -> Answers:
@@ -109,6 +111,11 @@ class Loop:
         costs.samples += answers.samples
         costs.query_seconds = answers.seconds
         return answers
+
+    async def alerts(self, at: float) -> list[dict[str, str]]:
+        """Return the labels of what Prometheus alerts on now."""
+        answers = await self._ask([Question("alerts", 'ALERTS{alertstate="firing"}')], Grid(at - 60.0, 30.0, 3))
+        return [dict(labels) for labels in answers.batches["alerts"].labels] if answers.batches else []
 
     async def _look_back(self, at: float) -> None:
         """Read the history again when it is time; what it teaches holds until the next time."""

@@ -84,6 +84,9 @@ class Store(Protocol):
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
         """Remember what stands."""
 
+    def findings(self, since: float) -> Sequence[Any]:
+        """Return findings with the span in which they stood, since a moment."""
+
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
         """Remember what is usual."""
 

@@ -14,6 +14,7 @@ STEPS: Mapping[str, tuple[frozenset[str], str]] = {
     "reopen": (frozenset({"accepted", "implemented", "dismissed", "expired", "refuted", "validated"}), "open"),
     "expire": (frozenset({"open"}), "expired"),
 }
+STATES = frozenset({"open", "accepted", "implemented", "validated", "refuted", "dismissed", "expired"})
 ALIVE = frozenset({"open", "accepted", "implemented"})
 
 

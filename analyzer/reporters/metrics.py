@@ -1,6 +1,6 @@
 """The analyzer's metrics: the one home of their names, types, help and labels."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from analyzer.findings import Reading
 from analyzer.ports import Result
+from analyzer.series import Batch
 
 TITLE_LENGTH = 120
 MOST_SERIES = 2000
@@ -49,7 +50,9 @@ class Published(Protocol):
     """What the collector reads: the last good result and the costs so far."""
 
     result: Result | None
+    batches: Mapping[str, Batch]
     costs: Costs
+    trouble: str
 
 
 class ResultCollector(Collector):

@@ -1,9 +1,12 @@
 """The result for a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 
 from analyzer.ports import Result
+from analyzer.recommend import Recommendation
 
 
 def print_result(result: Result, console: Console) -> None:
@@ -20,16 +23,17 @@ def print_result(result: Result, console: Console) -> None:
             markup=False,
         )
     if result.recommendations:
-        console.print(_recommendations(result))
+        print_recommendations(result.recommendations, console)
     for signal, reason in result.failures.items():
         console.print(f"no answer for {signal}: {reason}", highlight=False, markup=False)
 
 
-def _recommendations(result: Result) -> Table:
+def print_recommendations(recommendations: Sequence[Recommendation], console: Console) -> None:
+    """Print one row a recommendation."""
     table = Table(title="Recommendations")
-    for column in ("priority", "title", "state", "expected improvement"):
+    for column in ("priority", "title", "state", "expected improvement", "id"):
         table.add_column(column)
-    for made in result.recommendations:
+    for made in recommendations:
         gain = made.improvement.explanation if made.improvement else "not computable from what is measured"
-        table.add_row(made.priority, made.title, made.state, gain)
-    return table
+        table.add_row(made.priority, made.title, made.state, gain, made.id)
+    console.print(table)

@@ -13,8 +13,8 @@ from prometheus_client.exposition import generate_latest
 
 from analyzer.errors import NotFoundError, StoreError, TransitionError
 from analyzer.ports import Store
-from analyzer.recommend.recommendation import STEPS
-from analyzer.reporters.html import render_page
+from analyzer.recommend.recommendation import STATES, STEPS
+from analyzer.reporters.html import Record, render_page, render_report
 from analyzer.reporters.metrics import Published, ResultCollector
 from analyzer.reporters.plain import result_dict
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 router = APIRouter()
 api = APIRouter(prefix="/api/v1")
-STATES = frozenset({"open", "accepted", "implemented", "validated", "refuted", "dismissed", "expired"})
+REPORT_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,16 @@ def page(desk: At) -> str:
     return render_page(desk.published, desk.clock())
 
 
+@router.get("/report", response_class=HTMLResponse, include_in_schema=False)
+def report(desk: At) -> str:
+    """Return the report of the newest result, one self-contained page."""
+    result = desk.published.result
+    if result is None:
+        raise HTTPException(503, "no cycle has ended well yet")
+    past = _stored(lambda: desk.store.findings(result.at - REPORT_SECONDS))
+    return render_report(result, desk.published.batches, Record(past, _stored(desk.store.recommendations)))
+
+
 def _latest(desk: Desk) -> dict[str, Any]:
     if desk.published.result is None:
         raise HTTPException(503, "no cycle has ended well yet")
@@ -123,10 +133,10 @@ def recommendations(desk: At, state: str | None = None) -> list[dict[str, Any]]:
 
 @api.get("/recommendations/{identifier}")
 def recommendation(desk: At, identifier: str) -> dict[str, Any]:
-    """Return one recommendation."""
+    """Return one recommendation with every step of its life."""
     for made in _stored(desk.store.recommendations):
         if made.id == identifier:
-            return made.as_dict()
+            return made.as_dict() | {"events": list(_stored(lambda: desk.store.events(identifier)))}
     raise HTTPException(404, f"no recommendation has the id '{identifier}'")
 
 
