@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from exporter.instrument.endpoint import MetricsEndpoint
-from exporter.instrument.exchange import Receive, Send
+from exporter.instrument.exchange import Receive, Scope, Send
 from exporter.instrument.http_metrics import HttpMetrics
-from exporter.instrument.middleware import ASGIApp, ExemplarOf, MetricsMiddleware, Scope
+from exporter.instrument.middleware import ASGIApp, ExemplarOf, MetricsMiddleware
 from exporter.instrument.workers import WorkerGroup
 from exporter.metrics.registry import DEFAULT, MetricRegistry
 

@@ -7,9 +7,11 @@ from time import perf_counter
 from typing import Any
 
 Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+SPILL_CHUNKS = 256
 # What nginx logs for a client that left before the response began.
 CLIENT_CLOSED = 499
 
@@ -20,6 +22,7 @@ class Exchange:
     __slots__ = (
         "_receive",
         "_send",
+        "_spill",
         "chunks",
         "complete_at",
         "disconnected",
@@ -29,15 +32,19 @@ class Exchange:
         "last_chunk_at",
         "received",
         "root_path",
+        "scope",
         "sent",
         "started_at",
         "status",
     )
 
-    def __init__(self, receive: Receive, send: Send, root_path: str) -> None:
+    def __init__(self, receive: Receive, send: Send, scope: Scope, spill: Callable[[Exchange], None]) -> None:
         self._receive = receive
         self._send = send
-        self.root_path = root_path
+        self._spill = spill
+        self.scope = scope
+        # Mounts make it longer; what it was tells their part.
+        self.root_path: str = scope.get("root_path", "")
         self.status: int | None = None
         self.received = 0
         self.sent = 0
@@ -91,13 +98,16 @@ class Exchange:
             now = perf_counter()
             self.sent += len(body)
             self.chunks += 1
-            if self.chunks == 1:
+            if not self.first_byte_at:
                 self.first_byte_at = now
             elif self.gaps is None:
                 self.gaps = [now - self.last_chunk_at]
             else:
                 self.gaps.append(now - self.last_chunk_at)
             self.last_chunk_at = now
+            if self.chunks >= SPILL_CHUNKS:
+                # A stream may last for hours: it is counted as it goes, and its notes stay small.
+                self._spill(self)
         return not message.get("more_body", False)
 
     def first_byte_seconds(self) -> float:

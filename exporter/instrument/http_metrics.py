@@ -94,20 +94,21 @@ class RequestSeries:
         if exchange.first_byte_at or not gone:
             self.first_byte.observe(exchange.first_byte_seconds())
         if exchange.chunks:
-            self.chunks.inc(exchange.chunks)
-            self.sent.inc(exchange.sent)
-            if exchange.gaps is not None:
-                self._count_gaps(exchange.gaps)
+            self.count_chunks(exchange)
         if exchange.received:
             self.received.inc(exchange.received)
         if gone:
             self.disconnects.inc()
 
-    def _count_gaps(self, gaps: list[float]) -> None:
-        (_, method), (_, route) = self.chunks.labels
-        series = self.gaps.labels(method, route)
-        for gap in gaps:
-            series.observe(gap)
+    def count_chunks(self, exchange: Exchange) -> None:
+        """Count the chunks that were not counted yet."""
+        self.chunks.inc(exchange.chunks)
+        self.sent.inc(exchange.sent)
+        if exchange.gaps is not None:
+            (_, method), (_, route) = self.chunks.labels
+            self.gaps.labels(method, route).observe_all(exchange.gaps)
+        exchange.chunks = exchange.sent = 0
+        exchange.gaps = None
 
     def keep_exemplar(self, labels: Labels, exchange: Exchange) -> None:
         """Point at this request's trace from the buckets it fell into."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
-from typing import Any
 
-from exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Receive, Send
+from exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Receive, Scope, Send
 from exporter.instrument.failures import note_failure
 from exporter.instrument.http_metrics import EXEMPLAR_SECONDS, HttpMetrics
 from exporter.instrument.routes import UNMATCHED, route_template
@@ -14,7 +13,6 @@ from exporter.instrument.workers import WorkerGroup
 from exporter.metrics.exemplars import exemplar_labels, trace_of
 from exporter.metrics.series import Labels
 
-Scope = MutableMapping[str, Any]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 ExemplarOf = Callable[[Scope], Mapping[str, str] | None]
 
@@ -48,7 +46,7 @@ class MetricsMiddleware:
             # An instrumented app mounted in an instrumented app is measured once.
             if scope["type"] == "http" and scope["path"] not in self._exclude and _MARK not in scope:
                 scope[_MARK] = True
-                exchange = Exchange(receive, send, scope.get("root_path", ""))
+                exchange = Exchange(receive, send, scope, self._spill)
                 self._metrics.active.inc()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the metrics, the request is served
             self._tell(error)
@@ -59,7 +57,7 @@ class MetricsMiddleware:
             await self.app(scope, exchange.receive, exchange.send)
         finally:
             try:
-                self._count(scope, exchange)
+                self._count(exchange)
             except Exception as error:  # noqa: BLE001 - the response is out already
                 self._tell(error)
 
@@ -76,7 +74,13 @@ class MetricsMiddleware:
             if kind == "lifespan":
                 self._workers.write()
 
-    def _count(self, scope: Scope, exchange: Exchange) -> None:
+    def _spill(self, exchange: Exchange) -> None:
+        """Count the chunks of a response under way."""
+        route = self._route(exchange)
+        self._metrics.series(exchange.scope["method"], route, str(exchange.status)).count_chunks(exchange)
+
+    def _count(self, exchange: Exchange) -> None:
+        scope = exchange.scope
         self._metrics.active.inc(-1)
         if getattr(scope.get("endpoint"), "is_metrics_endpoint", False):
             return
@@ -88,15 +92,15 @@ class MetricsMiddleware:
         status = exchange.status
         if status is None:
             status = CLIENT_CLOSED if gone else FAILED
-        series = self._metrics.series(scope["method"], self._route(scope, exchange), str(status))
+        series = self._metrics.series(scope["method"], self._route(exchange), str(status))
         series.count(exchange, gone)
         if exchange.complete_at >= series.exemplar_after:
             series.exemplar_after = exchange.complete_at + EXEMPLAR_SECONDS
             series.keep_exemplar(self._trace(scope), exchange)
 
-    def _route(self, scope: Scope, exchange: Exchange) -> str:
+    def _route(self, exchange: Exchange) -> str:
         try:
-            return route_template(scope, exchange.root_path)
+            return route_template(exchange.scope, exchange.root_path)
         except Exception as error:  # noqa: BLE001 - the label is lost, the request still counts
             self._tell(error)
             return UNMATCHED

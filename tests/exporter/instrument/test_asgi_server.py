@@ -90,6 +90,20 @@ def test_a_streamed_response_has_first_byte_chunks_and_gaps(server: RunningServe
     assert first < whole
 
 
+def test_a_long_stream_is_counted_as_it_goes(server: RunningServer):
+    """Chunks of a response that is still under way are in the metrics, every 256; at the end none is missing."""
+    route = {**GET, "http_route": "/stream"}
+    with server.http.stream("GET", "/stream", params={"chunks": 700, "gap": 0.001}) as response:
+        while not (counted := server.value("http_server_response_chunks_total", **route)):
+            time.sleep(0.02)
+        assert counted in {256, 512}
+        assert server.value("http_server_active_requests") == 1
+        size = sum(len(chunk) for chunk in response.iter_raw())
+    server.await_value("http_server_response_chunks_total", 700, **route)
+    assert server.value("http_server_response_chunk_gap_seconds_count", **route) == 699
+    assert server.value("http_server_response_body_bytes_total", **route) == size
+
+
 def test_a_client_that_leaves_is_counted(server: RunningServer):
     """A closed connection in the middle of a stream is one disconnect and no error."""
     with server.http.stream("GET", "/stream", params={"chunks": 500, "gap": 0.01}) as response:
