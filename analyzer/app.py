@@ -13,7 +13,8 @@ from analyzer.catalog import load_catalog, read_thresholds
 from analyzer.config import RunConfig, read_secret
 from analyzer.errors import AnalyzerError, ConfigError
 from analyzer.incidents import read_topology
-from analyzer.loop import Loop
+from analyzer.language_model import LanguageModel
+from analyzer.loop import Loop, Wording, keep_words
 from analyzer.pipeline import Knowledge
 from analyzer.ports import Result
 from analyzer.prometheus_api import PrometheusSource
@@ -56,10 +57,24 @@ async def open_loop(config: RunConfig) -> AsyncIterator[tuple[Loop, Database]]:
     knowledge = build_knowledge(config)
     database = Database(config.store_url)
     try:
-        async with PrometheusSource(config.source) as source:
-            yield Loop(config, source, database, knowledge), database
+        async with PrometheusSource(config.source) as source, _wording(config) as wording:
+            yield Loop(config, source, database, knowledge, wording), database
     finally:
         database.close()
+
+
+@contextlib.asynccontextmanager
+async def _wording(config: RunConfig) -> AsyncIterator[Wording]:
+    """Put a language model in where one is configured."""
+    if config.llm_url is None:
+        yield keep_words
+        return
+    token = read_secret(config.llm_token_file) if config.llm_token_file else None
+    model = LanguageModel(config.llm_url, config.llm_model, token)
+    try:
+        yield model.reword
+    finally:
+        await model.close()
 
 
 async def run_once(config: RunConfig) -> Result:

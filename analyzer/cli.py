@@ -102,6 +102,9 @@ def _source_flags(parser: argparse.ArgumentParser) -> None:
     add("--thresholds.file", dest="thresholds", type=Path)
     add("--catalog.file", dest="catalogs", type=Path, action="append", default=[], help="more signals; repeatable")
     add("--topology.file", dest="topology", type=Path, help="the call graph between services")
+    add("--llm.url", dest="llm_url", help="an OpenAI-compatible API that may reword recommendations, as http://host/v1")
+    add("--llm.model", dest="llm_model", default="")
+    add("--llm.token-file", dest="llm_token_file", type=Path)
     add("--log.level", dest="log_level", default="info", choices=LEVELS)
 
 
@@ -137,6 +140,9 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
         points=arguments.points,
         step_seconds=step,
         rate_window=arguments.rate_window,
+        llm_url=arguments.llm_url,
+        llm_model=arguments.llm_model,
+        llm_token_file=arguments.llm_token_file,
     )
 
 

@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.config import RunConfig, format_duration
 from analyzer.detectors.multiple import cycle_level
 from analyzer.errors import AnalyzerError, StoreError
-from analyzer.pipeline import History, Knowledge, analyze, history_questions, learn, pack, unpack
+from analyzer.pipeline import History, Knowledge, NoveltyWatch, analyze, history_questions, learn, pack, unpack
 from analyzer.pipeline.burns import burn_questions, find_burning
 from analyzer.ports import Answers, Question, Result, Source, Store
+from analyzer.recommend import Recommendation
 from analyzer.reporters.metrics import Costs
 from analyzer.series import Batch, Grid
 
@@ -24,6 +25,14 @@ DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
 BASELINE_DAYS = 14
 SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
+
+
+Wording = Callable[[Sequence[Recommendation]], Awaitable[tuple[Recommendation, ...]]]
+
+
+async def keep_words(recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+    """Leave every word as the rule base wrote it: the wording without a language model."""
+    return tuple(recommendations)
 
 
 @dataclass(slots=True)
@@ -39,14 +48,18 @@ class Published:
 class Loop:
     """Asks, thinks, remembers, publishes."""
 
-    def __init__(self, config: RunConfig, source: Source, store: Store, knowledge: Knowledge) -> None:
+    def __init__(
+        self, config: RunConfig, source: Source, store: Store, knowledge: Knowledge, wording: Wording = keep_words
+    ) -> None:
         self._config = config
         self._source = source
         self._store = store
         self._knowledge = knowledge
+        self._wording = wording
         self._table = knowledge.by_name()
         self._step = config.step_seconds or DEFAULT_STEP
         self._scrapes_known = False
+        self._watch = NoveltyWatch()
         self._due = {"history": 0.0, "burn": 0.0}
         self.published = Published()
         window = DEFAULT_WINDOW if config.rate_window == "auto" else config.rate_window
@@ -100,6 +113,7 @@ class Loop:
         if questions and not answers.batches:
             raise AnalyzerError(f"no question was answered: {next(iter(answers.failures.values()))}")
         result = await asyncio.to_thread(analyze, answers, self._knowledge, at)
+        result = replace(result, recommendations=await self._wording(result.recommendations))
         self.published.batches = answers.batches
         return await asyncio.to_thread(self._remember, result)
 
@@ -129,7 +143,8 @@ class Loop:
         answers = await self._ask(history_questions(self._table, settings.window), grid)
         level = cycle_level(self._config.history_interval_seconds)
         learned = await asyncio.to_thread(learn, answers.batches, self._table, settings.window, level)
-        self._settle(history=learned)
+        new = await asyncio.to_thread(self._watch.watch, answers.batches, self._table, settings.window)
+        self._settle(history=replace(learned, findings=(*learned.findings, *new)))
         if learned.learned:
             await asyncio.to_thread(self._keep_baselines, learned, at)
 

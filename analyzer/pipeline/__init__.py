@@ -3,5 +3,16 @@
 from analyzer.pipeline.cycle import Knowledge, analyze
 from analyzer.pipeline.detect import Settings
 from analyzer.pipeline.history import History, history_questions, learn, pack, unpack
+from analyzer.pipeline.novelties import NoveltyWatch
 
-__all__ = ["History", "Knowledge", "Settings", "analyze", "history_questions", "learn", "pack", "unpack"]
+__all__ = [
+    "History",
+    "Knowledge",
+    "NoveltyWatch",
+    "Settings",
+    "analyze",
+    "history_questions",
+    "learn",
+    "pack",
+    "unpack",
+]

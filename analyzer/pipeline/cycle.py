@@ -1,15 +1,17 @@
 """The cycle: detect, group, rank, recommend, score."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analyzer.catalog import Signal
+from analyzer.findings import Reading
 from analyzer.incidents import Topology, group_incidents
 from analyzer.pipeline.detect import Detection, Settings, detect_all
 from analyzer.pipeline.health import score_health
 from analyzer.pipeline.measured import Measurements
 from analyzer.ports import Answers, Result
 from analyzer.recommend import Context, Rule, recommend
+from analyzer.recommend.replicas import desired_replicas
 from analyzer.series import service_of
 
 
@@ -32,18 +34,28 @@ def analyze(answers: Answers, knowledge: Knowledge, at: float) -> Result:
     table = knowledge.by_name()
     detection: Detection = detect_all(answers.batches, table, knowledge.settings)
     measured = Measurements(answers.batches, table)
+    services = _services(answers, table)
     incidents = group_incidents(detection.findings, knowledge.topology, measured.deviation)
     return Result(
         at=at,
-        health=score_health(detection.findings, _services(answers, table)),
+        health=score_health(detection.findings, services),
         findings=detection.findings,
         incidents=incidents,
         recommendations=recommend(incidents, knowledge.rules, Context(measured, at)),
-        readings=detection.readings,
+        readings=(*detection.readings, *_replicas(measured, services)),
         failures=answers.failures,
         series=sum(len(batch) for batch in answers.batches.values()),
         points=sum(batch.values.size for batch in answers.batches.values()),
     )
+
+
+def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:
+    """Return the desired replicas of every service whose CPU, replicas and cores are known."""
+    cores = measured.now("cpu_cores", "host")
+    for service in sorted(services):
+        used, count = measured.now("process_cpu_cores", service), measured.now("replicas", service)
+        if used and count and cores:
+            yield Reading("desired_replicas", "", service, desired_replicas(count, used, cores))
 
 
 def _services(answers: Answers, table: Mapping[str, Signal]) -> set[str]:

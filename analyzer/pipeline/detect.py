@@ -161,7 +161,7 @@ def _stand(suspects: list[_Suspect], tests: int, level: float) -> Iterable[Findi
 
 def _one_voice(findings: list[Finding]) -> list[Finding]:
     """Let the strongest detector speak for each series of a signal; the order of strength is that of the severities."""
-    strength = {"threshold": 4, "burn": 3, "forecast": 2, "anomaly": 1, "change_point": 0}
+    strength = {"threshold": 4, "burn": 3, "forecast": 2, "anomaly": 1, "novelty": 1, "change_point": 0}
     best: dict[tuple[object, ...], Finding] = {}
     for finding in findings:
         key = (finding.signal, *sorted(finding.labels.items()))

@@ -29,6 +29,13 @@ class Measurements:
         rows = self._rows(signal, service)
         return float(np.nanmax(rows)) if np.isfinite(rows).any() else None
 
+    def pairs(self, one: str, other: str) -> tuple[Floats, Floats] | None:
+        """Return the first series of two signals side by side; None when one has none."""
+        left, right = self._batches.get(one), self._batches.get(other)
+        if left is None or right is None or not len(left) or not len(right):
+            return None
+        return left.values[0], right.values[0]
+
     def deviation(self, finding: Finding, started: float) -> float:
         """Return how far a finding's series left its baseline from before the incident."""
         batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)

@@ -13,6 +13,8 @@ from analyzer.recommend.queueing import servers_for_wait, wait_probability
 from analyzer.recommend.recommendation import Improvement
 from analyzer.recommend.rightsizing import memory_request
 from analyzer.recommend.rules import Computation
+from analyzer.recommend.scalability import fit_scalability
+from analyzer.series import Floats
 
 TARGET_UTILISATION = 0.7
 WAIT_GOAL = 0.05
@@ -26,6 +28,9 @@ class Measured(Protocol):
 
     def peak(self, signal: str, service: str) -> float | None:
         """Return the largest value of the window."""
+
+    def pairs(self, one: str, other: str) -> tuple[Floats, Floats] | None:
+        """Return the first series of two signals side by side; None when one has none."""
 
 
 def relief(finding: Finding) -> tuple[float, float] | None:
@@ -149,6 +154,22 @@ def _right_size(how: Computation, finding: Finding, measured: Measured) -> Impro
     return Improvement(ratio, 0.0, ratio, how.metric or finding.signal, "right_size", words)
 
 
+def _scalability(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
+    """The Universal Scalability Law on the load test that runs: beyond its peak, fewer at once are served faster."""
+    pairs = measured.pairs("load_users", "load_throughput")
+    law = None if pairs is None else fit_scalability(*pairs)
+    users = measured.now("load_users", "loadgen")
+    if law is None or users is None or users <= law.peak:
+        return _return_to_expected(how, finding, measured)
+    now, best = users / law.throughput(users), law.peak / law.throughput(law.peak)
+    ratio = max(0.0, 1.0 - best / now)
+    words = (
+        f"throughput peaks at {law.peak:.0f} at once with {law.throughput(law.peak):.1f} per second, {users:.0f} are "
+        f"let in and get {law.throughput(users):.1f}: admitting no more than the peak cuts each answer by {ratio:.0%}"
+    )
+    return Improvement(ratio, ratio / 2, ratio, how.metric or finding.signal, "scalability", words)
+
+
 _METHODS: Mapping[str, Callable[[Computation, Finding, Measured], Improvement | None]] = {
     "return_to_expected": _return_to_expected,
     "latency_share": _latency_share,
@@ -156,4 +177,5 @@ _METHODS: Mapping[str, Callable[[Computation, Finding, Measured], Improvement | 
     "pool_size": _pool_size,
     "replicas": _replicas,
     "right_size": _right_size,
+    "scalability": _scalability,
 }

@@ -21,7 +21,9 @@ class Computation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: Literal["latency_share", "return_to_expected", "cache_share", "pool_size", "replicas", "right_size"]
+    method: Literal[
+        "latency_share", "return_to_expected", "cache_share", "pool_size", "replicas", "right_size", "scalability"
+    ]
     time: str | None = None
     rate: str | None = None
     metric: str | None = None

@@ -25,6 +25,7 @@ READINGS = {
     "change_point_timestamp_seconds": ("When the signal's level last stepped within the window.", ""),
     "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
     "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
+    "desired_replicas": ("Replicas that bring CPU use to seventy percent.", ""),
     "error_budget_burn": ("How many times too fast the error budget is spent over a window.", "window"),
     "error_budget_exhausted_seconds": ("When a full error budget is gone at this burn.", ""),
 }

@@ -91,4 +91,5 @@ def _rule(x1: float, x2: float, y1: float, y2: float, color: str) -> str:
 
 
 def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="11" fill="currentColor" text-anchor="{anchor}">{escape(words)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="11" fill="currentColor" text-anchor="{anchor}"'
+    return f"<text {place}>{escape(words)}</text>"
