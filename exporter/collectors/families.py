@@ -11,8 +11,10 @@ Kind = Literal["counter", "gauge", "untyped"]
 LabelValues = tuple[str, ...]
 Sample = tuple[LabelValues, float]
 
-# Device names, mounts and processes come and go; above this many remembered line starts a family forgets them all.
-STARTS_KEPT = 10_000
+# Devices and mounts come and go: a family that remembers this many more line starts than it has use for forgets all.
+STARTS_SPARE = 64
+# No machine has so many families; what does is noise in a damaged file.
+FAMILIES_KEPT = 10_000
 
 
 class Family(NamedTuple):
@@ -102,18 +104,14 @@ class Renderer:
             for values, value in samples:
                 start = starts.get(values)
                 if start is None:
-                    start = self._start(family, starts, values)
+                    start = starts[values] = line_start(family, values)
                 append(f"{start}{value}\n")
+            if len(starts) > 2 * len(samples) + STARTS_SPARE:
+                starts.clear()
         return "".join(lines)
 
     def _learn(self, family: Family) -> tuple[str, dict[LabelValues, str]]:
-        if len(self._known) >= STARTS_KEPT:
+        if len(self._known) >= FAMILIES_KEPT:
             self._known.clear()
         entry = self._known[family] = (head(family), {})
         return entry
-
-    def _start(self, family: Family, starts: dict[LabelValues, str], values: LabelValues) -> str:
-        if len(starts) >= STARTS_KEPT:
-            starts.clear()
-        start = starts[values] = line_start(family, values)
-        return start

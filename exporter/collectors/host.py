@@ -36,6 +36,13 @@ def read_bytes(path: str) -> bytes:
         os.close(descriptor)
 
 
+def _adjtimex() -> Sequence[int]:
+    # ctypes is loaded when the clock is first asked for.
+    from exporter.collectors.adjtimex import read_clock
+
+    return read_clock()
+
+
 def device_of(path: str) -> tuple[int, int]:
     """The numbers of the device that a path lies on."""
     number = os.stat(path).st_dev  # noqa: PTH116  # the same family of calls as beside it
@@ -65,6 +72,7 @@ class Host:
     device: Callable[[str], tuple[int, int]] = device_of
     uname: Callable[[], os.uname_result] = os.uname
     tcp_dumps: Callable[[], Sequence[bytes]] = netlink.tcp_dumps
+    adjtimex: Callable[[], Sequence[int]] = _adjtimex
 
     def read(self, path: str) -> str:
         """The text of a file that the collector cannot do without."""
@@ -121,10 +129,10 @@ class Host:
             raise kind(f"{path}: {error.strerror}") from error
 
 
-def whole(text: str, where: str) -> int:
+def whole(text: str, where: str, base: int = 10) -> int:
     """A whole number as the kernel writes it."""
     try:
-        return int(text)
+        return int(text, base)
     except ValueError as error:
         raise CollectorError(f"{where}: '{text[:40]}' is not a whole number") from error
 

@@ -57,12 +57,13 @@ class Machine:
         return Host(
             proc=str(self.folder / "proc"),
             sys=str(self.folder / "sys"),
-            root=self.answers.get("root", "/"),
+            root=self.answers.get("root", "/").format(folder=self.folder),
             udev=str(self.folder / "udev"),
             now=lambda: self.answers.get("now", 0.0),
             statvfs=self._statvfs,
             device=self._device,
             uname=lambda: os.uname_result(self.answers["uname"]),
+            adjtimex=lambda: self.answers["adjtimex"],
             tcp_dumps=lambda: [(self.folder / name).read_bytes() for name in ("tcp4.bin", "tcp6.bin")],
         )
 

@@ -1,0 +1,145 @@
+"""Side by side with the real node_exporter on this machine: the same names, types, labels and values.
+
+It is looked for on PATH and in .perfloop/bin as prometheus-node-exporter (Debian) or node_exporter; without it these
+tests are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.collectors.catalogue import SPECS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.exporter.conftest import StartExporter
+
+NAMES = ("prometheus-node-exporter", "node_exporter")
+OURS = {"cgroup", "gpu", "thresholds", "swap"}
+SHARED = sorted(spec.name for spec in SPECS if spec.name not in OURS)
+# Debian leaves out the loopback device, mounts below /mnt, and counts zram: the same patterns for both.
+PATTERNS = (
+    "--collector.netdev.device-exclude=^veth",
+    r"--collector.filesystem.mount-points-exclude=^/(dev|proc|sys|run/.+|mnt/.+|var/lib/docker/.+)($|/)",
+    r"--collector.diskstats.device-exclude=^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d*$",
+    "--collector.netclass.ignored-devices=^veth",
+    "--collector.arp.device-exclude=^veth",
+)
+# What releases after Debian's 1.5 added: told by us, unknown to it.
+NEWER_NAMES = re.compile(
+    r"node_(filesystem_mount_info|netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop)|scrape_collector_(timeouts_total|absent)"
+    r"|softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len)|cpu_online|pressure_irq_.*"
+    r"|network_receive_nohandler_total|disk_ata_.*)"
+)
+NEWER_LABELS = {"rotational", "adminstate", "device_error"}
+# node_exporter has no name of its own for these two yet, or reads them where we do not.
+SELF = re.compile(r"(go|process|promhttp|perfloop)_.*|node_exporter_build_info|node_scrape_collector_duration_seconds")
+# They change from one moment to the next; that both tell them is all that can be compared.
+RESTLESS = re.compile(
+    r"node_(memory_.*|sockstat_.*|processes_.*|procs_.*|tcp_connection_states|udp_queues|filefd_allocated|entropy.*|load.*"
+    r"|timex_.*|nf_conntrack_entries|disk_io_now|arp_entries|netstat_.*|cpu_.*frequency.*|hwmon_.*|thermal_zone_temp)"
+)
+TOLERANCE = 0.1
+
+Labels = frozenset[tuple[str, str]]
+
+
+class Told(NamedTuple):
+    """What an exporter tells: types by family, values by name and labels."""
+
+    kinds: dict[str, str]
+    values: dict[tuple[str, Labels], float]
+
+
+def read(address: str) -> Told:
+    """One scrape."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    kinds = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE "))
+    values = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            kept = ((name, value) for name, value in sample.labels.items() if value and name not in NEWER_LABELS)
+            values[sample.name, frozenset(kept)] = sample.value
+    return Told({name: kind for name, kind in kinds.items() if not SELF.fullmatch(name)}, values)
+
+
+def find_node_exporter(checkout: Path) -> str | None:
+    """The program, if this machine has it."""
+    path = f"{os.environ.get('PATH', '')}:{checkout}/.perfloop/bin"
+    return next((found for name in NAMES if (found := shutil.which(name, path=path))), None)
+
+
+@pytest.fixture
+def both(checkout: Path, tmp_path: Path, free_port: int, start_exporter: StartExporter) -> Iterator[tuple[Told, Told]]:
+    """What node_exporter and the exporter tell at nearly the same moment, collectors and patterns alike."""
+    program = find_node_exporter(checkout)
+    if program is None:
+        pytest.skip(f"none of {', '.join(NAMES)} is on PATH or in .perfloop/bin: nothing to compare with")
+    (tmp_path / "job.prom").write_text("# HELP job_seconds A job.\n# TYPE job_seconds gauge\njob_seconds 12.5\n")
+    flags = [
+        "--collector.disable-defaults",
+        f"--collector.textfile.directory={tmp_path}",
+        "--collector.stat.softirq",
+        *PATTERNS,
+        *(f"--collector.{name}" for name in SHARED),
+    ]
+    command = [program, f"--web.listen-address=127.0.0.1:{free_port}", *flags]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            ours = start_exporter(*flags)
+            wait_for(free_port)
+            yield read(f"127.0.0.1:{free_port}"), read(ours.address)
+        finally:
+            process.kill()
+
+
+def wait_for(port: int) -> None:
+    """Until the port is listened on."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def test_names_types_labels_and_values_are_node_exporters(both: tuple[Told, Told]) -> None:
+    """Every series of node_exporter is told, under its type, with its value; what is more is newer than Debian's."""
+    theirs, ours = both
+
+    assert {name: kind for name, kind in theirs.kinds.items() if ours.kinds.get(name) != kind} == {}
+    assert {key for key in theirs.values if not SELF.fullmatch(key[0])} - set(ours.values) == set()
+    newer = {name for name, _ in set(ours.values) - set(theirs.values) if not SELF.fullmatch(name)}
+    assert {name for name in newer if not NEWER_NAMES.fullmatch(name)} == set()
+    assert {key: values for key, values in pairs(theirs, ours).items() if not is_near(*values)} == {}
+
+
+def pairs(theirs: Told, ours: Told) -> dict[tuple[str, Labels], tuple[float, float]]:
+    """The values of both for the series that do not change by themselves from moment to moment."""
+    return {
+        key: (value, ours.values[key])
+        for key, value in theirs.values.items()
+        if key in ours.values and not RESTLESS.fullmatch(key[0]) and not SELF.fullmatch(key[0])
+    }
+
+
+def is_near(theirs: float, ours: float) -> bool:
+    """Equal but for what a busy machine counts within a second."""
+    return abs(theirs - ours) <= TOLERANCE * max(abs(theirs), abs(ours)) + 5
