@@ -54,7 +54,7 @@ SILENCED_NOW = figure(
 )
 UNDELIVERED_NOW = number(
     About(
-        "Notifications that failed, 1 h",
+        "Failed notifications, 1 h",
         "Good: 0. Each is a person not told. Which channel, below; `perfloop doctor` tries them all.",
         "none",
         "none sent",

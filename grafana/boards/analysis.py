@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from boards import colours
-from boards.board import Board, Row, choice, marks
+from boards.board import Board, Row, choice, marks, one_of
 from boards.limits import Limit
 from boards.panels import About, bars, lines, number
 from boards.queries import Query, chosen, equal, or_zero, selector
 from boards.tables import Column, rows
 
 OF_SERVICE = selector(*chosen("service"))
-OF = selector(*chosen("service", "signal"))
+ONE = selector(*chosen("service", "signal"))
 PARTS = selector(*chosen("service"), 'service!="overall"')
 QUIET = "The analyzer has too little history yet: it judges a signal once it has seen enough of it."
 BOUNDARY = Limit(warning=1, critical=2)
@@ -25,7 +25,7 @@ UNUSUAL_NOW = number(
         "none",
         decimals=0,
     ),
-    Query(or_zero(f"count(max by (service, signal) (perfloop_anomaly_score{OF}) > 1)")),
+    Query(or_zero(f"count(max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1)")),
     Limit(warning=1, critical=5),
 )
 BOTTLENECKS_NOW = number(
@@ -47,7 +47,7 @@ SOONEST_NOW = number(
         "none in sight",
         decimals=0,
     ),
-    Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service', 'signal'), equal('bound', 'expected'))})"),
+    Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
     Limit(warning=7 * DAY, critical=DAY, below=True),
 )
 HEALTH_NOW = lines(
@@ -63,26 +63,21 @@ HEALTH_NOW = lines(
 BAND = lines(
     About(
         "Is it what was to be expected?",
-        "The real series inside the band that its own history makes likely. Choose one signal above. "
+        "The real series of the signal chosen above, inside the band that its own history makes likely. "
         "Good: the line stays in the band. Outside: look what happened at that moment.",
         "none",
         QUIET,
     ),
     [
         Query(
-            f"max by (service, signal) (perfloop_anomaly_upper{OF})", "upper · {{service}} {{signal}}", colours.EXPECTED
-        ),
-        Query(
-            f"min by (service, signal) (perfloop_anomaly_lower{OF})", "lower · {{service}} {{signal}}", colours.EXPECTED
-        ),
-        Query(
-            f"avg by (service, signal) (perfloop_anomaly_expected{OF})",
-            "expected · {{service}} {{signal}}",
-            colours.FAST,
-        ),
-        Query(
-            f"avg by (service, signal) (perfloop_signal_value{OF})", "real · {{service}} {{signal}}", colours.TRAFFIC
-        ),
+            f"{how} by (service, series) (perfloop_{metric}{ONE})", f"{name} · {{{{service}}}} {{{{series}}}}", colour
+        )
+        for name, how, metric, colour in (
+            ("upper", "max", "anomaly_upper", colours.EXPECTED),
+            ("lower", "min", "anomaly_lower", colours.EXPECTED),
+            ("expected", "max", "anomaly_expected", colours.FAST),
+            ("real", "max", "signal_value", colours.TRAFFIC),
+        )
     ],
 )
 SCORES = lines(
@@ -92,7 +87,7 @@ SCORES = lines(
         "none",
         QUIET,
     ),
-    [Query(f"max by (service, signal) (perfloop_anomaly_score{OF})", "{{service}} {{signal}}")],
+    [Query(f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE})", "{{service}} {{signal}}")],
     BOUNDARY,
 )
 CHANGES = rows(
@@ -103,7 +98,10 @@ CHANGES = rows(
         "No signal has changed its level in the history that is kept.",
     ),
     [
-        Query(f"topk(10, max by (service, signal) (perfloop_change_point_timestamp_seconds{OF})) * 1000", instant=True),
+        Query(
+            f"topk(10, max by (service, signal) (perfloop_change_point_timestamp_seconds{OF_SERVICE})) * 1000",
+            instant=True,
+        ),
     ],
     [
         Column("service", "Service", width=120),
@@ -122,7 +120,7 @@ FORECAST = rows(
     [
         Query(
             "min by (service, signal) (perfloop_seconds_until_limit"
-            f"{selector(*chosen('service', 'signal'), equal('bound', bound))})",
+            f"{selector(*chosen('service'), equal('bound', bound))})",
             instant=True,
         )
         for bound in ("lower", "expected", "upper")
@@ -174,7 +172,7 @@ TRENDS = lines(
         "none",
         "No signal drifts.",
     ),
-    [Query(f"max by (service, signal) (perfloop_trend_slope{OF}) * 3600", "{{service}} {{signal}}")],
+    [Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}")],
 )
 PENALTIES = bars(
     About(
@@ -200,12 +198,12 @@ BOARD = Board(
     related=("service", "database-cache", "recommendations", "stack"),
     variables=(
         choice("service", "Service", "perfloop_health_score"),
-        choice("signal", "Signal", "perfloop_anomaly_score"),
+        one_of("signal", "Signal", "perfloop_anomaly_score", first="api_response_time_p95"),
     ),
     annotations=(
         marks(
             "Changes",
-            f"max by (service, signal) (perfloop_change_point_timestamp_seconds{OF}) * 1000",
+            f"max by (service, signal) (perfloop_change_point_timestamp_seconds{OF_SERVICE}) * 1000",
             "{{service}} {{signal}} changed its level",
             colours.SLOW,
             at_value=True,

@@ -96,10 +96,11 @@ def choice(name: str, title: str, values: str, *, label_name: str = "") -> dash.
     return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
-def latest(name: str, title: str, values: str) -> dash.QueryVariable:
-    """A variable of label values of which one is looked at: the last in the alphabet at first."""
+def one_of(name: str, title: str, values: str, first: str) -> dash.QueryVariable:
+    """A variable of label values of which one is looked at: `first` until another is chosen."""
     chooser = dash.QueryVariable(name).label(title).datasource(SOURCE).query(f"label_values({values}, {name})")
-    return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_DESC)
+    chooser = chooser.current(VariableOption(text=first, value=first, selected=True))
+    return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
 def marks(name: str, expr: str, text: str, colour: str, *, at_value: bool = False) -> dash.AnnotationQuery:

@@ -150,7 +150,7 @@ PER_TOKEN_TIMES = lines(
 WHOLE_TIMES = lines(
     About(
         "How long do whole calls take?",
-        "First token plus tokens written. Up while both of those stay: the answers are longer.",
+        "Good: under the dashed line. Up while first and further tokens stay level: the answers are longer.",
         "s",
         NO_CALLS,
     ),
@@ -164,7 +164,7 @@ TOKENS = lines(
         "none",
         NO_CALLS,
     ),
-    [Query(WRITTEN, "written", colours.TRAFFIC), Query(READ, "read", colours.FAST)],
+    [Query(WRITTEN, "tokens written", colours.TRAFFIC), Query(READ, "tokens read", colours.FAST)],
 )
 PER_MODEL = lines(
     About(
@@ -270,6 +270,7 @@ BOARD = Board(
     title="LLM",
     question="How fast do tokens come, who waits, and is the GPU the limit?",
     related=("service", "system"),
+    signals={"model_inference_time_p95": WHOLE_TIMES},
     variables=(
         choice("service", "Service", REQUESTS),
         choice("model", "Model", f'{REQUESTS}{{service=~"$service"}}', label_name="gen_ai_request_model"),

@@ -186,7 +186,7 @@ GENERATOR_CPU = lines(
     Limit(warning=0.8, critical=0.95),
 )
 ENDPOINTS = rows(
-    About("Endpoints", "Sorted by p95. Good: no red.", "none", NO_RUN),
+    About("Endpoints", "Sorted by p95. Good: no red. The first line is the first limit.", "none", NO_RUN),
     [
         Query(_rate("loadgen_requests_total", by="endpoint"), instant=True),
         Query(

@@ -204,7 +204,7 @@ BOARD = Board(
     uid="overview",
     title="Overview",
     question="Is the service all right, and if not, what should be done first?",
-    related=("service", "system", "recommendations", "alerts"),
+    related=("service", "system", "database-cache", "recommendations", "alerts"),
     variables=(choice("service", "Service", "service:http_server_requests:rate1m"),),
     rows=(
         Row(5, [(4, panel) for panel in (HEALTH_NOW, BUDGET_LEFT, FIRING, RESPONSE_NOW, ERRORS_NOW, TRAFFIC_NOW)]),

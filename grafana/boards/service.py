@@ -218,8 +218,8 @@ BYTES = lines(
         NO_TRAFFIC,
     ),
     [
-        Query(rate("http_server_request_body_bytes_total", *SERVICE), "in", colours.FAST),
-        Query(rate("http_server_response_body_bytes_total", *SERVICE), "out", colours.TRAFFIC),
+        Query(rate("http_server_request_body_bytes_total", *SERVICE), "bodies in", colours.FAST),
+        Query(rate("http_server_response_body_bytes_total", *SERVICE), "bodies out", colours.TRAFFIC),
     ],
 )
 

@@ -142,8 +142,8 @@ NOTIFIED = lines(
         NO_PROMETHEUS,
     ),
     [
-        Query("sum(rate(prometheus_notifications_sent_total[$__rate_interval]))", "sent", colours.TRAFFIC),
-        Query("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "dropped", colours.ERRORS),
+        Query("sum(rate(prometheus_notifications_sent_total[$__rate_interval]))", "alerts sent", colours.TRAFFIC),
+        Query("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "alerts dropped", colours.ERRORS),
     ],
 )
 CYCLE = lines(

@@ -150,8 +150,8 @@ DISK_BYTES = lines(
         "How much is read and written?", "Good: under the dashed line. Real disks only, each byte once.", "Bps", NO_HOST
     ),
     [
-        Query(_rate("node_disk_read_bytes_total", REAL_DISK), "read · {{instance}}", colours.VECTOR),
-        Query(_rate("node_disk_written_bytes_total", REAL_DISK), "written · {{instance}}", colours.DISK),
+        Query(_rate("node_disk_read_bytes_total", REAL_DISK), "disk reads · {{instance}}", colours.VECTOR),
+        Query(_rate("node_disk_written_bytes_total", REAL_DISK), "disk writes · {{instance}}", colours.DISK),
     ],
     signal_limit("disk_io_bytes_per_second"),
 )
@@ -183,8 +183,8 @@ NETWORK_BYTES = lines(
         NO_HOST,
     ),
     [
-        Query(_rate("node_network_receive_bytes_total", REAL_NET), "in · {{instance}}", colours.NETWORK),
-        Query(_rate("node_network_transmit_bytes_total", REAL_NET), "out · {{instance}}", colours.TRAFFIC),
+        Query(_rate("node_network_receive_bytes_total", REAL_NET), "received · {{instance}}", colours.NETWORK),
+        Query(_rate("node_network_transmit_bytes_total", REAL_NET), "sent · {{instance}}", colours.TRAFFIC),
     ],
     signal_limit("network_io_bytes_per_second"),
 )
@@ -196,8 +196,8 @@ NETWORK_FAULTS = lines(
         NO_HOST,
     ),
     [
-        Query(f"instance:node_network_drops:rate1m{OF}", "dropped · {{instance}}", colours.SLOW),
-        Query(f"instance:node_network_errors:rate1m{OF}", "broken · {{instance}}", colours.ERRORS),
+        Query(f"instance:node_network_drops:rate1m{OF}", "packets dropped · {{instance}}", colours.SLOW),
+        Query(f"instance:node_network_errors:rate1m{OF}", "packets broken · {{instance}}", colours.ERRORS),
     ],
 )
 FILESYSTEMS = bars(

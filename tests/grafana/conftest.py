@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.grafana.boards import Panel, list_panels, read_boards
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,12 @@ def generator(checkout: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def dashboards(checkout: Path) -> dict[str, dict[str, Any]]:
+def boards(checkout: Path) -> dict[str, dict[str, Any]]:
     """Every committed dashboard by its uid."""
-    files = sorted((checkout / "grafana" / "dashboards").glob("*.json"))
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return read_boards(checkout)
+
+
+@pytest.fixture(scope="session")
+def panels(boards: dict[str, dict[str, Any]]) -> list[Panel]:
+    """Every panel of every board."""
+    return list_panels(boards)

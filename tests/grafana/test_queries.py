@@ -1,0 +1,118 @@
+"""Every query of every board, run against a real Prometheus that scraped the real demo under load."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.e2e.loop import wait_for
+from tests.grafana.boards import Panel, default_values, fill_in
+from tests.wire.promql import metric_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.loop import LiveStack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live-stack")]
+Boards = dict[str, dict[str, Any]]
+
+# Queries over these find nothing on a stack that has run for a minute without a fault; each with its reason.
+NOTHING_YET = {
+    r"vllm:.*|DCGM_.*|perfloop_gpu_.*": "no vLLM and no GPU are here; tests/grafana/test_foreign.py proves these",
+    r"pg_.*|redis_.*": "no postgres_exporter or redis_exporter is here; tests/grafana/test_foreign.py proves these",
+    r"ALERTS.*": "no alert needs to fire on a healthy stack",
+    r"alertmanager_notifications_failed_total": "no channel fails on a healthy stack",
+    r"alertmanager_notification_latency_seconds_.*": "nothing may have been sent yet",
+    r"perfloop_(anomaly_.*|signal_value|change_point_.*|trend_slope|seconds_until_limit)": "history of a minute",
+    r"perfloop_(recommendation|root_cause|bottleneck|desired).*": "nothing need be wrong",
+    r"perfloop_health_penalty": "nothing need cost points",
+    r"service_slo:.*": "an SLO is judged over five minutes at least",
+    r"loadgen_target_rate|loadgen_verdict|loadgen_phase": "the steady load sets users, has no gate and one phase",
+    r"loadgen_(time_to_first_token|inter_chunk)_seconds_bucket|loadgen_tokens_total": "the steady load reads no streams",
+    r"container_.*": "a machine without control groups that can be read has none, and limits are rare",
+    r"instance:node_.*_pressure:rate1m": "a kernel without PSI has none",
+    r"node_vmstat_oom_kill": "kernels before 4.13 do not count kills",
+    r"prometheus_tsdb_wal_storage_size_bytes": "Prometheus has it from 2.46 on",
+}
+# Queries that are empty because all is well, whatever they read.
+GOOD_IF_EMPTY = (r'http_response_status_code=~"[345]\.\."', r'outcome!="ok"', r"loadgen_schedule_lag", r"> 0\b|> 1\b")
+
+
+@pytest.fixture(scope="module")
+def watched(live_stack: LiveStack) -> LiveStack:
+    """The running stack, once it has been under load for a while."""
+    live_stack.wait_for_traffic()
+    wait_for(lambda: live_stack.query("service_db:db_client_operations:rate1m"), "the recording rules")
+    wait_for(lambda: live_stack.query("loadgen_run_info"), "the load generator's run")
+    return live_stack
+
+
+def _queries(boards: Boards, panels: list[Panel]) -> Iterator[tuple[Panel, str]]:
+    values = {uid: default_values(board) for uid, board in boards.items()}
+    for panel in panels:
+        for expression in panel.expressions:
+            yield panel, fill_in(expression, values[panel.board])
+
+
+def _ask(prometheus: str, expression: str) -> tuple[str, list[Any]]:
+    now = time.time()
+    asked = {"query": expression, "start": now - 60, "end": now, "step": 15}
+    answer = httpx.get(f"{prometheus}/api/v1/query_range", params=asked, timeout=30).json()
+    return answer.get("error", ""), answer.get("data", {}).get("result", [])
+
+
+def _excused(expression: str) -> bool:
+    if any(re.search(pattern, expression) for pattern in GOOD_IF_EMPTY):
+        return True
+    return any(re.fullmatch(pattern, name) for name in metric_names(expression) for pattern in NOTHING_YET)
+
+
+def test_every_query_runs_and_finds_something(watched: LiveStack, boards: Boards, panels: list[Panel]):
+    """No error, and data, unless the list above says why not."""
+    wrong = []
+    for panel, expression in _queries(boards, panels):
+        error, found = _ask(watched.prometheus, expression)
+        if error or (not found and not _excused(expression)):
+            wrong.append(f"{panel}: {error or 'no data'}: {expression}")
+    assert wrong == []
+
+
+def test_every_query_survives_a_missing_label(watched: LiveStack, boards: Boards, panels: list[Panel]):
+    """With nothing chosen at all a query finds nothing or something; it never fails."""
+    for panel in panels:
+        for expression in panel.expressions:
+            empty = dict.fromkeys(default_values(boards[panel.board]), "")
+            assert _ask(watched.prometheus, fill_in(expression, empty))[0] == "", str(panel)
+
+
+def test_every_variable_offers_its_values(watched: LiveStack, boards: Boards):
+    """Services, routes, instances and runs can be chosen; what needs a finding or a firing alert may be empty."""
+    for uid, board in boards.items():
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "datasource":
+                continue
+            match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
+            assert match
+            series = fill_in(match.group(1), default_values(board))
+            answer = httpx.get(
+                f"{watched.prometheus}/api/v1/label/{match.group(2)}/values", params={"match[]": series}, timeout=30
+            )
+            assert answer.status_code == 200, (uid, variable["name"], answer.text)
+            assert answer.json()["data"] or _excused(series), (uid, variable["name"])
+
+
+def test_every_mark_runs(watched: LiveStack, boards: Boards):
+    """Annotations are queries too."""
+    for uid, board in boards.items():
+        for mark in board.get("annotations", {}).get("list", ()):
+            assert _ask(watched.prometheus, fill_in(mark["expr"], default_values(board)))[0] == "", uid
+
+
+def test_every_excuse_has_its_reason():
+    """An exception without a reason is a fault overlooked."""
+    assert all(len(reason.split()) >= 4 for reason in NOTHING_YET.values())

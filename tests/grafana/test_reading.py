@@ -1,0 +1,162 @@
+"""What makes a board readable at a glance: few panels a row, words that help, colours that mean one thing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.grafana.boards import QUESTIONS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.grafana.boards import Panel
+
+Boards = dict[str, dict[str, Any]]
+EXPECTED = {
+    *("overview", "service", "system", "llm", "database-cache"),
+    *("load-test", "analysis", "recommendations", "alerts", "stack"),
+}
+STATUS = {"green", "orange", "red"}
+
+
+def test_the_ten_boards_are_there(boards: Boards):
+    """Each board answers one question; its file is named after its uid."""
+    assert set(boards) == EXPECTED
+    assert [uid for uid, board in boards.items() if board["uid"] != uid] == []
+
+
+def test_boards_are_loadable_files(boards: Boards):
+    """No database id, no inputs to fill, the schema that was seen to load; each says which question it answers."""
+    for uid, board in boards.items():
+        assert board.get("id") is None, uid
+        assert "__inputs" not in board, uid
+        assert board["schemaVersion"] == 42, uid
+        assert board["description"].endswith("?"), uid
+
+
+def test_links_lead_both_ways(boards: Boards):
+    """What a board links to links back; every board is reached from the overview, and all are in the menu."""
+    links = {
+        uid: {link["url"].removeprefix("/d/") for link in board["links"] if link["type"] == "link"}
+        for uid, board in boards.items()
+    }
+    assert [(here, there) for here, others in links.items() for there in others if here not in links[there]] == []
+    reached, border = set(), {"overview"}
+    while border:
+        reached |= border
+        border = {there for here in border for there in links[here]} - reached
+    assert reached == EXPECTED
+    assert [uid for uid, board in boards.items() if board["links"][-1]["tags"] != board["tags"]] == []
+
+
+def test_links_carry_time_and_choices(boards: Boards):
+    """Going from board to board keeps the time range and the chosen service."""
+    for uid, board in boards.items():
+        assert all(link["keepTime"] and link["includeVars"] for link in board["links"]), uid
+
+
+def test_rows_are_full_and_few(boards: Boards):
+    """At most six figures or four pictures side by side, no gap and no overlap."""
+    for uid, board in boards.items():
+        lines = defaultdict(list)
+        for panel in board["panels"]:
+            lines[panel["gridPos"]["y"]].append(panel)
+        for line in lines.values():
+            assert sum(panel["gridPos"]["w"] for panel in line) == 24, (uid, [panel["title"] for panel in line])
+            figures = all(panel["type"] == "stat" for panel in line)
+            assert len(line) <= (6 if figures else 4), uid
+
+
+def test_the_most_important_comes_first(boards: Boards):
+    """The first line of each board is figures; a detail comes below."""
+    for uid, board in boards.items():
+        first = [panel["type"] for panel in board["panels"] if panel["gridPos"]["y"] == 0]
+        assert first.count("stat") >= 3, uid
+
+
+def test_titles_fit_and_are_unique_on_their_board(panels: list[Panel]):
+    """A title that is cut off is none; two alike are one too many."""
+    assert [str(panel) for panel in panels if len(panel.title) > 7 * panel.json["gridPos"]["w"]] == []
+    names = [str(panel) for panel in panels]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
+def test_titles_are_questions_or_nouns(panels: list[Panel]):
+    """A question ends with its mark; a noun has no metric's name in it."""
+    for panel in panels:
+        assert "_" not in panel.title, str(panel)
+        if panel.title.lower().startswith(QUESTIONS):
+            assert panel.title.endswith("?") or "life" in panel.title, str(panel)
+
+
+def test_descriptions_say_what_good_looks_like(panels: list[Panel]):
+    """What good looks like, or for a plain amount what to read from it; whole sentences that fit a tooltip."""
+    for panel in panels:
+        words = panel.json["description"]
+        assert words.endswith("."), str(panel)
+        assert 30 < len(words) < 330, (str(panel), len(words))
+        judged = [step for step in panel.defaults["thresholds"]["steps"] if step["color"] in STATUS]
+        if len(judged) > 1:
+            assert "Good" in words or "good" in words or "Under" in words, str(panel)
+
+
+def test_an_empty_panel_says_why(panels: list[Panel]):
+    """Figures in a word or two; pictures and tables in a sentence with the cause or the remedy."""
+    for panel in panels:
+        words = panel.defaults["noValue"]
+        if panel.kind == "stat":
+            assert len(words) <= 16, str(panel)
+        else:
+            assert words.endswith((".", "?")), str(panel)
+        assert words.lower() != "no data", str(panel)
+
+
+def test_thresholds_are_those_of_the_file(checkout: Path, boards: Boards):
+    """A signal's panel warns where the alert warns."""
+    signals = yaml.safe_load((checkout / "prometheus" / "thresholds.yml").read_text(encoding="utf-8"))["signals"]
+    places = yaml.safe_load((checkout / "grafana" / "panels.json").read_text(encoding="utf-8"))["signals"]
+    assert set(places) == {signal["signal"] for signal in signals}
+    for signal in signals:
+        place = places[signal["signal"]]
+        panel = next(one for one in boards[place["uid"]]["panels"] if one.get("id") == place["panel"])
+        steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+        if len(steps) > 1:
+            assert signal["warning"] in steps, signal["signal"]
+
+
+def test_one_colour_for_one_thing(panels: list[Panel]):
+    """The same name is drawn in the same colour on every board."""
+    colours: dict[str, set[str]] = defaultdict(set)
+    for panel in panels:
+        legends = {target["refId"]: target.get("legendFormat", "") for target in panel.json["targets"]}
+        for override in panel.json["fieldConfig"]["overrides"]:
+            if override["matcher"]["id"] != "byFrameRefID":
+                continue
+            drawn = [one["value"].get("fixedColor") for one in override["properties"] if one["id"] == "color"]
+            colours[legends[override["matcher"]["options"]].split(" · ")[0]].update(filter(None, drawn))
+    assert {name: found for name, found in colours.items() if len(found) > 1 and "{{" not in name} == {}
+
+
+def test_status_colours_are_kept_for_judgement(panels: list[Panel]):
+    """Green and orange are no thing's colour; red is only what failed."""
+    for panel in panels:
+        for override in panel.json["fieldConfig"]["overrides"]:
+            drawn = {one["value"].get("fixedColor") for one in override["properties"] if one["id"] == "color"}
+            assert not drawn & {"green", "orange"}, str(panel)
+
+
+@pytest.mark.parametrize("part", ["_sum", "_bucket"])
+def test_means_and_quantiles_are_the_correct_ones(panels: list[Panel], part: str):
+    """A mean is rate of sum by rate of count; a quantile is of summed bucket rates that keep `le`."""
+    for panel in panels:
+        for expression in panel.expressions:
+            if part == "_sum" and re.search(r"\w_sum\b", expression):
+                assert re.search(r"rate\(\w*_sum", expression), (str(panel), expression)
+                assert " / " in expression, (str(panel), expression)
+            if part == "_bucket" and "_bucket" in expression and panel.kind != "heatmap":
+                assert re.search(r"histogram_quantile\([\d.]+, sum by \(le", expression), (str(panel), expression)
