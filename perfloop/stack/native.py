@@ -16,7 +16,7 @@ import psutil
 from perfloop.stack import health, ports, programs, records
 from perfloop.stack.configuration import grafana_password_file, read_watched_files, write_configuration
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
-from perfloop.stack.parts import Part, build_parts
+from perfloop.stack.parts import ALERTMANAGERS, Part, build_parts
 from perfloop.stack.settings import Settings
 from perfloop.stack.supervision import GUARDIAN, Supervisor
 
@@ -101,6 +101,7 @@ class NativeStack:
         ports.require_free(self._settings.ports, [name for part in parts for name in (part.port, *part.extra_ports)])
         grafana_password_file(self._home)
         records.forget_running(self._home)
+        self._forget_notifications()
         write_configuration(self._settings, parts)
         try:
             running = self._start(parts, demo=demo)
@@ -109,6 +110,11 @@ class NativeStack:
             raise
         records.save_running(self._home, running)
         return running
+
+    def _forget_notifications(self) -> None:
+        """Let what still fires after a rest be told anew, rather than only when it would be repeated, hours later."""
+        for name in ALERTMANAGERS:
+            (self._home / name / "nflog").unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self._settings.environment, "PERFLOOP_HOME": str(self._home), "PYTHONUNBUFFERED": "1"}
