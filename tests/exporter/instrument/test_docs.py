@@ -1,0 +1,28 @@
+"""docs/instrument.md names what there is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PRINT_NAMES = """
+from exporter.instrument import instrument
+from exporter.metrics.registry import DEFAULT
+instrument(lambda scope, receive, send: None)
+print("\\n".join(DEFAULT._families))
+"""
+
+
+def test_every_metric_is_in_the_table_and_no_other(checkout: Path):
+    """The page and the code have the same names; the library's own counters are told of in the text."""
+    page = (checkout / "docs" / "instrument.md").read_text()
+    made = subprocess.run([sys.executable, "-c", PRINT_NAMES], capture_output=True, text=True, check=True, cwd=checkout)
+    names = set(made.stdout.split())
+    table = page.partition("## Metrics")[2].partition("## What it costs")[0]
+    named = set(
+        re.findall(r"`((?:http|db|cache|gen_ai)_[a-z_]+(?:seconds|total|requests|websockets|count|max))`", table)
+    )
+    assert named == {name for name in names if not name.startswith("perfloop_")}
+    assert {name for name in names if name.startswith("perfloop_") and name not in page} == set()
