@@ -96,7 +96,8 @@ def live_stack(
     try:
         done = run("up", "--native")
         assert done.returncode == 0, done.stderr
-        yield LiveStack(*(f"http://127.0.0.1:{ports[name]}" for name in LIVE_PARTS))
+        urls = (f"http://127.0.0.1:{ports[name]}" for name in LIVE_PARTS)
+        yield LiveStack(*urls, environment={**moved, "PERFLOOP_HOME": str(home)})
     finally:
         done = run("down")
     assert done.returncode == 0, done.stderr

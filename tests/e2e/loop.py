@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def wait_for(probe: Callable[[], T], what: str, seconds: float = PATIENCE_SECOND
 
 @dataclass(frozen=True)
 class LiveStack:
-    """Where a running stack answers."""
+    """Where a running stack answers, and the variables with which `perfloop` finds it."""
 
     demo: str
     inbox: str
@@ -41,6 +41,7 @@ class LiveStack:
     exporter: str = ""
     analyzer: str = ""
     loadgen: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series of an instant query."""

@@ -1,0 +1,48 @@
+"""The tour that `make demo` shows, on the real stack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.e2e.loop import LiveStack
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("live-stack"),
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not os.environ.get("PERFLOOP_LONG_TESTS"),
+        reason="takes three minutes more: set PERFLOOP_LONG_TESTS=1 to run it",
+    ),
+]
+STEPS = [
+    "start",
+    "watch",
+    "load test",
+    "break",
+    "alert",
+    "notify",
+    "analyze",
+    "recommend",
+    "mend",
+    "validate",
+    "resolved",
+]
+
+
+def test_tour_shows_every_step(live_stack: LiveStack):
+    """The tour walks through every step in order and says where to look afterwards."""
+    env = {**os.environ, **live_stack.environment}
+    command = [sys.executable, "-m", "demo.tour"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=800, env=env)
+    assert done.returncode == 0, done.stderr
+    shown = list(dict.fromkeys(line[6:16].strip() for line in done.stdout.splitlines()))
+    assert [step for step in shown if step in STEPS] == STEPS
+    assert live_stack.demo in done.stdout
