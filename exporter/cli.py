@@ -10,6 +10,7 @@ from exporter import logs
 from exporter.app import run, version
 from exporter.collectors.catalogue import SPECS
 from exporter.config import DEFAULT_DEADLINE_SECONDS, DEFAULT_LISTEN, CollectorSettings, Paths, Settings, WebSettings
+from exporter.durations import parse_duration
 from exporter.errors import ExitCode, ExporterError, UsageError
 
 if TYPE_CHECKING:
@@ -17,21 +18,17 @@ if TYPE_CHECKING:
 
     from exporter.collectors.spec import Spec
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError([message])
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of `500ms`, `2s` or `1m`."""
-    for unit, factor in UNITS.items():
-        number = text.removesuffix(unit)
-        if number != text and number.replace(".", "", 1).isdigit() and float(number) > 0:
-            return float(number) * factor
-    raise argparse.ArgumentTypeError(f"'{text}' is not a duration such as 500ms, 2s or 1m")
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text, "")
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(error.problems[0].removeprefix("--collector.: ")) from error
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--collector.deadline",
-        type=parse_duration,
+        type=_duration,
         default=DEFAULT_DEADLINE_SECONDS,
         help="how long a scrape waits for one collector (default: 2s)",
     )
@@ -87,7 +84,7 @@ def _add_collector(group: argparse._ArgumentGroup, spec: Spec) -> None:
     state = "on" if spec.default else "off"
     flag = f"--collector.{spec.name}"
     group.add_argument(flag, action=argparse.BooleanOptionalAction, help=f"{spec.help} (default: {state})")
-    group.add_argument(f"{flag}.deadline", type=parse_duration, help=argparse.SUPPRESS)
+    group.add_argument(f"{flag}.deadline", type=_duration, help=argparse.SUPPRESS)
     for option in spec.options:
         names = [f"{flag}.{option.name}"]
         if (spec.name, option.name) == ("thresholds", "file"):

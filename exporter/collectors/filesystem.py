@@ -6,7 +6,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.collectors.families import Family, Reading, Sample, gauge
-from exporter.collectors.spec import Spec, build_filter, filter_options
+from exporter.collectors.mount_watch import MountWatch, may_hang
+from exporter.collectors.spec import Option, Spec, build_filter, filter_options
+from exporter.durations import parse_duration
 from exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ class FilesystemCollector:
         self._host = host
         self._mounts = build_filter("filesystem", "mount-points", options)
         self._types = build_filter("filesystem", "fs-types", options)
+        self._watch = MountWatch(
+            host.statvfs, parse_duration(options.text("mount-timeout"), "filesystem.mount-timeout")
+        )
         self._text = ""
         self._told: list[Mount] = []
 
@@ -134,11 +139,11 @@ class FilesystemCollector:
         root = self._host.root.rstrip("/")
         path = f"{root}{mount.mountpoint}"
         try:
-            usage = self._host.statvfs(path)
+            usage = self._watch.ask(path) if may_hang(mount.fstype) else self._host.statvfs(path)
             if root and mount.fstype not in OWN_NUMBERS and self._host.device(path) != _numbers(mount):
                 return "not mounted here", None
         except OSError as error:
-            return (error.strerror or "error").lower(), None
+            return (error.strerror or str(error)).lower(), None
         return "", usage
 
 
@@ -163,6 +168,7 @@ SPEC = Spec(
     "space and inodes of filesystems",
     (
         *filter_options("mount-points", "mount points", default=MOUNTS_EXCLUDE),
+        Option("mount-timeout", "1s", "how long a mount of another machine may take to answer"),
         *filter_options("fs-types", "filesystem types", default=TYPES_EXCLUDE),
     ),
 )

@@ -1,0 +1,60 @@
+"""Asks filesystems that other machines serve without waiting for ever: a dead server costs its own mount."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+# What may hang when a server does not answer; a local filesystem is asked without a thread.
+REMOTE = frozenset(
+    {"9p", "afs", "ceph", "cifs", "coda", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
+)
+STUCK = "mountpoint timeout"
+
+
+def may_hang(fstype: str) -> bool:
+    """Whether the filesystem's answers come from elsewhere, or from a program."""
+    return fstype in REMOTE or fstype.startswith("fuse.")
+
+
+class MountWatch:
+    """Asks each such mount in a thread of its own; while it hangs it is not asked again."""
+
+    def __init__(self, statvfs: Callable[[str], os.statvfs_result], timeout_seconds: float) -> None:
+        self._statvfs = statvfs
+        self._timeout = timeout_seconds
+        self._asking: dict[str, _Question] = {}
+
+    def ask(self, path: str) -> os.statvfs_result:
+        """The answer; TimeoutError when it does not come, OSError as the call itself raises it."""
+        question = self._asking.get(path)
+        if question is None:
+            question = self._asking[path] = _Question(self._statvfs, path)
+            question.answered.wait(self._timeout)
+        if not question.answered.is_set():
+            raise TimeoutError(STUCK)
+        del self._asking[path]
+        if question.error is not None:
+            raise question.error
+        if question.answer is None:
+            raise TimeoutError(STUCK)
+        return question.answer
+
+
+class _Question:
+    def __init__(self, statvfs: Callable[[str], os.statvfs_result], path: str) -> None:
+        self.answered = threading.Event()
+        self.answer: os.statvfs_result | None = None
+        self.error: OSError | None = None
+        threading.Thread(target=self._run, args=(statvfs, path), name="statvfs", daemon=True).start()
+
+    def _run(self, statvfs: Callable[[str], os.statvfs_result], path: str) -> None:
+        try:
+            self.answer = statvfs(path)
+        except OSError as error:
+            self.error = error
+        self.answered.set()
