@@ -68,7 +68,8 @@ def test_the_exporter_sees_the_host(stack: Running):
     assert float(samples[0]["value"][1]) == int(total[1]) * 1024
     host = {path.name for path in Path("/sys/class/net").iterdir()}
     seen = {sample["metric"]["device"] for sample in stack.query("node_network_receive_bytes_total")}
-    assert seen <= host
+    steady = {device for device in seen if not device.startswith(("veth", "br-"))}  # containers come and go
+    assert steady <= host
     assert len(seen - {"lo"}) > 1, "the container itself has eth0 alone"
 
 
@@ -162,20 +163,23 @@ def test_a_second_up_changes_nothing(stack: Running):
     assert stack.compose("exec", "-T", "demo", "cat", "/run/perfloop/password") == password
 
 
-@pytest.mark.parametrize("name", ["exporter", "inbox", "alertmanager", "prometheus", "analyzer", "loadgen", "redis"])
-def test_a_killed_part_is_back_within_five_seconds(stack: Running, name: str):
-    """SIGKILL for a part's first process: it runs again, `status` counts it, and it becomes healthy."""
-    wait_for(lambda: stack.container(name)["State"]["Health"]["Status"] == "healthy", f"health of {name}", 60)
-    before = stack.container(name)
-    kill = f"kill -9 {before['State']['Pid']}"
+def _pid(container: dict[str, Any]) -> int:
+    return int(container["State"]["Pid"])
+
+
+def test_killed_parts_are_back_within_five_seconds(stack: Running):
+    """SIGKILL for every part's first process at once: each runs again, `status` counts it, and all become healthy."""
+    stack.wait_healthy()
+    before = {name: stack.container(name) for name in _present(stack)}
+    kill = "kill -9 " + " ".join(str(_pid(container)) for container in before.values())
     command = ["docker", "run", "--rm", "--pid=host", "--user=0:0", "--network=none", IMAGE, "bash", "-c", kill]
     subprocess.run(command, check=True, capture_output=True)
-    wait_for(
-        lambda: stack.container(name)["State"]["Pid"] not in (0, before["State"]["Pid"]), f"the return of {name}", 5
-    )
-    row = next(row for row in stack.docker.status() if row.name == name)
-    assert row.restarts == before["RestartCount"] + 1
-    wait_for(lambda: stack.container(name)["State"]["Health"]["Status"] == "healthy", f"health of {name}", 60)
+    gone = {0, *map(_pid, before.values())}
+    wait_for(lambda: gone.isdisjoint(_pid(stack.container(name)) for name in before), "the return of every part", 5)
+    restarts = {row.name: row.restarts for row in stack.docker.status()}
+    expected = {name: container["RestartCount"] + 1 for name, container in before.items()}
+    assert {name: restarts[name] >= least for name, least in expected.items()} == dict.fromkeys(expected, True)
+    stack.wait_healthy()
 
 
 def test_each_program_of_ours_answers_like_the_others(stack: Running):
