@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -42,31 +43,29 @@ class _Completion:
         """No answer came."""
         self._end(failed=True)
 
-    def _watch(self, chunks: Iterator[Any]) -> Iterator[Any]:
-        failed = True
+    @contextlib.contextmanager
+    def _until_over(self) -> Iterator[None]:
         try:
+            yield
+        except GeneratorExit:  # the caller has read enough
+            self._end()
+            raise
+        except BaseException:
+            self._end(failed=True)
+            raise
+        self._end()
+
+    def _watch(self, chunks: Iterator[Any]) -> Iterator[Any]:
+        with self._until_over():
             for chunk in chunks:
                 self._note(chunk)
                 yield chunk
-            failed = False
-        except GeneratorExit:
-            failed = False
-            raise
-        finally:
-            self._end(failed=failed)
 
     async def _watch_async(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        failed = True
-        try:
+        with self._until_over():
             async for chunk in chunks:
                 self._note(chunk)
                 yield chunk
-            failed = False
-        except GeneratorExit:
-            failed = False
-            raise
-        finally:
-            self._end(failed=failed)
 
     @never_raising
     def _note(self, chunk: Any) -> None:

@@ -24,12 +24,19 @@ def dump(families: Iterable[AnyFamily], *, additive_only: bool = False) -> str:
     return json.dumps(entries, separators=(",", ":"))
 
 
+class DamagedShardError(Exception):
+    """A shard is not what `dump` writes."""
+
+
 def absorb(registry: MetricRegistry, text: str) -> None:
     """Add a dump to what the registry has."""
-    for fields, children in json.loads(text):
-        family = registry.restore(_descriptor(fields))
-        for labels, state in children:
-            family.child(tuple((name, value) for name, value in labels)).absorb(state)
+    try:
+        for fields, children in json.loads(text):
+            family = registry.restore(_descriptor(fields))
+            for labels, state in children:
+                family.child(tuple((name, value) for name, value in labels)).absorb(state)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedShardError(f"it is not a worker's dump: {error!r}") from error
 
 
 def _descriptor(fields: dict[str, Any]) -> Descriptor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing
 import os
@@ -45,21 +44,40 @@ def _folder_of_parent() -> Path:
     found = base.lstat()
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
         raise PermissionError(f"{base} belongs to another user")
-    _sweep(base)
-    folder = base / _identity(os.getppid())
+    namespace = _namespace()
+    _sweep(base, namespace)
+    folder = base / f"{namespace}-{_identity(os.getppid())}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
+def _namespace() -> str:
+    """What tells process 1 of one container from process 1 of another, should they share the folder."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return "0"
+
+
 def _identity(pid: int) -> str:
-    # The start time tells a process from a later one with the same id.
-    return f"{pid}-{psutil.Process(pid).create_time():.0f}"
+    """The process's id with its start, which tells it from a later one with the same id."""
+    try:
+        # Ticks since boot: unlike a time of day they stay what they are when the clock is set.
+        start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        start = f"{psutil.Process(pid).create_time():.0f}"
+    return f"{pid}-{start}"
 
 
-def _sweep(base: Path) -> None:
+def _sweep(base: Path, namespace: str) -> None:
     """Remove what servers that are gone have left."""
-    for folder in base.iterdir():
-        pid = folder.name.partition("-")[0]
-        with contextlib.suppress(OSError, psutil.Error):
-            if pid.isdigit() and (not psutil.pid_exists(int(pid)) or _identity(int(pid)) != folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
+    for folder in base.glob(f"{namespace}-*"):
+        identity = folder.name.removeprefix(f"{namespace}-")
+        try:
+            gone = _identity(int(identity.partition("-")[0])) != identity
+        except psutil.NoSuchProcess:
+            gone = True
+        except (OSError, ValueError, psutil.Error):
+            continue
+        if gone:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -66,6 +66,8 @@ class WorkerGroup:
                 return
             self._folder = folder
             with self._exclusive():
+                # A dead worker may have had this process's id.
+                self._reap()
                 self._alive = (folder / f"{os.getpid()}.alive").open("w")
                 fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._shard = folder / f"{os.getpid()}.json"
@@ -74,6 +76,15 @@ class WorkerGroup:
         atexit.register(self.write)
         # A multiprocessing child ends without atexit.
         util.Finalize(self, self.write, exitpriority=10)
+
+    def leave(self) -> None:
+        """Write a last time and give up the place: the others count this worker as ended."""
+        self._stop.set()
+        self.write()
+        alive, self._alive = self._alive, None
+        if alive is not None:
+            alive.close()
+        self._folder = self._shard = None
 
     def _write_on(self, stop: threading.Event) -> None:
         pause = WRITE_SECONDS
@@ -91,6 +102,7 @@ class WorkerGroup:
     def _write(self, families: list[AnyFamily]) -> str:
         # One at a time: an older state must never replace a newer one.
         with self._writing:
+            self._touch()
             text = shards.dump(families)
             if self._shard is not None and text != self._written:
                 try:
@@ -99,6 +111,13 @@ class WorkerGroup:
                 except OSError as error:
                     log.warning("The worker's metrics could not be written to %s: %s", self._shard, error)
             return text
+
+    def _touch(self) -> None:
+        """Keep what is not rewritten from those who clean up old temporary files."""
+        if self._folder is not None and self._alive is not None:
+            for path in (Path(self._alive.name), self._folder / _ARCHIVE):
+                with contextlib.suppress(OSError):
+                    os.utime(path)
 
     def families(self) -> list[AnyFamily]:
         """Every family, with the numbers of all workers, living and dead."""
@@ -126,7 +145,7 @@ class WorkerGroup:
             shards.absorb(merged, path.read_text())
         except FileNotFoundError:
             return
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, UnicodeError, shards.DamagedShardError) as error:
             log.warning("A worker's metrics in %s are left out of this scrape: %s", path, error)
 
     def _reap(self) -> None:

@@ -108,6 +108,10 @@ class LatestGaugeSeries(GaugeSeries):
             if state[1] >= self.updated_seconds:
                 self.value, self.updated_seconds = state[0], state[1]
 
+    def reset(self) -> None:
+        """Keep the value: what was set before a fork is as true after it."""
+        self._lock = threading.Lock()
+
 
 class HistogramSeries:
     """A classic histogram: `observe` appends, `fold` counts."""

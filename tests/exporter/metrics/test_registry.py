@@ -1,0 +1,64 @@
+"""The registry: one family per name, and a beginning of its own for a forked process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from exporter.metrics.exposition import render
+from exporter.metrics.registry import MetricRegistry
+
+FORK = """
+import os
+from exporter.metrics.exposition import render
+from exporter.metrics.registry import DEFAULT
+from exporter.monitor import performance_monitor
+
+performance_monitor.record_metric("work_ms", 1000.0)
+performance_monitor.record_metric("depth", 7)
+performance_monitor.set_threshold("work_ms", 500)
+held = DEFAULT.counter("jobs_total", "Jobs.").labels()
+held.inc(5)
+DEFAULT.families()
+performance_monitor.record_metric("work_ms", 1000.0)
+if os.fork() == 0:
+    performance_monitor.record_metric("work_ms", 1000.0)
+    held.inc()
+    print(render(DEFAULT.families()).decode(), flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_asking_twice_gives_the_same_family():
+    """A name has one home; another kind or other labels under the same name are refused."""
+    registry = MetricRegistry()
+    family = registry.counter("jobs_total", "Jobs.", ("kind",))
+    assert registry.counter("jobs_total", "Jobs.", ("kind",)) is family
+    with pytest.raises(ValueError, match=r"Metric 'jobs_total' exists as .* it cannot become .*gauge"):
+        registry.gauge("jobs_total", "Jobs.")
+
+
+def test_the_wrong_number_of_labels_is_refused():
+    """A series has every label of its family."""
+    family = MetricRegistry().counter("jobs_total", "Jobs.", ("kind", "zone"))
+    with pytest.raises(ValueError, match="zip"):
+        family.labels("one")
+
+
+def test_a_family_without_series_is_not_shown():
+    """No HELP and TYPE of nothing."""
+    registry = MetricRegistry()
+    registry.counter("jobs_total", "Jobs.", ("kind",))
+    assert render(registry.families()) == b""
+
+
+def test_a_forked_process_counts_from_zero():
+    """What the parent counted is the parent's; what was set, not counted, is as true in the child."""
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
+    assert "app_work_seconds_count 1.0\n" in done.stdout
+    assert "jobs_total 1.0\n" in done.stdout
+    assert "app_depth 7.0\n" in done.stdout
+    assert 'perfloop_threshold{severity="warning",signal="app_work_seconds"} 0.5\n' in done.stdout
