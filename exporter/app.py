@@ -14,10 +14,9 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from exporter.collectors.catalogue import SPECS
+from exporter.collectors.catalogue import SPECS, ProcessCollector
 from exporter.collectors.families import counter, gauge, single
 from exporter.collectors.host import Host
-from exporter.collectors.process import ProcessCollector
 from exporter.errors import ExitCode
 from exporter.gate import ConfiguredGate
 from exporter.http_messages import Request, Response, text_response
@@ -69,9 +68,8 @@ class SelfCollector:
 
 def build_host(paths: Paths) -> Host:
     """This machine, seen through the paths."""
-    return Host(
-        proc=paths.procfs, sys=paths.sysfs, root=paths.rootfs, udev=paths.udev, clock_ticks=os.sysconf("SC_CLK_TCK")
-    )
+    ticks = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
+    return Host(proc=paths.procfs, sys=paths.sysfs, root=paths.rootfs, udev=paths.udev, clock_ticks=ticks)
 
 
 def build_stations(settings: CollectorSettings, host: Host) -> list[Station]:

@@ -1,75 +1,12 @@
-"""Every collector there is, in the order in which a scrape asks them."""
+"""Every collector that this system has."""
 
 from __future__ import annotations
 
-from exporter.collectors import (
-    arp,
-    cgroup,
-    clock,
-    conntrack,
-    cpu,
-    cpufreq,
-    diskstats,
-    entropy,
-    filefd,
-    filesystem,
-    gpu,
-    hwmon,
-    loadavg,
-    meminfo,
-    netclass,
-    netdev,
-    netstat,
-    os_release,
-    pressure,
-    proc_stat,
-    processes,
-    schedstat,
-    sockstat,
-    softnet,
-    swap,
-    tcpstat,
-    textfile,
-    thermal_zone,
-    thresholds,
-    timex,
-    udp_queues,
-    uname,
-    vmstat,
-)
+import sys
 
-SPECS = (
-    arp.SPEC,
-    cgroup.SPEC,
-    clock.SPEC,
-    conntrack.SPEC,
-    cpu.SPEC,
-    cpufreq.SPEC,
-    diskstats.SPEC,
-    entropy.SPEC,
-    filefd.SPEC,
-    filesystem.SPEC,
-    gpu.SPEC,
-    hwmon.SPEC,
-    loadavg.SPEC,
-    meminfo.SPEC,
-    netclass.SPEC,
-    netdev.SPEC,
-    netstat.SPEC,
-    os_release.SPEC,
-    pressure.SPEC,
-    proc_stat.SPEC,
-    processes.SPEC,
-    schedstat.SPEC,
-    sockstat.SPEC,
-    softnet.SPEC,
-    swap.SPEC,
-    tcpstat.SPEC,
-    textfile.SPEC,
-    thermal_zone.SPEC,
-    thresholds.SPEC,
-    timex.SPEC,
-    udp_queues.SPEC,
-    uname.SPEC,
-    vmstat.SPEC,
-)
+if sys.platform == "linux":
+    from exporter.collectors.linux_catalogue import SPECS, ProcessCollector
+else:
+    from exporter.collectors.portable.catalogue import SPECS, ProcessCollector
+
+__all__ = ["SPECS", "ProcessCollector"]

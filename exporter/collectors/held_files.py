@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import resource
 from contextlib import suppress
 from errno import ENODEV, ENOENT, ESTALE
 
-from exporter.collectors.host import CHUNK, UNREADABLE
+from exporter.collectors.host import CHUNK, FLAGS, UNREADABLE
 from exporter.errors import CollectorError
 
 # A share of what the process may have open: files beyond are opened and closed each time.
@@ -20,8 +19,7 @@ class HeldFiles:
     """Reads attributes of sysfs; one whose device has gone is opened anew if it came back."""
 
     def __init__(self, most: int | None = None) -> None:
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = min(limit // SHARE_OF_LIMIT, MOST_HELD) if most is None else most
+        self._most = _share() if most is None else most
         self._held: dict[str, int] = {}
 
     def read(self, path: str) -> str | None:
@@ -42,7 +40,7 @@ class HeldFiles:
                 self._drop(path)
 
     def _open(self, path: str) -> int:
-        descriptor = self._held[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = self._held[path] = os.open(path, FLAGS)
         return descriptor
 
     def keep(self, prefixes: set[str]) -> None:
@@ -59,3 +57,9 @@ class HeldFiles:
     def __del__(self) -> None:
         for path in list(self._held):
             self._drop(path)
+
+
+def _share() -> int:
+    import resource  # not on Windows, where portable collectors import this module's users for their names
+
+    return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE_OF_LIMIT, MOST_HELD)

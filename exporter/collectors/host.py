@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EACCES, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM
+from typing import NoReturn
 
 from exporter.collectors import netlink
 from exporter.errors import CollectorError, NoDataError
 
+# Without O_NONBLOCK a pipe in the place of a file would be waited on; Windows has neither flag.
+FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 # seq_file hands out about a page at a time; most files come in one piece of this size.
 CHUNK = 1 << 16
 # No kernel file that is read here comes near this; what does is damaged or not a kernel file.
@@ -22,7 +25,7 @@ UNREADABLE = ABSENT | {EACCES, EINVAL, EIO, ENODATA, EOPNOTSUPP, EPERM}
 
 def read_bytes(path: str) -> bytes:
     """The whole file; the OSError is the caller's to understand."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, FLAGS)
     try:
         data = os.read(descriptor, CHUNK)
         if not data:
@@ -43,6 +46,15 @@ def _adjtimex() -> Sequence[int]:
     return read_clock()
 
 
+def _missing(*_: str) -> NoReturn:
+    raise NoDataError("this system has no such call")
+
+
+# Windows has neither.
+STATVFS: Callable[[str], os.statvfs_result] = getattr(os, "statvfs", _missing)
+UNAME: Callable[[], os.uname_result] = getattr(os, "uname", _missing)
+
+
 def device_of(path: str) -> tuple[int, int]:
     """The numbers of the device that a path lies on."""
     number = os.stat(path).st_dev  # noqa: PTH116  # the same family of calls as beside it
@@ -51,7 +63,7 @@ def device_of(path: str) -> tuple[int, int]:
 
 def read_once(path: str) -> bytes:
     """A file that is whole in one read: every attribute of sysfs and cgroup is, up to a page."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    descriptor = os.open(path, FLAGS)
     try:
         return os.read(descriptor, CHUNK)
     finally:
@@ -68,9 +80,9 @@ class Host:
     udev: str = "/run/udev/data"
     clock_ticks: int = 100
     now: Callable[[], float] = time.time
-    statvfs: Callable[[str], os.statvfs_result] = os.statvfs
+    statvfs: Callable[[str], os.statvfs_result] = STATVFS
     device: Callable[[str], tuple[int, int]] = device_of
-    uname: Callable[[], os.uname_result] = os.uname
+    uname: Callable[[], os.uname_result] = UNAME
     tcp_dumps: Callable[[], Sequence[bytes]] = netlink.tcp_dumps
     adjtimex: Callable[[], Sequence[int]] = _adjtimex
 

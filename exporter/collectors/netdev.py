@@ -30,9 +30,14 @@ def parse_columns(header: str) -> tuple[Family, ...]:
         for name in names:
             if not COLUMN.fullmatch(name):
                 raise CollectorError(f"/proc/net/dev: '{name[:40]}' is not a column's name")
-            key = f"{direction}_{name}"
-            families.append(counter(f"node_network_{key}_total", f"Network device statistic {key}.", "device"))
+            families.append(column_family(direction, name))
     return tuple(families)
+
+
+def column_family(direction: str, name: str) -> Family:
+    """The family of a column: bytes of receive is node_network_receive_bytes_total."""
+    key = f"{direction}_{name}"
+    return counter(f"node_network_{key}_total", f"Network device statistic {key}.", "device")
 
 
 def parse_devices(lines: list[str], width: int) -> dict[str, list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from typing import TYPE_CHECKING
 
 from exporter.collectors.families import Reading, counter, gauge, single
@@ -37,6 +36,8 @@ class ProcessCollector:
         columns = self._host.read_proc("self/stat").rpartition(")")[2].split()
         if len(columns) <= RSS_PAGES:
             raise CollectorError("/proc/self/stat is cut short")
+        import resource  # not on Windows, where psutil tells these
+
         times = os.times()
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         return [
