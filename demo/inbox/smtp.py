@@ -31,8 +31,17 @@ class MailHandler:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name and signature
         self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]
     ) -> str:
-        """Take a recipient that has a domain."""
+        """Take a recipient that has a domain.
+
+        A fault refuses here, not after the message: Alertmanager 0.25 does not read the answer to the message's end, so
+        a mail refused there counts as delivered and would never be tried again.
+        """
         del server, session
+        fault = self._inbox.faults.get("email")
+        if fault:
+            refusal = Refusal(fault, f"{fault // 100}.3.0 Mail system fault")
+            self._inbox.take("email", refusal, 0)
+            return f"{refusal.status} {refusal.body}"
         local, _, domain = address.rpartition("@")
         if not local or not domain:
             return "553 5.1.3 Recipient address must be local@domain"
@@ -46,11 +55,7 @@ class MailHandler:
         """Take a message."""
         del server, session
         content = envelope.content if isinstance(envelope.content, bytes) else b""
-        fault = self._inbox.faults.get("email")
-        if fault:
-            reply: Accepted | Refusal = Refusal(fault, f"{fault // 100}.3.0 Mail system fault")
-        else:
-            reply = mail.receive(content, list(envelope.rcpt_tos))
+        reply: Accepted | Refusal = mail.receive(content, list(envelope.rcpt_tos))
         self._inbox.take("email", reply, len(content))
         return f"{reply.status} {reply.body}" if isinstance(reply, Refusal) else f"250 2.0.0 {reply.body}"
 

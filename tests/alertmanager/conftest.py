@@ -1,0 +1,39 @@
+"""A running Alertmanager with the committed configuration, and the inbox that it delivers to."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# The chain that the tests drive is the one that the benchmark measures; benchmarks/ is no package.
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+
+from alerting_chain import Chain, quicker, start_alertmanagers, start_inbox  # noqa: E402  # needs the path above
+
+
+@pytest.fixture(scope="session")
+def config() -> Path:
+    """The committed alertmanager.yml."""
+    return CHECKOUT / "alertmanager" / "alertmanager.yml"
+
+
+@pytest.fixture
+def bare_chain(tmp_path: Path, alertmanager_binary: str) -> Iterator[Chain]:
+    """An empty chain whose processes end with the test."""
+    chain = Chain(tmp_path)
+    try:
+        yield chain
+    finally:
+        chain.stop()
+
+
+@pytest.fixture
+def chain(bare_chain: Chain) -> Chain:
+    """An inbox and one Alertmanager whose waits are a fifth of the committed ones."""
+    start_inbox(bare_chain)
+    start_alertmanagers(bare_chain, rewrite=quicker)
+    return bare_chain

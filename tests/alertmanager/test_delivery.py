@@ -1,0 +1,124 @@
+"""What really arrives: alerts posted to a real Alertmanager, messages read from the inbox."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from alerting_chain import Chain
+
+CHANNELS = ("slack", "email", "pagerduty")
+ANNOTATIONS = {
+    "summary": "Database query time, 95th percentile is above its limit",
+    "description": "shop sqlite: 512ms, the limit is 200 ms.",
+    "value": "512ms",
+    "threshold": "200 ms",
+    "cause": "database",
+    "recommendation": "Find the slow queries",
+    "routes": "/search 1.2s; ",
+    "dashboard": "/d/service?var-service=shop&viewPanel=9",
+    "runbook_url": "http://127.0.0.1:9090/user/runbook.html#DatabaseQueryTimeHigh",
+}
+
+
+def make_alert(severity: str = "critical", *, over: bool = False, **labels: str) -> dict[str, Any]:
+    """Return an alert as Prometheus posts it; `over` means that it has ended."""
+    now = datetime.now(UTC)
+    named = {"alertname": "DatabaseQueryTimeHigh", "service": "shop", "component": "database", "owner": "database"}
+    times = {"startsAt": (now - timedelta(minutes=1)).isoformat()} | ({"endsAt": now.isoformat()} if over else {})
+    return {"labels": named | {"severity": severity} | labels, "annotations": ANNOTATIONS, **times}
+
+
+def test_a_critical_alert_reaches_all_three_channels_with_every_field(chain: Chain):
+    """Slack, e-mail and PagerDuty each get what their form has a place for, and the end as well."""
+    chain.post_alerts(make_alert())
+    slack, mail, page = (chain.wait_message(channel=channel) for channel in CHANNELS)
+    facts = {(message["status"], message["severity"], message["alertname"]) for message in (slack, mail, page)}
+    assert facts == {("firing", "critical", "DatabaseQueryTimeHigh")}
+
+    attachment = slack["payload"]["attachments"][0]
+    assert attachment["color"] == "danger"
+    assert attachment["title"] == "[FIRING:1] DatabaseQueryTimeHigh · shop · critical"
+    assert attachment["title_link"] == "http://127.0.0.1:3000/d/service?var-service=shop&viewPanel=9"
+    for words in ("512ms", "200 ms", "Since", "database", "Find the slow queries", "|Panel>", "|Runbook>", "|Silence>"):
+        assert words in attachment["text"]
+
+    assert mail["payload"]["subject"] == attachment["title"]
+    assert mail["payload"]["recipients"] == ["oncall@localhost"]
+    for body in (mail["payload"]["text"], mail["payload"]["html"]):
+        assert "Find the slow queries" in body
+        assert "runbook.html#DatabaseQueryTimeHigh" in body
+
+    event = page["payload"]
+    assert (event["event_action"], event["payload"]["severity"]) == ("trigger", "critical")
+    assert event["payload"]["component"] == "database"
+    assert event["payload"]["custom_details"]["alertname"] == "DatabaseQueryTimeHigh"
+    assert {link["text"] for link in event["links"]} == {"Runbook", "Silence"}
+
+    chain.post_alerts(make_alert(over=True))
+    ended = {channel: chain.wait_message(channel=channel, status="resolved") for channel in CHANNELS}
+    assert ended["slack"]["payload"]["attachments"][0]["color"] == "good"
+    assert ended["email"]["payload"]["subject"] == "[RESOLVED] DatabaseQueryTimeHigh · shop · critical"
+    assert ended["pagerduty"]["payload"]["event_action"] == "resolve"
+    assert ended["pagerduty"]["payload"]["dedup_key"] == event["dedup_key"]
+
+
+def test_alerts_of_one_service_come_as_one_message(chain: Chain):
+    """Three pools of a service are one message of three lines; another service is another message."""
+    pools = [make_alert("warning", pool=name) for name in ("a", "b", "c")]
+    chain.post_alerts(*pools, make_alert("warning", service="other"))
+    chain.wait_message(channel="slack")
+    time.sleep(1)
+    titles = sorted(message["payload"]["attachments"][0]["title"] for message in chain.messages())
+    assert titles == [
+        "[FIRING:1] DatabaseQueryTimeHigh · other · warning",
+        "[FIRING:3] DatabaseQueryTimeHigh · shop · warning",
+    ]
+
+
+def test_warnings_reach_slack_alone_and_information_nobody(chain: Chain):
+    """Only what is critical wakes somebody up; information is on the dashboards."""
+    chain.post_alerts(make_alert("info", alertname="LoadHigh"), make_alert("warning", alertname="CpuUsageHigh"))
+    chain.wait_message(channel="slack", alertname="CpuUsageHigh")
+    time.sleep(2)
+    assert {(message["channel"], message["alertname"]) for message in chain.messages()} == {("slack", "CpuUsageHigh")}
+
+
+def test_a_critical_alert_keeps_its_warning_out_of_slack(chain: Chain):
+    """Who is told that it burns need not be told that it is warm."""
+    chain.post_alerts(make_alert("critical"), make_alert("warning"))
+    chain.wait_message(channel="slack", severity="critical")
+    time.sleep(4)
+    assert chain.messages(severity="warning") == []
+
+
+def test_a_label_cannot_call_the_whole_channel(chain: Chain):
+    """What stands in a label is shown, not obeyed, by Slack and in HTML."""
+    alert = make_alert()
+    alert["annotations"] = ANNOTATIONS | {"description": "<!channel> <script>alert(1)</script> & more"}
+    chain.post_alerts(alert)
+    assert "<!channel>" not in chain.wait_message(channel="slack")["payload"]["attachments"][0]["text"]
+    assert "<script>" not in chain.wait_message(channel="email")["payload"]["html"]
+
+
+def test_receivers_that_answer_500_lose_nothing(chain: Chain):
+    """While every channel fails the alert waits; when they heal it arrives once, and its end under the same key."""
+    chain.break_channel(slack=500, email=500, pagerduty=500)
+    chain.post_alerts(make_alert())
+    time.sleep(10)  # several rounds of retries: the group interval is six seconds here
+    assert chain.messages() == []
+    chain.break_channel()
+    fired = {channel: chain.wait_message(channel=channel) for channel in CHANNELS}
+    chain.post_alerts(make_alert(over=True))
+    ended = chain.wait_message(channel="pagerduty", status="resolved")
+    assert ended["payload"]["dedup_key"] == fired["pagerduty"]["payload"]["dedup_key"]
+    assert [message["channel"] for message in chain.messages(status="firing")].count("pagerduty") == 1
+
+
+def test_the_heartbeat_comes_again_and_again(chain: Chain):
+    """The Watchdog reaches the inbox's heartbeat, not its mailbox, once in every group interval."""
+    chain.post_alerts({"labels": {"alertname": "Watchdog", "severity": "none", "service": "prometheus"}})
+    beats = chain.wait_heartbeats(2, seconds=30)
+    assert beats[0]["payload"]["alerts"][0]["labels"]["alertname"] == "Watchdog"
+    assert chain.messages() == []
