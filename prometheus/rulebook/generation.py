@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rulebook import packs, proofs, slo_rules, threshold_rules
 from rulebook.pages import read_pages
 from rulebook.rendering import render_yaml
+from rulebook.runbook import render_page
 from rulebook.slos import Slo, read_slos
 from rulebook.thresholds import Thresholds, read_thresholds
 from rulebook.trials import proof_file
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What people write: thresholds, SLOs, packs; and where the dashboards show each signal."""
+    """What people write: thresholds, SLOs, packs, the runbook; and where the dashboards show each signal."""
 
     thresholds: Thresholds
     slos: tuple[Slo, ...]
     packs: tuple[packs.Pack, ...]
     pages: dict[str, str]
+    runbook: str
 
 
 def read_sources(room: Path) -> Sources:
@@ -34,12 +36,14 @@ def read_sources(room: Path) -> Sources:
         read_slos(room / "slos.yml"),
         packs.read_packs(room / "packs", thresholds.limits),
         read_pages(room.parent / "grafana" / "panels.json"),
+        (room / "runbook.md").read_text(encoding="utf-8"),
     )
 
 
 def generate(sources: Sources) -> dict[str, str]:
     """Return every generated file: its path inside the room and its text."""
-    return _from_thresholds(sources) | _from_slos(sources) | _from_packs(sources)
+    page = {"runbook/runbook.html": render_page(sources.runbook)}
+    return _from_thresholds(sources) | _from_slos(sources) | _from_packs(sources) | page
 
 
 def _from_thresholds(sources: Sources) -> dict[str, str]:

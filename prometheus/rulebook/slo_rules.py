@@ -104,7 +104,7 @@ def _burn_rules() -> list[Rule]:
 
 
 def _budget_rules() -> list[Rule]:
-    # A service younger than the period has spent only its share of it: ten bad minutes on the first day are ten minutes.
+    # A service younger than the period has spent only its share: ten bad minutes of the first day are ten minutes.
     seen = f"count_over_time(service_slo:slo_events:rate{BASE}[30d]) * {FAST_INTERVAL.rstrip('s')} / {PERIOD_SECONDS}"
     left = f"1 - {ratio('30d')} * clamp_max({seen}, 1) / (1 - service_slo:slo_objective:ratio)"
     gone = (
