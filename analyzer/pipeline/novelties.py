@@ -13,7 +13,7 @@ from analyzer.series import Batch, Floats, Labels
 
 HOUR, DAY = 3600.0, 86_400.0
 MOST_SERIES = 1000
-TOLD = 30.0
+TOLD = 20.0  # two views, each ten digits beyond anything before
 RECENT_SECONDS = 1800.0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +20,14 @@ from analyzer.series import Batch, Grid
 
 REFUSED = frozenset({400, 401, 403, 404, 405, 414, 422})
 RETRY_PAUSE = 0.2
+
+
+@dataclass(slots=True)
+class _Spent:
+    """What one round of questions used up: samples, and questions that met silence."""
+
+    samples: int = 0
+    silences: int = 0
 
 
 class PrometheusSource:
@@ -57,7 +66,7 @@ class PrometheusSource:
         if not self.budget.is_open(started):
             wait = self.budget.closed_until - started
             return Answers({}, {q.signal: f"not asked: pausing {wait:.0f} s after failures" for q in questions})
-        spent = [0]
+        spent = _Spent()
         outcomes = await asyncio.gather(*(self._one(question, grid, spent) for question in questions))
         batches = {o.signal: o for o in outcomes if isinstance(o, Batch)}
         failures = {q.signal: str(o) for q, o in zip(questions, outcomes, strict=True) if isinstance(o, SourceError)}
@@ -65,7 +74,7 @@ class PrometheusSource:
             self.budget.failed(self._clock())
         else:
             self.budget.succeeded()
-        return Answers(batches, failures, spent[0], self._clock() - started)
+        return Answers(batches, failures, spent.samples, self._clock() - started)
 
     async def scrape_interval(self) -> float | None:
         """Return the median scrape interval of the active targets; None where the API does not tell."""
@@ -79,17 +88,19 @@ class PrometheusSource:
             return None
         return known[len(known) // 2] if known else None
 
-    async def _one(self, question: Question, grid: Grid, spent: list[int]) -> Batch | SourceError:
+    async def _one(self, question: Question, grid: Grid, spent: "_Spent") -> Batch | SourceError:
         async with self._gate:
-            if spent[0] >= self.budget.max_samples:
-                return SourceError(
-                    f"{question.signal}: not asked: {self.budget.max_samples} samples are this cycle's budget"
-                )
+            if spent.samples >= self.budget.max_samples:
+                most = self.budget.max_samples
+                return SourceError(f"{question.signal}: not asked: {most} samples are this cycle's budget")
+            if spent.silences >= self._config.concurrency:
+                return SourceUnavailable(f"{question.signal}: not asked: {self._config.url} does not answer")
             try:
                 batch = await self._retrying(question, grid)
             except SourceError as error:
+                spent.silences += isinstance(error, SourceUnavailable)
                 return error
-        spent[0] += batch.values.size
+        spent.samples += batch.values.size
         return batch
 
     async def _retrying(self, question: Question, grid: Grid) -> Batch:

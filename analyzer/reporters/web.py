@@ -124,8 +124,11 @@ def incidents(desk: At) -> dict[str, Any]:
 
 
 @api.get("/recommendations")
-def recommendations(desk: At, state: str | None = None) -> list[dict[str, Any]]:
-    """Return the recommendations that are remembered, newest first."""
+def recommendations(desk: At, state: str | None = None, *, standing: bool = False) -> list[dict[str, Any]]:
+    """Return the recommendations that are remembered, newest first; or those that stand now, most urgent first."""
+    if standing:
+        made: list[dict[str, Any]] = _latest(desk)["recommendations"]
+        return [one for one in made if state in (None, one["state"])]
     if state is not None and state not in STATES:
         raise HTTPException(422, f"state has value '{state}': it is one of {', '.join(sorted(STATES))}")
     return [made.as_dict() for made in _stored(lambda: desk.store.recommendations(state))]

@@ -1,0 +1,238 @@
+"""The demo's seven faults under load: right component first, right recommendation, and how soon.
+
+Usage: python benchmarks/analyzer_faults.py [--rounds 5] [--only slow_queries ...]
+Starts its own demo service, exporter, load, Prometheus and analyzer on free ports, injects each fault `--rounds` times
+and reads what the analyzer says. Found = the right component leads an incident of warning or worse.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRAPE, CYCLE = 5.0, 10.0
+ALLOWED = 3 * SCRAPE + CYCLE
+WARM_UP, PATIENCE, HEALED = 150.0, 60.0, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is injected, and what a person who knows would answer."""
+
+    setting: dict[str, Any]
+    component: str
+    rules: tuple[str, ...]
+
+
+FAULTS = {
+    "slow_queries": Fault({"slow_queries": 0.5}, "database", ("slow_queries",)),
+    "cache_off": Fault({"cache_off": True}, "cache", ("low_hit_ratio",)),
+    "cpu_burn": Fault({"cpu_burn": 2}, "cpu", ("cpu_saturated", "cpu_hungry_process")),
+    "errors": Fault({"errors": 0.3}, "api", ("failing_requests",)),
+    "memory_leak": Fault({"memory_leak": 20}, "memory", ("memory_leak", "memory_full")),
+    "pool_exhausted": Fault({"pool_exhausted": 10}, "database", ("pool_too_small",)),
+    "slow_first_token": Fault({"slow_first_token": 3}, "model", ("slow_first_token",)),
+}
+
+
+@dataclass(slots=True)
+class Stack:
+    """The processes of one run and where they answer."""
+
+    home: Path
+    ports: dict[str, int]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def url(self, name: str) -> str:
+        """Return a part's address."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a part; its output goes to a file of its name."""
+        with (self.home / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"DATABASE_URL": ""})
+        self.processes.append(process)
+
+    def stop(self) -> None:
+        """End every process that this run started."""
+        for process in reversed(self.processes):
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def free_ports(names: tuple[str, ...]) -> dict[str, int]:
+    """Return one free port each."""
+    probes = {name: socket.socket() for name in names}
+    for probe in probes.values():
+        probe.bind(("127.0.0.1", 0))
+    ports = {name: probe.getsockname()[1] for name, probe in probes.items()}
+    for probe in probes.values():
+        probe.close()
+    return ports
+
+
+def start(home: Path) -> Stack:
+    """Start everything and wait until it answers."""
+    stack = Stack(home, free_ports(("demo", "exporter", "prometheus", "analyzer", "loadgen")))
+    listen = {name: f"--web.listen-address=127.0.0.1:{port}" for name, port in stack.ports.items()}
+    python = sys.executable
+    limits = str(ROOT / "prometheus" / "thresholds.yml")
+    config = home / "prometheus.yml"
+    config.write_text(_scrapes(stack))
+    prometheus = shutil.which("prometheus") or str(ROOT / ".perfloop" / "bin" / "prometheus")
+    stack.start("demo", python, "-m", "demo.service", listen["demo"], f"--data.dir={home / 'demo'}")
+    stack.start("exporter", python, "-m", "exporter", listen["exporter"])
+    tsdb = f"--storage.tsdb.path={home / 'tsdb'}"
+    stack.start("prometheus", prometheus, f"--config.file={config}", tsdb, listen["prometheus"])
+    _wait(stack.url("demo") + "/health")
+    _wait(stack.url("prometheus") + "/-/ready")
+    steady = (python, "-m", "loadgen", "run", "demo/steady.yml", "--url", stack.url("demo"), listen["loadgen"])
+    stack.start("loadgen", *steady)
+    source, store = f"--prometheus.url={stack.url('prometheus')}", f"--store.url=sqlite:///{home / 'analyzer.db'}"
+    watch = (listen["analyzer"], source, store, f"--thresholds.file={limits}", f"--interval={CYCLE:g}s")
+    stack.start("analyzer", python, "-m", "analyzer", "run", *watch)
+    _wait(stack.url("analyzer") + "/-/ready")
+    return stack
+
+
+def _scrapes(stack: Stack) -> str:
+    jobs = {"demo": "demo", "exporter": "host", "loadgen": "loadgen"}
+    lines = [f"global: {{scrape_interval: {SCRAPE:g}s}}", "scrape_configs:"]
+    for part, service in jobs.items():
+        target = f"{{targets: ['127.0.0.1:{stack.ports[part]}'], labels: {{service: {service}}}}}"
+        lines.append(f"- {{job_name: {part}, static_configs: [{target}]}}")
+    return "\n".join(lines) + "\n"
+
+
+def _wait(url: str, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.3)
+        else:
+            return
+    raise SystemExit(f"{url} does not answer")
+
+
+def read(url: str) -> Any:
+    """Return a JSON answer."""
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return json.load(answer)
+
+
+def set_fault(stack: Stack, setting: dict[str, Any] | None) -> None:
+    """Inject a fault, or heal all."""
+    method = "DELETE" if setting is None else "PUT"
+    body = None if setting is None else json.dumps(setting).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(stack.url("demo") + "/faults", body, headers, method=method)
+    urllib.request.urlopen(request, timeout=20).close()
+
+
+def leaders(incidents: list[dict[str, Any]], since: float) -> list[str]:
+    """Return the components that lead the demo's incidents of warning or worse which began after the injection.
+
+    A machine that other programs keep busy has incidents of its own; those that do not touch the demo are left out.
+    """
+    worse = [one for one in incidents if one["severity"] != "info" and "demo" in one["services"]]
+    fresh = [one for one in worse if one["started"] >= since - SCRAPE]
+    return [one["causes"][0]["component"] for one in fresh]
+
+
+def inject(stack: Stack, fault: Fault) -> dict[str, Any]:
+    """Inject once; return whether and when it was found, and what was recommended."""
+    injected = time.time()
+    set_fault(stack, fault.setting)
+    outcome: dict[str, Any] = {"found": False, "recommended": False, "seconds": None, "said": []}
+    try:
+        while time.time() - injected < PATIENCE:
+            time.sleep(1)
+            answer = read(stack.url("analyzer") + "/api/v1/incidents")
+            if answer["at"] <= injected:
+                continue
+            said = leaders(answer["incidents"], injected)
+            outcome["said"] = said or outcome["said"]
+            if said and outcome["seconds"] is None:
+                outcome["seconds"] = round(time.time() - injected, 1)
+                outcome["found"] = said[0] == fault.component
+                outcome["recommended"] = _recommended(stack, fault)
+                break
+    finally:
+        set_fault(stack, None)
+    return outcome
+
+
+def _recommended(stack: Stack, fault: Fault) -> bool:
+    """Whether the most urgent recommendation that stands is one that a person would give."""
+    standing = read(stack.url("analyzer") + "/api/v1/recommendations?standing=true")
+    return bool(standing) and standing[0]["rule"] in fault.rules
+
+
+def settle(stack: Stack, seconds: float = 120.0) -> None:
+    """Wait until nothing is wrong any more, or patience ends."""
+    calm, end = 0, time.monotonic() + seconds
+    last = 0.0
+    while calm < HEALED and time.monotonic() < end:
+        time.sleep(2)
+        answer = read(stack.url("analyzer") + "/api/v1/incidents")
+        if answer["at"] == last:
+            continue
+        last = answer["at"]
+        worst = [one for one in answer["incidents"] if one["severity"] != "info" and "demo" in one["services"]]
+        calm = 0 if worst else calm + 1
+
+
+def main() -> None:
+    """Print one line per injection, then the shares."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", default=list(FAULTS), choices=list(FAULTS))
+    arguments = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="perfloop-faults-"))
+    stack = start(home)
+    outcomes: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.only}
+    try:
+        time.sleep(WARM_UP)
+        for number in range(arguments.rounds):
+            for name in arguments.only:
+                settle(stack)
+                outcome = inject(stack, FAULTS[name])
+                outcomes[name].append(outcome)
+                print(f"round {number + 1}  {name:17s} {outcome}", flush=True)
+    finally:
+        stack.stop()
+    report(outcomes)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def report(outcomes: dict[str, list[dict[str, Any]]]) -> None:
+    """Print the shares beside their bars."""
+    every = [one for rows in outcomes.values() for one in rows]
+    count = len(every)
+    found = sum(one["found"] for one in every)
+    advised = sum(one["recommended"] for one in every)
+    soon = sum(one["seconds"] is not None and one["seconds"] <= ALLOWED for one in every)
+    print(f"right component first {found}/{count} (bar 95 %), right recommendation {advised}/{count} (bar 90 %), ")
+    print(f"found within {ALLOWED:g} s {soon}/{count}")
+    print(json.dumps({"component": found / count, "recommendation": advised / count, "in_time": soon / count}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The rule base and what it makes of findings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analyzer.catalog import load_catalog
+from analyzer.errors import ConfigError
+from analyzer.findings import Severity
+from analyzer.incidents import Topology, group_incidents
+from analyzer.recommend import Context, load_rules, recommend
+from analyzer.recommend.improvement import relief
+from analyzer.recommend.recommendation import from_dict
+from analyzer.recommend.rules import CATEGORIES
+
+UNAIMED = """
+rules:
+- {rule: a, category: api, title: t, action: a, effort: low, cost: none, affects: [], improvement: {method: replicas}}
+"""
+
+
+class Numbers:
+    """Measurements by hand."""
+
+    def __init__(self, **values: float) -> None:
+        self._values = values
+
+    def now(self, signal: str, service: str) -> float | None:
+        """The number given for a signal."""
+        return self._values.get(signal)
+
+    def peak(self, signal: str, service: str) -> float | None:
+        """The same."""
+        return self._values.get(signal)
+
+    def pairs(self, one: str, other: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """A load test whose throughput peaks at twenty users."""
+        if "load_users" not in self._values:
+            return None
+        users = np.arange(1.0, 61.0, 4.0)
+        return users, 10 * users / (1 + users * (users - 1) / 400)
+
+
+def _run(findings: list, **numbers: float) -> tuple:
+    incidents = group_incidents(findings, Topology(), lambda _finding, _at: 2.0)
+    return recommend(incidents, load_rules(), Context(Numbers(**numbers), 5000.0))
+
+
+def test_every_signal_with_a_limit_has_a_rule_and_every_category_is_used() -> None:
+    """No finding leaves a person alone with it."""
+    rules = load_rules()
+    named = {signal for rule in rules for signal in rule.signals}
+    limited = {signal.name for signal in load_catalog((), {}) if signal.limit.warning is not None}
+    assert limited <= named
+    known = {signal.name for signal in load_catalog((), {})}
+    assert named <= known, "a rule names a signal that nobody measures"
+    assert {rule.category for rule in rules} == set(CATEGORIES)
+
+
+def test_slow_queries_name_the_database_and_the_share_of_the_latency(build: Any) -> None:
+    """The gain is the database's share of the response time times what its time falls by."""
+    finding = build.finding(value=0.5, expected=0.05, labels={"service": "shop", "db_system_name": "postgresql"})
+    (made,) = _run([finding], db_time_per_second=2.0, request_rate=10.0, api_latency_mean=0.4)
+    assert "Database" in made.title
+    assert "postgresql" in made.title
+    assert made.improvement.ratio == pytest.approx(0.5 * 0.9)
+    assert made.improvement.low == pytest.approx(0.5 * 0.8)
+    assert made.priority == "high"
+    assert made.evidence[0]["before"] == 0.05
+
+
+def test_without_inputs_only_what_is_known_is_said(build: Any) -> None:
+    """No share of the latency: the gain is about the signal itself."""
+    (made,) = _run([build.finding(value=0.5, expected=0.05)])
+    assert made.improvement.metric == "db_query_time_p95"
+    assert made.improvement.ratio == pytest.approx(0.9)
+
+
+def test_a_pool_is_sized_by_its_queue(build: Any) -> None:
+    """Connections that are held without work are to be given back."""
+    finding = build.finding(
+        signal="db_pool_used_ratio", kind="use", value=1.0, expected=0.1, severity=Severity.CRITICAL
+    )
+    (made,) = _run([finding], db_pool_connections=10.0, db_time_per_second=0.5)
+    assert made.improvement.ratio == pytest.approx(0.95)
+    assert made.priority == "critical"
+
+
+def test_cpu_asks_for_cores_by_erlang(build: Any) -> None:
+    """Two busy cores of two need six for one in twenty to wait."""
+    finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.99, expected=0.3)
+    (made,) = _run([finding], cpu_cores=2.0)
+    assert "6 cores" in made.improvement.explanation
+
+
+def test_memory_and_cache_and_scalability(build: Any) -> None:
+    """Each method speaks in its own terms."""
+    memory = build.finding(signal="memory_used_ratio", component="memory", kind="use", value=0.95, expected=0.5)
+    (made,) = _run([memory], memory_total_bytes=2**33, memory_used_ratio=0.97)
+    assert made.improvement.method == "right_size"
+    cache = build.finding(
+        signal="cache_hit_ratio", component="cache", value=0.4, expected=0.9, limit=0.8, direction="below"
+    )
+    (made,) = _run([cache], cache_request_rate=100.0)
+    assert made.improvement.ratio == pytest.approx(1 - 0.1 / 0.6)
+    api = build.finding(signal="api_response_time_p95", component="api", value=3.0, expected=0.2, limit=1.0)
+    (made,) = _run([api], load_users=57.0)
+    assert made.improvement.method == "scalability"
+    assert "peaks at 20" in made.improvement.explanation
+
+
+def test_ids_are_stable_and_victims_come_later(build: Any) -> None:
+    """The same trouble has the same id tomorrow; the root is more urgent than what it causes."""
+    findings = [
+        build.finding(signal="api_response_time_p95", component="api", limit=1.0, value=1.5),
+        build.finding(),
+    ]
+    first, second = _run(findings), _run(findings)
+    assert [made.id for made in first] == [made.id for made in second]
+    assert [made.rule for made in first] == ["slow_queries", "slow_api"]
+    assert "rivals" in first[0].as_dict()
+    assert from_dict(first[0].as_dict()) == first[0]
+
+
+def test_relief_has_bounds() -> None:
+    """The cautious bound is the way to the limit, the full one the way back; nothing is gained from nothing."""
+    from dataclasses import replace
+
+    from analyzer.findings import Finding
+
+    plain = Finding("threshold", "s", "S", "shop", "c", "red", Severity.WARNING, 2.0, 0.5, 0.0, limit=1.0)
+    assert relief(plain) == (0.5, 0.75)
+    assert relief(replace(plain, limit=None)) == (0.375, 0.75)
+    assert relief(replace(plain, value=0.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("rules:\n- {rule: a, category: magic}\n", "field 'rules.0.category' has value 'magic'"),
+        (
+            UNAIMED,
+            "rule 'a' selects nothing",
+        ),
+    ],
+)
+def test_a_bad_rule_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    """The sentence says which rule and why."""
+    path = tmp_path / "rules.yml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_rules([path])
+    assert sentence in str(caught.value)

@@ -1,0 +1,114 @@
+"""The catalogue: strict files, limits from one home, the user's additions."""
+
+from pathlib import Path
+
+import pytest
+
+from analyzer.catalog import load_catalog, read_thresholds
+from analyzer.errors import ConfigError
+
+WIRE = {
+    "api_response_time_p95",
+    "timeout_ratio",
+    "error_ratio",
+    "db_query_time_p95",
+    "db_pool_used_ratio",
+    "model_inference_time_p95",
+    "cpu_used_ratio",
+    "memory_used_ratio",
+    "disk_io_bytes_per_second",
+    "network_io_bytes_per_second",
+    "cache_hit_ratio",
+    "vector_search_time_p95",
+}
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "mine.yml"
+    path.write_text(text)
+    return path
+
+
+def test_shipped_catalogue_has_every_signal_of_the_thresholds(checkout: Path) -> None:
+    """Each signal with a limit is watched, and takes the numbers of thresholds.yml."""
+    thresholds = read_thresholds(checkout / "prometheus" / "thresholds.yml")
+    table = {signal.name: signal for signal in load_catalog((), thresholds)}
+    assert set(table) >= WIRE
+    for name in WIRE & set(thresholds):
+        assert thresholds[name].warning == table[name].limit.warning, name
+        assert thresholds[name].component == table[name].component, name
+        assert thresholds[name].direction == table[name].direction, name
+
+
+def test_titles_units_and_expressions_are_given() -> None:
+    """Nothing that a person reads is left empty."""
+    for signal in load_catalog((), {}):
+        assert signal.title, signal.name
+        assert signal.unit, signal.name
+        assert "\n" not in signal.expr
+
+
+def test_every_expression_is_promql(promtool: str, tmp_path: Path) -> None:
+    """The real promtool accepts every expression as a recording rule."""
+    import subprocess
+
+    import yaml
+
+    rules = [{"record": f"check:{signal.name}", "expr": signal.query("1m")} for signal in load_catalog((), {})]
+    path = tmp_path / "rules.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "catalogue", "rules": rules}]}))
+    done = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_users_file_adds_and_replaces(tmp_path: Path) -> None:
+    """A later entry of the same name wins."""
+    path = _file(
+        tmp_path,
+        "signals:\n- {name: queue_depth, expr: sum(my_queue), component: queue, kind: use, limit: {warning: 9}}\n"
+        "- {name: cpu_used_ratio, expr: my_cpu, component: cpu, kind: use}\n",
+    )
+    table = {signal.name: signal for signal in load_catalog([path], {})}
+    assert table["queue_depth"].limit.warning == 9
+    assert table["cpu_used_ratio"].expr == "my_cpu"
+
+
+def test_a_threshold_without_an_entry_becomes_a_signal(tmp_path: Path) -> None:
+    """A limit that the user adds is watched without a second file."""
+    path = _file(
+        tmp_path, "signals:\n- {signal: lag, component: queue, kind: use, unit: seconds, warning: 5, expr: my_lag}\n"
+    )
+    table = {signal.name: signal for signal in load_catalog((), read_thresholds(path))}
+    assert (table["lag"].expr, table["lag"].limit.warning) == ("my_lag", 5)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("signals:\n- {name: a, expr: x, component: c, kind: use, colour: red}\n", "unknown field 'signals.0.colour'"),
+        ("signals:\n- {name: a, component: c, kind: use}\n", "field 'signals.0.expr' is missing"),
+        ("signals:\n- {name: a, expr: x, component: c, kind: maybe}\n", "field 'signals.0.kind' has value 'maybe'"),
+        ("signals: [\n", "is not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, text: str, sentence: str) -> None:
+    """The sentence names the file, the field and the value."""
+    with pytest.raises(ConfigError) as caught:
+        load_catalog([_file(tmp_path, text)], {})
+    assert sentence in str(caught.value)
+    assert "mine.yml" in str(caught.value)
+
+
+def test_all_problems_come_at_once(tmp_path: Path) -> None:
+    """Nobody has to start three times to learn of three mistakes."""
+    path = _file(tmp_path, "signals:\n- {name: A, expr: '', component: c, kind: use}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_catalog([path, tmp_path / "absent.yml"], {})
+    assert len(caught.value.problems) == 3
+
+
+def test_a_signal_listed_twice_in_the_thresholds_is_an_error(tmp_path: Path) -> None:
+    """Two limits for one signal are none."""
+    path = _file(tmp_path, "signals:\n- {signal: a, warning: 1}\n- {signal: a, warning: 2}\n")
+    with pytest.raises(ConfigError, match="signal 'a' is listed more than once"):
+        read_thresholds(path)

@@ -1,0 +1,96 @@
+"""Incidents: what belongs together, and who is to blame."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analyzer.errors import ConfigError
+from analyzer.findings import Finding, Severity
+from analyzer.incidents import Topology, group_incidents, read_topology
+from analyzer.incidents.deviation import robust_deviation
+
+
+def _equal(_finding: Finding, _started: float) -> float:
+    return 2.0
+
+
+def test_a_slow_database_is_blamed_for_the_slow_api(build: Any) -> None:
+    """The callee that deviates is the root, the caller its victim."""
+    database = build.finding(onset=1005.0)
+    api = build.finding(signal="api_response_time_p95", component="api", onset=1000.0, severity=Severity.CRITICAL)
+    (incident,) = group_incidents([api, database], Topology(), _equal)
+    assert [cause.component for cause in incident.causes] == ["database", "api"]
+    assert sum(cause.score for cause in incident.causes) == pytest.approx(1.0, abs=1e-5)
+    assert incident.severity is Severity.CRITICAL
+    assert incident.started == 1000.0
+
+
+def test_a_busy_machine_explains_its_services(build: Any) -> None:
+    """CPU of the host stands behind the services that live on it."""
+    cpu = build.finding(
+        signal="cpu_used_ratio", component="cpu", kind="use", service="host", labels={"service": "host"}
+    )
+    (incident,) = group_incidents([build.finding(), cpu], Topology(), _equal)
+    assert (incident.causes[0].service, incident.causes[0].component) == ("host", "cpu")
+    assert incident.services == ("host", "shop")
+
+
+def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
+    """A breach without a deviation is a bottleneck, not the cause of what changed."""
+    cpu = build.finding(
+        signal="cpu_used_ratio", component="cpu", kind="use", service="host", labels={"service": "host"}
+    )
+
+    def deviation(finding: Finding, _: float) -> float:
+        return 0.0 if finding.component == "cpu" else 3.0
+
+    (incident,) = group_incidents([cpu, build.finding()], Topology(), deviation)
+    assert incident.causes[0].component == "database"
+
+
+def test_strangers_and_old_troubles_stay_apart(build: Any) -> None:
+    """Another service's trouble, and one that began long before, are incidents of their own."""
+    other = build.finding(service="mail", labels={"service": "mail"})
+    old = build.finding(signal="cache_hit_ratio", component="cache", onset=-9000.0)
+    assert len(group_incidents([build.finding(), other, old], Topology(), _equal)) == 3
+
+
+def test_the_call_graph_joins_services(build: Any) -> None:
+    """With the graph known, the called service is the root of its caller's trouble."""
+    names = {"service": "web", "component": "api", "signal": "api_response_time_p95"}
+    caller = build.finding(**names, labels={"service": "web"})
+    topology = Topology(calls={"web": frozenset({"shop"})})
+    (incident,) = group_incidents([caller, build.finding()], topology, _equal)
+    assert incident.causes[0].service == "shop"
+
+
+def test_no_findings_no_incidents() -> None:
+    """Nothing is invented."""
+    assert group_incidents([], Topology(), _equal) == ()
+
+
+def test_a_topology_file_is_strict(tmp_path: Path) -> None:
+    """A call graph is read; an unknown field in it is an error."""
+    path = tmp_path / "calls.yml"
+    path.write_text("services: [{service: web, calls: [shop]}]\nhosts: {node1: [shop]}\n")
+    topology = read_topology(path)
+    assert topology.depends(("web", "api"), ("shop", "database"))
+    assert topology.depends(("shop", "api"), ("node1", "cpu"))
+    assert not topology.depends(("web", "api"), ("node1", "cpu"))
+    path.write_text("services: []\nedges: []\n")
+    with pytest.raises(ConfigError, match="unknown field 'edges'"):
+        read_topology(path)
+
+
+def test_deviation_is_signed_floored_and_needs_a_baseline() -> None:
+    """Worse counts, better does not; a flat baseline does not explode; three points are no baseline."""
+    reference = np.array([[1.0, 1.1, 0.9, 1.0, 1.05]])
+    up, down = np.array([[3.0, 3.0, 3.0]]), np.array([[0.1, 0.1, 0.1]])
+    assert robust_deviation(reference, up, 0.0, above=True)[0] > 2
+    assert robust_deviation(reference, down, 0.0, above=True)[0] == 0
+    assert robust_deviation(reference, down, 0.0, above=False)[0] > 1
+    assert robust_deviation(np.zeros((1, 9)), np.full((1, 3), 0.01), 0.5, above=True)[0] < 0.1
+    assert robust_deviation(reference[:, :3], up, 0.0, above=True)[0] == 0
+    assert robust_deviation(np.full((1, 9), np.nan), up, 0.0, above=True)[0] == 0

@@ -1,0 +1,187 @@
+"""A whole cycle's thinking on made data: what is found, what is not, and that health adds up."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyzer.catalog import Limit, load_catalog
+from analyzer.findings import OVERALL, Finding, Severity
+from analyzer.pipeline import Knowledge, NoveltyWatch, Settings, analyze, history_questions, learn, pack, unpack
+from analyzer.pipeline.burns import burn_questions, find_burning
+from analyzer.pipeline.detect import detect_all
+from analyzer.pipeline.health import score_health
+from analyzer.ports import Answers
+from analyzer.recommend import load_rules
+from analyzer.series import Batch, Grid
+
+RNG = np.random.default_rng(7)
+
+
+def _batch(values: Any, signal: str, **labels: str) -> Batch:
+    rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    return Batch(signal, Grid(1e6, 5.0, rows.shape[1]), tuple({"service": "shop", **labels} for _ in rows), rows)
+
+
+def _knowledge() -> Knowledge:
+    return Knowledge(load_catalog((), {}), load_rules(), settings=Settings(level=1e-4))
+
+
+def _noise(level: float, spread: float) -> np.ndarray:
+    return level + spread * RNG.standard_normal(240)
+
+
+def test_slow_queries_from_end_to_end() -> None:
+    """A slow database is found, blamed before the API, scored and answered."""
+    database, api = _noise(0.02, 0.001), _noise(0.1, 0.005)
+    database[-4:] += 0.5
+    api[-4:] += 1.5
+    batches = {
+        "db_query_time_p95": _batch(database, "db_query_time_p95", db_system_name="sqlite"),
+        "api_response_time_p95": _batch(api, "api_response_time_p95"),
+    }
+    result = analyze(Answers(batches, {}), _knowledge(), 1e6)
+    assert result.incidents[0].causes[0].component == "database"
+    assert result.recommendations[0].rule == "slow_queries"
+    shop = next(one for one in result.health if one.service == "shop")
+    assert shop.score == 100.0 - sum(shop.penalties.values())
+    assert set(shop.penalties) == set(batches)
+
+
+def test_a_quiet_day_is_silent() -> None:
+    """Noise inside the limits gives neither finding nor penalty."""
+    batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
+    result = analyze(Answers(batches, {}), _knowledge(), 1e6)
+    assert result.findings == ()
+    assert {100.0} == {one.score for one in result.health}
+
+
+def test_without_answers_nothing_is_said() -> None:
+    """No data is not health."""
+    result = analyze(Answers({}, {"cpu_used_ratio": "no answer"}), _knowledge(), 1e6)
+    assert (result.health, result.findings, result.recommendations) == ((), (), ())
+    assert result.failures == {"cpu_used_ratio": "no answer"}
+
+
+def test_an_anomaly_within_the_limits_is_a_finding() -> None:
+    """A memory that grows by a hundred megabytes in seconds is told long before any limit."""
+    values = _noise(100e6, 1e5)
+    values[-4:] += 100e6
+    batches = {"process_resident_memory_bytes": _batch(values, "process_resident_memory_bytes")}
+    (finding,) = analyze(Answers(batches, {}), _knowledge(), 1e6).findings
+    assert (finding.detector, finding.severity) == ("anomaly", Severity.WARNING)
+    assert finding.onset == pytest.approx(1e6 + 236 * 5.0)
+    assert finding.p_value is not None
+
+
+def test_readings_tell_value_band_and_score() -> None:
+    """A panel needs the value with its band, whether or not anything is wrong."""
+    batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
+    names = {reading.name for reading in analyze(Answers(batches, {}), _knowledge(), 1e6).readings}
+    assert {"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"} <= names
+
+
+def test_a_step_that_stays_is_a_change_point(build: Any) -> None:
+    """A level that moved minutes ago within its limits is told with both levels."""
+    signal = build.signal(limit=Limit(), min_deviation=0.002)
+    values = _noise(0.02, 0.001)
+    values[-60:] += 0.008
+    found = detect_all({signal.name: build.batch(values)}, {signal.name: signal}, Settings(level=1e-4))
+    (finding,) = found.findings
+    assert finding.detector == "change_point"
+    assert finding.expected == pytest.approx(0.02, abs=0.001)
+    assert any(reading.name == "change_point_timestamp_seconds" for reading in found.readings)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "c", "d", "e", "f"]),
+            st.sampled_from(["shop", "web"]),
+            st.sampled_from(list(Severity)),
+            st.floats(0, 50),
+            st.sampled_from(["use", "red"]),
+        ),
+        max_size=40,
+    )
+)
+def test_health_adds_up_to_the_bit(rows: list[tuple[str, str, Severity, float, str]]) -> None:
+    """Score and penalties sum to one hundred exactly, whatever was found; the score stays within its range."""
+    findings = [
+        Finding("threshold", signal, signal, service, "api", kind, severity, 1.0, 1.0, 0.0, score=score)
+        for signal, service, severity, score, kind in rows
+    ]
+    for one in score_health(findings, ["shop", "mail"]):
+        assert one.score + sum(one.penalties.values()) == 100.0
+        assert 0.0 <= one.score <= 100.0
+
+
+def test_overall_takes_the_worst_of_each_signal(build: Any) -> None:
+    """The whole is never healthier than its worst part."""
+    scores = {one.service: one.score for one in score_health([build.finding()], ["shop", "web"])}
+    assert scores[OVERALL] == scores["shop"] < scores["web"]
+
+
+def test_seasons_are_learned_kept_and_used(build: Any) -> None:
+    """The nightly peak is expected at night; what was learned survives packing."""
+    grid = Grid(0.0, 600.0, 144 * 7)
+    wave = 0.05 + 0.03 * np.sin(2 * np.pi * grid.times() / 86_400) + RNG.normal(0, 0.001, grid.points)
+    signal = build.signal(limit=Limit())
+    history = Batch(signal.name, grid, ({"service": "shop"},), wave[None, :])
+    learned = unpack(pack(learn({signal.name: history}, {signal.name: signal}, "1m", 1e-4)))
+    peak = 86_400.0 * 7 + 6 * 3600
+    now = Batch(signal.name, Grid(peak - 239 * 5, 5.0, 240), ({"service": "shop"},), _noise(0.08, 0.001)[None, :])
+    found = detect_all({signal.name: now}, {signal.name: signal}, Settings(level=1e-4, history=learned))
+    expected = next(reading.value for reading in found.readings if reading.name == "anomaly_expected")
+    assert expected == pytest.approx(0.08, abs=0.005)
+
+
+def test_a_filling_volume_is_forecast_from_history(build: Any) -> None:
+    """Days of growth give seconds until full, with bounds."""
+    signal = build.signal(
+        name="disk", kind="use", unit="ratio", detect=("forecast",), limit=Limit(warning=0.95, capacity=1.0)
+    )
+    grid = Grid(0.0, 600.0, 1008)
+    fill = np.linspace(0.5, 0.8, 1008) + RNG.normal(0, 0.002, 1008)
+    batch = Batch("disk", grid, ({"service": "shop"},), fill[None, :])
+    history = learn({"disk": batch}, {"disk": signal}, "1m", 1e-3)
+    bounds = {reading.name.partition(":")[2]: reading.value for reading in history.readings if ":" in reading.name}
+    assert bounds["expected"] == pytest.approx(0.2 / 0.3 * 7 * 86_400, rel=0.1)
+    assert bounds["lower"] <= bounds["expected"] <= bounds["upper"]
+    assert "forecast" in {finding.detector for finding in history.findings}
+
+
+def test_error_budget_burns_are_found() -> None:
+    """Both windows over the factor on enough events: critical; the questions ask for every window once."""
+    table = {signal.name: signal for signal in load_catalog((), {})}
+    asked = {question.signal for question in burn_questions(table)}
+    assert {"error_ratio@1h", "error_ratio@5m", "request_rate@3d"} <= asked
+    batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
+    batches["request_rate@1h"] = _batch([9.0] * 3, "request_rate@1h")
+    findings, readings = find_burning(batches, table)
+    assert [(one.detector, one.severity) for one in findings] == [("burn", Severity.CRITICAL)]
+    assert any(reading.name == "error_budget_burn:1h" and reading.value == pytest.approx(50) for reading in readings)
+    assert find_burning({}, table) == ([], [])
+
+
+def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: Any) -> None:
+    """Only new columns are fed, and a spike never seen is told."""
+    signal = build.signal(limit=Limit())
+    grid = Grid(0.0, 600.0, 600)
+    values = 0.02 + RNG.normal(0, 0.001, (1, 600))
+    values[0, -1] = 0.9
+    watch, batch = NoveltyWatch(), Batch(signal.name, grid, ({"service": "shop"},), values)
+    assert [signal.name] == [one.signal for one in watch.watch({signal.name: batch}, {signal.name: signal}, "1m")]
+    assert watch.watch({signal.name: batch}, {signal.name: signal}, "1m") == []
+    other = Batch(signal.name, grid, ({"service": "web"},), values)
+    assert len(watch.watch({signal.name: other}, {signal.name: signal}, "1m")) == 1
+
+
+def test_history_asks_for_what_it_can_learn_from() -> None:
+    """Signals without detectors of the long view are not asked for."""
+    table = {signal.name: signal for signal in load_catalog((), {})}
+    asked = {question.signal for question in history_questions(table, "1m")}
+    assert "cpu_used_ratio" in asked
+    assert "request_rate" not in asked

@@ -1,0 +1,212 @@
+"""State: what survives restarts, kills and strangers; both databases."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
+from analyzer.recommend import Recommendation
+from analyzer.store import Database
+from analyzer.store.tables import Base
+
+HOUR = 3600.0
+
+
+def make(identifier: str = "slow-queries-shop-1", title: str = "Database: faster") -> Recommendation:
+    """A recommendation with the least in it."""
+    return Recommendation(
+        identifier, "slow_queries", "shop", "database", "database", "high", title, "do", "low", "none", ("x",), ({},)
+    )
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """A real PostgreSQL on a socket of its own, where it is installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/absent")]
+    if not found[-1].exists():
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    home = Path(tempfile.mkdtemp(prefix="perfloop-pg-"))
+    runner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if runner:
+        shutil.chown(home, "postgres")
+    binary = found[-1].parent
+    subprocess.run([*runner, binary / "initdb", "-D", home / "data", "-A", "trust", "-U", "pf"], check=True, stdout=-3)
+    options = f"-k {home} -c listen_addresses= -c fsync=off"
+    control = [*runner, binary / "pg_ctl", "-D", home / "data", "-w"]
+    subprocess.run([*control, "-o", options, "-l", home / "log", "start"], check=True, stdout=-3)
+    yield f"postgresql+psycopg://pf@/postgres?host={home}"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=-3)
+    shutil.rmtree(home)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Both kinds of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    return str(request.getfixturevalue("postgresql"))
+
+
+def test_life_of_a_recommendation_survives_restarts(url: str) -> None:
+    """Accepted and implemented states outlive the process; each step is remembered with its time."""
+    made = make(f"life-{time.monotonic_ns()}")
+    first = Database(url)
+    assert [one.state for one in first.merge([made], 10.0)] == ["open"]
+    first.transition(made.id, "accept", 11.0)
+    first.close()
+    second = Database(url)
+    (merged,) = second.merge([replace(made, title="new words")], 12.0)
+    assert (merged.state, merged.created, merged.title) == ("accepted", 10.0, "Database: faster")
+    second.transition(made.id, "implement", 13.0)
+    assert [event["step"] for event in second.events(made.id)] == ["open", "accept", "implement"]
+    second.close()
+
+
+def test_steps_that_a_state_forbids_are_refused(url: str) -> None:
+    """A dismissed recommendation cannot be implemented; one that is not there is not found."""
+    database, made = Database(url), make(f"step-{time.monotonic_ns()}")
+    database.merge([made], 1.0)
+    database.transition(made.id, "dismiss", 2.0)
+    with pytest.raises(TransitionError, match="is dismissed: implement needs one that is accepted, open"):
+        database.transition(made.id, "implement", 3.0)
+    assert database.transition(made.id, "reopen", 4.0).state == "open"
+    with pytest.raises(NotFoundError, match="no recommendation has the id 'nobody'"):
+        database.transition("nobody", "accept", 5.0)
+    database.close()
+
+
+def test_what_is_seen_no_more_expires_and_comes_back(tmp_path: Path) -> None:
+    """After an hour of health an open recommendation expires; the same trouble opens it again."""
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    database.merge([make()], 0.0)
+    database.merge([], HOUR - 1)
+    assert [one.state for one in database.recommendations()] == ["open"]
+    database.merge([], HOUR + 1)
+    assert [one.state for one in database.recommendations("expired")] == ["expired"]
+    assert [one.state for one in database.merge([make()], HOUR + 2)] == ["open"]
+    database.close()
+
+
+def test_findings_are_one_row_while_they_stand(build: Any, url: str) -> None:
+    """A finding of many cycles has one span; after a pause it is a new one."""
+    database = Database(url)
+    finding = build.finding(service=f"s{time.monotonic_ns()}", onset=1e9)
+    for at in (1e9, 1e9 + 10, 1e9 + 20, 1e9 + 900):
+        database.write_findings([finding], at)
+    mine = [one for one in database.findings(1e9) if one.body["service"] == finding.service]
+    assert [(one.first_seen, one.last_seen) for one in mine] == [(1e9, 1e9 + 900), (1e9, 1e9 + 20)]
+    database.close()
+
+
+def test_baselines_are_kept(url: str) -> None:
+    """What was usual is there after a restart, the newest word wins, old ones are left."""
+    database = Database(url)
+    database.write_baselines({"cpu": {"step": 600}}, 5e9)
+    database.write_baselines({"cpu": {"step": 300}}, 5e9 + 1)
+    assert database.baselines(5e9)["cpu"] == {"step": 300}
+    assert database.baselines(6e9) == {}
+    database.close()
+
+
+def test_migrations_make_exactly_the_tables(url: str) -> None:
+    """Tables and migrations say the same."""
+    database = Database(url)
+    with database._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_a_half_done_migration_is_finished(tmp_path: Path) -> None:
+    """A kill between two tables leaves nothing that stops the next start."""
+    path = tmp_path / "half.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE recommendation (id VARCHAR(160) PRIMARY KEY, state VARCHAR(16) NOT NULL, "
+            "created FLOAT NOT NULL, updated FLOAT NOT NULL, seen FLOAT NOT NULL, body JSON NOT NULL)"
+        )
+    connection.close()
+    database = Database(f"sqlite:///{path}")
+    assert len(database.merge([make()], 1.0)) == 1
+    database.close()
+
+
+def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+    """An older Perfloop does not touch what it does not know."""
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    Database(url).close()
+    with sqlite3.connect(tmp_path / "new.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(StoreError, match="revision 9999, which this version does not know"):
+        Database(url)
+
+
+def test_trouble_with_the_database_is_one_sentence(tmp_path: Path) -> None:
+    """A wrong URL, a folder that is not there, a locked and a full database."""
+    with pytest.raises(ConfigError, match=r"--store\.url has value 'nonsense'"):
+        Database("nonsense")
+    with pytest.raises(StoreError, match="unable to open database file"):
+        Database("sqlite:////absent/folder/state.db")
+    database = Database(f"sqlite:///{tmp_path / 'busy.db'}")
+    blocker = sqlite3.connect(tmp_path / "busy.db", isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="database is locked"):
+        database.merge([make()], 1.0)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert len(database.merge([make()], 2.0)) == 1
+    with database._engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        connection.commit()
+    with pytest.raises(StoreError, match="full"):
+        database.merge([make(f"{i}", "t" * 900) for i in range(60)], 3.0)
+    database.close()
+
+
+KILLED = """
+import sys, time
+from analyzer.recommend.recommendation import Recommendation
+from analyzer.store import Database
+d = Database(sys.argv[1])
+make = lambda i: Recommendation(i, "r", "shop", "database", "database", "high", "t", "do", "low", "none", ("x",), ({},))
+d.merge([make("keep")], 1.0)
+d.transition("keep", "accept", 2.0)
+print("ready", flush=True)
+n = 0
+while True:
+    n += 1
+    d.merge([make("keep"), make(f"other-{n % 50}")], 3.0 + n)
+"""
+
+
+def test_sigkill_in_the_middle_of_writing_loses_no_state(tmp_path: Path) -> None:
+    """Killed at any moment, the accepted recommendation is still accepted and the database is whole."""
+    url = f"sqlite:///{tmp_path / 'killed.db'}"
+    for delay in (0.05, 0.12, 0.2):
+        process = subprocess.Popen([sys.executable, "-c", KILLED, url], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        if delay == 0.05:
+            assert process.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+        process.stdout.close()
+        database = Database(url)
+        assert "accepted" in {one.state for one in database.recommendations() if one.id == "keep"}
+        with database._engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
+        database.close()
