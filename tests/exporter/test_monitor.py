@@ -139,7 +139,7 @@ def test_metadata_becomes_an_exemplar(monitor: PerformanceMonitor, registry: Met
         ("m", "not a number", None),
         ("m", None, None),
         ("m", float("nan"), None),
-        ("m", object(), {"a": "b"}),
+        ("m", 1j, {"a": "b"}),
         (None, 1, None),
         (["m"], 1, None),
         ("m", 1, "tags"),
