@@ -2,8 +2,8 @@
 
     python benchmarks/exporter_scrape.py [--scrapes 300] [--rounds 5] [--soak 10000]
 
-Peer: Debian's prometheus-node-exporter, found on PATH or in .perfloop/bin, else unpacked from the package into a
-temporary folder. Both run the same collectors and are scraped as Prometheus does it: one connection, gzip, in turns.
+Peer: Debian's prometheus-node-exporter, found on PATH or in .perfloop/bin, else unpacked from the package into
+.perfloop. Both run the same collectors and are scraped as Prometheus does it: one connection, gzip, in turns.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
+from perfloop.stack import programs
+
 CHECKOUT = Path(__file__).resolve().parents[1]
-PEER = "prometheus-node-exporter"
 # On by default in both, under the same names.
 COLLECTORS = (
     "arp conntrack cpu cpufreq diskstats entropy filefd filesystem hwmon loadavg meminfo netclass netdev netstat os"
@@ -103,21 +103,18 @@ def count_samples(answer: bytes) -> int:
     return sum(1 for line in gzip.decompress(answer).splitlines() if line and not line.startswith(b"#"))
 
 
-def find_peer(folder: Path) -> str:
+def find_peer() -> str:
     """Debian's node_exporter."""
-    for name in (PEER, "node_exporter"):
-        found = shutil.which(name, path=f"{os.environ['PATH']}:{CHECKOUT}/.perfloop/bin")
-        if found:
-            return found
-    subprocess.run(["apt-get", "download", PEER], cwd=folder, check=True, capture_output=True)
-    package = next(folder.glob("*.deb"))
-    subprocess.run(["dpkg-deb", "-x", str(package), str(folder)], check=True)
-    return str(folder / "usr/bin" / PEER)
+    return shutil.which("prometheus-node-exporter") or str(programs.ensure("node_exporter", programs.home()))
 
 
 def start(peer: str) -> tuple[Target, Target]:
     """Both exporters with the same collectors and without metrics about themselves."""
-    flags = ["--collector.disable-defaults", "--web.disable-exporter-metrics", *(f"--collector.{name}" for name in COLLECTORS)]
+    flags = [
+        "--collector.disable-defaults",
+        "--web.disable-exporter-metrics",
+        *(f"--collector.{name}" for name in COLLECTORS),
+    ]
     theirs = Target("node_exporter", [peer, f"--web.listen-address=127.0.0.1:{PEER_PORT}", *flags], PEER_PORT)
     ours = [sys.executable, "-m", "exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
     return theirs, Target("perfloop", [*ours, *flags], OUR_PORT)
@@ -158,7 +155,9 @@ def soak(scrapes: int) -> bool:
     finally:
         target.stop()
     growth = marks[-1] - marks[5]
-    print(f"resident memory over {scrapes} scrapes: {' '.join(f'{mark:.1f}' for mark in marks)} MB (bar: {MEMORY_BAR_MB})")
+    print(
+        f"resident memory over {scrapes} scrapes: {' '.join(f'{mark:.1f}' for mark in marks)} MB (bar: {MEMORY_BAR_MB})"
+    )
     print(f"growth over the second half: {growth:+.2f} MB (bar: 0.5, one arena of the allocator)")
     return marks[-1] <= MEMORY_BAR_MB and growth <= 0.5
 
@@ -170,13 +169,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--soak", type=int, default=10_000)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        theirs, ours = start(find_peer(Path(folder)))
-        try:
-            fast = compare(theirs, ours, asked.rounds, asked.scrapes)
-        finally:
-            theirs.stop()
-            ours.stop()
+    theirs, ours = start(find_peer())
+    try:
+        fast = compare(theirs, ours, asked.rounds, asked.scrapes)
+    finally:
+        theirs.stop()
+        ours.stop()
     small = soak(asked.soak) if asked.soak else True
     return 0 if fast and small else 1
 

@@ -12,6 +12,8 @@ from perfloop.stack.errors import ProgramError
 PACKAGES = {
     "prometheus": ("prometheus", {"prometheus": "prometheus", "promtool": "promtool"}),
     "alertmanager": ("prometheus-alertmanager", {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"}),
+    # The peer that tests and benchmarks hold the exporter against; no stack runs it.
+    "node_exporter": ("prometheus-node-exporter", {"node_exporter": "prometheus-node-exporter"}),
 }
 _APT_TIMEOUT_SECONDS = 180
 # Debian builds Alertmanager to read its own templates from a fixed folder, which an unpacked package does not have.
