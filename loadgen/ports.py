@@ -45,8 +45,8 @@ class Client(Protocol):
     def send(self, request: Request) -> None:
         """Start an exchange; how it ended is told to the receiver."""
 
-    def abort(self) -> None:
-        """Give the exchange under way up, without a word to the receiver."""
+    def abort(self) -> bool:
+        """Give the exchange under way up, without a word to the receiver; say whether it was still connecting."""
 
     def close(self) -> None:
         """Let the connection go."""

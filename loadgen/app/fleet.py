@@ -39,14 +39,14 @@ class _Member:
 class Fleet:
     """Looks like a `Run`, and is one in several processes."""
 
-    def __init__(self, config: LoadTestConfig) -> None:
+    def __init__(self, config: LoadTestConfig, open_book: Callable[[Labels], Book] = Book) -> None:
         self._config = config
         self._members: list[_Member] = []
         self._pending: list[Tally] = []
         self._began = self._rolled = self._ended = 0
         self._stop: tuple[str, float] | None = None
         self.planned_seconds = build_shape(config).duration_seconds
-        self.book = Book(Labels())
+        self.book = open_book(Labels())
         self.end_reason = ""
         self.grace_seconds = config.timeout_seconds
         self.troubles: list[str] = []

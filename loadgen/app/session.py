@@ -13,13 +13,15 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from loadgen.app.breakpoint import BreakpointTester, build_tester
+from loadgen.app.display import shown
 from loadgen.app.home import home
 from loadgen.app.tester import LoadTester
 from loadgen.config import LoadTestConfig
 from loadgen.errors import ExitCode, ListenError
 from loadgen.reporters.exposition import LoadgenCollector
 from loadgen.reporters.files import write_reports
-from loadgen.reporters.text import progress_line, summary_lines
+from loadgen.reporters.text import summary_lines
 from loadgen.reporters.web import MetricsServer
 from loadgen.summary import Summary
 from loadgen.summary.verdict import Verdict
@@ -29,7 +31,6 @@ ADHOC_PORTS = range(19121, 19130)
 GRACE_SECONDS = 2.5
 LAST_SCRAPE_SECONDS = 1.5
 LINGER_SECONDS = 15.0
-PROGRESS_SECONDS = 10.0
 CODES = {Verdict.PASSED: ExitCode.OK, Verdict.FAILED: ExitCode.FAILED, Verdict.INVALID: ExitCode.INVALID}
 
 
@@ -49,7 +50,7 @@ class Session:
         self._listen = listen
         self._reports = reports
         self._collector = LoadgenCollector()
-        self._current: LoadTester | None = None
+        self._current: LoadTester | BreakpointTester | None = None
         self._stopped = ""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
@@ -71,25 +72,19 @@ class Session:
         return max(codes, default=ExitCode.OK)
 
     async def _run(self, config: LoadTestConfig) -> ExitCode:
-        tester = self._current = LoadTester(config)
+        tester = self._current = build_tester(config)
         self._collector.runs = [*self._collector.runs, tester.live()]
-        shown = 0.0
-
-        def progress(elapsed: float) -> None:
-            nonlocal shown
-            if elapsed - shown >= PROGRESS_SECONDS:
-                shown = elapsed
-                _say(progress_line(config.name, elapsed, tester.run.book))
-
-        tester.run.listeners.append(progress)
-        summary = await tester.run_load_test()
+        with shown(tester) as display:
+            summary = await tester.run_load_test()
+        for trouble in await display.finish():
+            _say(trouble)
         for line in summary_lines(summary):
             print(line)  # noqa: T201 - the result is the program's output
         sys.stdout.flush()
         written = self._write_reports(tester, summary)
         return max(self._code_of(tester, summary), written)
 
-    def _write_reports(self, tester: LoadTester, summary: Summary) -> ExitCode:
+    def _write_reports(self, tester: LoadTester | BreakpointTester, summary: Summary) -> ExitCode:
         places = self._reports
         if len(self._configs) > 1:
             name = re.sub(r"[^\w.-]+", "-", summary.name)
@@ -99,10 +94,10 @@ class Session:
             _say(str(trouble))
         return ExitCode.NOT_WRITTEN if troubles else ExitCode.OK
 
-    def _code_of(self, tester: LoadTester, summary: Summary) -> ExitCode:
+    def _code_of(self, tester: LoadTester | BreakpointTester, summary: Summary) -> ExitCode:
         if self._stopped:
             # To be stopped is the only end that a run without a duration has.
-            return ExitCode.STOPPED if tester.run.planned_seconds else ExitCode.OK
+            return ExitCode.OK if tester.is_endless else ExitCode.STOPPED
         return CODES[summary.verdict]
 
     async def _start_server(self) -> None:
@@ -125,7 +120,7 @@ class Session:
         grace = 0.0 if self._stopped else GRACE_SECONDS
         self._stopped = f"stopped by {signal.Signals(number).name}"
         if self._current is not None:
-            self._current.run.stop(self._stopped, grace)
+            self._current.stop(self._stopped, grace)
 
     async def _linger(self) -> None:
         """Stay until a scrape has seen the end, if anybody scrapes."""

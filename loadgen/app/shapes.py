@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loadgen.config import LoadTestConfig
 from loadgen.config.load import (
+    BreakpointConfig,
     ConstantRateConfig,
     EnduranceConfig,
     PoissonRateConfig,
@@ -36,6 +37,8 @@ def build_rate_shape(config: LoadTestConfig) -> RateShape | None:
     match config.load:
         case ConstantRateConfig(rate=rate):
             return ConstantRate(rate, duration)
+        case BreakpointConfig(start_rate=rate, step_seconds=seconds):
+            return ConstantRate(rate, seconds)
         case PoissonRateConfig(rate=rate, seed=seed):
             return PoissonRate(rate, duration, seed)
         case RampingRateConfig(start_rate=start, stages=stages):

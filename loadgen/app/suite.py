@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.app.tester import LoadTester
+from loadgen.app.breakpoint import build_tester
 from loadgen.config import LoadTestConfig
 from loadgen.reporters.text import summary_lines
 from loadgen.summary import Summary
@@ -23,7 +23,7 @@ class LoadTestSuite:
         """Run every test in turn and return their summaries in order."""
         self.results = []
         for config in self.tests:
-            self.results.append(await LoadTester(config).run_load_test())
+            self.results.append(await build_tester(config).run_load_test())
         return self.results
 
     def generate_suite_report(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -17,12 +18,14 @@ from loadgen.config.load import EnduranceConfig
 from loadgen.config.secrets import without_secrets
 from loadgen.reporters.exposition import LiveRun
 from loadgen.runner.run import Run
-from loadgen.summary import EndpointSummary, Summary
+from loadgen.samples.book import Book
+from loadgen.samples.labels import Labels
+from loadgen.summary import Summary, summarize
 from loadgen.summary.document import Document, distribution_of
 from loadgen.summary.drift import drift_of
 from loadgen.summary.verdict import GateResult, Generator
 from loadgen.thresholds.decide import decide
-from loadgen.thresholds.validity import generator_faults
+from loadgen.thresholds.validity import generator_faults, schedule_faults
 
 
 @dataclass(slots=True)
@@ -30,14 +33,40 @@ class LoadTester:
     """Runs one load test: `summary = await LoadTester(config).run_load_test()`."""
 
     config: LoadTestConfig
+    open_book: Callable[[Labels], Book] = Book
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     run: Run | Fleet = field(init=False)
     started_at: float = field(init=False, default=0.0)
+    generator_faults: list[str] = field(init=False, default_factory=list)
     _gates: Gates = field(init=False)
 
     def __post_init__(self) -> None:
         self._gates = Gates.of(self.config)
-        self.run = Fleet(self.config) if self.config.workers > 1 else build_run(self.config)
+        self.run = self._build()
+
+    def _build(self) -> Run | Fleet:
+        if self.config.workers > 1:
+            return Fleet(self.config, self.open_book)
+        return build_run(self.config, open_book=self.open_book)
+
+    @property
+    def book(self) -> Book:
+        """Return the measurements as they stand."""
+        return self.run.book
+
+    @property
+    def listeners(self) -> list[Callable[[float], None]]:
+        """Return what is called with the elapsed time whenever a second has been added to the book."""
+        return self.run.listeners
+
+    @property
+    def is_endless(self) -> bool:
+        """Say whether the run ends only when it is stopped."""
+        return self.run.planned_seconds is None
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the run early; what was measured is kept."""
+        self.run.stop(reason, grace_seconds)
 
     @property
     def profile(self) -> str:
@@ -54,14 +83,7 @@ class LoadTester:
 
     def summary(self) -> Summary:
         """Return the numbers as they stand, not judged."""
-        book = self.run.book
-        return Summary(
-            name=self.config.name,
-            duration_seconds=self.run.elapsed_seconds,
-            total=EndpointSummary.of("all", book.total()),
-            endpoints=[EndpointSummary.of(*row) for row in book.rows()],
-            end_reason=self.run.end_reason,
-        )
+        return summarize(self.config.name, self.run.book, self.run.elapsed_seconds, self.run.end_reason)
 
     def generator(self) -> Generator:
         """Return how the generator itself fared."""
@@ -89,9 +111,11 @@ class LoadTester:
 
     def _concluded(self, gates: list[GateResult], troubles: list[str]) -> Summary:
         tally = self.run.book.total()
-        is_open = build_rate_shape(self.config) is not None
-        faults = generator_faults(self.config.generator_limits, self.generator(), tally, is_open=is_open)
-        verdict, reasons = decide(tally, gates, [*self.run.troubles, *faults, *troubles], self._failures())
+        self.generator_faults = generator_faults(self.config.generator_limits, self.generator(), tally)
+        faults = [*self.run.troubles, *self.generator_faults, *troubles]
+        if build_rate_shape(self.config) is not None:
+            faults += schedule_faults(self.config.generator_limits, tally)
+        verdict, reasons = decide(tally, gates, faults, self._failures())
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 
     def _failures(self) -> list[str]:

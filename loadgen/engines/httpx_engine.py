@@ -67,10 +67,11 @@ class HttpxClient:
         """Start an exchange."""
         self._task = asyncio.get_running_loop().create_task(self._exchange(request))
 
-    def abort(self) -> None:
-        """Give the exchange under way up."""
+    def abort(self) -> bool:
+        """Give the exchange under way up; httpx does not tell how far it was."""
         if self._task is not None:
             self._task.cancel()
+        return False
 
     def close(self) -> None:
         """Let go."""
@@ -108,12 +109,21 @@ def _name(error: Exception) -> str:
         if isinstance(cause, OSError) and (cause.errno is not None or isinstance(cause, ssl.SSLError)):
             return outcome_of(cause)
         cause = cause.__cause__ or cause.__context__
+    for words, outcome in _CLOSED.items():
+        if words in str(error):
+            return outcome
     for kind, outcome in _KINDS:
         if isinstance(error, kind):
             return outcome
     return outcomes.CONNECT_FAILED
 
 
+# httpx tells a closed connection only in words; the last is HTTP/2's GOAWAY.
+_CLOSED = {
+    "Server disconnected": outcomes.CLOSED_BEFORE_ANSWER,
+    "peer closed connection": outcomes.CLOSED_MID_ANSWER,
+    "ConnectionTerminated": outcomes.CLOSED_BEFORE_ANSWER,
+}
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (httpx.ConnectTimeout, outcomes.CONNECT_TIMEOUT),
     (httpx.TimeoutException, outcomes.TIMEOUT),

@@ -108,8 +108,8 @@ class Lane:
 
     def give_up(self, outcome: str, now: int) -> None:
         """End the exchange under way from outside: its time is up."""
-        self.client.abort()
-        self.failed(outcome, now)
+        connecting = self.client.abort()
+        self.failed(outcomes.CONNECT_TIMEOUT if connecting and outcome == outcomes.TIMEOUT else outcome, now)
 
     def leave(self) -> None:
         """Forget the journey under way: the run is over."""

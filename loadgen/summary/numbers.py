@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from loadgen.samples.book import Book
 from loadgen.samples.histogram import Histogram
 from loadgen.samples.streams import StreamTally
 from loadgen.samples.tally import Tally
@@ -184,3 +185,14 @@ class Summary:
     def outcomes(self) -> dict[str, int]:
         """Return how many requests ended under each name."""
         return self.total.outcomes
+
+
+def summarize(name: str, book: Book, duration_seconds: float, end_reason: str = "") -> Summary:
+    """Return the numbers of a book, not judged."""
+    return Summary(
+        name=name,
+        duration_seconds=duration_seconds,
+        total=EndpointSummary.of("all", book.total()),
+        endpoints=[EndpointSummary.of(label, tally) for label, tally in book.rows()],
+        end_reason=end_reason,
+    )

@@ -8,8 +8,8 @@ from loadgen.samples.tally import Tally
 from loadgen.summary.verdict import Generator
 
 
-def generator_faults(limits: GeneratorLimits, generator: Generator, tally: Tally, *, is_open: bool) -> list[str]:
-    """Return a sentence for each limit of the generator that the run ran into."""
+def generator_faults(limits: GeneratorLimits, generator: Generator, tally: Tally) -> list[str]:
+    """Return a sentence for each limit of the machine that the generator ran into."""
     faults = []
     if generator.cpu_ratio > limits.cpu_ratio:
         faults.append(
@@ -21,12 +21,14 @@ def generator_faults(limits: GeneratorLimits, generator: Generator, tally: Tally
             f"the generator's event loop was late by {generator.event_loop_lag_p99_seconds * 1000:.0f} ms at p99 "
             f"(limit {limits.event_loop_lag_seconds * 1000:.0f} ms): something else kept its core busy"
         )
-    planned = tally.requests + tally.dropped
-    if is_open and planned and tally.requests / planned < limits.achieved_ratio:
-        faults.append(
-            f"{tally.requests} of {planned} planned requests were sent "
-            f"({tally.requests / planned:.2%}, limit {limits.achieved_ratio:.0%}): max_in_flight was too small"
-        )
     limits_met = sorted(outcomes.GENERATOR_LIMITS & tally.outcomes.keys())
-    faults += [f"{outcomes.MEANINGS[outcome]} ({tally.outcomes[outcome]} requests)" for outcome in limits_met]
-    return faults
+    return faults + [f"{outcomes.MEANINGS[outcome]} ({tally.outcomes[outcome]} requests)" for outcome in limits_met]
+
+
+def schedule_faults(limits: GeneratorLimits, tally: Tally) -> list[str]:
+    """Say that too little of an open schedule was sent."""
+    planned = tally.requests + tally.dropped
+    if not planned or tally.requests / planned >= limits.achieved_ratio:
+        return []
+    share = f"{tally.requests / planned:.2%}, limit {limits.achieved_ratio:.0%}"
+    return [f"{tally.requests} of {planned} planned requests were sent ({share}): max_in_flight was too small"]

@@ -120,7 +120,7 @@ async def test_an_adhoc_run_is_told_to_prometheus(hello: Any, tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        (["run"], ExitCode.USAGE, "run: give either a FILE or a --profile"),
+        (["run"], ExitCode.USAGE, "give either a FILE or a --profile"),
         (["run", "none.yml"], ExitCode.USAGE, "none.yml: cannot be read: No such file or directory"),
         (
             ["run", "--profile", "basic", "--url", "x"],

@@ -75,13 +75,15 @@ class Http1Client:
         else:
             self._task = asyncio.get_running_loop().create_task(self._connect_and_send(request))
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         """Give the exchange under way up; the next one takes a new connection."""
+        connecting = self._task is not None
         if self._task is not None:
             self._task.cancel()
             self._task = None
         if self._connection is not None:
             self._connection.drop()
+        return connecting
 
     def close(self) -> None:
         """Let the connection go."""

@@ -169,7 +169,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def test_tls(certificate: Path):
-    """Trusted and named: ok; not trusted, or another name: tls_certificate; verification off: ok; not TLS: tls_failed."""
+    """Trusted and named: ok; not trusted, or another name: tls_certificate; not verified: ok; not TLS: tls_failed."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -180,18 +180,15 @@ async def test_tls(certificate: Path):
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    plain = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port, plain_port = (one.sockets[0].getsockname()[1] for one in (server, plain))
-    authority = {"ca_file": f"{certificate}.crt"}
-    assert await _outcomes(f"https://localhost:{port}", tls=authority) == {"ok"}
-    assert await _outcomes(f"https://127.0.0.1:{port}", tls=authority) == {"tls_certificate"}
-    assert await _outcomes(f"https://localhost:{port}") == {"tls_certificate"}
-    assert await _outcomes(f"https://127.0.0.1:{port}", tls={"verify": False}) == {"ok"}
-    assert await _outcomes(f"https://127.0.0.1:{plain_port}", tls={"verify": False}, timeout_seconds=0.5) <= {
-        "tls_failed",
-        "connect_timeout",
-        "connection_reset",
-    }
-    server.close()
-    plain.close()
+    async with (
+        await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server,
+        await asyncio.start_server(answer, "127.0.0.1", 0) as plain,
+    ):
+        port, plain_port = (one.sockets[0].getsockname()[1] for one in (server, plain))
+        authority = {"ca_file": f"{certificate}.crt"}
+        assert await _outcomes(f"https://localhost:{port}", tls=authority) == {"ok"}
+        assert await _outcomes(f"https://127.0.0.1:{port}", tls=authority) == {"tls_certificate"}
+        assert await _outcomes(f"https://localhost:{port}") == {"tls_certificate"}
+        assert await _outcomes(f"https://127.0.0.1:{port}", tls={"verify": False}) == {"ok"}
+        not_tls = await _outcomes(f"https://127.0.0.1:{plain_port}", tls={"verify": False}, timeout_seconds=0.5)
+        assert not_tls <= {"tls_failed", "connect_timeout", "connection_reset"}

@@ -15,7 +15,7 @@ from loadgen.summary.verdict import GateResult, Generator, Verdict
 from loadgen.thresholds.client_gates import ClientGate, judge
 from loadgen.thresholds.decide import decide
 from loadgen.thresholds.expression import parse_expression
-from loadgen.thresholds.validity import generator_faults
+from loadgen.thresholds.validity import generator_faults, schedule_faults
 
 
 def _tally() -> Tally:
@@ -129,13 +129,15 @@ def test_a_generator_that_was_the_limit_says_so(generator: Generator, outcome: s
     tally = Tally()
     tally.outcomes |= {outcome: 98}
     tally.dropped = dropped
-    faults = generator_faults(GeneratorLimits(), generator, tally, is_open=True)
+    limits = GeneratorLimits()
+    faults = generator_faults(limits, generator, tally) + schedule_faults(limits, tally)
     assert len(faults) == 1
     assert sentence in faults[0]
 
 
 def test_a_sound_generator_has_no_faults():
-    """Nothing to say about a run within its limits; a closed model has no schedule to miss."""
+    """Nothing to say about a run within its limits."""
     tally = Tally()
     tally.outcomes |= {"ok": 98}
-    assert generator_faults(GeneratorLimits(), Generator(cpu_ratio=0.5), tally, is_open=True) == []
+    assert generator_faults(GeneratorLimits(), Generator(cpu_ratio=0.5), tally) == []
+    assert schedule_faults(GeneratorLimits(), tally) == []

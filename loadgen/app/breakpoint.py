@@ -1,0 +1,157 @@
+"""Find the highest rate that a service bears, by running one load test after the other."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from loadgen.app.tester import LoadTester
+from loadgen.config import LoadTestConfig
+from loadgen.config.load import BreakpointConfig, ConstantRateConfig
+from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated
+from loadgen.reporters.exposition import LiveRun
+from loadgen.samples.book import Book, Load
+from loadgen.samples.labels import Labels
+from loadgen.samples.tally import Tally
+from loadgen.summary import Summary, summarize
+from loadgen.summary.document import Document, TrialRow
+from loadgen.summary.verdict import Verdict
+
+# Where the test names no thresholds, the user's own for an API hold.
+DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
+
+
+class _Tee(Book):
+    """A trial's book that also enters everything in the book of the whole search."""
+
+    def __init__(self, labels: Labels, whole: Book, clock: Callable[[], float]) -> None:
+        super().__init__(labels)
+        self._whole = whole
+        self._clock = clock
+
+    def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
+        """Enter a span in both books; the search has its own elapsed time."""
+        super().add(windows, elapsed_seconds, span_seconds, load)
+        places = [self._whole.labels.index(label) for label in self.labels]
+        mapped = [Tally() for _ in self._whole.labels]
+        for place, window in zip(places, windows, strict=False):
+            mapped[place] = window
+        self._whole.add(mapped, self._clock(), span_seconds, load)
+
+
+class BreakpointTester:
+    """Doubles, bisects and confirms; looks like a `LoadTester`."""
+
+    def __init__(self, config: LoadTestConfig) -> None:
+        if not isinstance(config.load, BreakpointConfig):
+            raise TypeError(f"a breakpoint search needs the shape breakpoint, not {config.load!r}")
+        self.config = config.model_copy(update={"thresholds": config.thresholds or list(DEFAULT_SLO)})
+        self.load = config.load
+        self.listeners: list[Callable[[float], None]] = []
+        self.book = Book(Labels())
+        self.trials: list[TrialRow] = []
+        self.search = Search(
+            rate=self.load.start_rate, most_rate=self.load.most_rate, precision_ratio=self.load.precision_ratio
+        )
+        self._began = time.monotonic()
+        self._stopped = ""
+        self._run_id = uuid.uuid4().hex[:12]
+        self._tester = self._trial_tester()
+
+    @property
+    def run_id(self) -> str:
+        """Return the name of the search in metrics and reports."""
+        return self._run_id
+
+    @property
+    def is_endless(self) -> bool:
+        """A search always ends."""
+        return False
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the search; the trials so far are kept."""
+        self._stopped = reason
+        self._tester.stop(reason, grace_seconds)
+
+    async def run_load_test(self) -> Summary:
+        """Search, and return the summary of everything that was asked, with the knee as its outcome."""
+        faults: list[str] = []
+        while self.search.stage is not Stage.DONE and not self._stopped and not faults:
+            self._tester = self._trial_tester()
+            self._tester.listeners.extend(self.listeners)
+            summary = await self._tester.run_load_test()
+            if not self._stopped:
+                faults = self._note(summary)
+        return self._concluded(faults)
+
+    def summary(self) -> Summary:
+        """Return the numbers as they stand."""
+        return summarize(self.config.name, self.book, self._elapsed(), self._stopped)
+
+    def live(self) -> LiveRun:
+        """Return the search as the metrics page shows it."""
+        return LiveRun(self.config.name, self.run_id, "breakpoint", self.book)
+
+    def document(self, summary: Summary) -> Document:
+        """Return the search as a document: the last trial's machine, all trials' requests."""
+        document = self._tester.document(summary)
+        return replace(
+            document,
+            run_id=self.run_id,
+            profile="breakpoint",
+            timeline=self.book.timeline(),
+            trials=self.trials,
+            knee_rate=self.search.knee,
+        )
+
+    def _trial_tester(self) -> LoadTester:
+        confirming = self.search.stage is Stage.CONFIRM
+        load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
+        seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
+        config = self.config.model_copy(update={"load": load, "duration_seconds": seconds})
+        return LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _note(self, summary: Summary) -> list[str]:
+        """Write a trial down, and return what forbids to go on: at its own limit the generator finds nothing."""
+        points = self._tester.run.book.timeline()
+        growing = is_oversaturated([(point.elapsed_seconds, float(point.load.users)) for point in points])
+        reasons = [*summary.reasons, *(["requests under way grew all through the step"] if growing else [])]
+        passed = not reasons
+        self.trials.append(
+            TrialRow(
+                rate=self.search.rate,
+                stage=self.search.stage,
+                passed=passed,
+                reason="; ".join(reasons),
+                achieved_rate=summary.requests_per_second,
+                p95_seconds=summary.total.response.quantiles_seconds["p95"],
+                goodput_rate=summary.successful_requests / summary.duration_seconds
+                if summary.duration_seconds
+                else 0.0,
+            )
+        )
+        faults = self._tester.generator_faults
+        if faults:
+            return [f"at {self.search.rate:.4g} requests/s the generator was the limit: {fault}" for fault in faults]
+        self.search = self.search.tell(passed=passed, reason="; ".join(reasons))
+        return []
+
+    def _concluded(self, faults: list[str]) -> Summary:
+        knee = self.search.knee
+        if faults:
+            verdict, reasons = Verdict.INVALID, faults
+        elif knee is None:
+            verdict, reasons = Verdict.FAILED, [self._stopped or "no rate was confirmed"]
+        else:
+            verdict, reasons = Verdict.PASSED, [f"the highest rate that was confirmed is {knee:.4g} requests/s"]
+        return replace(self.summary(), verdict=verdict, reasons=reasons)
+
+
+def build_tester(config: LoadTestConfig) -> LoadTester | BreakpointTester:
+    """Return what runs a configuration: one test, or a search of many."""
+    return BreakpointTester(config) if isinstance(config.load, BreakpointConfig) else LoadTester(config)

@@ -1,0 +1,68 @@
+"""How a run under way is shown: a live view or plain lines, and Grafana's annotations."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from loadgen.app.breakpoint import BreakpointTester
+from loadgen.app.tester import LoadTester
+from loadgen.reporters.annotations import Annotator, Grafana
+from loadgen.reporters.live_view import LiveView
+from loadgen.reporters.text import progress_line
+
+PROGRESS_SECONDS = 10.0
+
+
+class Display:
+    """Follows one test, second by second."""
+
+    def __init__(
+        self, tester: LoadTester | BreakpointTester, view: LiveView | None, annotator: Annotator | None
+    ) -> None:
+        self._tester = tester
+        self._view = view
+        self._annotator = annotator
+        self._told = 0.0
+        self._writing: set[asyncio.Task[None]] = set()
+
+    def second(self, elapsed_seconds: float) -> None:
+        """Show the run as it stands."""
+        book = self._tester.book
+        if self._view is not None:
+            self._view.show(elapsed_seconds, book)
+        elif elapsed_seconds - self._told >= PROGRESS_SECONDS or elapsed_seconds < self._told:
+            self._told = elapsed_seconds
+            print(progress_line(self._tester.config.name, elapsed_seconds, book), file=sys.stderr, flush=True)  # noqa: T201
+        self._mark(book.load.phase)
+
+    async def finish(self) -> list[str]:
+        """Close the last phase, and return what could not be shown."""
+        if self._annotator is None:
+            return []
+        self._mark("")
+        await asyncio.gather(*self._writing)
+        return [self._annotator.trouble] if self._annotator.trouble else []
+
+    def _mark(self, phase: str) -> None:
+        if self._annotator is not None:
+            task = asyncio.get_running_loop().create_task(self._annotator.edge(phase, time.time()))
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
+
+
+@contextmanager
+def shown(tester: LoadTester | BreakpointTester) -> Iterator[Display]:
+    """Show a test while the block runs."""
+    grafana = Grafana.from_environment()
+    annotator = None if grafana is None else Annotator(grafana, tester.config.name, tester.run_id)
+    with ExitStack() as stack:
+        view = None
+        if sys.stderr.isatty():
+            view = stack.enter_context(LiveView(tester.config.name, tester.config.duration_seconds or None))
+        display = Display(tester, view, annotator)
+        tester.listeners.append(display.second)
+        yield display

@@ -1,0 +1,111 @@
+"""An OpenAPI 3 document as endpoints: one for each operation, its body made from examples or the schema."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_DEEPEST = 8
+_PLAIN = {"integer": 1, "number": 1.0, "boolean": True, "string": "text"}
+_FORMATS = {
+    "date-time": "2026-01-01T00:00:00Z",
+    "date": "2026-01-01",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+    "email": "someone@example.org",
+}
+
+
+def test_from_openapi(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a test that asks every operation equally often."""
+    endpoints = [
+        _endpoint(document, path, method, item[method], item.get("parameters", []))
+        for path, item in document["paths"].items()
+        for method in _METHODS
+        if method in item
+    ]
+    servers = [server["url"] for server in document.get("servers", []) if server.get("url", "").startswith("http")]
+    return {"base_url": servers[0] if servers else "http://localhost:8000", "endpoints": endpoints}
+
+
+def _endpoint(
+    document: dict[str, Any], path: str, method: str, operation: dict[str, Any], shared: list[Any]
+) -> dict[str, Any]:
+    parameters = [_resolved(document, one) for one in [*shared, *operation.get("parameters", [])]]
+    endpoint: dict[str, Any] = {"path": _filled(document, path, parameters), "method": method.upper()}
+    # The template, not the filled path, names the row: a thousand items are one endpoint.
+    endpoint["name"] = f"{method.upper()} {path}"
+    content = _resolved(document, operation.get("requestBody", {})).get("content", {})
+    if "application/json" in content:
+        endpoint["data"] = _example(document, content["application/json"])
+    headers = {
+        one["name"]: str(_example(document, one)) for one in parameters if one["in"] == "header" and one.get("required")
+    }
+    if headers:
+        endpoint["headers"] = headers
+    good = [int(status) for status in operation.get("responses", {}) if status.isdigit() and int(status) < 400]  # noqa: PLR2004
+    if good:
+        endpoint["expected_status"] = good
+    return endpoint
+
+
+def _filled(document: dict[str, Any], path: str, parameters: list[dict[str, Any]]) -> str:
+    query = []
+    for one in parameters:
+        value = quote(str(_example(document, one)), safe="")
+        if one["in"] == "path":
+            path = path.replace(f"{{{one['name']}}}", value)
+        elif one["in"] == "query" and one.get("required"):
+            query.append(f"{quote(one['name'])}={value}")
+    return path + ("?" + "&".join(query) if query else "")
+
+
+def _example(document: dict[str, Any], holder: dict[str, Any]) -> Any:
+    """Return the example that a parameter or body has, or one that fits its schema."""
+    if "example" in holder:
+        return holder["example"]
+    for named in holder.get("examples", {}).values():
+        return _resolved(document, named).get("value")
+    return _fitting(document, holder.get("schema", {}), 0)
+
+
+def _fitting(document: dict[str, Any], schema: dict[str, Any], depth: int) -> Any:
+    schema = _resolved(document, schema)
+    for key in ("example", "default", "const"):
+        if key in schema:
+            return schema[key]
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if schema.get(key):
+            return _fitting(document, schema[key][0], depth + 1) if depth < _DEEPEST else None
+    return _of_type(document, schema, depth)
+
+
+def _of_type(document: dict[str, Any], schema: dict[str, Any], depth: int) -> Any:
+    kind = schema.get("type")
+    if depth > _DEEPEST:
+        return None
+    if kind == "object" or "properties" in schema:
+        required = schema.get("required", list(schema.get("properties", {})))
+        parts = schema.get("properties", {})
+        return {name: _fitting(document, parts[name], depth + 1) for name in required if name in parts}
+    if kind == "array":
+        return [_fitting(document, schema.get("items", {}), depth + 1)] * max(1, schema.get("minItems", 1))
+    if kind == "string":
+        return _FORMATS.get(schema.get("format", ""), "text".ljust(schema.get("minLength", 0), "x"))
+    if kind in {"integer", "number"}:
+        return schema.get("minimum", _PLAIN[kind])
+    return _PLAIN.get(str(kind))
+
+
+def _resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """Follow `$ref` inside the document."""
+    reference = part.get("$ref")
+    if reference is None:
+        return part
+    found = document
+    for name in reference.removeprefix("#/").split("/"):
+        found = found[name.replace("~1", "/").replace("~0", "~")]
+    return _resolved(document, found)

@@ -1,0 +1,145 @@
+"""Real nginx: its own counters and log against what was measured, over HTTP/1.1 and HTTP/2."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from loadgen import LoadTestConfig, LoadTester
+from loadgen.reporters.exposition import LoadgenCollector
+from loadgen.reporters.files import RENDERERS
+
+CONFIG = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 256; }}
+http {{
+  log_format protocol '$server_protocol $request_uri $status'; access_log {folder}/access.log protocol;
+  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
+  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  server {{
+    listen 127.0.0.1:{plain}; keepalive_requests 50;
+    location = / {{ return 200 "hello"; }}
+    location = /status {{ access_log off; stub_status; }}
+  }}
+  server {{
+    listen 127.0.0.1:{tls} ssl http2; keepalive_requests 100000;
+    ssl_certificate {folder}/both.pem; ssl_certificate_key {folder}/both.pem;
+    location = / {{ return 200 "hello"; }}
+  }}
+}}
+"""
+
+
+class Nginx(NamedTuple):
+    """A running nginx."""
+
+    plain: str
+    tls: str
+    folder: Path
+
+
+def _two_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def _make_certificate(folder: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-keyout", folder / "key", "-out", folder / "crt"], check=True, capture_output=True)
+    (folder / "both.pem").write_text((folder / "key").read_text() + (folder / "crt").read_text())
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """Debian's nginx on free ports; it closes each connection after fifty requests."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("nginx is not installed (Debian: nginx-light)")
+    folder = tmp_path_factory.mktemp("nginx")
+    folder.chmod(0o777)
+    _make_certificate(folder)
+    plain, tls = _two_ports()
+    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, plain=plain, tls=tls))
+    command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
+    with subprocess.Popen(command) as process:
+        try:
+            _wait_until_open(plain)
+            yield Nginx(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", folder)
+        finally:
+            process.terminate()
+
+
+def _wait_until_open(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(port)
+
+
+def _config(url: str, **changes: Any) -> LoadTestConfig:
+    base = {"name": "n", "base_url": url, "duration_seconds": 0.7, "concurrent_users": 8, "endpoints": [{"path": "/"}]}
+    return LoadTestConfig.model_validate(base | changes)
+
+
+def _seen(nginx: Nginx) -> int:
+    """Return nginx's own count of requests, this question included."""
+    return int(httpx.get(f"{nginx.plain}/status").text.splitlines()[2].split()[2])
+
+
+async def test_nginx_counts_what_was_measured_to_the_request(nginx: Nginx):
+    """Nginx's counter, the summary, the live series, the JSON and the page: one number."""
+    before = await asyncio.to_thread(_seen, nginx)
+    tester = LoadTester(_config(nginx.plain))
+    summary = await tester.run_load_test()
+    after = await asyncio.to_thread(_seen, nginx)
+    count = after - before - 1
+    collector = LoadgenCollector()
+    collector.runs = [tester.live()]
+    samples = [sample for family in collector.collect() for sample in family.samples]
+    live = sum(sample.value for sample in samples if sample.name == "loadgen_requests_total")
+    buckets = sum(sample.value for sample in samples if sample.name == "loadgen_response_seconds_count")
+    document = tester.document(summary)
+    written = json.loads(RENDERERS["json"](document))["summary"]["total"]["total_requests"]
+    assert summary.total_requests == live == buckets == written == count
+    assert f'data-value="{count}"' in RENDERERS["html"](document).decode()
+    assert summary.failed_requests == 0
+
+
+@pytest.mark.parametrize(("http2", "protocol"), [(True, "HTTP/2.0"), (False, "HTTP/1.1")])
+async def test_httpx_speaks_what_it_is_told_to(nginx: Nginx, http2: bool, protocol: str):  # noqa: FBT001 - a column
+    """The engine of one key, over TLS: nginx's log names the protocol, and counts the same requests."""
+    log = nginx.folder / "access.log"
+    before = len(log.read_text().splitlines()) if log.exists() else 0
+    config = _config(nginx.tls, engine="httpx", http2=http2, tls={"verify": False}, concurrent_users=2)
+    summary = await LoadTester(config).run_load_test()
+    lines = log.read_text().splitlines()[before:]
+    assert summary.failed_requests == 0
+    assert len(lines) == summary.total_requests
+    assert {line.split()[0] for line in lines} == {protocol}
+
+
+async def test_our_own_engine_speaks_tls(nginx: Nginx):
+    """HTTP/1.1 over TLS: every request is answered."""
+    summary = await LoadTester(_config(nginx.tls, tls={"verify": False})).run_load_test()
+    assert summary.outcomes == {"ok": summary.total_requests}
+    assert summary.total_requests > 50
+
+
+async def test_httpx_names_failures_as_our_engine_does(free_port: int):
+    """A port that nobody listens on."""
+    summary = await LoadTester(_config(f"http://127.0.0.1:{free_port}", engine="httpx")).run_load_test()
+    assert set(summary.outcomes) == {"connection_refused"}

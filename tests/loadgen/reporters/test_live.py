@@ -1,0 +1,59 @@
+"""The live view, and Grafana's annotations against an HTTP server that takes them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import Any
+
+from rich.console import Console
+
+from loadgen.reporters.annotations import Annotator, Grafana
+from loadgen.reporters.live_view import LiveView
+from loadgen.samples.book import Book, Load
+from loadgen.samples.labels import Labels
+from loadgen.samples.tally import Tally
+
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{"id":1}'
+
+
+def test_the_view_shows_the_last_seconds_beside_the_whole_run():
+    """Progress, rate against target, both rows of percentiles, errors by kind."""
+    book = Book(Labels(["GET /"]))
+    for milliseconds in (10, *[20] * 10):
+        tally = Tally()
+        tally.on_time.record(milliseconds * 1_000_000, 50)
+        tally.outcomes |= {"ok": 49, "timeout": 1}
+        book.add([tally], 11, 1, Load(users=3, target_rate=80, phase="steady"))
+    text = io.StringIO()
+    Console(file=text, width=120).print(LiveView("shop", 60).render(11, book))
+    shown = text.getvalue()
+    assert "shop  11 s of 60 s  steady  target 80/s  50.0 requests/s" in shown
+    assert [line.split()[-3:] for line in shown.splitlines() if "last 10 s" in line and "500" in line]
+    assert any("whole run" in line and "550" in line for line in shown.splitlines())
+    assert any(line.split()[1:6:2] == ["timeout", "10", "11"] for line in shown.splitlines())
+
+
+async def test_each_phase_becomes_one_annotation(serve: Any):
+    """Two phases: two regions with their edges, the run's id among the tags."""
+    async with serve(ANSWER) as service:
+        annotator = Annotator(Grafana(service.url, "secret"), "shop", "r1")
+        for phase, now in (("ramp up", 100.0), ("ramp up", 101.0), ("steady", 110.0), ("", 160.5)):
+            await annotator.edge(phase, now)
+        bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in service.requests]
+    assert annotator.trouble is None
+    assert [(body["time"], body["timeEnd"], body["text"]) for body in bodies] == [
+        (100_000, 110_000, "shop: ramp up"),
+        (110_000, 160_500, "shop: steady"),
+    ]
+    assert bodies[0]["tags"] == ["perfloop", "loadgen", "run_id:r1"]
+    assert b"Bearer secret" in service.requests[0]
+
+
+async def test_a_grafana_that_is_not_there_is_told_once(free_port: int):
+    """The trouble is one sentence; nothing is raised."""
+    annotator = Annotator(Grafana(f"http://127.0.0.1:{free_port}", "t"), "shop", "r1")
+    await asyncio.wait_for(annotator.edge("a", 1), 5)
+    await asyncio.wait_for(annotator.edge("", 2), 5)
+    assert annotator.trouble.startswith("GRAFANA_URL: the phases could not be annotated: ")
