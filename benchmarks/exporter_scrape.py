@@ -25,9 +25,10 @@ from perfloop.stack import programs
 CHECKOUT = Path(__file__).resolve().parents[1]
 # On by default in both, under the same names.
 COLLECTORS = (
-    "arp conntrack cpu cpufreq diskstats entropy filefd filesystem hwmon loadavg meminfo netclass netdev netstat os"
-    " pressure schedstat sockstat softnet stat textfile thermal_zone time timex udp_queues uname vmstat"
-).split()
+    *("arp", "conntrack", "cpu", "cpufreq", "diskstats", "entropy", "filefd", "filesystem", "hwmon", "loadavg"),
+    *("meminfo", "netclass", "netdev", "netstat", "os", "pressure", "schedstat", "sockstat", "softnet", "stat"),
+    *("textfile", "thermal_zone", "time", "timex", "udp_queues", "uname", "vmstat"),
+)
 PEER_PORT, OUR_PORT = 19197, 19198
 CPU_BAR, MEMORY_BAR_MB = 0.5, 45.0
 HEADERS = {"Accept-Encoding": "gzip", "Accept": "text/plain;version=0.0.4"}

@@ -78,18 +78,21 @@ def read(address: str) -> Told:
     return Told({name: kind for name, kind in kinds.items() if not SELF.fullmatch(name)}, values)
 
 
-def find_node_exporter(checkout: Path) -> str | None:
-    """The program, if this machine has it."""
-    path = f"{os.environ.get('PATH', '')}:{checkout}/.perfloop/bin"
-    return next((found for name in NAMES if (found := shutil.which(name, path=path))), None)
+@pytest.fixture
+def node_exporter() -> str:
+    """The real node_exporter."""
+    on_path = shutil.which("prometheus-node-exporter")
+    try:
+        return on_path or str(programs.ensure("node_exporter", programs.home()))
+    except ProgramError as error:
+        pytest.skip(f"nothing to compare with: {error}")
 
 
 @pytest.fixture
-def both(checkout: Path, tmp_path: Path, free_port: int, start_exporter: StartExporter) -> Iterator[tuple[Told, Told]]:
+def both(
+    node_exporter: str, tmp_path: Path, free_port: int, start_exporter: StartExporter
+) -> Iterator[tuple[Told, Told]]:
     """What node_exporter and the exporter tell at nearly the same moment, collectors and patterns alike."""
-    program = find_node_exporter(checkout)
-    if program is None:
-        pytest.skip(f"none of {', '.join(NAMES)} is on PATH or in .perfloop/bin: nothing to compare with")
     (tmp_path / "job.prom").write_text("# HELP job_seconds A job.\n# TYPE job_seconds gauge\njob_seconds 12.5\n")
     flags = [
         "--collector.disable-defaults",
