@@ -8,6 +8,7 @@ from boards.limits import Limit
 from boards.panels import About, bars, lines, number
 from boards.queries import Query, chosen, equal, or_zero, selector
 from boards.tables import Column, rows
+from boards.words import SEVERITY
 
 OF_SERVICE = selector(*chosen("service"))
 ONE = selector(*chosen("service", "signal"))
@@ -70,13 +71,16 @@ BAND = lines(
     ),
     [
         Query(
-            f"{how} by (service, series) (perfloop_{metric}{ONE})", f"{name} · {{{{service}}}} {{{{series}}}}", colour
+            f"max by (service, series) (perfloop_{metric}{ONE})",
+            f"{name} · {{{{service}}}} {{{{series}}}}",
+            colour,
+            dashed=metric in {"anomaly_upper", "anomaly_lower"},
         )
-        for name, how, metric, colour in (
-            ("upper", "max", "anomaly_upper", colours.EXPECTED),
-            ("lower", "min", "anomaly_lower", colours.EXPECTED),
-            ("expected", "max", "anomaly_expected", colours.FAST),
-            ("real", "max", "signal_value", colours.TRAFFIC),
+        for name, metric, colour in (
+            ("upper", "anomaly_upper", colours.EXPECTED),
+            ("lower", "anomaly_lower", colours.EXPECTED),
+            ("expected", "anomaly_expected", colours.FAST),
+            ("real", "signal_value", colours.TRAFFIC),
         )
     ],
 )
@@ -160,10 +164,10 @@ BOTTLENECKS = rows(
     [
         Column("service", "Service"),
         Column("resource", "Resource"),
-        Column("severity", "Severity", width=110),
-        Column("Value #A", "Share of blame", unit="percentunit", width=130),
+        Column("severity", "Severity", words=SEVERITY, width=90),
+        Column("Value #A", "Blame", unit="percentunit", width=90),
     ],
-    sort="Share of blame",
+    sort="Blame",
 )
 TRENDS = lines(
     About(
@@ -203,7 +207,7 @@ BOARD = Board(
     annotations=(
         marks(
             "Changes",
-            f"max by (service, signal) (perfloop_change_point_timestamp_seconds{OF_SERVICE}) * 1000",
+            f"max by (service, signal) (perfloop_change_point_timestamp_seconds{ONE}) * 1000",
             "{{service}} {{signal}} changed its level",
             colours.SLOW,
             at_value=True,
@@ -211,9 +215,9 @@ BOARD = Board(
     ),
     since="now-1h",
     rows=(
-        Row(4, [(5, UNUSUAL_NOW), (5, BOTTLENECKS_NOW), (5, SOONEST_NOW), (9, HEALTH_NOW)]),
+        Row(4, [(8, UNUSUAL_NOW), (8, BOTTLENECKS_NOW), (8, SOONEST_NOW)]),
         Row(9, [(24, BAND)]),
-        Row(7, [(12, SCORES), (12, PENALTIES)]),
+        Row(8, [(8, HEALTH_NOW), (8, SCORES), (8, PENALTIES)]),
         Row(7, [(8, CAUSES), (8, BOTTLENECKS), (8, CHANGES)]),
         Row(7, [(14, FORECAST), (10, TRENDS)]),
     ),

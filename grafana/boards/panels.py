@@ -65,8 +65,16 @@ def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = 
         target = build_target(query, position)
         panel = panel.with_target(target)
         if query.colour:
-            panel = panel.override_by_query(chr(ord("A") + position), [fixed_colour(query.colour)])
+            panel = panel.override_by_query(chr(ord("A") + position), _drawn(query))
     return panel
+
+
+def _drawn(query: Query) -> list[DynamicConfigValue]:
+    if not query.dashed:
+        return [fixed_colour(query.colour)]
+    dashes = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [6, 6]})
+    bare = [DynamicConfigValue("custom.fillOpacity", 0), DynamicConfigValue("custom.lineWidth", 1)]
+    return [fixed_colour(query.colour), dashes, *bare]
 
 
 def fixed_colour(colour: str) -> DynamicConfigValue:

@@ -20,6 +20,7 @@ class Query:
     colour: str = ""
     instant: bool = False
     exemplar: bool = False
+    dashed: bool = False
 
 
 def selector(*matchers: str) -> str:

@@ -137,7 +137,7 @@ PROMISE = bars(
 DIFFERENCE = bars(
     About(
         "Measured against expected",
-        "1 is exactly what was promised. Far under 1: the evidence misled; far over: look for what else changed.",
+        "Good: near 1, what was promised. Far under: the evidence misled; far over: more than that changed.",
         "none",
         NONE_MEASURED,
         decimals=2,

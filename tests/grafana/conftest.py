@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.grafana.boards import Panel, list_panels, read_boards
+from tests.grafana.screens import CHROMIUM_FLAGS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from types import ModuleType
 
@@ -39,3 +43,21 @@ def boards(checkout: Path) -> dict[str, dict[str, Any]]:
 def panels(boards: dict[str, dict[str, Any]]) -> list[Panel]:
     """Every panel of every board."""
     return list_panels(boards)
+
+
+@pytest.fixture(scope="session")
+def screenshots(checkout: Path) -> Path:
+    """Where pictures of every page are kept after a run."""
+    return checkout / ".perfloop" / "screenshots"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium without a window; where it is missing, these tests are skipped, and say so."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("NO CHROMIUM: `apt-get install chromium` lets these tests look at the pages")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield chromium
+        chromium.close()

@@ -98,7 +98,7 @@ def test_descriptions_say_what_good_looks_like(panels: list[Panel]):
     """What good looks like, or for a plain amount what to read from it; whole sentences that fit a tooltip."""
     for panel in panels:
         words = panel.json["description"]
-        assert words.endswith("."), str(panel)
+        assert words.endswith((".", "?")), str(panel)
         assert 30 < len(words) < 330, (str(panel), len(words))
         judged = [step for step in panel.defaults["thresholds"]["steps"] if step["color"] in STATUS]
         if len(judged) > 1:

@@ -1,0 +1,79 @@
+"""Programs that are not here, as far as a scrape can tell: vLLM, DCGM, Redis' and PostgreSQL's exporters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+MODEL = 'model_name="llama",engine="0"'
+COUNTERS = {
+    f"vllm:prompt_tokens_total{{{MODEL}}}": 900,
+    f"vllm:generation_tokens_total{{{MODEL}}}": 300,
+    f"vllm:num_preemptions_total{{{MODEL}}}": 1,
+    f"vllm:prefix_cache_queries_total{{{MODEL}}}": 900,
+    f"vllm:prefix_cache_hits_total{{{MODEL}}}": 450,
+    f'vllm:request_success_total{{{MODEL},finished_reason="stop"}}': 5,
+    f'vllm:request_success_total{{{MODEL},finished_reason="abort"}}': 1,
+    'pg_stat_database_blks_hit{datname="app"}': 990,
+    'pg_stat_database_blks_read{datname="app"}': 10,
+    "redis_evicted_keys_total": 3,
+    "redis_expired_keys_total": 7,
+}
+GAUGES = {
+    f"vllm:num_requests_running{{{MODEL}}}": 8,
+    f"vllm:num_requests_waiting{{{MODEL}}}": 2,
+    f"vllm:kv_cache_usage_perc{{{MODEL}}}": 0.4,
+    'DCGM_FI_DEV_GPU_UTIL{gpu="0"}': 70,
+    'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': 61,
+    'DCGM_FI_DEV_FB_USED{gpu="0"}': 30_000,
+    'DCGM_FI_DEV_FB_FREE{gpu="0"}': 10_000,
+    'pg_stat_activity_count{datname="app",state="active"}': 12,
+    "pg_settings_max_connections": 100,
+    "redis_memory_used_bytes": 1e8,
+    "redis_memory_max_bytes": 2e8,
+}
+# The old spelling of time per token: vLLM renamed it, and both must be read.
+HISTOGRAMS = {
+    "vllm:time_to_first_token_seconds": 0.1,
+    "vllm:time_per_output_token_seconds": 0.025,
+    "vllm:e2e_request_latency_seconds": 2.0,
+    "vllm:request_queue_time_seconds": 0.3,
+}
+
+
+def expose(age: float) -> str:
+    """Their metrics after `age` seconds of steady work."""
+    lines = [f"{series} {value}" for series, value in GAUGES.items()]
+    lines += [f"{series} {per_second * age}" for series, per_second in COUNTERS.items()]
+    for name, bound in HISTOGRAMS.items():
+        for le in (bound / 2, bound, bound * 2, "+Inf"):
+            lines.append(f'{name}_bucket{{{MODEL},le="{le}"}} {(3 if le == bound / 2 else 6) * age}')
+        lines += [f"{name}_sum{{{MODEL}}} {4 * bound * age}", f"{name}_count{{{MODEL}}} {6 * age}"]
+    return "\n".join(lines) + "\n"
+
+
+class Foreign(BaseHTTPRequestHandler):
+    """Answers each scrape."""
+
+    started: ClassVar[float] = time.monotonic()
+
+    def do_GET(self) -> None:
+        """One scrape."""
+        body = expose(time.monotonic() - self.started + 60).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class' own name
+        """Say nothing."""
+
+
+def serve() -> ThreadingHTTPServer:
+    """Answer scrapes on a free port until `shutdown` is called."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Foreign)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server

@@ -1,0 +1,101 @@
+"""Every board in a real Grafana and a real browser: no panel fails, and a picture of each is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from grafana_client.model import DatasourceIdentifier
+
+from tests.grafana.screens import Watch, picture
+from tests.grafana.sites import ABSENT, Site, find_site
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext
+
+    from tests.e2e.loop import LiveStack
+
+pytestmark = [
+    pytest.mark.grafana,
+    pytest.mark.browser,
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("live-stack"),
+    pytest.mark.timeout(600),
+]
+Boards = dict[str, dict[str, Any]]
+BOARDS = (
+    *("overview", "service", "system", "llm", "database-cache"),
+    *("load-test", "analysis", "recommendations", "alerts", "stack"),
+)
+# Grafana's mark of a failed panel: 9 and 10, and from 11 on.
+FAILED_PANEL = ".panel-info-corner--error, [data-testid='data-testid Panel status error']"
+ROW_PIXELS = 38
+ABOVE_PIXELS = 140
+
+
+@dataclass(frozen=True)
+class Session:
+    """A browser that is logged in, and where."""
+
+    site: Site
+    context: BrowserContext
+
+
+@pytest.fixture(scope="module")
+def site(live_stack: LiveStack, boards: Boards) -> Site:
+    """A Grafana that has our boards; without one these tests are skipped, and say so."""
+    found = find_site(live_stack)
+    if found is None:
+        pytest.skip(ABSENT)
+    live_stack.wait_for_traffic()
+    found.provide(boards, live_stack.prometheus)
+    return found
+
+
+@pytest.fixture(scope="module")
+def session(site: Site, browser: Browser) -> Session:
+    """A browser that is logged in."""
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    answer = context.request.post(f"{site.url}/login", data={"user": site.user, "password": site.password})
+    assert answer.ok, answer.text()
+    return Session(site, context)
+
+
+def test_the_source_answers(site: Site):
+    """The data source is there under its fixed uid, and asks Prometheus with success."""
+    with site.api() as api:
+        assert api.datasource.get_datasource_by_uid("prometheus")["type"] == "prometheus"
+        assert api.datasource.smartquery(DatasourceIdentifier(uid="prometheus"), "up")
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_a_board_loads_through_the_api(site: Site, boards: Boards, uid: str):
+    """What Grafana gives back has the panels that the file has."""
+    with site.api() as api:
+        loaded = api.dashboard.get_dashboard(uid)["dashboard"]
+    assert [panel["title"] for panel in loaded["panels"]] == [panel["title"] for panel in boards[uid]["panels"]]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("uid", BOARDS)
+def test_a_board_shows_in_a_browser(session: Session, boards: Boards, screenshots: Path, uid: str, theme: str):
+    """No panel shows an error, no query is refused, nothing is called outside this machine; a picture is kept."""
+    panels = boards[uid]["panels"]
+    bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
+    site, page = session.site, session.context.new_page()
+    page.set_viewport_size({"width": 1600, "height": bottom * ROW_PIXELS + ABOVE_PIXELS})
+    watch = Watch(page, site.url)
+    page.goto(f"{site.url}/d/{uid}?kiosk&theme={theme}&from=now-5m&to=now&refresh=", wait_until="domcontentloaded")
+    page.wait_for_selector(".react-grid-item", timeout=60_000)
+    page.wait_for_timeout(3_000)  # queries are under way: there is no event for the last of them
+    shown = page.locator(".react-grid-item").count()
+    failed = page.locator(FAILED_PANEL).count()
+    size = picture(page, screenshots / f"{uid}-{theme}.png")
+    page.close()
+    assert (failed, watch.calls_elsewhere) == (0, [])
+    assert [fault for fault in watch.faults if fault.startswith("query")] == []
+    assert shown == len(panels)
+    assert size > 30_000

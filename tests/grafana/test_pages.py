@@ -1,0 +1,81 @@
+"""The pages that we make ourselves, in the same browser: the analyzer's own page and every HTML report."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.grafana.screens import Watch, picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+    from tests.e2e.loop import LiveStack
+
+pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(300)]
+
+SHORT_TEST = """\
+load_tests:
+  short:
+    duration_seconds: 4
+    concurrent_users: 2
+    endpoints:
+      - {path: /health}
+      - {path: /api/v1/search, method: POST, data: {query: "a short test"}}
+"""
+
+
+def look(browser: Browser, url: str, own: str, file: Path) -> str:
+    """Open a page, keep its picture, and return its text; fail on any error or any call to elsewhere."""
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    watch = Watch(page, own)
+    page.goto(url, wait_until="load")
+    page.wait_for_timeout(500)
+    size = picture(page, file)
+    text = page.inner_text("body")
+    wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    page.close()
+    assert (watch.faults, watch.calls_elsewhere) == ([], [])
+    assert not wide, f"{url} is wider than its window"
+    assert size > 10_000
+    return text
+
+
+def run(live_stack: LiveStack, *arguments: str) -> None:
+    """Run one of the programs as a person does."""
+    command = [sys.executable, "-m", *arguments]
+    environment = {**os.environ, **live_stack.environment}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_analyzers_page(live_stack: LiveStack, browser: Browser, screenshots: Path):
+    """Its page tells a person how healthy the services are."""
+    live_stack.wait_for_traffic()
+    text = look(browser, f"{live_stack.analyzer}/", live_stack.analyzer, screenshots / "analyzer.png")
+    assert "demo" in text
+
+
+def test_the_analyzers_report(live_stack: LiveStack, browser: Browser, screenshots: Path, tmp_path: Path):
+    """Its HTML report is one file that needs nothing else."""
+    live_stack.wait_for_traffic()
+    report = tmp_path / "analysis.html"
+    source = f"--prometheus.url={live_stack.prometheus}"
+    run(live_stack, "analyzer", "report", source, f"--store.url=sqlite:///{tmp_path / 's.sqlite'}", f"--html={report}")
+    text = look(browser, report.as_uri(), report.as_uri(), screenshots / "analyzer-report.png")
+    assert "demo" in text
+
+
+def test_the_load_generators_report(live_stack: LiveStack, browser: Browser, screenshots: Path, tmp_path: Path):
+    """Its HTML report is one file that needs nothing else."""
+    scenario, report = tmp_path / "short.yml", tmp_path / "load.html"
+    scenario.write_text(SHORT_TEST, encoding="utf-8")
+    run(live_stack, "loadgen", "run", str(scenario), "--url", live_stack.demo, f"--report.html={report}")
+    text = look(browser, report.as_uri(), report.as_uri(), screenshots / "loadgen-report.png")
+    assert "/api/v1/search" in text
