@@ -116,7 +116,7 @@ async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMon
     events: list[AlertEvent] = []
 
     def slow(_event: AlertEvent) -> None:
-        time.sleep(0.3)
+        time.sleep(0.8)
 
     def broken(_event: AlertEvent) -> None:
         raise RuntimeError("on purpose")
@@ -128,7 +128,7 @@ async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMon
         monitor.add_alert_callback(callback)
     start = time.perf_counter()
     monitor.record_metric("api_response_time_ms", 2000)
-    assert time.perf_counter() - start < 0.1
+    assert time.perf_counter() - start < 0.5
     await monitor.stop()
     assert len(events) == 1
     assert caplog.text.count("failed for metric 'api_response_time_ms'") == 2

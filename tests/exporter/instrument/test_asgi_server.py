@@ -64,7 +64,7 @@ def _add_plain(app: FastAPI) -> None:
 
     @app.get("/later")
     async def later(tasks: BackgroundTasks) -> str:
-        tasks.add_task(time.sleep, 0.3)
+        tasks.add_task(time.sleep, 1.0)
         return "now"
 
 
@@ -85,9 +85,8 @@ def test_a_streamed_response_has_first_byte_chunks_and_gaps(server: RunningServe
     whole = server.value("http_server_request_duration_seconds_sum", **route, http_response_status_code="200")
     assert first is not None
     assert whole is not None
-    assert 0.05 <= first < 0.15
-    assert 0.25 <= whole < 1
-    assert first < whole
+    assert first >= 0.05
+    assert whole >= first + 0.2
 
 
 def test_a_long_stream_is_counted_as_it_goes(server: RunningServer):
@@ -150,7 +149,7 @@ def test_background_tasks_are_not_the_client_s_wait(server: RunningServer):
     server.await_value("http_server_request_duration_seconds_count", 1, **labels)
     seconds = server.value("http_server_request_duration_seconds_sum", **labels)
     assert seconds is not None
-    assert seconds < 0.25
+    assert seconds < 0.9
 
 
 def test_websockets_pass_and_are_counted_while_open(server: RunningServer):

@@ -102,10 +102,12 @@ def llm(name: str, model: str, **labels: str) -> float:
 def check_stream(model: str) -> None:
     """The stream above was measured as it is."""
     assert llm("time_to_first_token_seconds_count", model) == 1
-    assert 0.055 <= llm("time_to_first_token_seconds_sum", model) < 0.5
+    first, whole = llm("time_to_first_token_seconds_sum", model), llm("operation_duration_seconds_sum", model)
+    assert first >= 0.055
     assert llm("time_per_output_token_seconds_count", model) == 1
-    assert 0.015 <= llm("time_per_output_token_seconds_sum", model) < 0.1
-    assert 0.13 <= llm("operation_duration_seconds_sum", model) < 1
+    # Four gaps after the first token. On a busy machine the client may get some tokens at once.
+    assert 0 < first + 4 * llm("time_per_output_token_seconds_sum", model) <= whole
+    assert whole >= 0.13
     assert llm("token_usage_total", model, gen_ai_token_type="output") == 5
     assert llm("errors_total", model) == 0
 
@@ -165,8 +167,8 @@ def test_a_served_call():
         call.token()
     call.finish(input_tokens=7)
     call.finish(input_tokens=7)
-    assert 0.02 <= (served("time_to_first_token_seconds_sum", "served") or 0) < 0.2
-    assert 0.02 <= (served("time_per_output_token_seconds_sum", "served") or 0) < 0.2
+    assert (served("time_to_first_token_seconds_sum", "served") or 0) >= 0.02
+    assert (served("time_per_output_token_seconds_sum", "served") or 0) >= 0.02
     assert served("request_duration_seconds_count", "served") == 1
     assert served("token_usage_total", "served", gen_ai_token_type="input") == 7
     assert served("token_usage_total", "served", gen_ai_token_type="output") == 3

@@ -50,7 +50,7 @@ async def test_a_block_is_timed_with_and_without_async():
         raise KeyError
     labels = {"db_system_name": "vector store", "db_operation_name": "search"}
     assert read_default(f"{DURATION}_count", **labels) == 3
-    assert 0.01 <= (read_default(f"{DURATION}_sum", **labels) or 0) < 0.5
+    assert (read_default(f"{DURATION}_sum", **labels) or 0) >= 0.01
     assert read_default("db_client_operation_errors_total", **labels) == 1
 
 
