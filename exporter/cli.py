@@ -33,7 +33,13 @@ def _duration(text: str) -> float:
 
 def build_parser() -> argparse.ArgumentParser:
     """Every flag there is."""
-    parser = _Parser(prog="perfloop exporter", description=__doc__, allow_abbrev=False, argument_default=None)
+    parser = _Parser(
+        prog="perfloop exporter",
+        usage="perfloop exporter [flags]",
+        description="Tell how this machine is doing, under node_exporter's names and with its flags.",
+        epilog="Each collector also takes --collector.NAME.deadline=DURATION in place of --collector.deadline.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--version", action="version", version=f"perfloop exporter, version {version()}")
     _add_web(parser)
     _add_paths(parser)
@@ -49,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--collector.deadline",
         type=_duration,
         default=DEFAULT_DEADLINE_SECONDS,
+        metavar="DURATION",
         help="how long a scrape waits for one collector (default: 2s)",
     )
     for spec in SPECS:

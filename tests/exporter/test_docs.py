@@ -1,0 +1,51 @@
+"""The exporter's page says what there is."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter import cli
+from exporter.collectors import linux_catalogue
+from exporter.collectors.portable import catalogue as portable_catalogue
+from exporter.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPECS = {spec.name: spec for spec in (*linux_catalogue.SPECS, *portable_catalogue.SPECS)}
+
+
+@pytest.fixture(scope="module")
+def page(checkout: Path) -> str:
+    """The text of the page."""
+    return (checkout / "docs" / "exporter.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_collector_is_on_the_page(name: str, page: str) -> None:
+    """Its name stands there, in the table when it is on by default."""
+    in_table = re.search(rf"^\| `{name}` \|", page, re.MULTILINE) is not None
+
+    assert f"`{name}`" in page
+    assert in_table == (SPECS[name].default and name != "boottime")
+
+
+def test_every_flag_on_the_page_is_one(page: str) -> None:
+    """Each flag that the page names is known to the command line."""
+    known = {flag for action in cli.build_parser()._actions for flag in action.option_strings}
+    named = set(re.findall(r"--[a-z]+\.[a-z.-]*[a-z]", page))
+
+    assert {flag for flag in named - known if "NAME" not in flag} == set()
+
+
+def test_help_and_version_end_well(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both print and end with 0; every flag has a line of help."""
+    assert cli.main(["--version"]) == ExitCode.OK
+    assert cli.main(["--help"]) == ExitCode.OK
+
+    printed = capsys.readouterr().out
+    assert "perfloop exporter, version " in printed
+    assert "--collector.filesystem.mount-points-exclude" in printed
