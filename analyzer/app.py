@@ -80,19 +80,21 @@ async def _wording(config: RunConfig) -> AsyncIterator[Wording]:
 async def run_once(config: RunConfig) -> Result:
     """Run one analysis; an unreachable Prometheus is an error."""
     async with open_loop(config) as (loop, _):
-        result = await loop.cycle(time.time())
-        if result is None:
-            raise AnalyzerError(loop.published.trouble)
-        return result
+        return await _one_cycle(loop, time.time())
+
+
+async def _one_cycle(loop: Loop, at: float) -> Result:
+    result = await loop.cycle(at)
+    if result is None:
+        raise loop.failure or AnalyzerError("the cycle gave no result")
+    return result
 
 
 async def write_report(config: RunConfig) -> str:
     """Run one analysis and return the report."""
     async with open_loop(config) as (loop, database):
         at = time.time()
-        result = await loop.cycle(at)
-        if result is None:
-            raise AnalyzerError(loop.published.trouble)
+        result = await _one_cycle(loop, at)
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
         alerts = await loop.alerts(at)
         return render_report(result, loop.published.batches, Record(past, stored, alerts))

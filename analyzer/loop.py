@@ -10,7 +10,7 @@ from typing import Any
 
 from analyzer.config import RunConfig, format_duration
 from analyzer.detectors.multiple import cycle_level
-from analyzer.errors import AnalyzerError, StoreError
+from analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from analyzer.pipeline import History, Knowledge, NoveltyWatch, analyze, history_questions, learn, pack, unpack
 from analyzer.pipeline.burns import burn_questions, find_burning
 from analyzer.ports import Answers, Question, Result, Source, Store
@@ -62,6 +62,7 @@ class Loop:
         self._watch = NoveltyWatch()
         self._due = {"history": 0.0, "burn": 0.0}
         self.published = Published()
+        self.failure: AnalyzerError | None = None
         window = DEFAULT_WINDOW if config.rate_window == "auto" else config.rate_window
         self._settle(window=window, level=cycle_level(config.interval_seconds))
 
@@ -89,13 +90,14 @@ class Loop:
         result: Result | None = None
         try:
             result = await self._think(at)
-            self.published.result, self.published.trouble = result, ""
+            self.published.result, self.published.trouble, self.failure = result, "", None
             costs.last_success = at
         except AnalyzerError as error:
-            self.published.trouble = str(error)
+            self.published.trouble, self.failure = str(error), error
             log.warning("cycle failed: %s", error)
         except Exception as error:  # the loop's edge: one broken cycle must not end the service
             self.published.trouble = f"{type(error).__name__}: {error}"
+            self.failure = AnalyzerError(self.published.trouble)
             log.exception("cycle failed")
         costs.cycles[_outcome(result)] += 1
         costs.cycle_seconds = time.perf_counter() - started
@@ -104,14 +106,14 @@ class Loop:
 
     async def _think(self, at: float) -> Result:
         await self._learn_scrapes()
-        await self._look_back(at)
-        await self._look_at_budgets(at)
         window = self._knowledge.settings.window
         questions = [Question(s.name, s.query(window)) for s in self._knowledge.catalog]
         points = self._config.points
         answers = await self._ask(questions, Grid(at - self._step * (points - 1), self._step, points))
         if questions and not answers.batches:
-            raise AnalyzerError(f"no question was answered: {next(iter(answers.failures.values()))}")
+            raise SourceUnavailable(f"no question was answered: {next(iter(answers.failures.values()))}")
+        await self._look_back(at)
+        await self._look_at_budgets(at)
         result = await asyncio.to_thread(analyze, answers, self._knowledge, at)
         result = replace(result, recommendations=await self._wording(result.recommendations))
         self.published.batches = answers.batches

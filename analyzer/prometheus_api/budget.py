@@ -17,6 +17,7 @@ class Budget:
     max_samples: int = 20_000_000
     troubles: int = 0
     closed_until: float = 0.0
+    reason: str = ""
 
     def grid(self, end: float, step: float, points: int) -> Grid:
         """Return the widest grid up to `end` that the allowance holds."""
@@ -32,9 +33,10 @@ class Budget:
         self.troubles = 0
         self.closed_until = 0.0
 
-    def failed(self, now: float) -> float:
+    def failed(self, now: float, reason: str = "") -> float:
         """Nothing was answered: pause, longer each time; return the pause."""
         pause = min(BACK_OFF_FIRST * 2.0**self.troubles, BACK_OFF_MOST)
         self.troubles += 1
+        self.reason = reason
         self.closed_until = now + pause
         return pause

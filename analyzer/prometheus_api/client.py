@@ -65,13 +65,14 @@ class PrometheusSource:
         started = self._clock()
         if not self.budget.is_open(started):
             wait = self.budget.closed_until - started
-            return Answers({}, {q.signal: f"not asked: pausing {wait:.0f} s after failures" for q in questions})
+            reason = f"not asked: pausing {wait:.0f} s, because {self.budget.reason}"
+            return Answers({}, {question.signal: reason for question in questions})
         spent = _Spent()
         outcomes = await asyncio.gather(*(self._one(question, grid, spent) for question in questions))
         batches = {o.signal: o for o in outcomes if isinstance(o, Batch)}
         failures = {q.signal: str(o) for q, o in zip(questions, outcomes, strict=True) if isinstance(o, SourceError)}
         if all(isinstance(outcome, SourceUnavailable) for outcome in outcomes) and outcomes:
-            self.budget.failed(self._clock())
+            self.budget.failed(self._clock(), str(outcomes[0]))
         else:
             self.budget.succeeded()
         return Answers(batches, failures, spent.samples, self._clock() - started)
