@@ -1,0 +1,113 @@
+"""What batch jobs leave in files, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from exporter.collectors import textfile
+from exporter.collectors.families import Renderer
+from exporter.collectors.host import Host
+from exporter.collectors.textfile_format import Parser
+from exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BAD = {
+    "a b c": "line 1: 'a b c' is not a sample",
+    "a 1 2": "line 1: 'a 1 2' has a timestamp, or more than a value",
+    'a{b="1",b="2"} 1': 'line 1: \'a{b="1",b="2"} 1\' has a label twice',
+    "a 1\na 2": "line 2: 'a 2' is there twice",
+    "# TYPE a gauge\n# TYPE a gauge": "line 2: a second TYPE line for a, or one after its samples",
+    "a 1\n# TYPE a gauge": "line 2: a second TYPE line for a, or one after its samples",
+    "# HELP a x\n# HELP a y": "line 2: a second HELP line for a",
+    "# TYPE a number": "line 1: 'number' is not the type of a metric",
+    "# TYPE": "line 1: '# TYPE' is not a HELP or TYPE line",
+    'a{b="\\x"} 1': "line 1: 'a{b=\"\\x\"} 1' is not a sample",
+    "1a 1": "line 1: '1a 1' is not a sample",
+    "a 0x10": "line 1: 'a 0x10' is not a sample",
+    "a{b=1} 1": "line 1: 'a{b=1} 1' is not a sample",
+}
+GOOD = """# a comment of any kind
+# HELP a What it is, with \\\\ and \\n.
+# TYPE a counter
+a{b="x y\\"z\\n", c = "1" ,} +1.5e-3
+a{b=""}\tNaN
+b_total -Inf
+# TYPE h histogram
+h_bucket{le="+Inf"} 2
+h_sum 1
+h_count 2
+"""
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_line_that_breaks_the_format_is_named(text: str) -> None:
+    """The sentence has the line's number, its text and the rule."""
+    with pytest.raises(CollectorError) as caught:
+        Parser().read(text)
+
+    assert str(caught.value) == BAD[text]
+
+
+def test_what_a_good_file_holds_goes_out_as_prometheus_reads_it(tmp_path: Path, promtool: str) -> None:
+    """Promtool, which reads as Prometheus does, finds no fault in the format."""
+    (tmp_path / "good.prom").write_text(GOOD)
+    text = Renderer().render(textfile.SPEC.build(Host(), {"directory": str(tmp_path)}).collect())
+
+    found = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+
+    assert "error while linting" not in found.stderr
+    assert 'a{b="x y\\"z\\n",c="1"} +1.5e-3\n' in text
+    assert "node_textfile_scrape_error 0\n" in text
+
+
+def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
+    """A new text is told, the same file is not parsed anew, one that left is forgotten."""
+    file = tmp_path / "job.prom"
+    file.write_text("a 1\n")
+    collector = textfile.SPEC.build(Host(), {"directory": str(tmp_path)})
+    first = Renderer().render(collector.collect())
+    known = collector._known[str(file)]  # type: ignore[attr-defined]
+    collector.collect()
+    assert collector._known[str(file)] is known  # type: ignore[attr-defined]
+
+    file.write_text("a 22\n")
+    os.utime(file, (1, 1))
+    second = Renderer().render(collector.collect())
+    file.unlink()
+    third = Renderer().render(collector.collect())
+
+    assert "\na 1\n" in first
+    assert "\na 22\n" in second
+    assert "\na " not in third
+
+
+def test_files_that_contradict_each_other_are_an_error(tmp_path: Path) -> None:
+    """The first file's family is told, the other's is not, and scrape_error says so."""
+    (tmp_path / "1.prom").write_text("# TYPE a gauge\na 1\n")
+    (tmp_path / "2.prom").write_text("# TYPE a counter\na 2\nb 3\n")
+
+    text = Renderer().render(textfile.SPEC.build(Host(), {"directory": str(tmp_path)}).collect())
+
+    assert "\na 1\n" in text
+    assert "\na 2\n" not in text
+    assert "\nb 3\n" in text
+    assert "node_textfile_scrape_error 1\n" in text
+
+
+def test_several_folders_and_patterns_are_read(tmp_path: Path) -> None:
+    """The option repeats and takes globs; a folder that is missing is an error of the files, not of the collector."""
+    for folder in ("x1", "x2", "y"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "f.prom").write_text(f"{folder} 1\n")
+    folders = f"{tmp_path}/x*\n{tmp_path}/y\n{tmp_path}/missing"
+
+    text = Renderer().render(textfile.SPEC.build(Host(), {"directory": folders}).collect())
+
+    assert all(f"\n{name} 1\n" in text for name in ("x1", "x2", "y"))
+    assert "node_textfile_scrape_error 1\n" in text
