@@ -1,0 +1,170 @@
+"""Parsers at the edges of their formats."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+
+from exporter.collectors import tcpstat
+from exporter.collectors.cgroup import parse_paths
+from exporter.collectors.filesystem import parse_mount, unescape
+from exporter.collectors.host import Host, decimal, whole
+from exporter.collectors.hwmon import clean, name_value, split_file
+from exporter.collectors.netlink import tcp_dumps
+from exporter.collectors.spec import Options, Spec, build_filter, filter_options
+from exporter.errors import CollectorError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (r"1 0 8:1 / /a\040b rw - ext4 /dev/x rw", ("/dev/x", "/a b", "ext4", "8:1", False)),
+        ("1 0 8:1 / / ro shared:1 master:2 - ext4 /dev/x rw", ("/dev/x", "/", "ext4", "8:1", True)),
+        ("1 0 0:5 / / rw - btrfs  rw,emergency_ro", ("", "/", "btrfs", "0:5", True)),
+        ("1 0 0:5 / /x rw - fuse.sshfs a@b:", ("a@b:", "/x", "fuse.sshfs", "0:5", False)),
+    ],
+)
+def test_a_mount_is_read(line: str, expected: tuple[str, str, str, str, bool]) -> None:
+    """Optional tags, octal names, an empty source and missing super options are all legal."""
+    assert expected == tuple(parse_mount(line))
+
+
+@pytest.mark.parametrize("line", ["", "1 0 8:1 / / rw", "1 0 8 / / rw - ext4 x rw", "1 0 a:b / / rw - ext4 x rw"])
+def test_a_line_that_is_no_mount_is_an_error(line: str) -> None:
+    """Cut lines and numbers that are none."""
+    with pytest.raises(CollectorError, match="is not a mount"):
+        parse_mount(line)
+
+
+def test_octal_in_a_path_is_undone() -> None:
+    """Space, tab, newline, backslash; anything else stays."""
+    assert unescape(r"\040\011\012\134\999x") == " \t\n\\\\999x"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("temp1_input", ("temp", "temp1", "input")),
+        ("temp1_crit_alarm", ("temp", "temp1", "crit_alarm")),
+        ("pwm1", ("pwm", "pwm1", "")),
+        ("beep_enable", ("beep_enable", "beep_enable0", "")),
+        ("update_interval", ("update_interval", "update_interval0", "")),
+        ("name", None),
+        ("uevent", None),
+        ("fan_div", None),
+    ],
+)
+def test_a_sensor_is_found_in_a_files_name(name: str, expected: tuple[str, str, str] | None) -> None:
+    """Type, sensor and property, or nothing."""
+    assert split_file(name) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "prop", "has_value", "expected"),
+    [
+        ("temp", "input", False, ("node_hwmon_temp_celsius", 1000)),
+        ("temp", "fault", False, ("node_hwmon_temp_fault", 1)),
+        ("fan", "input", False, ("node_hwmon_fan_rpm", 1)),
+        ("power", "average_interval", False, ("node_hwmon_power_average_interval_seconds", 1000)),
+        ("pwm", "input", True, ("node_hwmon_pwm_input", 1)),
+        ("in", "beep", False, ("node_hwmon_in_beep_enabled", 1)),
+        ("energy", "input", False, ("node_hwmon_energy_joule_total", 1_000_000)),
+    ],
+)
+def test_a_measurement_has_node_exporters_name(
+    kind: str,
+    prop: str,
+    has_value: bool,
+    expected: tuple[str, int],  # noqa: FBT001  # a parameter of the test
+) -> None:
+    """Name and unit follow from type and property."""
+    assert name_value(kind, prop, has_value=has_value) == expected
+
+
+def test_a_name_is_cleaned_for_a_label() -> None:
+    """Lower case, nothing but letters, digits, colon and underscore, none at the ends."""
+    assert clean("  Vir-tual Thing:1.") == "vir_tual_thing:1"
+
+
+@pytest.mark.parametrize("text", ["", "x", "1.5", "0x10"])
+def test_what_is_no_whole_number_names_its_place(text: str) -> None:
+    """The place stands before the value."""
+    with pytest.raises(CollectorError, match=r"^here: "):
+        whole(text, "here")
+
+
+@pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-Infinity", "1e999"])
+def test_what_is_no_finite_number_names_its_place(text: str) -> None:
+    """The kernel writes no infinity: it would only hide damage."""
+    with pytest.raises(CollectorError, match=r"^here: "):
+        decimal(text, "here")
+
+
+END = struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0)
+MESSAGE = struct.pack("=IHHII", 88, 20, 2, 1, 0) + bytes(72)
+
+
+def test_a_netlink_answer_is_counted() -> None:
+    """One message, one connection."""
+    assert tcpstat.count_states(MESSAGE + END) == {"unknown": 1, "rx_queued_bytes": 0, "tx_queued_bytes": 0}
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        b"",
+        MESSAGE,
+        MESSAGE[:40],
+        struct.pack("=IHHIIi", 20, 2, 0, 0, 0, -1),
+        struct.pack("=IHHII", 9000, 20, 0, 0, 0) + MESSAGE,
+        struct.pack("=IHHII", 0, 20, 0, 0, 0) + MESSAGE,
+    ],
+    ids=["empty", "no end", "cut", "an error", "a length beyond the end", "no length"],
+)
+def test_a_netlink_answer_that_is_damaged_is_an_error(dump: bytes) -> None:
+    """Never a count of half the connections."""
+    with pytest.raises(CollectorError):
+        tcpstat.count_states(dump)
+
+
+def test_this_kernels_own_connections_are_counted() -> None:
+    """A socket of ours that listens is among them."""
+    with socket.create_server(("127.0.0.1", 0)):
+        states = tcpstat.count_states(tcp_dumps()[0])
+
+    assert states["listen"] >= 1
+
+
+def test_the_paths_of_a_process_are_read() -> None:
+    """Version 1 has several lines, version 2 one with no controller."""
+    assert parse_paths("3:cpu,cpuacct:/a\n0::/b\n") == {"cpu": "/a", "cpuacct": "/a", "": "/b"}
+    with pytest.raises(CollectorError):
+        parse_paths("nonsense")
+
+
+def test_an_include_takes_the_place_of_the_default_exclude() -> None:
+    """As in node_exporter: beside an exclude that was given it is an error, and a bad pattern is one too."""
+    pair = filter_options("device", "devices", default="^lo$")
+    defaults = {option.name: option.default for option in pair}
+
+    assert build_filter("x", "device", Options({}, defaults)).skips("lo")
+    assert not build_filter("x", "device", Options({"device-include": "lo"}, defaults)).skips("lo")
+    assert build_filter("x", "device", Options({"device-include": "lo"}, defaults)).skips("eth0")
+    with pytest.raises(UsageError, match="exclude each other"):
+        build_filter("x", "device", Options({"device-include": "a", "device-exclude": "b"}, defaults))
+    with pytest.raises(UsageError, match=r"--collector.x.device-exclude: '\(' is not a regular expression"):
+        build_filter("x", "device", Options({"device-exclude": "("}, defaults))
+
+
+def test_a_collector_is_built_with_its_defaults() -> None:
+    """What is not given has the default of its option."""
+    seen: list[Options] = []
+
+    def make(_host: Host, options: Options) -> None:
+        seen.append(options)
+
+    Spec("x", make, "", filter_options("device", "devices", default="d")).build(Host(), {"device-include": "i"})  # type: ignore[arg-type]
+
+    assert (seen[0].text("device-exclude"), seen[0].text("device-include")) == ("d", "i")
