@@ -76,8 +76,8 @@ def test_a_sensor_is_found_in_a_files_name(name: str, expected: tuple[str, str, 
 def test_a_measurement_has_node_exporters_name(
     kind: str,
     prop: str,
-    has_value: bool,
-    expected: tuple[str, int],  # noqa: FBT001  # a parameter of the test
+    has_value: bool,  # noqa: FBT001  # a parameter of the test
+    expected: tuple[str, int],
 ) -> None:
     """Name and unit follow from type and property."""
     assert name_value(kind, prop, has_value=has_value) == expected
