@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from exporter.instrument import instrument
+from exporter.instrument.routes import route_template
 from exporter.metrics.registry import MetricRegistry
 
 from .conftest import RunningServer
@@ -142,3 +143,31 @@ def test_an_app_inside_an_app_is_measured_once(serve: Callable[..., RunningServe
         )
         == 1
     )
+
+
+def test_a_scope_without_its_route_is_found_by_the_endpoint():
+    """Starlette before 1.0 names the endpoint only; one function behind two paths is told by the path."""
+
+    async def leaf(_request: Request) -> Response:
+        return PlainTextResponse("")
+
+    async def other(_request: Request) -> Response:
+        return PlainTextResponse("")
+
+    app = Starlette(
+        routes=[
+            Route("/a/{x}", leaf),
+            Route("/b/{x}", leaf),
+            Mount("/m", routes=[Route("/o/{y}", other)]),
+        ]
+    )
+
+    def template(path: str, root: str, endpoint: object) -> str:
+        return route_template({"app": app, "endpoint": endpoint, "path": path, "root_path": root}, "")
+
+    assert template("/a/1", "", leaf) == "/a/{x}"
+    assert template("/b/1", "", leaf) == "/b/{x}"
+    assert template("/m/o/1", "/m", other) == "/m/o/{y}"
+    assert template("/c", "", print) == "unmatched"
+    app.router.routes.append(Route("/late", print))
+    assert template("/late", "", print) == "/late"
