@@ -4,26 +4,63 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from perfloop.stack.errors import ProgramError
 
-# program → its package, and the names of the package's programs under our names
-PACKAGES = {
-    "prometheus": ("prometheus", {"prometheus": "prometheus", "promtool": "promtool"}),
-    "alertmanager": ("prometheus-alertmanager", {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"}),
-    # The peer that tests and benchmarks hold the exporter against; no stack runs it.
-    "node_exporter": ("prometheus-node-exporter", {"node_exporter": "prometheus-node-exporter"}),
-}
 _APT_TIMEOUT_SECONDS = 180
-# Debian builds Alertmanager to read its own templates from a fixed folder, which an unpacked package does not have.
-_FIXED_FOLDER = b"/usr/share/prometheus/alertmanager"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Debian package with a server in it.
+
+    Attributes:
+        name: the package.
+        programs: the names of its programs, by our names.
+        assets: the folder that Debian built into the server, which an unpacked package does not have there.
+        companions: the packages whose files the server's pages are made of.
+    """
+
+    name: str
+    programs: Mapping[str, str]
+    assets: str
+    companions: tuple[str, ...] = ()
+
+
+PACKAGES = {
+    "prometheus": Package(
+        "prometheus",
+        {"prometheus": "prometheus", "promtool": "promtool"},
+        "/usr/share/prometheus/web",
+        (
+            "fonts-glyphicons-halflings",
+            "libjs-bootstrap4",
+            "libjs-d3",
+            "libjs-eonasdan-bootstrap-datetimepicker",
+            "libjs-jquery",
+            "libjs-jquery-hotkeys",
+            "libjs-moment",
+            "libjs-moment-timezone",
+            "libjs-mustache",
+            "libjs-popper.js",
+            "libjs-rickshaw",
+        ),
+    ),
+    "alertmanager": Package(
+        "prometheus-alertmanager",
+        {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"},
+        "/usr/share/prometheus/alertmanager",
+    ),
+}
 _DESCRIPTOR = 9
 _LAUNCHER = """#!/bin/sh
-# The program reads its templates through descriptor {descriptor}, wherever the package was unpacked.
+# The server reads {assets} through descriptor {descriptor}, wherever the package was unpacked.
 here=$(dirname "$(readlink -f "$0")")
-exec {descriptor}<"$here/../share/prometheus/alertmanager"
-exec "$here/prometheus-alertmanager.relocated" "$@"
+exec {descriptor}<"$here/../..{assets}"
+exec "$here/{name}.relocated" "$@"
 """
 
 
@@ -57,30 +94,31 @@ def _apt(folder: Path) -> list[str]:
     return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
 
 
-def _download(package: str, folder: Path) -> Path:
+def _download(packages: list[str], folder: Path) -> list[Path]:
     apt = _apt(folder)
-    for old in folder.glob(f"{package}_*.deb"):
+    for old in folder.glob("*.deb"):
         old.unlink()
     if not any((folder / "lists").glob("*Packages*")):
         _run([*apt, "update"], folder)
     try:
-        _run([*apt, "download", package], folder)
+        _run([*apt, "download", *packages], folder)
     except ProgramError:  # the lists may be of another day than the archive
         _run([*apt, "update"], folder)
-        _run([*apt, "download", package], folder)
-    return next(folder.glob(f"{package}_*.deb"))
+        _run([*apt, "download", *packages], folder)
+    return sorted(folder.glob("*.deb"))
 
 
-def relocate(program: Path, fixed: bytes) -> None:
-    """Put a launcher in the place of `program`, whose fixed folder becomes one that the launcher opens.
+def relocate(server: Path, assets: str) -> None:
+    """Put a launcher in the place of `server`, which then reads `assets` of the unpacked package.
 
     The path in the program keeps its length: slashes fill it, and the kernel reads many as one.
     """
-    moved = program.with_name(f"{program.name}.relocated")
+    moved = server.with_name(f"{server.name}.relocated")
     head, tail = b"/proc/self/fd", str(_DESCRIPTOR).encode()
-    moved.write_bytes(program.read_bytes().replace(fixed, head + b"/" * (len(fixed) - len(head) - len(tail)) + tail))
+    fixed = assets.encode()
+    moved.write_bytes(server.read_bytes().replace(fixed, head + b"/" * (len(fixed) - len(head) - len(tail)) + tail))
     moved.chmod(0o755)
-    program.write_text(_LAUNCHER.format(descriptor=_DESCRIPTOR), encoding="utf-8")
+    server.write_text(_LAUNCHER.format(descriptor=_DESCRIPTOR, assets=assets, name=server.name), encoding="utf-8")
 
 
 def unpack_package(program: str, folder: Path) -> dict[str, Path]:
@@ -92,11 +130,10 @@ def unpack_package(program: str, folder: Path) -> dict[str, Path]:
     if program not in PACKAGES or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         message = f"there is no Debian package of {program} for this machine"
         raise ProgramError(message)
-    package, names = PACKAGES[program]
-    archive = _download(package, folder / "apt")
-    _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], folder)
-    archive.unlink()
-    programs = {name: folder / "debian" / "usr" / "bin" / binary for name, binary in names.items()}
-    if program == "alertmanager":
-        relocate(programs["alertmanager"], _FIXED_FOLDER)
+    package = PACKAGES[program]
+    for archive in _download([package.name, *package.companions], folder / "apt"):
+        _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], folder)
+        archive.unlink()
+    programs = {name: folder / "debian" / "usr" / "bin" / binary for name, binary in package.programs.items()}
+    relocate(programs[program], package.assets)
     return programs

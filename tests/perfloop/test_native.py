@@ -115,6 +115,13 @@ def test_every_part_is_healthy_and_scraped(settled: Stack) -> None:
     assert {target["health"] for target in targets} == {"up"}
 
 
+def test_every_printed_page_opens(settled: Stack) -> None:
+    """Every URL that `up` prints is a page that a browser can show."""
+    urls = [str(part["url"]) for part in settled.parts().values()]
+    answers = {url: httpx.get(url, follow_redirects=True).status_code for url in urls}
+    assert answers == dict.fromkeys(urls, 200)
+
+
 def test_second_up_changes_nothing(settled: Stack) -> None:
     """A second `up` says so, ends 0, and every process is the same."""
     before = {name: part["since"] for name, part in settled.parts().items()}

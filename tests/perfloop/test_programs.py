@@ -83,6 +83,6 @@ def test_relocated_program_finds_its_folder_anywhere(tmp_path: Path) -> None:
     (share / "default.tmpl").write_text("the template")
     program.write_text(f'#!/bin/sh\ncat {fixed}/default.tmpl; echo " $1"\n')
     program.chmod(0o755)
-    relocate(program, fixed.encode())
+    relocate(program, fixed)
     done = subprocess.run([program, "a b"], cwd="/", capture_output=True, text=True, check=True)
     assert done.stdout == "the template a b\n"

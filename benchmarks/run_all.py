@@ -1,0 +1,43 @@
+"""Every figure of this project, one command each, beside its peer: `make bench`.
+
+Usage: python benchmarks/run_all.py [NAME ...]
+
+NAME is a part of a file's name; without one, every benchmark runs, one after the other, each for itself on an otherwise
+idle machine. A benchmark that lacks its peer or its data says so and does not stop the others.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Modules that benchmarks share; everything else here is a benchmark.
+SHARED = {"run_all", "alerting_chain"}
+ARGUMENTS = {"analyzer_nab": [os.environ["NAB_DATA"]] if "NAB_DATA" in os.environ else []}
+
+
+def find_benchmarks(names: list[str]) -> list[Path]:
+    """Return the benchmarks whose file name has one of `names` in it, all of them without names."""
+    found = sorted(path for path in HERE.glob("*.py") if path.stem not in SHARED)
+    return [path for path in found if not names or any(name in path.stem for name in names)]
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks and say last which of them did not end well."""
+    failed = []
+    for path in find_benchmarks(names):
+        print(f"\n== {path.name}", flush=True)
+        start = time.monotonic()
+        done = subprocess.run([sys.executable, str(path), *ARGUMENTS.get(path.stem, [])], cwd=HERE.parent, check=False)
+        print(f"-- {path.name}: exit {done.returncode} after {time.monotonic() - start:.0f} s", flush=True)
+        failed += [path.name] if done.returncode else []
+    print(f"\ndid not end well: {', '.join(failed)}" if failed else "\nevery benchmark ended well")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
