@@ -207,6 +207,7 @@ def run(settings: Settings) -> ExitCode:
     server = Server(listeners, app.answer, gate)
     server.start()
     app.ready = True
+    log.info("started", extra={"version": version(), "collectors": ",".join(settings.collectors.enabled)})
     for listener in listeners:
         host, port = listener.getsockname()[:2]
         log.info("listening", extra={"address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"})

@@ -134,13 +134,15 @@ class Scraper:
         end = time.perf_counter() + budget_seconds
         done = threading.Event()
         self._send(waiting, done)
+        workers = 1
         while not done.wait(PATIENCE_SECONDS) or not all(job.seconds is not None for job in jobs):
             done.clear()
             now = time.perf_counter()
             if now >= end or all(_is_settled(job, now) for job in jobs):
                 break
-            if waiting:
+            if waiting and sum(_is_slow(job, now) for job in jobs) >= workers:
                 self._send(waiting, done)
+                workers += 1
         waiting.clear()
 
     def _send(self, jobs: deque[Job], done: threading.Event) -> None:
@@ -165,6 +167,10 @@ class Scraper:
         return self._renderer.render(
             (family, list(zip(names, column, strict=True))) for family, column in columns.items()
         )
+
+
+def _is_slow(job: Job, now: float) -> bool:
+    return job.seconds is None and job.started is not None and now - job.started >= PATIENCE_SECONDS
 
 
 def _is_settled(job: Job, now: float) -> bool:
