@@ -17,13 +17,16 @@ from perfloop.stack.errors import DockerError, StackError
 from perfloop.stack.settings import read_settings
 
 DEMO_PARTS = ("demo", "loadgen", "postgres", "redis")
-_PUBLISHED = ("exporter", "analyzer", "loadgen", "inbox", "demo", "prometheus", "alertmanager", "grafana")
+SECOND = "alertmanager_2"
+_PUBLISHED = ("exporter", "analyzer", "loadgen", "inbox", "demo", "prometheus", "alertmanager", SECOND, "grafana")
+COMPOSE_FILES = "docker-compose.yml:docker-compose.ha.yml"
 PARTS = (*_PUBLISHED, "postgres", "redis")
 IMAGE_VARIABLE = "PERFLOOP_IMAGE"
 PYTHON_VARIABLE = "PERFLOOP_PYTHON_IMAGE"
 _BUILD_SECONDS = 1200.0
 _DOWN_SECONDS = 120.0
 _POLL_SECONDS = 0.5
+_GIVE_UP_RESTARTS = 4  # a part that ends that often on its way up will not come
 _STATES = {"created": "starting", "running": "running", "restarting": "restarting"}
 
 
@@ -94,6 +97,8 @@ class DockerStack:
         if self._settings.home != checkout / ".perfloop":  # another home is another stack: it shares no container
             digest = hashlib.sha256(str(self._settings.home).encode()).hexdigest()
             environment.setdefault("COMPOSE_PROJECT_NAME", f"perfloop-{digest[:8]}")
+        if self._settings.alertmanagers > 1:
+            environment.setdefault("COMPOSE_FILE", COMPOSE_FILES)
         mountinfo = Path("/proc/self/mountinfo")
         if mountinfo.exists() and _shares_mounts(mountinfo.read_text(encoding="utf-8")):
             environment.setdefault("PERFLOOP_ROOT_PROPAGATION", ",rslave")
@@ -167,14 +172,15 @@ class DockerStack:
             if not before:
                 self.down()
             raise
-        if "alertmanager" in before:  # what `init` wrote may be new
+        for name in before & {"alertmanager", SECOND} & set(wanted):  # what `init` wrote may be new
             # By its own shell: after a signal from `docker kill`, the engine no longer restarts a container.
-            self._engine.compose("exec", "-T", "alertmanager", "sh", "-c", "kill -HUP 1")
+            self._engine.compose("exec", "-T", name, "sh", "-c", "kill -HUP 1")
         return self.status()
 
     def _choose(self, *, demo: bool, grafana: bool) -> list[str]:
         grafana = grafana and self._engine.env.get("PERFLOOP_GRAFANA_SCALE", "1") != "0"
         left_out = (() if demo else DEMO_PARTS) + (() if grafana else ("grafana",))
+        left_out += () if self._settings.alertmanagers > 1 else (SECOND,)
         return [name for name in PARTS if name not in left_out]
 
     def _require_ports(self, names: set[str]) -> None:
@@ -199,18 +205,23 @@ class DockerStack:
         return [name for name in wanted if not self._engine.has_image(str(services[name]["image"]))]
 
     def _start(self, wanted: list[str], timeout: float) -> None:
-        leaving = sorted({_service(container) for container in self._engine.containers()} & set(PARTS) - set(wanted))
+        unwanted = set(PARTS) - set(wanted)
+        leaving = [container["Id"] for container in self._engine.containers() if _service(container) in unwanted]
         if leaving:
-            self._engine.compose("rm", "--stop", "--force", *leaving, timeout=_DOWN_SECONDS)
+            self._engine.run("docker", "stop", *leaving, timeout=_DOWN_SECONDS)
+            self._engine.run("docker", "rm", *leaving, timeout=_DOWN_SECONDS)
         deadline = time.monotonic() + timeout
         try:
             self._engine.compose("up", "--detach", "--no-build", *wanted, timeout=timeout)
         except DockerError as error:
             raise DockerError(self._explain(wanted) or str(error)) from error
         while not all(part.healthy for part in self.status()):
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or self._is_hopeless():
                 raise DockerError(self._explain(wanted) or f"not everything was healthy within {timeout:.0f} seconds")
             time.sleep(_POLL_SECONDS)
+
+    def _is_hopeless(self) -> bool:
+        return any(part.restarts >= _GIVE_UP_RESTARTS for part in self.status() if not part.healthy)
 
     def _explain(self, wanted: Collection[str]) -> str:
         """Return a sentence on the first part that failed, with the last line of its log; empty when none did."""
@@ -226,7 +237,9 @@ class DockerStack:
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove every container and network of the project, and what was measured where `volumes` is set."""
-        self._engine.compose("down", "--remove-orphans", *(["--volumes"] if volumes else []), timeout=_DOWN_SECONDS)
+        # With the second file, so that what it adds goes too, whether or not it is asked for now.
+        whole = Engine(self._engine.checkout, {"COMPOSE_FILE": COMPOSE_FILES, **self._engine.env})
+        whole.compose("down", "--remove-orphans", *(["--volumes"] if volumes else []), timeout=_DOWN_SECONDS)
 
     def logs(self, name: str, *, follow: bool = False, tail: int = 200) -> int:
         """Show the log of one part on this terminal and return Compose's exit code.

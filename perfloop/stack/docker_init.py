@@ -23,6 +23,7 @@ from perfloop.stack.errors import ExitCode, StackError
 ALERTMANAGER_UID = 65534
 GRAFANA_UID = 472
 SEEN_AS = Path("/etc/perfloop")  # where Alertmanager's container has the volume
+SECOND_ALERTMANAGER = "alertmanager-2:9093"
 _OWNER_READS = 0o400
 # PostgreSQL's and Redis' user differs from image to image; only their containers and the demo's have the volume.
 _MOUNTED_READ = 0o444
@@ -89,6 +90,11 @@ def install_alertmanager(source: Path, secrets_dir: Path, target: Path, grafana_
                 _replace(copy, path.read_text(encoding="utf-8"), mode=mode, owner=ALERTMANAGER_UID)
 
 
+def announce_second_alertmanager(folder: Path) -> None:
+    """Tell Prometheus, by a file that it watches, of the second Alertmanager of docker-compose.ha.yml."""
+    _replace(folder / "second.yml", f'- targets: ["{SECOND_ALERTMANAGER}"]\n', mode=_MOUNTED_READ)
+
+
 def _unreadable(folder: Path) -> Iterator[Path]:
     for path in (folder, *sorted(folder.rglob("*"))):
         mode = path.lstat().st_mode
@@ -128,6 +134,8 @@ def main(argv: list[str] | None = None) -> int:
         make_grafana_password(out / "grafana")
         make_demo_password(out / "demo")
         install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", port)
+        if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":
+            announce_second_alertmanager(out / "alertmanagers")
     except StackError as error:
         sys.stderr.write(f"{error}\n")
         return error.code

@@ -159,15 +159,23 @@ def test_a_wrong_secret_stops_the_start_and_names_itself(fresh: Running):
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_without_the_demo_and_down_again(fresh: Running):
-    """`--no-demo` leaves demo, load and databases out, no target is down for it, and `down -v` leaves nothing."""
+def test_two_alertmanagers_without_the_demo_and_down_again(fresh: Running):
+    """No demo, and no target down for it; two Alertmanagers know each other; afterwards `down -v` leaves nothing."""
     fresh.compose("build", "init")
+    clustered = DockerStack(fresh.clone, {**fresh.env, "PERFLOOP_ALERTMANAGERS": "2"})
     try:
-        rows = {row.name for row in fresh.docker.up(demo=False)}
+        rows = {row.name for row in clustered.up(demo=False)}
         assert rows & {"demo", "loadgen", "postgres", "redis"} == set()
+        for name in ("alertmanager", "alertmanager_2"):
+            wait_for(lambda n=name: len(fresh.get(n, "/api/v2/status")["cluster"]["peers"]) == 2, "two peers", 60)
+        known = fresh.get("prometheus", "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+        assert len(known) == 2
         expected = {"node", "analyzer", "inbox", "prometheus", "alertmanager"}
         wait_for(lambda: expected <= {s["metric"]["job"] for s in fresh.query("up == 1")}, "every target to be up", 60)
         assert fresh.query('up{job=~"demo|loadgen"}') == []
+        assert "alertmanager_2" not in {row.name for row in fresh.docker.up(demo=False)}, (
+            "one again, when one is asked for"
+        )
     finally:
         fresh.docker.down(volumes=True)
     assert _left_behind(fresh) == ""
