@@ -26,7 +26,7 @@ class ScrapeRequest:
     accept: str = ""
     gzip: bool = False
     names: frozenset[str] = frozenset()
-    # Answered by one of several workers: metrics of the process alone would be another's at the next scrape.
+    # Answered by one of several workers: the garbage collector's numbers would be another's at the next scrape.
     shared: bool = False
 
     @property

@@ -1,4 +1,4 @@
-"""What each worker process costs: with several of them, `process_*` of whoever answers would be nobody's series."""
+"""What worker processes cost: `process_*` of whoever answers would be nobody's series, so they are added up."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ from exporter.metrics.registry import MetricRegistry
 log = logging.getLogger("perfloop")
 
 _PID = ("pid",)
+
+
+class OwnProcess:
+    """This worker's share of the service's `process_*`, under prometheus_client's names."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        self._cpu = registry.counter("process_cpu_seconds_total", "CPU time of all worker processes.")
+        self._memory = registry.gauge("process_resident_memory_bytes", "Resident memory of all worker processes.")
+        self._files = registry.gauge("process_open_fds", "Open file descriptors of all worker processes.")
+        self._start = registry.gauge("process_start_time_seconds", "When the newest worker started.", latest=True)
+
+    def update(self) -> None:
+        """Read the process as it is now."""
+        process = psutil.Process()
+        times = process.cpu_times()
+        self._cpu.labels().total = times.user + times.system
+        self._memory.labels().set(process.memory_info().rss)
+        self._files.labels().set(process.num_fds())
+        self._start.labels().set(process.create_time())
 
 
 def count_processes(registry: MetricRegistry, pids: Iterable[int]) -> None:

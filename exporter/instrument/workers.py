@@ -20,7 +20,7 @@ from typing import IO
 
 from exporter.instrument import shards
 from exporter.instrument.worker_folder import shared_folder
-from exporter.instrument.worker_processes import count_processes, forget_client_process
+from exporter.instrument.worker_processes import OwnProcess, count_processes, forget_client_process
 from exporter.metrics.families import AnyFamily
 from exporter.metrics.guard import Limits
 from exporter.metrics.registry import MetricRegistry
@@ -50,6 +50,7 @@ class WorkerGroup:
         self._alive: IO[str] | None = None
         self._shard: Path | None = None
         self._written = ""
+        self._own: OwnProcess | None = None
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._stop = threading.Event()
@@ -71,6 +72,9 @@ class WorkerGroup:
                 self._alive = (folder / f"{os.getpid()}.alive").open("w")
                 fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._shard = folder / f"{os.getpid()}.json"
+            if self._own is None:
+                self._own = OwnProcess(self._registry)
+                self._registry.before_read(self._own.update)
         self.write()
         threading.Thread(target=self._write_on, args=(self._stop,), name="perfloop-worker", daemon=True).start()
         atexit.register(self.write)

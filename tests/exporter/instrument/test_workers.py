@@ -115,11 +115,9 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
         log.close()
 
 
-def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service):
-    """Whichever worker is scraped, the sums are everybody's; a killed worker's counters stay and its gauges go."""
-    answered = service.visit_both()
+def check_sums(samples: Samples, answered: dict[int, int]) -> None:
+    """Both workers are in the answer: what was recorded, what prometheus_client counted, what they cost."""
     total = sum(answered.values())
-    samples = service.await_samples(lambda found: found.get(COUNTED) == total)
     assert samples["app_work_seconds_sum", frozenset({("kind", "test")})] == total
     assert samples["foreign_jobs_total", frozenset()] == total
     assert samples["foreign_alive", frozenset()] == 2
@@ -128,7 +126,17 @@ def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service)
     assert samples["app_last_seen", frozenset()] in answered
     for name in ("perfloop_worker_cpu_seconds_total", "perfloop_worker_resident_memory_bytes"):
         assert {int(dict(labels)["pid"]) for found, labels in samples if found == name} == set(answered)
-    assert not [name for name, _ in samples if name.startswith("process_")]
+    memory = [value for (name, _), value in samples.items() if name == "perfloop_worker_resident_memory_bytes"]
+    assert samples["process_resident_memory_bytes", frozenset()] == pytest.approx(sum(memory), rel=0.1)
+
+
+def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service):
+    """Whichever worker is scraped, the sums are everybody's; a killed worker's counters stay and its gauges go."""
+    answered = service.visit_both()
+    total = sum(answered.values())
+    samples = service.await_samples(lambda found: found.get(COUNTED) == total)
+    check_sums(samples, answered)
+    spent = samples["process_cpu_seconds_total", frozenset()]
 
     with pytest.raises(httpx.TransportError):
         service.get("/die")
@@ -149,5 +157,6 @@ def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service)
     assert len(set(more) - set(answered)) == 1
     samples = service.await_samples(lambda found: found[COUNTED] >= before + sum(more.values()))
     assert samples["foreign_alive", frozenset()] == 2
+    assert samples["process_cpu_seconds_total", frozenset()] > spent
     assert samples["http_server_active_requests", frozenset()] == 0
     assert len(list(service.home.glob("perfloop-workers-*/*/*.alive"))) == 2
