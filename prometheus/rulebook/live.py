@@ -32,4 +32,6 @@ def _get(url: str) -> list[dict[str, Any]]:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
             return list(json.load(answer)["data"])
     except (OSError, ValueError, KeyError) as error:
-        raise RulebookError([f"Prometheus at {url.split('/api', maxsplit=1)[0]} does not answer as one: {error}."]) from error
+        raise RulebookError(
+            [f"Prometheus at {url.split('/api', maxsplit=1)[0]} does not answer as one: {error}."]
+        ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rulebook.errors import RulebookError
 from rulebook.located import Entry, entries, read_located
 from rulebook.thresholds import CATEGORIES, COMPONENTS, Limit
-from rulebook.wording import CAUSE, RECOMMENDATION, VALUE_TEMPLATES, runbook_url, say_limit
+from rulebook.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,7 +174,12 @@ def _rule(alert: PackAlert, severity: str, limit: float, hold: str, owner: str) 
         "description": alert.description.replace("$VALUE", value).replace("$LIMIT", words).strip(),
     }
     if not alert.fixed_severity:
-        annotations |= {"value": value, "threshold": words, "cause": CAUSE, "recommendation": RECOMMENDATION}
+        annotations |= {
+            "value": value,
+            "threshold": words,
+            "cause": CAUSE,
+            "recommendation": ask_recommendation(alert.component),
+        }
     return {
         "alert": alert.name,
         "expr": alert.expr.replace(LIMIT, f"{limit:.15g}"),

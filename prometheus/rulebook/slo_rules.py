@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rulebook.wording import CAUSE, RECOMMENDATION, runbook_url
+from rulebook.wording import CAUSE, ask_recommendation, runbook_url
 
 if TYPE_CHECKING:
     from rulebook.slos import Slo
@@ -160,7 +160,7 @@ def _alert(slo: Slo, severity: str) -> Rule:
                 f"{burn.factor * slo.budget * 100:g} % over {burn.long}" for burn in BURNS if burn.severity == severity
             ),
             "cause": CAUSE,
-            "recommendation": RECOMMENDATION,
+            "recommendation": ask_recommendation(slo.component),
         },
     }
 

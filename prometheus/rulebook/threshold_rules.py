@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rulebook.pages import OVERVIEW
-from rulebook.wording import CAUSE, RECOMMENDATION, VALUE_TEMPLATES, runbook_url, say_limit
+from rulebook.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
 
 if TYPE_CHECKING:
     from rulebook.thresholds import Override, Severity, Signal, Thresholds
@@ -123,7 +123,7 @@ def _annotations(signal: Signal, limit: float, *, by_route: bool) -> dict[str, s
         "value": value,
         "threshold": threshold,
         "cause": CAUSE,
-        "recommendation": RECOMMENDATION,
+        "recommendation": ask_recommendation(signal.component),
         "runbook_url": runbook_url(signal.alert),
     }
     if signal.record_by_route and not by_route:

@@ -12,16 +12,21 @@ RUNBOOK = "{{ $externalURL }}/user/runbook.html"
 # The analyzer's answer, where it has one by now; an empty annotation is left out of the message.
 CAUSE = (
     '{{ range query (printf "topk(1, perfloop_root_cause_score{service=%q})" $labels.service) }}'
-    "{{ .Labels.resource }} (score {{ .Value | humanize }})"
+    '{{ .Labels.resource }} (score {{ .Value | printf "%.2f" }})'
     '{{ else }}{{ range query (printf "topk(1, perfloop_bottleneck{service=%q})" $labels.service) }}'
     "{{ .Labels.resource }}{{ end }}{{ end }}"
 )
-RECOMMENDATION = (
-    '{{ range query (printf "topk(1, (perfloop_recommendation_info{service=%q,state=\\"open\\"}'
-    " * on (id) group_left () perfloop_recommendation_expected_improvement_ratio)"
-    ' or perfloop_recommendation_info{service=%q,state=\\"open\\"})" $labels.service $labels.service) }}'
-    "{{ .Labels.title }}{{ end }}"
-)
+_OPEN = 'perfloop_recommendation_info{service=%q,state="open"'
+_GAIN = "on (id) group_left () perfloop_recommendation_expected_improvement_ratio"
+
+
+def ask_recommendation(component: str) -> str:
+    """Return the template of the best open recommendation: one about the alert's component first, then by its gain."""
+    about, any_ = f'{_OPEN},category="{component}"}}', f"{_OPEN}}}"
+    ranked = f"topk(1, {about} * {_GAIN} + 2 or {about} * 0 + 2 or {any_} * {_GAIN} or {any_} * 0)"
+    question = ranked.replace('"', '\\"')
+    services = " $labels.service" * ranked.count("%q")
+    return f'{{{{ range query (printf "{question}"{services}) }}}}{{{{ .Labels.title }}}}{{{{ end }}}}'
 
 
 def say_limit(value: float, unit: str) -> str:
