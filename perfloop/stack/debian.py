@@ -20,13 +20,13 @@ class Package:
     Attributes:
         name: the package.
         programs: the names of its programs, by our names.
-        assets: the folder that Debian built into the server, which an unpacked package does not have there.
+        assets: the folder that Debian built into the server, which an unpacked package does not have there; empty for none.
         companions: the packages whose files the server's pages are made of.
     """
 
     name: str
     programs: Mapping[str, str]
-    assets: str
+    assets: str = ""
     companions: tuple[str, ...] = ()
 
 
@@ -54,6 +54,8 @@ PACKAGES = {
         {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"},
         "/usr/share/prometheus/alertmanager",
     ),
+    # The peer that tests and benchmarks hold the exporter against; no stack runs it.
+    "node_exporter": Package("prometheus-node-exporter", {"node_exporter": "prometheus-node-exporter"}),
 }
 _DESCRIPTOR = 9
 _LAUNCHER = """#!/bin/sh
@@ -135,5 +137,6 @@ def unpack_package(program: str, folder: Path) -> dict[str, Path]:
         _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], folder)
         archive.unlink()
     programs = {name: folder / "debian" / "usr" / "bin" / binary for name, binary in package.programs.items()}
-    relocate(programs[program], package.assets)
+    if package.assets:
+        relocate(programs[program], package.assets)
     return programs
