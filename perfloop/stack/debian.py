@@ -20,7 +20,7 @@ class Package:
     Attributes:
         name: the package.
         programs: the names of its programs, by our names.
-        assets: the folder that Debian built into the server, which an unpacked package does not have there; empty for none.
+        assets: the folder that Debian built into the server, which an unpacked package lacks; empty for none.
         companions: the packages whose files the server's pages are made of.
     """
 
