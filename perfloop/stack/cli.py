@@ -219,6 +219,23 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _tell(error: BaseException) -> ExitCode:
+    """Say in one sentence what ended a command; what nobody foresaw keeps its traceback."""
+    if isinstance(error, StackError):
+        _say(f"perfloop: {error}")
+        return error.code
+    if isinstance(error, OSError):  # a disk that is full, a folder that may not be written
+        _say(f"perfloop: {error.filename or 'the system'}: {error.strerror or error}")
+        return ExitCode.FAILED
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        _say("perfloop: interrupted")
+        return ExitCode.FAILED
+    if hasattr(error, "format_message"):  # typer's own: wrong use of the command line
+        _say(f"perfloop: {error.format_message()}")
+        return ExitCode.USAGE
+    raise error
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)  # so that a start that is stopped half way takes back what it started
@@ -226,17 +243,6 @@ def main(argv: list[str] | None = None) -> int:
         app(argv, standalone_mode=False, prog_name="perfloop")
     except typer.Exit as end:
         return end.exit_code
-    except StackError as error:
-        _say(f"perfloop: {error}")
-        return int(error.code)
-    except KeyboardInterrupt:
-        _say("perfloop: interrupted")
-        return int(ExitCode.FAILED)
-    except typer.Abort:
-        return int(ExitCode.FAILED)
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        _say(f"perfloop: {error.format_message()}")
-        return int(ExitCode.USAGE)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one edge; what is not ours is raised again
+        return int(_tell(error))
     return int(ExitCode.OK)

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from perfloop.stack import health, ports, programs, records
+from perfloop.stack import health, ports, programs, records, validation
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
-from perfloop.stack.parts import SIGNALS_FILE
 from perfloop.stack.send_test import send_test as deliver
 from perfloop.stack.settings import Settings, port_variable
 
 _LOW_DISK_BYTES = 1_000_000_000
-_CHECK_SECONDS = 60
 _PYTHON = (3, 11)
 
 
@@ -57,26 +52,12 @@ def _docker(settings: Settings) -> Iterator[Result]:
     yield Result("docker", ok=True, finding=DockerStack(settings.checkout).availability().reason)
 
 
-def _run_check(subject: str, command: list[str]) -> Result:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_SECONDS, check=False)  # noqa: S603 - a fixed command line
-    said = (done.stderr + done.stdout).strip().splitlines() or ["it said nothing"]
-    problem = next((line.strip() for line in said if "FAILED" in line or "error" in line.lower()), said[-1])
-    return Result(subject, done.returncode == 0, "valid" if done.returncode == 0 else problem)
-
-
 def _configuration(settings: Settings) -> Iterator[Result]:
-    for name in (SIGNALS_FILE, "prometheus/prometheus.yml", "alertmanager/alertmanager.yml"):
-        try:
-            yaml.safe_load((settings.checkout / name).read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            yield Result(name, ok=False, finding=" ".join(str(error).split()))
-    for tool, file, arguments in (
-        ("promtool", "prometheus.yml", ["check", "config"]),
-        ("amtool", "alertmanager/alertmanager.yml", ["check-config"]),
-    ):
-        path, rendered = programs.find(tool, settings.home), settings.home / "etc" / file
-        if path and rendered.exists():
-            yield _run_check(file, [str(path), *arguments, str(rendered)])
+    problems = [*validation.find_broken_files(settings.checkout), *validation.find_invalid_configuration(settings)]
+    for problem in problems:
+        yield Result("configuration", ok=False, finding=problem)
+    if not problems:
+        yield Result("configuration", ok=True, finding="every file is valid")
 
 
 def _secrets(settings: Settings) -> Iterator[Result]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from perfloop.stack import health, ports, programs, records
+from perfloop.stack import health, ports, programs, records, validation
 from perfloop.stack.configuration import grafana_password_file, read_watched_files, write_configuration
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
 from perfloop.stack.parts import ALERTMANAGERS, Part, build_parts
@@ -94,6 +94,7 @@ class NativeStack:
         Raises:
             StackError: in one sentence; what this call started is stopped again.
         """
+        validation.require_readable(self._settings)
         for folder in _FOLDERS:
             (self._home / folder).mkdir(parents=True, exist_ok=True)
         binaries = find_binaries(self._settings, self._say)
@@ -103,6 +104,7 @@ class NativeStack:
         records.forget_running(self._home)
         self._forget_notifications()
         write_configuration(self._settings, parts)
+        validation.require_valid(self._settings)
         try:
             running = self._start(parts, demo=demo)
         except (Exception, KeyboardInterrupt):
@@ -154,9 +156,11 @@ class NativeStack:
         running = records.load_running(self._home)
         if running is None:
             return
+        validation.require_readable(self._settings)
         binaries = find_binaries(self._settings, self._say)
         before = read_watched_files(self._home)
         write_configuration(self._settings, build_parts(self._settings, binaries, demo=running.demo))
+        validation.require_valid(self._settings)
         after = read_watched_files(self._home)
         for part in running.parts:
             if before.get(part.name) != after.get(part.name):

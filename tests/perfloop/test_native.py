@@ -262,3 +262,12 @@ def test_secret_switches_its_channel_without_a_restart(settled: Stack, checkout:
     settled.run("up", "--native", "--no-demo")
     wait(lambda: "api_url_file" not in channel(), 10)
     assert _pid(settled, "alertmanager") == before
+
+
+def test_home_that_may_not_be_written(tmp_path: Path) -> None:
+    """A home that is a file is one sentence, not a traceback."""
+    home = tmp_path / "file"
+    home.touch()
+    code, _, err = Stack(home).run("up", "--native", "--no-demo")
+    assert code == 1
+    assert err.strip().splitlines()[-1] == f"perfloop: {home / 'run'}: Not a directory"
