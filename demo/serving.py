@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
@@ -16,7 +17,7 @@ import uvicorn
 from demo.errors import AddressInUse, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp
@@ -79,6 +80,10 @@ def bound_address(listener: socket.socket) -> Address:
 class _Server(uvicorn.Server):
     """Uvicorn without its signal handling, which would end the process by the signal instead of with code 0."""
 
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.on_stop = on_stop
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         loop = asyncio.get_running_loop()
@@ -89,11 +94,18 @@ class _Server(uvicorn.Server):
     def stop(self) -> None:
         """Finish the requests under way and end."""
         log.info("stopping")
+        # Beside the loop: what it interrupts may take a moment, and the requests under way go on meanwhile.
+        Thread(target=self.on_stop, name="on-stop", daemon=True).start()
         self.should_exit = True
 
 
-async def serve(app: ASGIApp, listener: socket.socket, *beside: AbstractAsyncContextManager[object]) -> None:
-    """Serve until a stop signal; what is `beside` lives exactly as long."""
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *beside: AbstractAsyncContextManager[object],
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until a stop signal; what is `beside` lives exactly as long, `on_stop` hurries what is under way."""
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -106,7 +118,7 @@ async def serve(app: ASGIApp, listener: socket.socket, *beside: AbstractAsyncCon
         for part in beside:
             await stack.enter_async_context(part)
         log.info("listening on http://%s", bound_address(listener))
-        await _Server(config).serve(sockets=[listener])
+        await _Server(config, on_stop).serve(sockets=[listener])
 
 
 def set_up_logging() -> None:

@@ -33,12 +33,13 @@ def build_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = service
+        del app
         yield
         await asyncio.to_thread(service.close)
 
     service = Service(settings)
     app = FastAPI(title="Perfloop demo service", lifespan=live)
+    app.state.service = service
     for work in (health, text, image, search, agents, chat):
         app.include_router(work.router, dependencies=[Depends(strike)] if work is not health else [])
     app.include_router(faults.router)
@@ -80,4 +81,5 @@ async def _answer_injected(request: Request, error: Exception) -> JSONResponse:
 async def run(address: Address, settings: Settings) -> None:
     """Serve until a stop signal."""
     with serving.bind("--web.listen-address", address) as listener:
-        await serving.serve(build_app(settings), listener)
+        app = build_app(settings)
+        await serving.serve(app, listener, on_stop=app.state.service.hurry)

@@ -22,6 +22,7 @@ POOL_SIZE = 10
 # A request that waits longer than this for a connection is answered with 504.
 POOL_TIMEOUT_SECONDS = 2.0
 _CONNECT_SECONDS = 5
+_SLICE_SECONDS = 0.1
 
 
 class Database:
@@ -30,6 +31,12 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _build_engine(url)
         self.slow_query_seconds = 0.0
+        self._in_use: set[Any] = set()
+        if self.system == "sqlite":
+            event.listen(self.engine, "connect", self._set_up_sqlite)
+        event.listen(self.engine, "checkout", lambda connection, *_: self._in_use.add(connection))
+        for moment in ("checkin", "close", "invalidate"):
+            event.listen(self.engine, moment, lambda connection, *_: self._in_use.discard(connection))
         event.listen(self.engine, "before_execute", self._slow_down, retval=True)
         instrument_sqlalchemy(self.engine)
 
@@ -73,6 +80,14 @@ class Database:
                 raise
             return known, False
 
+    def interrupt(self) -> None:
+        """End the queries under way, so that a stop does not wait for slow ones."""
+        for connection in list(self._in_use):
+            if self.system == "postgresql":
+                connection.cancel()
+            else:
+                connection.interrupt()
+
     def close(self) -> None:
         """Close every idle connection."""
         self.engine.dispose()
@@ -86,6 +101,18 @@ class Database:
         if self.slow_query_seconds and getattr(statement, "is_select", False):
             statement = statement.where(self._build_nap() == 1)
         return statement, many, params
+
+    def _set_up_sqlite(self, connection: Any, _record: Any) -> None:
+        connection.create_function("sleep", 1, self._sleep)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    def _sleep(self, seconds: float) -> int:
+        start = time.monotonic()
+        # In slices, so that healing ends the waits under way too.
+        while (left := start + min(seconds, self.slow_query_seconds) - time.monotonic()) > 0:
+            time.sleep(min(left, _SLICE_SECONDS))
+        return 1
 
     def _build_nap(self) -> Any:
         seconds = self.slow_query_seconds
@@ -106,10 +133,8 @@ def _build_engine(url: str) -> Engine:
         pool_pre_ping=not in_sqlite,
         connect_args={"check_same_thread": False} if in_sqlite else {"connect_timeout": _CONNECT_SECONDS},
     )
-    if in_sqlite:
-        if engine.url.database:
-            _make_folder(Path(engine.url.database).parent)
-        event.listen(engine, "connect", _set_up_sqlite)
+    if in_sqlite and engine.url.database:
+        _make_folder(Path(engine.url.database).parent)
     return engine
 
 
@@ -119,14 +144,3 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         message = f"The folder {folder} for the database cannot be made: {error.strerror}."
         raise StartFailed(message) from error
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.create_function("sleep", 1, _sleep)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
-
-
-def _sleep(seconds: float) -> int:
-    time.sleep(seconds)
-    return 1

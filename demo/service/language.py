@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import zlib
 from collections import Counter, defaultdict
 from itertools import pairwise
@@ -18,6 +19,7 @@ MODEL_NAME = "perfloop-bigram"
 # About the pace of a small model on a laptop.
 _TOKEN_SECONDS = 0.004
 _SHORT_WORD = 3
+_SLICE_SECONDS = 0.1
 
 
 class BigramModel:
@@ -32,9 +34,15 @@ class BigramModel:
         self._starts = sorted(word for word in self._followers if word[0].isupper())
         self.first_token_delay_seconds = 0.0
 
+    async def _wait_for_first_token(self) -> None:
+        start = time.monotonic()
+        # In slices, so that healing, which happens in another thread, ends the waits under way too.
+        while (left := start + self.first_token_delay_seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(min(left, _SLICE_SECONDS))
+
     async def stream(self, prompt: str, max_tokens: int) -> AsyncIterator[str]:
         """Yield tokens one by one; the same prompt gets the same answer."""
-        await asyncio.sleep(self.first_token_delay_seconds + _TOKEN_SECONDS)
+        await self._wait_for_first_token()
         generator = random.Random(zlib.crc32(prompt.encode()))  # noqa: S311 - words, not secrets
         word = generator.choice(self._starts)
         for _ in range(max_tokens):

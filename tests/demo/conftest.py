@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_START_SECONDS = 30
+# A busy machine has taken twenty seconds to start an interpreter and its libraries.
+_START_SECONDS = 90
 _STOP_SECONDS = 10
 _LISTENING = re.compile(r"listening on (http://\S+)")
 

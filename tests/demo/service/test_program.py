@@ -4,8 +4,11 @@ import os
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import httpx
 import psutil
 import pytest
 
@@ -30,6 +33,31 @@ def test_clean_stop_heals(tmp_path: Path):
         burners = psutil.Process(program.process.pid).children()
         assert program.stop() == 0
     assert [burner for burner in burners if burner.is_running()] == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "path", "body"),
+    [
+        ({"slow_queries": 25}, "/api/v1/search", {"query": "x"}),
+        ({"pool_exhausted": 10}, "/api/v1/search", {"query": "x"}),
+        ({"slow_first_token": 25}, "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
+    ],
+)
+def test_stop_in_the_middle(tmp_path: Path, faults: dict[str, float], path: str, body: dict[str, object]):
+    """Whatever requests are waiting for, a stop takes less than five seconds and they are still answered."""
+    with (
+        run_program("demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        program.client.put("/faults", json=faults).raise_for_status()
+        url = str(program.client.base_url.join(path))
+        waiting = [pool.submit(httpx.post, url, json=body, timeout=60) for _ in range(3)]
+        time.sleep(1)
+        start = time.monotonic()
+        assert program.stop() == 0
+        assert time.monotonic() - start < 5
+        assert "Traceback" not in program.log
+        assert {answer.result().status_code for answer in waiting} <= {200, 503, 504}
 
 
 def test_killed_program_leaves_no_burner(tmp_path: Path):

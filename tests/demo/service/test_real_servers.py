@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import httpx
 import psycopg
 import pytest
 import redis
@@ -17,6 +20,7 @@ from tests.demo.service.readings import Change, scrape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HTTP = "http_server_request_duration_seconds"
 DATABASE = "db_client_operation_duration_seconds"
@@ -110,6 +114,22 @@ def test_pool_exhausted(running: Running):
         ).fetchone()
     assert row is not None
     assert row[0] >= 10
+
+
+def test_stop_does_not_wait_for_slow_queries(running: Running, tmp_path: Path):
+    """A stop ends the queries that PostgreSQL is busy with: they do not keep it waiting."""
+    env = {**os.environ, "DATABASE_URL": running.postgresql.url}
+    with (
+        run_program("demo.service", ["--web.listen-address=127.0.0.1:0"], tmp_path, env) as program,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        program.client.put("/faults", json={"slow_queries": 25}).raise_for_status()
+        url = str(program.client.base_url.join("/api/v1/search"))
+        waiting = pool.submit(httpx.post, url, json={"query": "x"}, timeout=60)
+        time.sleep(1)
+        start = time.monotonic()
+        assert (program.stop(), "Traceback" in program.log) == (0, False)
+        assert (time.monotonic() - start < 5, waiting.result().status_code) == (True, 503)
 
 
 def test_redis_away(running: Running):
