@@ -146,14 +146,22 @@ def set_fault(stack: Stack, setting: dict[str, Any] | None) -> None:
     urllib.request.urlopen(request, timeout=20).close()
 
 
-def leaders(incidents: list[dict[str, Any]], since: float) -> list[str]:
-    """Return the components that lead the demo's incidents of warning or worse which began after the injection.
+def fresh(incidents: list[dict[str, Any]], since: float) -> list[dict[str, Any]]:
+    """Return the incidents in which the demo newly suffers.
 
-    A machine that other programs keep busy has incidents of its own; those that do not touch the demo are left out.
+    A machine that other programs keep busy has troubles of its own; an incident counts from the moment that it holds a
+    finding of warning or worse about the demo that began after the injection.
     """
-    worse = [one for one in incidents if one["severity"] != "info" and "demo" in one["services"]]
-    fresh = [one for one in worse if one["started"] >= since - SCRAPE]
-    return [one["causes"][0]["component"] for one in fresh]
+    return [one for one in incidents if any(_new(finding, since) for finding in one["findings"])]
+
+
+def _new(finding: dict[str, Any], since: float) -> bool:
+    return suffers(finding) and finding["onset"] >= since - SCRAPE
+
+
+def suffers(finding: dict[str, Any]) -> bool:
+    """Whether a finding of warning or worse is about the demo."""
+    return finding["service"] == "demo" and finding["severity"] != "info"
 
 
 def inject(stack: Stack, fault: Fault) -> dict[str, Any]:
@@ -167,22 +175,23 @@ def inject(stack: Stack, fault: Fault) -> dict[str, Any]:
             answer = read(stack.url("analyzer") + "/api/v1/incidents")
             if answer["at"] <= injected:
                 continue
-            said = leaders(answer["incidents"], injected)
-            outcome["said"] = said or outcome["said"]
-            if said and outcome["seconds"] is None:
+            incidents = fresh(answer["incidents"], injected)
+            if incidents:
                 outcome["seconds"] = round(time.time() - injected, 1)
-                outcome["found"] = said[0] == fault.component
-                outcome["recommended"] = _recommended(stack, fault)
+                outcome["said"] = [one["causes"][0]["component"] for one in incidents]
+                outcome["found"] = outcome["said"][0] == fault.component
+                outcome["recommended"] = _recommended(stack, fault, incidents[0]["id"])
                 break
     finally:
         set_fault(stack, None)
     return outcome
 
 
-def _recommended(stack: Stack, fault: Fault) -> bool:
-    """Whether the most urgent recommendation that stands is one that a person would give."""
+def _recommended(stack: Stack, fault: Fault, incident: str) -> bool:
+    """Whether the incident's most urgent recommendation is one that a person would give."""
     standing = read(stack.url("analyzer") + "/api/v1/recommendations?standing=true")
-    return bool(standing) and standing[0]["rule"] in fault.rules
+    own = [one for one in standing if one["values"]["incident"] == incident]
+    return bool(own) and own[0]["rule"] in fault.rules
 
 
 def settle(stack: Stack, seconds: float = 120.0) -> None:
@@ -195,8 +204,7 @@ def settle(stack: Stack, seconds: float = 120.0) -> None:
         if answer["at"] == last:
             continue
         last = answer["at"]
-        worst = [one for one in answer["incidents"] if one["severity"] != "info" and "demo" in one["services"]]
-        calm = 0 if worst else calm + 1
+        calm = 0 if any(suffers(f) for one in answer["incidents"] for f in one["findings"]) else calm + 1
 
 
 def main() -> None:
@@ -205,6 +213,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", default=list(FAULTS), choices=list(FAULTS))
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     home = Path(tempfile.mkdtemp(prefix="perfloop-faults-"))
     stack = start(home)
     outcomes: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.only}

@@ -12,6 +12,7 @@ the number of places the step might have been (Bonferroni).
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,10 @@ BLOCK = 5
 CLIP = 3.0
 MOST_STEPS = 12  # more than this in one window is noise of another kind
 SLOPE_ROUNDS = 2
-SLOPE_T = 1.0
-CHUNK = 512
+SLOPE_T, SLOPE_T_ALONE = 1.0, 2.0  # a drift leaves a staircase; one step alone is rarely one
+CHUNK = 2048
 REACH = 25
+PLACES = 40
 NEAREST = 2
 MOST_LAGS = 12
 
@@ -74,7 +76,8 @@ def _chunk(values: Floats, alpha: float) -> list[ChangePoint]:
         steps[seasonal] = _search(calm[seasonal], alpha)
     if places is not None:
         steps = _within(steps, places, values.shape[1])
-    return _describe(calm, steps, places) if steps.any() else []
+    rows = np.flatnonzero(steps.any(axis=1))
+    return _describe(calm[rows], steps[rows], rows, places) if len(rows) else []
 
 
 def _search(values: Floats, alpha: float) -> Bools:
@@ -95,7 +98,8 @@ def _treads_slope(values: Floats, steps: Bools) -> Bools:
     power = np.maximum((ticks**2).sum(axis=1), 1e-300)
     slope = (inside * ticks).sum(axis=1) / power
     error = np.sqrt((inside**2).mean(axis=1) / power)
-    return np.asarray(np.abs(slope) > SLOPE_T * error, dtype=np.bool_)
+    bound = np.where(steps.sum(axis=1) > 1, SLOPE_T, SLOPE_T_ALONE)
+    return np.asarray(np.abs(slope) > bound * error, dtype=np.bool_)
 
 
 def close_gaps(values: Floats) -> tuple[Floats, Ints | None]:
@@ -144,7 +148,11 @@ def _segment(values: Floats, scale: Floats, alpha: float) -> Bools:
     steps = _candidates(total, scale)
     for _ in range(2):
         steps = _refine(total, steps)
-    return _prune(values, steps, alpha)
+    rows = np.flatnonzero(steps.any(axis=1))
+    if len(rows):
+        part = values[rows]
+        steps[rows] = _prune(_Sums(part, total[rows], _cumulated(part**2)), steps[rows], alpha)
+    return steps
 
 
 def _cumulated(values: Floats) -> Floats:
@@ -175,17 +183,28 @@ def _candidates(total: Floats, scale: Floats) -> Bools:
     return steps
 
 
+@lru_cache(maxsize=256)
+def _weights(size: int, stride: int) -> tuple[Floats, Floats]:
+    """Return the points left of each split of an interval, and what turns a difference of sums into the statistic."""
+    left = np.arange(SHORTEST, size - SHORTEST + 1, stride, dtype=np.float64)
+    return left, np.sqrt(size / (left * (size - left)))
+
+
 def _scan(total: Floats, begin: int, end: int) -> tuple[Floats, Ints]:
-    """Return the best split of one interval for every row, and its size in units of the scale."""
+    """Return one interval's best split for every row, in the data's unit; long ones are looked at in strides.
+
+    Near its peak the statistic of a long interval is flat, and the place is refined later.
+    """
     size = end - begin
-    left = np.arange(SHORTEST, size - SHORTEST + 1)
+    stride = max(1, size // PLACES)
+    left, weight = _weights(size, stride)
     whole = (total[:, end] - total[:, begin]) / size
-    rest = total[:, begin + SHORTEST : end - SHORTEST + 1] - total[:, begin, None]
+    rest = total[:, begin + SHORTEST : end - SHORTEST + 1 : stride] - total[:, begin, None]
     rest -= whole[:, None] * left
     np.abs(rest, out=rest)
-    rest *= np.sqrt(size / (left * (size - left)))
+    rest *= weight
     at = np.argmax(rest, axis=1)
-    return rest[np.arange(len(total)), at], begin + SHORTEST + at
+    return rest[np.arange(len(total)), at], begin + SHORTEST + stride * at
 
 
 def _spans(steps: Bools) -> tuple[Ints, Ints, Ints, Ints]:
@@ -215,12 +234,11 @@ def _refine(total: Floats, steps: Bools) -> Bools:
     return better
 
 
-def _prune(values: Floats, steps: Bools, alpha: float) -> Bools:
+def _prune(sums: "_Sums", steps: Bools, alpha: float) -> Bools:
     """Take each row's weakest step away while it is weaker than alpha, then let the others settle."""
-    total = _cumulated(values)
-    busy = np.flatnonzero(steps.any(axis=1))
+    busy = np.arange(len(steps))
     while len(busy):
-        p_values, rows, at = _p_values(values[busy], steps[busy])
+        p_values, rows, at = _p_values(sums.take(busy), steps[busy])
         order = np.lexsort((p_values, rows))
         last = np.append(rows[order][1:] != rows[order][:-1], True)
         worst = order[last]
@@ -229,21 +247,36 @@ def _prune(values: Floats, steps: Bools, alpha: float) -> Bools:
             break
         steps[busy[rows[weak]], at[weak]] = False
         busy = busy[rows[weak]]
-        steps[busy] = _refine(total[busy], steps[busy])
+        steps[busy] = _refine(sums.total[busy], steps[busy])
         busy = busy[steps[busy].any(axis=1)]
     return steps
 
 
-def _p_values(values: Floats, steps: Bools) -> tuple[Floats, Ints, Ints]:
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Rows with their cumulative sums and sums of squares: any stretch costs one subtraction."""
+
+    values: Floats
+    total: Floats
+    squares: Floats
+
+    def take(self, rows: Ints) -> "_Sums":
+        """Return some rows; all rows in order are not copied."""
+        if len(rows) == len(self.values):
+            return self
+        return _Sums(self.values[rows], self.total[rows], self.squares[rows])
+
+
+def _p_values(sums_of: _Sums, steps: Bools) -> tuple[Floats, Ints, Ints]:
     """Return each step's p-value, its row and its index."""
     rows, low, at, high = _spans(steps)
-    total, squares = _cumulated(values), _cumulated(values**2)
+    total, squares = sums_of.total, sums_of.squares
     left, right = (at - low).astype(np.float64), (high - at).astype(np.float64)
     sums = total[rows, at] - total[rows, low], total[rows, high] - total[rows, at]
     parts = squares[rows, high] - squares[rows, low]
     spread = np.maximum(parts - sums[0] ** 2 / left - sums[1] ** 2 / right, 0.0)
     freedom = np.maximum(left + right - 2.0, 1.0)
-    wide = _inflation(values, steps)[rows]
+    wide = _inflation(sums_of.values, steps)[rows]
     shift = np.abs(sums[0] / left - sums[1] / right)
     with np.errstate(divide="ignore", invalid="ignore"):
         size = shift / np.sqrt(spread / freedom * (1.0 / left + 1.0 / right) * wide)
@@ -312,17 +345,16 @@ def _criterion(rest: Floats, steps: Bools, extra: int) -> Floats:
     return np.asarray(width * np.log(np.maximum((rest**2).mean(axis=1), 1e-300)) + cost, dtype=np.float64)
 
 
-def _describe(values: Floats, steps: Bools, places: Ints | None) -> list[ChangePoint]:
+def _describe(values: Floats, steps: Bools, names: Ints, places: Ints | None) -> list[ChangePoint]:
     rows, low, at, high = _spans(steps)
-    if not len(rows):
-        return []
-    busy = np.unique(rows)
-    p_values, _, _ = _p_values(values[busy], steps[busy])
     total = _cumulated(values)
+    p_values, _, _ = _p_values(_Sums(values, total, _cumulated(values**2)), steps)
     before = (total[rows, at] - total[rows, low]) / (at - low)
     after = (total[rows, high] - total[rows, at]) / (high - at)
-    index_of = at if places is None else places[rows, at]
+    index_of = at if places is None else places[names[rows], at]
     return [
-        ChangePoint(int(row), int(index), float(old), float(new), float(p))
-        for row, index, old, new, p in zip(rows, index_of, before, after, p_values, strict=True)
+        ChangePoint(row, index, old, new, p)
+        for row, index, old, new, p in zip(
+            names[rows].tolist(), index_of.tolist(), before.tolist(), after.tolist(), p_values.tolist(), strict=True
+        )
     ]

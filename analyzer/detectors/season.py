@@ -68,7 +68,7 @@ def find_periods(values: Floats) -> Ints:
 def _detrended(values: Floats, span: int) -> Floats:
     """Take a centred moving average away and cut what a step leaves."""
     calm = values - moving_average(values, span)
-    scale = 1.4826 * np.median(np.abs(calm), axis=1, keepdims=True)
+    scale = 1.4826 * np.median(np.abs(calm[:, ::3]), axis=1, keepdims=True)
     return np.clip(calm, -3 * scale, 3 * scale)
 
 
