@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from exporter.collectors.families import Reading
 
 
+# Far below the twenty seconds that something hangs, far above what a busy machine adds.
+SOON = 6.0
+
+
 class Fine:
     """Tells one number."""
 
@@ -85,7 +89,7 @@ def test_a_hung_collector_costs_its_own_metrics_and_nothing_else(hung: Hung) -> 
 
     text = scraper.scrape()
 
-    assert 0.2 <= time.monotonic() - begin < 1.5
+    assert 0.2 <= time.monotonic() - begin < SOON
     assert "\na 1\n" in text
     assert "\nb 1\n" in text
     assert judged(text, "success") == {"a": "1", "h": "0", "b": "1"}
@@ -102,7 +106,7 @@ def test_a_hung_collector_is_not_started_again_and_comes_back(hung: Hung) -> Non
 
     later = [scraper.scrape() for _ in range(20)]
 
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < SOON
     assert hung.calls == 1
     assert threading.active_count() <= threads + 1
     assert judged(later[-1], "timeouts_total") == {"h": "21", "b": "0"}
@@ -121,7 +125,7 @@ def test_several_hung_collectors_wait_side_by_side() -> None:
 
     text = scraper.scrape()
 
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < SOON
     assert set(judged(text, "success").values()) == {"0"}
     for collector in hung:
         collector.let_go.set()
@@ -134,7 +138,7 @@ def test_the_budget_of_the_scrape_ends_it_before_a_deadline(hung: Hung) -> None:
 
     text = scraper.scrape(budget_seconds=0.3)
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < SOON
     assert judged(text, "success") == {"h": "0", "b": "1"}
 
 

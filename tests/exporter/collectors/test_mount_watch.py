@@ -56,7 +56,7 @@ def test_a_dead_server_costs_its_own_mount_and_is_not_asked_again(server: Server
 
     errors = [dict(collector.collect())[filesystem.DEVICE_ERROR] for _ in range(5)]
 
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 6
     assert server.asked == 1
     assert errors[-1] == [
         (("/dev/sda1", "/", "ext4", ""), 0),
