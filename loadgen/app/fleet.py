@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -56,6 +57,11 @@ class Fleet:
     def elapsed_seconds(self) -> float:
         """Return the time since the first request could start."""
         return ((self._ended or CLOCK()) - self._began) / SECOND if self._began else 0.0
+
+    @property
+    def began_unix(self) -> float:
+        """Return the wall time of the beginning."""
+        return time.time() - (CLOCK() - self._began) / SECOND if self._began else time.time()
 
     def generator(self) -> Generator:
         """Return how the busiest worker fared."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -85,6 +86,11 @@ class Run:
     def elapsed_seconds(self) -> float:
         """Return the time since the first request could start."""
         return ((self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0
+
+    @property
+    def began_unix(self) -> float:
+        """Return the wall time of the beginning, for people and Prometheus; the schedule is on the monotonic clock."""
+        return time.time() - (self._clock() - self._began) / SECOND if self._began else time.time()
 
     def generator(self) -> Generator:
         """Return how the generator itself fared."""

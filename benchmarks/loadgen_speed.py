@@ -1,0 +1,106 @@
+"""Requests per generator CPU-second: ours with full measurement on, side by side with the field's tools.
+
+    python benchmarks/loadgen_speed.py [--seconds 10] [--rounds 3]
+
+Every tool asks the same nginx (one worker, its own core) over 32 connections, bound to the other core, in turn, round
+by round. Requests are nginx's own count; CPU is what the kernel says of the whole process, start included. Tools that are
+not on PATH are left out and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from loadgen_rig import loadgen, nginx, nginx_requests, run_measured, write_test
+
+CONNECTIONS = 32
+LOCUSTFILE = """
+from locust import FastHttpUser, task
+
+class Asks(FastHttpUser):
+    @task
+    def ask(self):
+        self.client.get("/")
+"""
+# Our share of each tool's rate that the project holds itself to.
+BARS = {"wrk": 0.8, "hey": 2.0, "locust": 10.0}
+
+
+def commands(url: str, seconds: int, folder: Path) -> dict[str, list[str]]:
+    """Return the command of each tool that is here."""
+    test = (
+        f'{{base_url: "{url}", duration_seconds: {seconds}, concurrent_users: {CONNECTIONS}, endpoints: [{{path: /}}]}}'
+    )
+    (folder / "locustfile.py").write_text(LOCUSTFILE)
+    connections, length = str(CONNECTIONS), f"{seconds}s"
+    locust = ["-m", "locust", "-f", f"{folder}/locustfile.py", "--headless", "-u", connections, "-r", connections]
+    known = {
+        "loadgen": loadgen("run", write_test(folder, test)),
+        "wrk": ["wrk", "-t1", f"-c{connections}", f"-d{length}", "--latency", f"{url}/"],
+        "hey": ["hey", "-c", connections, "-z", length, "-cpus", "1", f"{url}/"],
+        "oha": ["oha", "-c", connections, "-z", length, "--no-tui", f"{url}/"],
+        "vegeta": [
+            "sh",
+            "-c",
+            f"echo GET {url}/ | vegeta attack -rate=0 -max-workers={connections} -duration={length}",
+        ],
+        "locust": [sys.executable, *locust, "-t", length, "--host", url, "--only-summary"],
+    }
+    here = {"loadgen", *(name for name in ("wrk", "hey", "oha", "vegeta") if shutil.which(name))}
+    if _has_locust():
+        here.add("locust")
+    for name in known.keys() - here:
+        print(f"{name}: not here, left out")
+    return {name: command for name, command in known.items() if name in here}
+
+
+def _has_locust() -> bool:
+    try:
+        import locust  # noqa: F401 - only whether it is installed
+    except ImportError:
+        return False
+    return True
+
+
+def measure(seconds: int, rounds: int) -> dict[str, list[float]]:
+    """Return requests per CPU-second of each tool, round by round."""
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name, nginx() as url:
+        tools = commands(url, seconds, Path(name))
+        for _ in range(rounds):
+            for tool, command in tools.items():
+                before = nginx_requests(url)
+                cost = run_measured(command)
+                requests = nginx_requests(url) - before - 1
+                found.setdefault(tool, []).append(requests / cost.cpu_seconds)
+                print(
+                    f"{tool:<8} {requests:>9} requests {cost.cpu_seconds:6.2f} CPU-s {found[tool][-1]:>9.0f} per CPU-s"
+                )
+    return found
+
+
+def main() -> int:
+    """Measure, print the table, and fail when a bar is not met."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    rates = {tool: statistics.median(values) for tool, values in measure(arguments.seconds, arguments.rounds).items()}
+    print("\n| tool | requests per CPU-second | ours against it | bar |\n|---|---:|---:|---:|")
+    missed = []
+    for tool, rate in sorted(rates.items(), key=lambda pair: -pair[1]):
+        share = rates["loadgen"] / rate
+        bar = BARS.get(tool)
+        print(f"| {tool} | {rate:,.0f} | {share:.2f} x | {f'≥ {bar} x' if bar else ''} |")
+        if bar is not None and share < bar:
+            missed.append(tool)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
