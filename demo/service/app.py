@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from demo import answers, serving
 from demo.service import page
+from demo.service.body_limit import BodyLimit
 from demo.service.faults.errors import InjectedError
 from demo.service.routes import agents, chat, faults, health, image, search, text
 from demo.service.service import Service, strike
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from demo.service.settings import Settings
     from demo.serving import Address
+
+# Above the largest picture that the image route takes.
+_MAX_BODY_BYTES = 16 * 1024 * 1024
 
 log = logging.getLogger("demo.service")
 
@@ -46,6 +50,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.include_router(page.router)
     app.add_api_route("/-/healthy", _say_healthy, include_in_schema=False)
     app.add_api_route("/-/ready", _say_ready, include_in_schema=False)
+    app.add_middleware(BodyLimit, max_bytes=_MAX_BODY_BYTES)
     answers.add_error_handlers(app)
     app.add_exception_handler(PoolTimeoutError, _answer_pool_timeout)
     app.add_exception_handler(DBAPIError, _answer_database_error)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A busy machine has taken twenty seconds to start an interpreter and its libraries.
 _START_SECONDS = 90
-_STOP_SECONDS = 10
+_STOP_SECONDS = 30
 _LISTENING = re.compile(r"listening on (http://\S+)")
 
 
