@@ -243,7 +243,9 @@ def start_inbox(chain: Chain) -> None:
     _launch(chain, "inbox", [sys.executable, "-m", "demo.inbox", *listen])
 
 
-def start_alertmanagers(chain: Chain, *, count: int = 1, rewrite: Rewrite = unchanged) -> None:
+def start_alertmanagers(
+    chain: Chain, *, count: int = 1, rewrite: Rewrite = unchanged, flags: tuple[str, ...] = ()
+) -> None:
     """Start a cluster of Alertmanagers with the committed configuration, pointed at this chain's inbox."""
     folder = chain.folder / "alertmanager"
     addresses = {"inbox:19130": chain.urls["inbox"].removeprefix("http://"), "inbox:19125": chain.urls["smtp"]}
@@ -257,10 +259,10 @@ def start_alertmanagers(chain: Chain, *, count: int = 1, rewrite: Rewrite = unch
         peers = [f"--cluster.peer=127.0.0.1:{port}" for at, port in enumerate(gossip) if at != index]
         address = f"127.0.0.1:{free_port()}"
         chain.urls[name] = f"http://{address}"
-        flags = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={chain.folder / f'data-{name}'}"]
-        flags += [f"--web.listen-address={address}", f"--web.external-url=http://{address}", cluster, *peers]
-        flags += ["--data.maintenance-interval=1s"]
-        _launch(chain, name, [binary("alertmanager"), *flags])
+        places = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={chain.folder / f'data-{name}'}"]
+        places += [f"--web.listen-address={address}", f"--web.external-url=http://{address}", cluster, *peers]
+        places += ["--data.maintenance-interval=1s"]
+        _launch(chain, name, [binary("alertmanager"), *places, *flags])
 
 
 def start_prometheus(
