@@ -66,6 +66,7 @@ async def serve_mail(inbox: Inbox, listener: socket.socket) -> AsyncIterator[Non
     loop = asyncio.get_running_loop()
 
     def build_session() -> SMTP:
+        """Return what talks with one client."""
         return SMTP(
             MailHandler(inbox), hostname="inbox", ident="Perfloop inbox", data_size_limit=mail.MAX_BODY_BYTES, loop=loop
         )

@@ -37,6 +37,7 @@ def build_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
+        """Let go of everything when the application ends."""
         del app
         yield
         await asyncio.to_thread(service.close)
