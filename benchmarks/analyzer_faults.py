@@ -1,8 +1,8 @@
 """The demo's seven faults under load: right component first, right recommendation, and how soon.
 
-Usage: python benchmarks/analyzer_faults.py [--rounds 5] [--only slow_queries ...]
+Usage: python benchmarks/analyzer_faults.py [--rounds 5 --minutes 60] [--only slow_queries ...]
 Starts its own demo service, exporter, load, Prometheus and analyzer on free ports, injects each fault `--rounds` times
-and reads what the analyzer says. Found = the right component leads an incident of warning or worse.
+while `--minutes` last, and reads what the analyzer says. Found = the right component leads an incident of warning or worse.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SCRAPE, CYCLE = 5.0, 10.0
 ALLOWED = 3 * SCRAPE + CYCLE
-WARM_UP, PATIENCE, HEALED = 150.0, 60.0, 3
+WARM_UP, PATIENCE, HEALED = 100.0, 45.0, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,21 +210,25 @@ def settle(stack: Stack, seconds: float = 120.0) -> None:
 def main() -> None:
     """Print one line per injection, then the shares."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=1, help="the bars are for 5")
+    parser.add_argument("--minutes", type=float, default=4.5, help="stop injecting after so long")
     parser.add_argument("--only", nargs="+", default=list(FAULTS), choices=list(FAULTS))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     home = Path(tempfile.mkdtemp(prefix="perfloop-faults-"))
     stack = start(home)
     outcomes: dict[str, list[dict[str, Any]]] = {name: [] for name in arguments.only}
+    end = time.monotonic() + 60 * arguments.minutes
+    plan = [(number + 1, name) for number in range(arguments.rounds) for name in arguments.only]
     try:
         time.sleep(WARM_UP)
-        for number in range(arguments.rounds):
-            for name in arguments.only:
-                settle(stack)
-                outcome = inject(stack, FAULTS[name])
-                outcomes[name].append(outcome)
-                print(f"round {number + 1}  {name:17s} {outcome}", flush=True)
+        for number, name in plan:
+            settle(stack)
+            if time.monotonic() > end:
+                break
+            outcome = inject(stack, FAULTS[name])
+            outcomes[name].append(outcome)
+            print(f"round {number}  {name:17s} {outcome}", flush=True)
     finally:
         stack.stop()
     report(outcomes)
@@ -235,6 +239,8 @@ def report(outcomes: dict[str, list[dict[str, Any]]]) -> None:
     """Print the shares beside their bars."""
     every = [one for rows in outcomes.values() for one in rows]
     count = len(every)
+    if not count:
+        raise SystemExit("nothing was injected: give it more --minutes")
     found = sum(one["found"] for one in every)
     advised = sum(one["recommended"] for one in every)
     soon = sum(one["seconds"] is not None and one["seconds"] <= ALLOWED for one in every)

@@ -10,6 +10,7 @@ import asyncio
 import json
 import resource
 import time
+from dataclasses import replace
 
 import httpx
 import numpy as np
