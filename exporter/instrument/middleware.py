@@ -62,17 +62,22 @@ class MetricsMiddleware:
                 self._tell(error)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what is not measured as a request: websockets, the lifespan, excluded paths."""
         kind = scope["type"]
-        gauge = self._metrics.websockets if kind == "websocket" else None
-        if gauge is not None:
-            gauge.inc()
+        self._note(kind, 1)
         try:
             await self.app(scope, receive, send)
         finally:
-            if gauge is not None:
-                gauge.inc(-1)
-            if kind == "lifespan":
+            self._note(kind, -1)
+
+    def _note(self, kind: str, step: int) -> None:
+        try:
+            if kind == "websocket":
+                self._metrics.websockets.inc(step)
+            elif kind == "lifespan" and step < 0:
                 self._workers.write()
+        except Exception as error:  # noqa: BLE001 - not the connection's concern
+            self._tell(error)
 
     def _spill(self, exchange: Exchange) -> None:
         """Count the chunks of a response under way."""

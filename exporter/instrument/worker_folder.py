@@ -32,6 +32,11 @@ def shared_folder() -> Path | None:
         return None
 
 
+def is_one_of_several() -> bool:
+    """Whether this process has siblings to share with."""
+    return VARIABLE in os.environ or is_worker()
+
+
 def is_worker() -> bool:
     """Whether a server started this process as one of its workers."""
     return multiprocessing.parent_process() is not None or "gunicorn.arbiter" in sys.modules

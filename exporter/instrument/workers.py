@@ -14,12 +14,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import util
 from pathlib import Path
 from typing import IO
 
 from exporter.instrument import shards
-from exporter.instrument.worker_folder import shared_folder
+from exporter.instrument.worker_folder import is_one_of_several, shared_folder
 from exporter.instrument.worker_processes import OwnProcess, count_processes, forget_client_process
 from exporter.metrics.families import AnyFamily
 from exporter.metrics.guard import Limits
@@ -34,6 +35,9 @@ log = logging.getLogger("perfloop")
 
 WRITE_SECONDS = 1.0
 """How old a worker's numbers can be in another worker's answer."""
+
+ENTER_SECONDS = 10.0
+"""How long a scrape waits for its worker to find the others."""
 
 _SHARE = 50
 _ARCHIVE = "archive.json"
@@ -54,29 +58,52 @@ class WorkerGroup:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._stop = threading.Event()
+        self._entered = _alone()
         registry.after_fork(self._reset)
 
     def join(self) -> None:
-        """Find the other workers, if this process is one of several; begin to write."""
+        """Find the other workers, if this process is one of several; nothing here waits for anything."""
         with self._lock:
             if self.joined:
                 return
             self.joined = True
-            folder = shared_folder() if fcntl is not None else None
+            if fcntl is None or not is_one_of_several():
+                return
+            self._entered = threading.Event()
+            work = partial(self._live, self._stop, self._entered)
+            threading.Thread(target=work, name="perfloop-worker", daemon=True).start()
+
+    def _live(self, stop: threading.Event, entered: threading.Event) -> None:
+        """Enter, then write until told to stop."""
+        try:
+            folder = shared_folder()
             if folder is None:
                 return
-            self._folder = folder
-            with self._exclusive():
-                # A dead worker may have had this process's id.
-                self._reap()
-                self._alive = (folder / f"{os.getpid()}.alive").open("w")
-                fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._shard = folder / f"{os.getpid()}.json"
-            if self._own is None:
-                self._own = OwnProcess(self._registry)
-                self._registry.before_read(self._own.update)
-        self.write()
-        threading.Thread(target=self._write_on, args=(self._stop,), name="perfloop-worker", daemon=True).start()
+            self._enter(folder)
+        except OSError as error:
+            self._folder = None
+            log.warning("Workers cannot share their metrics, so each answers for itself alone: %s", error)
+            return
+        finally:
+            entered.set()
+        pause = 0.0
+        while not stop.wait(pause):
+            started = time.perf_counter()
+            self.write()
+            # However many series there are, writing takes two hundredths of one core at most.
+            pause = max(WRITE_SECONDS, _SHARE * (time.perf_counter() - started))
+
+    def _enter(self, folder: Path) -> None:
+        with _exclusive(folder):
+            # A dead worker may have had this process's id.
+            self._reap(folder)
+            self._alive = (folder / f"{os.getpid()}.alive").open("w")
+            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._shard = folder / f"{os.getpid()}.json"
+        self._folder = folder
+        if self._own is None:
+            self._own = OwnProcess(self._registry)
+            self._registry.before_read(self._own.update)
         atexit.register(self.write)
         # A multiprocessing child ends without atexit.
         util.Finalize(self, self.write, exitpriority=10)
@@ -89,14 +116,6 @@ class WorkerGroup:
         if alive is not None:
             alive.close()
         self._folder = self._shard = None
-
-    def _write_on(self, stop: threading.Event) -> None:
-        pause = WRITE_SECONDS
-        while not stop.wait(pause):
-            started = time.perf_counter()
-            self.write()
-            # However many series there are, writing takes two hundredths of one core at most.
-            pause = max(WRITE_SECONDS, _SHARE * (time.perf_counter() - started))
 
     def write(self) -> None:
         """Put what this worker counted where the others find it."""
@@ -125,17 +144,27 @@ class WorkerGroup:
 
     def families(self) -> list[AnyFamily]:
         """Every family, with the numbers of all workers, living and dead."""
+        # A newborn worker that answered for itself alone would let every counter fall.
+        self._entered.wait(ENTER_SECONDS)
         own = self._registry.families()
-        if self._folder is None:
+        folder = self._folder
+        if folder is None:
             return own
+        try:
+            return self._merge(folder, own)
+        except OSError as error:
+            log.warning("The metrics of the other workers are left out of this scrape: %s", error)
+            return own
+
+    def _merge(self, folder: Path, own: list[AnyFamily]) -> list[AnyFamily]:
         merged = MetricRegistry(_UNLIMITED)
         # Written before it is told: the next answer, whoever gives it, has at least these numbers.
         shards.absorb(merged, self._write(own))
-        with self._exclusive():
-            self._reap()
-            living = [path for path in self._folder.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
-            for path in [*living, self._folder / _ARCHIVE]:
-                self._absorb(merged, path)
+        with _exclusive(folder):
+            self._reap(folder)
+            living = [path for path in folder.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
+            for path in [*living, folder / _ARCHIVE]:
+                _absorb(merged, path)
         count_processes(merged, [os.getpid(), *(int(path.stem) for path in living)])
         return merged.families()
 
@@ -144,41 +173,20 @@ class WorkerGroup:
         """Whether this process is one of several."""
         return self._folder is not None
 
-    def _absorb(self, merged: MetricRegistry, path: Path) -> None:
-        try:
-            shards.absorb(merged, path.read_text())
-        except FileNotFoundError:
-            return
-        except (OSError, UnicodeError, shards.DamagedShardError) as error:
-            log.warning("A worker's metrics in %s are left out of this scrape: %s", path, error)
-
-    def _reap(self) -> None:
+    def _reap(self, folder: Path) -> None:
         """Move the dead into the archive."""
-        folder = self._folder
-        if folder is None:
-            return
         dead = [path for path in folder.glob("*.alive") if _is_free(path)]
         if not dead:
             return
         archive = MetricRegistry(_UNLIMITED)
-        self._absorb(archive, folder / _ARCHIVE)
-        for path in dead:
-            self._absorb(archive, path.with_suffix(".json"))
+        for path in [folder / _ARCHIVE, *(path.with_suffix(".json") for path in dead)]:
+            _absorb(archive, path)
         archive.counter("perfloop_workers_reaped_total", "Worker processes found dead.").labels().inc(len(dead))
         shards.write_whole(folder / _ARCHIVE, shards.dump(archive.families(), additive_only=True))
         for path in dead:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
             forget_client_process(int(path.stem))
-
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        if self._folder is None:
-            yield
-            return
-        with (self._folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
     def _reset(self) -> None:
         """In a forked process: the parent's place is the parent's."""
@@ -190,7 +198,31 @@ class WorkerGroup:
             self._alive.close()
         self._folder = self._alive = self._shard = None
         self._written = ""
+        self._entered = _alone()
         self.joined = False
+
+
+def _alone() -> threading.Event:
+    """Nothing to wait for, until there is."""
+    entered = threading.Event()
+    entered.set()
+    return entered
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _absorb(merged: MetricRegistry, path: Path) -> None:
+    try:
+        shards.absorb(merged, path.read_text())
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeError, shards.DamagedShardError) as error:
+        log.warning("A worker's metrics in %s are left out of this scrape: %s", path, error)
 
 
 def _is_free(path: Path) -> bool:

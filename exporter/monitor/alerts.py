@@ -117,6 +117,13 @@ class AlertDispatcher:
             finally:
                 self._queue.task_done()
 
+    async def settle(self) -> None:
+        """Wait until the coroutines of this loop have ended, at most a moment."""
+        loop = asyncio.get_running_loop()
+        waiting = [task for task in self._tasks if task.get_loop() is loop]
+        if waiting:
+            await asyncio.wait(waiting, timeout=DRAIN_SECONDS)
+
     def drain(self, seconds: float = DRAIN_SECONDS) -> None:
         """Wait until the thread has delivered what is queued, at most so long."""
         finished = threading.Thread(target=self._queue.join, daemon=True)

@@ -65,8 +65,8 @@ class PerformanceMonitor:
         """Record one value: tags become labels, metadata goes to the exemplar."""
         try:
             number = float(value)
-            if number != number:  # noqa: PLR0124 - NaN alone differs from itself, and math.isnan costs a call
-                raise ValueError("it is NaN")  # noqa: TRY301 - one place counts all that is dropped
+            if number - number:  # neither NaN nor an infinity is 0 then; math.isfinite costs a call
+                raise ValueError(f"{number} is not a finite number")  # noqa: TRY301 - one place counts all drops
             try:
                 metric, series = self._slots[(name, *tags, *tags.values()) if tags else name]
             except (KeyError, TypeError):
@@ -104,6 +104,9 @@ class PerformanceMonitor:
         seconds: float,
         error: BaseException | None,
     ) -> None:
+        if not isinstance(name, str):
+            self._book.drop(name, TypeError("its name is not a text"))
+            return
         timed = _timed_name(name)
         self.record_metric(timed, seconds / wire_name(timed).factor, metadata, tags)
         if error is None or isinstance(error, GeneratorExit):
@@ -179,6 +182,7 @@ class PerformanceMonitor:
             sampling.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sampling
+        await self._alerts.settle()
         await asyncio.to_thread(self._alerts.drain)
 
     async def _sample(self, interval_seconds: float) -> None:

@@ -139,6 +139,8 @@ def test_metadata_becomes_an_exemplar(monitor: PerformanceMonitor, registry: Met
         ("m", "not a number", None),
         ("m", None, None),
         ("m", float("nan"), None),
+        ("m_total", float("inf"), None),
+        ("m_ms", float("-inf"), None),
         ("m", 1j, {"a": "b"}),
         (None, 1, None),
         (["m"], 1, None),

@@ -209,3 +209,10 @@ async def test_a_timeout_inside_the_block(monitor: PerformanceMonitor, registry:
             await asyncio.sleep(60)
     assert_one_pause(monitor.get_metric_stats("database_query"))
     assert "app_database_query_cancelled_total 1.0\n" in render(registry.families()).decode()
+
+
+def test_a_name_that_is_no_name_does_not_fail_the_block(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """The block runs and ends as it would; the record is dropped and counted."""
+    with monitor.measure_time(None):  # type: ignore[arg-type]  # that is the point
+        pass
+    assert 'perfloop_dropped_records_total{reason="TypeError"} 1.0\n' in render(registry.families()).decode()

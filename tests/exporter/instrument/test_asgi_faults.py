@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
+from websockets.sync.client import connect
 
 from exporter.instrument import instrument
 from exporter.instrument.exchange import Exchange
@@ -152,6 +153,26 @@ def test_logging_may_fail_on_top(
         assert ask(serve(instrument(build_app(), registry=registry), date_header=False)) == plain
     finally:
         logger.removeFilter(angry)
+
+
+def test_websockets_open_whatever_fails(
+    serve: Callable[..., RunningServer], registry: MetricRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither the gauge nor the workers' folder is a websocket's concern."""
+    app = FastAPI()
+
+    @app.websocket("/ws")
+    async def ws(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(await websocket.receive_text())
+        await websocket.close()
+
+    server = serve(instrument(app, registry=registry))
+    monkeypatch.setattr(GaugeSeries, "inc", fail)
+    monkeypatch.setattr(WorkerGroup, "join", fail)
+    with connect(server.url.replace("http", "ws") + "/ws") as websocket:
+        websocket.send("hello")
+        assert websocket.recv() == "hello"
 
 
 def test_nothing_is_changed_when_nothing_fails(

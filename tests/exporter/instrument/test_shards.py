@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +101,34 @@ def test_who_leaves_is_reaped_with_all_it_counted(tmp_path: Path, monkeypatch: p
         assert f"\njobs_total {3.0 * round_number}\n" in text
         assert "perfloop_workers 1.0\n" in text
         group.leave()
+
+
+def test_a_folder_that_vanishes_costs_only_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """The worker that is scraped still answers for itself."""
+    folder = tmp_path / "shared"
+    monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(folder))
+    registry = MetricRegistry()
+    group = WorkerGroup(registry)
+    group.join()
+    registry.counter("jobs_total", "Jobs.").labels().inc(3)
+    assert "perfloop_workers 1.0\n" in render(group.families()).decode()
+    shutil.rmtree(folder)
+    text = render(group.families()).decode()
+    group.leave()
+    assert "\njobs_total 3.0\n" in text
+    assert "The metrics of the other workers are left out of this scrape" in caplog.text
+
+
+def test_joining_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A request joins: with the folder's lock held by a process that hangs, it goes on at once."""
+    monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(tmp_path))
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        group = WorkerGroup(MetricRegistry())
+        start = time.perf_counter()
+        group.join()
+        assert time.perf_counter() - start < 1
+    group.families()
+    group.leave()
