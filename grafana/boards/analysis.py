@@ -5,9 +5,9 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice, marks, one_of
 from boards.limits import Limit
-from boards.panels import About, bars, lines, number
+from boards.panels import About, lines, number
 from boards.queries import Query, chosen, equal, or_zero, selector
-from boards.tables import Column, rows
+from boards.tables import Column, bars, rows
 from boards.words import SEVERITY
 
 OF_SERVICE = selector(*chosen("service"))
@@ -193,6 +193,7 @@ PENALTIES = bars(
     ),
     Limit(warning=5, critical=20),
     full=100,
+    of="Points",
 )
 
 BOARD = Board(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit, signal_limit
-from boards.panels import About, bars, figure, lines, number
+from boards.panels import About, figure, lines, number
 from boards.queries import FIRING_ALERTS, Query, chosen, or_zero, selector
 from boards.recommended import OPEN, worth_of
-from boards.tables import Column, rows
+from boards.tables import Column, bars, rows
 from boards.words import PRIORITY, SEVERITY
 
 SERVICE = selector(*chosen("service"))
@@ -95,6 +95,7 @@ PENALTIES = bars(
     ),
     Limit(warning=5, critical=20),
     full=100,
+    of="Points",
 )
 TO_DO = rows(
     About(

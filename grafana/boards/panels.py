@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from grafana_foundation_sdk.builders import bargauge, common, heatmap, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders import dashboard as dash
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import (
@@ -114,16 +113,6 @@ def figure(about: About, query: Query, colour: str) -> stat.Panel:
     """One figure that is neither good nor bad: it has the colour of its thing."""
     panel = number(about, query)
     return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
-
-
-def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1) -> bargauge.Panel:
-    """One bar for each series, now; `full` is the value of a whole bar. The legend names the bar, even a single one."""
-    panel = dress(bargauge.Panel(), about, [query], limit).mappings([build_nothing(about)])
-    panel = panel.display_name(re.sub(r"{{(\w+)}}", r"${__field.labels.\1}", query.legend))
-    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-    panel = panel.display_mode(kinds.BarGaugeDisplayMode.BASIC).orientation(kinds.VizOrientation.HORIZONTAL)
-    panel = panel.min(0).max(full).text(common.VizTextDisplayOptions().title_size(14).value_size(16))
-    return panel.reduce_options(_last()).show_unfilled(show_unfilled=True)
 
 
 def lines(about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> timeseries.Panel:

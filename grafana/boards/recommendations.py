@@ -5,10 +5,10 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit
-from boards.panels import About, bars, figure, lines, number, stacked, timeline
+from boards.panels import About, figure, lines, number, stacked, timeline
 from boards.queries import Query, chosen, equal, or_zero, selector
 from boards.recommended import OPEN, WORDS, worth_of
-from boards.tables import Column, rows
+from boards.tables import Column, bars, rows
 from boards.words import PRIORITY, STATE, STATE_NUMBERS
 
 CHOSEN = chosen("service", "category")
@@ -149,6 +149,7 @@ DIFFERENCE = bars(
     ),
     Limit(warning=0.5, below=True),
     full=2,
+    of="Measured by expected",
 )
 BY_CATEGORY = stacked(
     About(

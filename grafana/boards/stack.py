@@ -5,8 +5,9 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit
-from boards.panels import About, bars, lines, number, timeline
+from boards.panels import About, lines, number, timeline
 from boards.queries import Query, selector
+from boards.tables import bars
 from boards.words import UP
 
 JOB = selector('job=~"$job"')
@@ -28,7 +29,7 @@ DOWN_NOW = number(
 SERIES_NOW = number(
     About(
         "Series",
-        "What Prometheus holds in memory, about 4 KB each. A jump: a label took free text somewhere.",
+        "Held in memory, about 4 KB each. Good: level. A jump: a label took free text somewhere.",
         "short",
         "none",
         decimals=1,
@@ -192,6 +193,7 @@ COLLECTORS = bars(
     ),
     Limit(warning=0.1, critical=1),
     full=0.2,
+    of="Seconds",
 )
 CPU = lines(
     About(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit, signal_limit
-from boards.panels import About, bars, lines, number, stacked
+from boards.panels import About, lines, number, stacked
 from boards.queries import Query, chosen, selector
+from boards.tables import bars
 
 MACHINE = chosen("service", "instance")
 OF = selector(*MACHINE)

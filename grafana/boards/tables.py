@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from boards.queries import Query
 
 
+HEADINGS = {"title": "Do this"}
+WIDTHS = {"service": 100, "resource": 110, "instance": 150}
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: the label (or `Value #A`, the figure of query A) it shows, its heading, and how it is drawn."""
@@ -29,7 +34,7 @@ class Column:
     limit: Limit = NO_LIMIT
     words: Mapping[str, Word] | None = None
     width: int | None = None
-    link: str = ""
+    full: float | None = None  # draw a bar as well, which is whole at this value
 
 
 def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort: str = "") -> table.Panel:
@@ -44,6 +49,14 @@ def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort
     if sort:
         panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(desc=True)])
     return panel.show_header(show_header=True)
+
+
+def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1, of: str = "Share") -> table.Panel:
+    """One bar for each series, now, beside the labels of the legend; `full` is a whole bar, `of` what is measured."""
+    labels = re.findall(r"{{(\w+)}}", query.legend)
+    columns = [Column(label, HEADINGS.get(label, label.capitalize()), width=WIDTHS.get(label)) for label in labels]
+    figure = Column("Value #A", of, unit=about.unit, limit=limit, full=full)
+    return rows(about, [query], [*columns, figure], sort=of)
 
 
 def _arrange(columns: Sequence[Column], *, single: bool) -> list[DataTransformerConfig]:
@@ -65,13 +78,19 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         properties.append(DynamicConfigValue("unit", column.unit))
     if column.words:
         properties.append(DynamicConfigValue("mappings", [build_words(column.words)]))
-    if column.limit is not NO_LIMIT:
+    if column.limit is not NO_LIMIT or column.full is not None:
         properties.append(DynamicConfigValue("thresholds", build_steps(column.limit).build()))
-    if column.words or column.limit is not NO_LIMIT:
+    if column.full is None and (column.words or column.limit is not NO_LIMIT):
         properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
         properties.append(DynamicConfigValue("custom.displayMode", "color-text"))  # the same, as Grafana 9 reads it
     if column.width is not None:
         properties.append(DynamicConfigValue("custom.width", column.width))
-    if column.link:
-        properties.append(DynamicConfigValue("links", [{"title": "Open", "url": column.link}]))
-    return properties
+    return properties + _bar(column)
+
+
+def _bar(column: Column) -> list[DynamicConfigValue]:
+    if column.full is None:
+        return []
+    cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "color"}
+    ends = [DynamicConfigValue("min", 0), DynamicConfigValue("max", column.full)]
+    return [DynamicConfigValue("custom.cellOptions", cell), DynamicConfigValue("custom.displayMode", "basic"), *ends]
