@@ -16,7 +16,6 @@ from loadgen.config import (
     create_spike_test,
     create_stress_test,
 )
-from loadgen.config.reading import read_tests
 from loadgen.errors import ConfigError
 
 PROFILES = {
@@ -34,7 +33,7 @@ def choose_tests(
     """Return the tests that are meant."""
     if (file is None) == (profile is None):
         raise ConfigError(["give either a FILE or a --profile"])
-    tests = {profile: PROFILES[profile]()} if profile else read_tests(file or Path())
+    tests = {profile: PROFILES[profile]()} if profile else LoadTestConfig.all_from_yaml(file or Path())
     missing = [name for name in names or () if name not in tests]
     if missing:
         raise ConfigError([f"--test {name}: there is only {', '.join(tests)}" for name in missing])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from loadgen.app.breakpoint import BreakpointTester
 from loadgen.app.tester import LoadTester
-from loadgen.reporters.annotations import Annotator, Grafana
-from loadgen.reporters.live_view import LiveView
 from loadgen.reporters.text import progress_line
+
+# rich and grafana-client cost more to import than a short run: they come when they are asked for.
+if TYPE_CHECKING:
+    from loadgen.reporters.annotations import Annotator
+    from loadgen.reporters.live_view import LiveView
 
 PROGRESS_SECONDS = 10.0
 
@@ -57,12 +62,22 @@ class Display:
 @contextmanager
 def shown(tester: LoadTester | BreakpointTester) -> Iterator[Display]:
     """Show a test while the block runs."""
-    grafana = Grafana.from_environment()
-    annotator = None if grafana is None else Annotator(grafana, tester.config.name, tester.run_id)
     with ExitStack() as stack:
-        view = None
-        if sys.stderr.isatty():
-            view = stack.enter_context(LiveView(tester.config.name, tester.config.duration_seconds or None))
+        view = stack.enter_context(_live_view(tester)) if sys.stderr.isatty() else None
+        annotator = _annotator(tester) if "GRAFANA_URL" in os.environ else None
         display = Display(tester, view, annotator)
         tester.listeners.append(display.second)
         yield display
+
+
+def _live_view(tester: LoadTester | BreakpointTester) -> LiveView:
+    from loadgen.reporters.live_view import LiveView
+
+    return LiveView(tester.config.name, tester.config.duration_seconds or None)
+
+
+def _annotator(tester: LoadTester | BreakpointTester) -> Annotator | None:
+    from loadgen.reporters.annotations import Annotator, Grafana
+
+    grafana = Grafana.from_environment()
+    return None if grafana is None else Annotator(grafana, tester.config.name, tester.run_id)

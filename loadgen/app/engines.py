@@ -6,7 +6,6 @@ import ssl
 
 from loadgen.config import LoadTestConfig
 from loadgen.engines.http1.client import Http1Engine
-from loadgen.engines.httpx_engine import HttpxEngine
 from loadgen.errors import ConfigError
 from loadgen.ports import Clock, Engine
 from loadgen.scenario.request import Target
@@ -16,6 +15,8 @@ def build_engine(config: LoadTestConfig, target: Target, clock: Clock) -> Engine
     """Return our own HTTP/1.1, or httpx."""
     tls = _tls(config) if target.scheme == "https" else None
     if config.engine == "httpx":
+        from loadgen.engines.httpx_engine import HttpxEngine  # heavy, and most runs do without
+
         return HttpxEngine(target, config.timeout_seconds, clock, tls=tls, http2=config.http2)
     return Http1Engine(target, config.timeout_seconds, clock, tls)
 

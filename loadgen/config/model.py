@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from loadgen.config.gates import GateConfig, GeneratorLimits
 from loadgen.config.load import LoadConfig
+from loadgen.config.reading import choose_one, read_all
 from loadgen.config.scenario import EndpointConfig, ScenarioConfig
 from loadgen.config.strict import Strict
 
@@ -87,6 +88,9 @@ class LoadTestConfig(Strict):
     @classmethod
     def from_yaml(cls, path: str | Path, test: str | None = None) -> LoadTestConfig:
         """Read one test from a file; `test` names it when the file holds several."""
-        from loadgen.config.reading import read_test
+        return choose_one(Path(path), cls.all_from_yaml(path), test)
 
-        return read_test(Path(path), test)
+    @classmethod
+    def all_from_yaml(cls, path: str | Path) -> dict[str, LoadTestConfig]:
+        """Read every test of a file, by its key."""
+        return read_all(Path(path), cls.model_validate)

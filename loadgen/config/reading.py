@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from loadgen.config.model import LoadTestConfig
 from loadgen.errors import ConfigError
 
+T = TypeVar("T")
 
-def read_tests(path: Path) -> dict[str, LoadTestConfig]:
-    """Return every test of the file, by its key."""
-    sections = _sections(path, _load(path))
-    tests: dict[str, LoadTestConfig] = {}
+
+def read_all(path: Path, validate: Callable[[dict[str, Any]], T]) -> dict[str, T]:
+    """Return what `validate` makes of every test of the file, by the tests' keys; every problem is told at once."""
+    tests: dict[str, T] = {}
     problems: list[str] = []
-    for key, section in sections.items():
+    for key, section in _sections(path, _load(path)).items():
         try:
-            tests[key] = LoadTestConfig.model_validate({"name": key, **section})
+            tests[key] = validate({"name": key, **section})
         except ValidationError as error:
             problems.extend(f"{path}: load_tests.{key}{sentence}" for sentence in sentences(error))
     if problems:
@@ -27,9 +28,8 @@ def read_tests(path: Path) -> dict[str, LoadTestConfig]:
     return tests
 
 
-def read_test(path: Path, name: str | None = None) -> LoadTestConfig:
+def choose_one(path: Path, tests: Mapping[str, T], name: str | None) -> T:
     """Return the one test of the file, or the one that is asked for by name."""
-    tests = read_tests(path)
     if name is None and len(tests) == 1:
         return next(iter(tests.values()))
     if name is None:

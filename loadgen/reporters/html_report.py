@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import jinja2
-from markupsafe import Markup
-
 from loadgen.outcomes import MEANINGS
 from loadgen.reporters.plots import Axes, Line, plot
 from loadgen.reporters.text import gate_line, seconds
@@ -20,6 +17,9 @@ _NINES = 6
 
 def render_html(document: Document) -> bytes:
     """Return the whole page."""
+    import jinja2  # brought in by the one report that needs it
+    from markupsafe import Markup
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("loadgen.reporters"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

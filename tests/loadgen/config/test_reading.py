@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from loadgen.config import LoadTestConfig
-from loadgen.config.reading import read_tests
 from loadgen.errors import ConfigError
 
 USERS_EXAMPLE = """
@@ -81,7 +80,7 @@ def test_every_problem_is_told_in_a_sentence(tmp_path: Path, text: str):
     """A bad file is refused with every problem at once, each with its place, value and rule."""
     path = _file(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        read_tests(path)
+        LoadTestConfig.all_from_yaml(path)
     told = [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
     if "is not YAML" in BAD_FILES[text][0]:
         assert told[0].startswith("is not YAML: line 1")
@@ -92,7 +91,7 @@ def test_every_problem_is_told_in_a_sentence(tmp_path: Path, text: str):
 def test_a_missing_file_is_named(tmp_path: Path):
     """No file: one sentence that names it."""
     with pytest.raises(ConfigError, match=r"nothing\.yml: cannot be read: No such file or directory"):
-        read_tests(tmp_path / "nothing.yml")
+        LoadTestConfig.all_from_yaml(tmp_path / "nothing.yml")
 
 
 def test_of_several_tests_one_must_be_named(tmp_path: Path):
