@@ -77,6 +77,13 @@ def find_free_ports(count: int) -> list[int]:
     return ports
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all tests that look at the one running stack in one process, so that it is started once."""
+    for item in items:
+        if "live_stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("live-stack"))
+
+
 @pytest.fixture(scope="session")
 def live_stack(
     tmp_path_factory: pytest.TempPathFactory, prometheus_binary: str, alertmanager_binary: str
