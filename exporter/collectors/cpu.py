@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.collectors.cpu_info import read_info
 from exporter.collectors.cpu_topology import Topology
 from exporter.collectors.families import Reading, Sample, counter
 from exporter.collectors.host import whole
@@ -59,6 +60,7 @@ class CpuCollector:
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._guest = options.switch("guest")
+        self._info = options.switch("info")
         self._topology = Topology(host)
         self._last: dict[str, list[int]] = {}
 
@@ -72,6 +74,8 @@ class CpuCollector:
         readings: list[Reading] = [(SECONDS, self._samples(0, MODES))]
         if self._guest:
             readings.append((GUEST, self._samples(len(MODES), GUEST_MODES)))
+        if self._info:
+            readings.append(read_info(self._host))
         return readings + self._topology.readings(list(self._last))
 
     def _samples(self, first: int, modes: tuple[str, ...]) -> list[Sample]:
@@ -87,5 +91,8 @@ SPEC = Spec(
     "cpu",
     CpuCollector,
     "CPU time by mode",
-    (Option("guest", True, "tell node_cpu_guest_seconds_total"),),  # noqa: FBT003  # a switch that is on
+    (
+        Option("guest", True, "tell node_cpu_guest_seconds_total"),  # noqa: FBT003  # a switch that is on
+        Option("info", False, "tell node_cpu_info"),  # noqa: FBT003  # a switch that is off
+    ),
 )
