@@ -1,8 +1,8 @@
 """The demo's seven faults under load: right component first, right recommendation, and how soon.
 
-Usage: python benchmarks/analyzer_faults.py [--rounds 5 --minutes 60] [--only slow_queries ...]
-Starts its own demo service, exporter, load, Prometheus and analyzer on free ports, injects each fault `--rounds` times
-while `--minutes` last, and reads what the analyzer says. Found = the right component leads an incident of warning or worse.
+Usage: python benchmarks/analyzer_faults.py [--rounds 5 --minutes 60] [--only slow_queries ...] Starts its own demo
+service, exporter, load, Prometheus and analyzer on free ports, injects each fault `--rounds` times while `--minutes`
+last, and reads what the analyzer says. Found = the right component leads an incident of warning or worse.
 """
 
 import argparse

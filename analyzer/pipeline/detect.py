@@ -137,7 +137,8 @@ def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings:
         readings.append(subject.reading(row, "change_point_timestamp_seconds", moment))
         moved = abs(point.after - point.before)
         matters = moved >= max(signal.min_deviation, 0.05 * abs(point.before))
-        if point.p_value <= level and matters and signal.is_worse(point.after, point.before):
+        p_value = min(1.0, point.p_value * values.shape[1])  # the search chose the stretch as well as the place in it
+        if p_value <= level and matters and signal.is_worse(point.after, point.before):
             finding = subject.finding(
                 row,
                 "change_point",
@@ -145,9 +146,9 @@ def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings:
                 onset=point.index,
                 value=point.after,
                 expected=point.before,
-                p_value=point.p_value,
+                p_value=p_value,
             )
-            suspects.append(_Suspect(finding, point.p_value))
+            suspects.append(_Suspect(finding, p_value))
     return len(values)
 
 

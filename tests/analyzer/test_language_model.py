@@ -1,0 +1,83 @@
+"""An OpenAI-compatible server may reword; when it lies, fails or is silent, nothing is missing."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from analyzer.language_model import LanguageModel
+from analyzer.recommend import Recommendation
+
+EVIDENCE = ({"title": "Query time", "before": 0.021, "after": 0.975, "unit": "seconds"},)
+MADE = Recommendation(
+    "r-1", "slow_queries", "shop", "database", "database", "high", "Database", "Index", "low", "none", ("x",), EVIDENCE
+)
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[list[Any], dict[str, Any], str]]:
+    """A server that answers with the words a test gives it."""
+    asked: list[Any] = []
+    answer: dict[str, Any] = {"status": 200, "words": ""}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((self.path, self.headers.get("Authorization"), body))
+            text = json.dumps({"choices": [{"message": {"role": "assistant", "content": answer["words"]}}]}).encode()
+            self.send_response(answer["status"])
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.daemon_threads = True
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield asked, answer, f"http://127.0.0.1:{made.server_address[1]}/v1"
+    made.shutdown()
+    made.server_close()
+    thread.join()
+
+
+async def test_words_that_keep_to_the_evidence_are_used_once(server: tuple[list[Any], dict[str, Any], str]) -> None:
+    """The text stands beside the recommendation, whose own words stay; the model is asked once."""
+    asked, answer, url = server
+    answer["words"] = "Queries went from 21 ms to 975 ms: add the missing index."
+    model = LanguageModel(url, "small", "key")
+    for _ in range(2):
+        (made,) = await model.reword([MADE])
+    await model.close()
+    assert made.values["words"] == answer["words"]
+    assert made.action == "Index"
+    assert len(asked) == 1
+    path, key, body = asked[0]
+    assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer key", "small")
+
+
+async def test_an_invented_number_discards_the_words(server: tuple[list[Any], dict[str, Any], str]) -> None:
+    """The lie is counted and not shown."""
+    _, answer, url = server
+    answer["words"] = "This will make it 40 times faster."
+    model = LanguageModel(url, "small", None)
+    assert await model.reword([MADE]) == (MADE,)
+    await model.close()
+    assert model.refused == 1
+
+
+async def test_a_failing_or_absent_model_leaves_everything_as_it_was(
+    server: tuple[list[Any], dict[str, Any], str], free_port: int
+) -> None:
+    """An error and a closed port are the same as no model."""
+    _, answer, url = server
+    answer["status"] = 500
+    for address in (url, f"http://127.0.0.1:{free_port}/v1"):
+        model = LanguageModel(address, "small", None)
+        assert await model.reword([MADE]) == (MADE,)
+        await model.close()

@@ -1,0 +1,114 @@
+"""Metrics, plots and words: what is shown, escaped and bounded."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from analyzer.findings import Reading
+from analyzer.incidents import Topology, group_incidents
+from analyzer.loop import Published
+from analyzer.ports import Health, Result
+from analyzer.reporters.html import Record, render_page, render_report
+from analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
+from analyzer.reporters.plot import Plot, draw
+from analyzer.reporters.words import clock, mood, quantity
+
+
+def _exposed(published: Published) -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ResultCollector(published))
+    return generate_latest(registry).decode()
+
+
+def test_before_the_first_cycle_only_costs_are_exposed() -> None:
+    """No score is made up while nothing is known."""
+    text = _exposed(Published())
+    assert 'perfloop_analyzer_cycles_total{outcome="complete"} 0.0' in text
+    assert "perfloop_health_score" not in text
+
+
+def test_labels_are_escaped_and_titles_bounded(build: Any) -> None:
+    """A quote in a service's name breaks nothing."""
+    finding = build.finding(service='a"b\\c\n', labels={"service": 'a"b\\c\n'})
+    incidents = group_incidents([finding], Topology(), lambda _finding, _at: 1.0)
+    published = Published(Result(1.0, (Health('a"b\\c\n', 90.0, {"x": 10.0}),), (finding,), incidents))
+    text = _exposed(published)
+    assert 'service="a\\"b\\\\c\\n"' in text
+    assert "perfloop_root_cause_score" in text
+
+
+def test_a_series_tells_itself_apart_only_where_there_are_several() -> None:
+    """Labels other than the service's go into one label, and are absent when there are none."""
+    readings = [
+        Reading("signal_value", "s", "shop", 1.0, {"service": "shop"}),
+        Reading("signal_value", "s", "shop", 2.0, {"service": "shop", "pool": "a"}),
+        Reading("seconds_until_limit:lower", "s", "shop", 60.0, {}),
+        Reading("anomaly_score", "s", "shop", 0.5, {"service": "shop"}),
+        Reading("anomaly_score", "s", "shop", 0.7, {"service": "shop", "pool": "a"}),
+    ]
+    samples = [sample for family in reading_families(readings) for sample in family.samples]
+    labels = [sample.labels for sample in samples]
+    assert {"service": "shop", "signal": "s"} in labels
+    assert {"service": "shop", "signal": "s", "series": "pool=a"} in labels
+    assert {"service": "shop", "signal": "s", "bound": "lower"} in labels
+
+
+def test_bands_are_bounded_by_the_loudest_series() -> None:
+    """Of too many series the most anomalous are published."""
+    readings = [Reading("anomaly_score", "s", f"s{i}", float(i), {}) for i in range(MOST_SERIES + 100)]
+    (family,) = reading_families(readings)
+    assert len(family.samples) == MOST_SERIES
+    assert min(sample.value for sample in family.samples) == 100.0
+
+
+def test_page_tells_of_a_failed_cycle_and_keeps_the_last_result() -> None:
+    """What a person sees says how old it is and why."""
+    published = Published(Result(1000.0, (Health("shop", 100.0, {}),)), trouble="Prometheus does not answer <now>")
+    page = render_page(published, 1090.0)
+    assert "90 s ago" in page
+    assert "Prometheus does not answer &lt;now&gt;" in page
+    assert "No cycle has ended well yet" in render_page(Published(), 0.0)
+
+
+def test_report_without_anything_is_whole() -> None:
+    """An empty day is a report too."""
+    html = render_report(Result(1000.0), {}, Record(alerts=[{"alertname": "X<y>", "severity": "critical"}]))
+    assert "Nothing was found" in html
+    assert "X&lt;y&gt;" in html
+
+
+def test_plot_breaks_at_gaps_and_shows_limit_and_onset() -> None:
+    """Two stretches are two lines; text is escaped; no data is said."""
+    values = np.array([1.0, 2.0, np.nan, 3.0, 4.0, 5.0])
+    svg = draw(Plot("a<b>", "seconds", np.arange(6.0), values, limit=6.0, marks=[3.0]))
+    assert svg.count("<polyline") == 2
+    assert "a&lt;b&gt;" in svg
+    assert "limit" in svg
+    assert "no data" in draw(Plot("x", "", np.arange(2.0), np.full(2, np.nan)))
+    assert "<polyline" in draw(Plot("flat", "", np.arange(3.0), np.zeros(3)))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "words"),
+    [
+        (0.25, "ratio", "25.0%"),
+        (0.0123, "seconds", "12.3 ms"),
+        (2.5, "seconds", "2.5 s"),
+        (3.2e9, "bytes", "3.2 GB"),
+        (5e6, "bytes_per_second", "5 MB/s"),
+        (7.0, "", "7"),
+        (4.0, "cores", "4 cores"),
+    ],
+)
+def test_quantities_read_well(value: float, unit: str, words: str) -> None:
+    """Units as people write them."""
+    assert words == quantity(value, unit)
+
+
+def test_moods_and_moments() -> None:
+    """Three moods, and time in UTC."""
+    assert [mood(score) for score in (95, 75, 20)] == ["good", "fair", "bad"]
+    assert clock(0) == "1970-01-01 00:00:00 UTC"
