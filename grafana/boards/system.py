@@ -159,7 +159,7 @@ DISK_BYTES = lines(
 DISK_BUSY = lines(
     About(
         "How busy is each disk?",
-        "Share of time with at least one request under way. Always busy may still have room: see waiting.",
+        "Share of time with a request under way. Good: under 80 %. Always busy may still have room: see waiting.",
         "percentunit",
         NO_HOST,
     ),
