@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+import resource
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,6 +60,7 @@ class Session:
 
     async def go(self) -> ExitCode:
         """Run every test and return what the process should say."""
+        _allow_all_descriptors()
         await self._start_server()
         advert = _advertise(self._server.address) if self._listen.port is None else None
         _say(f"serving live metrics on http://{self._server.address}/metrics")
@@ -152,6 +155,13 @@ def _advertise(address: str) -> Path | None:
         _say(f"{folder}: Prometheus is not told of this run: {error.strerror}")
         return None
     return path
+
+
+def _allow_all_descriptors() -> None:
+    """Take as many file descriptors as the system lets this process have: each connection needs one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS tells a hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _say(line: str) -> None:

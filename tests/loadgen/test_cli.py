@@ -179,3 +179,22 @@ async def test_the_verdict_is_the_exit_code(hello: Any, tmp_path: Path, gate: st
     process = await _start("run", path, cwd=tmp_path)
     _, err = await process.communicate()
     assert process.returncode == code, err
+
+
+CROWD = """
+load_tests:
+  crowd: {{base_url: "{url}", duration_seconds: 0.5, concurrent_users: 80, think_time_seconds: 0.1,
+           endpoints: [{{path: /}}], generator_limits: {{cpu_ratio: 9, event_loop_lag_seconds: 9}}}}
+"""
+
+
+async def test_too_few_file_descriptors_make_the_run_invalid(hello: Any, tmp_path: Path):
+    """Eighty users with forty descriptors: counted under its own name, and the run is worth nothing."""
+    path = tmp_path / "t.yml"
+    path.write_text(CROWD.format(url=hello.url))
+    command = ["prlimit", "--nofile=40:40", *_command("run", path)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1, cwd=tmp_path)
+    out, err = await process.communicate()
+    assert process.returncode == ExitCode.INVALID, err
+    assert "no_file_descriptors" in out.decode()
+    assert "the generator ran out of file descriptors" in out.decode()
