@@ -35,12 +35,15 @@ class CgroupCollector:
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
+        self._base = f"{host.sys}/fs/cgroup"
         self._include = pattern("cgroup", "include", options.text("include"))
 
     def collect(self) -> list[Reading]:
         """Limits, use, throttling, kills and pressure, one sample per group."""
-        paths = parse_paths(self._host.read_proc("self/cgroup"))
-        views = {path: view for path in self._chosen(paths) if (view := self._look(path, paths))}
+        own = parse_paths(self._host.read_proc("self/cgroup"))
+        name = own.get("memory") or own.get("") or "/"
+        views = {name: self._own(own), **{path: self._other(path) for path in self._chosen(name)}}
+        views = {path: view for path, view in views.items() if view}
         if not views:
             raise NoDataError("no control group tells anything here")
         return [
@@ -51,33 +54,37 @@ class CgroupCollector:
             for family in FAMILIES
         ]
 
-    def _look(self, path: str, own: dict[str, str]) -> View:
-        base = f"{self._host.sys}/fs/cgroup"
-        if self._host.attribute(f"{base}/cgroup.controllers") is not None:
-            return cgroup_v2.read_view(self._host, base + self._inside(base, path))
-        where = {
-            controller: f"{base}/{controller}{self._inside(f'{base}/{controller}', own.get(controller, path))}"
-            for controller in cgroup_v1.CONTROLLERS
-        }
-        if path not in own.values():
-            where = {controller: f"{base}/{controller}{path}" for controller in cgroup_v1.CONTROLLERS}
-        return cgroup_v1.read_view(self._host, where)
+    def _own(self, paths: dict[str, str]) -> View:
+        """The exporter's own group; with version 1 each controller may have put it elsewhere."""
+        if self._unified():
+            return cgroup_v2.read_view(self._host, self._base + self._inside(self._base, paths.get("", "/")))
+        folders = {}
+        for controller in cgroup_v1.CONTROLLERS:
+            root = f"{self._base}/{controller}"
+            folders[controller] = root + self._inside(root, paths.get(controller, "/"))
+        return cgroup_v1.read_view(self._host, folders)
+
+    def _other(self, path: str) -> View:
+        if self._unified():
+            return cgroup_v2.read_view(self._host, self._base + path)
+        folders = {controller: f"{self._base}/{controller}{path}" for controller in cgroup_v1.CONTROLLERS}
+        return cgroup_v1.read_view(self._host, folders)
+
+    def _unified(self) -> bool:
+        return self._host.attribute(f"{self._base}/cgroup.controllers") is not None
 
     def _inside(self, base: str, path: str) -> str:
         """The path below the mount; where only the group itself is mounted, as in a container, that is the root."""
         path = path.rstrip("/")
         return path if self._host.attribute(f"{base}{path}/cgroup.procs") is not None else ""
 
-    def _chosen(self, paths: dict[str, str]) -> list[str]:
-        own = paths.get("memory") or paths.get("") or "/"
+    def _chosen(self, own: str) -> list[str]:
         if self._include is None:
-            return [own]
-        return list(dict.fromkeys([own, *(path for path in self._walk() if self._include.search(path))]))
+            return []
+        return [path for path in self._walk() if path != own and self._include.search(path)]
 
     def _walk(self) -> list[str]:
-        base = f"{self._host.sys}/fs/cgroup"
-        if self._host.attribute(f"{base}/cgroup.controllers") is None:
-            base += "/memory"
+        base = self._base if self._unified() else f"{self._base}/memory"
         found: list[str] = []
         waiting = [""]
         while waiting and len(found) < WALK_LIMIT:
