@@ -18,6 +18,7 @@ from rulebook.generation import generate, read_sources, stale_files, write_files
 from rulebook.live import read_live
 from rulebook.notifications import check_notifications
 from rulebook.series import check_live, check_recorded, read_known, render_series
+from rulebook.tools import ask_tools
 
 ROOM = Path(__file__).resolve().parent
 
@@ -25,7 +26,10 @@ ROOM = Path(__file__).resolve().parent
 def check(room: Path) -> list[str]:
     """Return everything that is stale or could never work."""
     stale = stale_files(room, generate(read_sources(room)))
-    return [*stale, *check_recorded(room), *check_notifications(room.parent / "alertmanager" / "alertmanager.yml")]
+    notifications = check_notifications(room.parent / "alertmanager" / "alertmanager.yml")
+    complaints, skipped = ask_tools(room.parent)
+    sys.stderr.write("".join(f"{sentence}\n" for sentence in skipped))
+    return [*stale, *check_recorded(room), *notifications, *complaints]
 
 
 def record(room: Path, url: str) -> None:
