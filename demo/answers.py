@@ -44,4 +44,5 @@ def explain(problem: Mapping[str, Any]) -> str:
         return f"{place} is no known field."
     value = repr(problem.get("input"))
     shown = value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…"
-    return f"{place} has the value {shown}: {problem['msg'].rstrip('.')}."
+    rule = problem["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{place} has the value {shown}: {rule}."

@@ -32,8 +32,14 @@ class Accepted:
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the JSON value, or None where the bytes are no JSON."""
+    """Return the JSON value, or None where the bytes are no JSON.
+
+    Half characters, NaN and numbers beyond all bounds, which Python's parser lets pass, are no JSON either: they could
+    not be shown again.
+    """
     try:
-        return json.loads(body)
+        value = json.loads(body)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except _TOO_DEEP:
         return None
+    return value

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 
 from demo.service.service import ServiceDep
 from demo.service.tables import agents
+from demo.service.words import Name, Sentence
 
 router = APIRouter()
 
 _MAX_AGENTS = 500
 _MAX_LISTED = 100
 Limit = Annotated[int, Query(ge=1, le=_MAX_LISTED)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Goal = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 
 class AgentRequest(BaseModel):
@@ -26,7 +25,7 @@ class AgentRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Name
-    goal: Goal
+    goal: Sentence
 
 
 class Agent(AgentRequest):

@@ -36,9 +36,10 @@ class ChatMessage(BaseModel):
     @property
     def words(self) -> str:
         """The text of the turn."""
-        if isinstance(self.content, list):
-            return " ".join(str(part.get("text", "")) for part in self.content)
-        return self.content or ""
+        parts = self.content if isinstance(self.content, list) else [{"text": self.content or ""}]
+        text = " ".join(str(part.get("text", "")) for part in parts)
+        # Half characters pass as JSON and could not be sent back.
+        return text.encode("utf-8", "replace").decode()
 
 
 class StreamOptions(BaseModel):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -73,5 +72,5 @@ def _decode(text: str) -> bytes:
     payload = text.partition(",")[2] if text.startswith("data:") else text
     try:
         return base64.b64decode(payload, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error among them
         raise HTTPException(422, f"image has {len(text)} characters that are not base64: {error}.") from error

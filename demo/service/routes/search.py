@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from demo.service.service import ServiceDep
 from demo.service.tables import documents
+from demo.service.words import Question
 
 router = APIRouter()
 
-_MAX_CHARACTERS = 10_000
 _MAX_RESULTS = 50
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_MAX_CHARACTERS)]
 
 
 class SearchRequest(BaseModel):
@@ -23,7 +20,7 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    query: Text
+    query: Question
     limit: int = Field(5, ge=1, le=_MAX_RESULTS)
 
 

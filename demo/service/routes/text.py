@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from demo.service.embedding import split_words
 from demo.service.language import find_keywords, summarize
 from demo.service.service import ServiceDep, digest
+from demo.service.words import Content
 
 router = APIRouter()
-
-_MAX_CHARACTERS = 100_000
-Content = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_MAX_CHARACTERS)]
 
 
 class TextRequest(BaseModel):

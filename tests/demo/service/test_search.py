@@ -41,7 +41,7 @@ def test_bad_request(client: TestClient, body: dict[str, Any], field: str):
     assert (answer.status_code, answer.json()["detail"].startswith(field)) == (422, True)
 
 
-@pytest.mark.parametrize("query", ["!!!", "💡", "\x00", "'; DROP TABLE documents; --"])
+@pytest.mark.parametrize("query", ["!!!", "💡", "\x07", "'; DROP TABLE documents; --"])
 def test_strange_queries(client: TestClient, query: str):
     """Any text can be searched for."""
     assert client.post(PATH, json={"query": query}).status_code == 200

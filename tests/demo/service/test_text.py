@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,6 +35,7 @@ def test_equal_text_is_answered_from_the_cache(client: TestClient):
         ({"content": "  "}, "content has the value '  ': String should have at least 1 character."),
         ({"content": 7}, "content has the value 7: Input should be a valid string."),
         ({"content": "x", "lang": "en"}, "lang is no known field."),
+        ({"content": "a\0"}, "content has the value 'a\\x00': must not hold the character U+0000."),
         ([], "body has the value []: Input should be a valid dictionary or object to extract fields from."),
     ],
 )
@@ -47,6 +49,32 @@ def test_too_long_a_text(client: TestClient):
     """A text over the limit is refused, and the sentence does not repeat all of it."""
     answer = client.post(PATH, json={"content": "x" * 100_001})
     assert (answer.status_code, len(answer.json()["detail"]) < 250) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "rest"),
+    [
+        (PATH, "content", ""),
+        ("/api/v1/search", "query", ""),
+        ("/api/v1/agents", "name", ', "goal": "b"'),
+        ("/api/v1/process/image", "image", ""),
+    ],
+)
+@pytest.mark.parametrize("text", [r"\ud800", r"\u0000", r"\ud83d\udca1"])
+def test_strange_characters(client: TestClient, path: str, field: str, rest: str, text: str):
+    """Half characters and zeros are answered or refused by every route, never an error of ours."""
+    body = f'{{"{field}": "a{text}"{rest}}}'
+    answer = client.post(path, content=body.encode(), headers={"content-type": "application/json"})
+    assert answer.status_code in {200, 201, 422}, answer.text
+
+
+def test_many_writers_at_once(client: TestClient):
+    """Two hundred new texts by twenty at once all become rows."""
+    with ThreadPoolExecutor(20) as pool:
+        texts = ({"content": f"Parallel text {number}."} for number in range(200))
+        answers = list(pool.map(lambda text: client.post(PATH, json=text), texts))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["id"] for answer in answers}) == 200
 
 
 def test_no_json(client: TestClient):
