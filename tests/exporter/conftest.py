@@ -29,7 +29,7 @@ class Exporter:
         self.address = self._find_address()
 
     def _find_address(self) -> str:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
             found = LISTENING.search(self.log())
             if found:
@@ -44,13 +44,13 @@ class Exporter:
     def get(self, path: str = "/metrics", headers: dict[str, str] | None = None) -> str:
         """The text of a page that answers 200."""
         request = urllib.request.Request(f"http://{self.address}{path}", headers=headers or {})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read().decode())
 
     def stop(self) -> int:
         """The exit code after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(5)
+        return self.process.wait(60)
 
 
 class StartExporter(Protocol):

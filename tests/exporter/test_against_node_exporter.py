@@ -67,7 +67,7 @@ class Told(NamedTuple):
 
 def read(address: str) -> Told:
     """One scrape."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     kinds = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE "))
     values = {}
@@ -114,7 +114,7 @@ def both(
 
 def wait_for(port: int) -> None:
     """Until the port is listened on."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

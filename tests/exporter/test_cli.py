@@ -48,7 +48,7 @@ def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
         check=False,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
 
     assert second.returncode == ExitCode.CANNOT_LISTEN

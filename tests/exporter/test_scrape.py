@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from exporter.collectors.families import Reading
 
 
-# Far below the twenty seconds that something hangs, far above what a busy machine adds.
-SOON = 6.0
+# Far below the ninety seconds that something hangs, far above what a busy machine adds.
+SOON = 30.0
 
 
 class Fine:
@@ -45,7 +45,7 @@ class Hung(Fine):
     def collect(self) -> list[Reading]:
         """The number, some day."""
         self.calls += 1
-        self.let_go.wait(20)
+        self.let_go.wait(90)
         return super().collect()
 
 
@@ -84,7 +84,7 @@ def judged(text: str, what: str) -> dict[str, str]:
 
 def test_a_hung_collector_costs_its_own_metrics_and_nothing_else(hung: Hung) -> None:
     """The scrape ends at the deadline, the others are told, success and the counter say which one hung."""
-    scraper = Scraper([Station("a", Fine("a"), 1), Station("h", hung, 0.2), Station("b", Fine("b"), 1)])
+    scraper = Scraper([Station("a", Fine("a"), 60), Station("h", hung, 0.2), Station("b", Fine("b"), 60)])
     begin = time.monotonic()
 
     text = scraper.scrape()
@@ -99,7 +99,7 @@ def test_a_hung_collector_costs_its_own_metrics_and_nothing_else(hung: Hung) -> 
 
 def test_a_hung_collector_is_not_started_again_and_comes_back(hung: Hung) -> None:
     """While it hangs later scrapes do not wait for it nor pile up threads; once free it is told again."""
-    scraper = Scraper([Station("h", hung, 0.2), Station("b", Fine("b"), 1)])
+    scraper = Scraper([Station("h", hung, 0.2), Station("b", Fine("b"), 60)])
     scraper.scrape()
     threads = threading.active_count()
     begin = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_hung_collector_is_not_started_again_and_comes_back(hung: Hung) -> Non
     assert threading.active_count() <= threads + 1
     assert judged(later[-1], "timeouts_total") == {"h": "21", "b": "0"}
     hung.let_go.set()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while judged(scraper.scrape(), "success")["h"] == "0" and time.monotonic() < end:
         time.sleep(0.02)
     assert "\nhung 1\n" in scraper.scrape()
@@ -136,7 +136,7 @@ def test_the_budget_of_the_scrape_ends_it_before_a_deadline(hung: Hung) -> None:
     scraper = Scraper([Station("h", hung, 60), Station("b", Fine("b"), 60)])
     begin = time.monotonic()
 
-    text = scraper.scrape(budget_seconds=0.3)
+    text = scraper.scrape(budget_seconds=1.5)
 
     assert time.monotonic() - begin < SOON
     assert judged(text, "success") == {"h": "0", "b": "1"}
@@ -154,7 +154,7 @@ def test_the_budget_of_the_scrape_ends_it_before_a_deadline(hung: Hung) -> None:
 )
 def test_a_collector_that_raises_costs_its_own_metrics(error: Exception, absent: str) -> None:
     """Any exception turns success to 0; only the absence of the subject is told as such."""
-    text = Scraper([Station("f", Failing(error), 1), Station("b", Fine("b"), 1)]).scrape()
+    text = Scraper([Station("f", Failing(error), 60), Station("b", Fine("b"), 60)]).scrape()
 
     assert judged(text, "success") == {"f": "0", "b": "1"}
     assert judged(text, "absent") == {"f": absent, "b": "0"}
@@ -162,7 +162,7 @@ def test_a_collector_that_raises_costs_its_own_metrics(error: Exception, absent:
 
 def test_half_of_what_a_collector_tells_is_not_told() -> None:
     """A collector that fails in the middle tells nothing: half a truth would look like a fall to zero."""
-    text = Scraper([Station("l", Late(), 1)]).scrape()
+    text = Scraper([Station("l", Late(), 60)]).scrape()
 
     assert "half" not in text
 
@@ -170,7 +170,7 @@ def test_half_of_what_a_collector_tells_is_not_told() -> None:
 def test_a_failure_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
     """Ten failing scrapes are one line in the log, the recovery another."""
     caplog.set_level("INFO", "exporter.scrape")
-    station = Station("f", Failing(CollectorError("damaged")), 1)
+    station = Station("f", Failing(CollectorError("damaged")), 60)
     scraper = Scraper([station])
     for _ in range(10):
         scraper.scrape()
@@ -182,7 +182,7 @@ def test_a_failure_is_logged_when_it_begins_and_when_it_ends(caplog: pytest.LogC
 
 def test_scrapes_at_the_same_time_are_all_whole() -> None:
     """Eight threads scrape at once: each gets everything."""
-    scraper = Scraper([Station(f"c{number}", Fine(f"c{number}"), 5) for number in range(20)])
+    scraper = Scraper([Station(f"c{number}", Fine(f"c{number}"), 60) for number in range(20)])
     texts: list[str] = []
     threads = [threading.Thread(target=lambda: texts.extend(scraper.scrape() for _ in range(20))) for _ in range(8)]
     for thread in threads:

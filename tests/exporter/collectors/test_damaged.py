@@ -76,7 +76,7 @@ def test_a_damaged_file_costs_its_own_collector_and_nothing_else(
     """Whatever a file holds, only its collector's success may turn 0, and parsers read the rest."""
     caplog.set_level(logging.CRITICAL + 1, "exporter")
     dice = random.Random(f"{damage.__name__} 1")
-    stations = {machine.name: Station(machine.name, machine.collector(), 5.0) for machine in machines}
+    stations = {machine.name: Station(machine.name, machine.collector(), 120.0) for machine in machines}
     whole = Scraper(stations.values()).scrape()
     assert {name for name, success in JUDGED.findall(whole) if success == "1"} == set(stations)
     for machine in machines:
@@ -93,7 +93,7 @@ def test_a_damaged_file_costs_its_own_collector_and_nothing_else(
 
 def check_alone(machine: Machine) -> None:
     """The damaged machine's collector raises nothing but our own errors, and parsers read what it tells."""
-    alone = Job(Station(machine.name, machine.collector(), 5.0))
+    alone = Job(Station(machine.name, machine.collector(), 120.0))
     alone.run()
     assert alone.error is None or isinstance(alone.error, CollectorError), repr(alone.error)
     assert list(text_string_to_metric_families(alone.text)) is not None
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_read_costs_its_own_collector(wrong: str, machines
         for path in (path for path in machine.files() if path.suffix != ".bin"):  # what netlink answers is no file
             before = path.read_bytes()
             spoil(path, wrong)
-            job = Job(Station(machine.name, machine.collector(), 5.0))
+            job = Job(Station(machine.name, machine.collector(), 120.0))
             job.run()
             assert job.error is None or isinstance(job.error, CollectorError), repr(job.error)
             path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)

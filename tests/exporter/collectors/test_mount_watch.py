@@ -34,7 +34,7 @@ class Server:
         """What the mount answers."""
         if path == "/mnt/nas":
             self.asked += 1
-            self.up.wait(20)
+            self.up.wait(90)
         return USAGE
 
 
@@ -56,14 +56,14 @@ def test_a_dead_server_costs_its_own_mount_and_is_not_asked_again(server: Server
 
     errors = [dict(collector.collect())[filesystem.DEVICE_ERROR] for _ in range(5)]
 
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 30
     assert server.asked == 1
     assert errors[-1] == [
         (("/dev/sda1", "/", "ext4", ""), 0),
         (("nas:/export", "/mnt/nas", "nfs4", "mountpoint timeout"), 1),
     ]
     server.up.set()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while dict(collector.collect())[filesystem.DEVICE_ERROR][1][1] == 1 and time.monotonic() < end:
         time.sleep(0.02)
     assert len(dict(collector.collect())[filesystem.SIZE]) == 2
