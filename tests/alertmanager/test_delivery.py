@@ -46,6 +46,7 @@ def test_a_critical_alert_reaches_all_three_channels_with_every_field(chain: Cha
 
     assert mail["payload"]["subject"] == attachment["title"]
     assert mail["payload"]["recipients"] == ["oncall@localhost"]
+    assert mail["payload"]["headers"]["References"] == "<DatabaseQueryTimeHigh.shop@perfloop>"
     for body in (mail["payload"]["text"], mail["payload"]["html"]):
         assert "Find the slow queries" in body
         assert "runbook.html#DatabaseQueryTimeHigh" in body
@@ -59,6 +60,7 @@ def test_a_critical_alert_reaches_all_three_channels_with_every_field(chain: Cha
     chain.post_alerts(make_alert(over=True))
     ended = {channel: chain.wait_message(channel=channel, status="resolved") for channel in CHANNELS}
     assert ended["slack"]["payload"]["attachments"][0]["color"] == "good"
+    assert ended["email"]["payload"]["headers"]["References"] == mail["payload"]["headers"]["References"]
     assert ended["email"]["payload"]["subject"] == "[RESOLVED] DatabaseQueryTimeHigh · shop · critical"
     assert ended["pagerduty"]["payload"]["event_action"] == "resolve"
     assert ended["pagerduty"]["payload"]["dedup_key"] == event["dedup_key"]
