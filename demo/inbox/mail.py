@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 1024 * 1024
 
+# What Python's parser of structured headers is known to raise on malformed ones.
+_PARSER_FAILURES = (LookupError, ValueError, TypeError, AttributeError)
 _MAX_HEADERS = 100
 _MAX_TEXT = 100_000
 _INVISIBLE = re.compile(r"<(style|script|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
@@ -26,6 +28,13 @@ _FACT_HEADER = re.compile(r"x-(?:perfloop-)?(alertname|severity|status)", re.IGN
 
 def receive(content: bytes, recipients: list[str]) -> Accepted | Refusal:
     """Judge the content of one SMTP DATA command."""
+    try:
+        return _judge(content, recipients)
+    except _PARSER_FAILURES as error:
+        return Refusal(550, f"5.6.0 Message headers cannot be read ({type(error).__name__})")
+
+
+def _judge(content: bytes, recipients: list[str]) -> Accepted | Refusal:
     message = BytesParser(policy=default).parsebytes(content)
     missing = [name for name in ("From", "Date") if not message.get_all(name)]
     if missing:

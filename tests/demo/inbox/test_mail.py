@@ -77,6 +77,23 @@ def test_garbage_is_refused(content: bytes):
     assert isinstance(mail.receive(content, []), Refusal)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"From: =?x?q?=?=",
+        b"To: <<<>>>,,;",
+        b"Message-Id: <<",
+        b"Content-Type: ;;;=",
+        b"Content-Disposition: attachment; filename*=x'y'%ff",
+        b"Subject: caf\xe9 =?utf-8?b?/////w==?=",
+    ],
+)
+def test_malformed_headers(header: bytes):
+    """Headers that break Python's own parser are refused or read as well as can be."""
+    mail.receive(header + b"\r\nFrom: a@b.org\r\nDate: today\r\n\r\ntext", [])
+    mail.receive(b"From: a@b.org\r\nDate: today\r\n" + header + b"\r\n\r\ntext", [])
+
+
 def test_unknown_charset():
     """A body in a charset nobody knows is still read as well as can be."""
     content = build_mail(text="slow").replace(b'charset="utf-8"', b'charset="klingon"')
