@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from loadgen import outcomes
+from loadgen.outcomes import OK
 from loadgen.ports import Client, Engine, Head
 from loadgen.runner.agenda import Agenda
 from loadgen.samples.book import Recorder
@@ -26,20 +27,22 @@ class Lane:
         "_meter",
         "busy",
         "client",
+        "connect_failed",
         "intended",
-        "last_outcome",
         "request",
         "script",
+        "send",
         "started",
         "windows",
     )
 
     def __init__(self, engine: Engine, recorder: Recorder, agenda: Agenda) -> None:
         self.client: Client = engine.client(self)
+        self.send = self.client.send
         self.windows = recorder.windows
         self.busy = False
         self.intended = self.started = 0
-        self.last_outcome = outcomes.OK
+        self.connect_failed = False
         self.script: Script | None = None
         self._agenda = agenda
         self._meter = StreamMeter()
@@ -64,7 +67,7 @@ class Lane:
         self.intended = intended
         self.started = now
         self.busy = True
-        self.client.send(request)
+        self.send(request)
 
     def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
         """Count an answer. This runs once a request: the bucket is worked out here, as `bucket_of` would."""
@@ -77,12 +80,11 @@ class Lane:
             window.on_time.counts[(shift << PRECISION_BITS) + (took >> shift) if shift > 0 else took] += 1
         else:
             window.record_behind(self.intended, started, now)
-        outcome = outcomes.OK if head.status in request.expected else outcomes.WRONG_STATUS
-        if not request.is_plain and outcome == outcomes.OK:
+        outcome = OK if head.status in request.expected else outcomes.WRONG_STATUS
+        if not request.is_plain and outcome == OK:
             outcome = self._judge(request, head, body, now)
         window.outcomes[outcome] += 1
         window.bytes_received += size
-        self.last_outcome = outcome
         if self.script is None:
             self.ended(now)
         else:
@@ -100,7 +102,7 @@ class Lane:
             self._record(window, now)
         elif self.intended != self.started:
             window.record_lag(self.started - self.intended)
-        self.last_outcome = outcome
+        self.connect_failed = outcome in outcomes.CONNECT_FAILURES
         if self.script is None:
             self.ended(now)
         else:

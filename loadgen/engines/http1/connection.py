@@ -17,17 +17,19 @@ class Connection(asyncio.Protocol):
     """Sends a request, reads its answer, tells the receiver; `lost` is called when it cannot be used again."""
 
     __slots__ = (
-        "_bodiless",
         "_clock",
+        "_head",
+        "_head_bytes",
         "_heads",
         "_lost",
         "_message",
         "_parts",
         "_receiver",
-        "_streams",
+        "_request",
+        "_size",
         "_transport",
         "_waiting",
-        "_wants_body",
+        "_whole",
         "_write",
     )
 
@@ -37,9 +39,15 @@ class Connection(asyncio.Protocol):
         self._clock = clock
         self._lost = lost
         self._waiting = False
+        # Whether the next bytes may be taken for one whole answer.
+        self._whole = False
         self._message: Message | None = None
         self._parts: list[bytes] = []
-        self._wants_body = self._streams = self._bodiless = False
+        self._request: Request
+        # The last answer that came whole: most answers repeat its head and size.
+        self._head: Head
+        self._head_bytes = b""
+        self._size = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -48,23 +56,36 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: Request) -> None:
         """Write a request; its answer goes to the receiver."""
+        self._request = request
         self._waiting = True
-        self._wants_body = request.wants_body
-        self._streams = request.streams
-        self._bodiless = request.bodiless
+        self._whole = not request.streams
         self._write(request.wire)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes. Nearly always they are one whole answer with a head seen before."""
-        if self._message is None and self._waiting and not self._streams:
-            end = data.find(HEAD_END)
-            head = self._heads.get(data[:end])
-            if head is not None and head.length == len(data) - end - 4 and head.keep_alive:
-                self._waiting = False
-                body = data[end + 4 :] if self._wants_body else b""
-                self._receiver.answered(head, len(data), body, self._clock())
-                return
-        self._read_on(data)
+        """Take bytes. Nearly always they are one whole answer, with the head that the last one had."""
+        size = len(data)
+        if size == self._size and self._whole and data.startswith(self._head_bytes):
+            # What `_answer` does, once a request.
+            self._waiting = self._whole = False
+            body = data[len(self._head_bytes) :] if self._request.wants_body else b""
+            self._receiver.answered(self._head, size, body, self._clock())
+        elif not (self._whole and self._is_whole(data)):
+            self._read_on(data)
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Take one whole answer with a head that some connection saw before, or say that it is none."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        head = self._heads.get(data[: end - len(HEAD_END)])
+        if head is None or head.length != len(data) - end or not head.keep_alive:
+            return False
+        self._head, self._head_bytes, self._size = head, data[:end], len(data)
+        self._answer(head, len(data), data)
+        return True
+
+    def _answer(self, head: Head, size: int, data: bytes) -> None:
+        self._waiting = self._whole = False
+        body = data[len(self._head_bytes) :] if self._request.wants_body else b""
+        self._receiver.answered(head, size, body, self._clock())
 
     def _read_on(self, data: bytes) -> None:
         now = self._clock()
@@ -73,7 +94,8 @@ class Connection(asyncio.Protocol):
             self.drop()
             return
         if self._message is None:
-            self._message = Message(self._heads, bodiless=self._bodiless)
+            self._whole = False
+            self._message = Message(self._heads, bodiless=self._request.bodiless)
         try:
             pieces = self._message.feed(data)
         except Malformed as error:
@@ -84,9 +106,9 @@ class Connection(asyncio.Protocol):
             self._finish(now)
 
     def _take(self, pieces: list[bytes], now: int) -> None:
-        if self._wants_body:
+        if self._request.wants_body:
             self._parts += pieces
-        if self._streams:
+        if self._request.streams:
             for piece in pieces:
                 self._receiver.received(piece, now)
 
@@ -124,7 +146,7 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close at once and forget the exchange under way."""
-        self._waiting = False
+        self._waiting = self._whole = False
         self._message = None
         self._parts = []
         self._lost(self)
