@@ -131,7 +131,10 @@ class Scraper:
 
     def _run(self, jobs: list[Job], budget_seconds: float) -> None:
         waiting = deque(jobs)
-        end = time.perf_counter() + budget_seconds
+        begin = time.perf_counter()
+        for job in jobs:  # taken from now on, so that no later scrape starts the same collector beside it
+            job.station.busy_since = begin
+        end = begin + budget_seconds
         done = threading.Event()
         self._send(waiting, done)
         workers = 1
@@ -143,7 +146,7 @@ class Scraper:
             if waiting and sum(_is_slow(job, now) for job in jobs) >= workers:
                 self._send(waiting, done)
                 workers += 1
-        waiting.clear()
+        _give_back(waiting)
 
     def _send(self, jobs: deque[Job], done: threading.Event) -> None:
         worker = self._idle.pop() if self._idle else Worker()
@@ -167,6 +170,15 @@ class Scraper:
         return self._renderer.render(
             (family, list(zip(names, column, strict=True))) for family, column in columns.items()
         )
+
+
+def _give_back(waiting: deque[Job]) -> None:
+    """Free the collectors whose turn did not come; one that a worker took in this moment stays taken."""
+    while waiting:
+        try:
+            waiting.pop().station.busy_since = None
+        except IndexError:
+            return
 
 
 def _is_slow(job: Job, now: float) -> bool:
