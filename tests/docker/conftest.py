@@ -14,7 +14,7 @@ from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
 from perfloop.stack.errors import DockerError
 from tests.docker import standins
-from tests.docker.running import Running
+from tests.docker.running import IMAGE, Running
 
 
 def _engine_refusal() -> str:
@@ -30,11 +30,15 @@ def _engine_refusal() -> str:
 
 
 @pytest.fixture(scope="session")
-def engine() -> None:
+def engine() -> Iterator[None]:
     """A Docker Engine that answers; without one, every test that asks for it is skipped and says so."""
     refusal = _engine_refusal()
     if refusal:
         pytest.skip(f"THE DOCKER TESTS DID NOT RUN: {refusal}")
+    yield
+    subprocess.run(
+        ["docker", "rmi", "--no-prune", IMAGE], check=False, capture_output=True
+    )  # its layers stay for the next run
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +50,17 @@ def images(engine: None, checkout: Path) -> dict[str, str]:
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         pytest.skip("THE DOCKER TESTS DID NOT RUN: no image can be pulled, and the stand-ins need root and debootstrap")
     stand_ins = standins.ensure_all()
+    # By a tag of its own, the layer with the libraries outlives the image of this run, and the next run finds it.
+    base = f"PERFLOOP_PYTHON_IMAGE={stand_ins['PERFLOOP_PYTHON_IMAGE']}"
+    keep = [
+        "docker",
+        "build",
+        "--quiet",
+        "--target=libraries",
+        "--tag=perfloop-standin/libraries",
+        f"--build-arg={base}",
+    ]
+    subprocess.run([*keep, str(checkout)], check=True, capture_output=True, env={**os.environ, "DOCKER_BUILDKIT": "0"})
     left_out = {"PERFLOOP_GRAFANA_SCALE": "0", "PERFLOOP_GRAFANA_IMAGE": stand_ins["PERFLOOP_PYTHON_IMAGE"]}
     return stand_ins | left_out
 

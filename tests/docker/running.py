@@ -16,7 +16,7 @@ from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
 
-IMAGE = "perfloop-test:local"
+IMAGE = f"perfloop-test:{os.getpid()}"  # two runs at once must not take each other's image
 
 
 def _free_ports(count: int) -> list[int]:

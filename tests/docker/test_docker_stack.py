@@ -118,6 +118,7 @@ def _left_behind(running: Running) -> str:
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 def test_a_taken_port_is_named_with_its_holder(fresh: Running):
     """Port, holder and variable stand in the sentence, and nothing was started."""
     with (
@@ -129,6 +130,7 @@ def test_a_taken_port_is_named_with_its_holder(fresh: Running):
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 def test_an_image_that_cannot_be_had_is_named(clone: Path, images: dict[str, str], tmp_path: Path):
     """The sentence names the image, and nothing was started."""
     missing = {**images, "PERFLOOP_REDIS_IMAGE": "127.0.0.1:9/perfloop/none:1"}
@@ -140,6 +142,7 @@ def test_an_image_that_cannot_be_had_is_named(clone: Path, images: dict[str, str
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 @pytest.mark.slow
 def test_a_wrong_secret_stops_the_start_and_names_itself(fresh: Running):
     """A secret of the wrong form is one sentence with the file's name and not its value; all that started is gone."""
@@ -158,6 +161,7 @@ def test_a_wrong_secret_stops_the_start_and_names_itself(fresh: Running):
 
 
 @pytest.mark.docker
+@pytest.mark.xdist_group("docker")
 @pytest.mark.slow
 def test_two_alertmanagers_without_the_demo_and_down_again(fresh: Running):
     """No demo, and no target down for it; two Alertmanagers know each other; afterwards `down -v` leaves nothing."""

@@ -17,7 +17,7 @@ from tests.e2e.loop import wait_for
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # its own helper image cannot be pulled everywhere
 testcontainers = pytest.importorskip("testcontainers.core.container")
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("docker")]
 
 
 @pytest.fixture(scope="module")
