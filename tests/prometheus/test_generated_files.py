@@ -54,7 +54,7 @@ def test_every_alert_is_tried(room: Path, alert_rules: list[dict[str, Any]]):
     assert [rule["alert"] for rule in alert_rules if f'alertname="{rule["alert"]}"' not in tested] == []
 
 
-def test_check_flag_says_all_is_well(room: Path):
+def test_check_flag_says_all_is_well(room: Path, promtool: str, amtool: str):
     """`build.py --check` is what `make check` calls."""
     done = run(sys.executable, str(room / "build.py"), "--check")
     assert (done.returncode, done.stderr) == (0, "")
