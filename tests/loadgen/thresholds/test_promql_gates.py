@@ -33,34 +33,41 @@ def _free_address() -> str:
 @pytest.fixture(scope="module")
 def prometheus(prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prometheus with a few seconds of data about itself."""
-    folder: Path = tmp_path_factory.mktemp("prometheus")
-    address = _free_address()
-    (folder / "prometheus.yml").write_text(CONFIG.format(address=address))
-    command = [
-        prometheus_binary,
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address={address}",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            _wait_for_data(f"http://{address}")
-            yield f"http://{address}"
-        finally:
-            process.terminate()
+    process, url = _start(prometheus_binary, tmp_path_factory)
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
 
 
-def _wait_for_data(url: str) -> None:
+def _start(binary: str, folders: pytest.TempPathFactory) -> tuple[subprocess.Popen[bytes], str]:
+    """Start on a free port; another process may take it in between, then the next one is tried."""
+    for _ in range(5):
+        folder: Path = folders.mktemp("prometheus")
+        address = _free_address()
+        (folder / "prometheus.yml").write_text(CONFIG.format(address=address))
+        command = [binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        command.append(f"--web.listen-address={address}")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if _has_data(process, f"http://{address}"):
+            return process, f"http://{address}"
+        process.kill()
+        process.wait()
+    raise TimeoutError(binary)
+
+
+def _has_data(process: subprocess.Popen[bytes], url: str) -> bool:
     until = time.monotonic() + 60
-    while time.monotonic() < until:
+    while time.monotonic() < until and process.poll() is None:
         try:
             found = httpx.get(f"{url}/api/v1/query", params={"query": "count_over_time(up[10s]) >= 2"}).json()
             if found["data"]["result"]:
-                return
+                return True
         except (httpx.HTTPError, KeyError):
             pass
         time.sleep(0.2)
-    raise TimeoutError(url)
+    return False
 
 
 async def _verdict(prometheus: str, url: str, *gates: dict[str, str]) -> Any:
