@@ -7,6 +7,7 @@ import numpy as np
 
 from analyzer.catalog import Signal
 from analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
+from analyzer.detectors.blocks import block_p_value
 from analyzer.detectors.change_point import ChangePoint, find_change_points
 from analyzer.detectors.multiple import reject
 from analyzer.detectors.shift import shifted_rows
@@ -137,7 +138,8 @@ def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings:
         readings.append(subject.reading(row, "change_point_timestamp_seconds", moment))
         moved = abs(point.after - point.before)
         matters = moved >= max(signal.min_deviation, 0.05 * abs(point.before))
-        p_value = min(1.0, point.p_value * values.shape[1])  # the search chose the stretch as well as the place in it
+        strictest = max(point.p_value, block_p_value(values[row], point.index))
+        p_value = min(1.0, strictest * values.shape[1])  # the search chose the stretch as well as the place in it
         if p_value <= level and matters and signal.is_worse(point.after, point.before):
             finding = subject.finding(
                 row,
