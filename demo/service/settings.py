@@ -38,6 +38,11 @@ def read_settings(data_dir: Path, environment: Mapping[str, str]) -> Settings:
         for name, url, named, accepted in rules
         if url and _scheme(url) not in accepted
     ]
+    if _scheme(database_url) == "sqlite" and urlsplit(database_url).path.strip("/") in {"", ":memory:"}:
+        # Each connection of the pool would have a database of its own.
+        problems.append(
+            f"DATABASE_URL has the value {database_url!r}: it must name a file, as in sqlite:////data/demo.db."
+        )
     if problems:
         raise UsageError(" ".join(problems))
     return Settings(_with_driver(database_url) or f"sqlite:///{data_dir.resolve() / 'demo.db'}", redis_url or None)

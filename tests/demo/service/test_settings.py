@@ -27,6 +27,13 @@ def test_read_settings(environment: dict[str, str], settings: Settings):
     assert settings == read_settings(FOLDER, environment)
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_database_in_memory(url: str):
+    """Connections cannot share a database that lives in one of them."""
+    with pytest.raises(UsageError, match="must name a file"):
+        read_settings(FOLDER, {"DATABASE_URL": url})
+
+
 def test_all_problems_at_once():
     """Each address of an unknown kind has its sentence."""
     with pytest.raises(UsageError) as caught:
