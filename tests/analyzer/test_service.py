@@ -15,13 +15,10 @@ from typing import Any
 
 import pytest
 
-from analyzer.app import build_knowledge, open_loop, run_once
+from analyzer.app import open_loop, run_once
 from analyzer.cli import main
 from analyzer.config import RunConfig, SourceConfig
 from analyzer.errors import ConfigError, ExitCode
-from analyzer.loop import Loop
-from analyzer.ports import Answers
-from analyzer.store import Database
 
 LIMITS = """
 signals:
@@ -179,112 +176,6 @@ async def test_once_finds_and_prints(prometheus: str, service: Any, tmp_path: Pa
         assert part in html
     assert "http://" not in html.replace("http://127.0.0.1", "")
     assert "<script" not in html
-
-
-class Scripted:
-    """A source that answers as a test says."""
-
-    def __init__(self, *answers: Answers | Exception) -> None:
-        self._answers = list(answers)
-
-    async def ask(self, questions: Any, grid: Any) -> Answers:
-        """Give the next answer, the last one for ever."""
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def scrape_interval(self) -> float | None:
-        """Nobody knows."""
-
-
-def _loop(*answers: Answers | Exception, store: str = "sqlite://") -> Loop:
-    return Loop(RunConfig(interval_seconds=0.05), Scripted(*answers), Database(store), build_knowledge(RunConfig()))
-
-
-def _good(build: Any, value: float = 0.5) -> Answers:
-    return Answers({"db_query_time_p95": build.batch([value] * 30)}, {})
-
-
-async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any) -> None:
-    """Silence and surprises fail their cycle only; nothing is invented meanwhile."""
-    nothing = Answers({}, {"db_query_time_p95": "does not answer"})
-    good = _good(build)
-    loop = _loop(good, good, good, nothing, ValueError("surprise"), good, good, good)
-    first = await loop.cycle(100.0)
-    assert first is not None
-    assert await loop.cycle(110.0) is None
-    assert await loop.cycle(120.0) is None
-    assert loop.published.result is first
-    assert loop.published.costs.last_success == 100.0
-    assert loop.published.trouble
-    assert await loop.cycle(130.0) is not None
-    assert loop.published.costs.cycles == {"complete": 2, "partial": 0, "failed": 2, "shed": 0}
-
-
-async def test_some_answers_make_a_partial_cycle(build: Any) -> None:
-    """What was answered counts, what was not is named."""
-    answers = Answers(_good(build).batches, {"cpu_used_ratio": "HTTP 422"})
-    loop = _loop(answers)
-    result = await loop.cycle(100.0)
-    assert result is not None
-    assert result.failures == {"cpu_used_ratio": "HTTP 422"}
-    assert loop.published.costs.cycles["partial"] == 1
-
-
-async def test_a_broken_database_leaves_the_cycle_partial(build: Any, tmp_path: Path) -> None:
-    """Recommendations are published even while they cannot be remembered."""
-    import sqlite3
-
-    path = tmp_path / "s.db"
-    loop = _loop(_good(build), store=f"sqlite:///{path}")
-    blocker = sqlite3.connect(path, isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
-    result = await loop.cycle(100.0)
-    blocker.execute("ROLLBACK")
-    blocker.close()
-    assert result is not None
-    assert "locked" in result.failures["store"]
-    assert result.recommendations
-    assert loop.published.costs.store_failures >= 1
-    assert not (await loop.cycle(110.0) or result).failures
-
-
-async def test_cycles_never_overlap_and_late_ones_are_shed(build: Any) -> None:
-    """A cycle that takes three intervals leaves out two, it does not queue them."""
-    running = most = 0
-
-    class Slow(Scripted):
-        async def ask(self, questions: Any, grid: Any) -> Answers:
-            nonlocal running, most
-            running += 1
-            most = max(most, running)
-            await asyncio.sleep(0.06)
-            running -= 1
-            return await super().ask(questions, grid)
-
-    loop = Loop(
-        RunConfig(interval_seconds=0.05), Slow(_good(build)), Database("sqlite://"), build_knowledge(RunConfig())
-    )
-    stop = asyncio.Event()
-    task = asyncio.create_task(loop.run(stop))
-    await asyncio.sleep(1.0)
-    stop.set()
-    await task
-    assert most == 1
-    assert loop.published.costs.cycles["shed"] >= 3
-
-
-async def test_sigkill_and_restart_keep_what_was_decided(build: Any, tmp_path: Path) -> None:
-    """A new loop on the same database goes on with the state of the old one."""
-    url = f"sqlite:///{tmp_path / 's.db'}"
-    first = _loop(_good(build), store=url)
-    result = await first.cycle(100.0)
-    assert result is not None
-    Database(url).transition(result.recommendations[0].id, "accept", 101.0)
-    again = await _loop(_good(build), store=url).cycle(110.0)
-    assert again is not None
-    assert again.recommendations[0].state == "accepted"
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,10 @@ def test_profile_needs_days() -> None:
 
 
 def test_intervals_cover_every_place() -> None:
-    """Every stretch of thirty points lies inside an interval of at most three times its size."""
+    """Every stretch of thirty points lies inside an interval of at most four times its size."""
     found = seeded_intervals(365, 12)
     for begin in range(0, 335, 5):
-        assert any(a <= begin and b >= begin + 30 and b - a <= 90 for a, b in found)
+        assert any(a <= begin and b >= begin + 30 and b - a <= 120 for a, b in found)
 
 
 def test_the_screen_sees_a_recent_shift_and_lets_noise_pass() -> None:
