@@ -124,7 +124,7 @@ def lines(about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> ti
         common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
     )
     panel = panel.legend(_legend())
-    if about.unit == "percentunit":
+    if about.unit == "percentunit" or (about.unit == "none" and limit.warning):
         # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
         panel = panel.axis_soft_max(limit.warning or 1)
     style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
