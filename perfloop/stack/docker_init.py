@@ -22,6 +22,7 @@ from perfloop.stack.errors import ExitCode, StackError
 # The users of the public images that read what is written here (docker-compose.yml starts them as these).
 ALERTMANAGER_UID = 65534
 GRAFANA_UID = 472
+OUR_UID = 10001  # as in the Dockerfile
 SEEN_AS = Path("/etc/perfloop")  # where Alertmanager's container has the volume
 SECOND_ALERTMANAGER = "alertmanager-2:9093"
 _OWNER_READS = 0o400
@@ -54,11 +55,10 @@ def _new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def make_grafana_password(folder: Path) -> None:
-    """Make Grafana's admin password, unless there is one."""
-    path = folder / "admin-password"
+def make_password(path: Path, owner: int) -> None:
+    """Make a random password that `owner` alone can read, unless there is one."""
     if not path.exists():
-        _replace(path, _new_password(), mode=_OWNER_READS, owner=GRAFANA_UID)
+        _replace(path, _new_password(), mode=_OWNER_READS, owner=owner)
 
 
 def make_demo_password(folder: Path) -> None:
@@ -125,13 +125,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--source", type=Path, default=Path("/src"), help="prometheus/, alertmanager/, grafana/, secrets/"
     )
-    parser.add_argument("--out", type=Path, default=Path("/out"), help="the volumes: grafana/, alertmanager/, demo/")
+    parser.add_argument("--out", type=Path, default=Path("/out"), help="the volumes, a folder for each")
     options = parser.parse_args(argv)
     source, out = options.source, options.out
     port = os.environ.get("PERFLOOP_GRAFANA_PORT") or "3000"
     try:
         require_readable(source / name for name in ("prometheus", "alertmanager", "grafana"))
-        make_grafana_password(out / "grafana")
+        make_password(out / "grafana" / "admin-password", GRAFANA_UID)
+        make_password(out / "analyzer" / "token", OUR_UID)
         make_demo_password(out / "demo")
         install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", port)
         if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":

@@ -13,8 +13,8 @@ from perfloop.stack import docker_init
 
 @pytest.fixture
 def volumes(tmp_path: Path) -> Path:
-    """The three volumes, empty."""
-    for name in ("grafana", "alertmanager", "demo"):
+    """The volumes, empty."""
+    for name in ("grafana", "alertmanager", "analyzer", "demo"):
         (tmp_path / "out" / name).mkdir(parents=True)
     return tmp_path / "out"
 
@@ -39,13 +39,13 @@ def _mode(path: Path) -> str:
 def test_passwords_are_made_once(source: Path, volumes: Path):
     """A second run keeps the passwords; they are long, and differ from each other."""
     assert _run(source, volumes) == 0
-    grafana, demo = volumes / "grafana" / "admin-password", volumes / "demo" / "password"
-    first = (grafana.read_text(encoding="utf-8"), demo.read_text(encoding="utf-8"))
+    files = [volumes / name for name in ("grafana/admin-password", "analyzer/token", "demo/password")]
+    first = [path.read_text(encoding="utf-8") for path in files]
     assert _run(source, volumes) == 0
-    assert (grafana.read_text(encoding="utf-8"), demo.read_text(encoding="utf-8")) == first
-    assert len(set(first)) == 2
+    assert [path.read_text(encoding="utf-8") for path in files] == first
+    assert len(set(first)) == 3
     assert min(map(len, first)) >= 32
-    assert _mode(grafana) == "0400"
+    assert [_mode(path) for path in files[:2]] == ["0400", "0400"]
 
 
 def test_redis_asks_for_the_demo_password(source: Path, volumes: Path):

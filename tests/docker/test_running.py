@@ -133,6 +133,28 @@ def test_no_password_shows_in_what_the_engine_tells(stack: Running):
     assert password not in told
 
 
+def test_the_exporter_cannot_look_into_the_others(stack: Running):
+    """Through the host's /proc it can read the environment of its own processes, and of nobody else's."""
+    script = (
+        "import os, pathlib\n"
+        "def readable(process):\n"
+        "    try: return bool((process / 'environ').read_bytes())\n"
+        "    except OSError: return False\n"
+        "processes = [pathlib.Path('/host/proc', pid) for pid in os.listdir('/host/proc') if pid.isdigit()]\n"
+        "print(*{process.stat().st_uid for process in processes if readable(process)})\n"
+    )
+    assert set(stack.compose("exec", "-T", "exporter", "python3", "-c", script).split()) == {"10002"}
+
+
+def test_a_change_at_the_analyzer_needs_the_token(stack: Running):
+    """Without the random token a recommendation cannot be accepted; with it, only the unknown id is refused."""
+    address = stack.url("analyzer", "/api/v1/recommendations/none/accept")
+    assert httpx.post(address, timeout=5).status_code in (401, 403)
+    token = stack.compose("exec", "-T", "analyzer", "cat", "/run/perfloop/token").strip()
+    answer = httpx.post(address, headers={"Authorization": f"Bearer {token}"}, timeout=5)
+    assert answer.status_code == 404
+
+
 def test_a_database_password_is_needed(stack: Running):
     """From the demo's container, PostgreSQL and Redis refuse whoever has no password."""
     script = (
