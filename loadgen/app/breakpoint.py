@@ -21,6 +21,8 @@ from loadgen.summary.verdict import Verdict
 
 # Where the test names no thresholds, the user's own for an API hold.
 DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
+# A rate beyond the limit leaves a backlog that says nothing new: it is not waited for.
+DRAIN_SECONDS = 2.0
 
 
 class _Tee(Book):
@@ -111,7 +113,9 @@ class BreakpointTester:
         load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
         seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
         config = self.config.model_copy(update={"load": load, "duration_seconds": seconds})
-        return LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
+        tester = LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
+        tester.run.grace_seconds = min(config.timeout_seconds, DRAIN_SECONDS)
+        return tester
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began

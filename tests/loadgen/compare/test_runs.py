@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from loadgen.app.comparing import compare_files
+from loadgen.app.comparing import ab, compare_files
 from loadgen.compare.runs import Finding, compare, obstacles
+from loadgen.config import LoadTestConfig
+from loadgen.config.gates import GeneratorLimits
 from loadgen.errors import ConfigError, ExitCode
 from loadgen.samples.book import Book, Load, Point
 from loadgen.samples.labels import Labels
@@ -101,3 +103,16 @@ def test_the_command_judges_files(tmp_path: Any, capsys: pytest.CaptureFixture[s
     with pytest.raises(ConfigError, match="do not compare: the load shape differs"):
         compare_files(places["base"], places["other"], 0.1, force=False)
     assert compare_files(places["base"], places["other"], 0.1, force=True) is ExitCode.OK
+
+
+async def test_ab_runs_both_sides_in_turn(hello: Any, capsys: pytest.CaptureFixture[str]):
+    """Two rounds against one service: A B A B, one table, and too few seconds to be sure of anything."""
+    config = LoadTestConfig(
+        base_url=hello.url, duration_seconds=0.2, concurrent_users=1, think_time_seconds=0.02, endpoints=[{"path": "/"}]
+    )
+    config.generator_limits = GeneratorLimits(cpu_ratio=9, event_loop_lag_seconds=9)
+    code = await ab(config, (hello.url, f"{hello.url}/"), 2, 0.1)
+    told = capsys.readouterr()
+    assert code is ExitCode.INVALID
+    assert told.err.count("round ") == 4
+    assert "| p95_seconds | - | - | - | - | too little data |" in told.out
