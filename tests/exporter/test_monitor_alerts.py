@@ -76,12 +76,12 @@ async def test_a_coroutine_callback_runs_on_the_loop(monitor: PerformanceMonitor
 
     monitor.add_alert_callback(callback)
     monitor.record_metric("api_response_time_ms", 2000)
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
     told.clear()
     monitor.set_threshold("database_query_ms", 100)
     await monitor.start(60)
     await asyncio.to_thread(monitor.record_metric, "database_query_ms", 200)
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
     await monitor.stop()
     assert threads == [threading.main_thread()] * 2
 
@@ -96,7 +96,7 @@ def test_a_coroutine_callback_without_a_loop(monitor: PerformanceMonitor):
 
     monitor.add_alert_callback(callback)
     monitor.record_metric("api_response_time_ms", 2000)
-    assert told.wait(5)
+    assert told.wait(60)
 
 
 async def test_one_event_per_interval(monitor: PerformanceMonitor, clock: Clock):
@@ -115,8 +115,10 @@ async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMon
     """Recording returns at once; the failure is logged; the other callbacks are still told."""
     events: list[AlertEvent] = []
 
+    recorded = threading.Event()
+
     def slow(_event: AlertEvent) -> None:
-        time.sleep(0.8)
+        assert recorded.wait(60)
 
     def broken(_event: AlertEvent) -> None:
         raise RuntimeError("on purpose")
@@ -126,9 +128,8 @@ async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMon
 
     for callback in (slow, broken, broken_too, events.append):
         monitor.add_alert_callback(callback)
-    start = time.perf_counter()
     monitor.record_metric("api_response_time_ms", 2000)
-    assert time.perf_counter() - start < 0.5
+    recorded.set()
     await monitor.stop()
     assert len(events) == 1
     assert caplog.text.count("failed for metric 'api_response_time_ms'") == 2

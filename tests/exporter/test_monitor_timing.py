@@ -15,7 +15,7 @@ from exporter.metrics.registry import MetricRegistry
 from exporter.monitor import MetricStats, PerformanceMonitor
 
 PAUSE = 0.05
-SHORTEST_MS, LONGEST_MS = 49.0, 2000.0
+SHORTEST_MS, LONGEST_MS = 49.0, 20_000.0
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_a_name_with_a_unit_keeps_it(monitor: PerformanceMonitor):
     with monitor.measure_time("import_seconds"):
         time.sleep(PAUSE)
     stats = monitor.get_metric_stats("import_seconds")
-    assert PAUSE <= stats.last < 2
+    assert PAUSE <= stats.last < 20
     assert stats.unit == "s"
 
 

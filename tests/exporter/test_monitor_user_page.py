@@ -127,7 +127,7 @@ async def test_initialize_monitor(monitor: PerformanceMonitor):
     monitor.add_alert_callback(callback)
     await run(INITIALIZE)
     monitor.record_metric("api_response_time_ms", 1001)
-    await asyncio.wait_for(told.wait(), 5)
+    await asyncio.wait_for(told.wait(), 60)
     await monitor.stop()
 
 

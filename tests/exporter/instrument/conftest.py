@@ -26,7 +26,7 @@ class RunningServer:
     def __init__(self, url: str) -> None:
         self.url = url
         # No connection is used twice: the server closes one after a failed request, in its own time.
-        self.http = httpx.Client(base_url=url, timeout=10, limits=httpx.Limits(max_keepalive_connections=0))
+        self.http = httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
     def samples(self, path: str = "/metrics") -> Samples:
         """Every sample, by name and labels."""
@@ -38,7 +38,7 @@ class RunningServer:
 
     def await_value(self, name: str, expected: float, **labels: str) -> None:
         """Wait until the sample has the value: what follows a response's last byte takes its moment."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while (found := self.value(name, **labels)) != expected:
             assert time.monotonic() < deadline, (
                 f"{name}{labels} is {found}, not {expected}\n{self.http.get('/metrics').text}"

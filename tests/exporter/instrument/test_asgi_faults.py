@@ -63,7 +63,7 @@ def ask(server: RunningServer) -> list[bytes]:
     host, port = server.url.removeprefix("http://").split(":")
     answers = []
     for line in REQUESTS:
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
             connection.sendall(line + b"Host: x\r\nConnection: close\r\n" + TRACE + b"\r\n")
             answers.append(b"".join(iter(lambda: connection.recv(65536), b"")))
     return answers

@@ -64,7 +64,7 @@ def _add_plain(app: FastAPI) -> None:
 
     @app.get("/later")
     async def later(tasks: BackgroundTasks) -> str:
-        tasks.add_task(time.sleep, 1.0)
+        tasks.add_task(time.sleep, 3.0)
         return "now"
 
 
@@ -149,7 +149,7 @@ def test_background_tasks_are_not_the_client_s_wait(server: RunningServer):
     server.await_value("http_server_request_duration_seconds_count", 1, **labels)
     seconds = server.value("http_server_request_duration_seconds_sum", **labels)
     assert seconds is not None
-    assert seconds < 0.9
+    assert seconds < 2.9
 
 
 def test_websockets_pass_and_are_counted_while_open(server: RunningServer):

@@ -53,7 +53,7 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         time.sleep(0.01)
     yield path
     server.terminate()
-    server.wait(10)
+    server.wait(60)
 
 
 def durations(cache: str, operation: str) -> float | None:

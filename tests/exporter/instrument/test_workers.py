@@ -53,7 +53,7 @@ class Service:
 
     def get(self, path: str) -> httpx.Response:
         """One request on a connection of its own, so that any worker may take it."""
-        return httpx.get(self.url + path, timeout=10, trust_env=False)
+        return httpx.get(self.url + path, timeout=60, trust_env=False)
 
     def samples(self) -> Samples:
         """What any worker answers for all."""
@@ -61,7 +61,7 @@ class Service:
 
     def await_samples(self, condition: Callable[[Samples], bool]) -> Samples:
         """Wait until it holds in the answers."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while True:
             samples = self.samples()
             if condition(samples):
@@ -72,7 +72,7 @@ class Service:
     def visit_both(self) -> dict[int, int]:
         """Ask until two workers have answered: how often each did."""
         answered: dict[int, int] = {}
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(answered) < 2 or sum(answered.values()) < 20:
             assert time.monotonic() < deadline, answered
             with contextlib.suppress(httpx.TransportError):
@@ -100,7 +100,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
     server = subprocess.Popen(command, env=environment, cwd=FOLDER, stdout=log, stderr=log)
     made = Service(f"http://127.0.0.1:{port}", tmp_path)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.TransportError):
                 made.get("/metrics")
@@ -111,7 +111,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
         yield made
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(20)
+        server.wait(60)
         log.close()
 
 
