@@ -16,7 +16,7 @@ from rich.table import Table
 
 from perfloop.stack import doctor as checks
 from perfloop.stack import records
-from perfloop.stack.configuration import grafana_password_file
+from perfloop.stack.configuration import analyzer_token_file, grafana_password_file
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import ExitCode, NotRunningError, SettingsError, StackError
 from perfloop.stack.native import NativeStack, PartStatus, follow
@@ -84,6 +84,13 @@ def _print_pages(urls: dict[str, str]) -> None:
     Console(width=120).print(table)
 
 
+def _print_secrets(settings: Settings, *, grafana: bool) -> None:
+    sys.stdout.write(
+        f"The analyzer's token, for accepting recommendations, is in {analyzer_token_file(settings.home)}\n"
+    )
+    _print_grafana(settings, present=grafana)
+
+
 def _print_grafana(settings: Settings, *, present: bool) -> None:
     if present:
         sys.stdout.write(f"Grafana's user is admin, its password is in {grafana_password_file(settings.home)}\n")
@@ -108,7 +115,7 @@ def _up_native(settings: Settings, *, demo: bool) -> None:
     else:
         parts = stack.up(demo=demo).parts
     _print_pages({part.name: part.url for part in parts})
-    _print_grafana(settings, present=any(part.name == "grafana" for part in parts))
+    _print_secrets(settings, grafana=any(part.name == "grafana" for part in parts))
 
 
 def _up_docker(settings: Settings, *, demo: bool) -> None:

@@ -77,9 +77,8 @@ def read_watched_files(home: Path) -> dict[str, str]:
     return {"prometheus": _digest([home / "etc" / "prometheus.yml"]), **dict.fromkeys(ALERTMANAGERS, alertmanager)}
 
 
-def grafana_password_file(home: Path) -> Path:
-    """Return where the password of Grafana's `admin` is, made at random when there is none yet."""
-    path = home / "grafana" / "admin-password"
+def random_secret_file(path: Path) -> Path:
+    """Return `path`, made with a random secret in it that its owner alone may read when there is none yet."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(".new")
@@ -87,3 +86,13 @@ def grafana_password_file(home: Path) -> Path:
         fresh.write_text(secrets.token_urlsafe(18), encoding="utf-8")
         fresh.replace(path)
     return path
+
+
+def grafana_password_file(home: Path) -> Path:
+    """Return where the password of Grafana's `admin` is."""
+    return random_secret_file(home / "grafana" / "admin-password")
+
+
+def analyzer_token_file(home: Path) -> Path:
+    """Return where the token is that the analyzer asks of whoever accepts or implements a recommendation."""
+    return random_secret_file(home / "analyzer" / "token")

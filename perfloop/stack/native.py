@@ -14,7 +14,12 @@ from pathlib import Path
 import psutil
 
 from perfloop.stack import health, ports, programs, records, validation
-from perfloop.stack.configuration import grafana_password_file, read_watched_files, write_configuration
+from perfloop.stack.configuration import (
+    analyzer_token_file,
+    grafana_password_file,
+    read_watched_files,
+    write_configuration,
+)
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
 from perfloop.stack.parts import ALERTMANAGERS, Part, build_parts
 from perfloop.stack.settings import Settings
@@ -101,6 +106,7 @@ class NativeStack:
         parts = build_parts(self._settings, binaries, demo=demo)
         ports.require_free(self._settings.ports, [name for part in parts for name in (part.port, *part.extra_ports)])
         grafana_password_file(self._home)
+        analyzer_token_file(self._home)
         records.forget_running(self._home)
         self._forget_notifications()
         write_configuration(self._settings, parts)

@@ -67,6 +67,7 @@ def _own_parts(settings: Settings) -> list[Part]:
             f"--prometheus.url=http://{_address(settings, 'prometheus')}",
             f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
             f"--thresholds.file={thresholds}",
+            f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
         ),
         "analyzer",
@@ -125,6 +126,8 @@ def _alertmanagers(settings: Settings, binary: Path) -> list[Part]:
                 str(binary),
                 f"--config.file={settings.home / 'etc' / 'alertmanager' / 'alertmanager.yml'}",
                 f"--storage.path={settings.home / name}",
+                # What was told is kept every ten seconds, so that one that is killed still sends its all-clear.
+                "--data.maintenance-interval=10s",
                 f"--web.listen-address={_address(settings, name)}",
                 f"--web.external-url=http://{_address(settings, name)}",
                 *(_gossip(settings, name, names) if clustered else ["--cluster.listen-address="]),
