@@ -14,11 +14,12 @@ from itertools import combinations
 from typing import Any
 
 from analyzer.findings import Finding, Severity
-from analyzer.incidents.topology import Topology
+from analyzer.incidents.topology import MACHINE, Topology
 
 JOIN_SECONDS = 600.0
 EXPLAINED = 1.0 / 3.0
-COMPARABLE = 0.25
+COMPARABLE = 0.6
+TIME = "seconds"
 
 Pair = tuple[str, str]
 Deviation = Callable[[Finding, float], float]
@@ -127,7 +128,8 @@ def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Devi
         pairs.setdefault((finding.service, finding.component), []).append(finding)
     started = min(finding.onset for group in pairs.values() for finding in group)
     raw = {pair: _suspicion(group, started, deviation) for pair, group in pairs.items()}
-    scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, raw, topology) else 1.0) for pair in pairs}
+    slow = {pair for pair, group in pairs.items() if any(finding.unit == TIME for finding in group)}
+    scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, raw, slow, topology) else 1.0) for pair in pairs}
     total = sum(scores.values()) or 1.0
     causes = [
         Cause(
@@ -153,9 +155,13 @@ def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> fl
     return float((both + severity) * 0.5 ** (late / JOIN_SECONDS))
 
 
-def _explained(pair: Pair, raw: dict[Pair, float], topology: Topology) -> bool:
+def _explained(pair: Pair, raw: dict[Pair, float], slow: set[Pair], topology: Topology) -> bool:
+    """A busy machine makes things slow; it does not empty caches, leak memory or answer 500."""
     return any(
-        other != pair and value >= COMPARABLE * raw[pair] and topology.depends(pair, other)
+        other != pair
+        and value >= COMPARABLE * raw[pair]
+        and (pair in slow or other[1] not in MACHINE)
+        and topology.depends(pair, other)
         for other, value in raw.items()
     )
 

@@ -12,6 +12,12 @@ from analyzer.incidents import Topology, group_incidents, read_topology
 from analyzer.incidents.deviation import robust_deviation
 
 
+def _busy(build: Any) -> Finding:
+    names = {"signal": "cpu_used_ratio", "component": "cpu", "kind": "use", "service": "host"}
+    found: Finding = build.finding(**names, labels={"service": "host"})
+    return found
+
+
 def _equal(_finding: Finding, _started: float) -> float:
     return 2.0
 
@@ -27,14 +33,26 @@ def test_a_slow_database_is_blamed_for_the_slow_api(build: Any) -> None:
     assert incident.started == 1000.0
 
 
-def test_a_busy_machine_explains_its_services(build: Any) -> None:
+def test_a_busy_machine_explains_its_slow_services(build: Any) -> None:
     """CPU of the host stands behind the services that live on it."""
     cpu = build.finding(
         signal="cpu_used_ratio", component="cpu", kind="use", service="host", labels={"service": "host"}
     )
-    (incident,) = group_incidents([build.finding(), cpu], Topology(), _equal)
+    (incident,) = group_incidents([build.finding(unit="seconds"), cpu], Topology(), _equal)
     assert (incident.causes[0].service, incident.causes[0].component) == ("host", "cpu")
     assert incident.services == ("host", "shop")
+
+
+def test_a_busy_machine_does_not_explain_errors_or_an_empty_cache(build: Any) -> None:
+    """It makes things slow; failing requests and misses have another cause."""
+    for signal, component in (("error_ratio", "api"), ("cache_hit_ratio", "cache")):
+        found = build.finding(signal=signal, component=component, unit="ratio")
+
+        def deviation(finding: Finding, _: float) -> float:
+            return 1.8 if finding.component == "cpu" else 3.0
+
+        (incident,) = group_incidents([_busy(build), found], Topology(), deviation)
+        assert incident.causes[0].component == component
 
 
 def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
