@@ -123,6 +123,9 @@ class Run:
             self._roll(self._ended)
             self._model.close()
             await self._engine.close()
+            # An aborted connection closes its socket in the loop's next rounds: they must still happen.
+            for _ in range(3):
+                await asyncio.sleep(0)
 
     async def make_ready(self) -> None:
         """Do what takes time before the first request."""

@@ -142,11 +142,12 @@ async def test_bytes_that_nobody_asked_for(serve: Any):
     async def talkative(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
         await writer.drain()
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
         writer.write(b"by the way")
 
     async with serve(talkative) as service:
-        summary = await LoadTester(_config(service.url)).run_load_test()
+        config = _config(service.url, think_time_seconds=0.5, duration_seconds=1.2)
+        summary = await LoadTester(config).run_load_test()
         assert service.connections > 2
     assert summary.outcomes["ok"] == summary.total_requests
 

@@ -6,7 +6,6 @@ import asyncio
 from typing import Any
 
 from loadgen import LoadTestConfig, LoadTester
-from loadgen.samples.histogram import SECOND
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
@@ -70,10 +69,3 @@ async def test_what_waits_too_long_is_dropped_and_counted(serve: Any):
     assert set(summary.outcomes) <= {"timeout", "cut_off"}
     assert summary.total_requests + summary.total.dropped == 50
     assert summary.total.dropped >= 40
-
-
-async def test_the_agenda_keeps_time_better_than_the_loops_own_timers(hello: Any):
-    """At a thousand a second the quickest tenth of starts is less than 0.5 ms behind, however busy the machine is."""
-    tester = LoadTester(_config(hello.url, {"shape": "constant_rate", "rate": 1000}))
-    await tester.run_load_test()
-    assert tester.run.book.total().lag.quantile_seconds(0.1) * SECOND < 500_000
