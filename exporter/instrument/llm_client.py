@@ -33,27 +33,30 @@ class _Completion:
         inner = getattr(answer, "_iterator", None)
         if inner is None:
             self._read_usage(answer)
-            self._end()
-        elif hasattr(inner, "__anext__"):
+            self.end()
+            return
+        # Who leaves early closes the stream: its iterator would only end with the garbage.
+        measure_method(answer, "close", lambda: _Closing(self))
+        if hasattr(inner, "__anext__"):
             answer._iterator = self._watch_async(inner)  # noqa: SLF001 - both ways of reading it go through this one
         else:
             answer._iterator = self._watch(inner)  # noqa: SLF001 - both ways of reading it go through this one
 
     def failed(self, _error: BaseException) -> None:
         """No answer came."""
-        self._end(failed=True)
+        self.end(failed=True)
 
     @contextlib.contextmanager
     def _until_over(self) -> Iterator[None]:
         try:
             yield
         except GeneratorExit:  # the caller has read enough
-            self._end()
+            self.end()
             raise
         except BaseException:
-            self._end(failed=True)
+            self.end(failed=True)
             raise
-        self._end()
+        self.end()
 
     def _watch(self, chunks: Iterator[Any]) -> Iterator[Any]:
         with self._until_over():
@@ -82,6 +85,22 @@ class _Completion:
             self._output = getattr(usage, "completion_tokens", None)
 
     @never_raising
-    def _end(self, *, failed: bool = False) -> None:
+    def end(self, *, failed: bool = False) -> None:
+        """The call is over; a second end changes nothing."""
         output = 0 if failed and self._output is None else self._output
         self._timing.end(input_tokens=self._input, output_tokens=output, failed=failed)
+
+
+class _Closing:
+    """The closing of a stream."""
+
+    def __init__(self, completion: _Completion) -> None:
+        self._completion = completion
+
+    def finished(self, _answer: Any) -> None:
+        """It is closed, read to its end or not."""
+        self._completion.end()
+
+    def failed(self, _error: BaseException) -> None:
+        """It is as good as closed."""
+        self._completion.end()

@@ -127,7 +127,6 @@ def test_an_openai_client(server: RunningServer):
             pass
         with create(model="left", messages=messages, stream=True) as stream:
             next(iter(stream))
-        del stream
         with pytest.raises(openai.BadRequestError):
             create(model="broken sync", messages=messages)
     assert llm("token_usage_total", "whole", gen_ai_token_type="input") == 11
