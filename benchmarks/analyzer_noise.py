@@ -1,6 +1,6 @@
 """False findings: pure noise and clean seasonal days over a thousand series, through the service's own pipeline.
 
-Usage: python benchmarks/analyzer_noise.py [--series 1000] [--hours 2] [--every 1] Every 10 s a cycle sees the newest
+Usage: python benchmarks/analyzer_noise.py [--series 1000] [--hours 1] [--every 1] Every 10 s a cycle sees the newest
 240 points (5 s apart) of all series; every 10 min the long view sees the newest seven days. A finding counts once,
 from the first cycle that tells it until it has been silent for a cycle.
 """
@@ -74,7 +74,7 @@ def main() -> None:
     """Print false findings per day over all series, by kind of noise."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--series", type=int, default=1000)
-    parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument("--hours", type=float, default=1.0)
     parser.add_argument("--every", type=int, default=1, help="look at every n-th cycle only")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

@@ -44,7 +44,11 @@ def find_breaches(values: Floats, limit: Limit, direction: Direction) -> Breache
     excess = (newest - limit.warning) / span
     breached = np.isfinite(excess) & (excess > 0)
     beyond = (values - limit.warning) / span > 0
-    return Breaches(breached, newest, np.where(breached, excess, 0.0), run_start(beyond | np.isnan(values)))
+    missing = np.isnan(values)
+    run = run_start(beyond | missing)
+    known = ~missing & (np.arange(values.shape[1]) >= run[:, None])
+    onset = np.where(known.any(axis=1), np.argmax(known, axis=1), run)  # a run begins where there is data
+    return Breaches(breached, newest, np.where(breached, excess, 0.0), onset.astype(np.int64))
 
 
 def run_start(flags: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -28,6 +28,12 @@ def test_onset_is_where_the_unbroken_run_began() -> None:
     assert found.onset.tolist() == [2]
 
 
+def test_a_series_that_appears_beyond_its_limit_began_when_it_appeared() -> None:
+    """What was not there before was not wrong before."""
+    found = find_breaches(np.array([[np.nan, np.nan, 3.0, 3.0]]), LIMIT, "above")
+    assert [2] == found.onset.tolist()
+
+
 def test_no_data_is_no_breach() -> None:
     """A series that ended says nothing, and a signal without a limit neither."""
     assert not find_breaches(np.array([[9.0, np.nan, np.nan]]), LIMIT, "above").breached.any()
