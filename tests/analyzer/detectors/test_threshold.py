@@ -31,7 +31,7 @@ def test_onset_is_where_the_unbroken_run_began() -> None:
 def test_a_series_that_appears_beyond_its_limit_began_when_it_appeared() -> None:
     """What was not there before was not wrong before."""
     found = find_breaches(np.array([[np.nan, np.nan, 3.0, 3.0]]), LIMIT, "above")
-    assert [2] == found.onset.tolist()
+    assert found.onset.tolist() == [2]
 
 
 def test_no_data_is_no_breach() -> None:
