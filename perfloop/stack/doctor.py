@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from perfloop.stack.settings import Settings, port_variable
 
 _LOW_DISK_BYTES = 1_000_000_000
 _PYTHON = (3, 11)
+_RULES_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +89,25 @@ def _running(settings: Settings) -> Iterator[Result]:
     yield Result("targets", not down, "; ".join(down) or "every target is up")
 
 
+def _rules(settings: Settings) -> Iterator[Result]:
+    """Hold every rule against the series that the running Prometheus has.
+
+    Without the demo there may be no service yet whose series the rules wait for: then it is told, but nothing is wrong.
+    """
+    running = records.load_running(settings.home)
+    url = f"http://127.0.0.1:{settings.ports['prometheus']}"
+    command = [sys.executable, str(settings.checkout / "prometheus" / "build.py"), "--live", url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_RULES_SECONDS, check=False)  # noqa: S603 - our own program
+    for sentence in done.stderr.splitlines():
+        yield Result("rules", ok=running is None or not running.demo, finding=sentence)
+    if not done.stderr:
+        yield Result("rules", ok=True, finding="every rule selects what it should")
+
+
 def examine(settings: Settings) -> list[Result]:
     """Look at everything that a native stack needs; at its parts when it runs, at its ports when it does not."""
     looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets]
-    looks += [_configuration, _running if records.load_running(settings.home) else _ports]
+    looks += [_configuration, *((_running, _rules) if records.load_running(settings.home) else (_ports,))]
     return [result for look in looks for result in look(settings)]
 
 
