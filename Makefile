@@ -29,7 +29,7 @@ down: setup ## Stop the whole stack
 
 test: setup-dev ## Run every test that this machine can run
 	@$(BIN)/python -m perfloop.stack.programs
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 4 --dist loadgroup --durations 10
 
 check: setup-dev ## Format, lint, types, import directions, docstrings, rules and routes
 	@$(BIN)/ruff format --check .

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from perfloop.stack import programs
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
 from tests.e2e.loop import LiveStack
+from tests.free_ports import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,7 @@ def checkout() -> Path:
 @pytest.fixture
 def free_port() -> int:
     """A loopback port that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return find_free_ports(1)[0]
 
 
 def _program(name: str) -> str:
@@ -66,15 +64,6 @@ def alertmanager_binary() -> str:
 def amtool() -> str:
     """The real amtool."""
     return _program("amtool")
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Return loopback ports that nothing listened on a moment ago."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

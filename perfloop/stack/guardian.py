@@ -90,14 +90,16 @@ class Guardian:
         running = records.load_running(self._home)
         command = [sys.executable, "-m", "perfloop", "up", "--native", "--resume"]
         command += [] if running is None or running.demo else ["--no-demo"]
-        subprocess.Popen(  # noqa: S603 - our own command
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=sys.stderr,
-            stderr=sys.stderr,
-            start_new_session=True,
-            env={**os.environ, "PERFLOOP_HOME": str(self._home)},
-        )
+        # Supervisord read this process's output and is gone: what is written there now would end the writer.
+        with (self._home / "logs" / f"{GUARDIAN}.log").open("a", encoding="utf-8") as log:
+            subprocess.Popen(  # noqa: S603 - our own command
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "PERFLOOP_HOME": str(self._home)},
+            )
 
 
 def _end_orphans(recorded: list[tuple[int, float]]) -> None:

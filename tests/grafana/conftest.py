@@ -51,9 +51,12 @@ def screenshots(checkout: Path) -> Path:
     return checkout / ".perfloop" / "screenshots"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium without a window; where it is missing, these tests are skipped, and say so."""
+    """Debian's Chromium without a window; where it is missing, these tests are skipped, and say so.
+
+    Not for the whole session: Playwright keeps an event loop running, and no other test could start one.
+    """
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("NO CHROMIUM: `apt-get install chromium` lets these tests look at the pages")

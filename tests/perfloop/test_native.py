@@ -20,17 +20,9 @@ from perfloop.stack import records
 from perfloop.stack.health import find_targets_down
 from perfloop.stack.ports import is_free
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+from tests.free_ports import find_free_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Return loopback ports that nothing listened on a moment ago."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 class Stack:
