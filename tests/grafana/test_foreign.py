@@ -65,7 +65,7 @@ def _wait_for_samples(url: str) -> None:
         try:
             if _ask(url, "count_over_time(redis_memory_used_bytes[1m]) > 2"):
                 return
-        except httpx.TransportError:
+        except httpx.HTTPError:  # not listening, or not ready yet
             pass
         time.sleep(0.5)
     pytest.fail("Prometheus did not scrape within a minute")

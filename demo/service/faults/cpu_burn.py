@@ -8,10 +8,11 @@ import sys
 
 from demo.service.faults.rules import Rule
 
-# The share of each tenth of a second that is burnt is the argument; an orphan ends by itself.
+# The share of each tenth of a second that is burnt, and the process that it burns for: an orphan ends by itself. The
+# process is told, not asked for: it may be gone before the burner has started.
 _BURNER = """
 import os, sys, time
-share, parent = float(sys.argv[1]), os.getppid()
+share, parent = float(sys.argv[1]), int(sys.argv[2])
 while os.getppid() == parent:
     start = time.perf_counter()
     while time.perf_counter() - start < 0.1 * share:
@@ -42,7 +43,7 @@ class CpuBurn:
         if value % 1:
             shares.append(value % 1)
         for share in shares:
-            command = [sys.executable, "-I", "-S", "-c", _BURNER, str(share)]
+            command = [sys.executable, "-I", "-S", "-c", _BURNER, str(share), str(os.getpid())]
             self._burners.append(subprocess.Popen(command))  # noqa: S603 - our own interpreter and our own text
 
     def _stop(self) -> None:

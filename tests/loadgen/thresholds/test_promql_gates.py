@@ -64,7 +64,7 @@ def _has_data(process: subprocess.Popen[bytes], url: str) -> bool:
             found = httpx.get(f"{url}/api/v1/query", params={"query": "count_over_time(up[10s]) >= 2"}).json()
             if found["data"]["result"]:
                 return True
-        except (httpx.HTTPError, KeyError):
+        except (httpx.HTTPError, KeyError, ValueError):  # not listening, or not ready yet
             pass
         time.sleep(0.2)
     return False
