@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from perfloop.stack.errors import ExitCode, StackError
+from perfloop.stack.render import rewrite_addresses
 
 CONFIG = "alertmanager.yml"
 LINKS = "links.tmpl"
@@ -121,12 +122,7 @@ def _readdress(value: Any, addresses: Mapping[str, str]) -> Any:
         return {key: _readdress(item, addresses) for key, item in value.items()}
     if isinstance(value, list):
         return [_readdress(item, addresses) for item in value]
-    return _replace_addresses(value, addresses) if isinstance(value, str) and addresses else value
-
-
-def _replace_addresses(text: str, addresses: Mapping[str, str]) -> str:
-    known = "|".join(re.escape(address) for address in addresses)
-    return re.sub(rf"(?<![\w.-])({known})(?!\d)", lambda match: addresses[match[1]], text)
+    return rewrite_addresses(value, addresses) if isinstance(value, str) and addresses else value
 
 
 def _each(config: dict[str, Any], kind: str) -> list[dict[str, Any]]:
