@@ -139,15 +139,13 @@ def test_names_types_labels_and_values_are_node_exporters(both: tuple[Told, Told
 
 def more(theirs: Told, ours: Told) -> set[tuple[str, Labels]]:
     """What ours alone tells, less `readonly` of a filesystem that could not be asked: Debian's tells nothing more then."""
-    unasked = {labels for name, labels in theirs.values if name == "node_filesystem_device_error"} & {
-        labels for (name, labels), value in ours.values.items() if name == "node_filesystem_device_error" and value == 1
+    failed = {
+        labels
+        for (name, labels), value in ours.values.items()
+        if name == "node_filesystem_device_error" and value == 1 and (name, labels) in theirs.values
     }
     extra = {key for key in staying(ours) if key not in theirs.values}
-    return {
-        (name, labels)
-        for name, labels in extra
-        if (name, labels) not in {("node_filesystem_readonly", at) for at in unasked}
-    }
+    return extra - {("node_filesystem_readonly", labels) for labels in failed}
 
 
 def staying(told: Told) -> set[tuple[str, Labels]]:
