@@ -138,7 +138,7 @@ def test_names_types_labels_and_values_are_node_exporters(both: tuple[Told, Told
 
 
 def more(theirs: Told, ours: Told) -> set[tuple[str, Labels]]:
-    """What ours alone tells, less `readonly` of a filesystem that could not be asked: Debian's tells nothing more then."""
+    """What ours alone tells, less `readonly` of a filesystem that could not be asked: Debian's is silent then."""
     failed = {
         labels
         for (name, labels), value in ours.values.items()
