@@ -86,7 +86,7 @@ class LiveStack:
 
 def find_firing_alert(stack: LiveStack) -> dict[str, str]:
     """Wait for the alert about the demo's database and return its labels."""
-    firing = 'ALERTS{alertstate="firing", service="demo", component="database", severity="critical"}'
+    firing = 'ALERTS{alertstate="firing", service="demo", signal="db_query_time_p95", severity="critical"}'
     (alert,) = wait_for(lambda: stack.query(firing), "the database alert to fire")[:1]
     labels: dict[str, str] = alert["metric"]
     return labels
