@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parents[1]
 _UP_SECONDS = 200
 LIVE_PARTS = ("demo", "inbox", "prometheus", "exporter", "analyzer", "loadgen")  # in the order of LiveStack's fields
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collect_leaks() -> Iterator[None]:
+    """Collect what the module has left open while it is still the one to blame."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ def main() -> int:
     try:
         narrator = Narrator()
         narrator.say("start", "looking for the stack, and bringing it up where there is none")
-        walk(Stack.find(), narrator)
+        with Stack.find() as stack:
+            walk(stack, narrator)
     except DemoError as error:
         sys.stderr.write(f"demo.tour: {error}\n")
         return error.exit_code

@@ -17,6 +17,7 @@ from demo.errors import StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Self
 
 T = TypeVar("T")
 
@@ -49,8 +50,14 @@ class Stack:
         self.was_up = was_up
         self._client = httpx.Client(timeout=30)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
     @classmethod
-    def find(cls) -> Stack:
+    def find(cls) -> Self:
         """Return the stack that runs, or start it."""
         urls = _read_urls()
         if urls is not None:

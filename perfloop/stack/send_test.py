@@ -152,7 +152,8 @@ def _send(base: str, path: str, body: Any) -> None:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310  # as above
             return
     except urllib.error.HTTPError as error:
-        said = error.read().decode(errors="replace").strip()
+        with error:
+            said = error.read().decode(errors="replace").strip()
         raise StackError(f"Alertmanager at {base} refused the test alerts with {error.code}: {said}.") from error
     except OSError as error:
         raise StackError(f"Alertmanager at {base} does not answer: {error}. Start it with `perfloop up`.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -19,6 +20,7 @@ class Service:
     def __init__(self, answer: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]) -> None:
         self._answer = answer
         self._writers: set[asyncio.StreamWriter] = set()
+        self._handlers: set[asyncio.Task[None] | None] = set()
         self.requests: list[bytes] = []
         self.connections = 0
         self.url = ""
@@ -27,6 +29,7 @@ class Service:
         """Read requests one after the other and let the answer be written."""
         self.connections += 1
         self._writers.add(writer)
+        self._handlers.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -37,12 +40,30 @@ class Service:
             pass
         finally:
             self._writers.discard(writer)
+            self._handlers.discard(asyncio.current_task())
             writer.close()
+
+    async def end(self) -> None:
+        """Leave no connection open, those included that were accepted a moment ago and have no handler yet."""
+        await _run_what_is_ready()
+        for writer in self._writers:
+            writer.transport.abort()
+        handlers = [task for task in self._handlers if task is not None]
+        for task in handlers:
+            task.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+        await _run_what_is_ready()
 
     def hang_up(self) -> None:
         """Close every connection."""
         for writer in self._writers:
             writer.close()
+
+
+async def _run_what_is_ready() -> None:
+    """Give the loop the few rounds in which asyncio accepts, hands over and closes a socket."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def _length(head: bytes) -> int:
@@ -62,16 +83,18 @@ def always(answer: bytes) -> Callable[[bytes, asyncio.StreamWriter], Awaitable[N
 
 
 @asynccontextmanager
-async def serving(answer: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]] | bytes) -> AsyncIterator[Service]:
+async def serving(
+    answer: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]] | bytes, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Service]:
     """Serve while the block runs."""
     service = Service(always(answer) if isinstance(answer, bytes) else answer)
-    server = await asyncio.start_server(service.handle, "127.0.0.1", 0)
-    service.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(service.handle, "127.0.0.1", 0, ssl=tls)
+    service.url = f"http{'s' if tls else ''}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield service
     finally:
         server.close()
-        service.hang_up()
+        await service.end()
 
 
 @pytest.fixture

@@ -169,23 +169,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-async def test_tls(certificate: Path):
+async def test_tls(certificate: Path, serve: Any):
     """Trusted and named: ok; not trusted, or another name: tls_certificate; not verified: ok; not TLS: tls_failed."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(OK)
-        except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
-            writer.close()
-
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    async with (
-        await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server,
-        await asyncio.start_server(answer, "127.0.0.1", 0) as plain,
-    ):
-        port, plain_port = (one.sockets[0].getsockname()[1] for one in (server, plain))
+    async with serve(OK, tls=context) as server, serve(OK) as plain:
+        port, plain_port = (one.url.rpartition(":")[2] for one in (server, plain))
         authority = {"ca_file": f"{certificate}.crt"}
         assert await _outcomes(f"https://localhost:{port}", tls=authority) == {"ok"}
         assert await _outcomes(f"https://127.0.0.1:{port}", tls=authority) == {"tls_certificate"}
