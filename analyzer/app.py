@@ -14,9 +14,9 @@ from analyzer.config import RunConfig, read_secret
 from analyzer.errors import AnalyzerError, ConfigError
 from analyzer.incidents import read_topology
 from analyzer.language_model import LanguageModel
-from analyzer.loop import Loop, Wording, keep_words
+from analyzer.loop import Loop, OwnWords
 from analyzer.pipeline import Knowledge
-from analyzer.ports import Result
+from analyzer.ports import Result, Wording
 from analyzer.prometheus_api import PrometheusSource
 from analyzer.recommend import load_rules
 from analyzer.reporters.html import Record, render_report
@@ -67,12 +67,12 @@ async def open_loop(config: RunConfig) -> AsyncIterator[tuple[Loop, Database]]:
 async def _wording(config: RunConfig) -> AsyncIterator[Wording]:
     """Put a language model in where one is configured."""
     if config.llm_url is None:
-        yield keep_words
+        yield OwnWords()
         return
     token = read_secret(config.llm_token_file) if config.llm_token_file else None
     model = LanguageModel(config.llm_url, config.llm_model, token)
     try:
-        yield model.reword
+        yield model
     finally:
         await model.close()
 

@@ -101,6 +101,7 @@ class RunConfig:
     history_step_seconds: float = 600.0
     history_interval_seconds: float = 300.0
     burn_interval_seconds: float = 60.0
+    follow_interval_seconds: float = 60.0
     llm_url: str | None = None
     llm_model: str = ""
     llm_token_file: Path | None = None

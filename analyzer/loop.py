@@ -4,16 +4,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.config import RunConfig, format_duration
 from analyzer.detectors.multiple import cycle_level
 from analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
+from analyzer.followup import FollowUp
 from analyzer.pipeline import History, Knowledge, NoveltyWatch, analyze, history_questions, learn, pack, unpack
 from analyzer.pipeline.burns import burn_questions, find_burning
-from analyzer.ports import Answers, Question, Result, Source, Store
+from analyzer.ports import Answers, Question, Result, Source, Store, Wording
 from analyzer.recommend import Recommendation
 from analyzer.reporters.metrics import Costs
 from analyzer.series import Batch, Grid
@@ -24,15 +25,18 @@ SCRAPES_PER_WINDOW = 4
 DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
 BASELINE_DAYS = 14
+DECIDED_DAYS = 30
 SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
 
 
-Wording = Callable[[Sequence[Recommendation]], Awaitable[tuple[Recommendation, ...]]]
+class OwnWords:
+    """Leaves every word as the rule base wrote it: the wording without a language model."""
 
+    refused = 0
 
-async def keep_words(recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
-    """Leave every word as the rule base wrote it: the wording without a language model."""
-    return tuple(recommendations)
+    async def reword(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return what came."""
+        return tuple(recommendations)
 
 
 @dataclass(slots=True)
@@ -49,18 +53,24 @@ class Loop:
     """Asks, thinks, remembers, publishes."""
 
     def __init__(
-        self, config: RunConfig, source: Source, store: Store, knowledge: Knowledge, wording: Wording = keep_words
+        self,
+        config: RunConfig,
+        source: Source,
+        store: Store,
+        knowledge: Knowledge,
+        wording: Wording | None = None,
     ) -> None:
         self._config = config
         self._source = source
         self._store = store
         self._knowledge = knowledge
-        self._wording = wording
+        self._wording = wording or OwnWords()
         self._table = knowledge.by_name()
         self._step = config.step_seconds or DEFAULT_STEP
         self._scrapes_known = False
         self._watch = NoveltyWatch()
-        self._due = {"history": 0.0, "burn": 0.0}
+        self._follow = FollowUp(source, store, self._table)
+        self._due = {"history": 0.0, "burn": 0.0, "follow": 0.0}
         self.published = Published()
         self.failure: AnalyzerError | None = None
         window = DEFAULT_WINDOW if config.rate_window == "auto" else config.rate_window
@@ -114,8 +124,10 @@ class Loop:
             raise SourceUnavailable(f"no question was answered: {next(iter(answers.failures.values()))}")
         await self._look_back(at)
         await self._look_at_budgets(at)
+        await self._look_at_changes(at)
         result = await asyncio.to_thread(analyze, answers, self._knowledge, at)
-        result = replace(result, recommendations=await self._wording(result.recommendations))
+        result = replace(result, recommendations=await self._wording.reword(result.recommendations))
+        self.published.costs.refused_words = self._wording.refused
         self.published.batches = answers.batches
         return await asyncio.to_thread(self._remember, result)
 
@@ -169,12 +181,22 @@ class Loop:
             log.warning("%s", error)
 
     async def _look_at_budgets(self, at: float) -> None:
-        if at < self._due["burn"]:
+        """Ask for the burn windows when it is time; while a budget burns every cycle, so that its end is seen."""
+        standing = self._knowledge.settings.burning
+        if at < self._due["burn"] and not standing:
             return
         self._due["burn"] = at + self._config.burn_interval_seconds
         answers = await self._ask(burn_questions(self._table), Grid(at - 2.0, 1.0, 3))
-        findings, readings = find_burning(answers.batches, self._table)
+        findings, readings = find_burning(answers.batches, self._table, standing)
         self._settle(burning=tuple(findings), burn_readings=tuple(readings))
+
+    async def _look_at_changes(self, at: float) -> None:
+        """See what became of the recommendations that people implemented."""
+        if at < self._due["follow"]:
+            return
+        self._due["follow"] = at + self._config.follow_interval_seconds
+        with self._store_may_fail():
+            await self._follow.look(self._knowledge.settings.window, at)
 
     def _settle(self, **changes: Any) -> None:
         self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))
@@ -183,7 +205,12 @@ class Loop:
         """Without its database the cycle is partial, not lost."""
         try:
             self._store.write_findings(result.findings, result.at)
-            return replace(result, recommendations=self._store.merge(result.recommendations, result.at))
+            standing = self._store.merge(result.recommendations, result.at)
+            ids = {made.id for made in standing}
+            decided = self._store.decided(result.at - DECIDED_DAYS * 86_400.0)
+            return replace(
+                result, recommendations=standing, decided=tuple(made for made in decided if made.id not in ids)
+            )
         except StoreError as error:
             self.published.costs.store_failures += 1
             log.warning("%s", error)

@@ -38,6 +38,15 @@ class Source(Protocol):
         """Return the usual time between two scrapes, when it can be known."""
 
 
+class Wording(Protocol):
+    """Whoever words recommendations for people; counts the texts that were refused."""
+
+    refused: int
+
+    async def reword(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return the recommendations with words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """One service's health: 100 minus penalties that add up exactly."""
@@ -60,6 +69,7 @@ class Result:
     findings: tuple[Finding, ...] = ()
     incidents: tuple[Incident, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
+    decided: tuple[Recommendation, ...] = ()
     readings: tuple[Reading, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     series: int = 0
@@ -74,6 +84,12 @@ class Store(Protocol):
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
         """Return what is remembered, newest first."""
+
+    def decided(self, since: float) -> tuple[Recommendation, ...]:
+        """Return what people took up or the analyzer judged since a moment."""
+
+    def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
+        """Write down what an implemented recommendation was measured to bring."""
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on in its life."""

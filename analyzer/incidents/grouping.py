@@ -17,6 +17,7 @@ from analyzer.findings import Finding, Severity
 from analyzer.incidents.topology import MACHINE, Topology
 
 JOIN_SECONDS = 600.0
+MACHINE_SECONDS = 120.0
 EXPLAINED = 1.0 / 3.0
 COMPARABLE = 0.6
 TIME = "seconds"
@@ -98,11 +99,19 @@ def _components(findings: Sequence[Finding], topology: Topology) -> list[list[Fi
 
 
 def _belong(one: Finding, other: Finding, topology: Topology) -> bool:
-    a, b = (one.service, one.component), (other.service, other.component)
-    if a == b:
+    if (one.service, one.component) == (other.service, other.component):
         return True
     near = abs(one.onset - other.onset) <= JOIN_SECONDS
-    return near and (one.service == other.service or topology.depends(a, b) or topology.depends(b, a))
+    return near and (one.service == other.service or _hurts(one, other, topology) or _hurts(other, one, topology))
+
+
+def _hurts(cause: Finding, victim: Finding, topology: Topology) -> bool:
+    """A busy machine makes things slow, and soon; it does not empty caches, answer 500, or strike after minutes."""
+    if cause.component in MACHINE and victim.component != cause.component:
+        soon = abs(cause.onset - victim.onset) <= MACHINE_SECONDS
+        if victim.unit != TIME or not soon:
+            return False
+    return topology.depends((victim.service, victim.component), (cause.service, cause.component))
 
 
 def _build(findings: list[Finding], topology: Topology, deviation: Deviation) -> Incident:
@@ -156,7 +165,7 @@ def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> fl
 
 
 def _explained(pair: Pair, raw: dict[Pair, float], slow: set[Pair], topology: Topology) -> bool:
-    """A busy machine makes things slow; it does not empty caches, leak memory or answer 500."""
+    """Whether something that a suspect depends on deviates as much, and can show in what is seen of the suspect."""
     return any(
         other != pair
         and value >= COMPARABLE * raw[pair]

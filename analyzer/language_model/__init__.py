@@ -16,7 +16,7 @@ MOST_A_CYCLE = 3
 
 
 class LanguageModel:
-    """Asks for a rewording once per recommendation and evidence, and keeps what passes the check of its numbers."""
+    """Asks for a rewording of each recommendation, and keeps it while its numbers stand in the evidence."""
 
     def __init__(
         self, url: str, model: str, token: str | None, transport: httpx.AsyncBaseTransport | None = None
@@ -37,7 +37,11 @@ class LanguageModel:
         """Return the recommendations with the words that passed, under `values.words`."""
         asked = 0
         for made in recommendations:
-            if made.id not in self._words and asked < MOST_A_CYCLE:
+            held = self._words.get(made.id)
+            if held and not accepted(held, made):
+                held = None  # the evidence has moved on
+                del self._words[made.id]
+            if held is None and asked < MOST_A_CYCLE:
                 asked += 1
                 self._words[made.id] = await self._ask(made)
         return tuple(

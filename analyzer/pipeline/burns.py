@@ -1,6 +1,7 @@
 """Error-budget burn: which windows to ask for, and what their answers say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,15 +31,19 @@ def _burns(signal: Signal) -> bool:
     return "burn" in signal.detect and bool(signal.limit.goal)
 
 
-def find_burning(batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> tuple[list[Finding], list[Reading]]:
-    """Compare every signal's windows with the table; the most urgent row speaks."""
+def find_burning(
+    batches: Mapping[str, Batch], catalog: Mapping[str, Signal], standing: Iterable[Finding] = ()
+) -> tuple[list[Finding], list[Reading]]:
+    """Compare every signal's windows with the table; the most urgent row speaks; a standing burn keeps its onset."""
+    since = {(old.signal, *key_of(old.labels)): old.onset for old in standing}
     findings: dict[tuple[object, ...], Finding] = {}
     readings: list[Reading] = []
     for signal in catalog.values():
         if _burns(signal):
             for window in WINDOWS:
                 for finding in _row(batches, signal, window, readings):
-                    findings.setdefault((signal.name, *key_of(finding.labels)), finding)
+                    key = (signal.name, *key_of(finding.labels))
+                    findings.setdefault(key, replace(finding, onset=since.get(key, finding.onset)))
     return list(findings.values()), readings
 
 

@@ -10,6 +10,7 @@ from analyzer.incidents.deviation import robust_deviation
 from analyzer.series import Batch, Floats, current, service_of
 
 SETTLE_SECONDS = 30.0
+STILL_SECONDS = 60.0
 
 
 class Measurements:
@@ -37,14 +38,15 @@ class Measurements:
         return left.values[0], right.values[0]
 
     def deviation(self, finding: Finding, started: float) -> float:
-        """Return how far a finding's series left its baseline from before the incident."""
+        """Return how far a finding's series still is from its baseline before the incident."""
         batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)
         if batch is None or signal is None:
             return 0.0
         rows = [i for i, labels in enumerate(batch.labels) if labels == finding.labels]
         if not rows:
             return 0.0
-        before, after = batch.grid.split(started - SETTLE_SECONDS), batch.grid.split(started)
+        before = batch.grid.split(started - SETTLE_SECONDS)
+        after = batch.grid.split(max(started, batch.grid.end - STILL_SECONDS))
         reference, post = batch.values[rows, :before], batch.values[rows, after:]
         above = signal.direction == "above"
         return float(robust_deviation(reference, post, signal.min_deviation, above=above).max())

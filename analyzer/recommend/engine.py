@@ -108,6 +108,7 @@ def evidence(finding: Finding) -> dict[str, Any]:
     return {
         "detector": finding.detector,
         "signal": finding.signal,
+        "labels": dict(finding.labels),
         "title": finding.title,
         "expr": finding.expr,
         "start": finding.window[0],

@@ -6,16 +6,19 @@ from typing import Any
 
 PRIORITIES = ("low", "medium", "high", "critical")
 
-# What each step asks for and gives. `expire` belongs to the analyzer, the other steps to people.
+# What each step asks for and gives. OWN_STEPS belong to the analyzer, the others to people.
 STEPS: Mapping[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"open"}), "accepted"),
     "implement": (frozenset({"open", "accepted"}), "implemented"),
     "dismiss": (frozenset({"open", "accepted"}), "dismissed"),
     "reopen": (frozenset({"accepted", "implemented", "dismissed", "expired", "refuted", "validated"}), "open"),
     "expire": (frozenset({"open"}), "expired"),
+    "validate": (frozenset({"implemented"}), "validated"),
+    "refute": (frozenset({"implemented"}), "refuted"),
 }
+OWN_STEPS = frozenset({"expire", "validate", "refute"})
 STATES = frozenset({"open", "accepted", "implemented", "validated", "refuted", "dismissed", "expired"})
-ALIVE = frozenset({"open", "accepted", "implemented"})
+DECIDED = frozenset({"accepted", "implemented", "validated", "refuted"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ class Costs:
     cycle_seconds: float = 0.0
     query_seconds: float = 0.0
     cpu_seconds: float = 0.0
+    refused_words: int = 0
     store_failures: int = 0
     last_success: float = 0.0
 
@@ -118,20 +119,24 @@ def _bottlenecks(result: Result) -> list[tuple[tuple[str, ...], float]]:
 
 
 def _recommendation_families(result: Result) -> Iterator[Metric]:
+    known = (*result.recommendations, *result.decided)
     yield _gauge(
         "perfloop_recommendation_info",
-        "A recommendation that stands.",
+        "A recommendation that stands, or that was decided within thirty days.",
         ["id", "service", "category", "priority", "title", "state"],
-        [
-            ((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state), 1.0)
-            for r in result.recommendations
-        ],
+        [((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state), 1.0) for r in known],
     )
     yield _gauge(
         "perfloop_recommendation_expected_improvement_ratio",
         "Computed share of the affected metric that the recommendation takes away.",
         ["id"],
-        [((r.id,), r.improvement.ratio) for r in result.recommendations if r.improvement],
+        [((r.id,), r.improvement.ratio) for r in known if r.improvement],
+    )
+    yield _gauge(
+        "perfloop_recommendation_measured_improvement_ratio",
+        "Measured share of the affected metric that went away after the recommendation was implemented.",
+        ["id"],
+        [((r.id,), float(r.values["measured"]["gain"])) for r in known if "measured" in r.values],
     )
 
 
@@ -171,6 +176,7 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
         ("samples", "Samples that Prometheus answered with.", costs.samples),
         ("store_failures", "Times the database could not be read or written.", costs.store_failures),
         ("cpu_seconds", "CPU time that cycles took.", costs.cpu_seconds),
+        ("refused_words", "Texts of a language model that held a number not in the evidence.", costs.refused_words),
     ):
         yield CounterMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
     for name, text, value in (

@@ -13,7 +13,7 @@ from prometheus_client.exposition import generate_latest
 
 from analyzer.errors import NotFoundError, StoreError, TransitionError
 from analyzer.ports import Store
-from analyzer.recommend.recommendation import STATES, STEPS
+from analyzer.recommend.recommendation import OWN_STEPS, STATES, STEPS
 from analyzer.reporters.html import Record, render_page, render_report
 from analyzer.reporters.metrics import Published, ResultCollector
 from analyzer.reporters.plain import result_dict
@@ -155,7 +155,7 @@ def _signed_in(request: Request) -> None:
 @api.post("/recommendations/{identifier}/{step}", dependencies=[Depends(_signed_in)])
 def transition(desk: At, identifier: str, step: str) -> dict[str, Any]:
     """Move a recommendation on: accept, implement, dismiss or reopen."""
-    if step not in STEPS or step == "expire":
+    if step not in STEPS or step in OWN_STEPS:
         raise HTTPException(404, f"'{step}' is no step: it is one of accept, implement, dismiss, reopen")
     try:
         return _stored(lambda: desk.store.transition(identifier, step, desk.clock())).as_dict()

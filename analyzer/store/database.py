@@ -14,13 +14,15 @@ from sqlalchemy.pool import StaticPool
 from analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
 from analyzer.findings import Finding
 from analyzer.recommend import Recommendation
-from analyzer.recommend.recommendation import ALIVE, STEPS, from_dict
+from analyzer.recommend.recommendation import DECIDED, STEPS, from_dict
 from analyzer.store.baselines import read_baselines, write_baselines
 from analyzer.store.findings import PastFinding, read_findings, write_findings
 from analyzer.store.tables import EventRow, RecommendationRow
 from analyzer.store.upgrade import upgrade
 
 EXPIRE_SECONDS = 3600.0
+# How long what was judged must have been gone to be new work when it comes back.
+COMES_BACK_SECONDS = {"validated": 120.0, "refuted": EXPIRE_SECONDS, "expired": 0.0}
 
 
 class Database:
@@ -53,6 +55,14 @@ class Database:
             query = query.where(RecommendationRow.state == state)
         with self._session() as session:
             return tuple(_read(row) for row in session.scalars(query))
+
+    def decided(self, since: float) -> tuple[Recommendation, ...]:
+        """Return what people took up or the analyzer judged since a moment, newest first."""
+        query = select(RecommendationRow).where(
+            RecommendationRow.state.in_(DECIDED), RecommendationRow.updated >= since
+        )
+        with self._session() as session:
+            return tuple(_read(row) for row in session.scalars(query.order_by(RecommendationRow.updated.desc())))
 
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
         """Remember what stands."""
@@ -92,8 +102,18 @@ class Database:
                 raise TransitionError(
                     f"recommendation '{identifier}' is {row.state}: {step} needs one that is {states}"
                 )
+            if step == "implement":
+                _note(row, "stood_until", row.seen)
             _step(session, row, step, at)
             return _read(row)
+
+    def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
+        """Write down what an implemented recommendation was measured to bring."""
+        with self._session() as session:
+            row = session.get(RecommendationRow, identifier)
+            if row is not None and row.state in STEPS[step][0]:
+                _note(row, "measured", dict(measured))
+                _step(session, row, step, at)
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
@@ -117,12 +137,19 @@ def _merge_one(session: Session, row: RecommendationRow | None, made: Recommenda
         session.flush()
         session.add(EventRow(recommendation=made.id, at=at, step="open", state="open"))
         return _read(row)
+    back = at - row.seen > COMES_BACK_SECONDS.get(row.state, float("inf"))
     row.seen = at
-    if row.state in ("open", "expired"):
+    if row.state == "open" or back:
         row.body = body
-    if row.state == "expired":
+    if back:
         _step(session, row, "reopen", at)
-    return _read(row) if row.state in ALIVE else replace(_read(row), updated=row.updated)
+    return _read(row)
+
+
+def _note(row: RecommendationRow, name: str, value: object) -> None:
+    """Keep one more thing among a recommendation's values."""
+    values = row.body.get("values")
+    row.body = row.body | {"values": (values if isinstance(values, dict) else {}) | {name: value}}
 
 
 def _step(session: Session, row: RecommendationRow, step: str, at: float) -> None:

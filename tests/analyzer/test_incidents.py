@@ -51,8 +51,17 @@ def test_a_busy_machine_does_not_explain_errors_or_an_empty_cache(build: Any) ->
         def deviation(finding: Finding, _: float) -> float:
             return 1.8 if finding.component == "cpu" else 3.0
 
-        (incident,) = group_incidents([_busy(build), found], Topology(), deviation)
-        assert incident.causes[0].component == component
+        apart = group_incidents([_busy(build), found], Topology(), deviation)
+        assert {one.causes[0].component for one in apart} == {"cpu", component}
+    slow = build.finding(signal="api_response_time_p95", component="api", unit="seconds")
+    (incident,) = group_incidents([_busy(build), found, slow], Topology(), deviation)
+    assert incident.causes[0].component == "cache"
+
+
+def test_a_machine_that_was_busy_for_minutes_is_an_incident_of_its_own(build: Any) -> None:
+    """What a machine does to its services shows soon; what began minutes later has another cause."""
+    late = build.finding(unit="seconds", onset=_busy(build).onset + 300.0)
+    assert len(group_incidents([_busy(build), late], Topology(), _equal)) == 2
 
 
 def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
@@ -64,7 +73,7 @@ def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
     def deviation(finding: Finding, _: float) -> float:
         return 0.0 if finding.component == "cpu" else 3.0
 
-    (incident,) = group_incidents([cpu, build.finding()], Topology(), deviation)
+    (incident,) = group_incidents([cpu, build.finding(unit="seconds")], Topology(), deviation)
     assert incident.causes[0].component == "database"
 
 

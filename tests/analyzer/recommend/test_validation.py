@@ -1,0 +1,49 @@
+"""What a change brought: measured, with an interval, or not said."""
+
+import numpy as np
+import pytest
+
+from analyzer.recommend.validation import judge
+
+RNG = np.random.default_rng(5)
+
+
+def test_a_metric_that_halves_is_a_gain_of_one_half() -> None:
+    """Ratio and interval hold the truth; chance is ruled out."""
+    verdict = judge(1.0 + 0.05 * RNG.standard_normal(12), 0.5 + 0.03 * RNG.standard_normal(10), above=True)
+    assert verdict is not None
+    assert verdict.holds
+    assert verdict.gain == pytest.approx(0.5, abs=0.05)
+    assert verdict.low <= 0.5 <= verdict.high
+
+
+def test_no_change_and_a_worse_one_do_not_hold() -> None:
+    """Equal spans, noise and a rise are no gain."""
+    same = np.full(12, 0.3)
+    noise = RNG.standard_normal((2, 15)) * 0.01 + 0.3
+    for before, after in ((same, same), (noise[0], noise[1]), (same, same + 0.2)):
+        verdict = judge(before, after, above=True)
+        assert verdict is not None
+        assert not verdict.holds
+
+
+def test_hits_are_compared_by_what_misses() -> None:
+    """A hit ratio that rises from one half to nine tenths takes four fifths of the misses away."""
+    verdict = judge(np.full(5, 0.5), np.full(10, 0.9), above=False)
+    assert verdict is not None
+    assert verdict.gain == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([1.0, 1.0], [0.5] * 10),
+        ([1.0] * 5, [0.5] * 9),
+        ([0.0] * 5, [0.0] * 10),
+        ([np.nan] * 9, [1.0] * 12),
+        ([], []),
+    ],
+)
+def test_too_little_is_not_judged(before: list[float], after: list[float]) -> None:
+    """Too few points, gaps, and a metric that was nothing before have no verdict."""
+    assert judge(np.array(before), np.array(after), above=True) is None

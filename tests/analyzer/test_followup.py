@@ -1,0 +1,96 @@
+"""From implemented to validated or refuted: the service's own measurement of what a change brought."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analyzer.app import build_knowledge
+from analyzer.config import RunConfig
+from analyzer.loop import Loop
+from analyzer.ports import Answers
+from analyzer.series import Batch, Grid
+from analyzer.store import Database
+
+NOW = 1_700_000_000.0
+MINUTE = 60.0
+
+
+class History:
+    """A source with one series, the query time: slow from `broke` to `mended`, and of another level after."""
+
+    def __init__(self, broke: float, mended: float, after: float) -> None:
+        self.broke, self.mended, self.after = broke, mended, after
+        self.silent = False
+
+    async def ask(self, questions: Any, grid: Grid) -> Answers:
+        """Answer what is known."""
+        times = grid.times()
+        slow = (times >= self.broke) & (times < self.mended)
+        level = np.where(slow, 0.5, np.where(times >= self.mended, self.after, 0.02))
+        values = (level * (1.0 + 0.01 * np.sin(times)))[None, :]
+        labels = ({"service": "shop", "db_system_name": "sqlite"},)
+        known = {q.signal for q in questions} & {"db_query_time_p95"}
+        return Answers({} if self.silent else {name: Batch(name, grid, labels, values) for name in known}, {})
+
+    async def scrape_interval(self) -> float | None:
+        """Nobody knows."""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A database of the test's own."""
+    made = Database(f"sqlite:///{tmp_path / 's.db'}")
+    yield made
+    made.close()
+
+
+async def _implemented(source: History, database: Database) -> tuple[Loop, str]:
+    """Let the trouble be found, and a person say that it is mended."""
+    loop = Loop(RunConfig(), source, database, build_knowledge(RunConfig()))
+    for at in (NOW + 5 * MINUTE, NOW + 9 * MINUTE):
+        result = await loop.cycle(at)
+    assert result is not None
+    (made,) = result.recommendations
+    database.transition(made.id, "implement", NOW + 10 * MINUTE)
+    return loop, made.id
+
+
+@pytest.mark.parametrize(("after", "state"), [(0.02, "validated"), (0.5, "refuted")])
+async def test_what_was_implemented_is_measured(database: Database, after: float, state: str) -> None:
+    """Ten windows after the change its gain stands in the database and in the metrics' input, once."""
+    loop, identifier = await _implemented(History(NOW, NOW + 10 * MINUTE, after), database)
+    early = await loop.cycle(NOW + 15 * MINUTE)
+    assert early is not None
+    assert {one.state for one in (*early.recommendations, *early.decided)} == {"implemented"}
+    late = await loop.cycle(NOW + 23 * MINUTE)
+    assert late is not None
+    (made,) = [one for one in (*late.recommendations, *late.decided) if one.id == identifier]
+    assert made.state == state
+    assert made.values["measured"]["gain"] == pytest.approx(1 - after / 0.5, abs=0.05)
+    assert [event["step"] for event in database.events(identifier)][-1] == state.removesuffix("d")
+
+
+async def test_without_data_nothing_is_concluded(database: Database) -> None:
+    """Silence after the change is no gain; a day later it is left alone."""
+    source = History(NOW, NOW + 10 * MINUTE, 0.02)
+    loop, identifier = await _implemented(source, database)
+    source.silent = True
+    for at in (NOW + 23 * MINUTE, NOW + 3 * 86_400):
+        await loop.cycle(at)
+    assert [one.id for one in database.recommendations("implemented")] == [identifier]
+
+
+async def test_what_comes_back_after_it_was_validated_is_open_again(database: Database) -> None:
+    """The same trouble after a pause is new work, and its life tells of both."""
+    source = History(NOW, NOW + 10 * MINUTE, 0.02)
+    loop, identifier = await _implemented(source, database)
+    await loop.cycle(NOW + 23 * MINUTE)
+    source.broke, source.mended = NOW + 60 * MINUTE, NOW + 100 * MINUTE
+    result = await loop.cycle(NOW + 65 * MINUTE)
+    assert result is not None
+    assert [(one.id, one.state) for one in result.recommendations] == [(identifier, "open")]
+    assert "measured" not in result.recommendations[0].values
+    assert [event["step"] for event in database.events(identifier)] == ["open", "implement", "validate", "reopen"]
