@@ -181,10 +181,16 @@ def inject(stack: Stack, fault: Fault) -> dict[str, Any]:
                 outcome["said"] = [one["causes"][0]["component"] for one in incidents]
                 outcome["found"] = outcome["said"][0] == fault.component
                 outcome["recommended"] = _recommended(stack, fault, incidents[0]["id"])
+                outcome["saw"] = [_words(one) for one in incidents[0]["findings"]]
                 break
     finally:
         set_fault(stack, None)
     return outcome
+
+
+def _words(finding: dict[str, Any]) -> str:
+    since = finding["onset"] - time.time()
+    return f"{finding['service']} {finding['signal']} {finding['value']:.3g} {finding['detector']} {since:.0f}s"
 
 
 def _recommended(stack: Stack, fault: Fault, incident: str) -> bool:
@@ -228,7 +234,8 @@ def main() -> None:
                 break
             outcome = inject(stack, FAULTS[name])
             outcomes[name].append(outcome)
-            print(f"round {number}  {name:17s} {outcome}", flush=True)
+            load = os.getloadavg()[0]
+            print(f"round {number}  {name:17s} {outcome} load {load:.1f}", flush=True)
     finally:
         stack.stop()
     report(outcomes)
