@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from perfloop.stack import disk, records
 from perfloop.stack import doctor as checks
-from perfloop.stack import records
 from perfloop.stack.configuration import analyzer_token_file, grafana_password_file
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import ExitCode, NotRunningError, SettingsError, StackError
@@ -174,14 +174,18 @@ def status(*, as_json: Annotated[bool, typer.Option("--json", help="For programs
     settings = _settings()
     mode, found = _rows(settings)
     rows = list(found)
+    trouble = disk.find_trouble(settings.home) if mode == "native" else None
     if as_json:
-        sys.stdout.write(json.dumps({"mode": mode, "parts": [asdict(row) for row in rows]}, indent=2) + "\n")
+        shown = {"mode": mode, "parts": [asdict(row) for row in rows], "trouble": trouble}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
     else:
         table = Table("part", "state", "healthy", "restarts", "since", "url", box=None, padding=(0, 2, 0, 0))
         for row in rows:
             table.add_row(row.name, row.state, "yes" if row.healthy else "no", str(row.restarts), row.since, row.url)
         Console(width=120).print(table)
-    if not all(row.healthy for row in rows):
+    if trouble:
+        _say(f"perfloop: {trouble}")
+    if trouble or not all(row.healthy for row in rows):
         raise typer.Exit(ExitCode.UNHEALTHY)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import stat
 import subprocess
 import sys
@@ -10,14 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfloop.stack import health, ports, programs, records, validation
+from perfloop.stack import disk, health, ports, programs, records, validation
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
 from perfloop.stack.send_test import send_test as deliver
 from perfloop.stack.settings import Settings, port_variable
 
-_LOW_DISK_BYTES = 1_000_000_000
 _PYTHON = (3, 11)
 _RULES_SECONDS = 60
 
@@ -37,9 +35,9 @@ def _python(_: Settings) -> Iterator[Result]:
 
 
 def _disk(settings: Settings) -> Iterator[Result]:
-    folder = next(path for path in (settings.home, *settings.home.parents) if path.exists())
-    free = shutil.disk_usage(folder).free
-    yield Result("disk", free > _LOW_DISK_BYTES, f"{free / 1e9:.1f} GB free in {folder} (1 GB is needed)")
+    free = disk.free_bytes(settings.home)
+    finding = f"{free / 1e9:.1f} GB free in {disk.find_mounted(settings.home)} (1 GB is needed)"
+    yield Result("disk", free > disk.COMFORTABLE_BYTES, finding)
 
 
 def _programs(settings: Settings) -> Iterator[Result]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from perfloop.stack import health, ports, programs, records, validation
+from perfloop.stack import disk, health, ports, programs, records, validation
 from perfloop.stack.configuration import (
     analyzer_token_file,
     grafana_password_file,
@@ -100,6 +100,7 @@ class NativeStack:
             StackError: in one sentence; what this call started is stopped again.
         """
         validation.require_readable(self._settings)
+        disk.require_room(self._home)
         for folder in _FOLDERS:
             (self._home / folder).mkdir(parents=True, exist_ok=True)
         binaries = find_binaries(self._settings, self._say)

@@ -1,0 +1,48 @@
+"""Whether the disk under the stack has room: a Prometheus that cannot write answers, and its alerts stand still."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from perfloop.stack.errors import StackError
+
+COMFORTABLE_BYTES = 1_000_000_000
+_START_BYTES = 100_000_000
+_FULL_BYTES = 10_000_000
+
+
+def find_mounted(home: Path) -> Path:
+    """Return the nearest folder at or above `home` that exists."""
+    return next(path for path in (home, *home.parents) if path.exists())
+
+
+def free_bytes(home: Path) -> int:
+    """Return how many bytes a user other than root may still write where `home` is or will be."""
+    return shutil.disk_usage(find_mounted(home)).free
+
+
+def require_room(home: Path) -> None:
+    """Refuse to start where the first writes would fail.
+
+    Raises:
+        StackError: when less than 100 MB are free.
+    """
+    free = free_bytes(home)
+    if free < _START_BYTES:
+        message = (
+            f"the disk of {home} has {free / 1e6:.1f} MB free and the stack needs 100 MB to start: free some space, "
+            "or put the stack elsewhere by PERFLOOP_HOME"
+        )
+        raise StackError(message)
+
+
+def find_trouble(home: Path) -> str | None:
+    """Return one sentence about a disk on which nothing can be stored any more, else None."""
+    free = free_bytes(home)
+    if free >= _FULL_BYTES:
+        return None
+    return (
+        f"the disk of {home} is full ({free / 1e6:.1f} MB free): nothing is stored and alerts stand still; free some "
+        "space, and the stack goes on by itself"
+    )

@@ -1,0 +1,50 @@
+"""A disk without room: a real small file system, mounted where only the command itself sees it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from perfloop.stack import disk
+
+
+def run_on_disk(folder: Path, megabytes: int, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell command with `folder` on a file system of this size."""
+    unshare = shutil.which("unshare")
+    enter = [unshare or "unshare", "--map-root-user", "--mount"]
+    if unshare is None or subprocess.run([*enter, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("NO FULL DISK WAS TRIED: this user may not make a mount namespace")
+    script = f"mount -t tmpfs -o size={megabytes}M none {folder} && {command}"
+    environment = {**os.environ, "PERFLOOP_HOME": str(folder)}
+    return subprocess.run([*enter, "sh", "-c", script], check=False, capture_output=True, text=True, env=environment)
+
+
+def test_no_start_on_a_small_disk(tmp_path: Path):
+    """One sentence with the folder, what is free and what is needed; nothing is written."""
+    done = run_on_disk(
+        tmp_path, 50, f"{sys.executable} -m perfloop up --native; code=$?; ls -A {tmp_path}/run; exit $code"
+    )
+    assert done.returncode == 1
+    assert f"the disk of {tmp_path} has 52.4 MB free and the stack needs 100 MB to start" in done.stderr
+    assert not (tmp_path / "run" / "supervisord.pid").exists()
+
+
+def test_a_full_disk_is_told_and_a_roomy_one_is_not(tmp_path: Path):
+    """The sentence that `perfloop status` shows, before and after the last byte is taken."""
+    code = "import sys, pathlib; from perfloop.stack import disk; print(disk.find_trouble(pathlib.Path(sys.argv[1])))"
+    ask = f"{sys.executable} -c '{code}' {tmp_path}"
+    done = run_on_disk(tmp_path, 50, f"{ask}; dd if=/dev/zero of={tmp_path}/fill bs=1M status=none; {ask}")
+    roomy, full = done.stdout.splitlines()
+    assert roomy == "None"
+    assert full.startswith(f"the disk of {tmp_path} is full (0.0 MB free)")
+
+
+def test_a_home_that_is_not_there_yet_is_measured_above(tmp_path: Path):
+    """The nearest folder that exists is the one whose disk counts."""
+    assert disk.find_mounted(tmp_path / "a" / "b") == tmp_path
+    assert disk.free_bytes(tmp_path / "a" / "b") > 0
