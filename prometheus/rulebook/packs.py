@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rulebook.errors import RulebookError
 from rulebook.located import Entry, entries, read_located
+from rulebook.severities import without_critical
 from rulebook.thresholds import CATEGORIES, COMPONENTS, Limit
 from rulebook.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
 
@@ -160,11 +161,16 @@ def alert_group(pack: Pack, limits: dict[str, Limit]) -> Rule:
         if alert.fixed_severity:
             rules.append(_rule(alert, alert.fixed_severity, 0.0, "0s", "platform"))
             continue
-        limit = limits[alert.name]
-        rules += [
-            _rule(alert, severity, value, limit.hold, limit.owner) for severity, value in sorted(limit.limits.items())
-        ]
+        rules += _rules(alert, limits[alert.name])
     return {"name": pack.name, "rules": rules}
+
+
+def _rules(alert: PackAlert, limit: Limit) -> list[Rule]:
+    """Return a rule for each number, the critical one first: the warning asks whether it fires."""
+    rules = [_rule(alert, severity, value, limit.hold, limit.owner) for severity, value in sorted(limit.limits.items())]
+    for rule in rules[1:]:
+        rule["expr"] = without_critical(alert.name, rule["expr"])
+    return rules
 
 
 def _rule(alert: PackAlert, severity: str, limit: float, hold: str, owner: str) -> Rule:

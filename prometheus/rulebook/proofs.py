@@ -9,6 +9,8 @@ from rulebook.slo_rules import BURNS, Burn, ratio
 from rulebook.trials import STEP_SECONDS, Case, Phases, case, long_enough
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rulebook.packs import Pack, PackAlert
     from rulebook.slos import Slo
     from rulebook.thresholds import Limit, Override, Signal, Thresholds
@@ -29,6 +31,9 @@ def threshold_cases(thresholds: Thresholds) -> list[Case]:
         for severity, limit in signal.limits.items():
             who = f'alertname="{signal.alert}",severity="{severity}",override=""'
             cases += _limit_cases(signal, severity, signal.record, labels, (limit, who))
+        series = {_series(signal.record, labels): "x"} | _busy(signal, labels)
+        who = f'alertname="{signal.alert}",override=""'
+        cases += _pair_cases(who, series, Phases(_both(signal.direction, signal.limits)))
         for override in (one for one in thresholds.overrides if one.signal == signal.name):
             cases += _override_cases(signal, override)
     return cases
@@ -62,17 +67,23 @@ def _limit_cases(
     sentence = f"{signal.alert} {title}: quiet at its limit, fires beyond, resolves"
     if not signal.traffic:
         return [case(sentence, series, phases, {selector: (0, 1, 0)})]
-    traffic = _series(signal.traffic, {label: labels[label] for label in signal.by})
-    busy, idle = signal.minimum_events / 60 * 1.01, signal.minimum_events / 60 * 0.99
     return [
-        case(sentence, series | {traffic: str(busy)}, phases, {selector: (0, 1, 0)}),
+        case(sentence, series | _busy(signal, labels), phases, {selector: (0, 1, 0)}),
         case(
             f"{signal.alert} {title}: quiet while there are too few events to judge by",
-            series | {traffic: str(idle)},
+            series | _busy(signal, labels, 0.99),
             phases,
             {selector: (0, 0, 0)},
         ),
     ]
+
+
+def _busy(signal: Signal, labels: Mapping[str, str], share: float = 1.01) -> dict[str, str]:
+    """Return the traffic that a signal needs to be judged, or a share of it."""
+    if not signal.traffic:
+        return {}
+    which = _series(signal.traffic, {label: labels[label] for label in signal.by})
+    return {which: str(signal.minimum_events / 60 * share)}
 
 
 def _series(name: str, labels: dict[str, str]) -> str:
@@ -82,7 +93,14 @@ def _series(name: str, labels: dict[str, str]) -> str:
 def slo_cases(slos: tuple[Slo, ...]) -> list[Case]:
     """Return the tests of alerts/slos.yml."""
     return [
-        one for slo in slos for one in (*(_burn_case(slo, burn) for burn in BURNS), _idle_case(slo), _spent_case(slo))
+        one
+        for slo in slos
+        for one in (
+            *(_burn_case(slo, burn) for burn in BURNS),
+            *_pair_cases(*_burning_series(slo)),
+            _idle_case(slo),
+            _spent_case(slo),
+        )
     ]
 
 
@@ -108,6 +126,15 @@ def _burn_case(slo: Slo, burn: Burn) -> Case:
         for window, values in drawn.items()
     ]
     return one
+
+
+def _burning_series(slo: Slo) -> tuple[str, dict[str, str], Phases]:
+    """Return every window burning as fast as x: not at all, beyond what is critical, beyond what warns, …."""
+    windows = {window for burn in BURNS for window in (burn.long, burn.short)}
+    series = {_slo_series(slo, ratio(window)): "x" for window in sorted(windows)}
+    fastest, slowest = (pick(burn.factor for burn in BURNS) * slo.budget * 1.01 for pick in (max, min))
+    events = {_slo_series(slo, "service_slo:slo_events:rate5m"): "10"}
+    return f'alertname="{slo.alert}"', series | events, Phases((0, fastest, slowest, fastest, 0), 3)
 
 
 def _idle_case(slo: Slo) -> Case:
@@ -147,7 +174,29 @@ def pack_cases(pack: Pack, limits: dict[str, Limit]) -> list[Case]:
         limit = limits[alert.name]
         phases = long_enough(alert.expr, limit.hold)
         cases += [_pack_case(alert, severity, value, phases) for severity, value in limit.limits.items()]
+        # A rate passes the warning's limit some time before the critical one: then both begin, rightly.
+        if alert.trial.hot is None and alert.trial.calm is None and "[" not in alert.expr:
+            who = f'alertname="{alert.name}"'
+            cases += _pair_cases(who, alert.trial.series, replace(phases, values=_both(alert.direction, limit.limits)))
     return cases
+
+
+def _both(direction: str, limits: Mapping[str, float]) -> tuple[float, ...]:
+    """Return values just at the warning, beyond the critical limit, between both, beyond, and at the warning again."""
+    if not {"warning", "critical"} <= set(limits) or limits["warning"] == limits["critical"]:
+        return ()
+    beyond = BEYOND[direction]
+    calm = limits["warning"] / beyond
+    return (calm, limits["critical"] * beyond, limits["warning"] * beyond, limits["critical"] * beyond, calm)
+
+
+def _pair_cases(who: str, series: Mapping[str, str], phases: Phases) -> list[Case]:
+    """Return the test that one fault is one alert; none without values between the limits."""
+    if not phases.values:
+        return []
+    fires = {"critical": (0, 1, 0, 1, 0), "warning": (0, 0, 1, 1, 0)}
+    sentence = "while the critical one fires no warning begins, and one that fires goes on"
+    return [case(f"{who}: {sentence}", series, phases, {f'{who},severity="{one}"': row for one, row in fires.items()})]
 
 
 def _pack_case(alert: PackAlert, severity: str, limit: float, length: Phases) -> Case:
@@ -157,7 +206,7 @@ def _pack_case(alert: PackAlert, severity: str, limit: float, length: Phases) ->
     calm = limit / beyond if trial.calm is None else trial.calm
     return case(
         f"{alert.name} {severity}: quiet at {calm:.6g}, fires at {hot:.6g}, resolves",
-        trial.series,
+        {name: words.replace("$limit", f"{limit:.15g}") for name, words in trial.series.items()},
         replace(length, values=(calm, hot, calm)),
         {f'alertname="{alert.name}",severity="{severity}"': (0, 1, 0)},
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rulebook.severities import without_critical
 from rulebook.wording import CAUSE, ask_recommendation, runbook_url
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _alert(slo: Slo, severity: str) -> Rule:
     expr = " or ".join(burning(slo, burn) for burn in BURNS if burn.severity == severity)
     return {
         "alert": slo.alert,
-        "expr": expr,
+        "expr": without_critical(slo.alert, expr) if severity == "warning" else expr,
         "labels": _labels(slo, severity),
         "annotations": _annotations(slo, "is burning its error budget too fast")
         | {

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rulebook.pages import OVERVIEW
+from rulebook.severities import without_critical
 from rulebook.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
 
 if TYPE_CHECKING:
@@ -70,17 +71,21 @@ def alert_groups(thresholds: Thresholds, pages: dict[str, str]) -> list[Rule]:
 
 def _signal_alerts(signal: Signal, overrides: tuple[Override, ...]) -> list[Rule]:
     mine = [override for override in overrides if override.signal == signal.name]
-    rules = [_alert(signal, severity, _default_series(signal, mine), limit) for severity, limit in _worst_first(signal)]
+    rules = _alerts(signal, _default_series(signal, mine), signal.limits)
     for override in mine:
         series = (signal.record_by_route if override.route else signal.record) + selector(override)
         label = {"override": f"{override.service}{override.route}"}
-        overridden = (_alert(signal, severity, series, limit) for severity, limit in sorted(override.limits.items()))
+        overridden = _alerts(signal, series, override.limits)
         rules += [rule | {"labels": rule["labels"] | label} for rule in overridden]
     return rules
 
 
-def _worst_first(signal: Signal) -> list[tuple[Severity, float]]:
-    return sorted(signal.limits.items())
+def _alerts(signal: Signal, series: str, limits: dict[Severity, float]) -> list[Rule]:
+    """Return a rule for each limit, the critical one first: the warning asks whether it fires."""
+    rules = [_alert(signal, severity, series, limit) for severity, limit in sorted(limits.items())]
+    for rule in rules[1:]:
+        rule["expr"] = without_critical(signal.alert, rule["expr"])
+    return rules
 
 
 def _default_series(signal: Signal, overrides: list[Override]) -> str:

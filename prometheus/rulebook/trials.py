@@ -6,7 +6,7 @@ A test is a row of phases of equal length. What a series does in them is said in
     x * 100        follows the tested value x: calm, hot, calm
     +x * 2         a counter that grows by x * 2 a second
     falls A B      A, B, A
-    drains A B     from A downwards, B a second
+    drains A B     from A downwards, B a second; A is a number or a formula without blanks
     heard          the present time, which stands still in the hot phase
     vanishes       1, nothing, 1
 """
@@ -90,9 +90,8 @@ def draw(words: str, phases: Phases) -> str:
         low_in_the_middle = [float(numbers[1 if at == 1 else 0]) for at in range(len(phases.values))]
         return _gauge(low_in_the_middle, phases)
     if kind == "drains":
-        return (
-            f"{numbers[0]}-{_number(float(numbers[1]) * phases.step_seconds)}x{phases.steps * len(phases.values) - 1}"
-        )
+        step = _number(float(numbers[1]) * phases.step_seconds)
+        return f"{_number(calculate(numbers[0], 0))}-{step}x{phases.steps * len(phases.values) - 1}"
     if kind == "heard":
         return _heard(phases)
     if kind == "vanishes":

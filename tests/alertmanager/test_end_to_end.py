@@ -64,7 +64,10 @@ def test_a_service_that_dies_is_one_message_not_many(whole_chain: Chain):
 
 
 def test_nothing_is_lost_when_alertmanager_is_killed_or_prometheus_restarted(whole_chain: Chain):
-    """Killed with its notifications pending, it delivers after its return; a restart of Prometheus ends no alert."""
+    """Killed with its notifications pending, it delivers after its return; a restart of Prometheus ends no alert.
+
+    An Alertmanager that begins anew is told everything again, in any order: a warning of it must not exist.
+    """
     chain = whole_chain
     chain.break_channel(slack=500, email=500, pagerduty=500)
     chain.service.set(queries(0.4))
@@ -84,3 +87,4 @@ def test_nothing_is_lost_when_alertmanager_is_killed_or_prometheus_restarted(who
     chain.service.set(queries(0.004))
     ended = chain.wait_message(channel="pagerduty", status="resolved", **SLOW)
     assert ended["payload"]["dedup_key"] == fired["pagerduty"]["payload"]["dedup_key"]
+    assert chain.messages(alertname=SLOW["alertname"], severity="warning") == []

@@ -1,0 +1,18 @@
+"""One thing, one alert: a warning does not begin while the critical alert of the same series fires.
+
+Alertmanager's inhibition says the same of messages, but it knows only what it has been told since it was started. After
+a restart Prometheus tells it the warning again, up to a minute before or after the critical alert, and what began long
+ago is sent at once. A warning that never fired cannot be sent.
+"""
+
+from __future__ import annotations
+
+SEVERITIES = ("critical", "warning")
+# What a rule adds to its series: the rest says whether two alerts speak of the same thing.
+ADDED = ("alertname", "alertstate", "severity", "category", "component", "owner", "signal", "override")
+
+
+def without_critical(alert: str, expr: str) -> str:
+    """Return a warning's condition less what is critical already; a warning that fires by then goes on to its end."""
+    critical, warning = (f'ALERTS{{alertname="{alert}",alertstate="firing",severity="{one}"}}' for one in SEVERITIES)
+    return f"({expr}) unless ignoring ({', '.join(ADDED)}) ({critical} unless ignoring (severity) {warning})"
