@@ -30,7 +30,7 @@ class Retention:
 class AppMetric:
     """`pending` takes records without a lock; `fold` counts them."""
 
-    __slots__ = ("_lock", "above", "below", "family", "history", "name", "pending", "wire")
+    __slots__ = ("_lock", "above", "below", "checked", "crossed", "family", "history", "name", "pending", "wire")
 
     def __init__(self, name: str, wire: WireName, family: AnyFamily, points: int) -> None:
         self.name = name
@@ -40,7 +40,15 @@ class AppMetric:
         self.history = History(points)
         self.above = math.inf
         self.below = -math.inf
+        self.checked: CounterSeries | None = None
+        self.crossed: CounterSeries | None = None
         self._lock = threading.Lock()
+
+    def limit(self, above: float, below: float, checked: CounterSeries | None, crossed: CounterSeries | None) -> None:
+        """From now on count every value in `checked`, and in `crossed` those beyond a limit."""
+        with self._lock:
+            self._fold()
+            self.above, self.below, self.checked, self.crossed = above, below, checked, crossed
 
     def relieve(self) -> None:
         """Fold a long buffer, unless somebody does so already: a writer never waits."""
@@ -59,7 +67,9 @@ class AppMetric:
         size = len(self.pending)
         batch = self.pending[:size]
         del self.pending[:size]
-        self.history.extend([record[0] for record in batch], [record[2] for record in batch])
+        values = [record[2] for record in batch]
+        self.history.extend([record[0] for record in batch], values)
+        self._judge(values)
         factor = self.wire.factor
         amounts: dict[Series | None, list[float]] = {}
         slowest: dict[Series | None, tuple[float, Mapping[str, Any], float]] = {}
@@ -76,6 +86,11 @@ class AppMetric:
         # One exemplar per series and batch, the one worth looking at: the others would replace each other anyway.
         for series, (amount, metadata, at) in slowest.items():
             _keep_exemplar(series, amount, metadata, at)
+
+    def _judge(self, values: list[float]) -> None:
+        if self.checked is not None and self.crossed is not None:
+            self.checked.inc(len(values))
+            self.crossed.inc(sum(value > self.above or value < self.below for value in values))
 
     def values(self, since_seconds: float) -> list[float]:
         """What was recorded since then, in the user's unit, oldest first."""

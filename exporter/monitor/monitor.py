@@ -26,6 +26,11 @@ log = logging.getLogger("perfloop")
 
 # Names of which a low value is the bad one, when `set_threshold` is not told.
 _LOW_IS_BAD = ("hit_rate", "hit_ratio", "availability", "success_rate", "success_ratio")
+# Counters, not a verdict: workers add up, and Prometheus chooses the window.
+_JUDGED = (
+    ("perfloop_threshold_checked_total", "Values recorded of a metric that has a threshold."),
+    ("perfloop_threshold_crossed_total", "Values recorded beyond their threshold."),
+)
 
 
 class PerformanceMonitor:
@@ -133,19 +138,26 @@ class PerformanceMonitor:
     def set_threshold(self, name: str, value: float | None, direction: Direction | None = None) -> None:
         """Call the alert callbacks when `name` goes beyond `value`, in the user's own unit; `None` takes it away.
 
-        It is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, beside the stack's own.
+        It is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, beside the stack's own,
+        with counts of the values checked and crossed: the alert AppThresholdCrossed fires on their ratio.
         """
         chosen = direction or ("below" if any(word in name for word in _LOW_IS_BAD) else "above")
         if chosen not in {"above", "below"}:
             raise ValueError(f"Threshold of {name!r} has direction {direction!r}: it must be 'above' or 'below'")
-        limit = math.nan if value is None else float(value)
         metric = self._book.metric(name)
-        metric.above = limit if chosen == "above" and value is not None else math.inf
-        metric.below = limit if chosen == "below" and value is not None else -math.inf
+        signal = metric.wire.name
         thresholds = self._registry.gauge(
             "perfloop_threshold", "The limit of a signal.", ("signal", "severity"), latest=True
-        )
-        thresholds.labels(metric.wire.name, "warning").set(limit * metric.wire.factor)
+        ).labels(signal, "warning")
+        if value is None:
+            metric.limit(math.inf, -math.inf, None, None)
+            thresholds.set(math.nan)
+            return
+        limit = float(value)
+        above, below = (limit, -math.inf) if chosen == "above" else (math.inf, limit)
+        checked, crossed = (self._registry.counter(*one, ("signal",)).labels(signal) for one in _JUDGED)
+        metric.limit(above, below, checked, crossed)
+        thresholds.set(limit * metric.wire.factor)
 
     def add_alert_callback(self, callback: AlertCallback) -> None:
         """Call `callback(event)`, a function or a coroutine function, when a threshold is crossed."""

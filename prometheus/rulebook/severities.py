@@ -9,10 +9,15 @@ from __future__ import annotations
 
 SEVERITIES = ("critical", "warning")
 # What a rule adds to its series: the rest says whether two alerts speak of the same thing.
-ADDED = ("alertname", "alertstate", "severity", "category", "component", "owner", "signal", "override")
+ADDED = ("alertname", "alertstate", "severity", "category", "component", "owner")
 
 
-def without_critical(alert: str, expr: str) -> str:
-    """Return a warning's condition less what is critical already; a warning that fires by then goes on to its end."""
+def without_critical(alert: str, expr: str, *labels: str) -> str:
+    """Return a warning's condition less what is critical already; a warning that fires by then goes on to its end.
+
+    `labels` are those that this alert's rules add beyond what all rules do.
+    """
     critical, warning = (f'ALERTS{{alertname="{alert}",alertstate="firing",severity="{one}"}}' for one in SEVERITIES)
-    return f"({expr}) unless ignoring ({', '.join(ADDED)}) ({critical} unless ignoring (severity) {warning})"
+    return (
+        f"({expr}) unless ignoring ({', '.join((*ADDED, *labels))}) ({critical} unless ignoring (severity) {warning})"
+    )

@@ -84,7 +84,7 @@ def _alerts(signal: Signal, series: str, limits: dict[Severity, float]) -> list[
     """Return a rule for each limit, the critical one first: the warning asks whether it fires."""
     rules = [_alert(signal, severity, series, limit) for severity, limit in sorted(limits.items())]
     for rule in rules[1:]:
-        rule["expr"] = without_critical(signal.alert, rule["expr"])
+        rule["expr"] = without_critical(signal.alert, rule["expr"], "signal", "override")
     return rules
 
 

@@ -164,6 +164,29 @@ async def test_taken_away(monitor: PerformanceMonitor):
     assert not events
 
 
+def test_prometheus_can_judge_by_the_same_limit(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Values and those beyond the limit are counted from 0 on: their ratio over any window can be alerted on."""
+
+    def counted() -> tuple[float, float]:
+        rows = dict(line.rsplit(" ", 1) for line in render(registry.families()).decode().splitlines())
+        checked, crossed = (
+            f'perfloop_threshold_{what}_total{{signal="app_api_response_time_seconds"}}'
+            for what in ("checked", "crossed")
+        )
+        return float(rows[checked]), float(rows[crossed])
+
+    assert counted() == (0, 0)
+    for value in (1000, 1001, 2000, 10):
+        monitor.record_metric("api_response_time_ms", value, tags={"service": "api"})
+    assert counted() == (4, 2)
+    monitor.set_threshold("api_response_time_ms", 5, direction="below")
+    monitor.record_metric("api_response_time_ms", 4)
+    assert counted() == (5, 3)
+    monitor.set_threshold("api_response_time_ms", None)
+    monitor.record_metric("api_response_time_ms", 4)
+    assert counted() == (5, 3)
+
+
 @pytest.mark.parametrize(
     "case",
     [

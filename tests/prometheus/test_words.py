@@ -31,3 +31,8 @@ def test_a_slow_database_says_where_how_bad_why_and_what_to_do(room: Path, promt
 def test_a_burning_budget_says_when_it_will_be_gone(room: Path, promtool: str, tmp_path: Path):
     """How fast it burns, what is left, and in how many hours nothing will be."""
     check(promtool, tmp_path, "burning_budget.yml", ROOM=str(room))
+
+
+def test_a_limit_of_the_application_s_own_is_said_in_its_unit(room: Path, promtool: str, tmp_path: Path):
+    """What `set_threshold` set is in the message; one of eight values beyond it is more than one in twenty."""
+    check(promtool, tmp_path, "own_limit.yml", ROOM=str(room))
