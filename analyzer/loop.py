@@ -70,7 +70,7 @@ class Loop:
         self._scrapes_known = False
         self._watch = NoveltyWatch()
         self._follow = FollowUp(source, store, self._table)
-        self._due = {"history": 0.0, "burn": 0.0, "follow": 0.0}
+        self._looked: dict[str, float] = {}
         self.published = Published()
         self.failure: AnalyzerError | None = None
         window = DEFAULT_WINDOW if config.rate_window == "auto" else config.rate_window
@@ -147,18 +147,20 @@ class Loop:
 
     async def _look_back(self, at: float) -> None:
         """Read the history again when it is time; what it teaches holds until the next time."""
-        if at < self._due["history"]:
+        if not self._is_due("history", at, self._config.history_interval_seconds):
             return
-        self._due["history"] = at + self._config.history_interval_seconds
         step = self._config.history_step_seconds
         end = at - at % step
         grid = Grid(end - self._config.history_seconds + step, step, round(self._config.history_seconds / step))
         settings = self._knowledge.settings
         answers = await self._ask(history_questions(self._table, settings.window), grid)
+        if not answers.batches:
+            return  # what was learned before still holds
         level = cycle_level(self._config.history_interval_seconds)
         learned = await asyncio.to_thread(learn, answers.batches, self._table, settings.window, level)
         new = await asyncio.to_thread(self._watch.watch, answers.batches, self._table, settings.window)
-        self._settle(history=replace(learned, findings=(*learned.findings, *new)))
+        known = {**settings.history.learned, **learned.learned}
+        self._settle(history=replace(learned, learned=known, findings=(*learned.findings, *new)))
         if learned.learned:
             await asyncio.to_thread(self._keep_baselines, learned, at)
 
@@ -180,21 +182,27 @@ class Loop:
             self.published.costs.store_failures += 1
             log.warning("%s", error)
 
+    def _is_due(self, what: str, at: float, interval: float) -> bool:
+        """Say whether it is time, and note that it was done; a clock that jumped back makes everything due."""
+        since = at - self._looked.get(what, float("-inf"))
+        if 0 <= since < interval:
+            return False
+        self._looked[what] = at
+        return True
+
     async def _look_at_budgets(self, at: float) -> None:
         """Ask for the burn windows when it is time; while a budget burns every cycle, so that its end is seen."""
         standing = self._knowledge.settings.burning
-        if at < self._due["burn"] and not standing:
+        if not self._is_due("burn", at, self._config.burn_interval_seconds) and not standing:
             return
-        self._due["burn"] = at + self._config.burn_interval_seconds
         answers = await self._ask(burn_questions(self._table), Grid(at - 2.0, 1.0, 3))
         findings, readings = find_burning(answers.batches, self._table, standing)
         self._settle(burning=tuple(findings), burn_readings=tuple(readings))
 
     async def _look_at_changes(self, at: float) -> None:
         """See what became of the recommendations that people implemented."""
-        if at < self._due["follow"]:
+        if not self._is_due("follow", at, self._config.follow_interval_seconds):
             return
-        self._due["follow"] = at + self._config.follow_interval_seconds
         with self._store_may_fail():
             await self._follow.look(self._knowledge.settings.window, at)
 

@@ -1,9 +1,9 @@
 """The limits of signals: one home, `prometheus/thresholds.yml`, which alerts and exporter read too."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from analyzer.config import parse_model, read_yaml
 from analyzer.errors import ConfigError
@@ -22,6 +22,36 @@ class Limit(BaseModel):
     capacity: float | None = None
 
 
+class Override(BaseModel):
+    """One line under `overrides`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    signal: str
+    service: str = ""
+    route: str = ""
+    info: float | None = None
+    warning: float | None = None
+    critical: float | None = None
+
+    @model_validator(mode="after")
+    def _names_someone(self) -> Self:
+        if not self.service and not self.route:
+            raise ValueError("it names neither a service nor a route")
+        return self
+
+    def limit(self, usual: Limit) -> Limit:
+        """Return the usual limit with what differs put in."""
+        own = {"warning": self.warning, "critical": self.critical}
+        return usual.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+    @property
+    def matchers(self) -> str:
+        """The label matchers of the series that are meant."""
+        names = {"service": self.service, "http_route": self.route}
+        return ",".join(f'{name}="{value}"' for name, value in names.items() if value)
+
+
 class Threshold(BaseModel):
     """One entry of thresholds.yml, as far as the analyzer needs it (its other fields belong to the alert rules)."""
 
@@ -38,6 +68,7 @@ class Threshold(BaseModel):
     goal: float | None = None
     expr: str = ""
     record: str = ""
+    overrides: tuple[Override, ...] = ()
 
     def limit(self) -> Limit:
         """The numbers alone."""
@@ -48,6 +79,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     thresholds: list[Threshold] = Field(default_factory=list)
+    overrides: list[Override] = Field(default_factory=list)
 
 
 def read_thresholds(path: Path | None) -> dict[str, Threshold]:
@@ -58,11 +90,19 @@ def read_thresholds(path: Path | None) -> dict[str, Threshold]:
     if isinstance(data, list):
         data = {"thresholds": data}
     if isinstance(data, dict) and "signals" in data and "thresholds" not in data:
-        data = {"thresholds": data["signals"]}
-    entries = parse_model(_File, data, str(path)).thresholds
-    table = {entry.signal: entry for entry in entries}
-    if len(table) < len(entries):
-        names = [entry.signal for entry in entries]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ConfigError([f"{path}: signal '{name}' is listed more than once" for name in twice])
-    return table
+        data = {**data, "thresholds": data["signals"]}
+    file = parse_model(_File, data, str(path))
+    names = [entry.signal for entry in file.thresholds]
+    problems = [f"signal '{name}' is listed more than once" for name in sorted(set(names)) if names.count(name) > 1]
+    problems += [
+        f"an override is for '{one.signal}', which is no signal" for one in file.overrides if one.signal not in names
+    ]
+    if problems:
+        raise ConfigError([f"{path}: {problem}" for problem in problems])
+    return {
+        entry.signal: entry.model_copy(update={"overrides": _of(entry, file.overrides)}) for entry in file.thresholds
+    }
+
+
+def _of(entry: Threshold, overrides: list[Override]) -> tuple[Override, ...]:
+    return tuple(one for one in overrides if one.signal == entry.signal)

@@ -17,12 +17,13 @@ from analyzer.findings import Finding, Severity
 from analyzer.incidents.topology import MACHINE, Topology
 
 JOIN_SECONDS = 600.0
-MACHINE_SECONDS = 120.0
+MACHINE_SECONDS = 60.0
 EXPLAINED = 1.0 / 3.0
 COMPARABLE = 0.6
 TIME = "seconds"
 
 Pair = tuple[str, str]
+Pairs = dict[Pair, list[Finding]]
 Deviation = Callable[[Finding, float], float]
 
 
@@ -132,13 +133,12 @@ def _build(findings: list[Finding], topology: Topology, deviation: Deviation) ->
 
 def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Deviation) -> tuple[Cause, ...]:
     """Rank the (service, component) pairs of one incident."""
-    pairs: dict[Pair, list[Finding]] = {}
+    pairs: Pairs = {}
     for finding in findings:
         pairs.setdefault((finding.service, finding.component), []).append(finding)
     started = min(finding.onset for group in pairs.values() for finding in group)
     raw = {pair: _suspicion(group, started, deviation) for pair, group in pairs.items()}
-    slow = {pair for pair, group in pairs.items() if any(finding.unit == TIME for finding in group)}
-    scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, raw, slow, topology) else 1.0) for pair in pairs}
+    scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, pairs, raw, topology) else 1.0) for pair in pairs}
     total = sum(scores.values()) or 1.0
     causes = [
         Cause(
@@ -164,15 +164,21 @@ def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> fl
     return float((both + severity) * 0.5 ** (late / JOIN_SECONDS))
 
 
-def _explained(pair: Pair, raw: dict[Pair, float], slow: set[Pair], topology: Topology) -> bool:
+def _explained(pair: Pair, pairs: Pairs, raw: dict[Pair, float], topology: Topology) -> bool:
     """Whether something that a suspect depends on deviates as much, and can show in what is seen of the suspect."""
     return any(
         other != pair
-        and value >= COMPARABLE * raw[pair]
-        and (pair in slow or other[1] not in MACHINE)
+        and raw[other] >= COMPARABLE * raw[pair]
         and topology.depends(pair, other)
-        for other, value in raw.items()
+        and (other[1] not in MACHINE or _slowed_by(pairs[other], pairs[pair]))
+        for other in pairs
     )
+
+
+def _slowed_by(machine: list[Finding], suspect: list[Finding]) -> bool:
+    """Whether a suspect became slow when its machine became busy."""
+    began = min(finding.onset for finding in machine)
+    return any(finding.unit == TIME and abs(finding.onset - began) <= MACHINE_SECONDS for finding in suspect)
 
 
 def _sentence(finding: Finding) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from analyzer.catalog import Signal
+from analyzer.catalog import Limit, Signal
 from analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
 from analyzer.detectors.blocks import block_p_value
 from analyzer.detectors.change_point import ChangePoint, find_change_points
@@ -16,7 +17,9 @@ from analyzer.findings import Finding, Reading, Severity
 from analyzer.pipeline.history import History
 from analyzer.pipeline.trends import find_window_forecasts
 from analyzer.pipeline.wording import Row, Subject
-from analyzer.series import Batch, Floats
+from analyzer.series import Batch, Floats, service_of
+
+Rows = NDArray[np.int64]
 
 STRONG = 2.0
 CHANGE_ALPHA = 1e-3
@@ -72,18 +75,28 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
 
 
 def threshold_findings(subject: Subject) -> list[Finding]:
-    """Word the breaches of one batch."""
-    values, limit = subject.batch.values, subject.signal.limit
+    """Word the breaches of one batch, each service by its own limit."""
+    return [finding for limit, rows in _by_limit(subject) for finding in _breaches(subject, limit, rows)]
+
+
+def _by_limit(subject: Subject) -> Iterable[tuple[Limit, Rows]]:
+    signal, labels = subject.signal, subject.batch.labels
+    if not signal.own_limits:
+        return [(signal.limit, np.arange(len(labels)))]
+    groups: dict[Limit, list[int]] = {}
+    for row, one in enumerate(labels):
+        groups.setdefault(signal.limit_of(service_of(one, signal.service)), []).append(row)
+    return [(limit, np.array(rows)) for limit, rows in groups.items()]
+
+
+def _breaches(subject: Subject, limit: Limit, rows: Rows) -> Iterable[Finding]:
+    values = subject.batch.values[rows]
     breaches = find_breaches(values, limit, subject.signal.direction)
-    found = []
-    for row in np.flatnonzero(breaches.breached):
-        onset, excess = int(breaches.onset[row]), float(breaches.excess[row])
+    for place in np.flatnonzero(breaches.breached):
+        onset, excess = int(breaches.onset[place]), float(breaches.excess[place])
         severity = Severity.CRITICAL if excess >= 1.0 else Severity.WARNING
-        value, expected = breaches.value[row], _before(values[row], onset, limit.warning)
-        found.append(
-            subject.finding(row, "threshold", severity, onset=onset, value=value, expected=expected, score=excess)
-        )
-    return found
+        numbers = {"value": breaches.value[place], "expected": _before(values[place], onset, limit.warning)}
+        yield subject.finding(rows[place], "threshold", severity, onset=onset, score=excess, **numbers)
 
 
 def _before(row: Floats, onset: int, fallback: float | None) -> float:

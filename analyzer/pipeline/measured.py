@@ -30,6 +30,15 @@ class Measurements:
         rows = self._rows(signal, service)
         return float(np.nanmax(rows)) if np.isfinite(rows).any() else None
 
+    def history(self, signal: str, service: str) -> tuple[Floats, Floats] | None:
+        """Return the sum of a service's series of a signal over the window, and each point's age in seconds."""
+        rows = self._rows(signal, service)
+        there = np.isfinite(rows).any(axis=0)
+        if not there.any():
+            return None
+        grid = self._batches[signal].grid
+        return np.nansum(rows, axis=0)[there], (grid.end - grid.times())[there]
+
     def pairs(self, one: str, other: str) -> tuple[Floats, Floats] | None:
         """Return the first series of two signals side by side; None when one has none."""
         left, right = self._batches.get(one), self._batches.get(other)

@@ -27,7 +27,7 @@ class _Watched:
 
 
 class NoveltyWatch:
-    """Feeds each new column of the history to the detectors; a changed set of series starts its signal afresh."""
+    """Feeds each new column of the history to the detectors; other series or a clock gone back start it afresh."""
 
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
@@ -43,7 +43,7 @@ class NoveltyWatch:
     def _feed(self, subject: Subject) -> list[Finding]:
         batch = subject.batch
         watched = self._watched.get(batch.signal)
-        if watched is None or watched.labels != batch.labels:
+        if watched is None or watched.labels != batch.labels or watched.fed_until > batch.grid.end:
             step = batch.grid.step
             clock = Clock(max(2, round(HOUR / step)), max(8, round(DAY / step)), max(8, round(DAY / step)))
             watched = _Watched(NoveltyDetector(len(batch), clock), batch.labels, -np.inf)

@@ -23,19 +23,19 @@ class Subject:
     def finding(self, row: Row, detector: str, severity: Severity, **numbers: Any) -> Finding:
         """Return a finding about one row; `onset` may be given as an index."""
         signal, grid, labels = self.signal, self.batch.grid, self.batch.labels[row]
-        onset = numbers.pop("onset")
+        onset, service = numbers.pop("onset"), service_of(labels, signal.service)
         return Finding(
             detector=detector,
             signal=signal.name,
             title=signal.label,
-            service=service_of(labels, signal.service),
+            service=service,
             component=signal.component,
             kind=signal.kind,
             severity=severity,
             onset=float(grid.start + onset * grid.step),
             unit=signal.unit,
             direction=signal.direction,
-            limit=signal.limit.warning,
+            limit=signal.limit_of(service).warning,
             expr=signal.query(self.window),
             window=(grid.start, grid.end),
             labels=labels,

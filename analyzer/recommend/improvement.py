@@ -5,19 +5,22 @@ before the finding (its expected value); the optimistic bound is the return to i
 limit only, which is half-way to nothing when no limit is known.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from analyzer.findings import Finding
 from analyzer.recommend.queueing import servers_for_wait, wait_probability
 from analyzer.recommend.recommendation import Improvement
-from analyzer.recommend.rightsizing import memory_request
+from analyzer.recommend.rightsizing import cpu_request, memory_request, vertical_sizing
 from analyzer.recommend.rules import Computation
 from analyzer.recommend.scalability import fit_scalability
 from analyzer.series import Floats
 
 TARGET_UTILISATION = 0.7
 WAIT_GOAL = 0.05
+LEAST_HISTORY = 100
+FIRST_CPU_BUCKET = 0.01
 
 
 class Measured(Protocol):
@@ -28,6 +31,9 @@ class Measured(Protocol):
 
     def peak(self, signal: str, service: str) -> float | None:
         """Return the largest value of the window."""
+
+    def history(self, signal: str, service: str) -> tuple[Floats, Floats] | None:
+        """Return the values of the window with their ages in seconds; None when there are none."""
 
     def pairs(self, one: str, other: str) -> tuple[Floats, Floats] | None:
         """Return the first series of two signals side by side; None when one has none."""
@@ -121,20 +127,34 @@ def _pool_size(how: Computation, finding: Finding, measured: Measured) -> Improv
 
 
 def _replicas(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """Erlang C on the cores: the smallest number at which waiting is rare and use at or below 70 %."""
+    """The most of Erlang C's cores at which waiting is rare, of use at or below 70 %, and of the size by past use."""
     cores = measured.now("cpu_cores", finding.service)
     if not cores or finding.value <= 0:
         return _return_to_expected(how, finding, measured)
     load = finding.value * cores
-    wanted = max(servers_for_wait(load, WAIT_GOAL), -int(-load // TARGET_UTILISATION))
+    sized, reason = _cpu_size(finding, cores, measured)
+    wanted = max(servers_for_wait(load, WAIT_GOAL), -int(-load // TARGET_UTILISATION), math.ceil(sized))
     now_waits, then_waits = wait_probability(load, int(cores)), wait_probability(load, wanted)
     use = load / wanted
     words = (
         f"{load:.2f} of {cores:.0f} cores are busy and {now_waits:.0%} of the work waits; {wanted} cores bring use to "
-        f"{use:.0%} and waiting to {then_waits:.0%}"
+        f"{use:.0%} and waiting to {then_waits:.0%}{reason}"
     )
     ratio = max(0.0, 1.0 - use / finding.value)
     return Improvement(ratio, ratio / 2, ratio, how.metric or finding.signal, "replicas", words)
+
+
+def _cpu_size(finding: Finding, cores: float, measured: Measured) -> tuple[float, str]:
+    """Return the larger of KRR's request (95th percentile) and VPA's target (decaying 90th plus 15 %), with words."""
+    past = measured.history(finding.signal, finding.service)
+    if past is None or len(past[0]) < LEAST_HISTORY:
+        return 0.0, ""
+    use, ages = past[0] * cores, past[1]
+    request, sizing = cpu_request(use), vertical_sizing(use, ages, FIRST_CPU_BUCKET)
+    words = (
+        f"; by past use {request:.2f} cores at the 95th percentile, {sizing.target:.2f} with the autoscaler's margin"
+    )
+    return max(request, sizing.target), words
 
 
 def _right_size(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:

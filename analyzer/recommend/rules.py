@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from analyzer.catalog.overrides import BETWEEN
 from analyzer.config import parse_model, read_yaml
 from analyzer.errors import ConfigError
 from analyzer.findings import Finding, Severity
@@ -49,7 +50,9 @@ class Rule(BaseModel):
 
     def matches(self, finding: Finding) -> bool:
         """Whether a finding asks for this action."""
-        named = finding.signal in self.signals or (not self.signals and finding.component == self.component)
+        named = finding.signal.partition(BETWEEN)[0] in self.signals or (
+            not self.signals and finding.component == self.component
+        )
         seen = not self.detectors or finding.detector in self.detectors
         return named and seen and finding.severity >= Severity[self.severity.upper()]
 

@@ -48,13 +48,14 @@ def test_titles_units_and_expressions_are_given() -> None:
         assert "\n" not in signal.expr
 
 
-def test_every_expression_is_promql(promtool: str, tmp_path: Path) -> None:
-    """The real promtool accepts every expression as a recording rule."""
+def test_every_expression_is_promql(promtool: str, checkout: Path, tmp_path: Path) -> None:
+    """The real promtool accepts every expression as a recording rule, those of overridden routes too."""
     import subprocess
 
     import yaml
 
-    rules = [{"record": f"check:{signal.name}", "expr": signal.query("1m")} for signal in load_catalog((), {})]
+    catalog = load_catalog((), read_thresholds(checkout / "prometheus" / "thresholds.yml"))
+    rules = [{"record": f"check:n{at}", "expr": signal.query("1m")} for at, signal in enumerate(catalog)]
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "catalogue", "rules": rules}]}))
     done = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True, check=False)
@@ -111,4 +112,42 @@ def test_a_signal_listed_twice_in_the_thresholds_is_an_error(tmp_path: Path) -> 
     """Two limits for one signal are none."""
     path = _file(tmp_path, "signals:\n- {signal: a, warning: 1}\n- {signal: a, warning: 2}\n")
     with pytest.raises(ConfigError, match="signal 'a' is listed more than once"):
+        read_thresholds(path)
+
+
+OVERRIDES = """
+signals: [{signal: api_response_time_p95, warning: 1, critical: 2}]
+overrides:
+- {signal: api_response_time_p95, route: /v1/chat, warning: 15, critical: 30}
+- {signal: api_response_time_p95, service: batch, warning: 9}
+"""
+
+
+def test_overrides_of_routes_and_services_are_taken(tmp_path: Path) -> None:
+    """A route with its own limits leaves the service's figure and is judged beside it; a service has its own limits."""
+    path = tmp_path / "thresholds.yml"
+    path.write_text(OVERRIDES)
+    table = {signal.name: signal for signal in load_catalog((), read_thresholds(path))}
+    usual, route = table["api_response_time_p95"], table["api_response_time_p95@/v1/chat"]
+    metric = "http_server_request_duration_seconds_bucket"
+    assert f'unless {metric}{{http_route="/v1/chat"}}' in usual.query("1m")
+    assert f'rate({metric}{{http_route="/v1/chat"}}[1m])' in route.query("1m")
+    assert (route.limit.warning, route.limit.critical) == (15, 30)
+    assert [usual.limit_of(name).warning for name in ("shop", "batch")] == [1, 9]
+    assert usual.limit_of("batch").critical == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("{signal: api_response_time_p95, warning: 3}", "names neither a service nor a route"),
+        ("{signal: nothing, service: shop, warning: 3}", "an override is for 'nothing', which is no signal"),
+        ("{signal: api_response_time_p95, service: shop, warn: 3}", "unknown field 'overrides.2.warn'"),
+    ],
+)
+def test_a_wrong_override_is_named(tmp_path: Path, line: str, sentence: str) -> None:
+    """One sentence with the file and the field."""
+    path = tmp_path / "thresholds.yml"
+    path.write_text(f"{OVERRIDES}- {line}\n")
+    with pytest.raises(ConfigError, match=sentence):
         read_thresholds(path)

@@ -37,7 +37,7 @@ def server() -> Iterator[tuple[list[Any], dict[str, Any], str]]:
             """Say nothing."""
 
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads = True
+    made.daemon_threads = False  # the end waits for every answer: no socket outlives its test
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield asked, answer, f"http://127.0.0.1:{made.server_address[1]}/v1"

@@ -1,8 +1,12 @@
 """The loop: what fails, what stays, what is shed."""
 
 import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from analyzer.app import build_knowledge
 from analyzer.config import RunConfig
@@ -28,19 +32,32 @@ class Scripted:
         """Nobody knows."""
 
 
-def _loop(*answers: Answers | Exception, store: str = "sqlite://") -> Loop:
-    return Loop(RunConfig(interval_seconds=0.05), Scripted(*answers), Database(store), build_knowledge(RunConfig()))
+Make = Callable[..., Loop]
+
+
+@pytest.fixture
+def make_loop() -> Iterator[Make]:
+    """Loops over scripted answers; their databases are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def make(*answers: Answers | Exception, store: str = "sqlite://", source: Scripted | None = None) -> Loop:
+            database = Database(store)
+            stack.callback(database.close)
+            config = RunConfig(interval_seconds=0.05)
+            return Loop(config, source or Scripted(*answers), database, build_knowledge(RunConfig()))
+
+        yield make
 
 
 def _good(build: Any, value: float = 0.5) -> Answers:
     return Answers({"db_query_time_p95": build.batch([value] * 30)}, {})
 
 
-async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any) -> None:
+async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any, make_loop: Make) -> None:
     """Silence and surprises fail their cycle only; nothing is invented meanwhile."""
     nothing = Answers({}, {"db_query_time_p95": "does not answer"})
     good = _good(build)
-    loop = _loop(good, good, good, nothing, ValueError("surprise"), good, good, good)
+    loop = make_loop(good, good, good, nothing, ValueError("surprise"), good, good, good)
     first = await loop.cycle(100.0)
     assert first is not None
     assert await loop.cycle(110.0) is None
@@ -52,22 +69,22 @@ async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any
     assert loop.published.costs.cycles == {"complete": 2, "partial": 0, "failed": 2, "shed": 0}
 
 
-async def test_some_answers_make_a_partial_cycle(build: Any) -> None:
+async def test_some_answers_make_a_partial_cycle(build: Any, make_loop: Make) -> None:
     """What was answered counts, what was not is named."""
     answers = Answers(_good(build).batches, {"cpu_used_ratio": "HTTP 422"})
-    loop = _loop(answers)
+    loop = make_loop(answers)
     result = await loop.cycle(100.0)
     assert result is not None
     assert result.failures == {"cpu_used_ratio": "HTTP 422"}
     assert loop.published.costs.cycles["partial"] == 1
 
 
-async def test_a_broken_database_leaves_the_cycle_partial(build: Any, tmp_path: Path) -> None:
+async def test_a_broken_database_leaves_the_cycle_partial(build: Any, make_loop: Make, tmp_path: Path) -> None:
     """Recommendations are published even while they cannot be remembered."""
     import sqlite3
 
     path = tmp_path / "s.db"
-    loop = _loop(_good(build), store=f"sqlite:///{path}")
+    loop = make_loop(_good(build), store=f"sqlite:///{path}")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     result = await loop.cycle(100.0)
@@ -80,7 +97,7 @@ async def test_a_broken_database_leaves_the_cycle_partial(build: Any, tmp_path: 
     assert not (await loop.cycle(110.0) or result).failures
 
 
-async def test_cycles_never_overlap_and_late_ones_are_shed(build: Any) -> None:
+async def test_cycles_never_overlap_and_late_ones_are_shed(build: Any, make_loop: Make) -> None:
     """A cycle that takes three intervals leaves out two, it does not queue them."""
     running = most = 0
 
@@ -93,25 +110,27 @@ async def test_cycles_never_overlap_and_late_ones_are_shed(build: Any) -> None:
             running -= 1
             return await super().ask(questions, grid)
 
-    loop = Loop(
-        RunConfig(interval_seconds=0.05), Slow(_good(build)), Database("sqlite://"), build_knowledge(RunConfig())
-    )
+    loop = make_loop(source=Slow(_good(build)))
     stop = asyncio.Event()
-    task = asyncio.create_task(loop.run(stop))
-    await asyncio.sleep(1.0)
-    stop.set()
-    await task
+
+    def clock() -> float:
+        if loop.published.costs.cycles["shed"] >= 3:
+            stop.set()
+        return 100.0
+
+    await asyncio.wait_for(loop.run(stop, clock), 60)
     assert most == 1
-    assert loop.published.costs.cycles["shed"] >= 3
 
 
-async def test_sigkill_and_restart_keep_what_was_decided(build: Any, tmp_path: Path) -> None:
+async def test_sigkill_and_restart_keep_what_was_decided(build: Any, make_loop: Make, tmp_path: Path) -> None:
     """A new loop on the same database goes on with the state of the old one."""
     url = f"sqlite:///{tmp_path / 's.db'}"
-    first = _loop(_good(build), store=url)
+    first = make_loop(_good(build), store=url)
     result = await first.cycle(100.0)
     assert result is not None
-    Database(url).transition(result.recommendations[0].id, "accept", 101.0)
-    again = await _loop(_good(build), store=url).cycle(110.0)
+    other = Database(url)
+    other.transition(result.recommendations[0].id, "accept", 101.0)
+    other.close()
+    again = await make_loop(_good(build), store=url).cycle(110.0)
     assert again is not None
     assert again.recommendations[0].state == "accepted"

@@ -1,5 +1,6 @@
 """A whole cycle's thinking on made data: what is found, what is not, and that health adds up."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,32 @@ def test_readings_tell_value_band_and_score() -> None:
     batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
     names = {reading.name for reading in analyze(Answers(batches, {}), _knowledge(), 1e6).readings}
     assert {"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"} <= names
+
+
+def test_each_service_is_judged_by_its_own_limit(build: Any) -> None:
+    """What is too slow for one service is usual for another that has an override."""
+    signal = build.signal(own_limits={"batch": Limit(warning=5.0, critical=9.0)}, detect=("threshold",))
+    labels = ({"service": "shop"}, {"service": "batch"}, {"service": "batch", "part": "b"})
+    values = np.array([[0.3] * 30, [0.3] * 30, [6.0] * 30])
+    batch = Batch(signal.name, Grid(1e6, 5.0, 30), labels, values)
+    found = detect_all({signal.name: batch}, {signal.name: signal}, Settings()).findings
+    assert [(one.service, one.limit, one.severity.word) for one in found] == [
+        ("shop", 0.1, "critical"),
+        ("batch", 5.0, "warning"),
+    ]
+
+
+def test_a_burn_keeps_its_onset_and_ends_with_its_short_window() -> None:
+    """The workbook's rule: the long window alone, still full of old errors, holds nothing up."""
+    table = {signal.name: signal for signal in load_catalog((), {})}
+    batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
+    batches["request_rate@1h"] = _batch([9.0] * 3, "request_rate@1h")
+    (first,), _ = find_burning(batches, table)
+    later = {name: replace(one, grid=Grid(one.grid.start + 60.0, 1.0, 3)) for name, one in batches.items()}
+    (still,), _ = find_burning(later, table, [first])
+    assert still.onset == first.onset
+    later["error_ratio@5m"] = _batch([0.0] * 3, "error_ratio@5m")
+    assert find_burning(later, table, [still])[0] == []
 
 
 def test_a_step_that_stays_is_a_change_point(build: Any) -> None:

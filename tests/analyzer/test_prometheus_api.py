@@ -90,7 +90,7 @@ def broken() -> Iterator[tuple[Broken, str]]:
             """Say nothing."""
 
     class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
+        daemon_threads = False  # the end waits for every answer: no socket outlives its test
 
         def handle_error(self, *_: object) -> None:
             """A client that left is what these tests are about."""

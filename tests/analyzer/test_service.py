@@ -106,9 +106,9 @@ def test_a_finding_comes_lives_and_vanishes(running: tuple[str, Path, Any], serv
     assert process.wait(5) == 0
 
 
-def test_the_life_of_a_recommendation_over_http(running: tuple[str, Path, Any], service: Any) -> None:
-    """Without the token nothing moves; with it each step follows the states; what is unknown is 404."""
-    url, folder, _ = running
+def test_the_life_of_a_recommendation_over_http(running: tuple[str, Path, Any], service: Any, capfd: Any) -> None:
+    """Without the token nothing moves; with it each step follows the states, and survives a SIGKILL right after."""
+    url, folder, process = running
     service.text = (
         '# TYPE db_client_connection_count gauge\ndb_client_connection_count{pool="main",state="used"} 10\n'
         '# TYPE db_client_connection_max gauge\ndb_client_connection_max{pool="main"} 10\n'
@@ -129,8 +129,11 @@ def test_the_life_of_a_recommendation_over_http(running: tuple[str, Path, Any], 
     assert one["state"] == "implemented"
     assert [event["step"] for event in one["events"]] == ["open", "accept", "implement"]
     _until(lambda: f'id="{made["id"]}"' in _text(f"{url}/metrics") and 'state="implemented"' in _text(f"{url}/metrics"))
+    process.kill()
+    process.wait(10)
     store = f"--store.url=sqlite:///{folder / 'state.db'}"
-    assert main(["recommendations", store, "--json"]) == ExitCode.OK
+    assert main(["recommendations", store, "--state=implemented", "--json"]) == ExitCode.OK
+    assert made["id"] in capfd.readouterr().out
     assert main(["reopen", made["id"], store]) == ExitCode.OK
     assert main(["accept", "nobody", store]) == ExitCode.FAILED
 

@@ -35,6 +35,11 @@ class Numbers:
         """The same."""
         return self._values.get(signal)
 
+    def history(self, signal: str, service: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Two hundred points of the same value, where one is given."""
+        past = self._values.get(f"{signal}_past")
+        return None if past is None else (np.full(200, past), 5.0 * np.arange(200))
+
     def pairs(self, one: str, other: str) -> tuple[np.ndarray, np.ndarray] | None:
         """A load test whose throughput peaks at twenty users."""
         if "load_users" not in self._values:
@@ -93,6 +98,14 @@ def test_cpu_asks_for_cores_by_erlang(build: Any) -> None:
     finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.99, expected=0.3)
     (made,) = _run([finding], cpu_cores=2.0)
     assert "6 cores" in made.improvement.explanation
+
+
+def test_cpu_is_sized_by_past_use_too(build: Any) -> None:
+    """Where the past asks for more than the moment, the past counts: KRR's percentile and VPA's target are told."""
+    finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.75, expected=0.3)
+    (made,) = _run([finding], cpu_cores=16.0, cpu_used_ratio_past=0.99)
+    assert "15.84 cores at the 95th percentile" in made.improvement.explanation
+    assert "19 cores bring use" in made.improvement.explanation
 
 
 def test_memory_and_cache_and_scalability(build: Any) -> None:

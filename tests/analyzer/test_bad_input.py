@@ -1,0 +1,175 @@
+"""What a bad day brings: clocks that jump, counters that restart, series that come and go, a disk that is full."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analyzer.app import build_knowledge, open_loop
+from analyzer.config import RunConfig, SourceConfig
+from analyzer.loop import Loop
+from analyzer.pipeline import NoveltyWatch
+from analyzer.ports import Answers
+from analyzer.series import Batch, Grid
+from analyzer.store import Database
+
+NOW = 1_700_000_000.0
+HOUR = 3600.0
+LIMITS = "signals: [{signal: jobs, title: Jobs, kind: red, warning: 50, expr: 'rate(jobs_total[10s])'}]"
+
+
+class Course:
+    """A source whose series a test sets: signal, labels and values, the same on every grid."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, float] = {"a": 0.02}
+        self.asked: list[tuple[str, Grid]] = []
+
+    async def ask(self, questions: Any, grid: Grid) -> Answers:
+        """Answer with the rows that are there."""
+        self.asked += [(question.signal, grid) for question in questions]
+        wanted = {question.signal for question in questions} & {"db_query_time_p95"}
+        labels = tuple({"service": "shop", "db_system_name": name} for name in self.rows)
+        values = np.array([[level] * grid.points for level in self.rows.values()]).reshape(len(labels), grid.points)
+        return Answers({name: Batch(name, grid, labels, values) for name in wanted}, {})
+
+    async def scrape_interval(self) -> float | None:
+        """Nobody knows."""
+
+    def looks_back(self) -> int:
+        """How often the history was asked for."""
+        return sum(signal == "db_query_time_p95" and grid.step == 600.0 for signal, grid in self.asked)
+
+
+@pytest.fixture
+def course() -> Course:
+    """A source under the test's control."""
+    return Course()
+
+
+@pytest.fixture
+def loop(course: Course) -> Iterator[Loop]:
+    """A loop over it."""
+    with contextlib.closing(Database("sqlite://")) as database:
+        yield Loop(RunConfig(), course, database, build_knowledge(RunConfig()))
+
+
+async def test_a_clock_that_jumps_fails_nothing_and_stops_nothing(loop: Loop, course: Course) -> None:
+    """After a jump of a day, forth or back, the next cycle is whole, and the long view is not put off for a day."""
+    course.rows = {"a": 0.5}
+    for number, at in enumerate((NOW, NOW + 24 * HOUR, NOW + 10, NOW - 24 * HOUR, NOW + 20), start=1):
+        result = await loop.cycle(at)
+        assert result is not None
+        assert [one.service for one in result.findings] == ["shop"]
+        assert loop.published.costs.last_success == at
+        assert course.looks_back() == number
+    assert loop.published.costs.cycles == {"complete": 5, "partial": 0, "failed": 0, "shed": 0}
+
+
+def test_a_clock_gone_back_does_not_silence_what_is_new(build: Any) -> None:
+    """The streaming detector takes up the past that is told now, instead of waiting for the future it once saw."""
+    signal = build.signal()
+    values = 0.02 + np.random.default_rng(3).normal(0, 0.001, (1, 600))
+    values[0, -1] = 0.9
+    watch = NoveltyWatch()
+    for start in (24 * HOUR, 0.0):
+        batch = Batch(signal.name, Grid(start, 600.0, 600), ({"service": "shop"},), values)
+        assert len(watch.watch({signal.name: batch}, {signal.name: signal}, "1m")) == 1
+
+
+async def test_series_come_and_go(loop: Loop, course: Course) -> None:
+    """What vanishes takes its finding with it, what appears is judged, and an empty answer is no trouble."""
+    seen = []
+    for at, rows in enumerate(({"a": 0.02}, {"a": 0.02, "b": 0.5}, {"b": 0.5}, {}, {"c": 0.02})):
+        course.rows = rows
+        result = await loop.cycle(NOW + 400 * at)
+        assert result is not None
+        seen.append([one.labels["db_system_name"] for one in result.findings])
+    assert seen == [[], ["b"], ["b"], [], []]
+    assert loop.published.costs.cycles["failed"] == 0
+
+
+async def test_a_history_that_is_not_answered_leaves_what_was_learned(loop: Loop, course: Course) -> None:
+    """Silence about the past does not take the seasons away."""
+    await loop.cycle(NOW)
+    learned = dict(loop._knowledge.settings.history.learned)
+    assert learned
+
+    async def silent(questions: Any, grid: Grid) -> Answers:
+        return Answers({}, {"db_query_time_p95": "HTTP 503"}) if grid.step == 600.0 else await ask(questions, grid)
+
+    ask, course.ask = course.ask, silent  # type: ignore[method-assign]
+    assert await loop.cycle(NOW + 400) is not None
+    assert loop._knowledge.settings.history.learned == learned
+
+
+async def test_a_counter_that_restarts_is_no_jump(prometheus: str, service: Any, tmp_path: Path) -> None:
+    """A process that begins again from nothing has neither a negative nor a huge rate, and no finding."""
+    limits = tmp_path / "limits.yml"
+    limits.write_text(LIMITS)
+    config = RunConfig(SourceConfig(prometheus), thresholds_file=limits, step_seconds=1.0, points=30)
+    for count in (1_000_000, 1_000_010, 1_000_020, 0, 10, 20, 30, 40):
+        service.text = f"# TYPE jobs_total counter\njobs_total {count}\n"
+        scrapes = len(service.hits)
+        await asyncio.to_thread(_scraped, service, scrapes + 2)
+    async with open_loop(config) as (loop, _):
+        result = await loop.cycle(time.time())
+        rates = loop.published.batches["jobs"].values
+    assert result is not None
+    assert not [one for one in result.findings if one.signal == "jobs"]
+    assert np.nanmax(rates) <= 50
+    assert 0 <= np.nanmin(rates) < np.nanmax(rates)
+
+
+def _scraped(service: Any, times: int) -> None:
+    end = time.monotonic() + 60
+    while len(service.hits) < times:
+        assert time.monotonic() < end, "Prometheus does not scrape"
+        time.sleep(0.05)
+
+
+FULL = """
+import json, os, resource, sys
+from analyzer.errors import StoreError
+from analyzer.recommend.recommendation import Recommendation
+from analyzer.store import Database
+
+def make(i, words="do"):
+    return Recommendation(i, "r", "shop", "database", "database", "high", "t", words, "low", "none", ("x",), ({},))
+
+path = sys.argv[1]
+database = Database(f"sqlite:///{path}")
+database.merge([make("keep")], 1.0)
+database.transition("keep", "accept", 2.0)
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path + "-wal") + 20_000, hard))
+told = ""
+try:
+    for number in range(100):
+        database.merge([make(f"n{number}", "w" * 4000)], 3.0 + number)
+except StoreError as error:
+    told = str(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+database.merge([make("after")], 500.0)
+states = {one.id: one.state for one in database.recommendations()}
+database.close()
+print(json.dumps({"told": told, "keep": states["keep"], "after": states["after"]}))
+"""
+
+
+def test_a_disk_without_room_is_said_and_survived(tmp_path: Path) -> None:
+    """A file that may not grow is one sentence; what was decided stays, and with room again writing goes on."""
+    command = [sys.executable, "-c", FULL, str(tmp_path / "full.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    told = json.loads(done.stdout)
+    assert "full.db" in told["told"]
+    assert "failed: " in told["told"]
+    assert (told["keep"], told["after"]) == ("accepted", "open")
