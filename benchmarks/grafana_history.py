@@ -117,8 +117,8 @@ def _lines(name: str, kind: str, labels: str) -> list[str]:
     return [*buckets, f"{name}_sum{{{labels}}} ", f"{name}_count{{{labels}}} "]
 
 
-def write_history(promtool: str, folder: Path, *, series: list[str], hours: int, interval: int) -> None:
-    """Fill `folder` with blocks that end now."""
+def write_history(promtool: str, folder: Path, *, series: list[str], hours: int, interval: int) -> int:
+    """Fill `folder` with blocks that end now, and return that moment."""
     end = int(time.time()) // BLOCK_SECONDS * BLOCK_SECONDS
     for start in range(end - hours * 3600, end, BLOCK_SECONDS):
         text = folder / "block.om"
@@ -126,6 +126,7 @@ def write_history(promtool: str, folder: Path, *, series: list[str], hours: int,
         command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", str(text), str(folder / "data")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         text.unlink()
+    return end
 
 
 def _write_block(file: Path, series: list[str], times: range) -> None:

@@ -1,11 +1,12 @@
 """The cost of every panel over 24 hours of a Prometheus with 50,000 series. Bar: the slowest within one second.
 
-Usage: python benchmarks/grafana_query_cost.py [--series 50000] [--hours 24] [--interval 300]
+Usage: python benchmarks/grafana_query_cost.py [--series 50000] [--hours 24] [--interval 300] [--history FOLDER]
 
 The history has the shapes of the wire contract and every recorded series. It is written anew each time: a sample every
-five minutes ends within five minutes, `--interval 60` (Prometheus' own default) takes about a quarter of an hour. Each
-query is asked as Grafana asks it: the step of a panel as wide as it is on a screen of 1,600 pixels, every variable at
-its default. A panel's cost is the sum of its queries, the median of three rounds.
+five minutes ends within five minutes, `--interval 60` (Prometheus' own default) takes about a quarter of an hour.
+With `--history FOLDER` it is written there once and kept, so that another Prometheus can be asked about the same one:
+`--prometheus PROGRAM`. Each query is asked as Grafana asks it: the step of a panel as wide as it is on a screen of
+1,600 pixels, every variable at its default. A panel's cost is the sum of its queries, the median of three rounds.
 """
 
 from __future__ import annotations
@@ -39,17 +40,36 @@ def main() -> int:
     parser.add_argument("--series", type=int, default=50_000)
     parser.add_argument("--hours", type=int, default=24)
     parser.add_argument("--interval", type=int, default=300, help="seconds between two samples")
+    parser.add_argument("--history", type=Path, help="where the history is written once, and kept")
+    parser.add_argument("--prometheus", default=_find("prometheus"), help="the program to ask (default: %(default)s)")
+    parser.add_argument("--write-only", action="store_true", help="write the history and ask nothing")
     options = parser.parse_args()
-    binaries = [_find(name) for name in ("prometheus", "promtool")]
-    if None in binaries:
+    promtool = _find("promtool")
+    if options.prometheus is None or promtool is None:
         print("prometheus and promtool are neither on PATH nor in .perfloop/bin: run `make tools`", file=sys.stderr)
         return 1
-    with tempfile.TemporaryDirectory(prefix="perfloop-history-") as folder:
-        began = time.monotonic()
-        series = list_series(options.series)
-        write_history(str(binaries[1]), Path(folder), series=series, hours=options.hours, interval=options.interval)
-        print(f"{len(series):,} series over {options.hours} h written in {time.monotonic() - began:.0f} s", flush=True)
-        return _measure(str(binaries[0]), Path(folder), options)
+    with tempfile.TemporaryDirectory(prefix="perfloop-history-") as temporary:
+        folder = options.history or Path(temporary)
+        end = _prepare(promtool, folder, options)
+        return 0 if options.write_only else _measure(options.prometheus, folder, end, options)
+
+
+def _prepare(promtool: str, folder: Path, options: argparse.Namespace) -> int:
+    """Write the history unless the folder has one; the moment at which it ends."""
+    wanted = {"series": options.series, "hours": options.hours, "interval": options.interval}
+    facts = folder / "history.json"
+    if facts.exists():
+        kept: dict[str, int] = json.loads(facts.read_text(encoding="utf-8"))
+        if {name: kept[name] for name in wanted} != wanted:
+            raise SystemExit(f"{facts} says {kept}, not {wanted}: name another folder")
+        return kept["end"]
+    began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    series = list_series(options.series)
+    end = write_history(promtool, folder, series=series, hours=options.hours, interval=options.interval)
+    print(f"{len(series):,} series over {options.hours} h written in {time.monotonic() - began:.0f} s", flush=True)
+    facts.write_text(json.dumps(wanted | {"end": end}), encoding="utf-8")
+    return end
 
 
 def _find(name: str) -> str | None:
@@ -57,7 +77,7 @@ def _find(name: str) -> str | None:
     return shutil.which(name) or (str(own) if own.exists() else None)
 
 
-def _measure(prometheus: str, folder: Path, options: argparse.Namespace) -> int:
+def _measure(prometheus: str, folder: Path, end: int, options: argparse.Namespace) -> int:
     url = "http://127.0.0.1:19389"
     (folder / "prometheus.yml").write_text("global: {scrape_interval: 1h}\n", encoding="utf-8")
     command = [
@@ -65,13 +85,16 @@ def _measure(prometheus: str, folder: Path, options: argparse.Namespace) -> int:
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         "--storage.tsdb.retention.time=90d",
+        # The blocks stay as they were written: no compaction runs beside the questions.
+        "--storage.tsdb.min-block-duration=2h",
+        "--storage.tsdb.max-block-duration=2h",
         f"--web.listen-address={url.removeprefix('http://')}",
     ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _wait(url)
-            return _report(_ask_all(url, options))
+            return _report(_ask_all(url, end - options.interval, options))
         finally:
             process.terminate()
             process.wait(timeout=30)
@@ -88,8 +111,7 @@ def _wait(url: str) -> None:
     raise SystemExit("Prometheus was not ready within a minute")
 
 
-def _ask_all(url: str, options: argparse.Namespace) -> list[tuple[float, str, int]]:
-    end = int(time.time()) // 7_200 * 7_200 - options.interval
+def _ask_all(url: str, end: int, options: argparse.Namespace) -> list[tuple[float, str, int]]:
     costs = []
     with httpx.Client(base_url=url, timeout=120) as client:
         for file in sorted((CHECKOUT / "grafana" / "dashboards").glob("*.json")):

@@ -6,12 +6,11 @@ from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit
 from boards.panels import About, figure, lines, number, stacked, timeline
-from boards.queries import FIRING_ALERTS, Query, or_zero
+from boards.queries import FIRING_ALERTS, Query, or_zero, worst_firing
 from boards.tables import Column, rows
 from boards.words import FIRING, SEVERITY
 
 ALERTNAME = 'alertname=~"$alertname"'
-FIRING_CHOSEN = f'ALERTS{{alertstate="firing", severity!~"none|info", {ALERTNAME}}}'
 QUIET = "No alert fired in this time."
 NO_MANAGER = "Alertmanager is not scraped: see the Stack board."
 
@@ -54,7 +53,7 @@ SILENCED_NOW = figure(
 )
 UNDELIVERED_NOW = number(
     About(
-        "Failed notifications, 1 h",
+        "Not delivered, 1 h",
         "Good: 0. Each is a person not told. Which channel, below; `perfloop doctor` tries them all.",
         "none",
         "none sent",
@@ -81,7 +80,7 @@ NOW = rows(
         "none",
         "No alert is firing.",
     ),
-    [Query(f"max by (alertname, severity, service, instance) ({FIRING_CHOSEN})", instant=True)],
+    [Query(worst_firing(f", {ALERTNAME}", "alertname", "service", "instance"), instant=True)],
     [
         Column("severity", "Severity", words=SEVERITY, width=100),
         Column("alertname", "Alert"),
@@ -127,11 +126,13 @@ HISTORY = timeline(
 TOLD = lines(
     About(
         "Who was told?",
-        "Notifications sent in five minutes, by channel. Good: few, and none while nothing fires.",
+        "Notifications sent in five minutes, by channel. Good: none while nothing fires, but for the webhook's "
+        "heartbeat, one a minute.",
         "none",
         NO_MANAGER,
     ),
     [Query("sum by (integration) (increase(alertmanager_notifications_total[5m])) > 0", "{{integration}}")],
+    known=colours.CHANNELS,
 )
 FAILED = lines(
     About(
@@ -167,6 +168,7 @@ ARRIVED = stacked(
         "The inbox is not scraped, or real channels are set.",
     ),
     [Query("sum by (channel) (increase(inbox_messages_total[5m]))", "{{channel}}")],
+    known=colours.CHANNELS,
 )
 STATES = stacked(
     About(

@@ -4,40 +4,29 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice, marks, one_of
+from boards.findings import HEALTH, penalties, tally
 from boards.limits import Limit
 from boards.panels import About, lines, number
-from boards.queries import Query, chosen, equal, or_zero, selector
+from boards.queries import Query, chosen, equal, highest, selector
 from boards.tables import Column, bars, rows
-from boards.words import SEVERITY
+from boards.words import SEVERITY, SIGNAL
 
 OF_SERVICE = selector(*chosen("service"))
 ONE = selector(*chosen("service", "signal"))
-PARTS = selector(*chosen("service"), 'service!="overall"')
 QUIET = "The analyzer has too little history yet: it judges a signal once it has seen enough of it."
 BOUNDARY = Limit(warning=1, critical=2)
 DAY = 86_400
-HEALTH = Limit(warning=80, critical=60, below=True)
 
-UNUSUAL_NOW = number(
-    About(
-        "Signals out of their band",
-        "Good: 0. Each is listed below with its score; above 1 it left what its history makes likely.",
-        "none",
-        "none",
-        decimals=0,
-    ),
-    Query(or_zero(f"count(max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1)")),
+UNUSUAL_NOW = tally(
+    "Signals out of their band",
+    "Good: 0. Each is listed below with its score; above 1 it left what its history makes likely.",
+    f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1",
     Limit(warning=1, critical=5),
 )
-BOTTLENECKS_NOW = number(
-    About(
-        "Bottlenecks",
-        "Resources that limit a service now. Good: 0. The cause with the highest share is the one to mend.",
-        "none",
-        "none",
-        decimals=0,
-    ),
-    Query(or_zero(f"count(max by (service, resource) (perfloop_bottleneck{OF_SERVICE}))")),
+BOTTLENECKS_NOW = tally(
+    "Bottlenecks",
+    "Resources that limit a service now. Good: 0. The cause with the highest share is the one to mend.",
+    f"max by (service, resource) (perfloop_bottleneck{OF_SERVICE})",
     Limit(warning=1, critical=3),
 )
 SOONEST_NOW = number(
@@ -45,7 +34,7 @@ SOONEST_NOW = number(
         "Soonest limit",
         "When the first signal reaches its limit if its trend goes on. Good: none in sight. Under a day: act now.",
         "s",
-        "none in sight",
+        "none",
         decimals=0,
     ),
     Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
@@ -84,14 +73,20 @@ BAND = lines(
         )
     ],
 )
+SCORE = f"perfloop_anomaly_score{OF_SERVICE}"
 SCORES = lines(
     About(
         "How unusual is each signal?",
-        "1 is the edge of the band, whatever the signal. Good: all under the dashed line.",
+        "The five that went furthest; 1 is the edge of the band, whatever the signal. Good: under the dashed line.",
         "none",
         QUIET,
     ),
-    [Query(f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE})", "{{service}} {{signal}}")],
+    [
+        Query(
+            highest(5, f"max by (service, signal) ({SCORE})", SCORE, "service", "signal"),
+            "{{service}} {{signal}}",
+        )
+    ],
     BOUNDARY,
 )
 CHANGES = rows(
@@ -99,7 +94,7 @@ CHANGES = rows(
         "What changed its level, and when?",
         "Good: only what you changed. Compare each moment with releases, faults and load.",
         "none",
-        "No signal has changed its level in the history that is kept.",
+        "No signal has changed its level in the history that is kept, or the analyzer is down.",
     ),
     [
         Query(
@@ -108,9 +103,9 @@ CHANGES = rows(
         ),
     ],
     [
-        Column("service", "Service", width=120),
-        Column("signal", "Signal"),
-        Column("Value #A", "When", unit="dateTimeFromNow", width=150),
+        Column("service", "Service", width=110),
+        Column("signal", "Signal", words=SIGNAL),
+        Column("Value #A", "When", unit="dateTimeFromNow", width=140),
     ],
     sort="When",
 )
@@ -119,7 +114,7 @@ FORECAST = rows(
         "What reaches its limit, and how soon?",
         "Only trends that are sure enough are listed. Good: empty. Under a day: act now; under a week: plan.",
         "none",
-        "No signal is on its way to its limit.",
+        "No signal is on its way to its limit, or the analyzer is down.",
     ),
     [
         Query(
@@ -130,8 +125,8 @@ FORECAST = rows(
         for bound in ("lower", "expected", "upper")
     ],
     [
-        Column("service", "Service", width=120),
-        Column("signal", "Signal"),
+        Column("service", "Service", width=110),
+        Column("signal", "Signal", words=SIGNAL),
         Column(
             "Value #A", "At the earliest", unit="s", limit=Limit(warning=7 * DAY, critical=DAY, below=True), width=120
         ),
@@ -144,7 +139,7 @@ CAUSES = bars(
         "What is to blame?",
         "Share of the blame for each incident; all suspects of one add up to 100 %. Start with the longest bar.",
         "percentunit",
-        "No incident is open: nothing to blame.",
+        "No incident is open, or the analyzer is down.",
         decimals=0,
     ),
     Query(
@@ -158,14 +153,14 @@ BOTTLENECKS = rows(
         "What limits each service?",
         "Good: nothing. The recommendation for each is on the Recommendations board.",
         "none",
-        "No resource limits a service.",
+        "No resource limits a service, or the analyzer is down.",
     ),
     [Query(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", instant=True)],
     [
-        Column("service", "Service"),
-        Column("resource", "Resource"),
-        Column("severity", "Severity", words=SEVERITY, width=90),
-        Column("Value #A", "Blame", unit="percentunit", width=90),
+        Column("service", "Service", width=90),
+        Column("resource", "Resource", width=100),
+        Column("severity", "Severity", words=SEVERITY, width=80),
+        Column("Value #A", "Blame", unit="percentunit", width=80),
     ],
     sort="Blame",
 )
@@ -174,27 +169,11 @@ TRENDS = lines(
         "Which signals drift?",
         "Change for each hour, where a trend is sure. Good: none. A slow rise for days is a leak, or growth.",
         "none",
-        "No signal drifts.",
+        "No signal drifts, or the analyzer is down.",
     ),
     [Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}")],
 )
-PENALTIES = bars(
-    About(
-        "What costs points?",
-        "Good: no bar. 100 less the bars of a service is its health, exactly.",
-        "none",
-        "Nothing costs points: every signal is inside its limits.",
-        decimals=1,
-    ),
-    Query(
-        f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)",
-        "{{service}} · {{signal}}",
-        instant=True,
-    ),
-    Limit(warning=5, critical=20),
-    full=100,
-    of="Points",
-)
+PENALTIES = penalties("Good: no bar. 100 less the bars of a service is its health, exactly.")
 
 BOARD = Board(
     uid="analysis",
@@ -218,8 +197,8 @@ BOARD = Board(
     rows=(
         Row(4, [(8, UNUSUAL_NOW), (8, BOTTLENECKS_NOW), (8, SOONEST_NOW)]),
         Row(9, [(24, BAND)]),
-        Row(8, [(8, HEALTH_NOW), (8, SCORES), (8, PENALTIES)]),
-        Row(7, [(8, CAUSES), (8, BOTTLENECKS), (8, CHANGES)]),
+        Row(8, [(7, HEALTH_NOW), (9, SCORES), (8, PENALTIES)]),
+        Row(7, [(7, CAUSES), (7, BOTTLENECKS), (10, CHANGES)]),
         Row(7, [(14, FORECAST), (10, TRENDS)]),
     ),
 )

@@ -28,3 +28,27 @@ MEMORY = "#1F9E89"
 DISK = "#B5793C"
 NETWORK = "light-blue"
 EXPECTED = "#8A93A2"  # what the analyzer expected, and the band round it
+
+# Values of labels that are known: each has its colour wherever it is drawn. A key ends the name of the series.
+PARTS = {
+    "prometheus": "#7E8FF2",
+    "alertmanager": "#FF7FB0",
+    "grafana": "#B5793C",
+    "node": "#8A93A2",
+    "demo": "blue",
+    "loadgen": "#12B5C9",
+    "analyzer": "purple",
+    "inbox": "#5DB7A8",
+}
+CHANNELS = {"email": "#12B5C9", "slack": "purple", "pagerduty": "#FF7FB0", "webhook": "#8A93A2"}
+STATEMENTS = {"SELECT": "#1F9E89", "INSERT": "#7E8FF2", "UPDATE": "#B5793C", "DELETE": "#FF7FB0", "PRAGMA": "#8A93A2"}
+CATEGORIES = {
+    "api": TRAFFIC,
+    "database": DATABASE,
+    "caching": CACHE,
+    "llm": MODEL,
+    "infrastructure": CPU,
+    "code": SLOW,
+    "monitoring": OTHER,
+}
+OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "shed": SLOW, "failed": BAD}

@@ -15,7 +15,7 @@ NO_REDIS = "No redis_exporter is scraped: add it to prometheus/targets/."
 
 POSTGRES_CONNECTIONS = lines(
     About(
-        "PostgreSQL: connections of those allowed",
+        "PostgreSQL: connections in use",
         "Good: under 80 %. Above: a pooler, or fewer, shorter transactions.",
         "percentunit",
         NO_POSTGRES,
@@ -31,7 +31,7 @@ POSTGRES_CONNECTIONS = lines(
 )
 POSTGRES_READS = lines(
     About(
-        "PostgreSQL: reads from its own memory",
+        "PostgreSQL: reads from memory",
         "Good: above 99 %. Below 90 % the working set has outgrown shared_buffers.",
         "percentunit",
         NO_POSTGRES,

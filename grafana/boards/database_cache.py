@@ -7,6 +7,7 @@ from boards.board import Board, Row, choice
 from boards.data_servers import POSTGRES_CONNECTIONS, POSTGRES_READS, REDIS_EVICTED, REDIS_MEMORY
 from boards.limits import Limit, signal_limit
 from boards.panels import About, figure, lines, number, stacked
+from boards.percentiles import percentiles
 from boards.queries import Query, equal, mean, quantile, rate, ratio, selector
 
 DB = "db_client_operation_duration_seconds"
@@ -89,10 +90,7 @@ QUERY_TIMES = lines(
         "s",
         NO_QUERY,
     ),
-    [
-        Query(quantile(q, DB, *SYSTEM), name, colour)
-        for q, name, colour in ((0.99, "p99", colours.SLOWEST), (0.95, "p95", colours.SLOW), (0.5, "p50", colours.FAST))
-    ],
+    percentiles(lambda q: quantile(q, DB, *SYSTEM)),
     QUERY_TIME,
 )
 BY_OPERATION = lines(
@@ -123,6 +121,7 @@ QUERIES = stacked(
             "{{db_system_name}} {{db_operation_name}}",
         )
     ],
+    known=colours.STATEMENTS,
 )
 POOL_USED = lines(
     About(

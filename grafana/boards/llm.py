@@ -6,6 +6,7 @@ from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit, signal_limit
 from boards.panels import About, figure, lines, number
+from boards.percentiles import percentiles
 from boards.queries import Query, equal, ratio, selector
 
 MODEL = 'gen_ai_request_model=~"$model"'
@@ -60,10 +61,7 @@ def _gauge(*names: str, how: str = "sum") -> str:
 
 
 def _percentiles(spellings: tuple[str, ...]) -> list[Query]:
-    return [
-        Query(_quantile(q, spellings), name, colour)
-        for q, name, colour in ((0.99, "p99", colours.SLOWEST), (0.95, "p95", colours.SLOW), (0.5, "p50", colours.FAST))
-    ]
+    return percentiles(lambda q: _quantile(q, spellings))
 
 
 WRITTEN = _tokens("output", "vllm:generation_tokens_total")
@@ -96,7 +94,7 @@ PER_TOKEN_NOW = number(
     PER_TOKEN,
 )
 WRITTEN_NOW = figure(
-    About("Tokens written per second", "The throughput of all chosen models together.", "none", "no calls", decimals=1),
+    About("Tokens per second", "Written, by all chosen models together.", "none", "no calls", decimals=1),
     Query(WRITTEN),
     colours.TRAFFIC,
 )

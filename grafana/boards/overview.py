@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
+from boards.findings import HEALTH, penalties
 from boards.limits import Limit, signal_limit
 from boards.panels import About, figure, lines, number
-from boards.queries import FIRING_ALERTS, Query, chosen, or_zero, selector
+from boards.percentiles import percentiles
+from boards.queries import Query, chosen, or_zero, selector, worst_firing
 from boards.recommended import OPEN, worth_of
-from boards.tables import Column, bars, rows
-from boards.words import PRIORITY, SEVERITY
+from boards.tables import Column, rows
+from boards.words import PRIORITY, SEVERITY, SIGNAL
 
 SERVICE = selector(*chosen("service"))
-HEALTH = Limit(warning=80, critical=60, below=True)
-# `overall` is the whole: beside its parts it would only say everything twice.
-PARTS = selector(*chosen("service"), 'service!="overall"')
 
 HEALTH_NOW = number(
     About(
@@ -39,6 +38,7 @@ BUDGET_LEFT = number(
     Query(f"min(service_slo:slo_error_budget_left:ratio{SERVICE})"),
     Limit(warning=0.25, critical=0, below=True),
 )
+FIRING_ONCE = worst_firing("", "alertname", "service")
 FIRING = number(
     About(
         "Alerts firing",
@@ -47,7 +47,7 @@ FIRING = number(
         "none",
         decimals=0,
     ),
-    Query(or_zero(f"count({FIRING_ALERTS})")),
+    Query(or_zero(f"count({FIRING_ONCE})")),
     Limit(warning=1, critical=5),
 )
 RESPONSE_NOW = number(
@@ -80,29 +80,15 @@ TRAFFIC_NOW = figure(
     Query(f"sum(service:http_server_requests:rate1m{SERVICE})"),
     colours.TRAFFIC,
 )
-PENALTIES = bars(
-    About(
-        "What costs points?",
-        "Each signal's share of the lost points. Good: no bar. The longest bar is the place to look first.",
-        "none",
-        "Nothing costs points: every signal is inside its limits.",
-        decimals=1,
-    ),
-    Query(
-        f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)",
-        "{{service}} · {{signal}}",
-        instant=True,
-    ),
-    Limit(warning=5, critical=20),
-    full=100,
-    of="Points",
+PENALTIES = penalties(
+    "Each signal's share of the lost points. Good: no bar. The longest bar is the place to look first."
 )
 TO_DO = rows(
     About(
         "What should be done first?",
         "The recommendations with the highest expected gain. Accept one and mark it implemented: its gain is measured.",
         "none",
-        "No recommendation is open: no bottleneck was found.",
+        "No recommendation is open: no bottleneck was found, or the analyzer is down.",
     ),
     [
         Query(
@@ -127,7 +113,7 @@ FIRING_NOW = rows(
     ),
     [
         Query(
-            f"max by (alertname, severity, service) ({FIRING_ALERTS})",
+            FIRING_ONCE,
             instant=True,
         )
     ],
@@ -137,22 +123,33 @@ FIRING_NOW = rows(
         Column("service", "Service", width=140),
     ],
 )
+
+
+def _moment(metric: str, what: str, label: str = "service") -> str:
+    """When something last happened to each service; `what` says it, `$1` is the value of the label."""
+    by = "service" if label == "service" else f"service, {label}"
+    return f'label_replace(max by ({by}) ({metric}{SERVICE}), "what", "{what}", "{label}", "(.*)")'
+
+
+NEW_LEVEL = {signal: (f"{title}: a new level", colour) for signal, (title, colour) in SIGNAL.items()}
+CHANGES = (
+    _moment("perfloop_change_point_timestamp_seconds", "$1", "signal"),
+    _moment("process_start_time_seconds", "started"),
+    _moment("prometheus_config_last_reload_success_timestamp_seconds", "new configuration or rules"),
+    _moment("alertmanager_config_last_reload_success_timestamp_seconds", "new routes or receivers"),
+)
 CHANGED = rows(
     About(
         "What changed?",
-        "When a signal last left its old level for a new one. Compare with releases, faults and load of that minute.",
+        "A signal left its old level, a part started (a release, a crash, a load test), a configuration was loaded. "
+        "What lies just before the trouble is the first suspect.",
         "none",
-        "No signal has changed its level lately.",
+        "Nothing has changed lately: no start, no new configuration, no signal at a new level.",
     ),
-    [
-        Query(
-            f"topk(8, max by (service, signal) (perfloop_change_point_timestamp_seconds{SERVICE})) * 1000",
-            instant=True,
-        )
-    ],
+    [Query(f"topk(12, {' or '.join(CHANGES)}) * 1000", instant=True)],
     [
         Column("service", "Service", width=140),
-        Column("signal", "Signal"),
+        Column("what", "What", words=NEW_LEVEL),
         Column("Value #A", "When", unit="dateTimeFromNow", width=160),
     ],
     sort="When",
@@ -180,11 +177,7 @@ LATENCY = lines(
         "s",
         "No HTTP request was seen in this time.",
     ),
-    [
-        Query(f"max(service:http_server_request_duration_seconds:p99_rate1m{SERVICE})", "p99", colours.SLOWEST),
-        Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})", "p95", colours.SLOW),
-        Query(f"max(service:http_server_request_duration_seconds:p50_rate1m{SERVICE})", "p50", colours.FAST),
-    ],
+    percentiles(lambda q: f"max(service:http_server_request_duration_seconds:p{q * 100:g}_rate1m{SERVICE})"),
     signal_limit("api_response_time_p95"),
 )
 MACHINES = lines(

@@ -115,15 +115,22 @@ def figure(about: About, query: Query, colour: str) -> stat.Panel:
     return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
 
 
-def lines(about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> timeseries.Panel:
-    """Series over time; the limits are drawn as dashed lines."""
+def lines(
+    about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT, known: Mapping[str, str] | None = None
+) -> timeseries.Panel:
+    """Series over time; the limits are drawn as dashed lines. `known` has colours by the last word of a series."""
     panel = dress(timeseries.Panel(), about, queries, limit)
-    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+    panel = panel.color_scheme(dash.FieldColor().mode(_unnamed_mode(limit)))
+    for word, colour in (known or {}).items():
+        panel = panel.override_by_regexp(f"/(^| ){word}$/", [fixed_colour(colour)])
     panel = panel.line_width(2).fill_opacity(6).show_points(kinds.VisibilityMode.NEVER).axis_soft_min(0)
     panel = panel.tooltip(
         common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
     )
     panel = panel.legend(_legend())
+    if limit is not NO_LIMIT and not any(query.colour for query in queries):
+        # Each line is green where it is good and red where it is bad, along its own course.
+        panel = panel.gradient_mode(kinds.GraphGradientMode.SCHEME).fill_opacity(0)
     if about.unit == "percentunit" or (about.unit == "none" and limit.warning):
         # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
         panel = panel.axis_soft_max(limit.warning or 1)
@@ -131,9 +138,15 @@ def lines(about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> ti
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
 
 
-def stacked(about: About, queries: Sequence[Query]) -> timeseries.Panel:
+def _unnamed_mode(limit: Limit) -> FieldColorModeId:
+    # Series that have no colour of their own, as routes: judged where there is a limit, else from blue (least) to
+    # purple (most). Grafana's classic palette would draw the first in green and another in red for no reason.
+    return FieldColorModeId.CONTINUOUS_BL_PU if limit is NO_LIMIT else FieldColorModeId.THRESHOLDS
+
+
+def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | None = None) -> timeseries.Panel:
     """Parts of one whole over time, one upon the other."""
-    panel = lines(about, queries).fill_opacity(35).line_width(1)
+    panel = lines(about, queries, known=known).fill_opacity(35).line_width(1)
     return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
 
 

@@ -11,6 +11,15 @@ WINDOW = "$__rate_interval"
 FIRING_ALERTS = 'ALERTS{alertstate="firing", severity!~"none|info"}'
 
 
+def worst_firing(matchers: str, *labels: str) -> str:
+    """What fires, each alert once: as critical, or as a warning where it is not critical as well."""
+    critical, warning = (
+        f'max by (severity, {", ".join(labels)}) (ALERTS{{alertstate="firing", {wanted}{matchers}}})'
+        for wanted in ('severity="critical"', 'severity!~"critical|none|info"')
+    )
+    return f"{critical} or {warning} unless on ({', '.join(labels)}) {critical}"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """One PromQL expression of a panel, and how its series are named and coloured."""
@@ -70,6 +79,12 @@ def ratio(part: str, whole: str) -> str:
 def either(*expressions: str) -> str:
     """The first of several spellings that has data."""
     return " or ".join(f"({expression})" for expression in expressions)
+
+
+def highest(count: int, shown: str, series: str, *labels: str) -> str:
+    """Of what is shown, where `series` rose highest in the time looked at, all along; `labels` tell them apart."""
+    by = ", ".join(labels)
+    return f"{shown} and on ({by}) topk({count}, max by ({by}) (max_over_time({series}[$__range] @ end())))"
 
 
 def or_zero(expr: str) -> str:

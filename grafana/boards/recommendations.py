@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
+from boards.findings import NO_ANALYSIS, count_found, tally
 from boards.limits import Limit
 from boards.panels import About, figure, lines, number, stacked, timeline
-from boards.queries import Query, chosen, equal, or_zero, selector
-from boards.recommended import OPEN, WORDS, worth_of
+from boards.queries import Query, chosen, equal, selector
+from boards.recommended import WORDS, worth_of
 from boards.tables import Column, bars, rows
 from boards.words import PRIORITY, STATE, STATE_NUMBERS
 
@@ -22,24 +23,25 @@ def _in_state(states: str) -> str:
     return f"perfloop_recommendation_info{selector(*CHOSEN, in_state)}"
 
 
-def _count(states: str) -> str:
-    return or_zero(f"count(max by (id) ({_in_state(states)}))")
+def _by_id(states: str) -> str:
+    return f"max by (id) ({_in_state(states)})"
 
 
-OPEN_NOW = number(
-    About(
-        "Open",
-        "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
-        "none",
-        "none",
-        decimals=0,
-    ),
-    Query(_count("open")),
+OPEN_NOW = tally(
+    "Open",
+    "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
+    _by_id("open"),
     Limit(warning=1),
 )
 UNDER_WAY = figure(
-    About("Under way", "Accepted, or implemented and being measured. Good: few at a time.", "none", "none", decimals=0),
-    Query(_count("accepted|implemented")),
+    About(
+        "Under way",
+        "Accepted, or implemented and being measured. Good: few at a time.",
+        "none",
+        NO_ANALYSIS,
+        decimals=0,
+    ),
+    Query(count_found(_by_id("accepted|implemented"))),
     colours.TRAFFIC,
 )
 VALIDATED = figure(
@@ -47,21 +49,16 @@ VALIDATED = figure(
         "Validated",
         "Implemented, and the gain was measured. They are the return of this system.",
         "none",
-        "none",
+        NO_ANALYSIS,
         decimals=0,
     ),
-    Query(_count("validated")),
+    Query(count_found(_by_id("validated"))),
     colours.GOOD,
 )
-REFUTED = number(
-    About(
-        "Refuted",
-        "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
-        "none",
-        "none",
-        decimals=0,
-    ),
-    Query(_count("refuted")),
+REFUTED = tally(
+    "Refuted",
+    "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
+    _by_id("refuted"),
     Limit(warning=1),
 )
 KEPT = number(
@@ -72,7 +69,7 @@ KEPT = number(
         "none measured",
         decimals=0,
     ),
-    Query(f"count(max by (id) ({_in_state('validated')})) / count(max by (id) ({_in_state('validated|refuted')}))"),
+    Query(f"count({_by_id('validated')}) / count({_by_id('validated|refuted')})"),
     Limit(warning=0.8, critical=0.5, below=True),
 )
 GAINED = number(
@@ -97,7 +94,7 @@ LIFE = timeline(
         " or ".join(
             f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
         ),
-        "{{service}} · {{title}}",
+        "{{title}}",
     ),
     STATE,
 )
@@ -118,32 +115,22 @@ ALL = rows(
         Column("service", "Service", width=110),
         Column("category", "Category", width=130),
         Column("state", "State", width=120),
-        Column("Value #A", "Expected gain", unit="percentunit", width=120),
+        Column("Value #A", "Expected gain", unit="percentunit", width=170, full=1),
         Column("Value #B", "Measured gain", unit="percentunit", width=120),
-        Column("id", "Id", width=160),
+        Column("id", "Id", width=220),
     ],
     sort="Expected gain",
 )
-PROMISE = bars(
-    About(
-        "Expected gain of what is open",
-        "Share of the affected metric that each would take away. Start with the longest bar that costs least.",
-        "percentunit",
-        "Nothing is open.",
-        decimals=0,
-    ),
-    Query(f"sort_desc({worth_of(*CHOSEN, OPEN)})", "{{service}} · {{title}}", instant=True),
-)
 DIFFERENCE = bars(
     About(
-        "Measured against expected",
+        "Return: measured gain by expected",
         "Good: near 1, what was promised. Far under: the evidence misled; far over: more than that changed.",
         "none",
         NONE_MEASURED,
         decimals=2,
     ),
     Query(
-        f"sort_desc({worth_of(*CHOSEN, worth='measured')} / on (id, {WORDS}) {worth_of(*CHOSEN)})",
+        f"sort_desc(({worth_of(*CHOSEN, worth='measured')}) / on (id, {WORDS}) ({worth_of(*CHOSEN)}))",
         "{{service}} · {{title}}",
         instant=True,
     ),
@@ -159,6 +146,7 @@ BY_CATEGORY = stacked(
         NONE_YET,
     ),
     [Query(f"count by (category) (max by (id, category) ({_in_state('open|accepted')}))", "{{category}}")],
+    known=colours.CATEGORIES,
 )
 REPLICAS = lines(
     About(
@@ -183,7 +171,7 @@ BOARD = Board(
     rows=(
         Row(4, [(4, panel) for panel in (OPEN_NOW, UNDER_WAY, VALIDATED, REFUTED, KEPT, GAINED)]),
         Row(8, [(24, ALL)]),
-        Row(8, [(14, LIFE), (10, PROMISE)]),
+        Row(8, [(24, LIFE)]),
         Row(7, [(8, DIFFERENCE), (8, BY_CATEGORY), (8, REPLICAS)]),
     ),
 )

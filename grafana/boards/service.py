@@ -6,6 +6,7 @@ from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit, signal_limit
 from boards.panels import About, figure, heat, lines, number, stacked
+from boards.percentiles import percentiles
 from boards.queries import Query, chosen, mean, quantile, rate, ratio
 from boards.tables import Column, rows
 
@@ -191,23 +192,17 @@ FIRST_BYTE_TIMES = lines(
         "s",
         NO_TRAFFIC,
     ),
-    [
-        Query(quantile(q, FIRST_BYTE, *ROUTE), name, colour)
-        for q, name, colour in ((0.99, "p99", colours.SLOWEST), (0.95, "p95", colours.SLOW), (0.5, "p50", colours.FAST))
-    ],
+    percentiles(lambda q: quantile(q, FIRST_BYTE, *ROUTE)),
     RESPONSE,
 )
 GAPS = lines(
     About(
-        "How long between two pieces of a streamed answer?",
+        "How long between pieces of a streamed answer?",
         "Good: under 0.1 s, it reads as one flow. Above 0.5 s readers see it stutter: the model is full.",
         "s",
         NO_STREAM,
     ),
-    [
-        Query(quantile(q, "http_server_response_chunk_gap_seconds", *SERVICE), name, colour)
-        for q, name, colour in ((0.95, "p95", colours.SLOW), (0.5, "p50", colours.FAST))
-    ],
+    percentiles(lambda q: quantile(q, "http_server_response_chunk_gap_seconds", *SERVICE), 95, 50),
     Limit(warning=0.5),
 )
 BYTES = lines(

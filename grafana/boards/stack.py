@@ -6,7 +6,7 @@ from boards import colours
 from boards.board import Board, Row, choice
 from boards.limits import Limit
 from boards.panels import About, lines, number, timeline
-from boards.queries import Query, selector
+from boards.queries import Query, highest, selector
 from boards.tables import bars
 from boards.words import UP
 
@@ -108,18 +108,23 @@ SAMPLES = lines(
         NO_PROMETHEUS,
     ),
     [Query(f"sum by (job) (scrape_samples_post_metric_relabeling{JOB})", "{{job}}")],
+    known=colours.PARTS,
+)
+RULE_SECONDS = "prometheus_rule_group_last_duration_seconds"
+RULE_SHARE = highest(
+    6, f"max by (rule_group) ({RULE_SECONDS} / prometheus_rule_group_interval_seconds)", RULE_SECONDS, "rule_group"
 )
 RULE_TIME = lines(
     About(
         "How long do the rules take?",
-        "Of each group's interval. Good: under half. At 1 the next evaluation is missed.",
+        "Of each group's interval, the slowest six. Good: under half. At 1 the next evaluation is missed.",
         "percentunit",
         NO_PROMETHEUS,
     ),
     [
         Query(
-            "label_replace(max by (rule_group) (prometheus_rule_group_last_duration_seconds"
-            ' / prometheus_rule_group_interval_seconds), "group", "$1", "rule_group", ".*;(.+)")',
+            # A group is named by its folder, its file and itself: the folder and the group tell them apart.
+            f'label_replace({RULE_SHARE}, "group", "$2 ($1)", "rule_group", "(?:.*/)?([^/]+)/[^/]+;(.+)")',
             "{{group}}",
         )
     ],
@@ -168,6 +173,7 @@ CYCLES = lines(
         NO_ANALYZER,
     ),
     [Query("sum by (outcome) (increase(perfloop_analyzer_cycles_total[5m]))", "{{outcome}}")],
+    known=colours.OUTCOMES,
 )
 ASKED = lines(
     About(
@@ -203,6 +209,7 @@ CPU = lines(
         NO_PROMETHEUS,
     ),
     [Query(f"sum by (job) (rate(process_cpu_seconds_total{JOB}[$__rate_interval]))", "{{job}}")],
+    known=colours.PARTS,
 )
 MEMORY = lines(
     About(
@@ -212,6 +219,7 @@ MEMORY = lines(
         NO_PROMETHEUS,
     ),
     [Query(f"sum by (job) (process_resident_memory_bytes{JOB})", "{{job}}")],
+    known=colours.PARTS,
 )
 DISK = lines(
     About(

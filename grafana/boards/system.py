@@ -210,7 +210,7 @@ FILESYSTEMS = bars(
         decimals=0,
     ),
     Query(
-        f"sort_desc(instance_mountpoint:node_filesystem_used:ratio{OF})", "{{mountpoint}} · {{instance}}", instant=True
+        f"sort_desc(instance_mountpoint:node_filesystem_used:ratio{OF})", "{{instance}} · {{mountpoint}}", instant=True
     ),
     FULL,
 )

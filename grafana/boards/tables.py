@@ -10,8 +10,10 @@ from grafana_foundation_sdk.builders import common, table
 from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from boards import colours
 from boards.limits import NO_LIMIT, Limit, build_steps
-from boards.panels import About, build_target, build_words, dress
+from boards.panels import About, build_target, build_words, dress, fixed_colour
+from boards.words import SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 
 HEADINGS = {"title": "Do this"}
-WIDTHS = {"service": 100, "resource": 110, "instance": 150}
+WIDTHS = {"service": 100, "instance": 140, "mountpoint": 100}
+BAR_WIDTH = 150
+LABEL_WORDS = {"signal": SIGNAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,11 @@ def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort
 def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1, of: str = "Share") -> table.Panel:
     """One bar for each series, now, beside the labels of the legend; `full` is a whole bar, `of` what is measured."""
     labels = re.findall(r"{{(\w+)}}", query.legend)
-    columns = [Column(label, HEADINGS.get(label, label.capitalize()), width=WIDTHS.get(label)) for label in labels]
-    figure = Column("Value #A", of, unit=about.unit, limit=limit, full=full)
+    columns = [
+        Column(label, HEADINGS.get(label, label.capitalize()), words=LABEL_WORDS.get(label), width=WIDTHS.get(label))
+        for label in labels
+    ]
+    figure = Column("Value #A", of, unit=about.unit, limit=limit, full=full, width=BAR_WIDTH)
     return rows(about, [query], [*columns, figure], sort=of)
 
 
@@ -73,13 +80,16 @@ def _arrange(columns: Sequence[Column], *, single: bool) -> list[DataTransformer
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
-    properties = []
+    # A cell without a value is just that: the panel's words for "nothing at all" do not belong into it.
+    properties = [DynamicConfigValue("noValue", "-")]
     if column.unit:
         properties.append(DynamicConfigValue("unit", column.unit))
     if column.words:
         properties.append(DynamicConfigValue("mappings", [build_words(column.words)]))
-    if column.limit is not NO_LIMIT or column.full is not None:
+    if column.limit is not NO_LIMIT:
         properties.append(DynamicConfigValue("thresholds", build_steps(column.limit).build()))
+    elif column.full is not None:
+        properties.append(fixed_colour(colours.OTHER))  # an amount, neither good nor bad
     if column.full is None and (column.words or column.limit is not NO_LIMIT):
         properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
         properties.append(DynamicConfigValue("custom.displayMode", "color-text"))  # the same, as Grafana 9 reads it

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from boards import colours
+from boards.signals import read_titles
 
+SIGNAL = {name: (title, colours.UNKNOWN) for name, title in read_titles().items()}
 SEVERITY = {
     "critical": ("critical", colours.BAD),
     "warning": ("warning", colours.WARNING),

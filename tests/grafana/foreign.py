@@ -1,4 +1,4 @@
-"""Programs that are not here, as far as a scrape can tell: vLLM, DCGM, Redis' and PostgreSQL's exporters."""
+"""What a healthy demo never shows, as a scrape tells it: programs that are not here, and findings of every kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,36 @@ COUNTERS = {
     "redis_evicted_keys_total": 3,
     "redis_expired_keys_total": 7,
 }
+RECOMMENDATION = 'id="slow",service="shop",category="database",priority="high",title="Add an index"'
+OF_SIGNAL = 'service="shop",signal="api_response_time_p95"'
+# The analyzer's findings and an ended load test, with the names and labels of the wire contract.
+FINDINGS = {
+    **{
+        f"perfloop_anomaly_{edge}{{{OF_SIGNAL}}}": value
+        for edge, value in (("lower", 1), ("expected", 2), ("upper", 3))
+    },
+    f"perfloop_anomaly_score{{{OF_SIGNAL}}}": 4,
+    f"perfloop_signal_value{{{OF_SIGNAL}}}": 6,
+    f"perfloop_change_point_timestamp_seconds{{{OF_SIGNAL}}}": 1.8e9,
+    f"perfloop_trend_slope{{{OF_SIGNAL}}}": 0.001,
+    **{f'perfloop_seconds_until_limit{{{OF_SIGNAL},bound="{bound}"}}': 9e4 for bound in ("lower", "expected", "upper")},
+    f"perfloop_health_penalty{{{OF_SIGNAL}}}": 30,
+    'perfloop_health_score{service="shop"}': 70,
+    'perfloop_bottleneck{resource="database",service="shop",severity="critical"}': 0.8,
+    'perfloop_root_cause_score{incident="1",resource="database",service="shop"}': 0.8,
+    f'perfloop_recommendation_info{{{RECOMMENDATION},state="validated"}}': 1,
+    'perfloop_recommendation_expected_improvement_ratio{id="slow"}': 0.5,
+    'perfloop_recommendation_measured_improvement_ratio{id="slow"}': 0.4,
+    'perfloop_recommendation_info{id="cpu",service="shop",category="code",priority="low",title="Less",state="open"}': 1,
+    'perfloop_recommendation_expected_improvement_ratio{id="cpu"}': 0.2,
+    'perfloop_desired_replicas{service="shop"}': 3,
+    'loadgen_run_info{profile="constant_rate",run_id="7",test="gate"}': 1,
+    'loadgen_target_rate{test="gate"}': 50,
+    'loadgen_phase{phase="steady",test="gate"}': 1,
+    'loadgen_verdict{run_id="7",test="gate",verdict="passed"}': 1,
+}
 GAUGES = {
+    **FINDINGS,
     f"vllm:num_requests_running{{{MODEL}}}": 8,
     f"vllm:num_requests_waiting{{{MODEL}}}": 2,
     f"vllm:kv_cache_usage_perc{{{MODEL}}}": 0.4,

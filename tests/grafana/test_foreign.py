@@ -1,4 +1,4 @@
-"""Panels over programs that are not here: a real Prometheus scrapes their series, and every query finds its own."""
+"""Panels over what a healthy demo never shows: a real Prometheus scrapes it, and every query finds its own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,26 @@ if TYPE_CHECKING:
 
 Boards = dict[str, dict[str, Any]]
 FOREIGN = r"vllm:\w+|pg_\w+|redis_\w+|DCGM_\w+"
+FOUND = (
+    r"perfloop_(anomaly|change_point|trend|seconds_until|signal|health|bottleneck|root_cause|recommendation|desired)_\w+"
+    r"|perfloop_bottleneck|loadgen_(target_rate|phase|verdict)|ALERTS"
+)
 CONFIG = """\
-global: {{scrape_interval: 1s}}
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: [rules.yml]
 scrape_configs:
   - job_name: services
+    honor_labels: true
     static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{service: llm}}}}]
+"""
+RULES = """\
+groups:
+  - name: fires
+    rules:
+      - {alert: Slow, expr: perfloop_signal_value > 1, labels: {severity: critical}}
+      - {alert: Slow, expr: perfloop_signal_value > 0, labels: {severity: warning}}
+      - {alert: Full, expr: perfloop_signal_value > 2, labels: {severity: warning}}
+      - {alert: Waits, expr: perfloop_signal_value > 3, for: 1h, labels: {severity: warning}}
 """
 
 
@@ -36,6 +51,7 @@ def prometheus(
     folder: Path = tmp_path_factory.mktemp("foreign")
     server, url = foreign.serve(), f"127.0.0.1:{free_port_of_module}"
     (folder / "prometheus.yml").write_text(CONFIG.format(port=server.server_address[1]), encoding="utf-8")
+    (folder / "rules.yml").write_text(RULES, encoding="utf-8")
     flags = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen([prometheus_binary, *flags, f"--web.listen-address={url}"], stderr=log, stdout=log)
@@ -63,7 +79,7 @@ def _wait_for_samples(url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
-            if _ask(url, "count_over_time(redis_memory_used_bytes[1m]) > 2"):
+            if _ask(url, "count_over_time(redis_memory_used_bytes[1m]) > 2 and on () count(ALERTS) == 4"):
                 return
         except httpx.HTTPError:  # not listening, or not ready yet
             pass
@@ -87,6 +103,34 @@ def test_every_query_over_foreign_series_finds_them(prometheus: str, boards: Boa
                 assert _ask(prometheus, filled), f"{panel}: {filled}"
                 asked += 1
     assert asked > 25
+
+
+def test_every_query_over_findings_finds_them(prometheus: str, boards: Boards, panels: list[Panel]):
+    """Bands, causes, forecasts, the life of a recommendation and its gain, alerts, the verdict: their labels join."""
+    asked = 0
+    for panel in panels:
+        for expression in panel.expressions:
+            if any(re.fullmatch(FOUND, name) for name in metric_names(expression) - {"loadgen_requests_total"}):
+                filled = fill_in(expression, default_values(boards[panel.board]))
+                assert _ask(prometheus, filled), f"{panel}: {filled}"
+                asked += 1
+    assert asked > 35
+
+
+def test_an_alert_is_listed_once(prometheus: str, boards: Boards, panels: list[Panel]):
+    """What is critical is not listed as a warning as well; what only warns is."""
+    for title in ("Which alerts are firing?", "What fires now?"):
+        (panel,) = (panel for panel in panels if panel.title == title)
+        found = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards[panel.board])))
+        listed = sorted((one["metric"]["alertname"], one["metric"]["severity"]) for one in found)
+        assert listed == [("Full", "warning"), ("Slow", "critical")]
+
+
+def test_the_return_of_a_recommendation(prometheus: str, boards: Boards, panels: list[Panel]):
+    """Measured by expected: 0.4 of 0.5 is 0.8; what was not measured is not in it."""
+    (panel,) = (panel for panel in panels if panel.title.startswith("Return"))
+    (found,) = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards[panel.board])))
+    assert (found["metric"]["id"], float(found["value"][1])) == ("slow", pytest.approx(0.8))
 
 
 @pytest.mark.parametrize(

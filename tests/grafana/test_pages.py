@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(300)]
 
+INVALID = 3  # the load generator's exit code for a run in which the generator was the limit
 SHORT_TEST = """\
 load_tests:
   short:
@@ -33,26 +34,25 @@ load_tests:
 
 def look(browser: Browser, url: str, own: str, file: Path) -> str:
     """Open a page, keep its picture, and return its text; fail on any error or any call to elsewhere."""
-    page = browser.new_page(viewport={"width": 1200, "height": 800})
-    watch = Watch(page, own)
-    page.goto(url, wait_until="load")
-    page.wait_for_timeout(500)
-    size = picture(page, file)
-    text = page.inner_text("body")
-    wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    page.close()
+    with browser.new_page(viewport={"width": 1200, "height": 800}) as page:
+        watch = Watch(page, own)
+        page.goto(url, wait_until="load")
+        page.wait_for_timeout(500)
+        size = picture(page, file)
+        text = page.inner_text("body")
+        wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     assert (watch.faults, watch.calls_elsewhere) == ([], [])
     assert not wide, f"{url} is wider than its window"
     assert size > 10_000
     return text
 
 
-def run(live_stack: LiveStack, *arguments: str) -> None:
-    """Run one of the programs as a person does."""
+def run(live_stack: LiveStack, *arguments: str, fine: tuple[int, ...] = (0,)) -> None:
+    """Run one of the programs as a person does; `fine` are the exit codes that leave a report."""
     command = [sys.executable, "-m", *arguments]
     environment = {**os.environ, **live_stack.environment}
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in fine, done.stdout + done.stderr
 
 
 def test_the_analyzers_page(live_stack: LiveStack, browser: Browser, screenshots: Path):
@@ -73,9 +73,10 @@ def test_the_analyzers_report(live_stack: LiveStack, browser: Browser, screensho
 
 
 def test_the_load_generators_report(live_stack: LiveStack, browser: Browser, screenshots: Path, tmp_path: Path):
-    """Its HTML report is one file that needs nothing else."""
+    """Its HTML report is one file that needs nothing else; a busy machine's run is invalid, and its report says so."""
     scenario, report = tmp_path / "short.yml", tmp_path / "load.html"
     scenario.write_text(SHORT_TEST, encoding="utf-8")
-    run(live_stack, "loadgen", "run", str(scenario), "--url", live_stack.demo, f"--report.html={report}")
+    command = ("loadgen", "run", str(scenario), "--url", live_stack.demo, f"--report.html={report}")
+    run(live_stack, *command, fine=(0, INVALID))
     text = look(browser, report.as_uri(), report.as_uri(), screenshots / "loadgen-report.png")
     assert "/api/v1/search" in text
