@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from loadgen.reporters.live_view import LiveView
 
 PROGRESS_SECONDS = 10.0
+# The view is drawn on the loop that sends: at most so much of its time, else requests would start late for it.
+_VIEW_SHARE = 0.003
 
 
 class Display:
@@ -32,17 +34,25 @@ class Display:
         self._view = view
         self._annotator = annotator
         self._told = 0.0
+        self._draw_from = 0.0
         self._writing: set[asyncio.Task[None]] = set()
 
     def second(self, elapsed_seconds: float) -> None:
         """Show the run as it stands."""
         book = self._tester.book
         if self._view is not None:
-            self._view.show(elapsed_seconds, book)
+            self._draw(self._view, elapsed_seconds)
         elif elapsed_seconds - self._told >= PROGRESS_SECONDS or elapsed_seconds < self._told:
             self._told = elapsed_seconds
             print(progress_line(self._tester.config.name, elapsed_seconds, book), file=sys.stderr, flush=True)  # noqa: T201
         self._mark(book.load.phase)
+
+    def _draw(self, view: LiveView, elapsed_seconds: float) -> None:
+        began = time.monotonic()
+        if began >= self._draw_from:
+            view.show(elapsed_seconds, self._tester.book)
+            done = time.monotonic()
+            self._draw_from = done + (done - began) / _VIEW_SHARE - 1
 
     async def finish(self) -> list[str]:
         """Close the last phase, and return what could not be shown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
 import resource
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from loadgen.app.breakpoint import BreakpointTester, build_tester
 from loadgen.app.display import shown
@@ -56,11 +57,14 @@ class Session:
         self._stopped = ""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
+        ProcessCollector(registry=registry)
         self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs))
 
     async def go(self) -> ExitCode:
         """Run every test and return what the process should say."""
         _allow_all_descriptors()
+        # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
+        gc.freeze()
         await self._start_server()
         advert = _advertise(self._server.address) if self._listen.port is None else None
         _say(f"serving live metrics on http://{self._server.address}/metrics")
@@ -76,9 +80,11 @@ class Session:
 
     async def _run(self, config: LoadTestConfig) -> ExitCode:
         tester = self._current = build_tester(config)
-        self._collector.runs = [*self._collector.runs, tester.live()]
+        live = tester.live()
+        self._collector.runs = [*self._collector.runs, live]
         with shown(tester) as display:
             summary = await tester.run_load_test()
+        live.verdict = summary.verdict
         for trouble in await display.finish():
             _say(trouble)
         for line in summary_lines(summary):

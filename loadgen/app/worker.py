@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -51,6 +52,7 @@ def work(pipe: Connection, config: dict[str, Any], share: Share) -> None:
 async def _work(pipe: Connection, config: LoadTestConfig, share: Share) -> None:
     run = build_run(config, share, lambda labels: Courier(labels, pipe))
     await run.make_ready()
+    gc.freeze()  # as the session does
     pipe.send((READY, None))
     _, moment = await asyncio.to_thread(pipe.recv)
     asyncio.get_running_loop().add_reader(pipe.fileno(), _listen, pipe, run)

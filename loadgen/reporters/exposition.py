@@ -9,6 +9,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from loadgen.samples.book import Book
 from loadgen.samples.histogram import Histogram
+from loadgen.summary.verdict import Verdict
 
 # OpenTelemetry's bounds for HTTP durations, with finer ones below and coarser ones above.
 BOUNDS = (
@@ -18,14 +19,15 @@ BOUNDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LiveRun:
-    """A run as the metrics page knows it."""
+    """A run as the metrics page knows it; the verdict comes when it has ended."""
 
     test: str
     run_id: str
     profile: str
     book: Book
+    verdict: Verdict | None = None
 
 
 class LoadgenCollector:
@@ -40,6 +42,7 @@ class LoadgenCollector:
         yield from self._histograms()
         yield from self._streams()
         yield from self._gauges()
+        yield from self._states()
 
     def _counters(self) -> Iterable[Metric]:
         requests = CounterMetricFamily(
@@ -119,7 +122,6 @@ class LoadgenCollector:
         loop = GaugeMetricFamily(
             "loadgen_event_loop_lag_seconds", "99th percentile of the generator's own delays.", labels=("test",)
         )
-        info = GaugeMetricFamily("loadgen_run_info", "The run under way.", labels=("test", "run_id", "profile"))
         for run in self.runs:
             load = run.book.load
             users.add_metric((run.test,), load.users)
@@ -127,8 +129,21 @@ class LoadgenCollector:
                 rate.add_metric((run.test,), load.target_rate)
             cpu.add_metric((run.test,), load.cpu_ratio)
             loop.add_metric((run.test,), load.loop_lag_seconds)
+        return users, rate, cpu, loop
+
+    def _states(self) -> Iterable[Metric]:
+        info = GaugeMetricFamily("loadgen_run_info", "The run under way.", labels=("test", "run_id", "profile"))
+        phase = GaugeMetricFamily("loadgen_phase", "The part of the load shape under way.", labels=("test", "phase"))
+        verdict = GaugeMetricFamily(
+            "loadgen_verdict", "What an ended run came to.", labels=("test", "run_id", "verdict")
+        )
+        for run in self.runs:
             info.add_metric((run.test, run.run_id, run.profile), 1)
-        return users, rate, cpu, loop, info
+            if run.verdict is not None:
+                verdict.add_metric((run.test, run.run_id, run.verdict), 1)
+            elif run.book.load.phase:
+                phase.add_metric((run.test, run.book.load.phase), 1)
+        return info, phase, verdict
 
 
 def _histogram(name: str, documentation: str, labels: Sequence[str] = ("test", "endpoint")) -> HistogramMetricFamily:

@@ -7,8 +7,12 @@ buckets, so a value is known to better than 0.1 % from 1 ns to a day, and there 
 
 from __future__ import annotations
 
+import operator
+from array import array
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 PRECISION_BITS = 10
 HALF = 1 << PRECISION_BITS
@@ -33,14 +37,18 @@ def bucket_bounds(bucket: int) -> tuple[int, int]:
     return (bucket - (shift << PRECISION_BITS)) << shift, (bucket + 1 - (shift << PRECISION_BITS)) << shift
 
 
-def bucket_middle(bucket: int) -> float:
-    """Return the value that stands for everything in the bucket."""
-    low, high = bucket_bounds(bucket)
-    return low if high - low == 1 else (low + high) / 2
+# By bucket, the value that stands for everything in it. Buckets of one nanosecond come first, then octave by octave.
+_MIDDLES = array("d", range(2 * HALF))
+for _shift in range(1, LARGEST.bit_length() - PRECISION_BITS):
+    _MIDDLES.extend(range((HALF << _shift) + (1 << _shift - 1), 2 * HALF << _shift, 1 << _shift))
 
 
 class Histogram:
-    """Counts by bucket; `counts` may be written to directly by a hot loop that knows `bucket_of`."""
+    """Counts by bucket; `counts` may be written to directly by a hot loop that knows `bucket_of`.
+
+    Histograms are read on the event loop that also sends requests, so passes over all buckets are left to functions
+    written in C where those are faster.
+    """
 
     __slots__ = ("counts",)
 
@@ -54,6 +62,9 @@ class Histogram:
     def merge(self, other: Histogram) -> None:
         """Add every count of the other histogram."""
         counts = self.counts
+        if not counts:
+            counts.update(other.counts)
+            return
         for bucket, count in other.counts.items():
             counts[bucket] += count
 
@@ -65,7 +76,9 @@ class Histogram:
     @property
     def total_seconds(self) -> float:
         """Return the sum of the values, each taken at its bucket's middle."""
-        return sum(bucket_middle(bucket) * count for bucket, count in self.counts.items()) / SECOND
+        middles = map(_MIDDLES.__getitem__, self.counts)
+        nanoseconds: float = sum(map(operator.mul, middles, self.counts.values()))
+        return nanoseconds / SECOND
 
     @property
     def mean_seconds(self) -> float | None:
@@ -75,19 +88,11 @@ class Histogram:
 
     def quantiles_seconds(self, quantiles: Sequence[float]) -> list[float | None]:
         """Return the value at or below which each share of the values lies; None of nothing."""
-        total = self.count
-        if not total:
+        buckets, seen = self._ascending()
+        if not seen:
             return [None] * len(quantiles)
-        buckets = sorted(self.counts)
-        found: list[float | None] = [None] * len(quantiles)
-        seen, position = 0, -1
-        for index in sorted(range(len(quantiles)), key=quantiles.__getitem__):
-            rank = max(1, -int(-quantiles[index] * total // 1))
-            while seen < rank:
-                position += 1
-                seen += self.counts[buckets[position]]
-            found[index] = bucket_middle(buckets[position]) / SECOND
-        return found
+        ranks = (max(1, -int(-quantile * seen[-1] // 1)) for quantile in quantiles)
+        return [_MIDDLES[buckets[bisect_left(seen, rank)]] / SECOND for rank in ranks]
 
     def quantile_seconds(self, quantile: float) -> float | None:
         """Return one quantile."""
@@ -95,13 +100,11 @@ class Histogram:
 
     def cumulative(self, bounds_seconds: Iterable[float]) -> list[int]:
         """Return how many values lie at or below each bound; the bounds ascend."""
+        buckets, seen = self._ascending()
+        ends = (bisect_right(buckets, bound * SECOND, key=_MIDDLES.__getitem__) for bound in bounds_seconds)
+        return [seen[end - 1] if end else 0 for end in ends]
+
+    def _ascending(self) -> tuple[list[int], list[int]]:
+        """Return the buckets that were hit, and beside each how many values lie in it or below."""
         buckets = sorted(self.counts)
-        result: list[int] = []
-        seen = position = 0
-        for bound in bounds_seconds:
-            limit = bound * SECOND
-            while position < len(buckets) and bucket_middle(buckets[position]) <= limit:
-                seen += self.counts[buckets[position]]
-                position += 1
-            result.append(seen)
-        return result
+        return buckets, list(accumulate(map(self.counts.__getitem__, buckets)))

@@ -54,10 +54,12 @@ class Service:
         await asyncio.gather(*handlers, return_exceptions=True)
         await _run_what_is_ready()
 
-    def hang_up(self) -> None:
-        """Close every connection."""
-        for writer in self._writers:
+    async def hang_up(self) -> None:
+        """Close every connection, and wait until each is."""
+        writers = list(self._writers)
+        for writer in writers:
             writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 async def _run_what_is_ready() -> None:
