@@ -114,9 +114,8 @@ def _thanos(folder: Path, target: int, prometheus: str) -> Iterator[str]:
         stack.enter_context(_started([binary, "sidecar", *beside], f"http://127.0.0.1:{sidecar_http}/-/ready"))
         flags = [f"--endpoint=127.0.0.1:{sidecar}", f"--grpc-address=127.0.0.1:{query}", "--web.route-prefix=/thanos"]
         flags += [f"--http-address=127.0.0.1:{query_http}", "--query.replica-label=replica"]
-        url = f"http://127.0.0.1:{query_http}/thanos"
-        stack.enter_context(_started([binary, "query", *flags], f"{url}/-/ready"))
-        yield url
+        stack.enter_context(_started([binary, "query", *flags], f"http://127.0.0.1:{query_http}/-/ready"))
+        yield f"http://127.0.0.1:{query_http}/thanos"
 
 
 MIMIR = """
