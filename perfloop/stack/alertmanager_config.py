@@ -32,6 +32,7 @@ HEADER = f"# The effective configuration, written from alertmanager/{CONFIG} and
 SECRETS: dict[str, tuple[str, str]] = {
     "slack_api_url": (r"https?://\S+", "the https:// address of a Slack incoming webhook"),
     "pagerduty_routing_key": (r"[A-Za-z0-9]{32}", "the 32 letters and digits of a PagerDuty Events v2 integration key"),
+    "heartbeat_url": (r"https?://\S+", "the https:// address that an outside watch of heartbeats gave"),
     "smtp_auth_password": (r"[^\r\n]+", "one line: the password of the mail account"),
     "smtp_auth_username": (r"[^\r\n]+", "one line: the name of the mail account"),
     "smtp_smarthost": (r"[^\s:]+:\d+", "host:port of the mail server"),
@@ -40,6 +41,7 @@ SECRETS: dict[str, tuple[str, str]] = {
 }
 # Alertmanager has no file option for these: they are no secrets, and stand in the effective file.
 MAIL_SWITCH = "smtp_auth_password"
+HEARTBEAT = "heartbeat_url"
 MAIL_NEEDS = ("smtp_smarthost", "smtp_auth_username", "smtp_from", "email_to")
 
 
@@ -109,11 +111,9 @@ def render(
     if not isinstance(config, dict) or not isinstance(config.get("receivers"), list):
         raise AlertmanagerConfigError(f"alertmanager/{CONFIG} has no list of receivers.")
     config = _readdress(config, addresses)
-    for switch, needed in ((_switch_slack, "slack_api_url"), (_switch_pagerduty, "pagerduty_routing_key")):
+    for needed, switch in _SWITCHES.items():
         if needed in secrets.values:
             switch(config, secrets)
-    if MAIL_SWITCH in secrets.values:
-        _switch_mail(config, secrets)
     return HEADER + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=118)
 
 
@@ -152,6 +152,22 @@ def _switch_mail(config: dict[str, Any], secrets: Secrets) -> None:
     }
     for channel in _each(config, "email_configs"):
         channel["to"] = secrets.values["email_to"]
+
+
+def _switch_heartbeat(config: dict[str, Any], secrets: Secrets) -> None:
+    """Let the heartbeat be heard outside as well: the inbox dies with the machine that it watches."""
+    for receiver in config["receivers"]:
+        if receiver["name"] == "heartbeat":
+            outside = {"url_file": secrets.path(HEARTBEAT), "send_resolved": False}
+            receiver["webhook_configs"] = [*receiver["webhook_configs"], outside]
+
+
+_SWITCHES: dict[str, Callable[[dict[str, Any], Secrets], None]] = {
+    "slack_api_url": _switch_slack,
+    "pagerduty_routing_key": _switch_pagerduty,
+    MAIL_SWITCH: _switch_mail,
+    HEARTBEAT: _switch_heartbeat,
+}
 
 
 def install(

@@ -22,12 +22,14 @@ class Package:
         programs: the names of its programs, by our names.
         assets: the folder that Debian built into the server, which an unpacked package lacks; empty for none.
         companions: the packages whose files the server's pages are made of.
+        split_off: packages of some of the programs in later Debians, unknown to earlier ones.
     """
 
     name: str
     programs: Mapping[str, str]
     assets: str = ""
     companions: tuple[str, ...] = ()
+    split_off: tuple[str, ...] = ()
 
 
 PACKAGES = {
@@ -48,6 +50,7 @@ PACKAGES = {
             "libjs-popper.js",
             "libjs-rickshaw",
         ),
+        split_off=("promtool",),  # since Debian 13
     ),
     "alertmanager": Package(
         "prometheus-alertmanager",
@@ -81,8 +84,8 @@ def _run(command: list[str], folder: Path) -> None:
         raise ProgramError(message) from error
 
 
-def _apt(folder: Path) -> list[str]:
-    """Return an apt-get that keeps its lists and cache below `folder`."""
+def _apt(tool: str, folder: Path) -> list[str]:
+    """Return an apt-get or apt-cache that keeps its lists and cache below `folder`."""
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     options = {
@@ -93,15 +96,25 @@ def _apt(folder: Path) -> list[str]:
         "Acquire::Languages": "none",
         "Acquire::Retries": "2",
     }
-    return ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
+    return [tool, "-qq", *(f"-o{key}={value}" for key, value in options.items())]
 
 
-def _download(packages: list[str], folder: Path) -> list[Path]:
-    apt = _apt(folder)
+def _is_known(package: str, folder: Path) -> bool:
+    """Tell whether this Debian has the package."""
+    asked = subprocess.run(  # noqa: S603 - a fixed command line
+        [*_apt("apt-cache", folder), "show", package], capture_output=True, timeout=_APT_TIMEOUT_SECONDS, check=False
+    )
+    return asked.returncode == 0
+
+
+def _download(package: Package, folder: Path) -> list[Path]:
+    apt = _apt("apt-get", folder)
     for old in folder.glob("*.deb"):
         old.unlink()
     if not any((folder / "lists").glob("*Packages*")):
         _run([*apt, "update"], folder)
+    packages = [package.name, *package.companions]
+    packages += [name for name in package.split_off if _is_known(name, folder)]
     try:
         _run([*apt, "download", *packages], folder)
     except ProgramError:  # the lists may be of another day than the archive
@@ -133,7 +146,7 @@ def unpack_package(program: str, folder: Path) -> dict[str, Path]:
         message = f"there is no Debian package of {program} for this machine"
         raise ProgramError(message)
     package = PACKAGES[program]
-    for archive in _download([package.name, *package.companions], folder / "apt"):
+    for archive in _download(package, folder / "apt"):
         _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], folder)
         archive.unlink()
     programs = {name: folder / "debian" / "usr" / "bin" / binary for name, binary in package.programs.items()}

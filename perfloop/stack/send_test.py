@@ -19,12 +19,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from perfloop.stack.alertmanager_config import MAIL_SWITCH
+from perfloop.stack.alertmanager_config import HEARTBEAT, MAIL_SWITCH
 from perfloop.stack.errors import StackError
 
 ALERTNAME = "PerfloopTest"
 # The file whose presence sends each channel to its real service.
-SWITCHES = {"slack": "slack_api_url", "email": MAIL_SWITCH, "pagerduty": "pagerduty_routing_key"}
+SWITCHES = {
+    "slack": "slack_api_url",
+    "email": MAIL_SWITCH,
+    "pagerduty": "pagerduty_routing_key",
+    "heartbeat": HEARTBEAT,
+}
 PATIENCE_SECONDS = 15.0
 LASTS = timedelta(seconds=30)  # then it resolves by itself, so that no incident stays open
 REQUESTS = "alertmanager_notification_requests_total"
@@ -48,6 +53,7 @@ class _Test:
     alertmanager_url: str
     inbox_url: str
     before: dict[tuple[str, str], float]
+    started: datetime
 
 
 def send_test(
@@ -58,12 +64,14 @@ def send_test(
     Raises:
         StackError: when Alertmanager does not take the alerts.
     """
-    test = _Test(random_names.token_hex(4), alertmanager_url, inbox_url, _read_counts(alertmanager_url))
+    before = _read_counts(alertmanager_url)
+    test = _Test(random_names.token_hex(4), alertmanager_url, inbox_url, before, datetime.now(UTC))
     _send(alertmanager_url, "/api/v2/alerts", [_alert(channel, test.id) for channel in SWITCHES])
     looks: dict[str, Callable[[_Test, str], Answer | None]] = {
         channel: _look_at_counts if (secrets_dir / switch).is_file() else _look_in_inbox
         for channel, switch in SWITCHES.items()
     }
+    looks["heartbeat"] = _look_for_beat_outside if (secrets_dir / HEARTBEAT).is_file() else _look_for_beat
     return _collect(test, looks, time.monotonic() + patience_seconds)
 
 
@@ -106,21 +114,53 @@ def _look_in_inbox(test: _Test, channel: str) -> Answer | None:
     return None
 
 
+def _beats(test: _Test) -> list[str]:
+    """Return the heartbeats that came to the inbox since the test began."""
+    beats = json.loads(_get(f"{test.inbox_url}/api/heartbeats"))
+    return [json.dumps(beat) for beat in beats if datetime.fromisoformat(beat["received_at"]) >= test.started]
+
+
+def _look_for_beat(test: _Test, channel: str) -> Answer | None:
+    try:
+        beats = _beats(test)
+    except (OSError, ValueError) as error:
+        return Answer(channel, delivered=False, finding=f"the inbox at {test.inbox_url} does not answer: {error}")
+    if any(test.id in beat for beat in beats):
+        return Answer(channel, delivered=True, finding=f"heard by the inbox {test.inbox_url} alone (test {test.id})")
+    return None
+
+
+def _look_for_beat_outside(test: _Test, channel: str) -> Answer | None:
+    """The inbox is told too: what was sent beyond its share went outside."""
+    heard = _look_for_beat(test, channel)
+    if heard is None or not heard.delivered:
+        return heard
+    return _judge(channel, *_changes(test, "webhook"), len(_beats(test)), test.id)
+
+
 def _look_at_counts(test: _Test, channel: str) -> Answer | None:
-    counts = _read_counts(test.alertmanager_url)
-    requests = counts.get((REQUESTS, channel), 0) - test.before.get((REQUESTS, channel), 0)
-    refusals = counts.get((REFUSALS, channel), 0) - test.before.get((REFUSALS, channel), 0)
+    return _judge(channel, *_changes(test, channel), 0, test.id)
+
+
+def _changes(test: _Test, integration: str) -> tuple[float, float]:
+    """Return how many requests were made since the test began, and how many of them were refused."""
+    now = _read_counts(test.alertmanager_url)
+    keys = ((REQUESTS, integration), (REFUSALS, integration))
+    requests, refusals = (now.get(key, 0) - test.before.get(key, 0) for key in keys)
+    return requests, refusals
+
+
+def _judge(channel: str, requests: float, refusals: float, to_inbox: int, test_id: str) -> Answer | None:
     if refusals:
         said = "the real service refused it or cannot be reached: see `perfloop logs alertmanager`"
         return Answer(channel, delivered=False, finding=f"{said} ({refusals:g} of {requests:g} requests failed)")
-    if requests:
-        return Answer(channel, delivered=True, finding=f"the real service took it (test {test.id})")
+    if requests > to_inbox:
+        return Answer(channel, delivered=True, finding=f"the real service took it (test {test_id})")
     return None
 
 
 def _missing(test: _Test, channel: str) -> Answer:
-    counts = _read_counts(test.alertmanager_url)
-    refusals = counts.get((REFUSALS, channel), 0) - test.before.get((REFUSALS, channel), 0)
+    _, refusals = _changes(test, "webhook" if channel == "heartbeat" else channel)
     reason = f"{refusals:g} requests were refused" if refusals else "nothing came and nothing was refused"
     return Answer(channel, delivered=False, finding=f"did not arrive: {reason} (test {test.id})")
 

@@ -53,6 +53,8 @@ def _ask(tool: Path, *arguments: str) -> str | None:
     if done.returncode == 0:
         return None
     said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    if any("field url_file not found" in line for line in said):
+        return "secrets/heartbeat_url needs Alertmanager 0.26 or later, which reads an address from a file"
     return next((line for line in reversed(said) if "FAILED" in line or "error" in line.lower()), said[-1])
 
 
