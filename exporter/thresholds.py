@@ -1,6 +1,7 @@
 """The limits of `thresholds.yml` as the exporter tells them: names and numbers.
 
-The file's other fields belong to the rules that are generated from it; the generator checks them.
+What the file's other fields hold is for the rules that are generated from it, and checked there. But a field that
+nobody knows is refused here too: a limit under a misspelt name would silently not be told.
 """
 
 from __future__ import annotations
@@ -12,6 +13,16 @@ import yaml
 from exporter.errors import CollectorError
 
 SEVERITIES = ("warning", "critical", "goal")
+FIELDS = {
+    "the file": frozenset({"signals", "overrides", "limits"}),
+    "signals": frozenset(
+        (
+            *("signal", "title", "component", "kind", "unit", "direction", *SEVERITIES, "for", "critical_for"),
+            *("owner", "alert", "category", "by", "record", "record_by_route", "expr", "traffic", "minimum_events"),
+        )
+    ),
+    "overrides": frozenset({"signal", "service", "route", "warning", "critical"}),
+}
 
 
 class Threshold(NamedTuple):
@@ -32,7 +43,7 @@ def parse_thresholds(text: str, where: str) -> list[Threshold]:
         raise CollectorError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict) or not isinstance(document.get("signals"), list):
         raise CollectorError(f"{where} has no list `signals`")
-    problems: list[str] = []
+    problems = _strangers(document, "the file", "the file")
     found = [limit for entry in document["signals"] for limit in _limits(entry, "signals", problems)]
     known = {limit.signal for limit in found}
     for entry in document.get("overrides") or []:
@@ -49,6 +60,7 @@ def _limits(entry: Any, kind: str, problems: list[str]) -> list[Threshold]:
     if not isinstance(entry, dict) or not isinstance(entry.get("signal"), str):
         problems.append(f"{kind}: {entry!r} has no `signal`"[:200])
         return []
+    problems += _strangers(entry, kind, f"{kind}: {entry['signal']}")
     limits = []
     for severity in SEVERITIES:
         value = entry.get(severity)
@@ -60,3 +72,7 @@ def _limits(entry: Any, kind: str, problems: list[str]) -> list[Threshold]:
         place = {name: str(entry[name]) for name in ("service", "route") if name in entry and kind == "overrides"}
         limits.append(Threshold(entry["signal"], severity, value, **place))
     return limits
+
+
+def _strangers(entry: dict[Any, Any], kind: str, what: str) -> list[str]:
+    return [f"{what}: '{name}' is no field" for name in entry if name not in FIELDS[kind]]

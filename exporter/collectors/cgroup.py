@@ -41,7 +41,8 @@ class CgroupCollector:
     def collect(self) -> list[Reading]:
         """Limits, use, throttling, kills and pressure, one sample per group."""
         own = parse_paths(self._host.read_proc("self/cgroup"))
-        name = own.get("memory") or own.get("") or "/"
+        # Only the hierarchy that is read gives the name: a kernel may have both.
+        name = own.get("" if self._unified() else "memory", "/")
         views = {name: self._own(own), **{path: self._other(path) for path in self._chosen(name)}}
         views = {path: view for path, view in views.items() if view}
         if not views:

@@ -40,7 +40,7 @@ def test_the_heartbeat_goes_to_its_own_receiver_alone(amtool: str, config: Path)
     assert route(amtool, config, "heartbeat", alertname="Watchdog", severity="none").returncode == 0
 
 
-@pytest.mark.parametrize("channel", ["slack", "email", "pagerduty"])
+@pytest.mark.parametrize("channel", ["slack", "email", "pagerduty", "heartbeat"])
 def test_a_test_notification_reaches_the_channel_that_it_names(amtool: str, config: Path, channel: str):
     """`perfloop doctor --send-test` tries one channel at a time."""
     done = route(amtool, config, channel, alertname="PerfloopTest", severity="critical", channel=channel)

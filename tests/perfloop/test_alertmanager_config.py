@@ -85,6 +85,16 @@ def test_mail_goes_to_the_real_server_with_tls(committed: str, tmp_path: Path):
     assert "pass word" not in text
 
 
+def test_the_heartbeat_goes_outside_as_well(committed: str, tmp_path: Path):
+    """The inbox, whose silence an alert tells, hears it still."""
+    text = render(committed, put(tmp_path, {"heartbeat_url": "https://hc-ping.com/1234"}), {})
+    (receiver,) = (one for one in yaml.safe_load(text)["receivers"] if one["name"] == "heartbeat")
+    inside, outside = receiver["webhook_configs"]
+    assert inside["url"] == "http://inbox:19130/heartbeat"
+    assert outside == {"url_file": str(tmp_path / "heartbeat_url"), "send_resolved": False}
+    assert "1234" not in text
+
+
 def test_no_value_of_a_secret_is_ever_written_into_the_configuration(committed: str, tmp_path: Path):
     """Only names of files are."""
     secrets = {"slack_api_url": SLACK, "pagerduty_routing_key": KEY} | MAIL
@@ -98,6 +108,7 @@ def test_no_value_of_a_secret_is_ever_written_into_the_configuration(committed: 
         ({"slack_api_url": ""}, "secrets/slack_api_url holds 0 characters that are not the https:// address"),
         ({"slack_api_url": "token"}, "secrets/slack_api_url holds 5 characters that are not the https:// address"),
         ({"pagerduty_routing_key": "short"}, "secrets/pagerduty_routing_key holds 5 characters that are not the 32"),
+        ({"heartbeat_url": "1234"}, "secrets/heartbeat_url holds 4 characters that are not the https:// address"),
         (MAIL | {"email_to": "a@example.com\nbcc: b@example.com"}, "secrets/email_to holds 32 characters that are not"),
         (MAIL | {"smtp_smarthost": "mail"}, "secrets/smtp_smarthost holds 4 characters that are not host:port"),
         ({"smtp_auth_password": "x"}, "secrets/email_to is missing: with secrets/smtp_auth_password it must be there."),

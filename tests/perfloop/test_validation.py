@@ -1,8 +1,10 @@
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from perfloop.stack.alertmanager_config import install
 from perfloop.stack.errors import SettingsError
 from perfloop.stack.settings import read_settings
 from perfloop.stack.validation import find_broken_files, find_invalid_configuration, require_readable
@@ -45,3 +47,16 @@ def test_what_prometheus_would_refuse_is_found_before_it_starts(copy: Path, tmp_
     assert len(problems) == 1
     assert "promtool refuses" in problems[0]
     assert "multiple scrape configs with job name" in problems[0]
+
+
+def test_an_alertmanager_too_old_for_a_secret_is_told(copy: Path, tmp_path: Path, amtool: str) -> None:
+    """Before 0.26 an address cannot come from a file: one sentence names the secret; later versions take it."""
+    (copy / "secrets").mkdir()
+    (copy / "secrets" / "heartbeat_url").write_text("https://example.com/ping\n")
+    settings = read_settings(copy, {"PERFLOOP_HOME": str(tmp_path / "home")})
+    install(copy / "alertmanager", settings.home / "etc" / "alertmanager", copy / "secrets", {})
+    config = settings.home / "etc" / "alertmanager" / "alertmanager.yml"
+    taken = subprocess.run([amtool, "check-config", str(config)], capture_output=True, check=False).returncode == 0
+    problems = list(find_invalid_configuration(settings))
+    sentence = "secrets/heartbeat_url needs Alertmanager 0.26 or later"
+    assert [sentence in problem for problem in problems] == ([] if taken else [True])

@@ -10,7 +10,9 @@ from rulebook.errors import RulebookError
 from rulebook.notifications import check_notifications
 from rulebook.packs import read_packs
 from rulebook.slos import read_slos
-from rulebook.thresholds import read_thresholds
+from rulebook.thresholds import OVERRIDE_FIELDS, SIGNAL_FIELDS, read_thresholds
+
+from exporter.thresholds import FIELDS
 
 SIGNAL = """signals:
   - signal: error_ratio
@@ -214,3 +216,9 @@ def test_notifications(tmp_path: Path, case: str):
 def test_the_committed_configuration_has_no_problem(checkout: Path):
     """What ships is clean."""
     assert check_notifications(checkout / "alertmanager" / "alertmanager.yml") == []
+
+
+def test_generator_and_exporter_know_the_same_fields():
+    """A field that one of them takes, the other does not refuse."""
+    assert FIELDS["signals"] == set(SIGNAL_FIELDS)
+    assert FIELDS["overrides"] == set(OVERRIDE_FIELDS)

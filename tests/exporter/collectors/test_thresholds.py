@@ -58,6 +58,12 @@ def test_a_changed_file_is_told_and_a_bad_one_fails(tmp_path: Path) -> None:
         ("signals: {}", "t has no list `signals`"),
         ("signals: [{warning: 1}]", "t: signals: {'warning': 1} has no `signal`"),
         ("signals: [{signal: a, warning: high}]", "t: signals: a: warning is 'high', not a number"),
+        ("signals: [{signal: a, warnin: 1}]", "t: signals: a: 'warnin' is no field"),
+        ("signals: []\nsignal: {}", "t: the file: 'signal' is no field"),
+        (
+            "signals: [{signal: a, warning: 1}]\noverrides: [{signal: a, rute: /x}]",
+            "t: overrides: a: 'rute' is no field",
+        ),
         ("signals: []\noverrides: [{signal: b, warning: 1}]", "t: overrides: 'b' is no signal of this file"),
     ],
 )
