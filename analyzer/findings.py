@@ -49,6 +49,17 @@ class Finding:
         """What must be equal for two findings to speak of the same thing."""
         return self.service, self.component, self.signal
 
+    @property
+    def place(self) -> str:
+        """What tells this series from the service's others, in brackets; empty when there is nothing to tell."""
+        names = [value for name, value in sorted(self.labels.items()) if name not in ("service", "job")]
+        return f" ({', '.join(names)})" if names else ""
+
+    @property
+    def never_better(self) -> bool:
+        """Whether there is no level from before: then the limit stands in for what is expected."""
+        return self.limit is not None and self.expected == self.limit
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from analyzer.catalog.units import quantity
 from analyzer.findings import Finding, Severity
 from analyzer.incidents.topology import MACHINE, Topology
 
@@ -24,7 +25,7 @@ TIME = "seconds"
 
 Pair = tuple[str, str]
 Pairs = dict[Pair, list[Finding]]
-Deviation = Callable[[Finding, float], float]
+Deviation = Callable[[Finding], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Devi
 def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> float:
     sides = {"use": 0.0, "red": 0.0}
     for finding in group:
-        sides[finding.kind] = max(sides[finding.kind], deviation(finding, started))
+        sides[finding.kind] = max(sides[finding.kind], deviation(finding))
     both = max(sides.values()) + min(sides.values())
     late = min(finding.onset for finding in group) - started
     severity = 0.05 * (1 + max(finding.severity for finding in group))
@@ -182,6 +183,6 @@ def _slowed_by(machine: list[Finding], suspect: list[Finding]) -> bool:
 
 
 def _sentence(finding: Finding) -> str:
-    return (
-        f"{finding.title} is {finding.value:.4g} {finding.unit}, expected {finding.expected:.4g} ({finding.detector})"
-    )
+    now, usual = (quantity(value, finding.unit) for value in (finding.value, finding.expected))
+    against = "beyond its limit of" if finding.never_better else "expected"
+    return f"{finding.title}{finding.place} is {now}, {against} {usual}"

@@ -67,8 +67,9 @@ def _row(
         if burning[row]:
             readings.append(subject.reading(row, "error_budget_exhausted_seconds", left[row]))
     severity = Severity.CRITICAL if window.critical else Severity.WARNING
+    began = -parse_duration(window.short) / long.grid.step  # both windows are full of it: no later than the short one
     return [
-        subject.finding(row, "burn", severity, onset=0, value=newest[row], expected=objective, score=burn[row])
+        subject.finding(row, "burn", severity, onset=began, value=newest[row], expected=objective, score=burn[row])
         for row in np.flatnonzero(burning)
     ]
 

@@ -46,16 +46,16 @@ class Measurements:
             return None
         return left.values[0], right.values[0]
 
-    def deviation(self, finding: Finding, started: float) -> float:
-        """Return how far a finding's series still is from its baseline before the incident."""
+    def deviation(self, finding: Finding) -> float:
+        """Return how far a finding's series still is from its own baseline; what was never better has none."""
         batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)
         if batch is None or signal is None:
             return 0.0
         rows = [i for i, labels in enumerate(batch.labels) if labels == finding.labels]
         if not rows:
             return 0.0
-        before = batch.grid.split(started - SETTLE_SECONDS)
-        after = batch.grid.split(max(started, batch.grid.end - STILL_SECONDS))
+        before = batch.grid.split(finding.onset - SETTLE_SECONDS)
+        after = batch.grid.split(max(finding.onset, batch.grid.end - STILL_SECONDS))
         reference, post = batch.values[rows, :before], batch.values[rows, after:]
         above = signal.direction == "above"
         return float(robust_deviation(reference, post, signal.min_deviation, above=above).max())

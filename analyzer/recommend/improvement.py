@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from analyzer.catalog.units import quantity
 from analyzer.findings import Finding
 from analyzer.recommend.queueing import servers_for_wait, wait_probability
 from analyzer.recommend.recommendation import Improvement
@@ -19,6 +20,7 @@ from analyzer.series import Floats
 
 TARGET_UTILISATION = 0.7
 WAIT_GOAL = 0.05
+LEAST_GAIN = 0.005
 LEAST_HISTORY = 100
 FIRST_CPU_BUCKET = 0.01
 
@@ -60,11 +62,14 @@ def compute(how: Computation, finding: Finding, measured: Measured) -> Improveme
 def _return_to_expected(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
     del measured
     bounds = relief(finding)
-    if bounds is None or bounds[1] <= 0:
+    if bounds is None or bounds[1] < LEAST_GAIN:
         return None
+    now, then = quantity(finding.value, finding.unit), quantity(finding.expected, finding.unit)
     words = (
-        f"{finding.title} is {finding.value:.4g}, was {finding.expected:.4g}: "
-        f"going back takes {bounds[1]:.0%} away, reaching the limit {bounds[0]:.0%}"
+        f"{finding.title} is {now}, its limit {then}: reaching the limit takes {bounds[0]:.0%} away"
+        if finding.never_better
+        else f"{finding.title} is {now}, was {then}: going back takes {bounds[1]:.0%} away, "
+        f"reaching the limit {bounds[0]:.0%}"
     )
     metric = how.metric or finding.signal
     return Improvement(bounds[1], bounds[0], bounds[1], metric, "return_to_expected", words)

@@ -8,11 +8,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from analyzer.catalog.units import quantity
 from analyzer.findings import Finding
 from analyzer.ports import Result
 from analyzer.reporters.metrics import Published
 from analyzer.reporters.plot import Plot, draw
-from analyzer.reporters.words import clock, mood, quantity
+from analyzer.reporters.words import clock, mood, span, worst_first
 from analyzer.series import Batch
 
 MOST_PLOTS = 24
@@ -97,5 +98,5 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters.update(clock=clock, quantity=quantity, mood=mood)
+    environment.filters.update(clock=clock, quantity=quantity, mood=mood, span=span, worst_first=worst_first, zip=zip)
     return environment

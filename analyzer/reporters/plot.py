@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup, escape
 
-from analyzer.reporters.words import clock, quantity
+from analyzer.catalog.units import quantity
+from analyzer.reporters.words import clock
 from analyzer.series import Floats
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 180, 76, 22, 10

@@ -1,9 +1,13 @@
-"""Numbers and moments as a person writes them."""
+"""Moments, spans and scores as a person writes them."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
-UNITS = {"seconds": "s", "ratio": "", "bytes": "B", "per_second": "/s", "bytes_per_second": "B/s"}
+from analyzer.findings import OVERALL
+from analyzer.ports import Health
+
 GOOD, FAIR = 90, 70
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
 def clock(seconds: float) -> str:
@@ -11,18 +15,19 @@ def clock(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def quantity(value: float, unit: str) -> str:
-    """Return a number with its unit, short."""
-    if unit == "ratio":
-        return f"{value:.1%}"
-    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if unit.startswith("bytes") and abs(value) >= limit:
-            return f"{value / limit:.3g} {letter}{UNITS[unit]}"
-    if unit == "seconds" and abs(value) < 1:
-        return f"{value * 1000:.3g} ms"
-    return f"{value:.3g} {UNITS.get(unit, unit)}".rstrip()
+def span(seconds: float) -> str:
+    """Return how long something lasts, in its largest unit."""
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
 
 
 def mood(score: float) -> str:
     """Return the word for a score."""
     return "good" if score >= GOOD else "fair" if score >= FAIR else "bad"
+
+
+def worst_first(health: Iterable[Health]) -> list[Health]:
+    """Return the whole first, then the services from the sickest to the soundest."""
+    return sorted(health, key=lambda one: (one.service != OVERALL, one.score, one.service))

@@ -18,7 +18,7 @@ def _busy(build: Any) -> Finding:
     return found
 
 
-def _equal(_finding: Finding, _started: float) -> float:
+def _equal(_finding: Finding) -> float:
     return 2.0
 
 
@@ -48,7 +48,7 @@ def test_a_busy_machine_does_not_explain_errors_or_an_empty_cache(build: Any) ->
     for signal, component in (("error_ratio", "api"), ("cache_hit_ratio", "cache")):
         found = build.finding(signal=signal, component=component, unit="ratio")
 
-        def deviation(finding: Finding, _: float) -> float:
+        def deviation(finding: Finding) -> float:
             return 1.8 if finding.component == "cpu" else 3.0
 
         apart = group_incidents([_busy(build), found], Topology(), deviation)
@@ -70,7 +70,7 @@ def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
         signal="cpu_used_ratio", component="cpu", kind="use", service="host", labels={"service": "host"}
     )
 
-    def deviation(finding: Finding, _: float) -> float:
+    def deviation(finding: Finding) -> float:
         return 0.0 if finding.component == "cpu" else 3.0
 
     (incident,) = group_incidents([cpu, build.finding(unit="seconds")], Topology(), deviation)

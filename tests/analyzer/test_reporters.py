@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from analyzer.catalog.units import quantity
 from analyzer.findings import Reading
 from analyzer.incidents import Topology, group_incidents
 from analyzer.loop import Published
@@ -14,7 +15,7 @@ from analyzer.ports import Health, Result
 from analyzer.reporters.html import Record, render_page, render_report
 from analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
 from analyzer.reporters.plot import Plot, draw
-from analyzer.reporters.words import clock, mood, quantity
+from analyzer.reporters.words import clock, mood, span, worst_first
 
 
 def _exposed(published: Published) -> str:
@@ -33,7 +34,7 @@ def test_before_the_first_cycle_only_costs_are_exposed() -> None:
 def test_labels_are_escaped_and_titles_bounded(build: Any) -> None:
     """A quote in a service's name breaks nothing."""
     finding = build.finding(service='a"b\\c\n', labels={"service": 'a"b\\c\n'})
-    incidents = group_incidents([finding], Topology(), lambda _finding, _at: 1.0)
+    incidents = group_incidents([finding], Topology(), lambda _finding: 1.0)
     published = Published(Result(1.0, (Health('a"b\\c\n', 90.0, {"x": 10.0}),), (finding,), incidents))
     text = _exposed(published)
     assert 'service="a\\"b\\\\c\\n"' in text
@@ -112,3 +113,10 @@ def test_moods_and_moments() -> None:
     """Three moods, and time in UTC."""
     assert [mood(score) for score in (95, 75, 20)] == ["good", "fair", "bad"]
     assert clock(0) == "1970-01-01 00:00:00 UTC"
+
+
+def test_spans_and_the_order_of_services() -> None:
+    """The largest unit that fits twice; the whole first, then the sickest."""
+    assert [span(seconds) for seconds in (-3, 90, 150, 7300, 200_000)] == ["0 s", "90 s", "2 min", "2 h", "2 d"]
+    health = [Health("a", 100.0, {}), Health("b", 40.0, {}), Health("overall", 40.0, {})]
+    assert [one.service for one in worst_first(health)] == ["overall", "b", "a"]

@@ -27,7 +27,7 @@ def made(build: Any) -> Recommendation:
     finding = build.finding(
         title="Query time, 95th percentile", value=0.9752, expected=0.0208, unit="seconds", severity=Severity.CRITICAL
     )
-    incidents = group_incidents([finding], Topology(), lambda _finding, _at: 2.0)
+    incidents = group_incidents([finding], Topology(), lambda _finding: 2.0)
     return recommend(incidents, load_rules(), Context(_Nothing(), 1.0))[0]
 
 

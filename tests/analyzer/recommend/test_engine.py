@@ -49,7 +49,7 @@ class Numbers:
 
 
 def _run(findings: list, **numbers: float) -> tuple:
-    incidents = group_incidents(findings, Topology(), lambda _finding, _at: 2.0)
+    incidents = group_incidents(findings, Topology(), lambda _finding: 2.0)
     return recommend(incidents, load_rules(), Context(Numbers(**numbers), 5000.0))
 
 
