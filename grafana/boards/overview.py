@@ -11,7 +11,7 @@ from boards.percentiles import percentiles
 from boards.queries import Query, chosen, or_zero, selector, worst_firing
 from boards.recommended import OPEN, worth_of
 from boards.tables import Column, rows
-from boards.words import PRIORITY, SEVERITY, SIGNAL
+from boards.words import PRIORITY, SEVERITY, name_signals
 
 SERVICE = selector(*chosen("service"))
 
@@ -131,7 +131,7 @@ def _moment(metric: str, what: str, label: str = "service") -> str:
     return f'label_replace(max by ({by}) ({metric}{SERVICE}), "what", "{what}", "{label}", "(.*)")'
 
 
-NEW_LEVEL = {signal: (f"{title}: a new level", colour) for signal, (title, colour) in SIGNAL.items()}
+NEW_LEVEL = name_signals(after=": a new level")
 CHANGES = (
     _moment("perfloop_change_point_timestamp_seconds", "$1", "signal"),
     _moment("process_start_time_seconds", "started"),

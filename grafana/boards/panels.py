@@ -9,9 +9,11 @@ from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, s
 from grafana_foundation_sdk.builders import dashboard as dash
 from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardRegexMapOptions,
     DashboardSpecialValueMapOptions,
     DynamicConfigValue,
     FieldColorModeId,
+    RegexMap,
     SpecialValueMap,
     SpecialValueMatch,
     ValueMap,
@@ -83,13 +85,19 @@ def fixed_colour(colour: str) -> DynamicConfigValue:
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
 
 
-def build_words(words: Mapping[str, Word]) -> ValueMap:
-    """Values shown as words in a colour of status."""
+def build_words(words: Mapping[str, Word]) -> list[ValueMap | RegexMap]:
+    """Values shown as words in a colour of status; a value between slashes is a pattern."""
     results = {
         value: ValueMappingResult(text=text, color=colour, index=position)
         for position, (value, (text, colour)) in enumerate(words.items())
     }
-    return ValueMap(options=results)
+    plain = {value: result for value, result in results.items() if not value.startswith("/")}
+    patterns = (
+        RegexMap(DashboardRegexMapOptions(pattern=value, result=result))
+        for value, result in results.items()
+        if value not in plain
+    )
+    return [ValueMap(options=plain), *patterns]
 
 
 def build_nothing(about: About) -> SpecialValueMap:
@@ -106,7 +114,7 @@ def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[s
     course = kinds.BigValueGraphMode.NONE if query.instant or words else kinds.BigValueGraphMode.AREA
     panel = panel.graph_mode(course).reduce_options(_last())
     nothing = build_nothing(about)
-    return panel.mappings([build_words(words), nothing] if words else [nothing])
+    return panel.mappings([*build_words(words), nothing] if words else [nothing])
 
 
 def figure(about: About, query: Query, colour: str) -> stat.Panel:
@@ -152,7 +160,7 @@ def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | N
 
 def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetimeline.Panel:
     """States over time, one row for each series."""
-    panel = dress(statetimeline.Panel(), about, [query]).mappings([build_words(words)])
+    panel = dress(statetimeline.Panel(), about, [query]).mappings(build_words(words))
     # Not by thresholds: Grafana 9 would then draw the thresholds and pass over the words.
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN))
     panel = panel.show_value(kinds.VisibilityMode.AUTO).row_height(0.8).fill_opacity(80).line_width(0)

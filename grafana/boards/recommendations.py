@@ -136,7 +136,7 @@ DIFFERENCE = bars(
     ),
     Limit(warning=0.5, below=True),
     full=2,
-    of="Measured by expected",
+    of="Return",
 )
 BY_CATEGORY = stacked(
     About(

@@ -232,7 +232,7 @@ BOARD = Board(
         Row(4, [(4, panel) for panel in (REQUESTS_NOW, FAILED_NOW, P95_NOW, FIRST_BYTE_NOW, ACTIVE_NOW, GONE_NOW)]),
         Row(8, [(8, RATE_BY_ROUTE), (8, FAILED_BY_ROUTE), (8, P95_BY_ROUTE)]),
         Row(8, [(12, ROUTES), (12, SHARES)]),
-        Row(8, [(12, SHAPE), (12, STATUSES)]),
+        Row(9, [(12, SHAPE), (12, STATUSES)]),
         Row(8, [(8, FIRST_BYTE_TIMES), (8, GAPS), (8, BYTES)], title="Streaming and size"),
     ),
 )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import yaml
 
-CATALOGUE = Path(__file__).resolve().parents[2] / "analyzer" / "catalog"
+CHECKOUT = Path(__file__).resolve().parents[2]
+CATALOGUE = CHECKOUT / "analyzer" / "catalog"
+THRESHOLDS = CHECKOUT / "prometheus" / "thresholds.yml"
 
 
 def read_titles() -> dict[str, str]:
@@ -14,3 +16,9 @@ def read_titles() -> dict[str, str]:
     files = sorted(CATALOGUE.glob("*.yml"))
     signals = [one for file in files for one in yaml.safe_load(file.read_text(encoding="utf-8"))["signals"]]
     return {one["name"]: one["title"] for one in signals if one.get("title")}
+
+
+def read_judged_apart() -> list[str]:
+    """The signals that can have a limit of their own for one service or route: the analyzer names them `name@route`."""
+    signals = yaml.safe_load(THRESHOLDS.read_text(encoding="utf-8"))["signals"]
+    return [one["signal"] for one in signals if "record_by_route" in one]

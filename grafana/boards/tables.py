@@ -85,7 +85,8 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
     if column.unit:
         properties.append(DynamicConfigValue("unit", column.unit))
     if column.words:
-        properties.append(DynamicConfigValue("mappings", [build_words(column.words)]))
+        properties.append(DynamicConfigValue("mappings", build_words(column.words)))
+        properties.append(fixed_colour(colours.UNKNOWN))  # of a value that is not among them
     if column.limit is not NO_LIMIT:
         properties.append(DynamicConfigValue("thresholds", build_steps(column.limit).build()))
     elif column.full is not None:

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from boards import colours
-from boards.signals import read_titles
+from boards.signals import read_judged_apart, read_titles
 
-SIGNAL = {name: (title, colours.UNKNOWN) for name, title in read_titles().items()}
+
+def name_signals(after: str = "") -> dict[str, tuple[str, str]]:
+    """Each signal as people call it, `after` behind its name; a key between slashes is a pattern."""
+    titles = read_titles()
+    apart = {f"/^{name}@(.+)$/": f"{titles[name]}, $1{after}" for name in read_judged_apart() if name in titles}
+    named = {name: title + after for name, title in titles.items()}
+    return {value: (text, colours.UNKNOWN) for value, text in {**named, **apart}.items()}
+
+
+SIGNAL = name_signals()
 SEVERITY = {
     "critical": ("critical", colours.BAD),
     "warning": ("warning", colours.WARNING),

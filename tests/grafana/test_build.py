@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import yaml
+
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
@@ -49,3 +51,13 @@ def test_an_untouched_folder_passes_the_check(generator: ModuleType, tmp_path: P
     """--check writes nothing and ends 0 when all is as generated."""
     generator.main(["--root", str(tmp_path)])
     assert generator.main(["--root", str(tmp_path), "--check"]) == 0
+
+
+def test_both_sources_are_provisioned(checkout: Path):
+    """Prometheus with exemplars and Alertmanager, under the uids that boards and links name; nothing to click."""
+    file = checkout / "grafana" / "provisioning" / "datasources" / "perfloop.yml"
+    sources = {one["uid"]: one for one in yaml.safe_load(file.read_text(encoding="utf-8"))["datasources"]}
+    assert {uid: one["type"] for uid, one in sources.items()} == {uid: uid for uid in ("prometheus", "alertmanager")}
+    assert sources["prometheus"]["isDefault"]
+    assert sources["prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+    assert sources["prometheus"]["jsonData"]["alertmanagerUid"] == "alertmanager"
