@@ -9,6 +9,7 @@ from analyzer.findings import OVERALL, Severity
 from analyzer.pipeline import Knowledge, Settings, analyze
 from analyzer.ports import Answers, Result
 from analyzer.recommend import Recommendation, load_rules
+from analyzer.reporters.words import metric_words
 from analyzer.samples import know, read_samples, to_batch
 from analyzer.series import Batch
 
@@ -111,7 +112,7 @@ def _answer(result: Result, batches: Mapping[str, Batch], ignored: dict[str, str
 def _recommendation(made: Recommendation) -> dict[str, Any]:
     gain = made.improvement
     words = (
-        f"{gain.low:.0%} to {gain.high:.0%} less {gain.metric}: {gain.explanation}"
+        f"{gain.low:.0%} to {gain.high:.0%} less {metric_words(gain.metric, {})}: {gain.explanation}"
         if gain
         else "not computable from what was given"
     )

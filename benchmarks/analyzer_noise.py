@@ -3,7 +3,8 @@
 Usage: python benchmarks/analyzer_noise.py [--series 1000] [--hours 0.5] The bar is for `--hours 24`. The clock is
 simulated, everything else is the service: a cycle every 10 s on the newest 240 points (5 s apart), the long view over
 seven days every 5 min, the error budgets every minute, every detector, the store. A finding counts once, from the first
-cycle that tells it until it has been silent for a cycle.
+cycle that tells it until it has been silent for a cycle. A sample of a heavy tail that really lies beyond a limit is no
+false finding; such crossings are counted apart.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 
 from analyzer.catalog import Limit, Signal
 from analyzer.config import RunConfig, parse_duration
+from analyzer.findings import Finding
 from analyzer.loop import Loop
 from analyzer.pipeline import Knowledge
 from analyzer.ports import Answers, Question
@@ -30,6 +32,7 @@ START = 1_700_006_400.0  # midnight UTC
 KINDS = ("gaussian", "student_t5", "autocorrelated", "daily_season")
 DIRECTIONS = ("above", "below")
 DETECTORS = ("threshold", "anomaly", "change", "trend", "forecast")
+CROSSED = "limit crossed"
 BUDGET = Signal(
     name="error_ratio", expr="e[$window]", component="api", kind="red", limit=Limit(goal=0.001), detect=("burn",)
 )
@@ -123,13 +126,19 @@ async def watch(series: int, hours: float, seed: int) -> Counter[str]:
         result = await loop.cycle(START + number * CYCLE)
         if result is None:
             raise SystemExit(f"a cycle failed: {loop.published.trouble}")
-        keys = {(found.detector, found.signal, found.service) for found in result.findings}
+        keys = {(_kind(found), found.signal, found.service) for found in result.findings}
         began.update(f"{detector} {signal}" for detector, signal, _ in keys - told)
         told = keys
         if number % 360 == 0:
             print(f"hour {number // 360:2d}: {began.total()} so far {dict(began)}", flush=True)
     database.close()
     return began
+
+
+def _kind(found: Finding) -> str:
+    """Return the detector's name, or that a limit was really crossed."""
+    crossed = found.value > 200 if found.direction == "above" else found.value < 20
+    return CROSSED if found.detector == "threshold" and crossed else found.detector
 
 
 def main() -> None:
@@ -142,9 +151,11 @@ def main() -> None:
     started = time.perf_counter()
     began = asyncio.run(watch(arguments.series, arguments.hours, arguments.seed))
     took = time.perf_counter() - started
-    words = f"{began.total()} in {arguments.hours:g} h over {arguments.series} series"
-    print(f"false findings: {words} (bar 1 in 24 h), {dict(began)}, {took:.0f} s")
-    print(json.dumps({"false_findings": began.total(), "hours": arguments.hours, "kinds": dict(began)}))
+    crossings = sum(count for kind, count in began.items() if kind.startswith(CROSSED))
+    false = began.total() - crossings
+    words = f"{false} in {arguments.hours:g} h over {arguments.series} series"
+    print(f"false findings: {words} (bar 1 in 24 h), limits really crossed: {crossings}, {dict(began)}, {took:.0f} s")
+    print(json.dumps({"false_findings": false, "crossings": crossings, "hours": arguments.hours, "kinds": dict(began)}))
 
 
 if __name__ == "__main__":

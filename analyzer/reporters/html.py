@@ -13,7 +13,7 @@ from analyzer.findings import Finding
 from analyzer.ports import Result
 from analyzer.reporters.metrics import Published
 from analyzer.reporters.plot import Plot, draw
-from analyzer.reporters.words import clock, mood, span, worst_first
+from analyzer.reporters.words import clock, metric_words, mood, span, worst_first
 from analyzer.series import Batch
 
 MOST_PLOTS = 24
@@ -98,5 +98,13 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.filters.update(clock=clock, quantity=quantity, mood=mood, span=span, worst_first=worst_first, zip=zip)
+    environment.filters.update(
+        clock=clock,
+        metric_words=metric_words,
+        quantity=quantity,
+        mood=mood,
+        span=span,
+        worst_first=worst_first,
+        zip=zip,
+    )
     return environment

@@ -1,12 +1,14 @@
 """Moments, spans and scores as a person writes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from analyzer.findings import OVERALL
 from analyzer.ports import Health
 
 GOOD, FAIR = 90, 70
+# Metrics that recommendations promise to improve and that no finding names.
+METRICS = {"api_latency_mean": "mean response time", "db_time_per_second": "time spent waiting for the database"}
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
@@ -26,6 +28,11 @@ def span(seconds: float) -> str:
 def mood(score: float) -> str:
     """Return the word for a score."""
     return "good" if score >= GOOD else "fair" if score >= FAIR else "bad"
+
+
+def metric_words(metric: str, titles: Mapping[str, str]) -> str:
+    """Return what a person calls a metric."""
+    return titles.get(metric) or METRICS.get(metric) or metric.replace("_", " ")
 
 
 def worst_first(health: Iterable[Health]) -> list[Health]:

@@ -1,5 +1,6 @@
 """Metrics, plots and words: what is shown, escaped and bounded."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ from analyzer.findings import Reading
 from analyzer.incidents import Topology, group_incidents
 from analyzer.loop import Published
 from analyzer.ports import Health, Result
+from analyzer.recommend import Recommendation
 from analyzer.reporters.html import Record, render_page, render_report
 from analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
 from analyzer.reporters.plot import Plot, draw
-from analyzer.reporters.words import clock, mood, span, worst_first
+from analyzer.reporters.words import clock, metric_words, mood, span, worst_first
 
 
 def _exposed(published: Published) -> str:
@@ -120,3 +122,23 @@ def test_spans_and_the_order_of_services() -> None:
     assert [span(seconds) for seconds in (-3, 90, 150, 7300, 200_000)] == ["0 s", "90 s", "2 min", "2 h", "2 d"]
     health = [Health("a", 100.0, {}), Health("b", 40.0, {}), Health("overall", 40.0, {})]
     assert [one.service for one in worst_first(health)] == ["overall", "b", "a"]
+
+
+def test_what_was_measured_is_exported_and_reported() -> None:
+    """A validated recommendation that stands no more is still a series, with its gain, and a line of the report."""
+    measured = {"gain": 0.62, "low": 0.5, "high": 0.7, "p_value": 0.001}
+    made = Recommendation(
+        "id-1", "r", "shop", "database", "database", "high", "T", "do", "low", "none", (), (), state="validated"
+    )
+    made = replace(made, values={"measured": measured})
+    result = Result(1000.0, (Health("shop", 100.0, {}),), decided=(made,))
+    text = _exposed(Published(result))
+    assert 'perfloop_recommendation_measured_improvement_ratio{id="id-1"} 0.62' in text
+    assert 'state="validated"' in text
+    assert "62 % (50 to 70)" in render_report(result, {}, Record(stored=[made]))
+
+
+def test_metrics_have_words() -> None:
+    """A finding's title, a known name, or the name itself with spaces."""
+    words = [metric_words(name, {"a_b": "Title"}) for name in ("a_b", "api_latency_mean", "some_metric")]
+    assert words == ["Title", "mean response time", "some metric"]
