@@ -46,9 +46,13 @@ def build_knowledge(config: RunConfig) -> Knowledge:
         catalog = load_catalog(config.catalog_files, thresholds)
     except ConfigError as error:
         problems += error.problems
+    try:
+        rules = load_rules(config.rule_files)
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Knowledge(catalog, load_rules(), read_topology(config.topology_file))
+    return Knowledge(catalog, rules, read_topology(config.topology_file))
 
 
 @contextlib.asynccontextmanager

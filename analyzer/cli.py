@@ -101,6 +101,7 @@ def _source_flags(parser: argparse.ArgumentParser) -> None:
     add("--store.url", dest="store", default="sqlite://", help="a SQLAlchemy URL; sqlite:// forgets at exit")
     add("--thresholds.file", dest="thresholds", type=Path)
     add("--catalog.file", dest="catalogs", type=Path, action="append", default=[], help="more signals; repeatable")
+    add("--rules.file", dest="rules", type=Path, action="append", default=[], help="more rules; repeatable")
     add("--topology.file", dest="topology", type=Path, help="the call graph between services")
     add("--llm.url", dest="llm_url", help="an OpenAI-compatible API that may reword recommendations, as http://host/v1")
     add("--llm.model", dest="llm_model", default="")
@@ -135,6 +136,7 @@ def read_config(arguments: argparse.Namespace) -> RunConfig:
         store_url=arguments.store,
         thresholds_file=arguments.thresholds,
         catalog_files=arguments.catalogs,
+        rule_files=arguments.rules,
         topology_file=arguments.topology,
         interval_seconds=numbers["interval"],
         points=arguments.points,

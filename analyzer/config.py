@@ -92,6 +92,7 @@ class RunConfig:
     store_url: str = "sqlite://"
     thresholds_file: Path | None = None
     catalog_files: Sequence[Path] = ()
+    rule_files: Sequence[Path] = ()
     topology_file: Path | None = None
     interval_seconds: float = 10.0
     points: int = 240

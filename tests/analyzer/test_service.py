@@ -225,9 +225,10 @@ async def test_every_problem_of_every_file_comes_at_once(tmp_path: Path) -> None
     bad = tmp_path / "bad.yml"
     bad.write_text("signals: [{name: X}]\n")
     with pytest.raises(ConfigError) as caught:
-        async with open_loop(RunConfig(thresholds_file=bad, catalog_files=[bad])):
+        async with open_loop(RunConfig(thresholds_file=bad, catalog_files=[bad], rule_files=[bad])):
             pass
-    assert len(caught.value.problems) >= 4
+    assert len(caught.value.problems) >= 5
+    assert any("field 'rules' is missing" in problem for problem in caught.value.problems)
 
 
 def test_help_of_every_command(capfd: Any) -> None:

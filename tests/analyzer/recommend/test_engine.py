@@ -137,6 +137,18 @@ def test_ids_are_stable_and_victims_come_later(build: Any) -> None:
     assert from_dict(first[0].as_dict()) == first[0]
 
 
+def test_a_rule_of_the_user_stands_beside_the_shipped_and_replaces_its_namesake(tmp_path: Path) -> None:
+    """The last word on a rule's name is the user's."""
+    path = tmp_path / "rules.yml"
+    path.write_text(
+        "rules:\n- {rule: slow_queries, category: database, signals: [db_query_time_p95], title: Ours, action: Call, "
+        "effort: low, cost: none, affects: [x], improvement: {method: return_to_expected}}\n"
+    )
+    rules = {rule.rule: rule for rule in load_rules([path])}
+    assert rules["slow_queries"].title == "Ours"
+    assert len(rules) == len(load_rules())
+
+
 def test_relief_has_bounds() -> None:
     """The cautious bound is the way to the limit, the full one the way back; nothing is gained from nothing."""
     from dataclasses import replace
