@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MODEL = 'model_name="llama",engine="0"'
 COUNTERS = {
@@ -101,8 +105,14 @@ class Foreign(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def serve() -> ThreadingHTTPServer:
-    """Answer scrapes on a free port until `shutdown` is called."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Foreign)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+@contextmanager
+def serve() -> Iterator[int]:
+    """Answer scrapes on a port for a while."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Foreign) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()

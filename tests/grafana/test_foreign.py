@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from tests.e2e.loop import wait_for
+from tests.free_ports import find_free_ports
 from tests.grafana import foreign
 from tests.grafana.boards import Panel, default_values, fill_in
 from tests.wire.promql import metric_names
@@ -44,56 +45,37 @@ groups:
 
 
 @pytest.fixture(scope="module")
-def prometheus(
-    prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory, free_port_of_module: int
-) -> Iterator[str]:
-    """A Prometheus that has scraped the foreign series a few times."""
+def prometheus(prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A Prometheus that has scraped the foreign series a few times, and whose alerts fire."""
     folder: Path = tmp_path_factory.mktemp("foreign")
-    server, url = foreign.serve(), f"127.0.0.1:{free_port_of_module}"
-    (folder / "prometheus.yml").write_text(CONFIG.format(port=server.server_address[1]), encoding="utf-8")
-    (folder / "rules.yml").write_text(RULES, encoding="utf-8")
-    flags = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([prometheus_binary, *flags, f"--web.listen-address={url}"], stderr=log, stdout=log)
-        try:
-            _wait_for_samples(f"http://{url}")
-            yield f"http://{url}"
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
-            server.shutdown()
-            server.server_close()
+    url = f"127.0.0.1:{find_free_ports(1)[0]}"
+    with foreign.serve() as port, httpx.Client(base_url=f"http://{url}", timeout=60) as client:
+        (folder / "prometheus.yml").write_text(CONFIG.format(port=port), encoding="utf-8")
+        (folder / "rules.yml").write_text(RULES, encoding="utf-8")
+        flags = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        command = [prometheus_binary, *flags, f"--web.listen-address={url}"]
+        with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
+            try:
+                wait_for(lambda: _has_seen_enough(client), "Prometheus to scrape and its alerts to fire")
+                yield client
+            finally:
+                process.terminate()
 
 
-@pytest.fixture(scope="module")
-def free_port_of_module() -> int:
-    """A loopback port that nothing listened on a moment ago."""
-    server = foreign.serve()
-    port = int(server.server_address[1])
-    server.shutdown()
-    server.server_close()
-    return port
+def _has_seen_enough(client: httpx.Client) -> bool:
+    try:
+        return bool(_ask(client, "count_over_time(redis_memory_used_bytes[5m]) > 2 and on () count(ALERTS) == 4"))
+    except httpx.HTTPError:  # not listening, or not ready yet
+        return False
 
 
-def _wait_for_samples(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if _ask(url, "count_over_time(redis_memory_used_bytes[1m]) > 2 and on () count(ALERTS) == 4"):
-                return
-        except httpx.HTTPError:  # not listening, or not ready yet
-            pass
-        time.sleep(0.5)
-    pytest.fail("Prometheus did not scrape within a minute")
-
-
-def _ask(url: str, expression: str) -> list[Any]:
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": expression}, timeout=30)
+def _ask(client: httpx.Client, expression: str) -> list[Any]:
+    answer = client.get("/api/v1/query", params={"query": expression})
     result: list[Any] = answer.raise_for_status().json()["data"]["result"]
     return result
 
 
-def test_every_query_over_foreign_series_finds_them(prometheus: str, boards: Boards, panels: list[Panel]):
+def test_every_query_over_foreign_series_finds_them(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """Both spellings of vLLM, DCGM, Redis and PostgreSQL: what the exporters tell is what the panels show."""
     asked = 0
     for panel in panels:
@@ -105,7 +87,7 @@ def test_every_query_over_foreign_series_finds_them(prometheus: str, boards: Boa
     assert asked > 25
 
 
-def test_every_query_over_findings_finds_them(prometheus: str, boards: Boards, panels: list[Panel]):
+def test_every_query_over_findings_finds_them(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """Bands, causes, forecasts, the life of a recommendation and its gain, alerts, the verdict: their labels join."""
     asked = 0
     for panel in panels:
@@ -117,7 +99,7 @@ def test_every_query_over_findings_finds_them(prometheus: str, boards: Boards, p
     assert asked > 35
 
 
-def test_an_alert_is_listed_once(prometheus: str, boards: Boards, panels: list[Panel]):
+def test_an_alert_is_listed_once(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """What is critical is not listed as a warning as well; what only warns is."""
     for title in ("Which alerts are firing?", "What fires now?"):
         (panel,) = (panel for panel in panels if panel.title == title)
@@ -126,7 +108,7 @@ def test_an_alert_is_listed_once(prometheus: str, boards: Boards, panels: list[P
         assert listed == [("Full", "warning"), ("Slow", "critical")]
 
 
-def test_the_return_of_a_recommendation(prometheus: str, boards: Boards, panels: list[Panel]):
+def test_the_return_of_a_recommendation(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """Measured by expected: 0.4 of 0.5 is 0.8; what was not measured is not in it."""
     (panel,) = (panel for panel in panels if panel.title.startswith("Return"))
     (found,) = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards[panel.board])))
@@ -143,7 +125,7 @@ def test_the_return_of_a_recommendation(prometheus: str, boards: Boards, panels:
     ],
 )
 def test_figures_over_foreign_series_are_right(
-    prometheus: str, boards: Boards, panels: list[Panel], title: str, between: tuple[float, float]
+    prometheus: httpx.Client, boards: Boards, panels: list[Panel], title: str, between: tuple[float, float]
 ):
     """The figure is the one that the series was made with."""
     (panel,) = (panel for panel in panels if panel.title == title)

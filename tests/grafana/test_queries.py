@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.e2e.loop import LiveStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live-stack")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(900)]
 Boards = dict[str, dict[str, Any]]
 
 # Queries over these find nothing on a stack that has run for a minute without a fault; each with its reason. What
@@ -44,12 +44,14 @@ GOOD_IF_EMPTY = (r'http_response_status_code=~"[345]\.\."', r'outcome!="ok"', r"
 
 
 @pytest.fixture(scope="module")
-def watched(live_stack: LiveStack) -> LiveStack:
-    """The running stack, once it has been under load for a while."""
+def watched(live_stack: LiveStack) -> Iterator[httpx.Client]:
+    """The Prometheus of the running stack, once it has been under load for a while."""
     live_stack.wait_for_traffic()
     wait_for(lambda: live_stack.query("service_db:db_client_operations:rate1m"), "the recording rules")
     wait_for(lambda: live_stack.query("loadgen_run_info"), "the load generator's run")
-    return live_stack
+    # One connection for some six hundred questions.
+    with httpx.Client(base_url=live_stack.prometheus, timeout=60) as prometheus:
+        yield prometheus
 
 
 def _queries(boards: Boards, panels: list[Panel]) -> Iterator[tuple[Panel, str]]:
@@ -59,10 +61,10 @@ def _queries(boards: Boards, panels: list[Panel]) -> Iterator[tuple[Panel, str]]
             yield panel, fill_in(expression, values[panel.board])
 
 
-def _ask(prometheus: str, expression: str) -> tuple[str, list[Any]]:
+def _ask(prometheus: httpx.Client, expression: str) -> tuple[str, list[Any]]:
     now = time.time()
     asked = {"query": expression, "start": now - 60, "end": now, "step": 15}
-    answer = httpx.get(f"{prometheus}/api/v1/query_range", params=asked, timeout=30).json()
+    answer = prometheus.get("/api/v1/query_range", params=asked).json()
     return answer.get("error", ""), answer.get("data", {}).get("result", [])
 
 
@@ -72,25 +74,25 @@ def _excused(expression: str) -> bool:
     return any(re.fullmatch(pattern, name) for name in metric_names(expression) for pattern in NOTHING_YET)
 
 
-def test_every_query_runs_and_finds_something(watched: LiveStack, boards: Boards, panels: list[Panel]):
+def test_every_query_runs_and_finds_something(watched: httpx.Client, boards: Boards, panels: list[Panel]):
     """No error, and data, unless the list above says why not."""
     wrong = []
     for panel, expression in _queries(boards, panels):
-        error, found = _ask(watched.prometheus, expression)
+        error, found = _ask(watched, expression)
         if error or (not found and not _excused(expression)):
             wrong.append(f"{panel}: {error or 'no data'}: {expression}")
     assert wrong == []
 
 
-def test_every_query_survives_a_missing_label(watched: LiveStack, boards: Boards, panels: list[Panel]):
+def test_every_query_survives_a_missing_label(watched: httpx.Client, boards: Boards, panels: list[Panel]):
     """With nothing chosen at all a query finds nothing or something; it never fails."""
     for panel in panels:
         for expression in panel.expressions:
             empty = dict.fromkeys(default_values(boards[panel.board]), "")
-            assert _ask(watched.prometheus, fill_in(expression, empty))[0] == "", str(panel)
+            assert _ask(watched, fill_in(expression, empty))[0] == "", str(panel)
 
 
-def test_every_variable_offers_its_values(watched: LiveStack, boards: Boards):
+def test_every_variable_offers_its_values(watched: httpx.Client, boards: Boards):
     """Services, routes, instances and runs can be chosen; what needs a finding or a firing alert may be empty."""
     for uid, board in boards.items():
         for variable in board["templating"]["list"]:
@@ -99,18 +101,16 @@ def test_every_variable_offers_its_values(watched: LiveStack, boards: Boards):
             match = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
             assert match
             series = fill_in(match.group(1), default_values(board))
-            answer = httpx.get(
-                f"{watched.prometheus}/api/v1/label/{match.group(2)}/values", params={"match[]": series}, timeout=30
-            )
+            answer = watched.get(f"/api/v1/label/{match.group(2)}/values", params={"match[]": series})
             assert answer.status_code == 200, (uid, variable["name"], answer.text)
             assert answer.json()["data"] or _excused(series), (uid, variable["name"])
 
 
-def test_every_mark_runs(watched: LiveStack, boards: Boards):
+def test_every_mark_runs(watched: httpx.Client, boards: Boards):
     """Annotations are queries too."""
     for uid, board in boards.items():
         for mark in board.get("annotations", {}).get("list", ()):
-            assert _ask(watched.prometheus, fill_in(mark["expr"], default_values(board)))[0] == "", uid
+            assert _ask(watched, fill_in(mark["expr"], default_values(board)))[0] == "", uid
 
 
 def test_every_excuse_has_its_reason():
