@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -103,11 +104,19 @@ def _add_collector(group: argparse._ArgumentGroup, spec: Spec) -> None:
             group.add_argument(*names, metavar="TEXT", action=action, help=option.help)
 
 
+def _suggest(word: str, parser: argparse.ArgumentParser) -> str:
+    """The known flag that a misspelt one resembles."""
+    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001  # argparse has no other way to list its flags
+    near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.92)  # most of every name is the same
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 def read_settings(argv: list[str]) -> Settings:
     """The settings that the flags ask for; everything wrong is told at once."""
-    flags, unknown = build_parser().parse_known_args(argv)
+    parser = build_parser()
+    flags, unknown = parser.parse_known_args(argv)
     given = vars(flags)
-    problems = [f"unknown flag or argument: '{word}'" for word in unknown]
+    problems = [f"unknown flag or argument: '{word}'{_suggest(word, parser)}" for word in unknown]
     path = given["web.telemetry_path"]
     if not path.startswith("/"):
         problems.append(f"--web.telemetry-path: '{path}' does not begin with /")

@@ -181,7 +181,9 @@ class ConfiguredGate:
     def _read(self) -> Setup:
         try:
             text = Path(self._file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise UsageError([f"--web.config.file: {self._file}: {error.strerror}"]) from error
+        except UnicodeDecodeError as error:
             raise UsageError([f"--web.config.file: {self._file}: {error}"]) from error
         config = parse_web_config(text, self._file)
         tls = config.tls

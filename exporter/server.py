@@ -80,7 +80,8 @@ def listen(address: str) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=everywhere)
     except OSError as error:
-        raise ListenError(f"--web.listen-address: cannot listen on {address}: {error.strerror}") from error
+        why = str(error.strerror).partition(" (while ")[0]  # Python says the address a second time there
+        raise ListenError(f"--web.listen-address: cannot listen on {address}: {why}") from error
 
 
 class Server:

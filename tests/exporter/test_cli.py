@@ -53,16 +53,19 @@ def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
 
     assert second.returncode == ExitCode.CANNOT_LISTEN
     assert second.stderr.count("\n") == 1
-    assert f"cannot listen on {first.address}: Address already in use" in second.stderr
+    assert f"cannot listen on {first.address}: Address already in use\n" in second.stderr
 
 
 def test_all_wrong_flags_are_told_at_once():
     """Every unknown flag and every bad value is named before the process ends."""
     with pytest.raises(UsageError) as caught:
-        cli.read_settings(["--collector.nothing", "--web.telemetry-path=metrics", "--web.max-requests=-1"])
+        cli.read_settings(
+            ["--collector.nothing", "--colector.cpu=1", "--web.telemetry-path=metrics", "--web.max-requests=-1"]
+        )
 
     assert caught.value.problems == (
         "unknown flag or argument: '--collector.nothing'",
+        "unknown flag or argument: '--colector.cpu=1'; did you mean --collector.cpu?",
         "--web.telemetry-path: 'metrics' does not begin with /",
         "--web.max-requests: -1 is below 0",
     )
