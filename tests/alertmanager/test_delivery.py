@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerting_chain import Chain
+from alerting_chain import Chain, wait_until
 
 CHANNELS = ("slack", "email", "pagerduty")
 ANNOTATIONS = {
@@ -23,10 +23,13 @@ ANNOTATIONS = {
 
 
 def make_alert(severity: str = "critical", *, over: bool = False, **labels: str) -> dict[str, Any]:
-    """Return an alert as Prometheus posts it; `over` means that it has ended."""
+    """Return an alert as Prometheus posts it: it begins now, or has ended now.
+
+    What began before the group wait is told at once, with whatever of its group has arrived by then.
+    """
     now = datetime.now(UTC)
     named = {"alertname": "DatabaseQueryTimeHigh", "service": "shop", "component": "database", "owner": "database"}
-    times = {"startsAt": (now - timedelta(minutes=1)).isoformat()} | ({"endsAt": now.isoformat()} if over else {})
+    times = {"startsAt": (now - timedelta(minutes=over)).isoformat()} | ({"endsAt": now.isoformat()} if over else {})
     return {"labels": named | {"severity": severity} | labels, "annotations": ANNOTATIONS, **times}
 
 
@@ -70,8 +73,7 @@ def test_alerts_of_one_service_come_as_one_message(chain: Chain):
     """Three pools of a service are one message of three lines; another service is another message."""
     pools = [make_alert("warning", pool=name) for name in ("a", "b", "c")]
     chain.post_alerts(*pools, make_alert("warning", service="other"))
-    chain.wait_message(channel="slack")
-    time.sleep(1)
+    wait_until(lambda: len(chain.messages(channel="slack")) > 1, seconds=60, what="both messages")
     titles = sorted(message["payload"]["attachments"][0]["title"] for message in chain.messages())
     assert titles == [
         "[FIRING:1] DatabaseQueryTimeHigh · other · warning",
