@@ -27,6 +27,10 @@ class Asks(FastHttpUser):
     def ask(self):
         self.client.get("/")
 """
+K6_SCRIPT = """
+import http from "k6/http";
+export default function () {{ http.get("{url}/"); }}
+"""
 # Our share of each tool's rate that the project holds itself to.
 BARS = {"wrk": 0.8, "hey": 2.0, "locust": 10.0}
 
@@ -37,6 +41,7 @@ def commands(url: str, seconds: int, folder: Path) -> dict[str, list[str]]:
         f'{{base_url: "{url}", duration_seconds: {seconds}, concurrent_users: {CONNECTIONS}, endpoints: [{{path: /}}]}}'
     )
     (folder / "locustfile.py").write_text(LOCUSTFILE)
+    (folder / "k6.js").write_text(K6_SCRIPT.format(url=url))
     connections, length = str(CONNECTIONS), f"{seconds}s"
     locust = ["-m", "locust", "-f", f"{folder}/locustfile.py", "--headless", "-u", connections, "-r", connections]
     known = {
@@ -49,9 +54,10 @@ def commands(url: str, seconds: int, folder: Path) -> dict[str, list[str]]:
             "-c",
             f"echo GET {url}/ | vegeta attack -rate=0 -max-workers={connections} -duration={length}",
         ],
+        "k6": ["k6", "run", "--quiet", "--vus", connections, "--duration", length, f"{folder}/k6.js"],
         "locust": [sys.executable, *locust, "-t", length, "--host", url, "--only-summary"],
     }
-    here = {"loadgen", *(name for name in ("wrk", "hey", "oha", "vegeta") if shutil.which(name))}
+    here = {"loadgen", *(name for name in ("wrk", "hey", "oha", "vegeta", "k6") if shutil.which(name))}
     if _has_locust():
         here.add("locust")
     for name in known.keys() - here:

@@ -10,19 +10,18 @@ from dataclasses import replace
 from loadgen.app.tester import LoadTester
 from loadgen.config import LoadTestConfig
 from loadgen.config.load import BreakpointConfig, ConstantRateConfig
-from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated
+from loadgen.config.secrets import without_secrets
+from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
 from loadgen.reporters.exposition import LiveRun
 from loadgen.samples.book import Book, Load
 from loadgen.samples.labels import Labels
 from loadgen.samples.tally import Tally
 from loadgen.summary import Summary, summarize
-from loadgen.summary.document import Document, TrialRow
-from loadgen.summary.verdict import Verdict
+from loadgen.summary.document import Document, TrialRow, distribution_of, iso_time
+from loadgen.summary.verdict import Generator, Verdict, busier
 
 # Where the test names no thresholds, the user's own for an API hold.
 DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
-# A rate beyond the limit leaves a backlog that says nothing new: it is not waited for.
-DRAIN_SECONDS = 2.0
 
 
 class _Tee(Book):
@@ -46,6 +45,8 @@ class _Tee(Book):
 class BreakpointTester:
     """Doubles, bisects and confirms; looks like a `LoadTester`."""
 
+    profile = "breakpoint"
+
     def __init__(self, config: LoadTestConfig) -> None:
         if not isinstance(config.load, BreakpointConfig):
             raise TypeError(f"a breakpoint search needs the shape breakpoint, not {config.load!r}")
@@ -54,10 +55,13 @@ class BreakpointTester:
         self.listeners: list[Callable[[float], None]] = []
         self.book = Book(Labels())
         self.trials: list[TrialRow] = []
+        self.trial_listeners: list[Callable[[TrialRow], None]] = []
+        self._generator = Generator()
         self.search = Search(
             rate=self.load.start_rate, most_rate=self.load.most_rate, precision_ratio=self.load.precision_ratio
         )
         self._began = time.monotonic()
+        self._started_at = 0.0
         self._stopped = ""
         self._run_id = uuid.uuid4().hex[:12]
         self._tester = self._trial_tester()
@@ -78,7 +82,11 @@ class BreakpointTester:
         self._tester.stop(reason, grace_seconds)
 
     async def run_load_test(self) -> Summary:
-        """Search, and return the summary of everything that was asked, with the knee as its outcome."""
+        """Search, and return the summary of everything that was asked, with the confirmed rate as its outcome.
+
+        What a rate beyond the limit left under way is waited for: the next trial must find the service at rest.
+        """
+        self._started_at = time.time()
         faults: list[str] = []
         while self.search.stage is not Stage.DONE and not self._stopped and not faults:
             self._tester = self._trial_tester()
@@ -94,65 +102,87 @@ class BreakpointTester:
 
     def live(self) -> LiveRun:
         """Return the search as the metrics page shows it."""
-        return LiveRun(self.config.name, self.run_id, "breakpoint", self.book)
+        return LiveRun(self.config.name, self.run_id, self.profile, self.book)
 
     def document(self, summary: Summary) -> Document:
         """Return the search as a document: the last trial's machine, all trials' requests."""
-        document = self._tester.document(summary)
         return replace(
-            document,
+            self._tester.document(summary),
             run_id=self.run_id,
-            profile="breakpoint",
+            profile=self.profile,
+            started_at=iso_time(self._started_at),
+            generator=self._generator,
             timeline=self.book.timeline(),
+            distribution=distribution_of(self.book.total().response),
+            config=without_secrets(self.config.model_dump(mode="json", exclude_defaults=True)),
             trials=self.trials,
-            knee_rate=self.search.knee,
+            confirmed_rate=self.search.confirmed,
+            knee_rate=self.knee,
         )
+
+    @property
+    def knee(self) -> float | None:
+        """Return the highest rate tried whose good answers kept up."""
+        return knee_of([(trial.rate, trial.goodput_rate) for trial in self.trials])
 
     def _trial_tester(self) -> LoadTester:
         confirming = self.search.stage is Stage.CONFIRM
         load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
         seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
         config = self.config.model_copy(update={"load": load, "duration_seconds": seconds})
-        tester = LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
-        tester.run.grace_seconds = min(config.timeout_seconds, DRAIN_SECONDS)
-        return tester
+        return LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
     def _note(self, summary: Summary) -> list[str]:
         """Write a trial down, and return what forbids to go on: at its own limit the generator finds nothing."""
-        points = self._tester.run.book.timeline()
-        growing = is_oversaturated([(point.elapsed_seconds, float(point.load.users)) for point in points])
-        reasons = [*summary.reasons, *(["requests under way grew all through the step"] if growing else [])]
-        passed = not reasons
-        self.trials.append(
-            TrialRow(
-                rate=self.search.rate,
-                stage=self.search.stage,
-                passed=passed,
-                reason="; ".join(reasons),
-                achieved_rate=summary.requests_per_second,
-                p95_seconds=summary.total.response.quantiles_seconds["p95"],
-                goodput_rate=summary.successful_requests / summary.duration_seconds
-                if summary.duration_seconds
-                else 0.0,
-            )
-        )
+        self._generator = busier(self._generator, self._tester.generator())
+        trial = self._judged(summary)
+        self.trials.append(trial)
+        for listener in self.trial_listeners:
+            listener(trial)
         faults = self._tester.generator_faults
         if faults:
-            return [f"at {self.search.rate:.4g} requests/s the generator was the limit: {fault}" for fault in faults]
-        self.search = self.search.tell(passed=passed, reason="; ".join(reasons))
+            return [f"at {trial.rate:.4g} requests/s the generator was the limit: {fault}" for fault in faults]
+        if not (summary.successful_requests or self.search.good):
+            self._stopped = f"at {trial.rate:.4g} requests/s {trial.reason}"
+        self.search = self.search.tell(passed=trial.passed, reason=trial.reason)
         return []
 
+    def _judged(self, summary: Summary) -> TrialRow:
+        seconds = self._tester.config.duration_seconds
+        # What comes in after the step belongs to its requests, but not to the rate that the service kept up.
+        points = [one for one in self._tester.book.points if one.elapsed_seconds - one.span_seconds < seconds]
+        span = sum(point.span_seconds for point in points) or 1.0
+        errors = sum(point.errors for point in points)
+        answered = sum(point.requests for point in points)
+        # A schedule that cannot be sent is an invalid test, but here it is what was looked for.
+        reasons = [reason for reason in summary.reasons if reason not in self._tester.schedule_faults]
+        if self._tester.schedule_faults:
+            reasons.append(f"{self.load.max_in_flight} requests were under way unanswered, more had to wait")
+        if is_oversaturated([(point.elapsed_seconds, float(point.load.users)) for point in points]):
+            reasons.append("requests under way grew all through the step")
+        return TrialRow(
+            rate=self.search.rate,
+            stage=self.search.stage,
+            passed=not reasons,
+            reason="; ".join(reasons),
+            achieved_rate=answered / span,
+            p95_seconds=summary.total.response.quantiles_seconds["p95"],
+            goodput_rate=(answered - errors) / span,
+        )
+
     def _concluded(self, faults: list[str]) -> Summary:
-        knee = self.search.knee
+        rate, knee = self.search.confirmed, self.knee
         if faults:
             verdict, reasons = Verdict.INVALID, faults
-        elif knee is None:
+        elif rate is None:
             verdict, reasons = Verdict.FAILED, [self._stopped or "no rate was confirmed"]
         else:
-            verdict, reasons = Verdict.PASSED, [f"the highest rate that was confirmed is {knee:.4g} requests/s"]
+            verdict, reasons = Verdict.PASSED, [f"the highest rate confirmed to keep the thresholds: {rate:.4g}/s"]
+        if knee is not None:
+            reasons.append(f"the knee, up to which good answers kept up with what was asked: {knee:.4g}/s")
         return replace(self.summary(), verdict=verdict, reasons=reasons)
 
 

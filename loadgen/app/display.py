@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from loadgen.app.breakpoint import BreakpointTester
 from loadgen.app.tester import LoadTester
-from loadgen.reporters.text import progress_line
+from loadgen.reporters.text import progress_line, trial_line
+from loadgen.summary.document import TrialRow
 
 # rich and grafana-client cost more to import than a short run: they come when they are asked for.
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Display:
         self._tester = tester
         self._view = view
         self._annotator = annotator
-        self._told = 0.0
+        self._told = time.monotonic()
         self._draw_from = 0.0
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -42,10 +43,21 @@ class Display:
         book = self._tester.book
         if self._view is not None:
             self._draw(self._view, elapsed_seconds)
-        elif elapsed_seconds - self._told >= PROGRESS_SECONDS or elapsed_seconds < self._told:
-            self._told = elapsed_seconds
-            print(progress_line(self._tester.config.name, elapsed_seconds, book), file=sys.stderr, flush=True)  # noqa: T201
+        elif time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self.tell(progress_line(self._tester.config.name, elapsed_seconds, book))
         self._mark(book.load.phase)
+
+    def tell(self, line: str) -> None:
+        """Say something that stays."""
+        if self._view is not None:
+            self._view.tell(line)
+        else:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress goes to stderr
+
+    def trial(self, trial: TrialRow) -> None:
+        """Tell of a rate that a search has tried."""
+        self.tell(f"{self._tester.config.name}: {trial_line(trial)}")
 
     def _draw(self, view: LiveView, elapsed_seconds: float) -> None:
         began = time.monotonic()
@@ -77,13 +89,18 @@ def shown(tester: LoadTester | BreakpointTester) -> Iterator[Display]:
         annotator = _annotator(tester) if "GRAFANA_URL" in os.environ else None
         display = Display(tester, view, annotator)
         tester.listeners.append(display.second)
+        if isinstance(tester, BreakpointTester):
+            tester.trial_listeners.append(display.trial)
+        display.tell(f"{tester.config.name}: {tester.profile} against {tester.config.base_url}")
         yield display
 
 
 def _live_view(tester: LoadTester | BreakpointTester) -> LiveView:
     from loadgen.reporters.live_view import LiveView
 
-    return LiveView(tester.config.name, tester.config.duration_seconds or None)
+    # How long a search takes, nobody knows before its end.
+    planned = None if isinstance(tester, BreakpointTester) else tester.run.planned_seconds
+    return LiveView(tester.config.name, planned)
 
 
 def _annotator(tester: LoadTester | BreakpointTester) -> Annotator | None:

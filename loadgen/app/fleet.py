@@ -6,6 +6,8 @@ import asyncio
 import multiprocessing
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -19,7 +21,7 @@ from loadgen.samples.book import Book, Load
 from loadgen.samples.histogram import SECOND
 from loadgen.samples.labels import Labels
 from loadgen.samples.tally import Tally
-from loadgen.summary.verdict import Generator
+from loadgen.summary.verdict import Generator, busier
 
 # Time for every worker to hear of the common moment before it comes.
 _LEAD_NANOSECONDS = 50_000_000
@@ -66,12 +68,7 @@ class Fleet:
     def generator(self) -> Generator:
         """Return how the busiest worker fared."""
         known = [member.generator for member in self._members if member.generator is not None]
-        return Generator(
-            cpu_ratio=max((one.cpu_ratio for one in known), default=0.0),
-            busiest_cpu_ratio=max((one.busiest_cpu_ratio for one in known), default=0.0),
-            event_loop_lag_p99_seconds=max((one.event_loop_lag_p99_seconds for one in known), default=0.0),
-            workers=len(self._members),
-        )
+        return replace(reduce(busier, known, Generator()), workers=len(self._members))
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the run in every worker."""

@@ -21,12 +21,13 @@ from loadgen.app.display import shown
 from loadgen.app.home import home
 from loadgen.app.tester import LoadTester
 from loadgen.config import LoadTestConfig
-from loadgen.errors import ExitCode, ListenError
+from loadgen.errors import ConfigError, ExitCode, ListenError
 from loadgen.reporters.exposition import LoadgenCollector
 from loadgen.reporters.files import write_reports
-from loadgen.reporters.text import summary_lines
+from loadgen.reporters.text import summary_lines, trial_line
 from loadgen.reporters.web import MetricsServer
 from loadgen.summary import Summary
+from loadgen.summary.document import Document
 from loadgen.summary.verdict import Verdict
 
 ADHOC_PORTS = range(19121, 19130)
@@ -62,6 +63,7 @@ class Session:
 
     async def go(self) -> ExitCode:
         """Run every test and return what the process should say."""
+        _check(self._configs)
         _allow_all_descriptors()
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()
@@ -87,18 +89,19 @@ class Session:
         live.verdict = summary.verdict
         for trouble in await display.finish():
             _say(trouble)
-        for line in summary_lines(summary):
+        document = tester.document(summary)
+        for line in (*summary_lines(summary), *(f"  {trial_line(trial)}" for trial in document.trials)):
             print(line)  # noqa: T201 - the result is the program's output
         sys.stdout.flush()
-        written = self._write_reports(tester, summary)
+        written = self._write_reports(document)
         return max(self._code_of(tester, summary), written)
 
-    def _write_reports(self, tester: LoadTester | BreakpointTester, summary: Summary) -> ExitCode:
+    def _write_reports(self, document: Document) -> ExitCode:
         places = self._reports
         if len(self._configs) > 1:
-            name = re.sub(r"[^\w.-]+", "-", summary.name)
+            name = re.sub(r"[^\w.-]+", "-", document.summary.name)
             places = {kind: path.with_stem(f"{path.stem}-{name}") for kind, path in places.items()}
-        troubles = write_reports(tester.document(summary), places)
+        troubles = write_reports(document, places)
         for trouble in troubles:
             _say(str(trouble))
         return ExitCode.NOT_WRITTEN if troubles else ExitCode.OK
@@ -145,6 +148,18 @@ class Session:
         if self._current is None:
             return "No run yet."
         return "\n".join(summary_lines(self._current.summary()))
+
+
+def _check(configs: Sequence[LoadTestConfig]) -> None:
+    """Tell what is wrong with any of the tests before the first one runs."""
+    problems: list[str] = []
+    for config in configs:
+        try:
+            build_tester(config)
+        except ConfigError as error:
+            problems += (f"{config.name}: {problem}" for problem in error.problems)
+    if problems:
+        raise ConfigError(problems)
 
 
 def _advertise(address: str) -> Path | None:

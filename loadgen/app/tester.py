@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from loadgen.app.build import build_run
 from loadgen.app.calibration import read_calibration
@@ -20,7 +19,7 @@ from loadgen.runner.run import Run
 from loadgen.samples.book import Book
 from loadgen.samples.labels import Labels
 from loadgen.summary import Summary, summarize
-from loadgen.summary.document import Document, distribution_of
+from loadgen.summary.document import Document, distribution_of, iso_time
 from loadgen.summary.drift import drift_of
 from loadgen.summary.verdict import GateResult, Generator
 from loadgen.thresholds.decide import decide
@@ -37,6 +36,7 @@ class LoadTester:
     run: Run | Fleet = field(init=False)
     started_at: float = field(init=False, default=0.0)
     generator_faults: list[str] = field(init=False, default_factory=list)
+    schedule_faults: list[str] = field(init=False, default_factory=list)
     _gates: Gates = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +99,7 @@ class LoadTester:
             run_id=self.run_id,
             profile=self.profile,
             base_url=self.config.base_url,
-            started_at=datetime.fromtimestamp(self.started_at, UTC).isoformat(timespec="milliseconds"),
+            started_at=iso_time(self.started_at),
             summary=summary,
             generator=self.generator(),
             timeline=book.timeline(),
@@ -111,9 +111,9 @@ class LoadTester:
     def _concluded(self, gates: list[GateResult], troubles: list[str]) -> Summary:
         tally = self.run.book.total()
         self.generator_faults = generator_faults(self.config.generator_limits, self.generator(), tally)
-        faults = [*self.run.troubles, *self.generator_faults, *troubles]
         if build_rate_shape(self.config) is not None:
-            faults += schedule_faults(self.config.generator_limits, tally)
+            self.schedule_faults = schedule_faults(self.config.generator_limits, tally)
+        faults = [*self.run.troubles, *self.generator_faults, *troubles, *self.schedule_faults]
         verdict, reasons = decide(tally, gates, faults, self._failures())
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 

@@ -93,4 +93,5 @@ class LoadTestConfig(Strict):
     @classmethod
     def all_from_yaml(cls, path: str | Path) -> dict[str, LoadTestConfig]:
         """Read every test of a file, by its key."""
-        return read_all(Path(path), cls.model_validate)
+        known = [*cls.model_fields, *EndpointConfig.model_fields, *ScenarioConfig.model_fields]
+        return read_all(Path(path), cls.model_validate, known)

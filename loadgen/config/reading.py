@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,15 +15,18 @@ from loadgen.errors import ConfigError
 T = TypeVar("T")
 
 
-def read_all(path: Path, validate: Callable[[dict[str, Any]], T]) -> dict[str, T]:
-    """Return what `validate` makes of every test of the file, by the tests' keys; every problem is told at once."""
+def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Sequence[str]) -> dict[str, T]:
+    """Return what `validate` makes of every test of the file, by the tests' keys; every problem is told at once.
+
+    `known` are keys that a misspelt one may have meant.
+    """
     tests: dict[str, T] = {}
     problems: list[str] = []
     for key, section in _sections(path, _load(path)).items():
         try:
             tests[key] = validate({"name": key, **section})
         except ValidationError as error:
-            problems.extend(f"{path}: load_tests.{key}{sentence}" for sentence in sentences(error))
+            problems.extend(f"{path}: load_tests.{key}{sentence}" for sentence in sentences(error, known))
     if problems:
         raise ConfigError(problems)
     return tests
@@ -39,21 +43,33 @@ def choose_one(path: Path, tests: Mapping[str, T], name: str | None) -> T:
     return tests[name]
 
 
-def sentences(error: ValidationError) -> list[str]:
+def sentences(error: ValidationError, known: Sequence[str]) -> list[str]:
     """Put each problem of a section in one sentence: the place, the value, the rule."""
-    return [_sentence(problem) for problem in error.errors(include_url=False)]
+    problems = error.errors(include_url=False)
+    return [_sentence(problem, known) for problem in problems]
 
 
-def _sentence(problem: Any) -> str:
+def _sentence(problem: Any, known: Sequence[str]) -> str:
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"])
     rule = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{place}: unknown key"
-    if problem["type"] == "missing":
-        return f"{place}: is missing"
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{place}: unknown key{_meant(str(problem['loc'][-1]), known)}"
+        case "missing":
+            return f"{place}: is missing"
+        case "union_tag_invalid":
+            return f"{place}.shape: {problem['ctx']['tag']!r}: must be one of {problem['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{place}.shape: is missing"
     if not problem["loc"]:
         return f": {rule}"
     return f"{place}: {problem['input']!r}: {rule[0].lower()}{rule[1:]}"
+
+
+def _meant(key: str, known: Sequence[str]) -> str:
+    near = get_close_matches(key, known, n=1, cutoff=0.65)
+    # A key that is right in another section is only in the wrong place.
+    return f", did you mean {near[0]}?" if near and key not in known else ""
 
 
 def _load(path: Path) -> Any:

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from loadgen.pacing.endurance import drift_ratio
 
+# Where less than this share of what was asked comes back well, the service is past its knee.
+_KEPT_UP_RATIO = 0.95
 # A backlog that grows through a step by more than this share of itself is over-saturation.
 _SATURATED_RATIO = 0.5
 
@@ -52,7 +54,7 @@ class Search:
         return _narrowed(after)
 
     @property
-    def knee(self) -> float | None:
+    def confirmed(self) -> float | None:
         """Return the highest rate that was confirmed, or None when not even the first was borne."""
         confirmed = [trial.rate for trial in self.trials if trial.stage is Stage.CONFIRM and trial.passed]
         return max(confirmed, default=None)
@@ -91,3 +93,13 @@ def is_oversaturated(in_flight: Sequence[tuple[float, float]]) -> bool:
         return False
     drift = drift_ratio(in_flight)
     return drift is not None and drift > _SATURATED_RATIO
+
+
+def knee_of(trials: Sequence[tuple[float, float]]) -> float | None:
+    """Return the highest (rate asked, rate of good answers) that still kept up, below the first one that did not."""
+    kept_up = True
+    knee = None
+    for asked, good in sorted(trials):
+        kept_up = kept_up and good >= _KEPT_UP_RATIO * asked
+        knee = asked if kept_up else knee
+    return knee

@@ -37,6 +37,10 @@ class LiveView:
         """Draw the run as it stands."""
         self._live.update(self.render(elapsed_seconds, book), refresh=True)
 
+    def tell(self, line: str) -> None:
+        """Write a line that stays, above what is redrawn."""
+        self._live.console.print(line, markup=False, highlight=False)
+
     def render(self, elapsed_seconds: float, book: Book) -> Group:
         """Return what is drawn."""
         parts: list[Text | ProgressBar | Table] = [self._headline(elapsed_seconds, book)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from loadgen.samples.book import Book
 from loadgen.samples.streams import FORMULAS
 from loadgen.summary import EndpointSummary, StreamSummary, Summary, Times
+from loadgen.summary.document import TrialRow
 from loadgen.summary.verdict import GateResult
 
 _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
@@ -58,6 +59,13 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"  gate {gate_line(gate)}"
     yield f"  verdict: {summary.verdict}"
     yield from (f"    {reason}" for reason in summary.reasons)
+
+
+def trial_line(trial: TrialRow) -> str:
+    """Return one rate that a breakpoint search tried, and how it went."""
+    went = "kept" if trial.passed else f"not kept: {trial.reason}"
+    p95 = seconds(trial.p95_seconds)
+    return f"{trial.stage:<7} {trial.rate:>8.4g}/s  good {trial.goodput_rate:>8.4g}/s  p95 {p95:>8}  {went}"
 
 
 def gate_line(gate: GateResult) -> str:

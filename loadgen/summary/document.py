@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,20 @@ class Document:
     config: dict[str, Any]
     host: Host = field(default_factory=Host)
     calibration: Calibration | None = None
+    # Of a breakpoint search: every rate tried, the highest that was confirmed to keep the thresholds, and the highest
+    # whose good answers kept up with what was asked.
     trials: list[TrialRow] = field(default_factory=list)
+    confirmed_rate: float | None = None
     knee_rate: float | None = None
     format: int = FORMAT
 
 
 _ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
+
+
+def iso_time(unix_seconds: float) -> str:
+    """Return a moment as people and programs read it."""
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def distribution_of(histogram: Histogram) -> list[tuple[float, int]]:

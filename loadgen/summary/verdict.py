@@ -32,3 +32,13 @@ class Generator:
     busiest_cpu_ratio: float = 0.0
     event_loop_lag_p99_seconds: float = 0.0
     workers: int = 1
+
+
+def busier(one: Generator, other: Generator) -> Generator:
+    """Return the worse of both in every respect."""
+    return Generator(
+        cpu_ratio=max(one.cpu_ratio, other.cpu_ratio),
+        busiest_cpu_ratio=max(one.busiest_cpu_ratio, other.busiest_cpu_ratio),
+        event_loop_lag_p99_seconds=max(one.event_loop_lag_p99_seconds, other.event_loop_lag_p99_seconds),
+        workers=max(one.workers, other.workers),
+    )

@@ -22,6 +22,7 @@ class Service:
         self._writers: set[asyncio.StreamWriter] = set()
         self._handlers: set[asyncio.Task[None] | None] = set()
         self.requests: list[bytes] = []
+        self.requests_open = 0
         self.connections = 0
         self.url = ""
 
@@ -35,7 +36,9 @@ class Service:
                 head = await reader.readuntil(b"\r\n\r\n")
                 body = await reader.readexactly(_length(head))
                 self.requests.append(head + body)
+                self.requests_open += 1
                 await self._answer(head + body, writer)
+                self.requests_open -= 1
         except (asyncio.IncompleteReadError, asyncio.CancelledError, OSError):
             pass
         finally:

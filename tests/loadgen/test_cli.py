@@ -169,6 +169,18 @@ async def test_a_full_disk_at_report_time_still_tells_the_results(hello: Any, tm
     assert await asyncio.to_thread(lambda: [found.name for found in tmp_path.iterdir()]) == ["t.yml"]
 
 
+async def test_every_test_of_a_file_is_read_before_the_first_runs(hello: Any, tmp_path: Path):
+    """A gate of the second test that cannot be read: said at once, and nothing was asked."""
+    path = tmp_path / "t.yml"
+    second = f'  second: {{base_url: "{hello.url}", endpoints: [{{path: /}}], thresholds: [p95 < 1 parsec]}}'
+    path.write_text(TEST.format(url=hello.url, duration=0.5) + second)
+    process = await _start("run", path, cwd=tmp_path)
+    _, err = await process.communicate()
+    assert process.returncode == ExitCode.USAGE
+    assert "second: thresholds: 'p95 < 1 parsec': the unit 'parsec' is none of" in err.decode()
+    assert not hello.requests
+
+
 GATED = """
 load_tests:
   quick: {{base_url: "{url}", duration_seconds: 0.3, concurrent_users: 2, think_time_seconds: 0.01,

@@ -50,14 +50,16 @@ def _config(url: str) -> LoadTestConfig:
     )
 
 
-async def test_the_knee_of_a_known_server_is_found(serve: Any):
+async def test_the_limit_of_a_known_server_is_found(serve: Any):
     """A server that answers 300 a second: the confirmed rate lies near there, and nothing is lost from sight."""
     async with serve(Budget(300)) as service:
         tester = build_tester(_config(service.url))
         summary = await tester.run_load_test()
         assert summary.total_requests == len(service.requests)
     document = tester.document(summary)
-    assert 150 <= document.knee_rate <= 480
+    assert 150 <= document.confirmed_rate <= 480
+    assert document.knee_rate >= 50
+    assert sum(count for _, count in document.distribution) == summary.total_requests
     assert summary.verdict is Verdict.PASSED
     assert [trial.stage for trial in document.trials][:3] == ["double"] * 3
     assert any("errors" in trial.reason for trial in document.trials if not trial.passed)
@@ -65,7 +67,7 @@ async def test_the_knee_of_a_known_server_is_found(serve: Any):
 
 
 async def test_a_search_that_is_stopped_keeps_its_trials(serve: Any):
-    """Stopped in the first step: no knee, and the summary says why."""
+    """Stopped in the first step: no rate, and the summary says why."""
     async with serve(Budget(300)) as service:
         tester = build_tester(_config(service.url))
         task = asyncio.create_task(tester.run_load_test())
@@ -75,3 +77,39 @@ async def test_a_search_that_is_stopped_keeps_its_trials(serve: Any):
     assert summary.verdict is Verdict.FAILED
     assert summary.reasons == ["enough"]
     assert summary.total_requests > 0
+
+
+async def test_a_service_that_answers_nothing_well_ends_the_search(serve: Any):
+    """Not one good answer at the first rate: no lower one is tried, and the reason says what was seen."""
+    async with serve(Budget(0)) as service:
+        tester = build_tester(_config(service.url))
+        summary = await tester.run_load_test()
+    assert summary.verdict is Verdict.FAILED
+    assert summary.reasons[0].startswith("at 50 requests/s the gate 'errors < 5 %' saw 1")
+    assert len(tester.document(summary).trials) == 1
+
+
+class Backlog:
+    """A server of one worker: each answer takes 10 ms, and what comes meanwhile queues up."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+
+    async def __call__(self, _: bytes, writer: asyncio.StreamWriter) -> None:
+        """Answer in turn."""
+        async with self.turn:
+            await asyncio.sleep(0.01)
+            writer.write(OK)
+
+
+async def test_a_trial_waits_until_the_one_before_is_answered(serve: Any):
+    """Beyond the limit a backlog builds up: it is answered before the next rate is tried, and nothing is cut off."""
+    async with serve(Backlog()) as service:
+        config = _config(service.url).model_copy(update={"thresholds": ["p95 < 150 ms"]})
+        tester = build_tester(config)
+        busy: list[int] = []
+        tester.trial_listeners.append(lambda _: busy.append(service.requests_open))
+        summary = await tester.run_load_test()
+    assert not all(trial.passed for trial in tester.trials)
+    assert set(busy) == {0}
+    assert summary.outcomes == {"ok": summary.total_requests}

@@ -71,6 +71,14 @@ BAD_FILES = {
         "load_tests.a.timeout_seconds: 0: input should be greater than 0",
         "load_tests.b.weight: unknown key",
     ],
+    "load_tests: {a: {duration: 5, load: {shape: spikes}}}": [
+        (
+            "load_tests.a.load.shape: 'spikes': must be one of 'ramping_users', 'constant_rate', 'ramping_rate', "
+            "'poisson_rate', 'spike', 'endurance', 'breakpoint'"
+        ),
+        "load_tests.a.duration: unknown key, did you mean duration_seconds?",
+    ],
+    "load_tests: {a: {load: {rate: 5}}}": ["load_tests.a.load.shape: is missing"],
     "a: [": ["is not YAML: line 1, column 5: did not find expected node content"],
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated
+from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
 
 
 def _search(limit: float, start: float = 10, most: float = 100_000, precision: float = 0.05) -> Search:
@@ -18,10 +18,10 @@ def _search(limit: float, start: float = 10, most: float = 100_000, precision: f
 
 
 @given(st.floats(1, 90_000), st.floats(0.5, 1000))
-def test_the_knee_is_found_to_the_precision(limit: float, start: float):
+def test_the_limit_is_found_to_the_precision(limit: float, start: float):
     """Whatever the limit and the first rate, the confirmed rate is below the limit by at most the precision."""
-    knee = _search(limit, start).knee
-    assert limit / 1.06 <= knee <= limit
+    confirmed = _search(limit, start).confirmed
+    assert limit / 1.06 <= confirmed <= limit
 
 
 def test_the_order_is_double_bisect_confirm():
@@ -34,7 +34,7 @@ def test_the_order_is_double_bisect_confirm():
 
 def test_a_service_without_limit_is_confirmed_at_the_most():
     """The search stops at most_rate and confirms there."""
-    assert _search(1e9, most=1000).knee == 1000
+    assert _search(1e9, most=1000).confirmed == 1000
 
 
 def test_a_rate_that_does_not_hold_for_long_is_stepped_down():
@@ -42,13 +42,13 @@ def test_a_rate_that_does_not_hold_for_long_is_stepped_down():
     search = Search(rate=64, most_rate=64, precision_ratio=0.1).tell(passed=True)
     assert search.stage is Stage.CONFIRM
     search = search.tell(passed=False, reason="p95").tell(passed=True)
-    assert search.knee == pytest.approx(57.6)
+    assert search.confirmed == pytest.approx(57.6)
     assert search.trials[1].reason == "p95"
 
 
-def test_a_dead_service_has_no_knee():
+def test_a_dead_service_has_no_rate():
     """When not even one request a minute is borne the search ends without a rate."""
-    assert _search(0).knee is None
+    assert _search(0).confirmed is None
 
 
 def test_oversaturation_is_growth_of_what_is_under_way():
@@ -58,3 +58,11 @@ def test_oversaturation_is_growth_of_what_is_under_way():
     assert is_oversaturated(growing)
     assert not is_oversaturated(swinging)
     assert not is_oversaturated([])
+
+
+def test_the_knee_is_where_good_answers_stop_to_keep_up():
+    """The highest rate below the first one that fell behind; a lucky trial beyond it does not count."""
+    assert knee_of([(40, 40), (10, 10), (20, 19.5), (80, 60), (60, 58)]) == 60
+    assert knee_of([(10, 10), (20, 12), (40, 39)]) == 10
+    assert knee_of([(10, 3)]) is None
+    assert knee_of([]) is None
