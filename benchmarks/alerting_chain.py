@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -43,8 +44,12 @@ def fetch(url: str, *, method: str = "GET", body: Any = None) -> Any:
     """Return the JSON (or text) that a URL answers with."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=5) as response:
-        text = response.read().decode()
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            text = response.read().decode()
+    except urllib.error.HTTPError as error:
+        error.close()  # an error holds its connection open for as long as somebody holds the error
+        raise
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -179,10 +184,7 @@ class Chain:
     def wait_heartbeats(self, count: int, *, seconds: float = 60) -> list[dict[str, Any]]:
         """Return the heartbeats when so many have come."""
         url = f"{self.urls['inbox']}/api/heartbeats"
-        look = wait_until(
-            lambda: (beats := fetch(url)) and len(beats) >= count and beats, seconds=seconds, what="heartbeats"
-        )
-        return list(look)
+        return list(wait_until(lambda: fetch(url)[count - 1 :] and fetch(url), seconds=seconds, what="heartbeats"))
 
     def post_alerts(self, *alerts: dict[str, Any], to: str = "alertmanager") -> None:
         """Send alerts straight to an Alertmanager."""

@@ -181,8 +181,12 @@ def _read_counts(alertmanager_url: str) -> dict[tuple[str, str], float]:
 
 
 def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  # our own http addresses
-        return str(answer.read().decode())
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310  # our own http addresses
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def _send(base: str, path: str, body: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
@@ -32,6 +33,8 @@ def _get(url: str) -> list[dict[str, Any]]:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
             return list(json.load(answer)["data"])
     except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise RulebookError(
             [f"Prometheus at {url.split('/api', maxsplit=1)[0]} does not answer as one: {error}."]
         ) from error

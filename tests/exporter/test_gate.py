@@ -15,6 +15,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import bcrypt
+import httpx
 import pytest
 
 from exporter.errors import ExitCode, UsageError
@@ -96,12 +97,12 @@ def test_prometheus_scrapes_over_tls_with_a_password(
     command = [prometheus_binary, *flags, f"--web.listen-address=127.0.0.1:{free_port}"]
 
     def value(query: str) -> str:
+        url = f"http://127.0.0.1:{free_port}/api/v1/query?query={query}"
         try:
-            url = f"http://127.0.0.1:{free_port}/api/v1/query?query={query}"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                result = json.load(answer)["data"]["result"]
-        except OSError:
+            answer = httpx.get(url, timeout=5, trust_env=False)
+        except httpx.TransportError:
             return ""
+        result = answer.json()["data"]["result"] if answer.is_success else []
         return result[0]["value"][1] if result else ""
 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as prometheus:
