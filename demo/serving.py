@@ -53,7 +53,8 @@ def parse_address(flag: str, value: str) -> Address:
 def bind(flag: str, address: Address) -> socket.socket:
     """Take the port now, so that a taken one is a clear error before anything else has started."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's delay off only where the protocol is named; else answers wait 40 ms for the caller's ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address.host, address.port))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import pytest
@@ -42,6 +43,24 @@ def test_address_of_another_machine(host: str):
     """An address that is not this machine's cannot be listened on."""
     with pytest.raises(UsageError, match="nothing can listen"):
         bind("--flag", Address(host, 0))
+
+
+async def test_answers_do_not_wait_for_the_callers_ack():
+    """A head and its body are two writes: on an accepted connection the second goes out at once."""
+    accepted: list[int] = []
+
+    async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(note, sock=bind("--flag", Address("127.0.0.1", 0))) as server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+    assert accepted
+    assert all(accepted)
 
 
 def test_free_port():
