@@ -33,12 +33,13 @@ class Fault:
     setting: dict[str, Any]
     component: str
     rules: tuple[str, ...]
+    shows: tuple[str, ...] = ("demo",)
 
 
 FAULTS = {
     "slow_queries": Fault({"slow_queries": 0.5}, "database", ("slow_queries",)),
     "cache_off": Fault({"cache_off": True}, "cache", ("low_hit_ratio",)),
-    "cpu_burn": Fault({"cpu_burn": 2}, "cpu", ("cpu_saturated", "cpu_hungry_process")),
+    "cpu_burn": Fault({"cpu_burn": 2}, "cpu", ("cpu_saturated", "cpu_hungry_process"), ("demo", "host")),
     "errors": Fault({"errors": 0.3}, "api", ("failing_requests",)),
     "memory_leak": Fault({"memory_leak": 20}, "memory", ("memory_leak", "memory_full")),
     "pool_exhausted": Fault({"pool_exhausted": 10}, "database", ("pool_too_small",)),
@@ -146,22 +147,22 @@ def set_fault(stack: Stack, setting: dict[str, Any] | None) -> None:
     urllib.request.urlopen(request, timeout=20).close()
 
 
-def fresh(incidents: list[dict[str, Any]], since: float) -> list[dict[str, Any]]:
-    """Return the incidents in which the demo newly suffers.
+def fresh(incidents: list[dict[str, Any]], since: float, shows: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return the incidents in which the demo newly suffers, or for a fault of the machine the host.
 
     A machine that other programs keep busy has troubles of its own; an incident counts from the moment that it holds a
-    finding of warning or worse about the demo that began after the injection.
+    finding of warning or worse about where the fault shows, and that began after the injection.
     """
-    return [one for one in incidents if any(_new(finding, since) for finding in one["findings"])]
+    return [one for one in incidents if any(_new(finding, since, shows) for finding in one["findings"])]
 
 
-def _new(finding: dict[str, Any], since: float) -> bool:
-    return suffers(finding) and finding["onset"] >= since - SCRAPE
+def _new(finding: dict[str, Any], since: float, shows: tuple[str, ...]) -> bool:
+    return suffers(finding, shows) and finding["onset"] >= since - SCRAPE
 
 
-def suffers(finding: dict[str, Any]) -> bool:
-    """Whether a finding of warning or worse is about the demo."""
-    return finding["service"] == "demo" and finding["severity"] != "info"
+def suffers(finding: dict[str, Any], shows: tuple[str, ...] = ("demo",)) -> bool:
+    """Whether a finding of warning or worse is about one of these services."""
+    return finding["service"] in shows and finding["severity"] != "info"
 
 
 def inject(stack: Stack, fault: Fault) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def inject(stack: Stack, fault: Fault) -> dict[str, Any]:
             answer = read(stack.url("analyzer") + "/api/v1/incidents")
             if answer["at"] <= injected:
                 continue
-            incidents = fresh(answer["incidents"], injected)
+            incidents = fresh(answer["incidents"], injected, fault.shows)
             if incidents:
                 outcome["seconds"] = round(time.time() - injected, 1)
                 outcome["said"] = [one["causes"][0]["component"] for one in incidents]

@@ -15,6 +15,7 @@ from analyzer.ports import Question
 from analyzer.series import Batch, Floats, current
 
 RATE = "request_rate"
+SHORTEST_SECONDS = min(parse_duration(window.short) for window in WINDOWS)
 
 
 def burn_questions(catalog: Mapping[str, Signal]) -> list[Question]:
@@ -67,7 +68,7 @@ def _row(
         if burning[row]:
             readings.append(subject.reading(row, "error_budget_exhausted_seconds", left[row]))
     severity = Severity.CRITICAL if window.critical else Severity.WARNING
-    began = -parse_duration(window.short) / long.grid.step  # both windows are full of it: no later than the short one
+    began = -SHORTEST_SECONDS / long.grid.step  # the shortest window is full of it
     return [
         subject.finding(row, "burn", severity, onset=began, value=newest[row], expected=objective, score=burn[row])
         for row in np.flatnonzero(burning)
