@@ -42,6 +42,7 @@ def test_a_critical_alert_reaches_all_three_channels_with_every_field(chain: Cha
 
     attachment = slack["payload"]["attachments"][0]
     assert attachment["color"] == "danger"
+    assert attachment["callback_id"] == "DatabaseQueryTimeHigh.shop"
     assert attachment["title"] == "[FIRING:1] DatabaseQueryTimeHigh · shop · critical"
     assert attachment["title_link"] == "http://127.0.0.1:3000/d/service?var-service=shop&viewPanel=9"
     for words in ("512ms", "200 ms", "Since", "database", "Find the slow queries", "|Panel>", "|Runbook>", "|Silence>"):
