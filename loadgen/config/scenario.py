@@ -96,7 +96,8 @@ class EndpointConfig(Strict):
     @property
     def label(self) -> str:
         """Return the name this endpoint has in metrics and reports."""
-        return self.name or f"{self.method} {self.path.partition('?')[0]}"
+        method = self.method if self.llm is None else "POST"
+        return self.name or f"{method} {self.path.partition('?')[0]}"
 
 
 class StepConfig(EndpointConfig):

@@ -57,7 +57,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
             yield from _streams(endpoint.streams, summary.duration_seconds)
     for gate in summary.gates:
         yield f"  gate {gate_line(gate)}"
-    yield f"  verdict: {summary.verdict}"
+    yield f"  verdict: {summary.verdict}{'' if summary.gates or summary.reasons else ', with no thresholds to keep'}"
     yield from (f"    {reason}" for reason in summary.reasons)
 
 
@@ -71,15 +71,20 @@ def trial_line(trial: TrialRow) -> str:
 def gate_line(gate: GateResult) -> str:
     """Return a gate, what it saw, and on how many samples that rests."""
     mark = {True: "passed", False: "FAILED", None: "NO DATA"}[gate.passed]
-    saw = "" if gate.value is None else f", saw {gate.value:.4g} (n={gate.samples})"
+    saw = "" if gate.value is None else f", saw {gate.saw} (n={gate.samples})"
     return f"{mark}: {gate.text}{saw}"
 
 
 def _streams(streams: StreamSummary, duration_seconds: float) -> Iterator[str]:
-    yield from _times("time to first token", streams.first_token, FORMULAS["time_to_first_token"])
-    yield from _times("gap", streams.gap, FORMULAS["gap"])
-    yield from _times("longest stall", streams.stall, FORMULAS["longest_stall"])
-    yield from _times("time per output token", streams.per_token, FORMULAS["time_per_output_token"])
+    for name, formula, times in (
+        ("time to first token", "time_to_first_token", streams.first_token),
+        ("gap", "gap", streams.gap),
+        ("longest stall", "longest_stall", streams.stall),
+        ("time per output token", "time_per_output_token", streams.per_token),
+    ):
+        for line in _times(name, times):
+            yield f"  {line}"
+            yield f"      = {FORMULAS[formula]}"
     if duration_seconds:
         yield f"    {streams.output_tokens / duration_seconds:.1f} tokens/s = {FORMULAS['tokens_per_second']}"
         yield f"    goodput {streams.good / duration_seconds:.2f}/s = {FORMULAS['goodput']}"
@@ -88,12 +93,10 @@ def _streams(streams: StreamSummary, duration_seconds: float) -> Iterator[str]:
         yield f"    {counted} of {streams.answers} answers told no usage: one event was taken for one token"
 
 
-def _times(name: str, times: Times, formula: str = "") -> Iterator[str]:
+def _times(name: str, times: Times) -> Iterator[str]:
     if times.count:
         values = ", ".join(f"{shown} {seconds(times.quantiles_seconds[shown])}" for shown in _SHOWN)
         yield f"  {name:<12} {values}, max {seconds(times.max_seconds)} (n={times.count})"
-        if formula:
-            yield f"    = {formula}"
 
 
 def _endpoint(endpoint: EndpointSummary) -> str:

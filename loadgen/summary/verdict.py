@@ -22,6 +22,18 @@ class GateResult:
     passed: bool | None
     value: float | None
     samples: int = 0
+    unit: str = ""
+
+    @property
+    def saw(self) -> str:
+        """Return the value as people read it."""
+        if self.value is None:
+            return "no data"
+        if self.unit == "s" and abs(self.value) < 1:
+            return f"{self.value * 1000:.4g} ms"
+        if self.unit == "ratio":
+            return f"{self.value * 100:.4g} %"
+        return f"{self.value:.4g} {self.unit}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

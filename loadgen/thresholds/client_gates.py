@@ -11,7 +11,7 @@ from loadgen.samples.histogram import Histogram
 from loadgen.samples.tally import Tally
 from loadgen.summary.drift import drift_of
 from loadgen.summary.verdict import GateResult
-from loadgen.thresholds.expression import Expression, time_of
+from loadgen.thresholds.expression import Expression, time_of, unit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def judge(gate: ClientGate, book: Book, duration_seconds: float) -> GateResult:
     tally = _tally(gate.endpoint, book)
     value, samples = (None, 0) if tally is None else _measure(gate.expression.metric, tally, book, duration_seconds)
     passed = None if value is None else gate.expression.comparison.holds(value)
-    return GateResult(gate.text, passed, value, samples)
+    return GateResult(gate.text, passed, value, samples, unit_of(gate.expression.metric))
 
 
 def _tally(endpoint: str | None, book: Book) -> Tally | None:

@@ -25,4 +25,4 @@ def decide(
 
 
 def _failure(gate: GateResult) -> str:
-    return f"the gate {gate.text!r} saw {gate.value:.4g}"
+    return f"the gate {gate.text!r} saw {gate.saw}"

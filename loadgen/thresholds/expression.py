@@ -21,6 +21,14 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "%": 1e-2, "/s": 1.0}
 _TIME = re.compile(r"(?:(?P<of>service|lag|ttft|gap|stall|tpot)_)?(?P<what>p\d+(?:\.\d+)?|avg|min|max)")
 NUMBERS = ("errors", "timeouts", "dropped", "rate", "requests", "goodput", "tokens_per_second", "drift")
+_TOLD_IN = {
+    "errors": "ratio",
+    "timeouts": "ratio",
+    "drift": "ratio",
+    "rate": "/s",
+    "goodput": "/s",
+    "tokens_per_second": "/s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,11 @@ def time_of(metric: str) -> tuple[str, str] | None:
     if found is None or (found["what"].startswith("p") and float(found["what"][1:]) > 100):  # noqa: PLR2004 - per cent
         return None
     return found["of"] or "response", found["what"]
+
+
+def unit_of(metric: str) -> str:
+    """Return the unit in which a metric's value is told."""
+    return "s" if time_of(metric) is not None else _TOLD_IN.get(metric, "")
 
 
 def known_metrics() -> str:

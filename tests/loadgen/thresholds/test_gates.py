@@ -141,3 +141,19 @@ def test_a_sound_generator_has_no_faults():
     tally.outcomes |= {"ok": 98}
     assert generator_faults(GeneratorLimits(), Generator(cpu_ratio=0.5), tally) == []
     assert schedule_faults(GeneratorLimits(), tally) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "saw"),
+    [
+        (0.04819, "s", "48.19 ms"),
+        (1.5, "s", "1.5 s"),
+        (0.0123, "ratio", "1.23 %"),
+        (88.0, "/s", "88 /s"),
+        (3.0, "", "3"),
+        (None, "s", "no data"),
+    ],
+)
+def test_what_a_gate_saw_is_told_in_its_unit(value: float | None, unit: str, saw: str):
+    """Times in ms or s, shares in per cent, rates per second, counts bare."""
+    assert GateResult("gate", passed=None, value=value, unit=unit).saw == saw
