@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 HEADINGS = {"title": "Do this"}
-WIDTHS = {"service": 100, "instance": 140, "mountpoint": 100}
+WIDTHS = {"service": 100, "resource": 100, "instance": 140, "mountpoint": 100}
 BAR_WIDTH = 150
 LABEL_WORDS = {"signal": SIGNAL}
 
