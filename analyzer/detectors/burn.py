@@ -2,7 +2,8 @@
 
 Google, "The Site Reliability Workbook" (2018), chapter 5: alert when both the long and the short window burn faster
 than a factor, factor = budget share x period / long window. The long window keeps a blip from alerting, the short one
-makes it stop soon after the fault. At little traffic one error is no burn: a window needs `MIN_EVENTS` events.
+makes it stop soon after the fault. At little traffic one error is no burn: a window needs `MIN_EVENTS` events. A long window that
+holds hardly more events than the short one is not full yet (the service is young) and confirms nothing.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from analyzer.series import Floats
 
 PERIOD_SECONDS = 30 * 86_400.0
 MIN_EVENTS = 10.0
+LONGER = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,23 @@ def burn_rate(error_ratio: Floats, objective: float) -> Floats:
     return error_ratio / objective
 
 
-def find_burns(long: Floats, short: Floats, events: Floats, window: BurnWindow, objective: float) -> NDArray[np.bool_]:
+@dataclass(frozen=True, slots=True)
+class Events:
+    """How many events the long and the short window hold, per series; NaN = not known."""
+
+    long: Floats
+    short: Floats
+
+    def enough(self) -> NDArray[np.bool_]:
+        """Return where the long window may be judged."""
+        return (self.long >= MIN_EVENTS) & ~(self.long < LONGER * self.short)
+
+
+def find_burns(long: Floats, short: Floats, events: Events, window: BurnWindow, objective: float) -> NDArray[np.bool_]:
     """Return which series burn too fast in both windows on enough events."""
     most = window.factor * objective
     with np.errstate(invalid="ignore"):
-        return (long > most) & (short > most) & (events >= MIN_EVENTS)
+        return (long > most) & (short > most) & events.enough()
 
 
 def seconds_to_exhaustion(remaining_share: Floats, burn: Floats) -> Floats:

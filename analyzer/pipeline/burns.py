@@ -7,7 +7,7 @@ import numpy as np
 
 from analyzer.catalog import Signal
 from analyzer.config import parse_duration
-from analyzer.detectors.burn import WINDOWS, BurnWindow, burn_rate, find_burns, seconds_to_exhaustion
+from analyzer.detectors.burn import WINDOWS, BurnWindow, Events, burn_rate, find_burns, seconds_to_exhaustion
 from analyzer.findings import Finding, Reading, Severity
 from analyzer.pipeline.history import key_of
 from analyzer.pipeline.wording import Subject
@@ -24,7 +24,7 @@ def burn_questions(catalog: Mapping[str, Signal]) -> list[Question]:
     burning = [signal for signal in catalog.values() if _burns(signal)]
     asked = [Question(f"{s.name}@{span}", s.query(span)) for s in burning for span in spans]
     if burning and RATE in catalog:
-        asked += [Question(f"{RATE}@{window.long}", catalog[RATE].query(window.long)) for window in WINDOWS]
+        asked += [Question(f"{RATE}@{span}", catalog[RATE].query(span)) for span in spans]
     return asked
 
 
@@ -57,9 +57,10 @@ def _row(
     objective = float(signal.limit.goal or 1.0)
     newest = current(long.values)
     matching = _aligned(short, long)
-    seconds = parse_duration(window.long)
-    events = _aligned(batches.get(f"{RATE}@{window.long}"), long) * seconds
-    burning = find_burns(newest, matching, events, window, objective)
+    events, recent = (
+        _aligned(batches.get(f"{RATE}@{span}"), long) * parse_duration(span) for span in (window.long, window.short)
+    )
+    burning = find_burns(newest, matching, Events(events, recent), window, objective)
     subject = Subject(long, signal, window.long)
     burn = burn_rate(newest, objective)
     left = seconds_to_exhaustion(np.ones(len(long)), burn)

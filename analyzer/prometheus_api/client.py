@@ -43,6 +43,7 @@ class PrometheusSource:
         self._clock = clock
         self.budget = Budget(config.concurrency, config.max_points, config.max_samples)
         self._gate = asyncio.Semaphore(config.concurrency)
+        self._decoding = asyncio.Lock()  # a large answer takes ten times its bytes while it is decoded: one at a time
         self._client = httpx.AsyncClient(
             base_url=config.url.rstrip("/") + "/",
             headers=_headers(config),
@@ -129,7 +130,8 @@ class PrometheusSource:
             raise BadAnswer(f"{question.signal}: {error}") from error
         _check(response, question)
         if len(response.content) > _CHEAP_BYTES:
-            return await asyncio.to_thread(decode_range, response.content, question.signal, grid)
+            async with self._decoding:
+                return await asyncio.to_thread(decode_range, response.content, question.signal, grid)
         return decode_range(response.content, question.signal, grid)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyzer.detectors.burn import PERIOD_SECONDS, WINDOWS, burn_rate, find_burns, seconds_to_exhaustion
+from analyzer.detectors.burn import PERIOD_SECONDS, WINDOWS, Events, burn_rate, find_burns, seconds_to_exhaustion
 
 ALLOWED = 0.001
 
@@ -10,7 +10,7 @@ ALLOWED = 0.001
 def test_both_windows_must_burn_on_enough_events() -> None:
     """A long window alone is over, a short one alone is a blip, one error in two requests is nothing."""
     long, short = np.array([0.02, 0.02, 0.001, 0.02]), np.array([0.02, 0.0, 0.02, 0.02])
-    events = np.array([1000.0, 1000.0, 1000.0, 2.0])
+    events = Events(np.array([1000.0, 1000.0, 1000.0, 2.0]), np.array([90.0, 90.0, 90.0, np.nan]))
     assert find_burns(long, short, events, WINDOWS[0], ALLOWED).tolist() == [True, False, False, False]
 
 
@@ -30,4 +30,11 @@ def test_exhaustion_follows_the_burn() -> None:
 def test_nothing_measured_is_nothing_burnt() -> None:
     """NaN compares as no."""
     nothing = np.array([np.nan])
-    assert not find_burns(nothing, nothing, nothing, WINDOWS[0], ALLOWED).any()
+    assert not find_burns(nothing, nothing, Events(nothing, nothing), WINDOWS[0], ALLOWED).any()
+
+
+def test_a_long_window_that_is_not_full_yet_confirms_nothing() -> None:
+    """Minutes of a young service are no three days; without the short window's count the long one is believed."""
+    errors = np.full(3, 0.05)
+    events = Events(np.array([5000.0, 5000.0, 5000.0]), np.array([5000.0, 4000.0, np.nan]))
+    assert find_burns(errors, errors, events, WINDOWS[3], ALLOWED).tolist() == [False, True, True]
