@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from loadgen.app.tester import LoadTester
+from loadgen.compare.bootstrap import FEWEST_POINTS
 from loadgen.compare.runs import Finding, Row, compare, obstacles
 from loadgen.config import LoadTestConfig
 from loadgen.errors import ConfigError, ExitCode
@@ -48,8 +49,10 @@ def _tell(rows: Sequence[Row]) -> ExitCode:
         print(line)  # noqa: T201 - the table is the output
     if any(row.finding is Finding.REGRESSED for row in rows):
         return ExitCode.FAILED
-    too_little = all(row.finding is Finding.UNKNOWN for row in rows if row.name != "error_ratio")
-    return ExitCode.INVALID if too_little else ExitCode.OK
+    if all(row.finding is Finding.UNKNOWN for row in rows if row.name != "error_ratio"):
+        _say([f"invalid: too little data: each side needs {FEWEST_POINTS} seconds besides the first and last of a run"])
+        return ExitCode.INVALID
+    return ExitCode.OK
 
 
 def _say(lines: Iterable[str]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
+from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
 
+from loadgen.app.display import Display
 from loadgen.reporters.annotations import Annotator, Grafana
 from loadgen.reporters.live_view import LiveView
 from loadgen.samples.book import Book, Load
@@ -33,6 +36,28 @@ def test_the_view_shows_the_last_seconds_beside_the_whole_run():
     assert [line.split()[-3:] for line in shown.splitlines() if "last 10 s" in line and "500" in line]
     assert any("whole run" in line and "550" in line for line in shown.splitlines())
     assert any(line.split()[1:6:2] == ["timeout", "10", "11"] for line in shown.splitlines())
+
+
+class SlowView:
+    """A view that takes its time to draw."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+
+    def show(self, elapsed_seconds: float, _: Book) -> None:
+        """Draw for long."""
+        time.sleep(0.02)
+        self.drawn.append(elapsed_seconds)
+
+
+def test_a_view_that_draws_slowly_is_drawn_less_often():
+    """The view shares the loop with what sends: after a drawing of 20 ms the next one waits for seconds."""
+    view: Any = SlowView()
+    tester: Any = SimpleNamespace(book=Book(Labels(["GET /"])))
+    display = Display(tester, view, None)
+    for elapsed in (1.0, 1.1, 1.2):
+        display.second(elapsed)
+    assert view.drawn == [1.0]
 
 
 async def test_each_phase_becomes_one_annotation(serve: Any):
