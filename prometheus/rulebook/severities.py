@@ -18,6 +18,7 @@ def without_critical(alert: str, expr: str, *labels: str) -> str:
     `labels` are those that this alert's rules add beyond what all rules do.
     """
     critical, warning = (f'ALERTS{{alertname="{alert}",alertstate="firing",severity="{one}"}}' for one in SEVERITIES)
-    return (
-        f"({expr}) unless ignoring ({', '.join((*ADDED, *labels))}) ({critical} unless ignoring (severity) {warning})"
-    )
+    # The critical rule stands before in the group, so its state of this very moment is known; an older one would be
+    # found for five minutes after a restart of Prometheus.
+    now = f"last_over_time({critical}[1s])"
+    return f"({expr}) unless ignoring ({', '.join((*ADDED, *labels))}) ({now} unless ignoring (severity) {warning})"
