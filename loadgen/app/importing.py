@@ -15,6 +15,10 @@ from loadgen.scenario.openapi import test_from_openapi
 
 FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"openapi": test_from_openapi, "har": test_from_har}
 
+_NOTE = (
+    "# A start: keep the requests that a load test may send (some change data), put real values into their bodies.\n"
+)
+
 
 def import_file(form: str, path: Path) -> str:
     """Return the YAML of a test file."""
@@ -32,4 +36,4 @@ def import_file(form: str, path: Path) -> str:
         raise ConfigError([f"{path}: is not a document of the form {form}: {error!r}"]) from error
     # Through JSON: YAML anchors for shared parts would read badly.
     plain = json.loads(json.dumps({"load_tests": {path.stem: test}}))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return _NOTE + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
