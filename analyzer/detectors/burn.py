@@ -2,8 +2,8 @@
 
 Google, "The Site Reliability Workbook" (2018), chapter 5: alert when both the long and the short window burn faster
 than a factor, factor = budget share x period / long window. The long window keeps a blip from alerting, the short one
-makes it stop soon after the fault. At little traffic one error is no burn: a window needs `MIN_EVENTS` events. A long window that
-holds hardly more events than the short one is not full yet (the service is young) and confirms nothing.
+makes it stop soon after the fault. At little traffic one error is no burn: a window needs `MIN_EVENTS` events. A long
+window that holds hardly more events than the short one is not full yet (the service is young) and confirms nothing.
 """
 
 from dataclasses import dataclass
