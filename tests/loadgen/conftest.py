@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,12 @@ async def serving(
     finally:
         server.close()
         await service.end()
+
+
+@pytest.fixture(autouse=True)
+def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep runs of tests out of the stack that may run from this checkout."""
+    monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path / ".perfloop"))
 
 
 @pytest.fixture
