@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rulebook.errors import RulebookError
 from rulebook.located import Entry, entries, read_located
-from rulebook.severities import without_critical
+from rulebook.severities import tell_once
 from rulebook.thresholds import CATEGORIES, COMPONENTS, Limit
 from rulebook.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
 
@@ -166,11 +166,10 @@ def alert_group(pack: Pack, limits: dict[str, Limit]) -> Rule:
 
 
 def _rules(alert: PackAlert, limit: Limit) -> list[Rule]:
-    """Return a rule for each number, the critical one first: the warning asks whether it fires."""
-    rules = [_rule(alert, severity, value, limit.hold, limit.owner) for severity, value in sorted(limit.limits.items())]
-    for rule in rules[1:]:
-        rule["expr"] = without_critical(alert.name, rule["expr"])
-    return rules
+    """Return a rule for each number, the critical one first."""
+    return tell_once(
+        [_rule(alert, severity, value, limit.hold, limit.owner) for severity, value in sorted(limit.limits.items())]
+    )
 
 
 def _rule(alert: PackAlert, severity: str, limit: float, hold: str, owner: str) -> Rule:

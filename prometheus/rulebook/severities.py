@@ -7,18 +7,34 @@ ago is sent at once. A warning that never fired cannot be sent.
 
 from __future__ import annotations
 
+from typing import Any
+
+Rule = dict[str, Any]
 SEVERITIES = ("critical", "warning")
 # What a rule adds to its series: the rest says whether two alerts speak of the same thing.
 ADDED = ("alertname", "alertstate", "severity", "category", "component", "owner")
 
 
-def without_critical(alert: str, expr: str, *labels: str) -> str:
-    """Return a warning's condition less what is critical already; a warning that fires by then goes on to its end.
+def tell_once(rules: list[Rule], *labels: str) -> list[Rule]:
+    """Return the rules of one alert, the warning's condition less what is critical already.
 
-    `labels` are those that this alert's rules add beyond what all rules do.
+    `labels` are those that these rules add beyond what all rules do. The critical rule must stand before the warning's.
     """
-    critical, warning = (f'ALERTS{{alertname="{alert}",alertstate="firing",severity="{one}"}}' for one in SEVERITIES)
+    if not set(SEVERITIES) <= {rule["labels"]["severity"] for rule in rules}:
+        return rules
+    return [
+        rule | {"expr": _without_critical(rule, labels)} if rule["labels"]["severity"] == "warning" else rule
+        for rule in rules
+    ]
+
+
+def _without_critical(rule: Rule, labels: tuple[str, ...]) -> str:
+    """A warning that fires by the time the critical alert does goes on to its end."""
+    critical, warning = (
+        f'ALERTS{{alertname="{rule["alert"]}",alertstate="firing",severity="{severity}"}}' for severity in SEVERITIES
+    )
     # The critical rule stands before in the group, so its state of this very moment is known; an older one would be
     # found for five minutes after a restart of Prometheus.
     now = f"last_over_time({critical}[1s])"
-    return f"({expr}) unless ignoring ({', '.join((*ADDED, *labels))}) ({now} unless ignoring (severity) {warning})"
+    ignored = ", ".join((*ADDED, *labels))
+    return f"({rule['expr']}) unless ignoring ({ignored}) ({now} unless ignoring (severity) {warning})"

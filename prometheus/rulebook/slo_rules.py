@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rulebook.severities import without_critical
+from rulebook.severities import SEVERITIES, tell_once
 from rulebook.wording import CAUSE, ask_recommendation, runbook_url
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def alert_groups(slos: tuple[Slo, ...]) -> list[Rule]:
         {
             "name": f"slo-{slo.name}",
             "interval": FAST_INTERVAL,
-            "rules": [_alert(slo, one) for one in ("critical", "warning")],
+            "rules": tell_once([_alert(slo, one) for one in SEVERITIES]),
         }
         for slo in slos
     ]
@@ -148,7 +148,7 @@ def _alert(slo: Slo, severity: str) -> Rule:
     expr = " or ".join(burning(slo, burn) for burn in BURNS if burn.severity == severity)
     return {
         "alert": slo.alert,
-        "expr": without_critical(slo.alert, expr) if severity == "warning" else expr,
+        "expr": expr,
         "labels": _labels(slo, severity),
         "annotations": _annotations(slo, "is burning its error budget too fast")
         | {

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rulebook.pages import OVERVIEW
-from rulebook.severities import without_critical
+from rulebook.severities import tell_once
 from rulebook.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
 
 if TYPE_CHECKING:
@@ -81,11 +81,9 @@ def _signal_alerts(signal: Signal, overrides: tuple[Override, ...]) -> list[Rule
 
 
 def _alerts(signal: Signal, series: str, limits: dict[Severity, float]) -> list[Rule]:
-    """Return a rule for each limit, the critical one first: the warning asks whether it fires."""
+    """Return a rule for each limit, the critical one first."""
     rules = [_alert(signal, severity, series, limit) for severity, limit in sorted(limits.items())]
-    for rule in rules[1:]:
-        rule["expr"] = without_critical(signal.alert, rule["expr"], "signal", "override")
-    return rules
+    return tell_once(rules, "signal", "override")
 
 
 def _default_series(signal: Signal, overrides: list[Override]) -> str:
