@@ -25,6 +25,8 @@ class Lane:
     __slots__ = (
         "_agenda",
         "_meter",
+        "_row",
+        "_script_errors",
         "busy",
         "client",
         "connect_failed",
@@ -46,6 +48,8 @@ class Lane:
         self.script: Script | None = None
         self._agenda = agenda
         self._meter = StreamMeter()
+        self._row = 0
+        self._script_errors = recorder.script_errors
         self.request: Request
 
     def ended(self, now: int) -> None:
@@ -58,6 +62,7 @@ class Lane:
             if journey.only is not None:
                 self.begin(journey.only, intended, now)
             return
+        self._row = journey.index
         self.script = journey.play(values)
         self._move(None, intended, now)
 
@@ -145,8 +150,9 @@ class Lane:
             move = script.send(answer)
         except StopIteration:
             move = None
-        except Exception:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted, not hidden
-            self._count_script_error()
+        except Exception as error:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted and told
+            self.windows[self._row].outcomes[outcomes.SCRIPT_ERROR] += 1
+            self._script_errors.note(error)
             move = None
         self._carry_out(move, intended, now)
 
@@ -170,7 +176,3 @@ class Lane:
     def _move_on(self) -> None:
         now = self._agenda.now()
         self._move(None, now, now)
-
-    def _count_script_error(self) -> None:
-        request = getattr(self, "request", None)
-        self.windows[request.index if request is not None else 0].outcomes[outcomes.SCRIPT_ERROR] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from loadgen.runner.watch import Watch
 from loadgen.samples.book import Book, Load, Recorder
 from loadgen.samples.histogram import SECOND
 from loadgen.summary.verdict import Generator
+
+log = logging.getLogger(__name__)
 
 STEER_SECONDS = 0.05
 ROLL_NANOSECONDS = SECOND
@@ -198,5 +201,7 @@ class Run:
             replace(load, cpu_ratio=cpu, loop_lag_seconds=lag),
         )
         self._rolled = now
+        for text in self._recorder.script_errors.take():
+            log.warning("a scenario raised %s", text)
         for listener in self.listeners:
             listener(elapsed)

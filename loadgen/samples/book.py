@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,12 +41,33 @@ class Point:
     load: Load = field(default_factory=Load)
 
 
+class ScriptErrors:
+    """What scenarios raised, once for each place in their code."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._taken = 0
+
+    def note(self, error: Exception) -> None:
+        """Keep the first error of a place."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.filename}, line {frame.lineno}"
+        self._texts.setdefault(place, f"{type(error).__name__}: {error} ({place})")
+
+    def take(self) -> list[str]:
+        """Return what is new since the last call."""
+        new = list(self._texts.values())[self._taken :]
+        self._taken += len(new)
+        return new
+
+
 class Recorder:
     """The tallies that a hot loop writes to; `take` hands them over and puts empty ones in their place."""
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.windows = [Tally() for _ in labels]
+        self.script_errors = ScriptErrors()
         # A script may name an endpoint that no file lists.
         labels.on_new.append(self._make_room)
 

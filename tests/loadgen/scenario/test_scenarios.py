@@ -129,12 +129,17 @@ async def test_a_python_scenario_runs(serve: Any, script: Path):
     assert by_label["item"] > 5
 
 
-async def test_a_scenario_that_raises_is_counted(serve: Any, script: Path):
-    """An exception in the user's code is an outcome of its own, and the run goes on."""
+async def test_a_scenario_that_raises_is_counted(serve: Any, script: Path, caplog: pytest.LogCaptureFixture):
+    """An exception in the user's code is an outcome of its own scenario, told once with its place; the run goes on."""
     async with serve(_shop) as service:
         config = _config(service.url, duration_seconds=0.2, scenarios=[{"python": f"{script}:breaks"}])
         summary = await LoadTester(config).run_load_test()
     assert summary.outcomes["script_error"] > 1
+    rows = {endpoint.label: endpoint.outcomes for endpoint in summary.endpoints}
+    assert rows["scenario"] == {"script_error": summary.outcomes["script_error"]}
+    [told] = [record.getMessage() for record in caplog.records if record.name == "loadgen.runner.run"]
+    assert told.startswith("a scenario raised ")
+    assert f"({script}, line " in told
 
 
 @pytest.mark.parametrize(
