@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,24 @@ def _command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "loadgen", *map(str, arguments)]
 
 
-async def _start(*arguments: object, cwd: Path) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *_command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd
-    )
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """What starts the program; whatever still runs when the test ends is killed."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*command: object, cwd: Path) -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(*map(str, command), stdout=-1, stderr=-1, cwd=cwd)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
 
 
 def _get(address: str) -> tuple[int, str]:
@@ -54,23 +69,25 @@ def _check_metrics(promtool: str, text: str) -> subprocess.CompletedProcess[byte
     return subprocess.run([promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
 
 
-async def test_a_run_prints_percentiles_and_ends_with_zero(hello: Any, tmp_path: Path, free_port: int):
+async def test_a_run_prints_percentiles_and_ends_with_zero(start: Start, hello: Any, tmp_path: Path, free_port: int):
     """A good run: exit 0, percentiles with their count on stdout."""
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url=hello.url, duration=0.5))
-    process = await _start("run", path, "--web.listen-address", f"127.0.0.1:{free_port}", cwd=tmp_path)
+    process = await start(*_command("run", path, "--web.listen-address", f"127.0.0.1:{free_port}"), cwd=tmp_path)
     out, err = await process.communicate()
     assert process.returncode == ExitCode.OK, err
     assert f"{len(hello.requests)} requests" in out.decode()
     assert f"(n={len(hello.requests)})" in out.decode()
 
 
-async def test_live_metrics_agree_with_the_server(hello: Any, tmp_path: Path, free_port: int, promtool: str):
+async def test_live_metrics_agree_with_the_server(
+    start: Start, hello: Any, tmp_path: Path, free_port: int, promtool: str
+):
     """Until it is stopped the run serves valid metrics; the last scrape counts every request the server saw."""
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url="http://127.0.0.1:1", duration=0))
     address = f"127.0.0.1:{free_port}"
-    process = await _start("run", path, "--url", hello.url, "--web.listen-address", address, cwd=tmp_path)
+    process = await start(*_command("run", path, "--url", hello.url, "--web.listen-address", address), cwd=tmp_path)
     assert (await _get_soon(f"{address}/-/healthy"))[0] == 200
     assert (await _get_soon(f"{address}/-/ready"))[0] == 200
     _, text = await _get_soon(f"{address}/metrics", holds="loadgen_phase{")
@@ -93,12 +110,14 @@ async def test_live_metrics_agree_with_the_server(hello: Any, tmp_path: Path, fr
     assert f"{len(hello.requests)} requests" in out.decode()
 
 
-async def test_a_run_stopped_half_way_still_tells_what_it_measured(hello: Any, tmp_path: Path, free_port: int):
+async def test_a_run_stopped_half_way_still_tells_what_it_measured(
+    start: Start, hello: Any, tmp_path: Path, free_port: int
+):
     """SIGINT half way: the results until then, and an exit code that says so."""
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url=hello.url, duration=60))
     address = f"127.0.0.1:{free_port}"
-    process = await _start("run", path, "--web.listen-address", address, cwd=tmp_path)
+    process = await start(*_command("run", path, "--web.listen-address", address), cwd=tmp_path)
     await _get_soon(f"{address}/-/ready")
     await asyncio.sleep(0.3)
     process.send_signal(signal.SIGINT)
@@ -108,12 +127,12 @@ async def test_a_run_stopped_half_way_still_tells_what_it_measured(hello: Any, t
     assert f"{len(hello.requests)} requests" in out.decode()
 
 
-async def test_an_adhoc_run_is_told_to_prometheus(hello: Any, tmp_path: Path):
+async def test_an_adhoc_run_is_told_to_prometheus(start: Start, hello: Any, tmp_path: Path):
     """Where the stack keeps file_sd files, an ad-hoc run has one while it runs."""
     (tmp_path / ".perfloop" / "targets").mkdir(parents=True)
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url=hello.url, duration=1))
-    process = await _start("run", path, cwd=tmp_path)
+    process = await start(*_command("run", path), cwd=tmp_path)
     found: list[Path] = []
     while not found and process.returncode is None:
         await asyncio.sleep(0.05)
@@ -145,23 +164,23 @@ def test_a_bad_command_earns_one_sentence(tmp_path: Path, arguments: list[str], 
     assert "Traceback" not in done.stderr
 
 
-async def test_a_taken_port_is_named(hello: Any, tmp_path: Path):
+async def test_a_taken_port_is_named(start: Start, hello: Any, tmp_path: Path):
     """A metrics address that is taken: one sentence, its own exit code, and no request sent."""
     address = hello.url.removeprefix("http://")
     arguments = ("run", "--profile", "basic", "--url", hello.url, "--web.listen-address", address)
-    process = await _start(*arguments, cwd=tmp_path)
+    process = await start(*_command(*arguments), cwd=tmp_path)
     _, err = await process.communicate()
     assert process.returncode == ExitCode.NOT_LISTENING
     assert f"--web.listen-address: cannot listen on {address}: " in err.decode()
     assert not hello.requests
 
 
-async def test_a_full_disk_at_report_time_still_tells_the_results(hello: Any, tmp_path: Path):
+async def test_a_full_disk_at_report_time_still_tells_the_results(start: Start, hello: Any, tmp_path: Path):
     """No file may grow beyond 100 bytes: the numbers are on stdout, the trouble in one sentence, no torn file."""
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url=hello.url, duration=0.3))
     command = ["prlimit", "--fsize=100", *_command("run", path, "--report.html", "r.html")]
-    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1, cwd=tmp_path)
+    process = await start(*command, cwd=tmp_path)
     out, err = await process.communicate()
     assert process.returncode == ExitCode.NOT_WRITTEN, err
     assert f"{len(hello.requests)} requests" in out.decode()
@@ -169,12 +188,12 @@ async def test_a_full_disk_at_report_time_still_tells_the_results(hello: Any, tm
     assert await asyncio.to_thread(lambda: [found.name for found in tmp_path.iterdir()]) == ["t.yml"]
 
 
-async def test_every_test_of_a_file_is_read_before_the_first_runs(hello: Any, tmp_path: Path):
+async def test_every_test_of_a_file_is_read_before_the_first_runs(start: Start, hello: Any, tmp_path: Path):
     """A gate of the second test that cannot be read: said at once, and nothing was asked."""
     path = tmp_path / "t.yml"
     second = f'  second: {{base_url: "{hello.url}", endpoints: [{{path: /}}], thresholds: [p95 < 1 parsec]}}'
     path.write_text(TEST.format(url=hello.url, duration=0.5) + second)
-    process = await _start("run", path, cwd=tmp_path)
+    process = await start(*_command("run", path), cwd=tmp_path)
     _, err = await process.communicate()
     assert process.returncode == ExitCode.USAGE
     assert "second: thresholds: 'p95 < 1 parsec': the unit 'parsec' is none of" in err.decode()
@@ -190,11 +209,11 @@ load_tests:
 
 
 @pytest.mark.parametrize(("gate", "code"), [("p95 < 9 s", 0), ("p95 < 1 us", 1), ("ttft_p95 < 1 s", 3)])
-async def test_the_verdict_is_the_exit_code(hello: Any, tmp_path: Path, gate: str, code: int):
+async def test_the_verdict_is_the_exit_code(start: Start, hello: Any, tmp_path: Path, gate: str, code: int):
     """Passed 0, failed 1, invalid 3."""
     path = tmp_path / "t.yml"
     path.write_text(GATED.format(url=hello.url, gate=gate))
-    process = await _start("run", path, cwd=tmp_path)
+    process = await start(*_command("run", path), cwd=tmp_path)
     _, err = await process.communicate()
     assert process.returncode == code, err
 
@@ -206,12 +225,12 @@ load_tests:
 """
 
 
-async def test_too_few_file_descriptors_make_the_run_invalid(hello: Any, tmp_path: Path):
+async def test_too_few_file_descriptors_make_the_run_invalid(start: Start, hello: Any, tmp_path: Path):
     """Eighty users with forty descriptors: counted under its own name, and the run is worth nothing."""
     path = tmp_path / "t.yml"
     path.write_text(CROWD.format(url=hello.url))
     command = ["prlimit", "--nofile=40:40", *_command("run", path)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=-1, cwd=tmp_path)
+    process = await start(*command, cwd=tmp_path)
     out, err = await process.communicate()
     assert process.returncode == ExitCode.INVALID, err
     assert "no_file_descriptors" in out.decode()
