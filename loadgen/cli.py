@@ -33,7 +33,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="perfloop loadgen", description="Load tests that tell the truth.")
+    codes = ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in ExitCode)
+    parser = argparse.ArgumentParser(
+        prog="perfloop loadgen",
+        description="Load tests that tell the truth.",
+        epilog=f"To begin with: run --profile basic --url http://localhost:8000. Exit codes: {codes}.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="run the tests of a file, or a ready-made profile"))
     _add_breakpoint(commands.add_parser("breakpoint", help="find the highest rate that keeps the thresholds"))
