@@ -21,6 +21,7 @@ JOIN_SECONDS = 600.0
 MACHINE_SECONDS = 60.0
 EXPLAINED = 1.0 / 3.0
 COMPARABLE = 0.6
+MOVED = 1.0
 TIME = "seconds"
 
 Pair = tuple[str, str]
@@ -166,14 +167,19 @@ def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> fl
 
 
 def _explained(pair: Pair, pairs: Pairs, raw: dict[Pair, float], topology: Topology) -> bool:
-    """Whether something that a suspect depends on deviates as much, and can show in what is seen of the suspect."""
+    """Whether something that a suspect depends on deviates as much or is full, and can show in what is seen of it."""
     return any(
         other != pair
-        and raw[other] >= COMPARABLE * raw[pair]
+        and (raw[other] >= COMPARABLE * raw[pair] or (raw[other] >= MOVED and _is_full(pairs[other])))
         and topology.depends(pair, other)
         and (other[1] not in MACHINE or _slowed_by(pairs[other], pairs[pair]))
         for other in pairs
     )
+
+
+def _is_full(group: list[Finding]) -> bool:
+    """Whether a resource is critically full: its use ends at one, so it deviates less than those who wait for it."""
+    return any(finding.kind == "use" and finding.severity is Severity.CRITICAL for finding in group)
 
 
 def _slowed_by(machine: list[Finding], suspect: list[Finding]) -> bool:

@@ -55,9 +55,10 @@ def _program(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[object], ready: str) -> Iterator[None]:
-    """Run a program while the block lasts."""
-    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+def _started(command: Sequence[object], ready: str, folder: Path | None = None) -> Iterator[None]:
+    """Run a program while the block lasts, in a folder for what it leaves behind."""
+    words = [str(part) for part in command]
+    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         wait_for(ready, 60.0)
         yield
@@ -120,30 +121,39 @@ def _thanos(folder: Path, target: int, prometheus: str) -> Iterator[str]:
 
 MIMIR = """
 target: all
-multitenancy_enabled: true
+multitenancy_enabled: false
+no_auth_tenant: team-a
 server:
   {{http_listen_address: 127.0.0.1, http_listen_port: {http}, grpc_listen_address: 127.0.0.1, grpc_listen_port: {grpc}}}
 common: {{storage: {{backend: filesystem, filesystem: {{dir: {home}/blocks}}}}}}
 blocks_storage: {{tsdb: {{dir: {home}/tsdb}}, bucket_store: {{sync_dir: {home}/sync}}, storage_prefix: blocks}}
-compactor: {{data_dir: {home}/compactor}}
 ruler_storage: {{storage_prefix: rules}}
 alertmanager_storage: {{storage_prefix: alerts}}
-alertmanager: {{data_dir: {home}/alerts}}
-ingester: {{ring: {{instance_addr: 127.0.0.1, replication_factor: 1, kvstore: {{store: memberlist}}}}}}
-memberlist: {{bind_addr: [127.0.0.1], bind_port: {gossip}, advertise_addr: 127.0.0.1}}
+alertmanager: {{data_dir: {home}/alerts, sharding_ring: {ring}}}
+compactor: {{data_dir: {home}/compactor, sharding_ring: {ring}}}
+distributor: {{ring: {ring}}}
+ingester: {{ring: {ring_of_one}}}
+ruler: {{ring: {ring}}}
+store_gateway: {{sharding_ring: {ring_of_one}}}
+query_scheduler: {{ring: {ring}}}
+frontend: {{address: 127.0.0.1}}
 usage_stats: {{enabled: false}}
+activity_tracker: {{filepath: ''}}
 """
+RING = "{instance_addr: 127.0.0.1, kvstore: {store: inmemory}}"
+RING_OF_ONE = "{instance_addr: 127.0.0.1, replication_factor: 1, kvstore: {store: inmemory}}"
 
 
 @contextlib.contextmanager
 def _mimir(folder: Path, target: int, prometheus: str) -> Iterator[str]:
-    """A Mimir with tenants that Prometheus writes to."""
+    """A Mimir that Prometheus writes to."""
     binary = _program("mimir")
-    http, grpc, gossip = find_free_ports(3)
-    (folder / "mimir.yml").write_text(MIMIR.format(http=http, grpc=grpc, gossip=gossip, home=folder / "mimir"))
+    http, grpc = find_free_ports(2)
+    numbers = {"http": http, "grpc": grpc, "home": folder / "mimir", "ring": RING, "ring_of_one": RING_OF_ONE}
+    (folder / "mimir.yml").write_text(MIMIR.format(**numbers))
     url = f"http://127.0.0.1:{http}"
-    with _started([binary, f"-config.file={folder / 'mimir.yml'}"], f"{url}/ready"):
-        write = f"remote_write: [{{url: '{url}/api/v1/push', headers: {{X-Scope-OrgID: team-a}}}}]\n"
+    with _started([binary, f"-config.file={folder / 'mimir.yml'}"], f"{url}/ready", folder):
+        write = f"remote_write: [{{url: '{url}/api/v1/push'}}]\n"
         source = folder / "source"
         source.mkdir()
         config = _scrape_file(source, target)

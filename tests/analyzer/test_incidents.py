@@ -64,6 +64,16 @@ def test_a_machine_that_was_busy_for_minutes_is_an_incident_of_its_own(build: An
     assert len(group_incidents([_busy(build), late], Topology(), _equal)) == 2
 
 
+def test_a_full_pool_explains_those_who_wait_for_it(build: Any) -> None:
+    """A share ends at one while a queue's delay has no end; a pool that was always full explains nothing."""
+    pool = build.finding(signal="db_pool_used_ratio", kind="use", unit="ratio", severity=Severity.CRITICAL)
+    api = build.finding(signal="api_response_time_p95", component="api", unit="seconds", severity=Severity.CRITICAL)
+    for moved, root in ((2.3, "database"), (0.0, "api")):
+        deviations = {"database": moved, "api": 4.7}
+        (incident,) = group_incidents([pool, api], Topology(), lambda finding, d=deviations: d[finding.component])
+        assert incident.causes[0].component == root
+
+
 def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
     """A breach without a deviation is a bottleneck, not the cause of what changed."""
     cpu = build.finding(
