@@ -56,7 +56,7 @@ def fetch(url: str, *, method: str = "GET", body: Any = None) -> Any:
         return text
 
 
-def wait_until(look: Callable[[], Any], *, seconds: float, what: str, every: float = 0.1) -> Any:
+def wait_until(look: Callable[[], Any], *, what: str, seconds: float = 60.0, every: float = 0.1) -> Any:
     """Return the first true answer of `look`, or fail with what was waited for."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -84,7 +84,7 @@ class Process:
         output: IO[bytes] = self.log.open("ab")
         with output:
             self.popen = subprocess.Popen(self.command, cwd=CHECKOUT, stdout=output, stderr=output)
-        wait_until(lambda: fetch(self.ready_url) is not None, seconds=15, what=f"{self.ready_url} ({self.log})")
+        wait_until(lambda: fetch(self.ready_url) is not None, what=f"{self.ready_url} ({self.log})")
 
     def stop(self, sig: int = signal.SIGTERM) -> None:
         """Send a signal and wait for the end."""

@@ -32,22 +32,22 @@ def pair(bare_chain: Chain) -> Chain:
     start_inbox(bare_chain)
     start_alertmanagers(bare_chain, count=2, rewrite=quicker, flags=("--cluster.peer-timeout=3s",))
     status = f"{bare_chain.urls['alertmanager']}/api/v2/status"
-    wait_until(lambda: len(fetch(status)["cluster"]["peers"]) == 2, seconds=30, what="the two to see each other")
-    wait_until(lambda: fetch(status)["cluster"]["status"] == "ready", seconds=60, what="the cluster to settle")
+    wait_until(lambda: len(fetch(status)["cluster"]["peers"]) == 2, what="the two to see each other")
+    wait_until(lambda: fetch(status)["cluster"]["status"] == "ready", what="the cluster to settle")
     return bare_chain
 
 
 def test_nothing_is_doubled_and_nothing_is_lost_when_one_dies(pair: Chain):
     """Both get every alert and one of them tells it; killed, the other tells the next one."""
     post_to_both(pair, "First")
-    wait_until(lambda: all(count(pair, "First").values()), seconds=30, what="the first alert on every channel")
+    wait_until(lambda: all(count(pair, "First").values()), what="the first alert on every channel")
     time.sleep(8)  # longer than the second one waits for the first one's word, and than a group interval
     assert set(count(pair, "First").values()) == {1}
 
     pair.processes["alertmanager"].stop(signal.SIGKILL)
     post_to_both(pair, "First")
     post_to_both(pair, "Second")
-    wait_until(lambda: all(count(pair, "Second").values()), seconds=40, what="the second alert on every channel")
+    wait_until(lambda: all(count(pair, "Second").values()), what="the second alert on every channel")
     time.sleep(8)
     assert set(count(pair, "Second").values()) == {1}
     assert set(count(pair, "First").values()) == {1}

@@ -74,7 +74,7 @@ def test_alerts_of_one_service_come_as_one_message(chain: Chain):
     """Three pools of a service are one message of three lines; another service is another message."""
     pools = [make_alert("warning", pool=name) for name in ("a", "b", "c")]
     chain.post_alerts(*pools, make_alert("warning", service="other"))
-    wait_until(lambda: len(chain.messages(channel="slack")) > 1, seconds=60, what="both messages")
+    wait_until(lambda: len(chain.messages(channel="slack")) > 1, what="both messages")
     titles = sorted(message["payload"]["attachments"][0]["title"] for message in chain.messages())
     assert titles == [
         "[FIRING:1] DatabaseQueryTimeHigh · other · warning",
@@ -125,6 +125,6 @@ def test_receivers_that_answer_500_lose_nothing(chain: Chain):
 def test_the_heartbeat_comes_again_and_again(chain: Chain):
     """The Watchdog reaches the inbox's heartbeat, not its mailbox, once in every group interval."""
     chain.post_alerts({"labels": {"alertname": "Watchdog", "severity": "none", "service": "prometheus"}})
-    beats = chain.wait_heartbeats(2, seconds=30)
+    beats = chain.wait_heartbeats(2)
     assert beats[0]["payload"]["alerts"][0]["labels"]["alertname"] == "Watchdog"
     assert chain.messages() == []

@@ -32,7 +32,7 @@ def whole_chain(bare_chain: Chain, prometheus_binary: str) -> Iterator[Chain]:
         resend = ("--rules.alert.resend-delay=3s",)
         start_prometheus(bare_chain, {"shop": f"127.0.0.1:{port}"}, rewrite=quicker, flags=resend)
         healthy = 'service_db:db_client_operation_duration_seconds:p95_rate1m{service="shop"} < 0.1'
-        wait_until(lambda: bare_chain.query(healthy), seconds=30, what="a first good p95")
+        wait_until(lambda: bare_chain.query(healthy), what="a first good p95")
         yield bare_chain
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_lost_when_alertmanager_is_killed_or_prometheus_restarted(who
     chain.break_channel(slack=500, email=500, pagerduty=500)
     chain.service.set(queries(0.4))
     firing = 'ALERTS{alertname="DatabaseQueryTimeHigh",severity="critical",alertstate="firing"}'
-    wait_until(lambda: chain.query(firing), seconds=40, what="the alert to fire")
+    wait_until(lambda: chain.query(firing), what="the alert to fire")
     time.sleep(1.5)  # past the group wait: the first attempts have failed
     chain.processes["alertmanager"].stop(signal.SIGKILL)
     chain.break_channel()
@@ -81,7 +81,7 @@ def test_nothing_is_lost_when_alertmanager_is_killed_or_prometheus_restarted(who
 
     chain.processes["prometheus"].stop()
     chain.processes["prometheus"].start()
-    wait_until(lambda: chain.query(firing), seconds=40, what="the alert to fire after the restart")
+    wait_until(lambda: chain.query(firing), what="the alert to fire after the restart")
     assert chain.messages(status="resolved", **SLOW) == []
 
     chain.service.set(queries(0.004))

@@ -105,8 +105,8 @@ def test_the_table_of_what_silences_what(chain: Chain):
     pairs = [(set_apart(a, at), set_apart(b, at)) for at, (a, b, _) in enumerate(CASES.values())]
     chain.post_alerts(*({"labels": labels} for pair in pairs for labels in pair))
     url = f"{chain.urls['alertmanager']}/api/v2/alerts"
-    wait_until(lambda: len(fetch(url)) == len(pairs) * 2, seconds=20, what="Alertmanager to have every alert")
-    end = time.monotonic() + 20
+    wait_until(lambda: len(fetch(url)) == len(pairs) * 2, what="Alertmanager to have every alert")
+    end = time.monotonic() + 60
     while (wrong := find_wrong(fetch(url))) and time.monotonic() < end:
         time.sleep(0.2)
     assert wrong == []
