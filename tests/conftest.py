@@ -75,10 +75,14 @@ def amtool() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests that look at the one running stack in one process, so that it is started once."""
+    """Keep all tests that look at the one running stack in one process, so that it is started once.
+
+    Those that burn an error budget come last: by the SRE Workbook's windows it is told for half an hour.
+    """
     for item in items:
         if "live_stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("live-stack"))
+    items.sort(key=lambda item: item.get_closest_marker("burns_error_budget") is not None)
 
 
 @pytest.fixture(scope="session")

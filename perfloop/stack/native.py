@@ -145,7 +145,7 @@ class NativeStack:
             self._supervisor.start(part.name)
         unwell = health.wait_healthy(watch(parts, self._settings), _WAVE_SECONDS, self._gave_up)
         if unwell:
-            name = unwell[0]
+            name = next(filter(self._gave_up, unwell), unwell[0])  # the culprit before those it kept waiting
             log = read_log_tail(self._home / "logs" / f"{name}.log", _LOG_LINES)
             what = "does not stay up" if self._gave_up(name) else f"was not healthy within {_WAVE_SECONDS:.0f} s"
             message = f"{name} {what}, so the stack was stopped again; the end of its log:\n{log}"

@@ -13,7 +13,7 @@ from tests.e2e.loop import assert_loop_closes, wait_for
 if TYPE_CHECKING:
     from tests.e2e.loop import LiveStack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("live-stack")]
 
 
 def test_loop_closes(live_stack: LiveStack):
@@ -57,6 +57,7 @@ SIX_FAULTS = {
 }
 
 
+@pytest.mark.burns_error_budget
 def test_each_of_the_other_faults_is_noticed(live_stack: LiveStack):
     """Six faults at once: each moves its own signal over its limit, or the series that tells of it."""
     live_stack.wait_for_traffic()

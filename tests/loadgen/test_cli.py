@@ -131,13 +131,14 @@ async def test_an_adhoc_run_is_told_to_prometheus(start: Start, hello: Any, tmp_
     """Where the stack keeps file_sd files, an ad-hoc run has one while it runs."""
     (tmp_path / ".perfloop" / "targets").mkdir(parents=True)
     path = tmp_path / "t.yml"
-    path.write_text(TEST.format(url=hello.url, duration=1))
+    path.write_text(TEST.format(url=hello.url, duration=60))
     process = await start(*_command("run", path), cwd=tmp_path)
     found: list[Path] = []
     while not found and process.returncode is None:
         await asyncio.sleep(0.05)
         found = list((tmp_path / ".perfloop" / "targets").glob("*.json"))
     assert '"targets": ["127.0.0.1:1912' in found[0].read_text()
+    process.send_signal(signal.SIGTERM)
     await process.communicate()
     assert not list((tmp_path / ".perfloop" / "targets").iterdir())
 
