@@ -35,8 +35,8 @@ check: setup-dev ## Format, lint, types, import directions, docstrings, rules an
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy grafana/build.py
-	@$(BIN)/mypy prometheus/build.py
+	@$(BIN)/mypy grafana/build.py grafana/boards
+	@$(BIN)/mypy prometheus/build.py prometheus/rulebook
 	@$(BIN)/lint-imports
 	@$(BIN)/interrogate -q exporter analyzer loadgen perfloop demo
 	@$(BIN)/python -m perfloop.stack.programs

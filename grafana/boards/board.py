@@ -19,6 +19,8 @@ from boards.source import SOURCE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from boards.shapes import AnyPanel
+
 TAG = "perfloop"
 WIDTH = 24
 
@@ -28,7 +30,7 @@ class Row:
     """Panels side by side, each with its width; the widths add up to the board's 24."""
 
     height: int
-    panels: Sequence[tuple[int, dash.Panel]]
+    panels: Sequence[tuple[int, AnyPanel]]
     title: str = ""
 
 
@@ -47,7 +49,7 @@ class Board:
     related: Sequence[str]
     variables: Sequence[dash.QueryVariable | dash.CustomVariable] = ()
     annotations: Sequence[dash.AnnotationQuery] = field(default_factory=tuple)
-    signals: Mapping[str, dash.Panel] = field(default_factory=dict)
+    signals: Mapping[str, AnyPanel] = field(default_factory=dict)
     since: str = "now-30m"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, timeseries
 from grafana_foundation_sdk.builders import dashboard as dash
@@ -13,6 +13,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardSpecialValueMapOptions,
     DynamicConfigValue,
     FieldColorModeId,
+    RangeMap,
     RegexMap,
     SpecialValueMap,
     SpecialValueMatch,
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from boards.queries import Query
+    from boards.shapes import PanelT
 
 
-PanelT = TypeVar("PanelT", bound=dash.Panel)
 Word = tuple[str, str]  # a text and its colour
 
 
@@ -85,7 +86,7 @@ def fixed_colour(colour: str) -> DynamicConfigValue:
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
 
 
-def build_words(words: Mapping[str, Word]) -> list[ValueMap | RegexMap]:
+def build_words(words: Mapping[str, Word]) -> list[ValueMap | RangeMap | RegexMap | SpecialValueMap]:
     """Values shown as words in a colour of status; a value between slashes is a pattern."""
     results = {
         value: ValueMappingResult(text=text, color=colour, index=position)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rulebook.packs import Pack, PackAlert
     from rulebook.slos import Slo
-    from rulebook.thresholds import Limit, Override, Signal, Thresholds
+    from rulebook.thresholds import Limit, Override, Severity, Signal, Thresholds
 
 # Just beyond a limit: one part in a hundred.
 BEYOND = {"above": 1.01, "below": 0.99}
@@ -181,7 +181,7 @@ def pack_cases(pack: Pack, limits: dict[str, Limit]) -> list[Case]:
     return cases
 
 
-def _both(direction: str, limits: Mapping[str, float]) -> tuple[float, ...]:
+def _both(direction: str, limits: Mapping[str, float] | Mapping[Severity, float]) -> tuple[float, ...]:
     """Return values just at the warning, beyond the critical limit, between both, beyond, and at the warning again."""
     if not {"warning", "critical"} <= set(limits) or limits["warning"] == limits["critical"]:
         return ()
