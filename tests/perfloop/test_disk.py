@@ -15,13 +15,13 @@ from perfloop.stack import disk
 
 def run_on_disk(folder: Path, megabytes: int, command: str) -> subprocess.CompletedProcess[str]:
     """Run a shell command with `folder` on a file system of this size."""
-    unshare = shutil.which("unshare")
-    enter = [unshare or "unshare", "--map-root-user", "--mount"]
-    if unshare is None or subprocess.run([*enter, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("NO FULL DISK WAS TRIED: this user may not make a mount namespace")
-    script = f"mount -t tmpfs -o size={megabytes}M none {folder} && {command}"
+    enter = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size={megabytes}M none {folder}"
+    if shutil.which("unshare") is None or subprocess.run([*enter, mount], check=False, capture_output=True).returncode:
+        pytest.skip("NO FULL DISK WAS TRIED: this user may not mount one in a namespace of its own")
     environment = {**os.environ, "PERFLOOP_HOME": str(folder)}
-    return subprocess.run([*enter, "sh", "-c", script], check=False, capture_output=True, text=True, env=environment)
+    script = f"{mount} && {command}"
+    return subprocess.run([*enter, script], check=False, capture_output=True, text=True, env=environment)
 
 
 def test_no_start_on_a_small_disk(tmp_path: Path):
