@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import Limit
+from boards.limits import FIRST_IS_BAD, FIRST_WARNS, Limit, alert_limit, seconds
 from boards.panels import About, figure, lines, number, stacked, timeline
 from boards.queries import FIRING_ALERTS, Query, or_zero, worst_firing
 from boards.tables import Column, rows
@@ -13,6 +13,7 @@ from boards.words import FIRING, SEVERITY
 ALERTNAME = 'alertname=~"$alertname"'
 QUIET = "No alert fired in this time."
 NO_MANAGER = "Alertmanager is not scraped: see the Stack board."
+HEARTBEAT = alert_limit("HeartbeatMissing")
 
 
 def _severity(word: str) -> str:
@@ -22,7 +23,7 @@ def _severity(word: str) -> str:
 CRITICAL_NOW = number(
     About("Critical", "Good: 0. They have paged: someone is on it, or should be.", "none", "none", decimals=0),
     Query(or_zero(f"count({_severity('critical')})")),
-    Limit(warning=None, critical=1),
+    FIRST_IS_BAD,
 )
 WARNING_NOW = number(
     About(
@@ -33,7 +34,7 @@ WARNING_NOW = number(
         decimals=0,
     ),
     Query(or_zero(f"count({_severity('warning')})")),
-    Limit(warning=1),
+    FIRST_WARNS,
 )
 PENDING_NOW = figure(
     About("Pending", "True, but not yet for long enough. They fire when they stay.", "none", "none", decimals=0),
@@ -60,18 +61,19 @@ UNDELIVERED_NOW = number(
         decimals=0,
     ),
     Query("sum(increase(alertmanager_notifications_failed_total[1h]))"),
-    Limit(warning=None, critical=1),
+    FIRST_IS_BAD,
 )
 HEARTBEAT_NOW = number(
     About(
         "Last heartbeat",
-        "The watchdog alert always fires and is sent each minute. Good: under two. Older: nobody would be told.",
+        "The watchdog alert always fires and is sent each minute. "
+        f"Good: under {seconds(HEARTBEAT.critical)}. Older: nobody would be told.",
         "s",
         "no heartbeat",
         decimals=0,
     ),
     Query("time() - max(inbox_last_heartbeat_timestamp_seconds > 0)"),
-    Limit(warning=120, critical=300),
+    HEARTBEAT,
 )
 NOW = rows(
     About(
@@ -142,7 +144,7 @@ FAILED = lines(
         "No notification failed.",
     ),
     [Query("sum by (integration) (increase(alertmanager_notifications_failed_total[5m])) > 0", "{{integration}}")],
-    Limit(warning=1),
+    FIRST_WARNS,
 )
 DELAY = lines(
     About(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice, marks, one_of
 from boards.findings import HEALTH, penalties, tally
-from boards.limits import Limit
+from boards.limits import Limit, plain
 from boards.panels import About, lines, number
 from boards.queries import Query, chosen, equal, highest, selector
 from boards.tables import Column, bars, rows
@@ -16,6 +16,7 @@ ONE = selector(*chosen("service", "signal"))
 QUIET = "The analyzer has too little history yet: it judges a signal once it has seen enough of it."
 BOUNDARY = Limit(warning=1, critical=2)
 DAY = 86_400
+IN_SIGHT = Limit(warning=7 * DAY, critical=DAY, below=True)
 
 UNUSUAL_NOW = tally(
     "Signals out of their band",
@@ -38,18 +39,19 @@ SOONEST_NOW = number(
         decimals=0,
     ),
     Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
-    Limit(warning=7 * DAY, critical=DAY, below=True),
+    IN_SIGHT,
 )
 HEALTH_NOW = lines(
     About(
         "Health of each service",
-        "100 less its penalties. Good: above 80. A step down is an incident: its marks are on every panel here.",
+        f"100 less its penalties. Good: from {plain(HEALTH.warning)} on. "
+        "A step down is an incident: its marks are on every panel here.",
         "none",
         "No score yet: the analyzer's first cycle has not ended, or it is down.",
     ),
     [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}")],
     HEALTH,
-)
+).axis_soft_max(100)
 BAND = lines(
     About(
         "Is it what was to be expected?",
@@ -127,9 +129,7 @@ FORECAST = rows(
     [
         Column("service", "Service", width=110),
         Column("signal", "Signal", words=SIGNAL),
-        Column(
-            "Value #A", "At the earliest", unit="s", limit=Limit(warning=7 * DAY, critical=DAY, below=True), width=120
-        ),
+        Column("Value #A", "At the earliest", unit="s", limit=IN_SIGHT, width=120),
         Column("Value #B", "Expected", unit="s", width=110),
         Column("Value #C", "At the latest", unit="s", width=110),
     ],

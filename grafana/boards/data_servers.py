@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from boards import colours
-from boards.limits import Limit
+from boards.limits import alert_limit, percent, plain
 from boards.panels import About, lines
 from boards.queries import Query, rate, selector
 
 SERVICE = 'service=~"$service"'
 OF = selector(SERVICE)
-CONNECTIONS = Limit(warning=0.8, critical=0.95)
+CONNECTIONS = alert_limit("PostgresConnectionsNearlyUsed")
+BLOCKS_HIT = alert_limit("PostgresCacheHitRatioLow", below=True)
+MEMORY = alert_limit("RedisMemoryNearlyFull")
+EVICTING = alert_limit("RedisEvicting")
 NO_POSTGRES = "No postgres_exporter is scraped: add it to prometheus/targets/."
 NO_REDIS = "No redis_exporter is scraped: add it to prometheus/targets/."
 
 POSTGRES_CONNECTIONS = lines(
     About(
         "PostgreSQL: connections in use",
-        "Good: under 80 %. Above: a pooler, or fewer, shorter transactions.",
+        f"Good: under {percent(CONNECTIONS.warning)}. Above: a pooler, or fewer, shorter transactions.",
         "percentunit",
         NO_POSTGRES,
     ),
@@ -32,7 +35,7 @@ POSTGRES_CONNECTIONS = lines(
 POSTGRES_READS = lines(
     About(
         "PostgreSQL: reads from memory",
-        "Good: above 99 %. Below 90 % the working set has outgrown shared_buffers.",
+        f"Good: near 100 %. Below {percent(BLOCKS_HIT.warning)} the working set has outgrown shared_buffers.",
         "percentunit",
         NO_POSTGRES,
     ),
@@ -44,12 +47,13 @@ POSTGRES_READS = lines(
             "{{datname}}",
         )
     ],
-    Limit(warning=0.99, critical=0.9, below=True),
+    BLOCKS_HIT,
 )
 REDIS_MEMORY = lines(
     About(
         "Redis: memory of its limit",
-        "Good: under 80 %, or an eviction policy that was chosen. 0 where no limit is set.",
+        f"Good: under {percent(MEMORY.warning)}, or an eviction policy that was chosen. "
+        "Empty where Redis has no limit.",
         "percentunit",
         NO_REDIS,
     ),
@@ -60,12 +64,12 @@ REDIS_MEMORY = lines(
             colours.CACHE,
         )
     ],
-    CONNECTIONS,
+    MEMORY,
 )
 REDIS_EVICTED = lines(
     About(
         "Redis: keys thrown out",
-        "Good: 0. Above: it is too small for what is read, and the hit ratio falls.",
+        f"Good: 0 evicted. Above {plain(EVICTING.warning)} it is too small for what is read, and the hit ratio falls.",
         "ops",
         NO_REDIS,
     ),
@@ -73,4 +77,5 @@ REDIS_EVICTED = lines(
         Query(rate("redis_evicted_keys_total", SERVICE, by=("instance",)), "evicted · {{instance}}", colours.ERRORS),
         Query(rate("redis_expired_keys_total", SERVICE, by=("instance",)), "expired · {{instance}}", colours.OTHER),
     ],
+    EVICTING,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.data_servers import POSTGRES_CONNECTIONS, POSTGRES_READS, REDIS_EVICTED, REDIS_MEMORY
-from boards.limits import Limit, signal_limit
+from boards.limits import alert_limit, percent, seconds, signal_limit
 from boards.panels import About, figure, lines, number, stacked
 from boards.percentiles import percentiles
 from boards.queries import Query, equal, mean, quantile, rate, ratio, selector
@@ -23,12 +23,14 @@ QUERY_TIME = signal_limit("db_query_time_p95")
 POOL = signal_limit("db_pool_used_ratio")
 HITS = signal_limit("cache_hit_ratio")
 SEARCH_TIME = signal_limit("vector_search_time_p95")
+CACHE_SLOW = alert_limit("CacheSlow")
 OF = selector(SERVICE)
 
 QUERY_NOW = number(
     About(
         "Query time, p95",
-        "Good: under 0.1 s. Above: which operation, below; then an index, a smaller question, or a cache.",
+        f"Good: under {seconds(QUERY_TIME.warning)}. Above: which operation, below; "
+        "then an index, a smaller question, or a cache.",
         "s",
         "no queries",
     ),
@@ -54,7 +56,8 @@ PER_REQUEST_NOW = figure(
 POOL_NOW = number(
     About(
         "Pool used",
-        "The fullest pool. Good: under 80 %. Full, requests wait for a connection: shorten transactions, then grow it.",
+        f"The fullest pool. Good: under {percent(POOL.warning)}. "
+        "Full, requests wait for a connection: shorten transactions, then grow it.",
         "percentunit",
         "no pool",
         decimals=0,
@@ -65,7 +68,8 @@ POOL_NOW = number(
 HITS_NOW = number(
     About(
         "Cache hits",
-        "Share of reads that the cache answered. Good: above 80 %. Below: keys too narrow, or life too short.",
+        f"Share of reads that the cache answered. Good: above {percent(HITS.warning)}. "
+        "Below: keys too narrow, or life too short.",
         "percentunit",
         "no reads",
         decimals=0,
@@ -76,7 +80,7 @@ HITS_NOW = number(
 SEARCH_NOW = number(
     About(
         "Vector search, p95",
-        "Good: under 0.2 s. Above: the index is not used, or has outgrown memory.",
+        f"Good: under {seconds(SEARCH_TIME.warning)}. Above: the index is not used, or has outgrown memory.",
         "s",
         "no search",
     ),
@@ -193,7 +197,7 @@ READS = stacked(
 CACHE_TIME = lines(
     About(
         "How long does the cache take?",
-        "p95 by operation. Good: under 5 ms. Above: the network, or values too large.",
+        f"p95 by operation. Good: under {seconds(CACHE_SLOW.warning)}. Above: the network, or values too large.",
         "s",
         NO_CACHE,
     ),
@@ -203,7 +207,7 @@ CACHE_TIME = lines(
             "{{cache}} {{operation}}",
         )
     ],
-    Limit(warning=0.005),
+    CACHE_SLOW,
 )
 BOARD = Board(
     uid="database-cache",

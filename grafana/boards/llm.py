@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import Limit, signal_limit
+from boards.limits import alert_limit, percent, plain, seconds, signal_limit, slo_limit
 from boards.panels import About, figure, lines, number
 from boards.percentiles import percentiles
 from boards.queries import Query, equal, ratio, selector
@@ -15,10 +15,12 @@ REQUESTS = "service_model:gen_ai_server_requests:rate1m"  # our series and vLLM'
 NO_CALLS = "No model call was seen in this time."
 NO_VLLM = "No vLLM is scraped: add it to prometheus/targets/."
 NO_GPU = "No GPU is watched: none in this machine, or neither the exporter's NVML collector nor DCGM is scraped."
-FIRST_TOKEN = Limit(warning=0.5, critical=2)
-PER_TOKEN = Limit(warning=0.05, critical=0.2)
-KV = Limit(warning=0.9, critical=0.98)
-GPU_HOT = Limit(warning=83, critical=90)
+FIRST_TOKEN = slo_limit("first_token")
+PER_TOKEN = slo_limit("inter_token")
+KV = alert_limit("LlmKvCachePressure")
+QUEUE_LENGTH = alert_limit("LlmQueueGrowing")
+QUEUE_WAIT = alert_limit("LlmQueueTimeLong")
+GPU_HOT = alert_limit("GpuThrottled")
 
 # Ours, and vLLM's spellings of the same thing: the newest first. vLLM's `model_name` becomes our label.
 TTFT = ("gen_ai_server_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
@@ -75,7 +77,8 @@ PREFIX_READS = ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_querie
 FIRST_TOKEN_NOW = number(
     About(
         "First token, p95",
-        "What a reader waits before anything appears. Good: under 0.5 s. Above 2 s: see who waits in the queue.",
+        f"What a reader waits before anything appears. Good: under {seconds(FIRST_TOKEN.warning)}. "
+        "Above: see who waits in the queue.",
         "s",
         "no calls",
         decimals=2,
@@ -86,7 +89,8 @@ FIRST_TOKEN_NOW = number(
 PER_TOKEN_NOW = number(
     About(
         "Time per token, p95",
-        "Good: under 0.05 s, faster than people read. Above 0.2 s: batches are too large or the GPU is shared.",
+        f"Good: under {seconds(PER_TOKEN.warning)}, faster than people read. "
+        "Above: batches are too large or the GPU is shared.",
         "s",
         "no calls",
     ),
@@ -106,18 +110,20 @@ RUNNING_NOW = figure(
 WAITING_NOW = number(
     About(
         "Requests waiting",
-        "Good: 0. A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
+        f"Good: under {plain(QUEUE_LENGTH.warning)}. "
+        "A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
         "none",
         "no vLLM",
         decimals=0,
     ),
     Query(WAITING),
-    Limit(warning=1, critical=10),
+    QUEUE_LENGTH,
 )
 KV_NOW = number(
     About(
         "KV cache used",
-        "Good: under 90 %. Full, requests are thrown out and start again. Low with a queue: the limit is elsewhere.",
+        f"Good: under {percent(KV.warning)}. Full, requests are thrown out and start again. "
+        "Low with a queue: the limit is elsewhere.",
         "percentunit",
         "no vLLM",
         decimals=0,
@@ -128,7 +134,8 @@ KV_NOW = number(
 FIRST_TOKEN_TIMES = lines(
     About(
         "How long until the first token?",
-        "Good: p95 under half a second. Up with the queue: too few replicas; up alone: longer prompts.",
+        f"Good: p95 under {seconds(FIRST_TOKEN.warning)}. "
+        "Up with the queue: too few replicas; up alone: longer prompts.",
         "s",
         NO_CALLS,
     ),
@@ -138,7 +145,7 @@ FIRST_TOKEN_TIMES = lines(
 PER_TOKEN_TIMES = lines(
     About(
         "How long for each further token?",
-        "Good: under 0.05 s. Up with the number running: smaller batches, or another replica.",
+        f"Good: under {seconds(PER_TOKEN.warning)}. Up with the number running: smaller batches, or another replica.",
         "s",
         NO_CALLS,
     ),
@@ -182,17 +189,19 @@ QUEUE = lines(
 QUEUE_TIME = lines(
     About(
         "How long do they wait?",
-        "Time between arrival and the first step of work. Good: near 0. Below 0.3 s vLLM's histogram is one bucket.",
+        f"Time between arrival and the first step of work. Good: under {seconds(QUEUE_WAIT.warning)}. "
+        "Below 0.3 s vLLM's histogram is one bucket.",
         "s",
         NO_VLLM,
     ),
     _percentiles(("vllm:request_queue_time_seconds",)),
-    FIRST_TOKEN,
+    QUEUE_WAIT,
 )
 CACHES = lines(
     About(
         "Do the caches hold?",
-        "Good: KV under 90 %. Prefix hits: the share of prompt tokens that need no work; put what is common first.",
+        f"Good: KV under {percent(KV.warning)}. Prefix hits: the share of prompt tokens that need no work; "
+        "put what is common first.",
         "percentunit",
         NO_VLLM,
     ),
@@ -255,7 +264,7 @@ GPU_MEMORY = lines(
 GPU_HEAT = lines(
     About(
         "How hot is each GPU?",
-        "Good: under 83 °C. Above 90 °C it slows itself: look at fans and air.",
+        f"Good: under {plain(GPU_HOT.warning)} °C. Above it slows itself: look at fans and air.",
         "celsius",
         NO_GPU,
     ),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice, marks
-from boards.limits import Limit, signal_limit
+from boards.limits import FIRST_WARNS, Limit, percent, seconds, signal_goal, signal_limit, slo_limit
 from boards.panels import About, figure, lines, number, stacked
-from boards.percentiles import percentiles
+from boards.percentiles import FLOWS, STUTTER, percentiles
 from boards.queries import WINDOW, Query, equal, quantile, ratio, selector
 from boards.tables import Column, rows
 from boards.words import VERDICT
@@ -18,6 +18,11 @@ NO_RUN = "No load test ran in this time: start one with `perfloop loadgen run FI
 NO_STREAM = "No streamed answers were asked for in this run."
 RESPONSE = signal_limit("api_response_time_p95")
 FAILURES = signal_limit("error_ratio")
+FAST = seconds(signal_goal("api_response_time_p95"))
+FIRST_TOKEN = slo_limit("first_token")
+# Beyond these the load generator says itself that a test is invalid (its `generator_limits`).
+LATE = Limit(warning=0.01, critical=0.05)
+BUSY = Limit(warning=0.8, critical=0.9)
 
 
 def _of_run(expr: str) -> str:
@@ -70,7 +75,8 @@ DONE_NOW = figure(
 FAILED_NOW = number(
     About(
         "Failed",
-        "Good: under 0.1 %. Above 5 % the figures below speak of a broken service, not of a slow one.",
+        f"Good: under {percent(signal_goal('error_ratio'))}. Above {percent(FAILURES.warning)} "
+        "the figures below speak of a broken service, not of a slow one.",
         "percentunit",
         "no run",
     ),
@@ -79,7 +85,10 @@ FAILED_NOW = number(
 )
 P95_NOW = number(
     About(
-        "Response time, p95", "As the caller saw it, from the moment it meant to ask. Good: under 0.5 s.", "s", "no run"
+        "Response time, p95",
+        f"As the caller saw it, from the moment it meant to ask. Good: under {FAST}.",
+        "s",
+        "no run",
     ),
     Query(CLIENT_P95),
     RESPONSE,
@@ -87,7 +96,7 @@ P95_NOW = number(
 KNEE = figure(
     About(
         "Knee, in answers/s",
-        f"The highest rate in this time whose p95 was under {RESPONSE.warning:g} s. Plan for two thirds of it.",
+        f"The highest rate in this time whose p95 was under {seconds(RESPONSE.warning)}. Plan for two thirds of it.",
         "reqps",
         "no run",
     ),
@@ -107,7 +116,7 @@ DROPPED_NOW = number(
         decimals=0,
     ),
     Query(f"sum({_of_run(f'loadgen_dropped_total{selector(TEST)}')})"),
-    Limit(warning=1),
+    FIRST_WARNS,
 )
 OFFERED_ACHIEVED = lines(
     About(
@@ -172,8 +181,8 @@ OUTCOMES = stacked(
 HONEST = lines(
     About(
         "Was the generator the limit?",
-        "How far behind its schedule it started, p99. Good: under 10 ms. Above 100 ms the test is invalid: "
-        "the generator's own waiting is in the figures.",
+        f"How late requests started, and its own delays, p99. Good: under {seconds(LATE.warning)}. Delays above "
+        f"{seconds(LATE.critical)} make the test invalid: the generator's own waiting is in the figures.",
         "s",
         NO_RUN,
     ),
@@ -181,17 +190,18 @@ HONEST = lines(
         Query(_quantile(0.99, "loadgen_schedule_lag_seconds"), "behind the schedule", colours.SLOW),
         Query(f"max({_of_run(f'loadgen_event_loop_lag_seconds{selector(TEST)}')})", "its own delays", colours.OTHER),
     ],
-    Limit(warning=0.01, critical=0.1),
+    LATE,
 )
 GENERATOR_CPU = lines(
     About(
         "How busy is the generator?",
-        "Share of one core of its busiest process. Good: under 80 %. Above: more workers.",
+        f"Share of one core of its busiest process. Good: under {percent(BUSY.warning)}. Above "
+        f"{percent(BUSY.critical)} the test is invalid: more workers, or less load.",
         "percentunit",
         NO_RUN,
     ),
     [Query(f"max by (instance) ({_of_run(f'loadgen_cpu_used_ratio{selector(TEST)}')})", "{{instance}}", colours.CPU)],
-    Limit(warning=0.8, critical=0.95),
+    BUSY,
 )
 ENDPOINTS = rows(
     About("Endpoints", "Sorted by p95. Good: no red. The first line is the first limit.", "none", NO_RUN),
@@ -219,19 +229,24 @@ ENDPOINTS = rows(
     sort="p95",
 )
 FIRST_TOKEN = lines(
-    About("How long until the first token?", "As the caller saw it. Good: p95 under 0.5 s.", "s", NO_STREAM),
+    About(
+        "How long until the first token?",
+        f"As the caller saw it. Good: p95 under {seconds(FIRST_TOKEN.warning)}.",
+        "s",
+        NO_STREAM,
+    ),
     percentiles(lambda q: _quantile(q, "loadgen_time_to_first_token_seconds"), 95, 50),
-    Limit(warning=0.5, critical=2),
+    FIRST_TOKEN,
 )
 PIECES = lines(
     About(
         "How long between two pieces?",
-        "As the caller saw it. Good: p95 under 0.1 s; above 0.5 s readers see it stutter.",
+        f"As the caller saw it. Good: p95 under {FLOWS}; above {seconds(STUTTER.warning)} readers see it stutter.",
         "s",
         NO_STREAM,
     ),
     percentiles(lambda q: _quantile(q, "loadgen_inter_chunk_seconds"), 95, 50),
-    Limit(warning=0.5),
+    STUTTER,
 )
 TOKENS = lines(
     About(

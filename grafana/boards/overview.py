@@ -5,7 +5,7 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.findings import HEALTH, penalties
-from boards.limits import Limit, signal_limit
+from boards.limits import Limit, percent, plain, seconds, signal_goal, signal_limit
 from boards.panels import About, figure, lines, number
 from boards.percentiles import percentiles
 from boards.queries import Query, chosen, or_zero, selector, worst_firing
@@ -14,11 +14,16 @@ from boards.tables import Column, rows
 from boards.words import PRIORITY, SEVERITY, name_signals
 
 SERVICE = selector(*chosen("service"))
+RESPONSE = signal_limit("api_response_time_p95")
+FAILURES = signal_limit("error_ratio")
+CPU = signal_limit("cpu_used_ratio")
+MEMORY = signal_limit("memory_used_ratio")
 
 HEALTH_NOW = number(
     About(
         "How healthy is it?",
-        "100 less the points below. Good: above 80. Under 60, do the first thing of the list on the right.",
+        f"100 less the points below. Good: from {plain(HEALTH.warning)} on. "
+        f"Under {plain(HEALTH.critical)}, do the first thing of the list on the right.",
         "none",
         "no score yet",
         decimals=0,
@@ -53,22 +58,24 @@ FIRING = number(
 RESPONSE_NOW = number(
     About(
         "Response time, p95",
-        "19 of 20 requests are faster. Good: under the goal of half a second. Above 1 s, open the Service board.",
+        f"19 of 20 requests are faster. Good: under {seconds(signal_goal('api_response_time_p95'))}. "
+        f"Above {seconds(RESPONSE.warning)}, open the Service board.",
         "s",
         "no traffic",
     ),
     Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})"),
-    signal_limit("api_response_time_p95"),
+    RESPONSE,
 )
 ERRORS_NOW = number(
     About(
         "Requests that fail",
-        "Answers of 500 and above. Good: under 0.1 %. Above 5 % callers notice: open the Service board.",
+        f"Answers of 500 and above. Good: under {percent(signal_goal('error_ratio'))}. "
+        f"Above {percent(FAILURES.warning)} callers notice: open the Service board.",
         "percentunit",
         "no traffic",
     ),
     Query(f"max(service:http_server_errors:ratio_rate1m{SERVICE})"),
-    signal_limit("error_ratio"),
+    FAILURES,
 )
 TRAFFIC_NOW = figure(
     About(
@@ -178,12 +185,13 @@ LATENCY = lines(
         "No HTTP request was seen in this time.",
     ),
     percentiles(lambda q: f"max(service:http_server_request_duration_seconds:p{q * 100:g}_rate1m{SERVICE})"),
-    signal_limit("api_response_time_p95"),
+    RESPONSE,
 )
 MACHINES = lines(
     About(
         "How full are the machines?",
-        "The fullest machine of each kind. Good: CPU under 70 %, memory under 80 %. Above: open the System board.",
+        f"The fullest machine of each kind. Good: CPU under {percent(CPU.warning)}, "
+        f"memory under {percent(MEMORY.warning)}. Above: open the System board.",
         "percentunit",
         "No machine is watched: is the exporter up?",
     ),
@@ -191,7 +199,7 @@ MACHINES = lines(
         Query("max(instance:node_cpu_used:ratio_rate1m)", "CPU", colours.CPU),
         Query("max(instance:node_memory_used:ratio)", "memory", colours.MEMORY),
     ],
-    signal_limit("cpu_used_ratio"),
+    CPU,
 )
 
 BOARD = Board(

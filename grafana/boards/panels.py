@@ -142,7 +142,7 @@ def lines(
         panel = panel.gradient_mode(kinds.GraphGradientMode.SCHEME).fill_opacity(0)
     if about.unit == "percentunit" or (about.unit == "none" and limit.warning):
         # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
-        panel = panel.axis_soft_max(limit.warning or 1)
+        panel = panel.axis_soft_max(1 if limit.below else limit.warning or 1)
     style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
 

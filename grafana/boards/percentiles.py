@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from boards import colours
+from boards.limits import Limit, seconds, slo_limit
 from boards.queries import Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# Pieces of a streamed answer that follow each other as tokens should read as one flow; half a second is a pause.
+FLOWS = seconds(slo_limit("inter_token").warning)
+STUTTER = Limit(warning=0.5)
 _COLOURS = {99: colours.SLOWEST, 95: colours.SLOW, 50: colours.FAST}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from boards import colours
 from boards.board import Board, Row, choice
 from boards.findings import NO_ANALYSIS, count_found, tally
-from boards.limits import Limit
+from boards.limits import FIRST_WARNS, Limit
 from boards.panels import About, figure, lines, number, stacked, timeline
 from boards.queries import Query, chosen, equal, selector
 from boards.recommended import WORDS, worth_of
@@ -31,7 +31,7 @@ OPEN_NOW = tally(
     "Open",
     "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
     _by_id("open"),
-    Limit(warning=1),
+    FIRST_WARNS,
 )
 UNDER_WAY = figure(
     About(
@@ -59,7 +59,7 @@ REFUTED = tally(
     "Refuted",
     "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
     _by_id("refuted"),
-    Limit(warning=1),
+    FIRST_WARNS,
 )
 KEPT = number(
     About(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import Limit, signal_limit
+from boards.limits import alert_limit, percent, seconds, signal_goal, signal_limit
 from boards.panels import About, figure, heat, lines, number, stacked
-from boards.percentiles import percentiles
+from boards.percentiles import FLOWS, STUTTER, percentiles
 from boards.queries import Query, chosen, mean, quantile, rate, ratio
 from boards.tables import Column, rows
 
@@ -19,6 +19,8 @@ NO_TRAFFIC = "No HTTP request was seen in this time: is the service instrumented
 NO_STREAM = "No streamed answer was seen in this time."
 RESPONSE = signal_limit("api_response_time_p95")
 FAILURES = signal_limit("error_ratio")
+GIVING_UP = alert_limit("ClientsGivingUp")
+FAST = seconds(signal_goal("api_response_time_p95"))
 
 
 def _failed_share(*by: str) -> str:
@@ -33,7 +35,8 @@ REQUESTS_NOW = figure(
 FAILED_NOW = number(
     About(
         "Requests that fail",
-        "Good: under 0.1 %. Above 5 % find the route in the table, then its log and its alert's runbook.",
+        f"Good: under {percent(signal_goal('error_ratio'))}. Above {percent(FAILURES.warning)} "
+        "find the route in the table, then its log and its alert's runbook.",
         "percentunit",
         "no traffic",
     ),
@@ -43,7 +46,7 @@ FAILED_NOW = number(
 P95_NOW = number(
     About(
         "Response time, p95",
-        "Good: under 0.5 s. Above 1 s see where the time goes, below.",
+        f"Good: under {FAST}. Above {seconds(RESPONSE.warning)} see where the time goes, below.",
         "s",
         "no traffic",
     ),
@@ -53,7 +56,7 @@ P95_NOW = number(
 FIRST_BYTE_NOW = number(
     About(
         "Time to first byte, p95",
-        "When the caller sees the first sign of an answer. Good: under 0.5 s. Above: it waits before it works.",
+        f"When the caller sees the first sign of an answer. Good: under {FAST}. Above: it waits before it works.",
         "s",
         "no traffic",
     ),
@@ -74,12 +77,13 @@ ACTIVE_NOW = figure(
 GONE_NOW = number(
     About(
         "Callers that hung up",
-        "Share of requests whose caller left before the end. Good: under 1 %. Above: too slow for their patience.",
+        "Share of requests whose caller left before the end. "
+        f"Good: under {percent(GIVING_UP.warning)}. Above: too slow for their patience.",
         "percentunit",
         "no traffic",
     ),
     Query(ratio(rate("http_server_client_disconnects_total", *SERVICE), rate(f"{DURATION}_count", *SERVICE))),
-    signal_limit("timeout_ratio"),
+    GIVING_UP,
 )
 RATE_BY_ROUTE = lines(
     About(
@@ -188,7 +192,7 @@ STATUSES = stacked(
 FIRST_BYTE_TIMES = lines(
     About(
         "How long until the first byte?",
-        "Good: p95 under half a second. Far below the response time: the answer streams; equal: it comes in one piece.",
+        f"Good: p95 under {FAST}. Far below the response time: the answer streams; equal: it comes in one piece.",
         "s",
         NO_TRAFFIC,
     ),
@@ -198,12 +202,13 @@ FIRST_BYTE_TIMES = lines(
 GAPS = lines(
     About(
         "How long between pieces of a streamed answer?",
-        "Good: under 0.1 s, it reads as one flow. Above 0.5 s readers see it stutter: the model is full.",
+        f"Good: under {FLOWS}, it reads as one flow. "
+        f"Above {seconds(STUTTER.warning)} readers see it stutter: the model is full.",
         "s",
         NO_STREAM,
     ),
     percentiles(lambda q: quantile(q, "http_server_response_chunk_gap_seconds", *SERVICE), 95, 50),
-    Limit(warning=0.5),
+    STUTTER,
 )
 BYTES = lines(
     About(

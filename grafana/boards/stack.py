@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import Limit
+from boards.limits import FIRST_IS_BAD, Limit, alert_limit, percent, seconds
 from boards.panels import About, lines, number, timeline
 from boards.queries import Query, highest, selector
 from boards.tables import bars
@@ -14,6 +14,10 @@ JOB = selector('job=~"$job"')
 NO_ANALYZER = "The analyzer is not scraped: is it up?"
 NO_PROMETHEUS = "Prometheus does not scrape itself: see prometheus/prometheus.yml."
 INTERVAL = 10  # seconds: the analyzer's cycle
+STALE = alert_limit("AnalyzerStale")
+SLOW_SCRAPE = alert_limit("ScrapeTooSlow")
+SLOW_RULES = alert_limit("RuleEvaluationSlow")
+CYCLE_LIMIT = Limit(warning=INTERVAL / 2, critical=INTERVAL)
 
 DOWN_NOW = number(
     About(
@@ -24,7 +28,7 @@ DOWN_NOW = number(
         decimals=0,
     ),
     Query(f"count(up{JOB} == 0) or count(up{JOB}) * 0"),
-    Limit(warning=None, critical=1),
+    FIRST_IS_BAD,
 )
 SERIES_NOW = number(
     About(
@@ -46,7 +50,7 @@ RULES_NOW = number(
         decimals=0,
     ),
     Query("sum(increase(prometheus_rule_evaluation_failures_total[5m]))"),
-    Limit(warning=None, critical=1),
+    FIRST_IS_BAD,
 )
 UNDELIVERED_NOW = number(
     About(
@@ -57,7 +61,7 @@ UNDELIVERED_NOW = number(
         decimals=0,
     ),
     Query("sum(increase(prometheus_notifications_dropped_total[5m]))"),
-    Limit(warning=None, critical=1),
+    FIRST_IS_BAD,
 )
 CYCLE_NOW = number(
     About(
@@ -67,18 +71,19 @@ CYCLE_NOW = number(
         "no cycle yet",
     ),
     Query("max(perfloop_analyzer_cycle_seconds)"),
-    Limit(warning=INTERVAL / 2, critical=INTERVAL),
+    CYCLE_LIMIT,
 )
 AGE_NOW = number(
     About(
         "Age of the analysis",
-        "Since the last good cycle. Good: under two intervals. Older: what is shown is the past.",
+        f"Since the last good cycle. Good: under two intervals. "
+        f"Above {seconds(STALE.warning)}: what is shown is the past.",
         "s",
         "no cycle yet",
         decimals=0,
     ),
     Query("time() - max(perfloop_analyzer_last_success_timestamp_seconds > 0)"),
-    Limit(warning=3 * INTERVAL, critical=12 * INTERVAL),
+    STALE,
 )
 TARGETS = timeline(
     About(
@@ -93,12 +98,13 @@ TARGETS = timeline(
 SCRAPE_TIME = lines(
     About(
         "How long does each scrape take?",
-        "Good: well under the 4 s limit. Slow: too many series, or a collector that waits.",
+        f"Good: well under the limit of {seconds(SLOW_SCRAPE.warning)}. "
+        "Slow: too many series, or a collector that waits.",
         "s",
         NO_PROMETHEUS,
     ),
     [Query(f"max by (job) (scrape_duration_seconds{JOB})", "{{job}}")],
-    Limit(warning=1, critical=4),
+    SLOW_SCRAPE,
 )
 SAMPLES = lines(
     About(
@@ -117,7 +123,8 @@ RULE_SHARE = highest(
 RULE_TIME = lines(
     About(
         "How long do the rules take?",
-        "Of each group's interval, the slowest six. Good: under half. At 1 the next evaluation is missed.",
+        f"Of each group's interval, the slowest six. Good: under {percent(SLOW_RULES.warning)}. "
+        "At 100 % the next evaluation is missed.",
         "percentunit",
         NO_PROMETHEUS,
     ),
@@ -128,7 +135,7 @@ RULE_TIME = lines(
             "{{group}}",
         )
     ],
-    Limit(warning=0.5, critical=1),
+    SLOW_RULES,
 )
 QUERY_TIME = lines(
     About(
@@ -163,7 +170,7 @@ CYCLE = lines(
         Query("max(perfloop_analyzer_cycle_seconds)", "whole cycle", colours.SLOW),
         Query("max(perfloop_analyzer_query_seconds)", "waiting for Prometheus", colours.TRAFFIC),
     ],
-    Limit(warning=INTERVAL / 2, critical=INTERVAL),
+    CYCLE_LIMIT,
 )
 CYCLES = lines(
     About(

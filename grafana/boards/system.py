@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import Limit, signal_limit
+from boards.limits import FIRST_WARNS, Limit, alert_limit, megabytes, percent, plain, signal_limit
 from boards.panels import About, lines, number, stacked
 from boards.queries import Query, chosen, selector
 from boards.tables import bars
@@ -17,8 +17,13 @@ NO_HOST = "No machine is watched: is the exporter up?"
 NO_CONTAINER = "The exporter sees no container limits here: it runs outside any, or without access to its cgroup."
 CPU = signal_limit("cpu_used_ratio")
 MEMORY = signal_limit("memory_used_ratio")
-PRESSURE = Limit(warning=0.1, critical=0.4)
-FULL = Limit(warning=0.8, critical=0.95)
+DISK = signal_limit("disk_io_bytes_per_second")
+NETWORK = signal_limit("network_io_bytes_per_second")
+LOAD = alert_limit("LoadHigh")
+PRESSURE = alert_limit("MemoryPressure")  # of the disk too: a task that waits is one that waits
+FILESYSTEM = alert_limit("FilesystemNearlyFull")
+BUSY = alert_limit("DiskSaturated")
+HELD_BACK = Limit(warning=0.25, critical=0.5)
 
 
 def _rate(metric: str, *matchers: str, by: str = "instance") -> str:
@@ -28,7 +33,7 @@ def _rate(metric: str, *matchers: str, by: str = "instance") -> str:
 CPU_NOW = number(
     About(
         "CPU used",
-        "The fullest machine. Good: under 70 %. Above: see which work took it, then add cores.",
+        f"The fullest machine. Good: under {percent(CPU.warning)}. Above: see which work took it, then add cores.",
         "percentunit",
         "no host",
         decimals=0,
@@ -39,7 +44,7 @@ CPU_NOW = number(
 MEMORY_NOW = number(
     About(
         "Memory used",
-        "What cannot be given to others. Good: under 80 %. Above: find the process that grows.",
+        f"What cannot be given to others. Good: under {percent(MEMORY.warning)}. Above: find the process that grows.",
         "percentunit",
         "no host",
         decimals=0,
@@ -50,46 +55,47 @@ MEMORY_NOW = number(
 LOAD_NOW = number(
     About(
         "Load per CPU",
-        "Tasks that run or wait, for each CPU. Good: under 1. Above 2 work queues for the CPU.",
+        f"Tasks that run or wait, for each CPU. Good: under 1. Above {plain(LOAD.warning)} work queues for the CPU.",
         "none",
         "no host",
         decimals=2,
     ),
     Query(f"max(instance:node_load1_per_cpu:ratio{OF})"),
-    Limit(warning=1, critical=2),
+    LOAD,
 )
 DISK_NOW = number(
     About(
         "Disk reads and writes",
-        "Good: under 50 MB/s. Above: which process, and could it be kept in memory?",
+        f"Good: under {megabytes(DISK.warning)}. Above: which process, and could it be kept in memory?",
         "Bps",
         "no host",
         decimals=1,
     ),
     Query(f"max(instance:node_disk_io_bytes:rate1m{OF})"),
-    signal_limit("disk_io_bytes_per_second"),
+    DISK,
 )
 NETWORK_NOW = number(
     About(
         "Network traffic",
-        "In and out. Good: under 25 MB/s. Above: compress, page, or move the data nearer.",
+        f"In and out. Good: under {megabytes(NETWORK.warning)}. Above: compress, page, or move the data nearer.",
         "Bps",
         "no host",
         decimals=1,
     ),
     Query(f"max(instance:node_network_io_bytes:rate1m{OF})"),
-    signal_limit("network_io_bytes_per_second"),
+    NETWORK,
 )
 FULLEST_NOW = number(
     About(
         "Fullest filesystem",
-        "Good: under 80 %. Above 95 % writes soon fail: clean up or grow it today.",
+        f"Good: under {percent(FILESYSTEM.warning)}. Above {percent(FILESYSTEM.critical)} writes soon fail: "
+        "clean up or grow it today.",
         "percentunit",
         "no host",
         decimals=0,
     ),
     Query(f"max(instance_mountpoint:node_filesystem_used:ratio{OF})"),
-    FULL,
+    FILESYSTEM,
 )
 CPU_MODES = stacked(
     About(
@@ -119,7 +125,7 @@ CPU_WAITING = lines(
         Query(f"instance:node_load1_per_cpu:ratio{OF}", "load per CPU · {{instance}}", colours.CPU),
         Query(f"instance:node_cpu_pressure:rate1m{OF}", "pressure · {{instance}}", colours.SLOW),
     ],
-    Limit(warning=1),
+    LOAD,
 )
 MEMORY_PARTS = stacked(
     About(
@@ -139,7 +145,8 @@ MEMORY_PARTS = stacked(
 MEMORY_WAITING = lines(
     About(
         "Does work wait for memory?",
-        "Share of time in which some task waited for memory. Good: 0. Above 10 % the machine swaps or hunts for pages.",
+        "Share of time in which some task waited for memory. Good: 0. "
+        f"Above {percent(PRESSURE.warning)} the machine swaps or hunts for pages.",
         "percentunit",
         "This kernel does not tell of pressure (PSI): it is older than 4.20, or started with psi=0.",
     ),
@@ -154,22 +161,24 @@ DISK_BYTES = lines(
         Query(_rate("node_disk_read_bytes_total", REAL_DISK), "disk reads · {{instance}}", colours.VECTOR),
         Query(_rate("node_disk_written_bytes_total", REAL_DISK), "disk writes · {{instance}}", colours.DISK),
     ],
-    signal_limit("disk_io_bytes_per_second"),
+    DISK,
 )
 DISK_BUSY = lines(
     About(
         "How busy is each disk?",
-        "Share of time with a request under way. Good: under 80 %. Always busy may still have room: see waiting.",
+        f"Share of time with a request under way. Good: under {percent(BUSY.warning)}. "
+        "Always busy may still have room: see waiting.",
         "percentunit",
         NO_HOST,
     ),
     [Query(f"instance_device:node_disk_io_time_seconds:rate1m{selector(*MACHINE, REAL_DISK)}", "{{device}}")],
-    FULL,
+    BUSY,
 )
 DISK_WAITING = lines(
     About(
         "Does work wait for the disk?",
-        "Share of time in which some task waited for input or output. Good: under 10 %. Above: write less.",
+        "Share of time in which some task waited for input or output. "
+        f"Good: under {percent(PRESSURE.warning)}. Above: write less.",
         "percentunit",
         "This kernel does not tell of pressure (PSI): it is older than 4.20, or started with psi=0.",
     ),
@@ -187,7 +196,7 @@ NETWORK_BYTES = lines(
         Query(_rate("node_network_receive_bytes_total", REAL_NET), "received · {{instance}}", colours.NETWORK),
         Query(_rate("node_network_transmit_bytes_total", REAL_NET), "sent · {{instance}}", colours.TRAFFIC),
     ],
-    signal_limit("network_io_bytes_per_second"),
+    NETWORK,
 )
 NETWORK_FAULTS = lines(
     About(
@@ -212,7 +221,7 @@ FILESYSTEMS = bars(
     Query(
         f"sort_desc(instance_mountpoint:node_filesystem_used:ratio{OF})", "{{instance}} · {{mountpoint}}", instant=True
     ),
-    FULL,
+    FILESYSTEM,
 )
 
 CONTAINER_CPU = lines(
@@ -227,7 +236,8 @@ CONTAINER_CPU = lines(
 CONTAINER_HELD = lines(
     About(
         "Are containers held back?",
-        "Share of periods in which a container wanted more CPU than its limit. Good: 0. Above 25 %: raise the limit.",
+        "Share of periods in which a container wanted more CPU than its limit. Good: 0. "
+        f"Above {percent(HELD_BACK.warning)}: raise the limit.",
         "percentunit",
         "No container has a CPU limit.",
     ),
@@ -238,12 +248,13 @@ CONTAINER_HELD = lines(
             "{{id}} · {{instance}}",
         )
     ],
-    Limit(warning=0.25, critical=0.5),
+    HELD_BACK,
 )
 CONTAINER_MEMORY = lines(
     About(
         "How full is each container's memory?",
-        "Working set of the limit. Good: under 80 %. At 100 % the kernel kills the largest process in it.",
+        f"Working set of the limit. Good: under {percent(MEMORY.warning)}. "
+        "At 100 % the kernel kills the largest process in it.",
         "percentunit",
         "No container has a memory limit.",
     ),
@@ -267,7 +278,7 @@ CONTAINER_KILLED = lines(
         Query(f"sum by (instance) (increase(container_oom_events_total{OF}[5m]))", "in a container", colours.ERRORS),
         Query(f"sum by (instance) (increase(node_vmstat_oom_kill{OF}[5m]))", "on the machine", colours.SLOW),
     ],
-    Limit(warning=1),
+    FIRST_WARNS,
 )
 
 BOARD = Board(

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHOWN_AS = "prometheus/slos.yml"
-FIELDS = ("slo", "title", "alert", "objective", "component", "owner", "minimum_events", "total", "bad", "good")
+EXPRESSIONS = ("total", "bad", "good")
+FIELDS = ("slo", "title", "alert", "objective", "within", "component", "owner", "minimum_events", *EXPRESSIONS)
 WINDOW = "$window"
+WITHIN = "$within"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,15 @@ def _slo(entry: Entry) -> Slo:
         )
     if ("bad" in entry) == ("good" in entry):
         entry.complain(f"{what}: exactly one of bad and good must be given.")
-    total = entry.text("total", what)
-    share = entry.text("good" if "good" in entry else "bad", what)
-    for key in ("total", "bad", "good"):
+    within = _within(entry, what)
+    total = _limited(entry.text("total", what), within)
+    share = _limited(entry.text("good" if "good" in entry else "bad", what), within)
+    for key in EXPRESSIONS:
         if key in entry and WINDOW not in str(entry[key]):
             entry.complain(f"{what}: {key} does not say {WINDOW}, so it cannot be asked over several windows.", key)
     return Slo(
         name=name,
-        title=entry.text("title", what),
+        title=entry.text("title", what).replace(WITHIN, f"{within:g} s"),
         alert=entry.text("alert", what),
         objective=objective,
         component=entry.choice("component", what, COMPONENTS),
@@ -79,3 +82,24 @@ def _slo(entry: Entry) -> Slo:
         bad=f"({share}) or ({total}) * 0" if "bad" in entry else f"({total}) - ({share})",
         line=entry.line,
     )
+
+
+def _within(entry: Entry, what: str) -> float:
+    """Return the limit of a latency objective in seconds, 0 where there is none."""
+    if "within" not in entry:
+        for key in ("title", *EXPRESSIONS):
+            if WITHIN in str(entry.get(key)):
+                entry.complain(f"{what}: {key} says {WITHIN}, but there is no within.", key)
+        return 0.0
+    within = entry.number("within", what)
+    if within == 0:
+        entry.complain(f"{what}: within has the value {entry['within']!r}; it must be above 0 seconds.", "within")
+    if WITHIN not in f"{entry.get('good')} {entry.get('bad')}":
+        entry.complain(f"{what}: neither good nor bad says {WITHIN}, so that its within limits nothing.", "within")
+    return within
+
+
+def _limited(expr: str, within: float) -> str:
+    # Prometheus 3 writes le="1.0" where 2 wrote le="1".
+    whole = within == int(within)
+    return expr.replace(WITHIN, f'le=~"{within:g}|{within:.1f}"' if whole else f'le="{within:g}"')

@@ -170,6 +170,18 @@ SLOS = {
         "prometheus/slos.yml:10: SLO availability: bad does not say $window, so it cannot be asked over several windows.",
     ),
     "another period": (SLO.replace("30d", "7d"), "prometheus/slos.yml:1: window has the value '7d'"),
+    "a limit that limits nothing": (
+        SLO + "    within: 1\n",
+        "prometheus/slos.yml:11: SLO availability: neither good nor bad says $within, so that its within limits nothing.",
+    ),
+    "a limit that is nowhere": (
+        SLO.replace("bad[$window]", "bad{$within}[$window]"),
+        "prometheus/slos.yml:10: SLO availability: bad says $within, but there is no within.",
+    ),
+    "a limit of no seconds": (
+        SLO.replace("bad[$window]", "bad{$within}[$window]") + "    within: 0\n",
+        "prometheus/slos.yml:11: SLO availability: within has the value 0; it must be above 0 seconds.",
+    ),
 }
 
 

@@ -1,0 +1,139 @@
+"""A limit lives once: what thresholds.yml and slos.yml say is what panels draw, and what their descriptions say."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from analyzer.reporters.words import FAIR, GOOD
+from loadgen.config.gates import GeneratorLimits
+from tests.grafana.boards import Panel, list_panels, read_boards
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATUS = {"orange", "red"}
+NUMBERS = {"info", "warning", "critical", "goal", "within"}
+FACTOR = 1.25
+# Panels that are judged by what no alert watches; each with its reason.
+OWN = {
+    "overview: How healthy is it?": "the score is the analyzer's: judged as on its page, see below",
+    "analysis: Health of each service": "the score is the analyzer's: judged as on its page, see below",
+    "overview: What costs points?": "points of the score: a twentieth is felt, a fifth is a bad day",
+    "analysis: What costs points?": "points of the score: a twentieth is felt, a fifth is a bad day",
+    "overview: Error budget left": "a quarter left is little and nothing left is nothing, whatever the objective",
+    "overview: Alerts firing": "a count: the first is one to look at",
+    "service: How long between pieces of a streamed answer?": "no alert: the pieces of every service differ",
+    "load-test: How long between two pieces?": "no alert: the pieces of every service differ",
+    "system: Are containers held back?": "no alert: a limit of CPU that is met is what it was set for",
+    "system: Was anything killed for memory?": "a count: the first is one to look at",
+    "load-test: Never sent": "a count: the first is one to look at",
+    "load-test: Was the generator the limit?": "the load generator's own limits, see below",
+    "load-test: How busy is the generator?": "the load generator's own limits, see below",
+    "analysis: Signals out of their band": "a count: the first is one to look at",
+    "analysis: Bottlenecks": "a count: the first is one to look at",
+    "analysis: How unusual is each signal?": "1 is the edge of the band by definition",
+    "analysis: Soonest limit": "a day and a week are how far people plan",
+    "analysis: What reaches its limit, and how soon?": "a day and a week are how far people plan",
+    "recommendations: Open": "a count: the first is one to look at",
+    "recommendations: Refuted": "a count: the first is one to look at",
+    "recommendations: Promises kept": "how far the advice can be trusted: nothing alerts on it",
+    "recommendations: Mean gain measured": "how far the advice can be trusted: nothing alerts on it",
+    "recommendations: Return: measured gain by expected": "how far the advice can be trusted: nothing alerts on it",
+    "alerts: Critical": "a count: the first is already bad",
+    "alerts: Warnings": "a count: the first is one to look at",
+    "alerts: Not delivered, 1 h": "a count: the first is already bad",
+    "alerts: Which channel fails?": "a count: the first is one to look at",
+    "alerts: How long does a notification take?": "no alert: each receiver has its own speed",
+    "stack: Targets down": "a count: the first is already bad",
+    "stack: Rules that failed, 5 min": "a count: the first is already bad",
+    "stack: Alerts dropped, 5 min": "a count: the first is already bad",
+    "stack: Analyzer cycle": "its own interval is the limit",
+    "stack: What does a cycle cost?": "its own interval is the limit",
+    "stack: Series": "what one Prometheus holds in 4 and in 20 GB of memory",
+    "stack: How long do queries take?": "no alert: nobody is paged for a slow board",
+    "stack: Which collector is slow?": "no alert: a collector has a deadline of its own",
+}
+
+
+def steps_of(panel: Panel) -> list[float]:
+    """The values at which a panel, or a column of it, turns orange or red; 0 and the lowest step left out."""
+    fields = panel.json["fieldConfig"]
+    columns = [one["value"] for entry in fields["overrides"] for one in entry["properties"] if one["id"] == "thresholds"]
+    every = [fields["defaults"]["thresholds"], *columns]
+    return [step["value"] for one in every for step in one["steps"] if step["value"]]
+
+
+def judges(panel: Panel) -> bool:
+    """Whether a panel turns orange or red somewhere."""
+    colours = json.dumps(panel.json["fieldConfig"])
+    return bool(steps_of(panel)) and any(f'"color": "{colour}"' for colour in STATUS if colour in colours)
+
+
+def scale(node: Any) -> Any:
+    """Every limit of a file, a quarter higher."""
+    if isinstance(node, list):
+        return [scale(one) for one in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: value * FACTOR if key in NUMBERS and isinstance(value, int | float) else scale(value)
+        for key, value in node.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def raised(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Panel]:
+    """The panels of boards that were generated after every limit was raised, by board and title."""
+    copy = tmp_path_factory.mktemp("raised")
+    shutil.copytree(checkout / "grafana", copy / "grafana")
+    shutil.copytree(checkout / "analyzer" / "catalog", copy / "analyzer" / "catalog")
+    (copy / "prometheus").mkdir()
+    for name in ("thresholds.yml", "slos.yml"):
+        content = yaml.safe_load((checkout / "prometheus" / name).read_text(encoding="utf-8"))
+        (copy / "prometheus" / name).write_text(yaml.safe_dump(scale(content)), encoding="utf-8")
+    subprocess.run([sys.executable, str(copy / "grafana" / "build.py")], check=True, stdout=subprocess.DEVNULL)
+    return {str(panel): panel for panel in list_panels(read_boards(copy))}
+
+
+def test_every_judgement_follows_the_files_or_has_its_reason(panels: list[Panel], raised: dict[str, Panel]):
+    """A panel turns orange and red where the files say; where they say nothing, the list above says why."""
+    judged = {str(panel): panel for panel in panels if judges(panel)}
+    still = {name for name, panel in judged.items() if steps_of(raised[name]) == steps_of(panel)}
+    assert still == OWN.keys()
+    for name in judged.keys() - still:
+        expected = [pytest.approx(step * FACTOR) for step in steps_of(judged[name])]
+        assert steps_of(raised[name]) == expected, name
+
+
+def test_descriptions_follow_the_files(panels: list[Panel], raised: dict[str, Panel]):
+    """A description that says a limit of its panel says the new one once the file has changed."""
+    for panel in panels:
+        before, after = panel.json["description"], raised[str(panel)].json["description"]
+        for old in set(steps_of(panel)) - set(steps_of(raised[str(panel)])):
+            for said in (f" {old * 100:g} %", f" {old:g} s", f" {old / 1e6:g} MB/s", f" {old:g}."):
+                assert said not in before or said not in after, (str(panel), said)
+
+
+def test_a_sentence_without_its_limit_is_refused(generator: Any):
+    """Where a limit is taken out of the file, the sentence that spoke of it must be written anew."""
+    with pytest.raises(ValueError, match="a limit that thresholds.yml does not have"):
+        generator.overview.percent(None)
+
+
+def test_health_is_judged_as_on_the_analyzers_page(raised: dict[str, Panel]):
+    """One score, one judgement, wherever it is shown."""
+    assert steps_of(raised["overview: How healthy is it?"]) == [FAIR, GOOD]
+
+
+def test_the_generator_is_judged_by_its_own_limits(raised: dict[str, Panel]):
+    """Red on the board is invalid in the report."""
+    limits = GeneratorLimits()
+    assert steps_of(raised["load-test: Was the generator the limit?"])[-1] == limits.event_loop_lag_seconds
+    assert steps_of(raised["load-test: How busy is the generator?"])[-1] == limits.cpu_ratio
