@@ -41,7 +41,7 @@ def build_knowledge(config: RunConfig) -> Knowledge:
     try:
         thresholds = read_thresholds(config.thresholds_file)
     except ConfigError as error:
-        problems, thresholds = list(error.problems), {}
+        problems, thresholds = list(error.problems), None
     try:
         catalog = load_catalog(config.catalog_files, thresholds)
     except ConfigError as error:

@@ -50,7 +50,7 @@ class OptimizationAnalyzer:
     def _known(self) -> Knowledge:
         """Read catalogue and rules when they are first needed."""
         if self._knowledge is None:
-            self._knowledge = Knowledge(load_catalog((), {}), load_rules(), settings=Settings("samples", ONE_LOOK))
+            self._knowledge = Knowledge(load_catalog(), load_rules(), settings=Settings("samples", ONE_LOOK))
         return self._knowledge
 
     def _take(self, name: str, value: object, batches: dict[str, Batch], ignored: dict[str, str]) -> None:

@@ -59,7 +59,7 @@ async def measure(series: int) -> dict[str, float]:
     rng = np.random.default_rng(1)
     rows = series // len(SIGNALS)
     bodies = {name: answer(rows, name, rng) for name in SIGNALS}
-    catalog = [signal for signal in load_catalog((), {}) if signal.name in SIGNALS]
+    catalog = [signal for signal in load_catalog() if signal.name in SIGNALS]
     expressions = {signal.query("1m"): signal.name for signal in catalog}
 
     def respond(request: httpx.Request) -> httpx.Response:

@@ -1,5 +1,6 @@
 """The limits of signals: one home, `prometheus/thresholds.yml`, which alerts and exporter read too."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
@@ -75,17 +76,40 @@ class Threshold(BaseModel):
         return Limit(warning=self.warning, critical=self.critical, goal=self.goal)
 
 
+class AlertLimit(BaseModel):
+    """One line under `limits`: the numbers of an alert, which a signal takes by naming it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    warning: float | None = None
+    critical: float | None = None
+
+    def limit(self, usual: Limit) -> Limit:
+        """Return the usual limit with the alert's numbers put in."""
+        return usual.model_copy(update=self.model_dump(exclude_none=True))
+
+
+class Thresholds(BaseModel):
+    """What thresholds.yml says: the signals by name, with their overrides, and the limits of alerts by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signals: Mapping[str, Threshold] = Field(default_factory=dict)
+    alerts: Mapping[str, AlertLimit] = Field(default_factory=dict)
+
+
 class _File(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     thresholds: list[Threshold] = Field(default_factory=list)
     overrides: list[Override] = Field(default_factory=list)
+    limits: dict[str, AlertLimit] = Field(default_factory=dict)
 
 
-def read_thresholds(path: Path | None) -> dict[str, Threshold]:
-    """Read thresholds.yml into a table by signal; no path means no table."""
+def read_thresholds(path: Path | None) -> Thresholds:
+    """Read thresholds.yml; no path means no limits but the catalogue's own."""
     if path is None:
-        return {}
+        return Thresholds()
     data = read_yaml(path)
     if isinstance(data, list):
         data = {"thresholds": data}
@@ -99,9 +123,8 @@ def read_thresholds(path: Path | None) -> dict[str, Threshold]:
     ]
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return {
-        entry.signal: entry.model_copy(update={"overrides": _of(entry, file.overrides)}) for entry in file.thresholds
-    }
+    signals = {one.signal: one.model_copy(update={"overrides": _of(one, file.overrides)}) for one in file.thresholds}
+    return Thresholds(signals=signals, alerts=file.limits)
 
 
 def _of(entry: Threshold, overrides: list[Override]) -> tuple[Override, ...]:

@@ -1,11 +1,11 @@
 """Reads the catalogue: the shipped files, the user's, and the limits that thresholds.yml gives."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from analyzer.catalog.limits import Threshold
+from analyzer.catalog.limits import Threshold, Thresholds
 from analyzer.catalog.overrides import with_overrides
 from analyzer.catalog.signals import Signal
 from analyzer.config import parse_model, read_yaml
@@ -20,8 +20,9 @@ class _File(BaseModel):
     signals: list[Signal]
 
 
-def load_catalog(files: Iterable[Path], thresholds: Mapping[str, Threshold]) -> tuple[Signal, ...]:
+def load_catalog(files: Iterable[Path] = (), thresholds: Thresholds | None = None) -> tuple[Signal, ...]:
     """Read the shipped catalogue and the user's files; a later entry of the same name replaces an earlier one."""
+    limits = thresholds or Thresholds()
     table: dict[str, Signal] = {}
     problems: list[str] = []
     for path in (*sorted(HERE.glob("*.yml")), *files):
@@ -33,14 +34,16 @@ def load_catalog(files: Iterable[Path], thresholds: Mapping[str, Threshold]) -> 
     if problems:
         raise ConfigError(problems)
     covered = {signal.threshold or signal.name for signal in table.values()}
-    for entry in thresholds.values():
+    for entry in limits.signals.values():
         if entry.signal not in covered and (entry.expr or entry.record):
             table[entry.signal] = _from_threshold(entry)
-    return tuple(one for signal in table.values() for one in _with_limits(signal, thresholds))
+    return tuple(one for signal in table.values() for one in _with_limits(signal, limits))
 
 
-def _with_limits(signal: Signal, thresholds: Mapping[str, Threshold]) -> list[Signal]:
-    entry = thresholds.get(signal.threshold or signal.name)
+def _with_limits(signal: Signal, thresholds: Thresholds) -> list[Signal]:
+    if alert := thresholds.alerts.get(signal.alert or ""):
+        return [signal.model_copy(update={"limit": alert.limit(signal.limit)})]
+    entry = thresholds.signals.get(signal.threshold or signal.name)
     if entry is None:
         return [signal]
     numbers = entry.limit().model_copy(update={"capacity": signal.limit.capacity})

@@ -11,7 +11,11 @@ WINDOW = "$window"
 
 
 class Signal(BaseModel):
-    """One entry of a catalogue. `use` watches a resource, `red` what callers feel."""
+    """One entry of a catalogue. `use` watches a resource, `red` what callers feel.
+
+    Its numbers are those of the signal in thresholds.yml that it names by `threshold` (or that has its name), or of the
+    alert there that it names by `alert`; `limit` holds where that file says nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,6 +29,7 @@ class Signal(BaseModel):
     limit: Limit = Limit()
     own_limits: Mapping[str, Limit] = {}
     threshold: str | None = None
+    alert: str | None = None
     service: str | None = None
     min_deviation: float = 0.0
     detect: tuple[Literal["threshold", "anomaly", "change", "trend", "forecast", "burn"], ...] = (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from analyzer.catalog import load_catalog, read_thresholds
 from analyzer.errors import ConfigError
@@ -34,15 +35,42 @@ def test_shipped_catalogue_has_every_signal_of_the_thresholds(checkout: Path) ->
     thresholds = read_thresholds(checkout / "prometheus" / "thresholds.yml")
     table = {signal.name: signal for signal in load_catalog((), thresholds)}
     assert set(table) >= WIRE
-    for name in WIRE & set(thresholds):
-        assert thresholds[name].warning == table[name].limit.warning, name
-        assert thresholds[name].component == table[name].component, name
-        assert thresholds[name].direction == table[name].direction, name
+    for name in WIRE & set(thresholds.signals):
+        entry = thresholds.signals[name]
+        assert entry.warning == table[name].limit.warning, name
+        assert entry.component == table[name].component, name
+        assert entry.direction == table[name].direction, name
+
+
+def test_without_a_file_the_shipped_limits_hold(checkout: Path) -> None:
+    """The catalogue judges by itself as the shipped thresholds.yml does: the numbers of both are the same."""
+    shipped = load_catalog((), read_thresholds(checkout / "prometheus" / "thresholds.yml"))
+    alone = {signal.name: signal.limit for signal in load_catalog()}
+    assert {one.name: one.limit for one in shipped if one.name in alone and one.limit != alone[one.name]} == {}
+
+
+def test_a_signal_takes_the_numbers_of_its_alert(checkout: Path, tmp_path: Path) -> None:
+    """Who changes an alert's limit changes the analyzer's; what the alert does not say stays the catalogue's."""
+    path = tmp_path / "thresholds.yml"
+    path.write_text("limits: {LlmPreemptions: {warning: 0.3, for: 1m, owner: model}}\n")
+    table = {signal.name: signal for signal in load_catalog((), read_thresholds(path))}
+    assert (table["vllm_preemption_rate"].limit.warning, table["vllm_preemption_rate"].limit.critical) == (0.3, 1.0)
+    alerts = read_thresholds(checkout / "prometheus" / "thresholds.yml").alerts
+    assert [one.name for one in load_catalog() if one.alert and one.alert not in alerts] == []
+
+
+def test_first_and_further_tokens_are_judged_as_by_their_objectives(checkout: Path) -> None:
+    """The p95 warns where an objective of 95 % starts to break."""
+    slos = yaml.safe_load((checkout / "prometheus" / "slos.yml").read_text(encoding="utf-8"))["slos"]
+    within = {one["slo"]: (one["within"], one["objective"]) for one in slos if "within" in one}
+    table = {signal.name: signal.limit.warning for signal in load_catalog()}
+    assert within["first_token"] == (table["time_to_first_token_p95"], 0.95)
+    assert within["inter_token"] == (table["time_per_output_token_p95"], 0.95)
 
 
 def test_titles_units_and_expressions_are_given() -> None:
     """Nothing that a person reads is left empty."""
-    for signal in load_catalog((), {}):
+    for signal in load_catalog():
         assert signal.title, signal.name
         assert signal.unit, signal.name
         assert "\n" not in signal.expr
@@ -51,8 +79,6 @@ def test_titles_units_and_expressions_are_given() -> None:
 def test_every_expression_is_promql(promtool: str, checkout: Path, tmp_path: Path) -> None:
     """The real promtool accepts every expression as a recording rule, those of overridden routes too."""
     import subprocess
-
-    import yaml
 
     catalog = load_catalog((), read_thresholds(checkout / "prometheus" / "thresholds.yml"))
     rules = [{"record": f"check:n{at}", "expr": signal.query("1m")} for at, signal in enumerate(catalog)]
@@ -69,7 +95,7 @@ def test_a_users_file_adds_and_replaces(tmp_path: Path) -> None:
         "signals:\n- {name: queue_depth, expr: sum(my_queue), component: queue, kind: use, limit: {warning: 9}}\n"
         "- {name: cpu_used_ratio, expr: my_cpu, component: cpu, kind: use}\n",
     )
-    table = {signal.name: signal for signal in load_catalog([path], {})}
+    table = {signal.name: signal for signal in load_catalog([path])}
     assert table["queue_depth"].limit.warning == 9
     assert table["cpu_used_ratio"].expr == "my_cpu"
 
@@ -95,7 +121,7 @@ def test_a_threshold_without_an_entry_becomes_a_signal(tmp_path: Path) -> None:
 def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, text: str, sentence: str) -> None:
     """The sentence names the file, the field and the value."""
     with pytest.raises(ConfigError) as caught:
-        load_catalog([_file(tmp_path, text)], {})
+        load_catalog([_file(tmp_path, text)])
     assert sentence in str(caught.value)
     assert "mine.yml" in str(caught.value)
 
@@ -104,7 +130,7 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     """Nobody has to start three times to learn of three mistakes."""
     path = _file(tmp_path, "signals:\n- {name: A, expr: '', component: c, kind: use}\n")
     with pytest.raises(ConfigError) as caught:
-        load_catalog([path, tmp_path / "absent.yml"], {})
+        load_catalog([path, tmp_path / "absent.yml"])
     assert len(caught.value.problems) == 3
 
 

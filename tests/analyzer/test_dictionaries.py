@@ -25,7 +25,7 @@ def metrics_data() -> dict[str, Any]:
     ]
     cache_metrics = [62.0, 61.0, 60.0]
     system_metrics = [
-        {"timestamp": start.timestamp() + i, "cpu_percent": 93.0, "memory_percent": 55.0, "disk_usage_percent": 40.0}
+        {"timestamp": start.timestamp() + i, "cpu_percent": 97.0, "memory_percent": 55.0, "disk_usage_percent": 40.0}
         for i in range(30)
     ]
     return {

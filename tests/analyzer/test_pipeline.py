@@ -27,7 +27,7 @@ def _batch(values: Any, signal: str, **labels: str) -> Batch:
 
 
 def _knowledge() -> Knowledge:
-    return Knowledge(load_catalog((), {}), load_rules(), settings=Settings(level=1e-4))
+    return Knowledge(load_catalog(), load_rules(), settings=Settings(level=1e-4))
 
 
 def _noise(level: float, spread: float) -> np.ndarray:
@@ -99,7 +99,7 @@ def test_each_service_is_judged_by_its_own_limit(build: Any) -> None:
 
 def test_a_burn_keeps_its_onset_and_ends_with_its_short_window() -> None:
     """The workbook's rule: the long window alone, still full of old errors, holds nothing up."""
-    table = {signal.name: signal for signal in load_catalog((), {})}
+    table = {signal.name: signal for signal in load_catalog()}
     batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
     batches["request_rate@1h"] = _batch([9.0] * 3, "request_rate@1h")
     (first,), _ = find_burning(batches, table)
@@ -182,7 +182,7 @@ def test_a_filling_volume_is_forecast_from_history(build: Any) -> None:
 
 def test_error_budget_burns_are_found() -> None:
     """Both windows over the factor on enough events: critical; the questions ask for every window once."""
-    table = {signal.name: signal for signal in load_catalog((), {})}
+    table = {signal.name: signal for signal in load_catalog()}
     asked = {question.signal for question in burn_questions(table)}
     assert {"error_ratio@1h", "error_ratio@5m", "request_rate@3d"} <= asked
     batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
@@ -208,7 +208,7 @@ def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: A
 
 def test_history_asks_for_what_it_can_learn_from() -> None:
     """Signals without detectors of the long view are not asked for."""
-    table = {signal.name: signal for signal in load_catalog((), {})}
+    table = {signal.name: signal for signal in load_catalog()}
     asked = {question.signal for question in history_questions(table, "1m")}
     assert "cpu_used_ratio" in asked
     assert "request_rate" not in asked

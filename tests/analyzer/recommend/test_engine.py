@@ -57,9 +57,9 @@ def test_every_signal_with_a_limit_has_a_rule_and_every_category_is_used() -> No
     """No finding leaves a person alone with it."""
     rules = load_rules()
     named = {signal for rule in rules for signal in rule.signals}
-    limited = {signal.name for signal in load_catalog((), {}) if signal.limit.warning is not None}
+    limited = {signal.name for signal in load_catalog() if signal.limit.warning is not None}
     assert limited <= named
-    known = {signal.name for signal in load_catalog((), {})}
+    known = {signal.name for signal in load_catalog()}
     assert named <= known, "a rule names a signal that nobody measures"
     assert {rule.category for rule in rules} == set(CATEGORIES)
 
