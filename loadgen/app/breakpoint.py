@@ -60,8 +60,7 @@ class BreakpointTester:
         self.search = Search(
             rate=self.load.start_rate, most_rate=self.load.most_rate, precision_ratio=self.load.precision_ratio
         )
-        self._began = time.monotonic()
-        self._started_at = 0.0
+        self._began = self._started_at = 0.0
         self._stopped = ""
         self._run_id = uuid.uuid4().hex[:12]
         self._tester = self._trial_tester()
@@ -86,7 +85,7 @@ class BreakpointTester:
 
         What a rate beyond the limit left under way is waited for: the next trial must find the service at rest.
         """
-        self._started_at = time.time()
+        self._began, self._started_at = time.monotonic(), time.time()
         faults: list[str] = []
         while self.search.stage is not Stage.DONE and not self._stopped and not faults:
             self._tester = self._trial_tester()
@@ -133,7 +132,7 @@ class BreakpointTester:
         return LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
 
     def _elapsed(self) -> float:
-        return time.monotonic() - self._began
+        return time.monotonic() - self._began if self._began else 0.0
 
     def _note(self, summary: Summary) -> list[str]:
         """Write a trial down, and return what forbids to go on: at its own limit the generator finds nothing."""

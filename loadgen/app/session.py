@@ -63,7 +63,7 @@ class Session:
 
     async def go(self) -> ExitCode:
         """Run every test and return what the process should say."""
-        _check(self._configs)
+        testers = _build_all(self._configs)
         _allow_all_descriptors()
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()
@@ -72,7 +72,7 @@ class Session:
         _say(f"serving live metrics on http://{self._server.address}/metrics")
         self._catch_signals()
         try:
-            codes = [await self._run(config) for config in self._configs if not self._stopped]
+            codes = [await self._run(tester) for tester in testers if not self._stopped]
             await self._linger()
         finally:
             if advert is not None:
@@ -80,8 +80,8 @@ class Session:
             await self._server.stop()
         return max(codes, default=ExitCode.OK)
 
-    async def _run(self, config: LoadTestConfig) -> ExitCode:
-        tester = self._current = build_tester(config)
+    async def _run(self, tester: LoadTester | BreakpointTester) -> ExitCode:
+        self._current = tester
         live = tester.live()
         self._collector.runs = [*self._collector.runs, live]
         with shown(tester) as display:
@@ -150,16 +150,18 @@ class Session:
         return "\n".join(summary_lines(self._current.summary()))
 
 
-def _check(configs: Sequence[LoadTestConfig]) -> None:
-    """Tell what is wrong with any of the tests before the first one runs."""
+def _build_all(configs: Sequence[LoadTestConfig]) -> list[LoadTester | BreakpointTester]:
+    """Return what runs each test; what is wrong with any of them is told before the first one runs."""
+    testers: list[LoadTester | BreakpointTester] = []
     problems: list[str] = []
     for config in configs:
         try:
-            build_tester(config)
+            testers.append(build_tester(config))
         except ConfigError as error:
             problems += (f"{config.name}: {problem}" for problem in error.problems)
     if problems:
         raise ConfigError(problems)
+    return testers
 
 
 def _advertise(address: str) -> Path | None:

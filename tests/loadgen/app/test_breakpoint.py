@@ -66,6 +66,20 @@ async def test_the_limit_of_a_known_server_is_found(serve: Any):
     assert sum(point.requests for point in document.timeline) == summary.total_requests
 
 
+async def test_a_search_that_waited_its_turn_tells_its_own_duration(serve: Any):
+    """Built with the other tests of its file and run after them: the clock starts with the search."""
+    async with serve(Budget(300)) as service:
+        tester = build_tester(_config(service.url))
+        assert tester.summary().duration_seconds == 0
+        await asyncio.sleep(2)
+        began = asyncio.get_running_loop().time()
+        task = asyncio.create_task(tester.run_load_test())
+        await asyncio.sleep(0.3)
+        tester.stop("enough", 0)
+        summary = await task
+    assert 0 < summary.duration_seconds <= asyncio.get_running_loop().time() - began
+
+
 async def test_a_search_that_is_stopped_keeps_its_trials(serve: Any):
     """Stopped in the first step: no rate, and the summary says why."""
     async with serve(Budget(300)) as service:
