@@ -54,8 +54,8 @@ SILENCED_NOW = figure(
 )
 UNDELIVERED_NOW = number(
     About(
-        "Not delivered, 1 h",
-        "Good: 0. Each is a person not told. Which channel, below; `perfloop doctor` tries them all.",
+        "Not delivered",
+        "In 1 h. Good: 0. Each is a person not told. Which channel, below; `perfloop doctor` tries them all.",
         "none",
         "none sent",
         decimals=0,
@@ -148,7 +148,7 @@ FAILED = lines(
 )
 DELAY = lines(
     About(
-        "How long does a notification take?",
+        "How long does delivery take?",
         "Mean time of one delivery. Good: under a second. Above five the receiver is slow, and others wait behind it.",
         "s",
         "No notification was sent in this time.",

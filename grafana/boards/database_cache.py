@@ -38,13 +38,13 @@ QUERY_NOW = number(
     QUERY_TIME,
 )
 QUERIES_NOW = figure(
-    About("Queries per second", "Many for each request: a loop that asks row by row.", "ops", "no queries", decimals=1),
+    About("Queries/s", "Many for each request: a loop that asks row by row.", "ops", "no queries", decimals=1),
     Query(rate(f"{DB}_count", *SYSTEM)),
     colours.DATABASE,
 )
 PER_REQUEST_NOW = figure(
     About(
-        "Queries for each request",
+        "Queries/request",
         "Good: a handful. Tens: one question per row; ask for all at once.",
         "none",
         "no traffic",
@@ -79,7 +79,7 @@ HITS_NOW = number(
 )
 SEARCH_NOW = number(
     About(
-        "Vector search, p95",
+        "Search, p95",
         f"Good: under {seconds(SEARCH_TIME.warning)}. Above: the index is not used, or has outgrown memory.",
         "s",
         "no search",

@@ -88,7 +88,7 @@ FIRST_TOKEN_NOW = number(
 )
 PER_TOKEN_NOW = number(
     About(
-        "Time per token, p95",
+        "Per token, p95",
         f"Good: under {seconds(PER_TOKEN.warning)}, faster than people read. "
         "Above: batches are too large or the GPU is shared.",
         "s",
@@ -98,18 +98,18 @@ PER_TOKEN_NOW = number(
     PER_TOKEN,
 )
 WRITTEN_NOW = figure(
-    About("Tokens per second", "Written, by all chosen models together.", "none", "no calls", decimals=1),
+    About("Tokens/s", "Written, by all chosen models together.", "none", "no calls", decimals=1),
     Query(WRITTEN),
     colours.TRAFFIC,
 )
 RUNNING_NOW = figure(
-    About("Requests running", "In the batch now, on every engine of vLLM.", "none", "no vLLM", decimals=0),
+    About("Running", "In the batch now, on every engine of vLLM.", "none", "no vLLM", decimals=0),
     Query(RUNNING),
     colours.TRAFFIC,
 )
 WAITING_NOW = number(
     About(
-        "Requests waiting",
+        "Waiting",
         f"Good: under {plain(QUEUE_LENGTH.warning)}. "
         "A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
         "none",

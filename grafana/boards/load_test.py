@@ -7,7 +7,7 @@ from boards.board import Board, Row, choice, marks
 from boards.limits import FIRST_WARNS, Limit, percent, seconds, signal_goal, signal_limit, slo_limit
 from boards.panels import About, figure, lines, number, stacked
 from boards.percentiles import FLOWS, STUTTER, percentiles
-from boards.queries import WINDOW, Query, equal, quantile, ratio, selector
+from boards.queries import WINDOW, Query, equal, known, quantile, ratio, selector
 from boards.tables import Column, rows
 from boards.words import VERDICT
 
@@ -64,7 +64,7 @@ VERDICT_NOW = number(
 )
 DONE_NOW = figure(
     About(
-        "Answers per second",
+        "Answers/s",
         "What came back. Far under what was offered: the service is past its knee.",
         "reqps",
         "no run",
@@ -85,7 +85,7 @@ FAILED_NOW = number(
 )
 P95_NOW = number(
     About(
-        "Response time, p95",
+        "Response, p95",
         f"As the caller saw it, from the moment it meant to ask. Good: under {FAST}.",
         "s",
         "no run",
@@ -95,7 +95,7 @@ P95_NOW = number(
 )
 KNEE = figure(
     About(
-        "Knee, in answers/s",
+        "Knee",
         f"The highest rate in this time whose p95 was under {seconds(RESPONSE.warning)}. Plan for two thirds of it.",
         "reqps",
         "no run",
@@ -206,17 +206,20 @@ GENERATOR_CPU = lines(
 ENDPOINTS = rows(
     About("Endpoints", "Sorted by p95. Good: no red. The first line is the first limit.", "none", NO_RUN),
     [
-        Query(_rate("loadgen_requests_total", by="endpoint"), instant=True),
+        Query(f"{_rate('loadgen_requests_total', by='endpoint')} > 0", instant=True),
         Query(
-            ratio(
-                _rate("loadgen_requests_total", 'outcome!="ok"', by="endpoint"),
-                _rate("loadgen_requests_total", by="endpoint"),
+            known(
+                ratio(
+                    _rate("loadgen_requests_total", 'outcome!="ok"', by="endpoint"),
+                    _rate("loadgen_requests_total", by="endpoint"),
+                )
             ),
             instant=True,
         ),
-        Query(_quantile(0.5, "loadgen_response_seconds", by="endpoint"), instant=True),
-        Query(_quantile(0.95, "loadgen_response_seconds", by="endpoint"), instant=True),
-        Query(_quantile(0.99, "loadgen_response_seconds", by="endpoint"), instant=True),
+        *(
+            Query(known(_quantile(q, "loadgen_response_seconds", by="endpoint")), instant=True)
+            for q in (0.5, 0.95, 0.99)
+        ),
     ],
     [
         Column("endpoint", "Endpoint"),

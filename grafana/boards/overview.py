@@ -21,7 +21,7 @@ MEMORY = signal_limit("memory_used_ratio")
 
 HEALTH_NOW = number(
     About(
-        "How healthy is it?",
+        "Health",
         f"100 less the points below. Good: from {plain(HEALTH.warning)} on. "
         f"Under {plain(HEALTH.critical)}, do the first thing of the list on the right.",
         "none",
@@ -57,7 +57,7 @@ FIRING = number(
 )
 RESPONSE_NOW = number(
     About(
-        "Response time, p95",
+        "Response, p95",
         f"19 of 20 requests are faster. Good: under {seconds(signal_goal('api_response_time_p95'))}. "
         f"Above {seconds(RESPONSE.warning)}, open the Service board.",
         "s",
@@ -68,7 +68,7 @@ RESPONSE_NOW = number(
 )
 ERRORS_NOW = number(
     About(
-        "Requests that fail",
+        "Failed requests",
         f"Answers of 500 and above. Good: under {percent(signal_goal('error_ratio'))}. "
         f"Above {percent(FAILURES.warning)} callers notice: open the Service board.",
         "percentunit",
@@ -79,7 +79,7 @@ ERRORS_NOW = number(
 )
 TRAFFIC_NOW = figure(
     About(
-        "Requests per second",
+        "Requests/s",
         "How much is asked of the services. A sudden fall is as bad as a peak: look upstream.",
         "reqps",
         "no traffic",

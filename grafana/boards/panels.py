@@ -11,6 +11,7 @@ from grafana_foundation_sdk.models import common as kinds
 from grafana_foundation_sdk.models.dashboard import (
     DashboardRegexMapOptions,
     DashboardSpecialValueMapOptions,
+    DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
     RangeMap,
@@ -165,6 +166,9 @@ def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetime
     # Not by thresholds: Grafana 9 would then draw the thresholds and pass over the words.
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN))
     panel = panel.show_value(kinds.VisibilityMode.AUTO).row_height(0.8).fill_opacity(80).line_width(0)
+    # Nothing found is one frame without a field, of which Grafana 12 complains: without it the empty state shows.
+    named = {"include": {"pattern": ".*"}}
+    panel = panel.with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=named))
     # The words stand in the bars; a legend would also list the text of the empty state.
     return panel.legend(common.VizLegendOptions().show_legend(show_legend=False))
 

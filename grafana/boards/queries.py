@@ -76,6 +76,11 @@ def ratio(part: str, whole: str) -> str:
     return f"(({part}) or ({whole}) * 0) / ({whole})"
 
 
+def known(expr: str) -> str:
+    """The expression where it is a number: what was not asked for has no quantile and no mean, and NaN sorts first."""
+    return f"({expr}) >= 0"
+
+
 def either(*expressions: str) -> str:
     """The first of several spellings that has data."""
     return " or ".join(f"({expression})" for expression in expressions)

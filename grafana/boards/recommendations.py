@@ -74,7 +74,7 @@ KEPT = number(
 )
 GAINED = number(
     About(
-        "Mean gain measured",
+        "Mean gain",
         "How much of its metric a validated recommendation took away. Good: the 20 to 50 % that tuning can bring.",
         "percentunit",
         "none measured",

@@ -7,7 +7,7 @@ from boards.board import Board, Row, choice
 from boards.limits import alert_limit, percent, seconds, signal_goal, signal_limit
 from boards.panels import About, figure, heat, lines, number, stacked
 from boards.percentiles import FLOWS, STUTTER, percentiles
-from boards.queries import Query, chosen, mean, quantile, rate, ratio
+from boards.queries import Query, chosen, known, mean, quantile, rate, ratio
 from boards.tables import Column, rows
 
 DURATION = "http_server_request_duration_seconds"
@@ -28,13 +28,13 @@ def _failed_share(*by: str) -> str:
 
 
 REQUESTS_NOW = figure(
-    About("Requests per second", "All chosen routes. A sudden fall: look upstream.", "reqps", "no traffic"),
+    About("Requests/s", "All chosen routes. A sudden fall: look upstream.", "reqps", "no traffic"),
     Query(rate(f"{DURATION}_count", *ROUTE)),
     colours.TRAFFIC,
 )
 FAILED_NOW = number(
     About(
-        "Requests that fail",
+        "Failed requests",
         f"Good: under {percent(signal_goal('error_ratio'))}. Above {percent(FAILURES.warning)} "
         "find the route in the table, then its log and its alert's runbook.",
         "percentunit",
@@ -45,7 +45,7 @@ FAILED_NOW = number(
 )
 P95_NOW = number(
     About(
-        "Response time, p95",
+        "Response, p95",
         f"Good: under {FAST}. Above {seconds(RESPONSE.warning)} see where the time goes, below.",
         "s",
         "no traffic",
@@ -55,7 +55,7 @@ P95_NOW = number(
 )
 FIRST_BYTE_NOW = number(
     About(
-        "Time to first byte, p95",
+        "First byte, p95",
         f"When the caller sees the first sign of an answer. Good: under {FAST}. Above: it waits before it works.",
         "s",
         "no traffic",
@@ -65,7 +65,7 @@ FIRST_BYTE_NOW = number(
 )
 ACTIVE_NOW = figure(
     About(
-        "Requests in flight",
+        "In flight",
         "Being served now. Good: steady. A number that only grows means that answers come slower than questions.",
         "none",
         "no traffic",
@@ -76,7 +76,7 @@ ACTIVE_NOW = figure(
 )
 GONE_NOW = number(
     About(
-        "Callers that hung up",
+        "Callers that left",
         "Share of requests whose caller left before the end. "
         f"Good: under {percent(GIVING_UP.warning)}. Above: too slow for their patience.",
         "percentunit",
@@ -131,10 +131,10 @@ ROUTES = rows(
         NO_TRAFFIC,
     ),
     [
-        Query(rate(f"{DURATION}_count", *ROUTE, by=("http_route",)), instant=True),
-        Query(_failed_share("http_route"), instant=True),
-        Query(mean(DURATION, *ROUTE, by=("http_route",)), instant=True),
-        Query(quantile(0.95, DURATION, *ROUTE, by=("http_route",)), instant=True),
+        Query(f"{rate(f'{DURATION}_count', *ROUTE, by=('http_route',))} > 0", instant=True),
+        Query(known(_failed_share("http_route")), instant=True),
+        Query(known(mean(DURATION, *ROUTE, by=("http_route",))), instant=True),
+        Query(known(quantile(0.95, DURATION, *ROUTE, by=("http_route",))), instant=True),
     ],
     [
         Column("http_route", "Route"),

@@ -43,8 +43,8 @@ SERIES_NOW = number(
 )
 RULES_NOW = number(
     About(
-        "Rules that failed, 5 min",
-        "Good: 0. A rule that fails is an alert that cannot fire: see Prometheus' page of rules.",
+        "Failed rules",
+        "In 5 min. Good: 0. A rule that fails is an alert that cannot fire: see Prometheus' page of rules.",
         "none",
         "none",
         decimals=0,
@@ -54,8 +54,8 @@ RULES_NOW = number(
 )
 UNDELIVERED_NOW = number(
     About(
-        "Alerts dropped, 5 min",
-        "From Prometheus to Alertmanager. Good: 0. Else Alertmanager is down or out of reach.",
+        "Dropped alerts",
+        "From Prometheus to Alertmanager, in 5 min. Good: 0. Else Alertmanager is down or out of reach.",
         "none",
         "none",
         decimals=0,
@@ -75,7 +75,7 @@ CYCLE_NOW = number(
 )
 AGE_NOW = number(
     About(
-        "Age of the analysis",
+        "Analysis age",
         f"Since the last good cycle. Good: under two intervals. "
         f"Above {seconds(STALE.warning)}: what is shown is the past.",
         "s",
@@ -97,7 +97,7 @@ TARGETS = timeline(
 )
 SCRAPE_TIME = lines(
     About(
-        "How long does each scrape take?",
+        "How long do scrapes take?",
         f"Good: well under the limit of {seconds(SLOW_SCRAPE.warning)}. "
         "Slow: too many series, or a collector that waits.",
         "s",
@@ -210,7 +210,7 @@ COLLECTORS = bars(
 )
 CPU = lines(
     About(
-        "How much CPU does each part take?",
+        "CPU of each part",
         "CPUs. Good: together under a tenth of the machine. The stack must not be the load that it reports.",
         "none",
         NO_PROMETHEUS,
@@ -220,7 +220,7 @@ CPU = lines(
 )
 MEMORY = lines(
     About(
-        "How much memory does each part take?",
+        "Memory of each part",
         "Good: level. A slope that never ends is a leak: restart it, then report it.",
         "bytes",
         NO_PROMETHEUS,
@@ -230,7 +230,7 @@ MEMORY = lines(
 )
 DISK = lines(
     About(
-        "How much disk does the history take?",
+        "Disk of the history",
         "Blocks and write-ahead log. Good: level once the retention is reached.",
         "bytes",
         NO_PROMETHEUS,

@@ -65,7 +65,7 @@ LOAD_NOW = number(
 )
 DISK_NOW = number(
     About(
-        "Disk reads and writes",
+        "Disk traffic",
         f"Good: under {megabytes(DISK.warning)}. Above: which process, and could it be kept in memory?",
         "Bps",
         "no host",
@@ -87,7 +87,7 @@ NETWORK_NOW = number(
 )
 FULLEST_NOW = number(
     About(
-        "Fullest filesystem",
+        "Fullest disk",
         f"Good: under {percent(FILESYSTEM.warning)}. Above {percent(FILESYSTEM.critical)} writes soon fail: "
         "clean up or grow it today.",
         "percentunit",
@@ -226,7 +226,7 @@ FILESYSTEMS = bars(
 
 CONTAINER_CPU = lines(
     About(
-        "How much CPU do the containers take?",
+        "How much CPU do they take?",
         "CPUs in use by each. A line that is cut off flat has met its limit: see held back.",
         "none",
         NO_CONTAINER,
@@ -235,7 +235,7 @@ CONTAINER_CPU = lines(
 )
 CONTAINER_HELD = lines(
     About(
-        "Are containers held back?",
+        "Are they held back?",
         "Share of periods in which a container wanted more CPU than its limit. Good: 0. "
         f"Above {percent(HELD_BACK.warning)}: raise the limit.",
         "percentunit",
@@ -252,7 +252,7 @@ CONTAINER_HELD = lines(
 )
 CONTAINER_MEMORY = lines(
     About(
-        "How full is each container's memory?",
+        "How full is their memory?",
         f"Working set of the limit. Good: under {percent(MEMORY.warning)}. "
         "At 100 % the kernel kills the largest process in it.",
         "percentunit",

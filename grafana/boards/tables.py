@@ -16,7 +16,7 @@ from boards.panels import About, build_target, build_words, dress, fixed_colour
 from boards.words import SIGNAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from boards.panels import Word
     from boards.queries import Query
@@ -71,12 +71,37 @@ def _arrange(columns: Sequence[Column], *, single: bool) -> list[DataTransformer
     if "Value #A" in names:
         # Grafana's name for the figure of the only query, and of the first when the others found nothing.
         names["Value"] = names["Value #A"]
+    join = [] if single else _join(names)
+    if not single:
+        names = {_joined(field): column for field, column in names.items()}
     keep = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": [*names]}})
     order = {"indexByName": {field: columns.index(column) for field, column in names.items()}}
     rename = {"renameByName": {field: column.heading for field, column in names.items()}}
     organise = DataTransformerConfig(id_val="organize", options={**order, **rename, "excludeByName": {}})
-    join = [] if single else [DataTransformerConfig(id_val="merge", options={})]
     return [*join, keep, organise]
+
+
+LAST = "lastNotNull"
+
+
+def _is_figure(field: str) -> bool:
+    return field.startswith("Value")
+
+
+def _joined(field: str) -> str:
+    return f"{field} ({LAST})" if _is_figure(field) else field
+
+
+def _join(fields: Iterable[str]) -> list[DataTransformerConfig]:
+    """One row for what has the same labels in every query.
+
+    To merge would do, but for what found nothing: Grafana 12 gives each query a column of its own then, and shows their
+    heads instead of the words of the empty state. Grouped by labels that are not there, nothing remains.
+    """
+    by = {field: {"operation": "groupby", "aggregations": []} for field in fields if not _is_figure(field)}
+    figures = {field: {"operation": "aggregate", "aggregations": [LAST]} for field in fields if _is_figure(field)}
+    merge = DataTransformerConfig(id_val="merge", options={})
+    return [merge, DataTransformerConfig(id_val="groupBy", options={"fields": {**by, **figures}})]
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, BrowserContext
+    from playwright.sync_api import Browser, BrowserContext, Page
 
     from tests.e2e.loop import LiveStack
 
@@ -31,11 +33,17 @@ BOARDS = (
     *("overview", "service", "system", "llm", "database-cache"),
     *("load-test", "analysis", "recommendations", "alerts", "stack"),
 )
-# Grafana's mark of a failed panel: 9 and 10, and from 11 on.
-FAILED_PANEL = ".panel-info-corner--error, [data-testid='data-testid Panel status error']"
+# Grafana's marks of a failed panel: a query that failed (9 and 10, and from 11 on), or a panel that broke while drawn.
+FAILED_PANEL = (
+    ".panel-info-corner--error, [data-testid='data-testid Panel status error'],"
+    ".react-grid-item :is([data-testid='data-testid Alert error'], [aria-label='Alert error'])"
+)
 # Titles that are wider than their place, as Grafana 9 and as later ones mark titles.
-CUT_TITLES = """[...document.querySelectorAll(".panel-title h2, [data-testid='header-container'] :is(h2, h6)")]
+CUT_TITLES = """[...document.querySelectorAll(".panel-title h2, [data-testid$='header-container'] :is(h2, h6)")]
   .filter(title => title.scrollWidth > title.clientWidth).map(title => title.textContent)"""
+PANEL_TEXTS = "[...document.querySelectorAll('.react-grid-item')].map(panel => panel.innerText)"
+# Grafana's heat map takes no words of its own for nothing found.
+WORDLESS = {"heatmap"}
 WIDTH = 1366
 ROW_PIXELS = 38
 ABOVE_PIXELS = 140
@@ -84,24 +92,60 @@ def test_a_board_loads_through_the_api(site: Site, boards: Boards, uid: str):
     assert [panel["title"] for panel in loaded["panels"]] == [panel["title"] for panel in boards[uid]["panels"]]
 
 
+@contextmanager
+def opened(session: Session, board: dict[str, Any], query: str, file: Path) -> Iterator[tuple[Page, Watch]]:
+    """The whole board on one screen, drawn; its picture is kept in `file`, even of a board that does not come."""
+    bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
+    with session.context.new_page() as page:
+        page.set_viewport_size({"width": WIDTH, "height": bottom * ROW_PIXELS + ABOVE_PIXELS})
+        watch = Watch(page, session.site.url)
+        address = f"{session.site.url}/d/{board['uid']}?kiosk&from=now-5m&to=now&refresh=&{query}"
+        try:
+            page.goto(address, wait_until="domcontentloaded")
+            page.wait_for_selector(".react-grid-item", timeout=60_000)
+            page.wait_for_timeout(3_000)  # queries are under way: there is no event for the last of them
+            yield page, watch
+        finally:
+            picture(page, file)
+
+
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("uid", BOARDS)
 def test_a_board_shows_in_a_browser(session: Session, boards: Boards, screenshots: Path, uid: str, theme: str):
     """No panel shows an error, no query is refused, no title is cut, nothing is called elsewhere; a picture is kept."""
-    panels = boards[uid]["panels"]
-    bottom = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
-    site = session.site
-    with session.context.new_page() as page:
-        page.set_viewport_size({"width": WIDTH, "height": bottom * ROW_PIXELS + ABOVE_PIXELS})
-        watch = Watch(page, site.url)
-        page.goto(f"{site.url}/d/{uid}?kiosk&theme={theme}&from=now-5m&to=now&refresh=", wait_until="domcontentloaded")
-        page.wait_for_selector(".react-grid-item", timeout=60_000)
-        page.wait_for_timeout(3_000)  # queries are under way: there is no event for the last of them
+    file = screenshots / f"{uid}-{theme}.png"
+    with opened(session, boards[uid], f"theme={theme}", file) as (page, watch):
         shown = page.locator(".react-grid-item").count()
         failed = page.locator(FAILED_PANEL).count()
         cut = page.evaluate(CUT_TITLES)
-        size = picture(page, screenshots / f"{uid}-{theme}.png")
     assert (failed, watch.calls_elsewhere, cut) == (0, [], [])
     assert [fault for fault in watch.faults if fault.startswith("query")] == []
-    assert shown == len(panels)
-    assert size > 30_000
+    assert shown == len(boards[uid]["panels"])
+    assert file.stat().st_size > 30_000
+
+
+@pytest.mark.parametrize("uid", BOARDS)
+def test_a_panel_that_finds_nothing_says_why(session: Session, boards: Boards, screenshots: Path, uid: str):
+    """With nothing chosen, what asks for the chosen alone shows the words of its empty state; a count shows its 0."""
+    names = [one["name"] for one in boards[uid]["templating"]["list"] if one["type"] != "datasource"]
+    nothing = "&".join(f"var-{name}=nothing" for name in names)
+    with opened(session, boards[uid], nothing, screenshots / f"{uid}-empty.png") as (page, _):
+        texts = [" ".join(text.split()) for text in page.evaluate(PANEL_TEXTS)]
+    panels = [one for one in boards[uid]["panels"] if one["type"] not in {"row", *WORDLESS}]
+    empty = [one for one in panels if all(_asks_for_chosen(target["expr"], names) for target in one["targets"])]
+    silent = [
+        panel["title"]
+        for panel in empty
+        if not any(text.startswith(panel["title"]) and _why(panel) in text for text in texts)
+    ]
+    assert silent == []
+    assert empty
+
+
+def _asks_for_chosen(expression: str, names: list[str]) -> bool:
+    chosen = any(re.search(rf"\${name}\b", expression) for name in names)
+    return chosen and not re.search(r"vector\(0\)|\* 0$", expression)
+
+
+def _why(panel: dict[str, Any]) -> str:
+    return str(panel["fieldConfig"]["defaults"]["noValue"])

@@ -23,7 +23,7 @@ NUMBERS = {"info", "warning", "critical", "goal", "within"}
 FACTOR = 1.25
 # Panels that are judged by what no alert watches; each with its reason.
 OWN = {
-    "overview: How healthy is it?": "the score is the analyzer's: judged as on its page, see below",
+    "overview: Health": "the score is the analyzer's: judged as on its page, see below",
     "analysis: Health of each service": "the score is the analyzer's: judged as on its page, see below",
     "overview: What costs points?": "points of the score: a twentieth is felt, a fifth is a bad day",
     "analysis: What costs points?": "points of the score: a twentieth is felt, a fifth is a bad day",
@@ -31,7 +31,7 @@ OWN = {
     "overview: Alerts firing": "a count: the first is one to look at",
     "service: How long between pieces of a streamed answer?": "no alert: the pieces of every service differ",
     "load-test: How long between two pieces?": "no alert: the pieces of every service differ",
-    "system: Are containers held back?": "no alert: a limit of CPU that is met is what it was set for",
+    "system: Are they held back?": "no alert: a limit of CPU that is met is what it was set for",
     "system: Was anything killed for memory?": "a count: the first is one to look at",
     "load-test: Never sent": "a count: the first is one to look at",
     "load-test: Was the generator the limit?": "the load generator's own limits, see below",
@@ -44,16 +44,16 @@ OWN = {
     "recommendations: Open": "a count: the first is one to look at",
     "recommendations: Refuted": "a count: the first is one to look at",
     "recommendations: Promises kept": "how far the advice can be trusted: nothing alerts on it",
-    "recommendations: Mean gain measured": "how far the advice can be trusted: nothing alerts on it",
+    "recommendations: Mean gain": "how far the advice can be trusted: nothing alerts on it",
     "recommendations: Return: measured gain by expected": "how far the advice can be trusted: nothing alerts on it",
     "alerts: Critical": "a count: the first is already bad",
     "alerts: Warnings": "a count: the first is one to look at",
-    "alerts: Not delivered, 1 h": "a count: the first is already bad",
+    "alerts: Not delivered": "a count: the first is already bad",
     "alerts: Which channel fails?": "a count: the first is one to look at",
-    "alerts: How long does a notification take?": "no alert: each receiver has its own speed",
+    "alerts: How long does delivery take?": "no alert: each receiver has its own speed",
     "stack: Targets down": "a count: the first is already bad",
-    "stack: Rules that failed, 5 min": "a count: the first is already bad",
-    "stack: Alerts dropped, 5 min": "a count: the first is already bad",
+    "stack: Failed rules": "a count: the first is already bad",
+    "stack: Dropped alerts": "a count: the first is already bad",
     "stack: Analyzer cycle": "its own interval is the limit",
     "stack: What does a cycle cost?": "its own interval is the limit",
     "stack: Series": "what one Prometheus holds in 4 and in 20 GB of memory",
@@ -131,7 +131,7 @@ def test_a_sentence_without_its_limit_is_refused(generator: Any):
 
 def test_health_is_judged_as_on_the_analyzers_page(raised: dict[str, Panel]):
     """One score, one judgement, wherever it is shown."""
-    assert steps_of(raised["overview: How healthy is it?"]) == [FAIR, GOOD]
+    assert steps_of(raised["overview: Health"]) == [FAIR, GOOD]
 
 
 def test_the_generator_is_judged_by_its_own_limits(raised: dict[str, Panel]):
