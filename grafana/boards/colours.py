@@ -13,7 +13,6 @@ TRAFFIC = "blue"
 CALLER = "#B5793C"  # what the caller did wrong
 OFFERED = "#8A93A2"
 ERRORS = BAD
-ALL_BAD = "continuous-reds"  # a palette: many series, each of them a failure
 FAST = "super-light-purple"  # the median
 SLOW = "purple"  # the 95th percentile
 SLOWEST = "#FF7FB0"  # the 99th percentile
@@ -50,5 +49,12 @@ CATEGORIES = {
     "infrastructure": CPU,
     "code": SLOW,
     "monitoring": OTHER,
+}
+# How a request of a load test ends badly: each a shade of red, by what it says of the service.
+BAD_ENDS = {
+    ".*timeout": "dark-red",  # too slow
+    "(wrong_status|check_failed)": BAD,  # answered, but wrongly
+    "(connect|connection|dns|tls)_.*": "light-red",  # not let in
+    "(closed|bad|excess|empty|endless|not)_.*": "super-light-red",  # broken off
 }
 OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "shed": SLOW, "failed": BAD}

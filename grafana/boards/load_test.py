@@ -178,8 +178,9 @@ OUTCOMES = stacked(
     ),
     [
         Query(_rate("loadgen_requests_total", 'outcome="ok"'), "ok", colours.TRAFFIC),
-        Query(_rate("loadgen_requests_total", 'outcome!="ok"', by="outcome"), "{{outcome}}", colours.ALL_BAD),
+        Query(_rate("loadgen_requests_total", 'outcome!="ok"', by="outcome"), "{{outcome}}", colours.ERRORS),
     ],
+    known=colours.BAD_ENDS,
 )
 HONEST = lines(
     About(

@@ -81,9 +81,7 @@ def _drawn(query: Query) -> list[DynamicConfigValue]:
 
 
 def fixed_colour(colour: str) -> DynamicConfigValue:
-    """A field override that draws a series in one colour, or all of them in one palette."""
-    if colour.startswith("continuous-"):
-        return DynamicConfigValue("color", {"mode": colour})
+    """A field override that draws a series in one colour."""
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
 
 

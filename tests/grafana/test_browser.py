@@ -42,8 +42,9 @@ FAILED_PANEL = (
 CUT_TITLES = """[...document.querySelectorAll(".panel-title h2, [data-testid$='header-container'] :is(h2, h6)")]
   .filter(title => title.scrollWidth > title.clientWidth).map(title => title.textContent)"""
 PANEL_TEXTS = "[...document.querySelectorAll('.react-grid-item')].map(panel => panel.innerText)"
-# Grafana's heat map takes no words of its own for nothing found.
+# Shapes that show none of our words for nothing found: Grafana drops those of heat maps, and 9 has its own in timelines.
 WORDLESS = {"heatmap"}
+WORDLESS_IN_9 = {*WORDLESS, "state-timeline"}
 WIDTH = 1366
 ROW_PIXELS = 38
 ABOVE_PIXELS = 140
@@ -54,6 +55,7 @@ class Session:
     """A browser that is logged in, and where."""
 
     site: Site
+    version: str
     context: BrowserContext
 
 
@@ -71,10 +73,12 @@ def site(live_stack: LiveStack, boards: Boards) -> Site:
 @pytest.fixture(scope="module")
 def session(site: Site, browser: Browser) -> Iterator[Session]:
     """A browser that is logged in, with the screen of a small laptop: what fits there fits everywhere."""
+    with site.api() as api:
+        version = str(api.health.check()["version"])
     with browser.new_context(viewport={"width": WIDTH, "height": 1000}) as context:
         answer = context.request.post(f"{site.url}/login", data={"user": site.user, "password": site.password})
         assert answer.ok, answer.text()
-        yield Session(site, context)
+        yield Session(site, version, context)
 
 
 def test_the_source_answers(site: Site):
@@ -131,7 +135,8 @@ def test_a_panel_that_finds_nothing_says_why(session: Session, boards: Boards, s
     nothing = "&".join(f"var-{name}=nothing" for name in names)
     with opened(session, boards[uid], nothing, screenshots / f"{uid}-empty.png") as (page, _):
         texts = [" ".join(text.split()) for text in page.evaluate(PANEL_TEXTS)]
-    panels = [one for one in boards[uid]["panels"] if one["type"] not in {"row", *WORDLESS}]
+    wordless = WORDLESS_IN_9 if session.version.startswith("9.") else WORDLESS
+    panels = [one for one in boards[uid]["panels"] if one["type"] not in {"row", *wordless}]
     empty = [one for one in panels if all(_asks_for_chosen(target["expr"], names) for target in one["targets"])]
     silent = [
         panel["title"]
