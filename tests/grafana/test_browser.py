@@ -42,7 +42,7 @@ FAILED_PANEL = (
 CUT_TITLES = """[...document.querySelectorAll(".panel-title h2, [data-testid$='header-container'] :is(h2, h6)")]
   .filter(title => title.scrollWidth > title.clientWidth).map(title => title.textContent)"""
 PANEL_TEXTS = "[...document.querySelectorAll('.react-grid-item')].map(panel => panel.innerText)"
-# Shapes that show none of our words for nothing found: Grafana drops those of heat maps, and 9 has its own in timelines.
+# Shapes that show none of our words where nothing is found: heat maps in every Grafana, timelines in Grafana 9.
 WORDLESS = {"heatmap"}
 WORDLESS_IN_9 = {*WORDLESS, "state-timeline"}
 WIDTH = 1366
