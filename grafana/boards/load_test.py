@@ -7,54 +7,34 @@ from boards.board import Board, Row, choice, marks
 from boards.limits import FIRST_WARNS, Limit, percent, seconds, signal_goal, signal_limit, slo_limit
 from boards.panels import About, figure, lines, number, stacked
 from boards.percentiles import FLOWS, STUTTER, percentiles
-from boards.queries import WINDOW, Query, equal, known, quantile, ratio, selector
+from boards.queries import Query, known, quantile, ratio, selector
+from boards.runs import (
+    ANSWERED,
+    CLIENT_P95,
+    DONE,
+    FAILED,
+    OFFERED,
+    RUN,
+    TEST,
+    USERS,
+    of_run,
+    run_quantile,
+    run_rate,
+    run_verdict,
+)
 from boards.tables import Column, rows
 from boards.words import VERDICT
 
-TEST = 'test=~"$test"'
-RUN = selector(TEST, 'run_id=~"$run"')
 SERVER = 'service=~"$service"'
 NO_RUN = "No load test ran in this time: start one with `perfloop loadgen run FILE`."
 NO_STREAM = "No streamed answers were asked for in this run."
 RESPONSE = signal_limit("api_response_time_p95")
 FAILURES = signal_limit("error_ratio")
 FAST = seconds(signal_goal("api_response_time_p95"))
-FIRST_TOKEN = slo_limit("first_token")
+TOKEN_IN_TIME = slo_limit("first_token")
 # Beyond these the load generator says itself that a test is invalid (its `generator_limits`).
 LATE = Limit(warning=0.01, critical=0.05)
 BUSY = Limit(warning=0.8, critical=0.9)
-
-
-def _of_run(expr: str) -> str:
-    # A run's id is on its info metric alone: ids on every series would multiply them with each run.
-    return f"({expr}) and on (instance, test) loadgen_run_info{RUN}"
-
-
-def _rate(metric: str, *matchers: str, by: str = "") -> str:
-    of_run = _of_run(f"rate({metric}{selector(TEST, *matchers)}[$__rate_interval])")
-    return f"sum{f' by ({by})' if by else ''} ({of_run})"
-
-
-def _quantile(q: float, histogram: str, by: str = "") -> str:
-    return f"histogram_quantile({q:g}, {_rate(histogram + '_bucket', by=f'le, {by}' if by else 'le')})"
-
-
-DONE = _rate("loadgen_requests_total")
-# What timed out came to an end, but is no answer: good answers alone keep up with what is offered.
-ANSWERED = f"({_rate('loadgen_requests_total', equal('outcome', 'ok'))} or {DONE} * 0)"
-FAILED = _rate("loadgen_requests_total", 'outcome!="ok"')
-CLIENT_P95 = _quantile(0.95, "loadgen_response_seconds")
-USERS = f"sum({_of_run(f'loadgen_users{selector(TEST)}')})"
-SET_RATE = _of_run(f"loadgen_target_rate{selector(TEST)}")
-BY_TEST = _of_run(f"sum by (instance, test) (rate(loadgen_requests_total{selector(TEST)}[{WINDOW}]))")
-# A test that sets users offers what the answers let it; beside one that sets a rate both add up.
-OFFERED = f"sum(({SET_RATE}) or ({BY_TEST}) unless on (instance, test) loadgen_target_rate)"
-
-
-def _verdict(word: str) -> str:
-    # A run that has ended is scraped once or twice more: over the window, so that no step passes over it.
-    return f"max(max_over_time(loadgen_verdict{selector(RUN[1:-1], equal('verdict', word))}[{WINDOW}]))"
-
 
 VERDICT_NOW = number(
     About(
@@ -64,7 +44,7 @@ VERDICT_NOW = number(
         "none",
         "no run ended",
     ),
-    Query(f"{_verdict('passed')} * 2 or {_verdict('failed')} or {_verdict('invalid')} * 0"),
+    Query(f"{run_verdict('passed')} * 2 or {run_verdict('failed')} or {run_verdict('invalid')} * 0"),
     words=VERDICT,
 )
 DONE_NOW = figure(
@@ -121,7 +101,7 @@ DROPPED_NOW = number(
         "no run",
         decimals=0,
     ),
-    Query(f"sum({_of_run(f'loadgen_dropped_total{selector(TEST)}')})"),
+    Query(f"sum({of_run(f'loadgen_dropped_total{selector(TEST)}')})"),
     FIRST_WARNS,
 )
 OFFERED_ACHIEVED = lines(
@@ -149,7 +129,7 @@ BOTH_SIDES = lines(
     ),
     [
         Query(CLIENT_P95, "caller, from the intended start", colours.CLIENT),
-        Query(_quantile(0.95, "loadgen_service_seconds"), "caller, from the real start", colours.FAST),
+        Query(run_quantile(0.95, "loadgen_service_seconds"), "caller, from the real start", colours.FAST),
         Query(quantile(0.95, "http_server_request_duration_seconds", SERVER), "service", colours.SLOW),
     ],
     RESPONSE,
@@ -170,7 +150,7 @@ BY_ENDPOINT = lines(
         "s",
         NO_RUN,
     ),
-    [Query(_quantile(0.95, "loadgen_response_seconds", by="endpoint"), "{{endpoint}}")],
+    [Query(run_quantile(0.95, "loadgen_response_seconds", by="endpoint"), "{{endpoint}}")],
     RESPONSE,
 )
 OUTCOMES = stacked(
@@ -181,8 +161,8 @@ OUTCOMES = stacked(
         NO_RUN,
     ),
     [
-        Query(_rate("loadgen_requests_total", 'outcome="ok"'), "ok", colours.TRAFFIC),
-        Query(_rate("loadgen_requests_total", 'outcome!="ok"', by="outcome"), "{{outcome}}", colours.ERRORS),
+        Query(run_rate("loadgen_requests_total", 'outcome="ok"'), "ok", colours.TRAFFIC),
+        Query(run_rate("loadgen_requests_total", 'outcome!="ok"', by="outcome"), "{{outcome}}", colours.ERRORS),
     ],
     known=colours.BAD_ENDS,
 )
@@ -195,8 +175,8 @@ HONEST = lines(
         NO_RUN,
     ),
     [
-        Query(_quantile(0.99, "loadgen_schedule_lag_seconds"), "behind the schedule", colours.SLOW),
-        Query(f"max({_of_run(f'loadgen_event_loop_lag_seconds{selector(TEST)}')})", "its own delays", colours.OTHER),
+        Query(run_quantile(0.99, "loadgen_schedule_lag_seconds"), "behind the schedule", colours.SLOW),
+        Query(f"max({of_run(f'loadgen_event_loop_lag_seconds{selector(TEST)}')})", "its own delays", colours.OTHER),
     ],
     LATE,
 )
@@ -208,24 +188,24 @@ GENERATOR_CPU = lines(
         "percentunit",
         NO_RUN,
     ),
-    [Query(f"max by (instance) ({_of_run(f'loadgen_cpu_used_ratio{selector(TEST)}')})", "{{instance}}", colours.CPU)],
+    [Query(f"max by (instance) ({of_run(f'loadgen_cpu_used_ratio{selector(TEST)}')})", "{{instance}}", colours.CPU)],
     BUSY,
 )
 ENDPOINTS = rows(
     About("Endpoints", "Sorted by p95. Good: no red. The first line is the first limit.", "none", NO_RUN),
     [
-        Query(f"{_rate('loadgen_requests_total', by='endpoint')} > 0", instant=True),
+        Query(f"{run_rate('loadgen_requests_total', by='endpoint')} > 0", instant=True),
         Query(
             known(
                 ratio(
-                    _rate("loadgen_requests_total", 'outcome!="ok"', by="endpoint"),
-                    _rate("loadgen_requests_total", by="endpoint"),
+                    run_rate("loadgen_requests_total", 'outcome!="ok"', by="endpoint"),
+                    run_rate("loadgen_requests_total", by="endpoint"),
                 )
             ),
             instant=True,
         ),
         *(
-            Query(known(_quantile(q, "loadgen_response_seconds", by="endpoint")), instant=True)
+            Query(known(run_quantile(q, "loadgen_response_seconds", by="endpoint")), instant=True)
             for q in (0.5, 0.95, 0.99)
         ),
     ],
@@ -242,12 +222,12 @@ ENDPOINTS = rows(
 FIRST_TOKEN = lines(
     About(
         "How long until the first token?",
-        f"As the caller saw it. Good: p95 under {seconds(FIRST_TOKEN.warning)}.",
+        f"As the caller saw it. Good: p95 under {seconds(TOKEN_IN_TIME.warning)}.",
         "s",
         NO_STREAM,
     ),
-    percentiles(lambda q: _quantile(q, "loadgen_time_to_first_token_seconds"), 95, 50),
-    FIRST_TOKEN,
+    percentiles(lambda q: run_quantile(q, "loadgen_time_to_first_token_seconds"), 95, 50),
+    TOKEN_IN_TIME,
 )
 PIECES = lines(
     About(
@@ -256,7 +236,7 @@ PIECES = lines(
         "s",
         NO_STREAM,
     ),
-    percentiles(lambda q: _quantile(q, "loadgen_inter_chunk_seconds"), 95, 50),
+    percentiles(lambda q: run_quantile(q, "loadgen_inter_chunk_seconds"), 95, 50),
     STUTTER,
 )
 TOKENS = lines(
@@ -266,7 +246,7 @@ TOKENS = lines(
         "none",
         NO_STREAM,
     ),
-    [Query(_rate("loadgen_tokens_total"), "tokens", colours.TRAFFIC)],
+    [Query(run_rate("loadgen_tokens_total"), "tokens", colours.TRAFFIC)],
 )
 
 BOARD = Board(

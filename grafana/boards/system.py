@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from boards import colours
 from boards.board import Board, Row, choice
-from boards.limits import FIRST_WARNS, Limit, alert_limit, megabytes, percent, plain, signal_limit
+from boards.containers import CONTAINER_CPU, CONTAINER_HELD, CONTAINER_MEMORY, KILLED
+from boards.limits import alert_limit, megabytes, percent, plain, signal_limit
 from boards.panels import About, lines, number, stacked
 from boards.queries import Query, chosen, selector
 from boards.tables import bars
@@ -14,7 +15,6 @@ OF = selector(*MACHINE)
 REAL_DISK = 'device!~"(dm-|md|loop|ram|zram).*"'
 REAL_NET = 'device!~"lo|(veth|docker|br-|cali|flannel).*"'
 NO_HOST = "No machine is watched: is the exporter up?"
-NO_CONTAINER = "The exporter sees no container limits here: it runs outside any, or without access to its cgroup."
 CPU = signal_limit("cpu_used_ratio")
 MEMORY = signal_limit("memory_used_ratio")
 DISK = signal_limit("disk_io_bytes_per_second")
@@ -23,7 +23,6 @@ LOAD = alert_limit("LoadHigh")
 PRESSURE = alert_limit("MemoryPressure")  # of the disk too: a task that waits is one that waits
 FILESYSTEM = alert_limit("FilesystemNearlyFull")
 BUSY = alert_limit("DiskSaturated")
-HELD_BACK = Limit(warning=0.25, critical=0.5)
 
 
 def _rate(metric: str, *matchers: str, by: str = "instance") -> str:
@@ -224,63 +223,6 @@ FILESYSTEMS = bars(
     FILESYSTEM,
 )
 
-CONTAINER_CPU = lines(
-    About(
-        "How much CPU do they take?",
-        "CPUs in use by each. A line that is cut off flat has met its limit: see held back.",
-        "none",
-        NO_CONTAINER,
-    ),
-    [Query(_rate("container_cpu_usage_seconds_total", by="instance, id"), "{{id}} · {{instance}}")],
-)
-CONTAINER_HELD = lines(
-    About(
-        "Are they held back?",
-        "Share of periods in which a container wanted more CPU than its limit. Good: 0. "
-        f"Above {percent(HELD_BACK.warning)}: raise the limit.",
-        "percentunit",
-        "No container has a CPU limit.",
-    ),
-    [
-        Query(
-            f"{_rate('container_cpu_cfs_throttled_periods_total', by='instance, id')}"
-            f" / ({_rate('container_cpu_cfs_periods_total', by='instance, id')} > 0)",
-            "{{id}} · {{instance}}",
-        )
-    ],
-    HELD_BACK,
-)
-CONTAINER_MEMORY = lines(
-    About(
-        "How full is their memory?",
-        f"Working set of the limit. Good: under {percent(MEMORY.warning)}. "
-        "At 100 % the kernel kills the largest process in it.",
-        "percentunit",
-        "No container has a memory limit.",
-    ),
-    [
-        Query(
-            f"sum by (instance, id) (container_memory_working_set_bytes{OF})"
-            f" / (sum by (instance, id) (container_spec_memory_limit_bytes{OF}) > 0)",
-            "{{id}} · {{instance}}",
-        )
-    ],
-    MEMORY,
-)
-CONTAINER_KILLED = lines(
-    About(
-        "Was anything killed for memory?",
-        "Processes killed by the kernel in five minutes. Good: 0. Each is a request that broke off: raise the limit.",
-        "none",
-        NO_CONTAINER,
-    ),
-    [
-        Query(f"sum by (instance) (increase(container_oom_events_total{OF}[5m]))", "in a container", colours.ERRORS),
-        Query(f"sum by (instance) (increase(node_vmstat_oom_kill{OF}[5m]))", "on the machine", colours.SLOW),
-    ],
-    FIRST_WARNS,
-)
-
 BOARD = Board(
     uid="system",
     title="System",
@@ -304,7 +246,7 @@ BOARD = Board(
         Row(7, [(8, NETWORK_BYTES), (8, NETWORK_FAULTS), (8, FILESYSTEMS)]),
         Row(
             7,
-            [(6, panel) for panel in (CONTAINER_CPU, CONTAINER_HELD, CONTAINER_MEMORY, CONTAINER_KILLED)],
+            [(6, panel) for panel in (CONTAINER_CPU, CONTAINER_HELD, CONTAINER_MEMORY, KILLED)],
             title="Containers",
         ),
     ),

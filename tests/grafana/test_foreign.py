@@ -119,8 +119,8 @@ def test_the_return_of_a_recommendation(prometheus: httpx.Client, boards: Boards
     ("title", "between"),
     [
         ("First token, p95", (0.05, 0.11)),
-        ("Time per token, p95", (0.0125, 0.026)),
-        ("Requests waiting", (2, 2)),
+        ("Per token, p95", (0.0125, 0.026)),
+        ("Waiting", (2, 2)),
         ("KV cache used", (0.4, 0.4)),
     ],
 )
