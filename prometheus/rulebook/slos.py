@@ -96,7 +96,7 @@ def _within(entry: Entry, what: str) -> float:
         entry.complain(f"{what}: within has the value {entry['within']!r}; it must be above 0 seconds.", "within")
     if WITHIN not in f"{entry.get('good')} {entry.get('bad')}":
         entry.complain(f"{what}: neither good nor bad says {WITHIN}, so that its within limits nothing.", "within")
-    return within
+    return within or 0.0
 
 
 def _limited(expr: str, within: float) -> str:
