@@ -128,7 +128,7 @@ def _ask_all(url: str, end: int, options: argparse.Namespace) -> list[tuple[floa
 def _cost(
     client: httpx.Client, board: dict[str, Any], panel: dict[str, Any], end: int, options: argparse.Namespace
 ) -> tuple[float, int]:
-    pixels = panel["gridPos"]["w"] / 24 * SCREEN_PIXELS
+    pixels = panel.get("maxDataPoints") or panel["gridPos"]["w"] / 24 * SCREEN_PIXELS
     step = max(next(s for s in STEPS if s >= options.hours * 3600 / pixels * 0.75), options.interval)
     values = {v["name"]: v.get("allValue") or v["current"]["value"] for v in board["templating"]["list"]}
     values |= {

@@ -13,6 +13,7 @@ from boards.runs import (
     CLIENT_P95,
     DONE,
     FAILED,
+    GOOD,
     OFFERED,
     RUN,
     TEST,
@@ -86,9 +87,10 @@ KNEE = figure(
         "reqps",
         "no run",
     ),
-    # Asked once, for now: at every step of a day it would be asked anew for the whole day before it.
+    # Asked once, for now: at every step of a day it would be asked anew for the whole day before it. A rate looks back
+    # over 20 s at least, so that 15 s pass over none.
     Query(
-        f"max_over_time(({ANSWERED} and on () (({CLIENT_P95}) < {RESPONSE.warning:g}))[$__range:10s])",
+        f"max_over_time(({GOOD} and on () (({CLIENT_P95}) < {RESPONSE.warning:g}))[$__range:15s])",
         instant=True,
     ),
     colours.TRAFFIC,

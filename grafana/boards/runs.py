@@ -27,7 +27,8 @@ def run_quantile(q: float, histogram: str, by: str = "") -> str:
 
 DONE = run_rate("loadgen_requests_total")
 # What timed out came to an end, but is no answer: good answers alone keep up with what is offered.
-ANSWERED = f"({run_rate('loadgen_requests_total', equal('outcome', 'ok'))} or {DONE} * 0)"
+GOOD = run_rate("loadgen_requests_total", equal("outcome", "ok"))
+ANSWERED = f"({GOOD} or {DONE} * 0)"
 FAILED = run_rate("loadgen_requests_total", 'outcome!="ok"')
 CLIENT_P95 = run_quantile(0.95, "loadgen_response_seconds")
 USERS = f"sum({of_run(f'loadgen_users{selector(TEST)}')})"
