@@ -51,7 +51,7 @@ def watched(live_stack: LiveStack) -> Iterator[httpx.Client]:
     wait_for(lambda: live_stack.query("loadgen_run_info"), "the load generator's run")
     # The knee is a rate at which answers were quick: the first ones of a stack that has just started are not.
     quick = "histogram_quantile(0.95, sum by (le) (rate(loadgen_response_seconds_bucket[1m]))) < 1"
-    wait_for(lambda: live_stack.query(f"max_over_time(({quick})[5m:10s])"), "answers within a second")
+    wait_for(lambda: live_stack.query(f"max_over_time(({quick})[5m:15s])"), "answers within a second")
     # One connection for some six hundred questions.
     with httpx.Client(base_url=live_stack.prometheus, timeout=60) as prometheus:
         yield prometheus
