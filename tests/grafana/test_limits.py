@@ -74,8 +74,8 @@ def steps_of(panel: Panel) -> list[float]:
 
 def judges(panel: Panel) -> bool:
     """Whether a panel turns orange or red somewhere."""
-    colours = json.dumps(panel.json["fieldConfig"])
-    return bool(steps_of(panel)) and any(f'"color": "{colour}"' for colour in STATUS if colour in colours)
+    fields = json.dumps(panel.json["fieldConfig"])
+    return bool(steps_of(panel)) and any(f'"color": "{colour}"' in fields for colour in STATUS)
 
 
 def scale(node: Any) -> Any:
