@@ -1,4 +1,4 @@
-# One image for every program of ours: `python3 -m exporter`, `analyzer`, `loadgen`, `demo.service`, `demo.inbox`.
+# One image for every program of ours: `python3 -m perfloop_exporter`, `analyzer`, `loadgen`, `demo.service`, `demo.inbox`.
 # It needs no BuildKit. Tag and digest: the same pair stands in ten public files found by an exact search for the digest
 # (as python:3.13-slim, python:3.13-slim-trixie and python:3.13.15-slim-trixie), November 2026.
 ARG PERFLOOP_PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
@@ -12,15 +12,19 @@ RUN python3 -m venv /opt/perfloop \
 
 FROM libraries AS program
 COPY pyproject.toml README.md /build/
-COPY exporter /build/exporter
-COPY analyzer /build/analyzer
-COPY loadgen /build/loadgen
 COPY perfloop /build/perfloop
-COPY demo /build/demo
+COPY base/perfloop_base /build/perfloop_base
+COPY exporter/perfloop_exporter /build/perfloop_exporter
+COPY analyzer/perfloop_analyzer /build/perfloop_analyzer
+COPY loadgen/perfloop_loadgen /build/perfloop_loadgen
+COPY prometheus/perfloop_rules /build/perfloop_rules
+COPY grafana/perfloop_boards /build/perfloop_boards
+COPY alertmanager/perfloop_inbox /build/perfloop_inbox
+COPY demo/perfloop_demo /build/perfloop_demo
 # The packages are laid where pip would lay them: no build tool, so none to download and trust.
 RUN site=$(/opt/perfloop/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-    && cp -R /build/exporter /build/analyzer /build/loadgen /build/perfloop /build/demo "$site" \
-    && /opt/perfloop/bin/python3 -m compileall -q "$site/exporter" "$site/analyzer" "$site/loadgen" "$site/perfloop" "$site/demo" \
+    && cp -R /build/perfloop* "$site" \
+    && /opt/perfloop/bin/python3 -m compileall -q "$site"/perfloop* \
     && /opt/perfloop/bin/pip uninstall --yes --quiet pip \
     && rm -rf "$site"/setuptools* "$site"/pkg_resources "$site"/_distutils_hack "$site"/distutils-precedence.pth \
     && find "$site" -type d -name tests -prune -exec rm -rf {} +
@@ -47,4 +51,4 @@ COPY demo/*.yml /app/
 ENV PATH=/opt/perfloop/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 USER 10001:10001
-CMD ["python3", "-m", "exporter", "--web.listen-address=0.0.0.0:19100"]
+CMD ["python3", "-m", "perfloop_exporter", "--web.listen-address=0.0.0.0:19100"]

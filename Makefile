@@ -35,29 +35,27 @@ check: setup-dev ## Format, lint, types, import directions, docstrings, rules an
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy grafana/build.py grafana/boards
-	@$(BIN)/mypy prometheus/build.py prometheus/rulebook
 	@$(BIN)/lint-imports
-	@$(BIN)/interrogate -q exporter analyzer loadgen perfloop demo
+	@$(BIN)/interrogate -q perfloop base exporter analyzer loadgen prometheus grafana alertmanager demo
 	@$(BIN)/python -m perfloop.stack.programs
-	@$(BIN)/python prometheus/build.py --check
-	@$(BIN)/python grafana/build.py --check
+	@$(BIN)/python -m perfloop_rules --check
+	@$(BIN)/python -m perfloop_boards --check
 
 format: setup-dev ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 rules: setup-dev ## Write the rules and alerts anew from prometheus/thresholds.yml
-	@$(BIN)/python prometheus/build.py
+	@$(BIN)/python -m perfloop_rules
 
 boards: setup-dev ## Write the dashboards anew
-	@$(BIN)/python grafana/build.py
+	@$(BIN)/python -m perfloop_boards
 
 bench: setup-bench ## Measure every figure of the README beside its peer
 	@$(BIN)/python benchmarks/run_all.py
 
 demo: setup ## Show the closed loop end to end, in about five minutes
-	@$(BIN)/python -m demo.tour
+	@$(BIN)/python -m perfloop_demo.tour
 
 clean: ## Remove the environment and all that runs have left
 	@rm -rf .venv .perfloop build dist

@@ -242,7 +242,7 @@ def start_inbox(chain: Chain) -> None:
     web, mail = free_port(), free_port()
     listen = [f"--web.listen-address=127.0.0.1:{web}", f"--smtp.listen-address=127.0.0.1:{mail}"]
     chain.urls |= {"inbox": f"http://127.0.0.1:{web}", "smtp": f"127.0.0.1:{mail}"}
-    _launch(chain, "inbox", [sys.executable, "-m", "demo.inbox", *listen])
+    _launch(chain, "inbox", [sys.executable, "-m", "perfloop_inbox", *listen])
 
 
 def start_alertmanagers(

@@ -73,8 +73,14 @@ FLAVOURS = (Flavour("perfloop", unchanged, 20.0), Flavour("kube-prometheus inter
 def watched_service(folder: Path) -> Iterator[str]:
     """Run the demo service under its steady load; return its address."""
     address, load = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    service = [sys.executable, "-m", "demo.service", f"--web.listen-address={address}", f"--data.dir={folder / 'data'}"]
-    steady = [sys.executable, "-m", "loadgen", "run", "demo/steady.yml", f"--url=http://{address}"]
+    service = [
+        sys.executable,
+        "-m",
+        "perfloop_demo.service",
+        f"--web.listen-address={address}",
+        f"--data.dir={folder / 'data'}",
+    ]
+    steady = [sys.executable, "-m", "perfloop_loadgen", "run", "demo/steady.yml", f"--url=http://{address}"]
     processes = [
         Process(service, f"http://{address}/-/ready", folder / "demo.log"),
         Process([*steady, f"--web.listen-address={load}"], f"http://{load}/-/ready", folder / "loadgen.log"),

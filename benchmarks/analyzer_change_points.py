@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from analyzer.detectors.change_point import find_change_points
+from perfloop_analyzer.detectors.change_point import find_change_points
 
 POINTS = 365
 MARGIN = 5

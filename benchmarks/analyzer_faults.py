@@ -96,17 +96,17 @@ def start(home: Path) -> Stack:
     config = home / "prometheus.yml"
     config.write_text(_scrapes(stack))
     prometheus = shutil.which("prometheus") or str(ROOT / ".perfloop" / "bin" / "prometheus")
-    stack.start("demo", python, "-m", "demo.service", listen["demo"], f"--data.dir={home / 'demo'}")
-    stack.start("exporter", python, "-m", "exporter", listen["exporter"])
+    stack.start("demo", python, "-m", "perfloop_demo.service", listen["demo"], f"--data.dir={home / 'demo'}")
+    stack.start("exporter", python, "-m", "perfloop_exporter", listen["exporter"])
     tsdb = f"--storage.tsdb.path={home / 'tsdb'}"
     stack.start("prometheus", prometheus, f"--config.file={config}", tsdb, listen["prometheus"])
     _wait(stack.url("demo") + "/health")
     _wait(stack.url("prometheus") + "/-/ready")
-    steady = (python, "-m", "loadgen", "run", "demo/steady.yml", "--url", stack.url("demo"), listen["loadgen"])
+    steady = (python, "-m", "perfloop_loadgen", "run", "demo/steady.yml", "--url", stack.url("demo"), listen["loadgen"])
     stack.start("loadgen", *steady)
     source, store = f"--prometheus.url={stack.url('prometheus')}", f"--store.url=sqlite:///{home / 'analyzer.db'}"
     watch = (listen["analyzer"], source, store, f"--thresholds.file={limits}", f"--interval={CYCLE:g}s")
-    stack.start("analyzer", python, "-m", "analyzer", "run", *watch)
+    stack.start("analyzer", python, "-m", "perfloop_analyzer", "run", *watch)
     _wait(stack.url("analyzer") + "/-/ready")
     return stack
 

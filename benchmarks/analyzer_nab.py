@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analyzer.detectors.novelty import Clock, novelty_scores
+from perfloop_analyzer.detectors.novelty import Clock, novelty_scores
 
 PROBATION_SHARE, PROBATION_MOST = 0.15, 750
 TRUE_POSITIVE, FALSE_POSITIVE = 1.0, 0.11

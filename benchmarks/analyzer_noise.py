@@ -16,15 +16,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analyzer.catalog import Limit, Signal
-from analyzer.config import RunConfig, parse_duration
-from analyzer.findings import Finding
-from analyzer.loop import Loop
-from analyzer.pipeline import Knowledge
-from analyzer.ports import Answers, Question
-from analyzer.recommend import load_rules
-from analyzer.series import Batch, Floats, Grid
-from analyzer.store import Database
+from perfloop_analyzer.catalog import Limit, Signal
+from perfloop_analyzer.config import RunConfig, parse_duration
+from perfloop_analyzer.findings import Finding
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.pipeline import Knowledge
+from perfloop_analyzer.ports import Answers, Question
+from perfloop_analyzer.recommend import load_rules
+from perfloop_analyzer.series import Batch, Floats, Grid
+from perfloop_analyzer.store import Database
 
 STEP, CYCLE, POINTS = 5.0, 10.0, 240
 LONG_STEP, WEEK = 600.0, 7 * 86_400.0

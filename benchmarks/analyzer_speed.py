@@ -15,16 +15,16 @@ from dataclasses import replace
 import httpx
 import numpy as np
 
-from analyzer.catalog import load_catalog
-from analyzer.config import RunConfig, SourceConfig
-from analyzer.detectors.change_point import find_change_points
-from analyzer.loop import Loop
-from analyzer.pipeline import Knowledge
-from analyzer.prometheus_api import PrometheusSource
-from analyzer.prometheus_api.decode import decode_range
-from analyzer.recommend import load_rules
-from analyzer.series import Grid
-from analyzer.store import Database
+from perfloop_analyzer.catalog import load_catalog
+from perfloop_analyzer.config import RunConfig, SourceConfig
+from perfloop_analyzer.detectors.change_point import find_change_points
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.pipeline import Knowledge
+from perfloop_analyzer.prometheus_api import PrometheusSource
+from perfloop_analyzer.prometheus_api.decode import decode_range
+from perfloop_analyzer.recommend import load_rules
+from perfloop_analyzer.series import Grid
+from perfloop_analyzer.store import Database
 
 POINTS, STEP, NOW = 240, 15.0, 1.7e9
 # The long view has an interval of its own; here a cycle is what happens every ten seconds.

@@ -33,7 +33,13 @@ SEARCH = (
 
 def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
     """Start the service on the first core and return it with its address."""
-    command = [sys.executable, "-m", "demo.service", "--web.listen-address=127.0.0.1:0", f"--data.dir={folder}"]
+    command = [
+        sys.executable,
+        "-m",
+        "perfloop_demo.service",
+        "--web.listen-address=127.0.0.1:0",
+        f"--data.dir={folder}",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     assert process.stderr is not None

@@ -117,7 +117,7 @@ def start(peer: str) -> tuple[Target, Target]:
         *(f"--collector.{name}" for name in COLLECTORS),
     ]
     theirs = Target("node_exporter", [peer, f"--web.listen-address=127.0.0.1:{PEER_PORT}", *flags], PEER_PORT)
-    ours = [sys.executable, "-m", "exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
+    ours = [sys.executable, "-m", "perfloop_exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
     return theirs, Target("perfloop", [*ours, *flags], OUR_PORT)
 
 
@@ -145,7 +145,7 @@ def compare(theirs: Target, ours: Target, rounds: int, scrapes: int) -> bool:
 
 def soak(scrapes: int) -> bool:
     """Whether memory stays below the bar and does not grow, all default collectors on."""
-    command = [sys.executable, "-m", "exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
+    command = [sys.executable, "-m", "perfloop_exporter", f"--web.listen-address=127.0.0.1:{OUR_PORT}"]
     target = Target("perfloop", command, OUR_PORT)
     try:
         marks = []

@@ -20,8 +20,8 @@ from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from prometheus_fastapi_instrumentator import Instrumentator
 
-from exporter.instrument import instrument
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 BAR = 0.3
 REQUESTS = 1000

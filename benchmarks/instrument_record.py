@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from exporter.metrics.families import SECONDS
-from exporter.metrics.registry import MetricRegistry
-from exporter.monitor import PerformanceMonitor
+from perfloop_exporter.metrics.families import SECONDS
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.monitor import PerformanceMonitor
 
 BAR = 0.65
 CALLS = 20_000

@@ -16,10 +16,10 @@ os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"  # Prometheus' own advi
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from exporter.metrics.exposition import render
-from exporter.metrics.families import SECONDS
-from exporter.metrics.guard import Limits
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.families import SECONDS
+from perfloop_exporter.metrics.guard import Limits
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 BAR = 3.0
 SERIES = 10_000

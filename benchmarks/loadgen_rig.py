@@ -104,4 +104,4 @@ def write_test(folder: Path, test: str) -> Path:
 
 def loadgen(*arguments: object) -> list[str]:
     """Return the command line of our generator."""
-    return [sys.executable, "-m", "loadgen", *map(str, arguments)]
+    return [sys.executable, "-m", "perfloop_loadgen", *map(str, arguments)]

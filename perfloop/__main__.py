@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     program = arguments[0] if arguments and arguments[0] in _PROGRAMS else None
     try:
-        module = import_module(f"{program}.cli" if program else "perfloop.stack.cli")
+        module = import_module(f"perfloop_{program}.cli" if program else "perfloop.stack.cli")
     except ModuleNotFoundError as error:
         extra = program or "stack"
         sys.stderr.write(f"perfloop: {error.name} is not installed: `pip install 'perfloop[{extra}]'` brings it\n")

@@ -9,7 +9,7 @@ import pytest
 
 from perfloop import __all__ as public_names
 
-ROOMS = ("exporter", "analyzer", "loadgen", "perfloop", "demo", "grafana", "prometheus")
+ROOMS = ("exporter", "analyzer", "loadgen", "perfloop", "demo", "grafana", "prometheus", "alertmanager", "base")
 LONGEST_FILE = 300
 
 

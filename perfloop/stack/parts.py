@@ -53,15 +53,17 @@ def _own_parts(settings: Settings) -> list[Part]:
     thresholds = settings.checkout / SIGNALS_FILE
     exporter = Part(
         "exporter",
-        _module("exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),
+        _module("perfloop_exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),
         "exporter",
     )
     smtp = f"--smtp.listen-address={_address(settings, 'inbox_smtp')}"
-    inbox = Part("inbox", _module("demo.inbox", _listen(settings, "inbox"), smtp), "inbox", extra_ports=("inbox_smtp",))
+    inbox = Part(
+        "inbox", _module("perfloop_inbox", _listen(settings, "inbox"), smtp), "inbox", extra_ports=("inbox_smtp",)
+    )
     analyzer = Part(
         "analyzer",
         _module(
-            "analyzer",
+            "perfloop_analyzer",
             "run",
             _listen(settings, "analyzer"),
             f"--prometheus.url=http://{_address(settings, 'prometheus')}",
@@ -79,13 +81,13 @@ def _own_parts(settings: Settings) -> list[Part]:
 def _demo_parts(settings: Settings) -> list[Part]:
     service = Part(
         "demo",
-        _module("demo.service", _listen(settings, "demo"), f"--data.dir={settings.home / 'demo'}"),
+        _module("perfloop_demo.service", _listen(settings, "demo"), f"--data.dir={settings.home / 'demo'}"),
         "demo",
     )
     steady = Part(
         "loadgen",
         _module(
-            "loadgen",
+            "perfloop_loadgen",
             "run",
             str(settings.checkout / "demo" / "steady.yml"),
             f"--url=http://{_address(settings, 'demo')}",

@@ -18,8 +18,9 @@ from pathlib import Path
 from perfloop.stack.debian import unpack_package
 from perfloop.stack.errors import ProgramError
 from perfloop.stack.releases import Release, find_release
+from perfloop_base.shipped import shipped_root
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = shipped_root()
 _DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or never
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyzer.catalog import Limit, Signal
-from analyzer.findings import Finding, Severity
-from analyzer.series import Batch, Grid
+from perfloop_analyzer.catalog import Limit, Signal
+from perfloop_analyzer.findings import Finding, Severity
+from perfloop_analyzer.series import Batch, Grid
 
 
 class Build:

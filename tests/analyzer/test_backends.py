@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from analyzer.app import run_once
-from analyzer.config import RunConfig, SourceConfig
-from analyzer.errors import SourceError
-from analyzer.ports import Result
+from perfloop_analyzer.app import run_once
+from perfloop_analyzer.config import RunConfig, SourceConfig
+from perfloop_analyzer.errors import SourceError
+from perfloop_analyzer.ports import Result
 from tests.analyzer.conftest import wait_for
 from tests.free_ports import find_free_ports
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analyzer.app import build_knowledge, open_loop
-from analyzer.config import RunConfig, SourceConfig
-from analyzer.loop import Loop
-from analyzer.pipeline import NoveltyWatch
-from analyzer.ports import Answers
-from analyzer.series import Batch, Grid
-from analyzer.store import Database
+from perfloop_analyzer.app import build_knowledge, open_loop
+from perfloop_analyzer.config import RunConfig, SourceConfig
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.pipeline import NoveltyWatch
+from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.series import Batch, Grid
+from perfloop_analyzer.store import Database
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0
@@ -138,9 +138,9 @@ def _scraped(service: Any, times: int) -> None:
 
 FULL = """
 import json, os, resource, sys
-from analyzer.errors import StoreError
-from analyzer.recommend.recommendation import Recommendation
-from analyzer.store import Database
+from perfloop_analyzer.errors import StoreError
+from perfloop_analyzer.recommend.recommendation import Recommendation
+from perfloop_analyzer.store import Database
 
 def make(i, words="do"):
     return Recommendation(i, "r", "shop", "database", "database", "high", "t", words, "low", "none", ("x",), ({},))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analyzer.catalog import load_catalog, read_thresholds
-from analyzer.errors import ConfigError
+from perfloop_analyzer.catalog import load_catalog, read_thresholds
+from perfloop_analyzer.errors import ConfigError
 
 WIRE = {
     "api_response_time_p95",

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analyzer import OptimizationAnalyzer
-from analyzer.errors import AnalyzerError
 from perfloop import optimization_analyzer
+from perfloop_analyzer import OptimizationAnalyzer
+from perfloop_analyzer.errors import AnalyzerError
 
 RNG = np.random.default_rng(1)
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analyzer.app import build_knowledge
-from analyzer.config import RunConfig
-from analyzer.loop import Loop
-from analyzer.ports import Answers
-from analyzer.series import Batch, Grid
-from analyzer.store import Database
+from perfloop_analyzer.app import build_knowledge
+from perfloop_analyzer.config import RunConfig
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.series import Batch, Grid
+from perfloop_analyzer.store import Database
 
 NOW = 1_700_000_000.0
 MINUTE = 60.0

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analyzer.errors import ConfigError
-from analyzer.findings import Finding, Severity
-from analyzer.incidents import Topology, group_incidents, read_topology
-from analyzer.incidents.deviation import robust_deviation
+from perfloop_analyzer.errors import ConfigError
+from perfloop_analyzer.findings import Finding, Severity
+from perfloop_analyzer.incidents import Topology, group_incidents, read_topology
+from perfloop_analyzer.incidents.deviation import robust_deviation
 
 
 def _busy(build: Any) -> Finding:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from analyzer.language_model import LanguageModel
-from analyzer.recommend import Recommendation
+from perfloop_analyzer.language_model import LanguageModel
+from perfloop_analyzer.recommend import Recommendation
 
 EVIDENCE = ({"title": "Query time", "before": 0.021, "after": 0.975, "unit": "seconds"},)
 MADE = Recommendation(

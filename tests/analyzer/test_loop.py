@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from analyzer.app import build_knowledge
-from analyzer.config import RunConfig
-from analyzer.loop import Loop
-from analyzer.ports import Answers
-from analyzer.store import Database
+from perfloop_analyzer.app import build_knowledge
+from perfloop_analyzer.config import RunConfig
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.store import Database
 
 
 class Scripted:

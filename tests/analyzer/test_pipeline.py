@@ -8,15 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.catalog import Limit, load_catalog
-from analyzer.findings import OVERALL, Finding, Severity
-from analyzer.pipeline import Knowledge, NoveltyWatch, Settings, analyze, history_questions, learn, pack, unpack
-from analyzer.pipeline.burns import burn_questions, find_burning
-from analyzer.pipeline.detect import detect_all
-from analyzer.pipeline.health import score_health
-from analyzer.ports import Answers
-from analyzer.recommend import load_rules
-from analyzer.series import Batch, Grid
+from perfloop_analyzer.catalog import Limit, load_catalog
+from perfloop_analyzer.findings import OVERALL, Finding, Severity
+from perfloop_analyzer.pipeline import (
+    Knowledge,
+    NoveltyWatch,
+    Settings,
+    analyze,
+    history_questions,
+    learn,
+    pack,
+    unpack,
+)
+from perfloop_analyzer.pipeline.burns import burn_questions, find_burning
+from perfloop_analyzer.pipeline.detect import detect_all
+from perfloop_analyzer.pipeline.health import score_health
+from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.recommend import load_rules
+from perfloop_analyzer.series import Batch, Grid
 
 RNG = np.random.default_rng(7)
 

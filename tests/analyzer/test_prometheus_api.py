@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyzer.config import SourceConfig
-from analyzer.errors import BadAnswer, ConfigError
-from analyzer.ports import Question
-from analyzer.prometheus_api import PrometheusSource
-from analyzer.prometheus_api.budget import Budget
-from analyzer.prometheus_api.decode import decode_range
-from analyzer.series import Grid
+from perfloop_analyzer.config import SourceConfig
+from perfloop_analyzer.errors import BadAnswer, ConfigError
+from perfloop_analyzer.ports import Question
+from perfloop_analyzer.prometheus_api import PrometheusSource
+from perfloop_analyzer.prometheus_api.budget import Budget
+from perfloop_analyzer.prometheus_api.decode import decode_range
+from perfloop_analyzer.series import Grid
 
 GRID = Grid(1000.0, 10.0, 4)
 QUESTION = [Question("up", "up")]

@@ -8,16 +8,16 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from analyzer.catalog.units import quantity
-from analyzer.findings import Reading
-from analyzer.incidents import Topology, group_incidents
-from analyzer.loop import Published
-from analyzer.ports import Health, Result
-from analyzer.recommend import Recommendation
-from analyzer.reporters.html import Record, render_page, render_report
-from analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
-from analyzer.reporters.plot import Plot, draw
-from analyzer.reporters.words import clock, metric_words, mood, span, worst_first
+from perfloop_analyzer.catalog.units import quantity
+from perfloop_analyzer.findings import Reading
+from perfloop_analyzer.incidents import Topology, group_incidents
+from perfloop_analyzer.loop import Published
+from perfloop_analyzer.ports import Health, Result
+from perfloop_analyzer.recommend import Recommendation
+from perfloop_analyzer.reporters.html import Record, render_page, render_report
+from perfloop_analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
+from perfloop_analyzer.reporters.plot import Plot, draw
+from perfloop_analyzer.reporters.words import clock, metric_words, mood, span, worst_first
 
 
 def _exposed(published: Published) -> str:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from analyzer.app import open_loop, run_once
-from analyzer.cli import main
-from analyzer.config import RunConfig, SourceConfig
-from analyzer.errors import ConfigError, ExitCode
+from perfloop_analyzer.app import open_loop, run_once
+from perfloop_analyzer.cli import main
+from perfloop_analyzer.config import RunConfig, SourceConfig
+from perfloop_analyzer.errors import ConfigError, ExitCode
 
 LIMITS = """
 signals:
@@ -72,7 +72,7 @@ def running(prometheus: str, tmp_path: Path) -> Iterator[tuple[str, Path, subpro
     limits, token = tmp_path / "thresholds.yml", tmp_path / "token"
     limits.write_text(LIMITS)
     token.write_text("sesame")
-    command = [sys.executable, "-m", "analyzer", "run", f"--web.listen-address=127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "perfloop_analyzer", "run", f"--web.listen-address=127.0.0.1:{port}"]
     command += [f"--prometheus.url={prometheus}", f"--thresholds.file={limits}", f"--web.token-file={token}"]
     command += [f"--store.url=sqlite:///{tmp_path / 'state.db'}", "--interval=1s"]
     with (tmp_path / "log").open("wb") as log:

@@ -18,10 +18,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
-from analyzer.recommend import Recommendation
-from analyzer.store import Database
-from analyzer.store.tables import Base
+from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
+from perfloop_analyzer.recommend import Recommendation
+from perfloop_analyzer.store import Database
+from perfloop_analyzer.store.tables import Base
 
 HOUR = 3600.0
 
@@ -180,8 +180,8 @@ def test_trouble_with_the_database_is_one_sentence(tmp_path: Path) -> None:
 
 KILLED = """
 import sys, time
-from analyzer.recommend.recommendation import Recommendation
-from analyzer.store import Database
+from perfloop_analyzer.recommend.recommendation import Recommendation
+from perfloop_analyzer.store import Database
 d = Database(sys.argv[1])
 make = lambda i: Recommendation(i, "r", "shop", "database", "database", "high", "t", "do", "low", "none", ("x",), ({},))
 d.merge([make("keep")], 1.0)

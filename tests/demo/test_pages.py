@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.alertmanager.inbox.conftest import ANY_PORT
 from tests.demo.conftest import run_program
-from tests.demo.inbox.conftest import ANY_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +55,7 @@ def _keep(page: Page, name: str) -> None:
 def test_inbox_page_keeps_itself_up_to_date(browser: Browser, tmp_path: Path):
     """A message that arrives while the page is open appears on it, and an opened payload stays open."""
     flags = [f"--web.listen-address={ANY_PORT}", f"--smtp.listen-address={ANY_PORT}"]
-    with run_program("demo.inbox", flags, tmp_path) as inbox:
+    with run_program("perfloop_inbox", flags, tmp_path) as inbox:
         page = _open(browser, str(inbox.client.base_url))
         expect(page.locator("main")).to_contain_text("Nothing has arrived yet")
         for status, color in (("FIRING:1", "danger"), ("RESOLVED", "good")):
@@ -79,7 +79,7 @@ def test_inbox_page_keeps_itself_up_to_date(browser: Browser, tmp_path: Path):
 def test_demo_page_switches_faults(browser: Browser, tmp_path: Path):
     """A person switches a fault on and off, sees what is refused, and heals everything."""
     flags = [f"--web.listen-address={ANY_PORT}", f"--data.dir={tmp_path}"]
-    with run_program("demo.service", flags, tmp_path) as service:
+    with run_program("perfloop_demo.service", flags, tmp_path) as service:
         page = _open(browser, str(service.client.base_url))
         slow, off = (page.locator(f"form[data-fault={name}]") for name in ("slow_queries", "cache_off"))
         slow.locator("input").fill("0.2")

@@ -134,5 +134,6 @@ def test_no_secret_can_get_into_the_image(checkout: Path):
         "pyproject.toml",
         "README.md",
         "requirements.lock",
-        *["exporter", "analyzer", "loadgen", "perfloop", "demo"],
+        *["base", "exporter", "analyzer", "loadgen", "perfloop", "demo"],
+        *["prometheus/perfloop_rules", "grafana/perfloop_boards", "alertmanager/perfloop_inbox"],
     }

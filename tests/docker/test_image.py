@@ -77,7 +77,14 @@ def test_it_has_no_pip_and_no_sources(image: str):
 
 def test_every_program_is_there(image: str):
     """Each program of ours says how it is used."""
-    programs = ("exporter", "analyzer", "loadgen", "demo.service", "demo.inbox", "perfloop.stack.docker_init")
+    programs = (
+        "perfloop_exporter",
+        "perfloop_analyzer",
+        "perfloop_loadgen",
+        "perfloop_demo.service",
+        "perfloop_inbox",
+        "perfloop.stack.docker_init",
+    )
     script = " && ".join(f"python3 -m {program} --help" for program in programs)
     assert _in_image(image, "bash", "-ec", script).lower().count("usage: ") >= len(programs)
 

@@ -40,7 +40,7 @@ STEPS = [
 def test_tour_shows_every_step(live_stack: LiveStack):
     """The tour walks through every step in order and says where to look afterwards."""
     env = {**os.environ, **live_stack.environment}
-    command = [sys.executable, "-m", "demo.tour"]
+    command = [sys.executable, "-m", "perfloop_demo.tour"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=800, env=env)
     assert done.returncode == 0, done.stderr
     shown = list(dict.fromkeys(line[6:16].strip() for line in done.stdout.splitlines()))

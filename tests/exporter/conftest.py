@@ -80,7 +80,7 @@ def _starter(folder: Path, checkout: Path) -> Iterator[StartExporter]:
 
     def start(*flags: str) -> Exporter:
         log = folder / f"exporter-{len(started)}.log"
-        command = [sys.executable, "-m", "exporter", "--web.listen-address=127.0.0.1:0", *flags]
+        command = [sys.executable, "-m", "perfloop_exporter", "--web.listen-address=127.0.0.1:0", *flags]
         with log.open("w") as sink:
             process = subprocess.Popen(command, stderr=sink, text=True, cwd=checkout)
         started.append(process)

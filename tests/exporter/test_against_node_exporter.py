@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collectors.catalogue import SPECS
 from perfloop.stack import programs
 from perfloop.stack.errors import ProgramError
+from perfloop_exporter.collectors.catalogue import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

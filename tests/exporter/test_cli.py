@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter import cli
-from exporter.errors import ExitCode, UsageError
+from perfloop_exporter import cli
+from perfloop_exporter.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from tests.exporter.conftest import StartExporter
@@ -44,7 +44,7 @@ def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
     first = start_exporter()
 
     second = subprocess.run(
-        [sys.executable, "-m", "exporter", f"--web.listen-address={first.address}"],
+        [sys.executable, "-m", "perfloop_exporter", f"--web.listen-address={first.address}"],
         check=False,
         capture_output=True,
         text=True,

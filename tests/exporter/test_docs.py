@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter import cli
-from exporter.collectors import linux_catalogue
-from exporter.collectors.portable import catalogue as portable_catalogue
-from exporter.errors import ExitCode
+from perfloop_exporter import cli
+from perfloop_exporter.collectors import linux_catalogue
+from perfloop_exporter.collectors.portable import catalogue as portable_catalogue
+from perfloop_exporter.errors import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path

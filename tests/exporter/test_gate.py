@@ -18,9 +18,9 @@ import bcrypt
 import httpx
 import pytest
 
-from exporter.errors import ExitCode, UsageError
-from exporter.gate import Bucket, ConfiguredGate
-from exporter.http_messages import Request
+from perfloop_exporter.errors import ExitCode, UsageError
+from perfloop_exporter.web.gate import Bucket, ConfiguredGate
+from perfloop_exporter.web.messages import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.exposition import render, render_openmetrics
-from exporter.metrics.guard import Limits
-from exporter.metrics.registry import MetricRegistry
-from exporter.monitor import MetricStats, PerformanceMonitor, Retention
-from exporter.monitor.stats import summarize
+from perfloop_exporter.metrics.exposition import render, render_openmetrics
+from perfloop_exporter.metrics.guard import Limits
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.monitor import MetricStats, PerformanceMonitor, Retention
+from perfloop_exporter.monitor.stats import summarize
 
 
 class Clock:

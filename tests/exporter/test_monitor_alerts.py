@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.metrics.exposition import render
-from exporter.metrics.registry import MetricRegistry
-from exporter.monitor import AlertEvent, PerformanceMonitor
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.monitor import AlertEvent, PerformanceMonitor
 
 
 class Clock:

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Generator
 
 import pytest
 
-from exporter.metrics.exposition import render
-from exporter.metrics.registry import MetricRegistry
-from exporter.monitor import MetricStats, PerformanceMonitor
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.monitor import MetricStats, PerformanceMonitor
 
 PAUSE = 0.05
 SHORTEST_MS, LONGEST_MS = 49.0, 20_000.0

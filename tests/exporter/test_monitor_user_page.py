@@ -13,10 +13,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-import exporter.monitor
-from exporter.metrics.exposition import render
-from exporter.metrics.registry import MetricRegistry
-from exporter.monitor import PerformanceMonitor
+import perfloop_exporter.monitor
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.monitor import PerformanceMonitor
 
 KEY_FEATURES = """\
 # Real-time metric recording
@@ -90,7 +90,7 @@ class Database:
 def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[PerformanceMonitor]:
     """A monitor of the test's own in the place of the process-wide one."""
     made = PerformanceMonitor(MetricRegistry())
-    monkeypatch.setattr(exporter.monitor, "performance_monitor", made)
+    monkeypatch.setattr(perfloop_exporter.monitor, "performance_monitor", made)
     import perfloop
 
     monkeypatch.delitem(vars(perfloop), "performance_monitor", raising=False)

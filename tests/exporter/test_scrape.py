@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors.families import gauge, single
-from exporter.errors import CollectorError, NoDataError
-from exporter.scrape import Scraper, Station
+from perfloop_exporter.collectors.families import gauge, single
+from perfloop_exporter.errors import CollectorError, NoDataError
+from perfloop_exporter.scrape import Scraper, Station
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.collectors.families import Reading
+    from perfloop_exporter.collectors.families import Reading
 
 
 # Far below the ninety seconds that something hangs, far above what a busy machine adds.

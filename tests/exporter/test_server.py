@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.errors import ExitCode, ListenError
-from exporter.http_messages import BadRequestError, parse_request
-from exporter.server import split_address
+from perfloop_exporter.errors import ExitCode, ListenError
+from perfloop_exporter.web.messages import BadRequestError, parse_request
+from perfloop_exporter.web.server import split_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

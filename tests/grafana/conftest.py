@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from perfloop_boards import build
 from tests.grafana.boards import Panel, list_panels, read_boards
 from tests.grafana.screens import CHROMIUM_FLAGS
 
@@ -20,17 +19,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def generator(checkout: Path) -> ModuleType:
-    """grafana/build.py, loaded as a module: the folder is no package."""
-    folder = checkout / "grafana"
-    sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location("grafana_build", folder / "build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sys.path.remove(str(folder))
-    return module
+def generator() -> ModuleType:
+    """The generator of the dashboards."""
+    return build
 
 
 @pytest.fixture(scope="session")

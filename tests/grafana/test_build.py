@@ -41,9 +41,9 @@ def test_a_changed_file_fails_the_check(generator: ModuleType, tmp_path: Path, c
     capsys.readouterr()
     assert generator.main(["--root", str(tmp_path), "--check"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "panels.json: missing; run `python grafana/build.py`",
-        "dashboards/other.json: no board makes it; run `python grafana/build.py`",
-        "dashboards/overview.json: not what its board says; run `python grafana/build.py`",
+        "panels.json: missing; run `python -m perfloop_boards`",
+        "dashboards/other.json: no board makes it; run `python -m perfloop_boards`",
+        "dashboards/overview.json: not what its board says; run `python -m perfloop_boards`",
     ]
 
 

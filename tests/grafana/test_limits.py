@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from analyzer.reporters.words import FAIR, GOOD
-from loadgen.config.gates import GeneratorLimits
+from perfloop_analyzer.reporters.words import FAIR, GOOD
+from perfloop_loadgen.config.gates import GeneratorLimits
 from tests.grafana.boards import Panel, list_panels, read_boards
 
 if TYPE_CHECKING:
@@ -95,12 +96,16 @@ def raised(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     """The panels of boards that were generated after every limit was raised, by board and title."""
     copy = tmp_path_factory.mktemp("raised")
     shutil.copytree(checkout / "grafana", copy / "grafana")
-    shutil.copytree(checkout / "analyzer" / "catalog", copy / "analyzer" / "catalog")
+    shutil.copytree(checkout / "base", copy / "base")
+    shutil.copytree(checkout / "analyzer", copy / "analyzer")
     (copy / "prometheus").mkdir()
     for name in ("thresholds.yml", "slos.yml"):
         content = yaml.safe_load((checkout / "prometheus" / name).read_text(encoding="utf-8"))
         (copy / "prometheus" / name).write_text(yaml.safe_dump(scale(content)), encoding="utf-8")
-    subprocess.run([sys.executable, str(copy / "grafana" / "build.py")], check=True, stdout=subprocess.DEVNULL)
+    path = os.pathsep.join(str(copy / name) for name in ("grafana", "base", "analyzer"))
+    command = [sys.executable, "-m", "perfloop_boards"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment, cwd=copy)
     return {str(panel): panel for panel in list_panels(read_boards(copy))}
 
 

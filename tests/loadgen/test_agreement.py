@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadgen.errors import ExitCode
+from perfloop_loadgen.errors import ExitCode
 from tests.demo.conftest import run_program
 
 TEST = """
@@ -68,7 +68,7 @@ async def test_demo_and_reports_count_the_same_requests(tmp_path: Path, free_por
     test, live = tmp_path / "t.yml", f"http://127.0.0.1:{free_port}/metrics"
     flags = ["--web.listen-address=127.0.0.1:0", f"--data.dir={tmp_path / 'data'}"]
     reports = {kind: tmp_path / f"r.{kind}" for kind in ("json", "html", "csv")}
-    with run_program("demo.service", flags, tmp_path) as demo:
+    with run_program("perfloop_demo.service", flags, tmp_path) as demo:
         url = str(demo.client.base_url)
         test.write_text(TEST.format(url=url))
         command = ["run", str(test), f"--web.listen-address=127.0.0.1:{free_port}"]
@@ -76,7 +76,7 @@ async def test_demo_and_reports_count_the_same_requests(tmp_path: Path, free_por
         async with httpx.AsyncClient(timeout=30) as client:
             before = _served(await _get(client, f"{url}/metrics"))
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "loadgen", *command, stdout=-1, stderr=-1, cwd=tmp_path
+                sys.executable, "-m", "perfloop_loadgen", *command, stdout=-1, stderr=-1, cwd=tmp_path
             )
             try:
                 last = await _get(client, live, _has_verdict)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from loadgen.errors import ExitCode
+from perfloop_loadgen.errors import ExitCode
 
 TEST = """
 load_tests:
@@ -24,7 +24,7 @@ load_tests:
 
 
 def _command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "loadgen", *map(str, arguments)]
+    return [sys.executable, "-m", "perfloop_loadgen", *map(str, arguments)]
 
 
 Start = Callable[..., Awaitable[asyncio.subprocess.Process]]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 ROOM = Path(__file__).resolve().parents[2] / "prometheus"
-# The generator is a folder of the room, not a package that is installed.
-sys.path.insert(0, str(ROOM))
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rulebook.errors import RulebookError
-from rulebook.notifications import check_notifications
-from rulebook.packs import read_packs
-from rulebook.slos import read_slos
-from rulebook.thresholds import OVERRIDE_FIELDS, SIGNAL_FIELDS, read_thresholds
 
-from exporter.thresholds import FIELDS
+from perfloop_exporter.thresholds import FIELDS
+from perfloop_rules.errors import RulebookError
+from perfloop_rules.notifications import check_notifications
+from perfloop_rules.packs import read_packs
+from perfloop_rules.slos import read_slos
+from perfloop_rules.thresholds import OVERRIDE_FIELDS, SIGNAL_FIELDS, read_thresholds
 
 SIGNAL = """signals:
   - signal: error_ratio

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rulebook.slo_rules import BURNS, SECONDS
+from perfloop_rules.slo_rules import BURNS, SECONDS
 
 
 def test_factors_are_the_workbooks():

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rulebook.generation import generate, read_sources
+
+from perfloop_rules.generation import generate, read_sources
 
 ROOM = Path(__file__).resolve().parents[2] / "prometheus"
 TEST_FILES = sorted(path.name for path in (ROOM / "tests").glob("*_test.yml"))
@@ -55,6 +56,6 @@ def test_every_alert_is_tried(room: Path, alert_rules: list[dict[str, Any]]):
 
 
 def test_check_flag_says_all_is_well(room: Path, promtool: str, amtool: str):
-    """`build.py --check` is what `make check` calls."""
-    done = run(sys.executable, str(room / "build.py"), "--check")
+    """`python -m perfloop_rules --check` is what `make check` calls."""
+    done = run(sys.executable, "-m", "perfloop_rules", "--check")
     assert (done.returncode, done.stderr) == (0, "")

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from rulebook.generation import generate, read_sources, write_files
-from rulebook.threshold_rules import without_routes
-from rulebook.thresholds import read_thresholds
+from perfloop_rules.generation import generate, read_sources, write_files
+from perfloop_rules.threshold_rules import without_routes
+from perfloop_rules.thresholds import read_thresholds
 
 LINES = """
   - {signal: db_query_time_p95, service: reports, warning: 2, critical: 5}

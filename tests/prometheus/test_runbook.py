@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rulebook.runbook import list_sections, render_page
+from perfloop_rules.runbook import list_sections, render_page
 
 
 def test_alerts_and_sections_are_the_same_list(room: Path, alert_rules: list[dict[str, Any]]):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rulebook.errors import RulebookError
-from rulebook.live import read_live
-from rulebook.selectors import Selector, find_selectors
-from rulebook.series import Rule, check_live, check_recorded, find_strays, read_known, read_rules, render_series
+
+from perfloop_rules.errors import RulebookError
+from perfloop_rules.live import read_live
+from perfloop_rules.selectors import Selector, find_selectors
+from perfloop_rules.series import Rule, check_live, check_recorded, find_strays, read_known, read_rules, render_series
 
 KNOWN = {"http_requests_total": frozenset({"code", "service"}), "vllm:waiting": frozenset({"model_name"})}
 

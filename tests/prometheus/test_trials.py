@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from rulebook.errors import RulebookError
-from rulebook.trials import Phases, calculate, case, draw, long_enough
+
+from perfloop_rules.errors import RulebookError
+from perfloop_rules.trials import Phases, calculate, case, draw, long_enough
 
 PHASES = Phases((1.0, 2.0, 1.0), minutes=1, step_seconds=15)
 

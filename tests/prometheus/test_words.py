@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from rulebook.pages import read_pages
+from perfloop_rules.pages import read_pages
 
 WORDS = Path(__file__).parent / "words"
 

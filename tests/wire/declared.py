@@ -6,10 +6,10 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
-import exporter.collectors
-import exporter.instrument
-from exporter.collectors.families import Family
-from exporter.metrics.registry import DEFAULT
+import perfloop_exporter.collectors
+import perfloop_exporter.instrument
+from perfloop_exporter.collectors.families import Family
+from perfloop_exporter.metrics.registry import DEFAULT
 from tests.wire.exposition import Exported
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def collector_families() -> dict[str, Exported]:
     """Every family that stands at the top of a collector's file."""
     found = {}
-    for module in _modules(exporter.collectors):
+    for module in _modules(perfloop_exporter.collectors):
         for family in _find(list(vars(module).values())):
             found[family.name] = Exported(family.kind, family.help, set(family.labels))
     return found
@@ -28,7 +28,7 @@ def collector_families() -> dict[str, Exported]:
 
 def library_families() -> dict[str, Exported]:
     """Every family that importing the instrumentation makes."""
-    list(_modules(exporter.instrument))
+    list(_modules(perfloop_exporter.instrument))
     described = [family.descriptor for family in DEFAULT._families.values()]
     return {one.name: Exported(one.kind, one.help, set(one.label_names)) for one in described}
 

@@ -29,7 +29,7 @@ def read_rules(checkout: Path) -> list[dict[str, Any]]:
 
 def read_catalogue(checkout: Path) -> Iterator[tuple[str, str]]:
     """The analyzer's signals and their expressions."""
-    for file in sorted((checkout / "analyzer" / "catalog").glob("*.yml")):
+    for file in sorted((checkout / "analyzer" / "perfloop_analyzer" / "catalog").glob("*.yml")):
         for signal in yaml.safe_load(file.read_text(encoding="utf-8"))["signals"]:
             yield f"{file.name}: {signal['name']}", signal["expr"]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyzer.detectors.anomaly import Band, find_anomalies, local_band
+from perfloop_analyzer.detectors.anomaly import Band, find_anomalies, local_band
 
 LEVEL = 1e-4
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from analyzer.detectors.blocks import block_p_value
+from perfloop_analyzer.detectors.blocks import block_p_value
 
 
 def test_it_is_the_t_test_of_block_means() -> None:

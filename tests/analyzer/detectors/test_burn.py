@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from analyzer.detectors.burn import PERIOD_SECONDS, WINDOWS, Events, burn_rate, find_burns, seconds_to_exhaustion
+from perfloop_analyzer.detectors.burn import (
+    PERIOD_SECONDS,
+    WINDOWS,
+    Events,
+    burn_rate,
+    find_burns,
+    seconds_to_exhaustion,
+)
 
 ALLOWED = 0.001
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analyzer.detectors.change_point import find_change_points
-from analyzer.detectors.preparation import pull_in
+from perfloop_analyzer.detectors.change_point import find_change_points
+from perfloop_analyzer.detectors.preparation import pull_in
 
 WIDTH = 365
 

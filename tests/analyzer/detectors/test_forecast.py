@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analyzer.detectors.forecast import forecast_limit
-from analyzer.detectors.trend import find_trends
+from perfloop_analyzer.detectors.forecast import forecast_limit
+from perfloop_analyzer.detectors.trend import find_trends
 
 STEP = 60.0
 

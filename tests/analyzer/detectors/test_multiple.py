@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from analyzer.detectors.multiple import cycle_level, reject
+from perfloop_analyzer.detectors.multiple import cycle_level, reject
 
 
 def test_rejections_are_scipys() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from analyzer.detectors.novelty import Clock, NoveltyDetector, novelty_scores
+from perfloop_analyzer.detectors.novelty import Clock, NoveltyDetector, novelty_scores
 
 CLOCK = Clock(hour=12, day=100, probation=200)
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from analyzer.detectors.intervals import seeded_intervals
-from analyzer.detectors.robust import difference_scale, fill_gaps, mad_scale, quiet_nanmedian
-from analyzer.detectors.season import find_periods, remove_season
-from analyzer.detectors.seasonal_profile import learn_profile
-from analyzer.detectors.shift import shifted_rows
-from analyzer.series import Grid
+from perfloop_analyzer.detectors.intervals import seeded_intervals
+from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps, mad_scale, quiet_nanmedian
+from perfloop_analyzer.detectors.season import find_periods, remove_season
+from perfloop_analyzer.detectors.seasonal_profile import learn_profile
+from perfloop_analyzer.detectors.shift import shifted_rows
+from perfloop_analyzer.series import Grid
 
 RNG = np.random.default_rng(11)
 

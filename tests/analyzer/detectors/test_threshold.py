@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from analyzer.catalog import Limit
-from analyzer.detectors.threshold import find_breaches, run_start
+from perfloop_analyzer.catalog import Limit
+from perfloop_analyzer.detectors.threshold import find_breaches, run_start
 
 LIMIT = Limit(warning=1.0, critical=2.0)
 

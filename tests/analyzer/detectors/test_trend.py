@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyzer.detectors.trend import block_medians, find_trends
+from perfloop_analyzer.detectors.trend import block_medians, find_trends
 
 
 def test_slope_and_interval_agree_with_scipy() -> None:

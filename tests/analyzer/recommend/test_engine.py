@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analyzer.catalog import load_catalog
-from analyzer.errors import ConfigError
-from analyzer.findings import Severity
-from analyzer.incidents import Topology, group_incidents
-from analyzer.recommend import Context, load_rules, recommend
-from analyzer.recommend.improvement import relief
-from analyzer.recommend.recommendation import from_dict
-from analyzer.recommend.rules import CATEGORIES
+from perfloop_analyzer.catalog import load_catalog
+from perfloop_analyzer.errors import ConfigError
+from perfloop_analyzer.findings import Severity
+from perfloop_analyzer.incidents import Topology, group_incidents
+from perfloop_analyzer.recommend import Context, load_rules, recommend
+from perfloop_analyzer.recommend.improvement import relief
+from perfloop_analyzer.recommend.recommendation import from_dict
+from perfloop_analyzer.recommend.rules import CATEGORIES
 
 UNAIMED = """
 rules:
@@ -153,7 +153,7 @@ def test_relief_has_bounds() -> None:
     """The cautious bound is the way to the limit, the full one the way back; nothing is gained from nothing."""
     from dataclasses import replace
 
-    from analyzer.findings import Finding
+    from perfloop_analyzer.findings import Finding
 
     plain = Finding("threshold", "s", "S", "shop", "c", "red", Severity.WARNING, 2.0, 0.5, 0.0, limit=1.0)
     assert relief(plain) == (0.5, 0.75)

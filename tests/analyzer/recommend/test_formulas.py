@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from analyzer.recommend.queueing import mean_wait, servers_for_wait, wait_probability
-from analyzer.recommend.replicas import desired_replicas
-from analyzer.recommend.rightsizing import cpu_request, memory_request, vertical_sizing
-from analyzer.recommend.scalability import fit_scalability
+from perfloop_analyzer.recommend.queueing import mean_wait, servers_for_wait, wait_probability
+from perfloop_analyzer.recommend.replicas import desired_replicas
+from perfloop_analyzer.recommend.rightsizing import cpu_request, memory_request, vertical_sizing
+from perfloop_analyzer.recommend.scalability import fit_scalability
 
 
 def _erlang_c(load: float, servers: int) -> float:

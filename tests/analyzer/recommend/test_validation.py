@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analyzer.recommend.validation import judge
+from perfloop_analyzer.recommend.validation import judge
 
 RNG = np.random.default_rng(5)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.testclient import TestClient
 
-from demo.service.app import build_app
-from demo.service.settings import Settings
+from perfloop_demo.service.app import build_app
+from perfloop_demo.service.settings import Settings
 from tests.demo.conftest import Program, run_program
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def client(_client: TestClient) -> TestClient:
 @pytest.fixture(scope="session")
 def _running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     folder = tmp_path_factory.mktemp("service")
-    with run_program("demo.service", ["--web.listen-address=127.0.0.1:0", f"--data.dir={folder}"], folder) as program:
+    with run_program(
+        "perfloop_demo.service", ["--web.listen-address=127.0.0.1:0", f"--data.dir={folder}"], folder
+    ) as program:
         yield program
 
 

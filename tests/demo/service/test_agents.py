@@ -31,7 +31,7 @@ def test_number_of_rows_is_bounded(client: TestClient):
 def _select_all() -> object:
     from sqlalchemy import select
 
-    from demo.service.tables import agents
+    from perfloop_demo.service.tables import agents
 
     return select(agents.c.id)
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from demo.service.cache import TTL_SECONDS, MemoryCache, SwitchedCache
+from perfloop_demo.service.cache import TTL_SECONDS, MemoryCache, SwitchedCache
 
 
 class _Clock:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from demo.service.pictures import MAX_PIXELS, BadPictureError, build_thumbnail
+from perfloop_demo.service.pictures import MAX_PIXELS, BadPictureError, build_thumbnail
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

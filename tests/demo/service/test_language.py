@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import time
 
-from demo.service.corpus import generate_documents
-from demo.service.language import BigramModel, find_keywords, summarize
+from perfloop_demo.service.corpus import generate_documents
+from perfloop_demo.service.language import BigramModel, find_keywords, summarize
 
 
 async def test_same_prompt_same_answer():

@@ -21,14 +21,14 @@ ANY_PORT = "--web.listen-address=127.0.0.1:0"
 
 
 def _run(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "demo.service", *flags]
+    command = [sys.executable, "-m", "perfloop_demo.service", *flags]
     env = {**os.environ, **environment}
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=env)
 
 
 def test_clean_stop_heals(tmp_path: Path):
     """SIGTERM ends the program with exit code 0, and what it burnt is gone."""
-    with run_program("demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program:
+    with run_program("perfloop_demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program:
         program.client.put("/faults", json={"cpu_burn": 0.1}).raise_for_status()
         burners = psutil.Process(program.process.pid).children()
         assert program.stop() == 0
@@ -46,7 +46,7 @@ def test_clean_stop_heals(tmp_path: Path):
 def test_stop_in_the_middle(tmp_path: Path, faults: dict[str, float], path: str, body: dict[str, object]):
     """Whatever requests are waiting for, a stop takes less than five seconds and they are still answered."""
     with (
-        run_program("demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program,
+        run_program("perfloop_demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program,
         ThreadPoolExecutor(3) as pool,
     ):
         program.client.put("/faults", json=faults).raise_for_status()
@@ -63,7 +63,7 @@ def test_stop_in_the_middle(tmp_path: Path, faults: dict[str, float], path: str,
 
 def test_killed_program_leaves_no_burner(tmp_path: Path):
     """Even SIGKILL leaves nothing burning: an orphan ends by itself."""
-    with run_program("demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program:
+    with run_program("perfloop_demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program:
         program.client.put("/faults", json={"cpu_burn": 0.1}).raise_for_status()
         (burner,) = psutil.Process(program.process.pid).children()
         program.process.kill()
@@ -74,9 +74,9 @@ def test_killed_program_leaves_no_burner(tmp_path: Path):
 def test_rows_outlive_the_program(tmp_path: Path):
     """What was stored is found again after a restart."""
     flags = [ANY_PORT, f"--data.dir={tmp_path}"]
-    with run_program("demo.service", flags, tmp_path) as program:
+    with run_program("perfloop_demo.service", flags, tmp_path) as program:
         stored = program.client.post("/api/v1/process/text", json={"content": "Walrus memories."}).json()
-    with run_program("demo.service", flags, tmp_path) as program:
+    with run_program("perfloop_demo.service", flags, tmp_path) as program:
         found = program.client.post("/api/v1/search", json={"query": "walrus memories", "limit": 1}).json()
     assert found["results"][0]["id"] == stored["id"]
 

@@ -46,7 +46,7 @@ def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         postgresql, cache = stack.enter_context(run_postgresql()), stack.enter_context(run_redis())
         env = {**os.environ, "DATABASE_URL": postgresql.url, "REDIS_URL": cache.url}
         flags = ["--web.listen-address=127.0.0.1:0", f"--data.dir={folder / 'unused'}"]
-        program = stack.enter_context(run_program("demo.service", flags, folder, env))
+        program = stack.enter_context(run_program("perfloop_demo.service", flags, folder, env))
         yield Running(program, postgresql, cache)
         assert not (folder / "unused").exists()
 
@@ -120,7 +120,7 @@ def test_stop_does_not_wait_for_slow_queries(running: Running, tmp_path: Path):
     """A stop ends the queries that PostgreSQL is busy with: they do not keep it waiting."""
     env = {**os.environ, "DATABASE_URL": running.postgresql.url}
     with (
-        run_program("demo.service", ["--web.listen-address=127.0.0.1:0"], tmp_path, env) as program,
+        run_program("perfloop_demo.service", ["--web.listen-address=127.0.0.1:0"], tmp_path, env) as program,
         ThreadPoolExecutor(1) as pool,
     ):
         program.client.put("/faults", json={"slow_queries": 25}).raise_for_status()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.errors import UsageError
-from demo.service.settings import Settings, read_settings
+from perfloop_base.errors import ConfigError
+from perfloop_demo.service.settings import Settings, read_settings
 
 FOLDER = Path("/data")
 
@@ -30,13 +30,13 @@ def test_read_settings(environment: dict[str, str], settings: Settings):
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
 def test_database_in_memory(url: str):
     """Connections cannot share a database that lives in one of them."""
-    with pytest.raises(UsageError, match="must name a file"):
+    with pytest.raises(ConfigError, match="must name a file"):
         read_settings(FOLDER, {"DATABASE_URL": url})
 
 
 def test_all_problems_at_once():
     """Each address of an unknown kind has its sentence."""
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_settings(FOLDER, {"DATABASE_URL": "mysql://db", "REDIS_URL": "http://cache"})
     assert str(caught.value) == (
         "DATABASE_URL begins with 'mysql': it must begin with postgresql:// or sqlite://. "

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from demo.service.embedding import DIMENSIONS, embed, split_words
-from demo.service.vectors import VectorIndex
+from perfloop_demo.service.embedding import DIMENSIONS, embed, split_words
+from perfloop_demo.service.vectors import VectorIndex
 
 
 def test_embedding_is_a_direction():

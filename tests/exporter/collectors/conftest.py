@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.collectors import gpu
-from exporter.collectors.catalogue import SPECS
-from exporter.collectors.host import Host
+from perfloop_exporter.collectors import gpu
+from perfloop_exporter.collectors.catalogue import SPECS
+from perfloop_exporter.collectors.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.collectors.families import Collector
-    from exporter.collectors.spec import Spec
+    from perfloop_exporter.collectors.families import Collector
+    from perfloop_exporter.collectors.spec import Spec
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BY_NAME = {spec.name: spec for spec in SPECS}

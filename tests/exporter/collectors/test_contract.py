@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.collectors.catalogue import SPECS
-from exporter.collectors.families import Renderer, Verbatim
-from exporter.collectors.host import Host
-from exporter.errors import CollectorError
+from perfloop_exporter.collectors.catalogue import SPECS
+from perfloop_exporter.collectors.families import Renderer, Verbatim
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
-    from exporter.collectors.families import Family
-    from exporter.collectors.spec import Spec
+    from perfloop_exporter.collectors.families import Family
+    from perfloop_exporter.collectors.spec import Spec
     from tests.exporter.collectors.conftest import Machine
 
 NAMES = sorted(folder.name for folder in (Path(__file__).parent / "fixtures").iterdir())

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors import cpu
-from exporter.collectors.cpu import parse_cpus, settle
-from exporter.collectors.cpu_topology import parse_range
-from exporter.collectors.host import Host
-from exporter.errors import CollectorError
+from perfloop_exporter.collectors import cpu
+from perfloop_exporter.collectors.cpu import parse_cpus, settle
+from perfloop_exporter.collectors.cpu_topology import parse_range
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     from pathlib import Path

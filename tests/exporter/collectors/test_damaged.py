@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.errors import CollectorError
-from exporter.scrape import Job, Scraper, Station
+from perfloop_exporter.errors import CollectorError
+from perfloop_exporter.scrape import Job, Scraper, Station
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors.catalogue import SPECS
-from exporter.collectors.families import Renderer
+from perfloop_exporter.collectors.catalogue import SPECS
+from perfloop_exporter.collectors.families import Renderer
 
 if TYPE_CHECKING:
     from tests.exporter.collectors.conftest import Machine

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from exporter.collectors import gpu
-from exporter.collectors.host import Host
-from exporter.errors import CollectorError, NoDataError
+from perfloop_exporter.collectors import gpu
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
     from pathlib import Path

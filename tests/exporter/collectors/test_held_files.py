@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from exporter.collectors.held_files import HeldFiles
+from perfloop_exporter.collectors.held_files import HeldFiles
 
 
 def open_descriptors() -> int:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors import filesystem
-from exporter.collectors.host import Host
-from exporter.collectors.mount_watch import MountWatch, may_hang
+from perfloop_exporter.collectors import filesystem
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.collectors.mount_watch import MountWatch, may_hang
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,14 +7,14 @@ import struct
 
 import pytest
 
-from exporter.collectors import tcpstat
-from exporter.collectors.cgroup import parse_paths
-from exporter.collectors.filesystem import parse_mount, unescape
-from exporter.collectors.host import Host, decimal, whole
-from exporter.collectors.hwmon import clean, name_value, split_file
-from exporter.collectors.netlink import tcp_dumps
-from exporter.collectors.spec import Options, Spec, build_filter, filter_options
-from exporter.errors import CollectorError, UsageError
+from perfloop_exporter.collectors import tcpstat
+from perfloop_exporter.collectors.cgroup import parse_paths
+from perfloop_exporter.collectors.filesystem import parse_mount, unescape
+from perfloop_exporter.collectors.host import Host, decimal, whole
+from perfloop_exporter.collectors.hwmon import clean, name_value, split_file
+from perfloop_exporter.collectors.netlink import tcp_dumps
+from perfloop_exporter.collectors.spec import Options, Spec, build_filter, filter_options
+from perfloop_exporter.errors import CollectorError, UsageError
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors import textfile
-from exporter.collectors.families import Renderer
-from exporter.collectors.host import Host
-from exporter.collectors.textfile_format import Parser
-from exporter.errors import CollectorError
+from perfloop_exporter.collectors import textfile
+from perfloop_exporter.collectors.families import Renderer
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.collectors.textfile_format import Parser
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors import thresholds
-from exporter.collectors.host import Host
-from exporter.errors import CollectorError
-from exporter.thresholds import parse_thresholds
+from perfloop_exporter.collectors import thresholds
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.errors import CollectorError
+from perfloop_exporter.thresholds import parse_thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ import pytest
 import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.exposition import render
-from exporter.metrics.registry import DEFAULT, MetricRegistry
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -12,15 +12,15 @@ from fastapi import FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 from websockets.sync.client import connect
 
-from exporter.instrument import instrument
-from exporter.instrument.exchange import Exchange
-from exporter.instrument.http_metrics import HttpMetrics, RequestSeries
-from exporter.instrument.middleware import MetricsMiddleware
-from exporter.instrument.workers import WorkerGroup
-from exporter.metrics.families import Family
-from exporter.metrics.guard import LabelGuard
-from exporter.metrics.registry import MetricRegistry
-from exporter.metrics.series import GaugeSeries, HistogramSeries
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.instrument.exchange import Exchange
+from perfloop_exporter.instrument.http_metrics import HttpMetrics, RequestSeries
+from perfloop_exporter.instrument.middleware import MetricsMiddleware
+from perfloop_exporter.instrument.workers import WorkerGroup
+from perfloop_exporter.metrics.families import Family
+from perfloop_exporter.metrics.guard import LabelGuard
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.series import GaugeSeries, HistogramSeries
 
 from .conftest import RunningServer
 
@@ -122,7 +122,7 @@ def test_the_route_look_up_may_fail(
     plain: list[bytes], serve: Callable[..., RunningServer], registry: MetricRegistry, monkeypatch: pytest.MonkeyPatch
 ):
     """The request is served and still counted, without its route."""
-    monkeypatch.setattr("exporter.instrument.middleware.route_template", fail)
+    monkeypatch.setattr("perfloop_exporter.instrument.middleware.route_template", fail)
     server = serve(instrument(build_app(), registry=registry), date_header=False)
     assert ask(server) == plain
     server.await_value("perfloop_instrumentation_errors_total", len(REQUESTS))

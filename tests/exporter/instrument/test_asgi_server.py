@@ -12,8 +12,8 @@ from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from websockets.sync.client import connect
 
-from exporter.instrument import instrument
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 from .conftest import RunningServer
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.instrument import instrument
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 JUNK = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.binary(max_size=5))
 MESSAGES = st.one_of(

@@ -14,7 +14,7 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from exporter.instrument import CacheMetrics, instrument_redis
+from perfloop_exporter.instrument import CacheMetrics, instrument_redis
 
 from .conftest import read_default
 

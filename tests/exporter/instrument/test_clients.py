@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from exporter.instrument import instrument_httpx, instrument_openai, llm_server_call
+from perfloop_exporter.instrument import instrument_httpx, instrument_openai, llm_server_call
 
 from .conftest import RunningServer, read_default
 

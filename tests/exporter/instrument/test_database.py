@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from exporter.instrument import db_operation, instrument_sqlalchemy
-from exporter.instrument.database_sqlalchemy import operation_name
-from exporter.metrics.registry import DEFAULT
+from perfloop_exporter.instrument import db_operation, instrument_sqlalchemy
+from perfloop_exporter.instrument.database_sqlalchemy import operation_name
+from perfloop_exporter.metrics.registry import DEFAULT
 
 from .conftest import read_default
 
@@ -136,8 +136,8 @@ def test_measuring_may_fail_and_the_query_does_not(engine: Engine, monkeypatch: 
     def fail(*_args: object) -> None:
         raise RuntimeError("injected")
 
-    monkeypatch.setattr("exporter.instrument.database.OPERATION_DURATION.labels", fail)
-    monkeypatch.setattr("exporter.instrument.database_sqlalchemy.CONNECTION_WAIT.labels", fail)
+    monkeypatch.setattr("perfloop_exporter.instrument.database.OPERATION_DURATION.labels", fail)
+    monkeypatch.setattr("perfloop_exporter.instrument.database_sqlalchemy.CONNECTION_WAIT.labels", fail)
     with engine.connect() as connection:
         assert connection.execute(text("select 7")).scalar() == 7
     assert DEFAULT.families()

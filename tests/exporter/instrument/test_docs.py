@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 PRINT_NAMES = """
-from exporter.instrument import instrument
-from exporter.metrics.registry import DEFAULT
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.metrics.registry import DEFAULT
 instrument(lambda scope, receive, send: None)
 print("\\n".join(DEFAULT._families))
 """

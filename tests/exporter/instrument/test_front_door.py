@@ -10,7 +10,7 @@ import pytest
 
 import perfloop
 
-OURS = sorted(name for name, home in perfloop._HOMES.items() if home.startswith("exporter."))
+OURS = sorted(name for name, home in perfloop._HOMES.items() if home.startswith("perfloop_exporter."))
 
 
 def test_the_stub_names_what_the_module_gives(checkout: Path):

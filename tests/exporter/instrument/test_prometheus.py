@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from exporter.instrument import instrument
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 from .conftest import RunningServer
 

@@ -14,9 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from exporter.instrument import instrument
-from exporter.instrument.routes import route_template
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.instrument.routes import route_template
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 from .conftest import RunningServer
 

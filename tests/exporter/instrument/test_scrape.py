@@ -15,10 +15,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from exporter.instrument import instrument
-from exporter.metrics.exposition import OPENMETRICS, PLAIN
-from exporter.metrics.registry import MetricRegistry
-from exporter.monitor import PerformanceMonitor
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.metrics.exposition import OPENMETRICS, PLAIN
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.monitor import PerformanceMonitor
 
 from .conftest import RunningServer
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.instrument import shards
-from exporter.instrument.workers import WorkerGroup
-from exporter.metrics.exposition import render, render_openmetrics
-from exporter.metrics.registry import MetricRegistry
-from exporter.metrics.series import Exemplar
-from exporter.monitor import PerformanceMonitor
+from perfloop_exporter.instrument import shards
+from perfloop_exporter.instrument.workers import WorkerGroup
+from perfloop_exporter.metrics.exposition import render, render_openmetrics
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.series import Exemplar
+from perfloop_exporter.monitor import PerformanceMonitor
 
 
 def fill(registry: MetricRegistry, seed: int) -> None:

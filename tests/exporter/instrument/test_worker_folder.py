@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.instrument import worker_folder
-from exporter.instrument.worker_folder import shared_folder
+from perfloop_exporter.instrument import worker_folder
+from perfloop_exporter.instrument.worker_folder import shared_folder
 
 
 @pytest.fixture

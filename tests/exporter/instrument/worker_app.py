@@ -7,8 +7,8 @@ import signal
 import prometheus_client
 from fastapi import FastAPI
 
-from exporter.instrument import instrument
-from exporter.monitor import performance_monitor
+from perfloop_exporter.instrument import instrument
+from perfloop_exporter.monitor import performance_monitor
 
 FOREIGN = prometheus_client.Counter("foreign_jobs", "Jobs.")
 ALIVE = prometheus_client.Gauge("foreign_alive", "Workers.", multiprocess_mode="livesum")

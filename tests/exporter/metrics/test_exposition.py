@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.collector import FamiliesCollector
-from exporter.metrics.exposition import format_float, render, render_openmetrics
-from exporter.metrics.families import SECONDS
-from exporter.metrics.registry import MetricRegistry
-from exporter.metrics.series import Exemplar
+from perfloop_exporter.metrics.collector import FamiliesCollector
+from perfloop_exporter.metrics.exposition import format_float, render, render_openmetrics
+from perfloop_exporter.metrics.families import SECONDS
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.series import Exemplar
 
 AWKWARD = ["plain", 'quote"', "back\\slash", "new\nline", "per%cent %d", "ünï", "", "{brace}"]
 

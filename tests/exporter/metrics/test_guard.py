@@ -6,9 +6,9 @@ import logging
 
 import pytest
 
-from exporter.metrics.exposition import render
-from exporter.metrics.guard import Limits
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.guard import Limits
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 
 def test_values_beyond_the_cap_fold_into_one_and_are_counted(caplog: pytest.LogCaptureFixture):

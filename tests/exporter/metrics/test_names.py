@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.names import label_name, wire_name
+from perfloop_exporter.metrics.names import label_name, wire_name
 
 
 @pytest.mark.parametrize(

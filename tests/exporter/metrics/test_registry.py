@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from exporter.metrics.exposition import render
-from exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.registry import MetricRegistry
 
 FORK = """
 import os
-from exporter.metrics.exposition import render
-from exporter.metrics.registry import DEFAULT
-from exporter.monitor import performance_monitor
+from perfloop_exporter.metrics.exposition import render
+from perfloop_exporter.metrics.registry import DEFAULT
+from perfloop_exporter.monitor import performance_monitor
 
 performance_monitor.record_metric("work_ms", 1000.0)
 performance_monitor.record_metric("depth", 7)

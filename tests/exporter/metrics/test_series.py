@@ -7,7 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.series import (
+from perfloop_exporter.metrics.series import (
     BUFFER_LIMIT,
     CounterSeries,
     Exemplar,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from loadgen import LoadTestConfig
-from loadgen.app.breakpoint import build_tester
-from loadgen.summary.verdict import Verdict
+from perfloop_loadgen import LoadTestConfig
+from perfloop_loadgen.app.breakpoint import build_tester
+from perfloop_loadgen.summary.verdict import Verdict
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 NO = b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\nno"

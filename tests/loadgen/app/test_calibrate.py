@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.app.calibrate import calibrate
-from loadgen.app.calibration import read_calibration, write_calibration
+from perfloop_loadgen.app.calibrate import calibrate
+from perfloop_loadgen.app.calibration import read_calibration, write_calibration
 
 
 async def test_what_was_measured_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

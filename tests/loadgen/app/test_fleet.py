@@ -9,11 +9,11 @@ from typing import Any
 import psutil
 import pytest
 
-from loadgen import LoadTestConfig, LoadTester
-from loadgen.errors import TargetError
-from loadgen.pacing.constant_users import ConstantUsers
-from loadgen.pacing.shared_users import SharedUsers
-from loadgen.summary.verdict import Verdict
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.errors import TargetError
+from perfloop_loadgen.pacing.constant_users import ConstantUsers
+from perfloop_loadgen.pacing.shared_users import SharedUsers
+from perfloop_loadgen.summary.verdict import Verdict
 
 
 def _config(url: str, **changes: Any) -> LoadTestConfig:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.app.home import home
+from perfloop_loadgen.app.home import home
 
 
 def test_home_is_where_the_stack_looks_for_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkout: Path):

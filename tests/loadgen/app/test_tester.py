@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from loadgen import LoadTestConfig, LoadTester, LoadTestSuite
-from loadgen.config import EndpointConfig
+from perfloop_loadgen import LoadTestConfig, LoadTester, LoadTestSuite
+from perfloop_loadgen.config import EndpointConfig
 
 
 def _config(url: str, **changes: object) -> LoadTestConfig:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from loadgen.compare.bootstrap import change_of
+from perfloop_loadgen.compare.bootstrap import change_of
 
 
 def _series(level: float, seed: int, count: int = 60) -> list[float]:

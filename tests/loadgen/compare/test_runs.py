@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from loadgen.app.comparing import ab, compare_files
-from loadgen.compare.runs import Finding, compare, obstacles
-from loadgen.config import LoadTestConfig
-from loadgen.config.gates import GeneratorLimits
-from loadgen.errors import ConfigError, ExitCode
-from loadgen.samples.book import Book, Load, Point
-from loadgen.samples.labels import Labels
-from loadgen.summary import summarize
-from loadgen.summary.document import Document, Host, to_json
-from loadgen.summary.verdict import Generator, Verdict
+from perfloop_loadgen.app.comparing import ab, compare_files
+from perfloop_loadgen.compare.runs import Finding, compare, obstacles
+from perfloop_loadgen.config import LoadTestConfig
+from perfloop_loadgen.config.gates import GeneratorLimits
+from perfloop_loadgen.errors import ConfigError, ExitCode
+from perfloop_loadgen.samples.book import Book, Load, Point
+from perfloop_loadgen.samples.labels import Labels
+from perfloop_loadgen.summary import summarize
+from perfloop_loadgen.summary.document import Document, Host, to_json
+from perfloop_loadgen.summary.verdict import Generator, Verdict
 
 
 def _document(p95: float, seed: int, **changes: Any) -> Document:

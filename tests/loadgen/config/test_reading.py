@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loadgen.config import LoadTestConfig
-from loadgen.errors import ConfigError
+from perfloop_loadgen.config import LoadTestConfig
+from perfloop_loadgen.errors import ConfigError
 
 USERS_EXAMPLE = """
 load_tests:

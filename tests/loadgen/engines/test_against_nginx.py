@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from loadgen import LoadTestConfig, LoadTester
-from loadgen.reporters.exposition import LoadgenCollector
-from loadgen.reporters.files import RENDERERS
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.reporters.exposition import LoadgenCollector
+from perfloop_loadgen.reporters.files import RENDERERS
 
 CONFIG = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;

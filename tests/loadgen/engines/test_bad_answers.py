@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen import LoadTestConfig, LoadTester
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 

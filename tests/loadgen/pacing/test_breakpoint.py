@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
+from perfloop_loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
 
 
 def _search(limit: float, start: float = 10, most: float = 100_000, precision: float = 0.05) -> Search:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.pacing.constant_rate import ConstantRate
-from loadgen.pacing.line import Stage
-from loadgen.pacing.poisson_rate import PoissonRate
-from loadgen.pacing.ramping_rate import RampingRate
+from perfloop_loadgen.pacing.constant_rate import ConstantRate
+from perfloop_loadgen.pacing.line import Stage
+from perfloop_loadgen.pacing.poisson_rate import PoissonRate
+from perfloop_loadgen.pacing.ramping_rate import RampingRate
 
 STAGES = st.lists(st.tuples(st.floats(0, 200), st.floats(0.1, 5)), min_size=1, max_size=4)
 

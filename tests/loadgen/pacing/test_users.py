@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.pacing.constant_users import ConstantUsers
-from loadgen.pacing.endurance import Endurance, drift_ratio
-from loadgen.pacing.line import Stage
-from loadgen.pacing.ramping_users import RampingUsers
-from loadgen.pacing.shapes import RateShape, UserShape
-from loadgen.pacing.spike import Spike
+from perfloop_loadgen.pacing.constant_users import ConstantUsers
+from perfloop_loadgen.pacing.endurance import Endurance, drift_ratio
+from perfloop_loadgen.pacing.line import Stage
+from perfloop_loadgen.pacing.ramping_users import RampingUsers
+from perfloop_loadgen.pacing.shapes import RateShape, UserShape
+from perfloop_loadgen.pacing.spike import Spike
 
 SPIKE = Spike(base=5, peak=50, after_seconds=10, spike_seconds=10, rise_seconds=1, duration_seconds=40)
 

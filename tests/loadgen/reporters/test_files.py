@@ -13,10 +13,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydantic import TypeAdapter
 
-from loadgen import LoadTestConfig, LoadTester
-from loadgen.errors import ConfigError
-from loadgen.reporters.files import RENDERERS, write_reports
-from loadgen.summary.document import Document, from_json, schema, to_json
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.errors import ConfigError
+from perfloop_loadgen.reporters.files import RENDERERS, write_reports
+from perfloop_loadgen.summary.document import Document, from_json, schema, to_json
 
 CONFIG = {
     "name": "a <b>bold</b> | test",
@@ -62,8 +62,8 @@ async def test_json_comes_back_as_it_was_written(document: Document, tmp_path: P
 
 
 def test_the_published_schema_is_the_programs(checkout: Path):
-    """loadgen/report.schema.json is what `python -m loadgen schema` prints."""
-    published = json.loads((checkout / "loadgen" / "report.schema.json").read_text())
+    """perfloop_loadgen/report.schema.json is what `python -m perfloop_loadgen schema` prints."""
+    published = json.loads((checkout / "loadgen" / "perfloop_loadgen" / "report.schema.json").read_text())
     assert published == json.loads(json.dumps(schema()))
     assert TypeAdapter(dict[str, Any]).validate_python(published)["title"] == "Document"
 

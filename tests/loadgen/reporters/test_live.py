@@ -11,12 +11,12 @@ from typing import Any
 
 from rich.console import Console
 
-from loadgen.app.display import Display
-from loadgen.reporters.annotations import Annotator, Grafana
-from loadgen.reporters.live_view import LiveView
-from loadgen.samples.book import Book, Load
-from loadgen.samples.labels import Labels
-from loadgen.samples.tally import Tally
+from perfloop_loadgen.app.display import Display
+from perfloop_loadgen.reporters.annotations import Annotator, Grafana
+from perfloop_loadgen.reporters.live_view import LiveView
+from perfloop_loadgen.samples.book import Book, Load
+from perfloop_loadgen.samples.labels import Labels
+from perfloop_loadgen.samples.tally import Tally
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{"id":1}'
 

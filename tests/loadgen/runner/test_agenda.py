@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from loadgen.runner.agenda import Agenda
+from perfloop_loadgen.runner.agenda import Agenda
 
 MILLISECOND = 1_000_000
 

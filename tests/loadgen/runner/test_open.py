@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen import LoadTestConfig, LoadTester
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.samples.histogram import LARGEST, SECOND, Histogram, bucket_bounds, bucket_of
+from perfloop_loadgen.samples.histogram import LARGEST, SECOND, Histogram, bucket_bounds, bucket_of
 
 TIMES = st.integers(min_value=0, max_value=LARGEST)
 

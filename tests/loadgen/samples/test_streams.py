@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from loadgen import LoadTestConfig, LoadTester
-from loadgen.config.scenario import SloConfig
-from loadgen.errors import ConfigError
-from loadgen.samples.stream_meter import StreamMeter
-from loadgen.samples.streams import StreamTally
-from loadgen.scenario.llm import read_prompts
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.config.scenario import SloConfig
+from perfloop_loadgen.errors import ConfigError
+from perfloop_loadgen.samples.stream_meter import StreamMeter
+from perfloop_loadgen.samples.streams import StreamTally
+from perfloop_loadgen.scenario.llm import read_prompts
 
 MS = 1_000_000
 

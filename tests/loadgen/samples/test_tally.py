@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from loadgen.samples.tally import Tally, sum_of
+from perfloop_loadgen.samples.tally import Tally, sum_of
 
 
 def _tally() -> Tally:

@@ -10,9 +10,9 @@ import pytest
 from fastapi import FastAPI, Header
 from pydantic import BaseModel
 
-from loadgen.app.importing import import_file
-from loadgen.config import LoadTestConfig
-from loadgen.errors import ConfigError
+from perfloop_loadgen.app.importing import import_file
+from perfloop_loadgen.config import LoadTestConfig
+from perfloop_loadgen.errors import ConfigError
 
 
 class Item(BaseModel):

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.scenario.mix import spread
+from perfloop_loadgen.scenario.mix import spread
 
 WEIGHTS = st.lists(st.integers(1, 20), min_size=1, max_size=5)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from loadgen import LoadTestConfig, LoadTester
-from loadgen.errors import ConfigError
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.errors import ConfigError
 
 
 async def _shop(request: bytes, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +137,7 @@ async def test_a_scenario_that_raises_is_counted(serve: Any, script: Path, caplo
     assert summary.outcomes["script_error"] > 1
     rows = {endpoint.label: endpoint.outcomes for endpoint in summary.endpoints}
     assert rows["scenario"] == {"script_error": summary.outcomes["script_error"]}
-    [told] = [record.getMessage() for record in caplog.records if record.name == "loadgen.runner.run"]
+    [told] = [record.getMessage() for record in caplog.records if record.name == "perfloop_loadgen.runner.run"]
     assert told.startswith("a scenario raised ")
     assert f"({script}, line " in told
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.app.gates import Gates
-from loadgen.config import LoadTestConfig
-from loadgen.config.gates import GeneratorLimits
-from loadgen.errors import ConfigError
-from loadgen.samples.book import Book, Load
-from loadgen.samples.labels import Labels
-from loadgen.samples.tally import Tally
-from loadgen.summary.verdict import GateResult, Generator, Verdict
-from loadgen.thresholds.client_gates import ClientGate, judge
-from loadgen.thresholds.decide import decide
-from loadgen.thresholds.expression import parse_expression
-from loadgen.thresholds.validity import generator_faults, schedule_faults
+from perfloop_loadgen.app.gates import Gates
+from perfloop_loadgen.config import LoadTestConfig
+from perfloop_loadgen.config.gates import GeneratorLimits
+from perfloop_loadgen.errors import ConfigError
+from perfloop_loadgen.samples.book import Book, Load
+from perfloop_loadgen.samples.labels import Labels
+from perfloop_loadgen.samples.tally import Tally
+from perfloop_loadgen.summary.verdict import GateResult, Generator, Verdict
+from perfloop_loadgen.thresholds.client_gates import ClientGate, judge
+from perfloop_loadgen.thresholds.decide import decide
+from perfloop_loadgen.thresholds.expression import parse_expression
+from perfloop_loadgen.thresholds.validity import generator_faults, schedule_faults
 
 
 def _tally() -> Tally:

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from loadgen import LoadTestConfig, LoadTester
-from loadgen.errors import QueryError
-from loadgen.prometheus_api import PrometheusApi
-from loadgen.summary.verdict import Verdict
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.errors import QueryError
+from perfloop_loadgen.prometheus_api import PrometheusApi
+from perfloop_loadgen.summary.verdict import Verdict
 
 CONFIG = """
 global: {{scrape_interval: 1s}}

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exporter.collectors.families import Renderer, Verbatim
-from exporter.collectors.host import Host
-from exporter.collectors.linux_catalogue import SPECS as LINUX
-from exporter.collectors.portable.catalogue import SPECS, ProcessCollector
+from perfloop_exporter.collectors.families import Renderer, Verbatim
+from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.collectors.linux_catalogue import SPECS as LINUX
+from perfloop_exporter.collectors.portable.catalogue import SPECS, ProcessCollector
 
 if TYPE_CHECKING:
-    from exporter.collectors.spec import Spec
+    from perfloop_exporter.collectors.spec import Spec
 
 TWINS = {spec.name: spec for spec in LINUX} | {"boottime": next(spec for spec in LINUX if spec.name == "stat")}
 # Told without the kernel's own column, or in another moment.
@@ -60,9 +60,9 @@ def test_the_exporter_starts_without_what_only_linux_has(platform: str) -> None:
     code = (
         "import os, psutil, socket, ssl, sys\n"  # these would look for the other system's own parts
         f"sys.platform = {platform!r}; sys.modules['resource'] = None\n"
-        "from exporter import app, cli\n"
+        "from perfloop_exporter import app, cli\n"
         "settings = cli.read_settings([])\n"
-        "from exporter.scrape import Scraper\n"
+        "from perfloop_exporter.scrape import Scraper\n"
         "print(Scraper(app.build_stations(settings.collectors, app.build_host(settings.paths))).scrape())\n"
     )
 

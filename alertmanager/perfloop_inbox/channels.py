@@ -1,0 +1,80 @@
+"""The HTTP channels: Slack's incoming webhook, PagerDuty's enqueue, and the heartbeat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+
+from perfloop_inbox import pagerduty, slack
+from perfloop_inbox.replies import Accepted, Refusal, parse_json
+
+if TYPE_CHECKING:
+    from perfloop_inbox.inbox import Inbox
+
+router = APIRouter()
+
+_MAX_HEARTBEAT_BYTES = 1024 * 1024
+_RETRY_AFTER = {"Retry-After": "1"}
+_TOO_MANY_REQUESTS = 429
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes | None:
+    """Return the body, or None as soon as it is longer than the limit."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit_bytes:
+            return None
+    return bytes(body)
+
+
+@router.post("/slack/services/{path:path}")
+async def receive_slack(path: str, request: Request) -> Response:
+    """Take a message as https://hooks.slack.com/services/T…/B…/… would."""
+    inbox: Inbox = request.app.state.inbox
+    body = await read_body(request, slack.MAX_BODY_BYTES)
+    fault = inbox.faults.get("slack")
+    if fault:
+        reply: Accepted | Refusal = Refusal(fault, slack.FAULT_BODIES.get(fault, "service_fault"))
+    elif body is None:
+        reply = slack.TOO_LARGE
+    else:
+        reply = slack.receive(path, request.headers.get("content-type", ""), body)
+    inbox.take("slack", reply, len(body or b""))
+    status = reply.status if isinstance(reply, Refusal) else 200
+    return PlainTextResponse(str(reply.body), status, _headers(status))
+
+
+@router.post("/v2/enqueue")
+async def receive_pagerduty(request: Request) -> Response:
+    """Take an event as https://events.pagerduty.com/v2/enqueue would."""
+    inbox: Inbox = request.app.state.inbox
+    body = await read_body(request, pagerduty.MAX_BODY_BYTES)
+    fault = inbox.faults.get("pagerduty")
+    if fault:
+        reply: Accepted | Refusal = pagerduty.fault(fault)
+    elif body is None:
+        reply = pagerduty.TOO_LARGE
+    else:
+        reply = pagerduty.receive(body)
+    inbox.take("pagerduty", reply, len(body or b""))
+    status = reply.status if isinstance(reply, Refusal) else 202
+    return JSONResponse(reply.body, status, _headers(status))
+
+
+@router.post("/heartbeat")
+async def receive_heartbeat(request: Request) -> Response:
+    """Take the dead man's switch: Alertmanager's webhook, or any body at all."""
+    inbox: Inbox = request.app.state.inbox
+    body = await read_body(request, _MAX_HEARTBEAT_BYTES)
+    if body is None:
+        return JSONResponse({"detail": f"The heartbeat is longer than {_MAX_HEARTBEAT_BYTES} bytes."}, 413)
+    payload: Any = parse_json(body)
+    inbox.beat(payload)
+    return JSONResponse({"status": "ok"})
+
+
+def _headers(status: int) -> dict[str, str] | None:
+    return _RETRY_AFTER if status == _TOO_MANY_REQUESTS else None

@@ -1,0 +1,47 @@
+"""Read the alert's name, severity and status out of the words a person reads."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from perfloop_inbox.messages import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_inbox.messages import Status
+
+# The form of Alertmanager's own default titles: `[FIRING:2] AlertName …`, `[RESOLVED] AlertName …`.
+_TITLE = re.compile(r"\[(?P<status>FIRING|RESOLVED)(?::\d+)?\]\W*(?P<alertname>\w+)?", re.IGNORECASE)
+_SEVERITY = re.compile(r"\bseverity\W{1,6}(?P<severity>critical|error|warning|info)\b", re.IGNORECASE)
+_DECORATION = " \t\r\n*_`~"
+_ALERTNAME_KEYS = ("alertname", "alert")
+_STATUSES: Mapping[str, Status] = {"firing": "firing", "resolved": "resolved", "acknowledged": "acknowledged"}
+
+
+def parse_prose(text: str) -> Facts:
+    """Read what a title or a body says."""
+    title, severity = _TITLE.search(text), _SEVERITY.search(text)
+    return Facts(
+        alertname=(title["alertname"] or "") if title else "",
+        severity=severity["severity"].lower() if severity else "",
+        status=_STATUSES[title["status"].lower()] if title else "unknown",
+    )
+
+
+def parse_pairs(pairs: Mapping[str, str]) -> Facts:
+    """Read what named values say: the fields of an attachment, custom details, headers."""
+    plain = {key.strip(_DECORATION + ":").lower(): value.strip(_DECORATION) for key, value in pairs.items()}
+    alertname = next((plain[key] for key in _ALERTNAME_KEYS if plain.get(key)), "")
+    status = plain.get("status", "").split(":")[0].lower()
+    return Facts(alertname, plain.get("severity", "").lower(), _STATUSES.get(status, "unknown"))
+
+
+def first_known(*sources: Facts) -> Facts:
+    """Return each fact from the first source that knows it."""
+    return Facts(
+        alertname=next((source.alertname for source in sources if source.alertname), ""),
+        severity=next((source.severity for source in sources if source.severity), ""),
+        status=next((source.status for source in sources if source.status != "unknown"), "unknown"),
+    )

@@ -1,0 +1,61 @@
+"""Faults of the inbox: a channel answers with a chosen status whatever is sent to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfloop_base.errors import ConfigError
+from perfloop_inbox.messages import CHANNELS
+
+_HEALTHY = 200
+_FIRST_ERROR, _LAST_ERROR = 400, 599
+
+
+class ChannelFaults:
+    """Which channel is broken, and the status it answers with."""
+
+    def __init__(self) -> None:
+        self._statuses: dict[str, int] = {}
+
+    def get(self, channel: str) -> int | None:
+        """Return the status a channel is made to answer with, or None when it is healthy."""
+        return self._statuses.get(channel)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return every fault that is on."""
+        return dict(self._statuses)
+
+    def update(self, wanted: Any) -> None:
+        """Set what is named, or raise one sentence per broken rule and change nothing."""
+        problems = list(_find_problems(wanted))
+        if problems:
+            raise ConfigError(" ".join(problems))
+        for channel in CHANNELS:
+            if channel in wanted:
+                self._set(channel, wanted[channel])
+
+    def heal(self) -> None:
+        """Make every channel answer as it should."""
+        self._statuses.clear()
+
+    def _set(self, channel: str, status: int) -> None:
+        if status == _HEALTHY:
+            self._statuses.pop(channel, None)
+        else:
+            self._statuses[channel] = status
+
+
+def _find_problems(wanted: Any) -> list[str]:
+    if not isinstance(wanted, dict):
+        return ["Faults must be a JSON object of channel and status."]
+    known = ", ".join(CHANNELS)
+    unknown = [f"{key!r} is no channel: it must be one of {known}." for key in wanted if key not in CHANNELS]
+    return unknown + [
+        f"The status of {key} is {value!r}: it must be {_HEALTHY} (healthy) or from {_FIRST_ERROR} to {_LAST_ERROR}."
+        for key, value in wanted.items()
+        if key in CHANNELS and not _is_status(value)
+    ]
+
+
+def _is_status(value: Any) -> bool:
+    return type(value) is int and (value == _HEALTHY or _FIRST_ERROR <= value <= _LAST_ERROR)

@@ -1,0 +1,58 @@
+"""The page at `/`: what arrived, for a person; it keeps itself up to date."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from perfloop_inbox.messages import CHANNELS, Query
+
+if TYPE_CHECKING:
+    from perfloop_inbox.inbox import Inbox
+
+_ADDRESS = re.compile(r"<(?P<slack>https?://[^|>\s]+)\|(?P<words>[^>]+)>|(?P<bare>https?://[^\s<>]+)")
+_MAX_ADDRESS = 60
+_TITLES = {"slack": "Slack", "email": "E-mail", "pagerduty": "PagerDuty"}
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("perfloop_inbox", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters["time"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
+_ENVIRONMENT.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def link_addresses(text: str) -> Markup:
+    """Return the text as HTML in which web addresses, Slack's `<address|words>` among them, can be followed."""
+    parts, end = [], 0
+    for found in _ADDRESS.finditer(text):
+        address = found["slack"] or found["bare"]
+        words = found["words"] or (address if len(address) <= _MAX_ADDRESS else f"{address[:_MAX_ADDRESS]}…")
+        link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(address, words)
+        parts += [escape(text[end : found.start()]), link]
+        end = found.end()
+    return Markup().join([*parts, escape(text[end:])])
+
+
+_ENVIRONMENT.filters["linked"] = link_addresses
+
+
+def render_page(inbox: Inbox, limit: int) -> str:
+    """Return the page with the newest messages."""
+    found = [message.to_dict() for message in inbox.mailbox.find(Query(), limit)]
+    counts = {channel: sum(message["channel"] == channel for message in found) for channel in CHANNELS}
+    return _ENVIRONMENT.get_template("page.html").render(
+        messages=found,
+        counts=counts,
+        titles=_TITLES,
+        total=len(inbox.mailbox),
+        heartbeat=inbox.heartbeats[-1]["received_at"] if inbox.heartbeats else None,
+        faults=inbox.faults.to_dict(),
+    )

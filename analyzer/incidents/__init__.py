@@ -1,6 +1,0 @@
-"""Findings that belong together, and the ranking of what may have caused them."""
-
-from analyzer.incidents.grouping import Cause, Incident, group_incidents
-from analyzer.incidents.topology import Topology, read_topology
-
-__all__ = ["Cause", "Incident", "Topology", "group_incidents", "read_topology"]

@@ -1,0 +1,197 @@
+"""Change points: where a series' level stepped, with a p-value, over all series at once.
+
+1. A season inside the window is taken away, and values far from the running median are pulled in (heavy tails).
+2. In each seeded interval the mean-shift statistic |C(tau)| = sqrt(n1 n2 / n) |mean1 - mean2| / sigma is scanned by
+   cumulative sums; narrowest-over-threshold keeps, among intervals whose best split passes sqrt(c log T), the
+   narrowest (Baranowski, Chen & Fryzlewicz, JRSS B 81, 2019), then goes on left and right of it.
+3. Each point moves to the best split between its neighbours; the weakest goes while its p-value is too large.
+4. A slope common to all segments is fitted. If it is significant, it is taken away and the search runs again: a drift
+   leaves a staircase whose treads slope, real steps leave level treads.
+The p-value is that of a t test with the pooled variance around it, widened by the residuals' autocorrelation, times
+the number of places the step might have been (Bonferroni).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfloop_analyzer.detectors.candidates import SHORTEST, find_candidates
+from perfloop_analyzer.detectors.preparation import close_gaps, pull_in, within_data
+from perfloop_analyzer.detectors.season import remove_pattern, remove_season
+from perfloop_analyzer.detectors.segments import Sums, cumulated, levels, p_values_of, spans
+from perfloop_analyzer.series import Floats
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+SLOPE_ROUNDS = 2
+SLOPE_T, SLOPE_T_ALONE = 1.0, 2.0  # a drift leaves a staircase; one step alone is rarely one
+CHUNK = 2048
+REACH = 25
+NEAREST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePoint:
+    """One step: the first index after it, the levels on both sides, and the chance to see as much in noise."""
+
+    row: int
+    index: int
+    before: float
+    after: float
+    p_value: float
+
+
+def find_change_points(values: Floats, alpha: float = 1e-3) -> list[ChangePoint]:
+    """Return every significant step of every row, in order of row and index."""
+    count, width = values.shape
+    if width < 2 * SHORTEST:
+        return []
+    found: list[ChangePoint] = []
+    for start in range(0, count, CHUNK):
+        part = _chunk(values[start : start + CHUNK], alpha)
+        found += [replace(point, row=point.row + start) for point in part] if start else part
+    return found
+
+
+def _chunk(values: Floats, alpha: float) -> list[ChangePoint]:
+    """Run the search on as many rows as fit the processor's cache."""
+    whole, places = close_gaps(values)
+    calm, periods = remove_season(whole)
+    calm = pull_in(calm)
+    steps = _search(calm, alpha)
+    seasonal = np.flatnonzero((periods > 0) & steps.any(axis=1))
+    if len(seasonal):
+        level = levels(calm[seasonal], steps[seasonal])
+        calm[seasonal] = pull_in(remove_pattern(whole[seasonal] - level, periods[seasonal]) + level)
+        steps[seasonal] = _search(calm[seasonal], alpha)
+    if places is not None:
+        steps = within_data(steps, places, values.shape[1])
+    rows = np.flatnonzero(steps.any(axis=1))
+    return _describe(calm[rows], steps[rows], rows, places) if len(rows) else []
+
+
+def _search(values: Floats, alpha: float) -> Bools:
+    """Segment, then look whether a drift tells it better; a drift is taken out of the values in place."""
+    steps = _segment(values, _noise(values), alpha)
+    rows = np.flatnonzero(steps.any(axis=1))
+    if len(rows):
+        rows = rows[_treads_slope(values[rows], steps[rows])]
+    if len(rows):
+        _take_drift_away(values, steps, rows, alpha)
+    return steps
+
+
+def _treads_slope(values: Floats, steps: Bools) -> Bools:
+    """Whether the segments of a row share a slope that is worth a closer look."""
+    clock = np.broadcast_to(np.arange(values.shape[1], dtype=np.float64), values.shape)
+    inside, ticks = values - levels(values, steps), clock - levels(clock, steps)
+    power = np.maximum((ticks**2).sum(axis=1), 1e-300)
+    slope = (inside * ticks).sum(axis=1) / power
+    error = np.sqrt((inside**2).mean(axis=1) / power)
+    bound = np.where(steps.sum(axis=1) > 1, SLOPE_T, SLOPE_T_ALONE)
+    return np.asarray(np.abs(slope) > bound * error, dtype=np.bool_)
+
+
+def _noise(values: Floats) -> Floats:
+    """The scale of the pulled-in values' moves; a step enters it once."""
+    scale = np.sqrt((np.diff(values, axis=1) ** 2).mean(axis=1) / 2.0)
+    return np.where(scale > 0, scale, np.inf)
+
+
+def _segment(values: Floats, scale: Floats, alpha: float) -> Bools:
+    total = cumulated(values)
+    steps = find_candidates(total, scale)
+    for _ in range(2):
+        steps = _refine(total, steps)
+    rows = np.flatnonzero(steps.any(axis=1))
+    if len(rows):
+        part = values[rows]
+        steps[rows] = _prune(Sums(part, total[rows], cumulated(part**2)), steps[rows], alpha)
+    return steps
+
+
+def _refine(total: Floats, steps: Bools) -> Bools:
+    """Move every step to the best split within REACH of it and between its neighbours."""
+    rows, low, at, high = spans(steps)
+    better = np.zeros_like(steps)
+    if not len(rows):
+        return better
+    place = at[:, None] + np.arange(-REACH, REACH + 1)
+    left, right = place - low[:, None], high[:, None] - place
+    valid = (left >= NEAREST) & (right >= NEAREST)
+    mean = (total[rows, high] - total[rows, low]) / (high - low)
+    inside = np.clip(place, 0, steps.shape[1] - 1)
+    rest = np.abs(total[rows[:, None], inside] - total[rows, low][:, None] - mean[:, None] * left)
+    rest = np.where(valid, rest / np.sqrt(np.where(valid, left * right, 1)), -1.0)
+    better[rows, place[np.arange(len(rows)), np.argmax(rest, axis=1)]] = True
+    return better
+
+
+def _prune(sums: Sums, steps: Bools, alpha: float) -> Bools:
+    """Take each row's weakest step away while it is weaker than alpha, then let the others settle."""
+    busy = np.arange(len(steps))
+    while len(busy):
+        p_values, rows, at = p_values_of(sums.take(busy), steps[busy])
+        order = np.lexsort((p_values, rows))
+        last = np.append(rows[order][1:] != rows[order][:-1], True)
+        worst = order[last]
+        weak = worst[p_values[worst] > alpha]
+        if not len(weak):
+            break
+        steps[busy[rows[weak]], at[weak]] = False
+        busy = busy[rows[weak]]
+        steps[busy] = _refine(sums.total[busy], steps[busy])
+        busy = busy[steps[busy].any(axis=1)]
+    return steps
+
+
+def _take_drift_away(values: Floats, steps: Bools, rows: Ints, alpha: float) -> None:
+    """Where one slope and fewer steps tell the row better than steps alone, use them (in place).
+
+    The slope within the treads starts one search, the slope of the whole row another; each is repeated with the slope
+    that its own steps leave.
+    """
+    part = values[rows]
+    none = np.zeros_like(steps[rows])
+    best = _criterion(part - levels(part, steps[rows]), steps[rows], 0)
+    for start in (steps[rows], none):
+        guess = start
+        for _ in range(SLOPE_ROUNDS):
+            slope = _slope(part, guess)
+            level = part - slope[:, None] * np.arange(part.shape[1])
+            guess = _segment(level, _noise(level), alpha)
+            cost = _criterion(level - levels(level, guess), guess, 1)
+            won = cost < best
+            best[won] = cost[won]
+            steps[rows[won]], values[rows[won]] = guess[won], level[won]
+
+
+def _slope(values: Floats, steps: Bools) -> Floats:
+    """Return the slope that all segments of a row share."""
+    clock = np.broadcast_to(np.arange(values.shape[1], dtype=np.float64), values.shape)
+    ticks = clock - levels(clock, steps)
+    return np.asarray((values * ticks).sum(axis=1) / np.maximum((ticks**2).sum(axis=1), 1e-300), dtype=np.float64)
+
+
+def _criterion(rest: Floats, steps: Bools, extra: int) -> Floats:
+    """Bayes' information criterion: a step costs two parameters, a slope one."""
+    width = rest.shape[1]
+    cost = (2 * steps.sum(axis=1) + extra) * np.log(width)
+    return np.asarray(width * np.log(np.maximum((rest**2).mean(axis=1), 1e-300)) + cost, dtype=np.float64)
+
+
+def _describe(values: Floats, steps: Bools, names: Ints, places: Ints | None) -> list[ChangePoint]:
+    rows, low, at, high = spans(steps)
+    total = cumulated(values)
+    p_values, _, _ = p_values_of(Sums(values, total, cumulated(values**2)), steps)
+    before = (total[rows, at] - total[rows, low]) / (at - low)
+    after = (total[rows, high] - total[rows, at]) / (high - at)
+    index_of = at if places is None else places[names[rows], at]
+    return [
+        ChangePoint(row, index, old, new, p)
+        for row, index, old, new, p in zip(
+            names[rows].tolist(), index_of.tolist(), before.tolist(), after.tolist(), p_values.tolist(), strict=True
+        )
+    ]

@@ -1,0 +1,38 @@
+"""Forecast: how many seconds until a limit is reached, with both bounds, or no answer.
+
+(limit - fit) / slope for the Theil-Sen slope and both ends of its interval. A naive line is mostly wrong, so an
+answer is given only when the trend is significant, the way to the limit is already half done or more, and the moment
+lies within twice the history that the line was fitted to (four days seen from one hour is a guess).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from perfloop_analyzer.detectors.trend import Trends
+from perfloop_analyzer.series import Floats
+
+MOST_HISTORIES = 2.0
+LEAST_FILL = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Per series: seconds until the limit, soonest and latest; NaN = no answer, infinite latest = maybe never."""
+
+    seconds: Floats
+    soonest: Floats
+    latest: Floats
+
+
+def forecast_limit(trends: Trends, limit: float, history_seconds: Floats | float, p_most: float = 1e-3) -> Forecasts:
+    """Answer for every series whose trend may be trusted and leads up to the limit."""
+    left = limit - trends.fit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seconds = left / trends.slope
+        soonest = left / trends.high
+        latest = np.where(trends.low > 0, left / trends.low, np.inf)
+        fill = trends.fit / limit
+    trusted = (trends.p_value <= p_most) & (trends.slope > 0) & (left > 0) & (fill >= LEAST_FILL)
+    trusted &= seconds <= MOST_HISTORIES * history_seconds
+    return Forecasts(*(np.where(trusted, one, np.nan) for one in (seconds, soonest, latest)))

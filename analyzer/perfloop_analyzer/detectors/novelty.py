@@ -1,0 +1,138 @@
+"""Novelty: a streaming detector that says how rarely a series did anything like this, with no look-ahead.
+
+Three views of a series are watched: its value, and the least and the greatest value of the last hour, so that a
+spike, a level that stays and a wave that dies all show in one of them at once. Each view's newest value is held
+against all that the view did before: beyond the outer 1.5 % on either side the tail is a generalized Pareto one
+(Pickands 1975; used on streams by Siffer et al., "SPOT", KDD 2017) fitted by its first two moments, and the score is
+-log10 of the chance to lie as far out, summed over the views. A value like one seen before is not new, so a spike
+that comes every night scores once. Habituation keeps one event from being told many times: within a day of a score
+only a higher one is told.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfloop_analyzer.detectors.robust import quiet_nanmedian
+from perfloop_analyzer.series import Floats
+
+TAIL = 0.015
+LEAST_TAIL = 10
+REFIT = 6
+MOST_SHAPE = 0.49
+SPREAD_FLOOR = 0.05
+LEVEL_FLOOR = 0.01
+MOST_DIGITS = 12.0
+STILL_GOING = 0.7
+MEMORY = 8064
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """How many points make an hour and a day, and how many pass before the first score."""
+
+    hour: int = 12
+    day: int = 288
+    probation: int = 288
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One tail of one view: where it begins, its mean excess, its shape, and the share of points beyond."""
+
+    edge: Floats
+    mean: Floats
+    shape: Floats
+    share: float
+
+    def digits(self, excess: Floats) -> Floats:
+        """Return -log10 of the chance of an excess beyond the edge; 0 inside."""
+        scale = self.mean * (1.0 - self.shape)
+        heavy = self.shape > 1e-6  # noqa: PLR2004 - below that the tail is exponential to the last digit
+        with np.errstate(divide="ignore", invalid="ignore"):
+            curved = np.log1p(self.shape * excess / scale) / np.where(heavy, self.shape, 1.0)
+        fall = np.where(heavy, curved, excess / self.mean) / np.log(10.0)
+        return np.where(excess > 0, np.minimum(MOST_DIGITS, fall - np.log10(self.share)), 0.0)
+
+
+class NoveltyDetector:
+    """Watches `count` series at once; feed it one value of each at a time."""
+
+    def __init__(self, count: int, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self._past: Floats = np.empty((3, count, 1024))
+        self._length = 0
+        self._fed = 0
+        self._recent: Floats = np.full((count, self._clock.hour), np.nan)
+        self._sides: list[tuple[_Side, _Side]] = []
+        self._level: Floats = np.zeros(count)
+        self._since: NDArray[np.int64] = np.full(count, -(10**9))
+
+    def update(self, values: Floats) -> Floats:
+        """Take each series' next value (NaN = missing) and return the scores to be told."""
+        self._recent = np.concatenate([self._recent[:, 1:], values[:, None]], axis=1)
+        least, most = np.fmin.reduce(self._recent, axis=1), np.fmax.reduce(self._recent, axis=1)
+        views = np.stack([values, least, most])
+        raw: Floats = np.zeros(len(values))
+        if self._fed >= self._clock.probation and self._length > 2 * LEAST_TAIL:
+            if not self._sides or (self._fed - self._clock.probation) % REFIT == 0:
+                self._sides = [_fit(self._past[view, :, : self._length]) for view in range(3)]
+            for view, (high, low) in zip(views, self._sides, strict=True):
+                raw = raw + high.digits(view - high.edge) + low.digits(low.edge - view)
+        self._remember(views)
+        return self._habituate(np.nan_to_num(raw))
+
+    def _remember(self, views: Floats) -> None:
+        if self._length == MEMORY:
+            self._past[:, :, : MEMORY // 2] = self._past[:, :, MEMORY // 2 : MEMORY].copy()
+            self._length = MEMORY // 2
+        if self._length == self._past.shape[2]:
+            self._past = np.concatenate([self._past, np.empty_like(self._past)], axis=2)
+        self._past[:, :, self._length] = views
+        self._length += 1
+        self._fed += 1
+
+    def _habituate(self, raw: Floats) -> Floats:
+        rested = self._fed - self._since > self._clock.day
+        self._level = np.where(rested, 0.0, self._level)
+        told = (raw > self._level) & (raw > 0)
+        going = (raw >= STILL_GOING * self._level) & (raw > 0)
+        self._level = np.where(told, raw, self._level)
+        self._since = np.where(told | going, self._fed, self._since)
+        return np.where(told, raw, 0.0)
+
+
+def novelty_scores(values: Floats, clock: Clock) -> Floats:
+    """Feed whole series through the detector, point by point."""
+    detector = NoveltyDetector(len(values), clock)
+    return np.stack([detector.update(column) for column in values.T], axis=1)
+
+
+def _fit(past: Floats) -> tuple[_Side, _Side]:
+    """Fit both tails of every row. NaN sort to the end and take the place of the largest, so they are filled first."""
+    if np.isnan(past).any():
+        past = _filled(past)
+    ordered = np.sort(past, axis=1)
+    width = ordered.shape[1]
+    tail = max(LEAST_TAIL, int(width * TAIL))
+    spread = ordered[:, int(0.75 * width)] - ordered[:, int(0.25 * width)]
+    floor = np.maximum(SPREAD_FLOOR * spread, np.maximum(LEVEL_FLOOR * np.abs(ordered[:, width // 2]), 1e-9))
+    high = ordered[:, -tail - 1]
+    low = ordered[:, tail]
+    return (
+        _side(high, ordered[:, -tail:] - high[:, None], floor, tail / width),
+        _side(low, low[:, None] - ordered[:, :tail], floor, tail / width),
+    )
+
+
+def _side(edge: Floats, excess: Floats, floor: Floats, share: float) -> _Side:
+    mean = np.maximum(excess.mean(axis=1), floor)
+    variance = excess.var(axis=1)
+    shape = np.clip(0.5 * (1.0 - mean**2 / np.where(variance > 0, variance, np.inf)), 0.0, MOST_SHAPE)
+    return _Side(edge, mean, np.where(variance > 0, shape, 0.0), share)
+
+
+def _filled(past: Floats) -> Floats:
+    middle = np.nan_to_num(quiet_nanmedian(past))
+    return np.where(np.isnan(past), middle[:, None], past)

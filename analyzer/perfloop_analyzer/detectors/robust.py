@@ -1,0 +1,55 @@
+"""Robust scale and tail pieces that several detectors share; every function works on all rows at once.
+
+The median absolute deviation times 1.4826 estimates a Gaussian's standard deviation (F. R. Hampel, 1974). For a series
+that may step or drift, the scale comes from its first differences: sigma = 1.4826 median|x(t+1) - x(t)| / sqrt(2),
+which a step enters once and a trend hardly at all.
+"""
+
+import warnings
+
+import numpy as np
+
+from perfloop_analyzer.series import Floats
+
+GAUSS = 1.4826
+
+
+def quiet_nanmedian(values: Floats, axis: int = 1) -> Floats:
+    """Return the median without NaN; rows without data give NaN, silently. Complete rows take the fast way."""
+    if not np.isnan(values).any():
+        return np.asarray(np.median(values, axis=axis), dtype=np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmedian(values, axis=axis), dtype=np.float64)
+
+
+def mad_scale(values: Floats, center: Floats) -> Floats:
+    """Return the scale around a centre."""
+    return np.asarray(GAUSS * quiet_nanmedian(np.abs(values - center[:, None])), dtype=np.float64)
+
+
+def difference_scale(values: Floats) -> Floats:
+    """Return the scale of what is left when level and drift are taken away; zero differences do not count.
+
+    Many metrics stand still between changes; a median over the moves alone keeps their scale from being zero.
+    """
+    moves = np.abs(np.diff(values, axis=1))
+    scale = GAUSS * quiet_nanmedian(moves) / np.sqrt(2.0)
+    still = ~(scale > 0)
+    if still.any():
+        rows = np.where(moves[still] > 0, moves[still], np.nan)
+        scale[still] = GAUSS * quiet_nanmedian(rows) / np.sqrt(2.0)
+    return np.asarray(scale, dtype=np.float64)
+
+
+def fill_gaps(values: Floats) -> Floats:
+    """Return a copy in which NaN repeat the value before them (the first value goes backwards); empty rows give 0."""
+    there = np.isfinite(values)
+    if there.all():
+        return values
+    width = values.shape[1]
+    last = np.maximum.accumulate(np.where(there, np.arange(width), -1), axis=1)
+    first = np.argmax(there, axis=1)
+    last = np.where(last < 0, first[:, None], last)
+    filled = np.take_along_axis(values, last, axis=1)
+    return np.asarray(np.where(np.isfinite(filled), filled, 0.0), dtype=np.float64)

@@ -1,0 +1,97 @@
+"""Seasons inside a window: find the period by autocorrelation and take the median of each phase away.
+
+What is slower than the period is removed by a moving average of one period, so that a step or a drift does not pass for
+a season; the autocorrelation (by FFT, all series at once) of the rest must peak at the period, and the phases must
+explain a share of the variance that chance does not (an F test).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.special import fdtrc
+
+from perfloop_analyzer.detectors.robust import quiet_nanmedian
+from perfloop_analyzer.series import Floats
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+SHORTEST = 4
+LEAST_CORRELATION = 0.25
+LEVEL = 1e-4
+
+
+def remove_season(values: Floats) -> tuple[Floats, Ints]:
+    """Return the series without their season, and each one's period (0 = none)."""
+    periods = find_periods(values)
+    calm = values
+    for period in np.unique(periods[periods > 0]):
+        rows = np.flatnonzero(periods == period)
+        pattern, significant = _pattern(values[rows], int(period))
+        if calm is values:
+            calm = values.copy()
+        calm[rows[significant]] -= pattern[significant]
+        periods[rows[~significant]] = 0
+    return calm, periods
+
+
+def remove_pattern(values: Floats, periods: Ints) -> Floats:
+    """Return the series without the season of a period that is already known."""
+    calm = values.copy()
+    for period in np.unique(periods[periods > 0]):
+        rows = np.flatnonzero(periods == period)
+        calm[rows] -= _pattern(values[rows], int(period))[0]
+    return calm
+
+
+def find_periods(values: Floats) -> Ints:
+    """Return the lag of the highest autocorrelation peak of the differenced series, 0 where there is none."""
+    width = values.shape[1]
+    longest = width // 4
+    if longest <= SHORTEST:
+        return np.zeros(len(values), dtype=np.int64)
+    calm = _detrended(values, longest)
+    spectrum = rfft(calm, n=next_fast_len(width + longest + 2, real=True), axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    correlation = irfft(power, n=next_fast_len(width + longest + 2, real=True), axis=1)[:, : longest + 2]
+    correlation /= np.maximum(correlation[:, :1], 1e-300)
+    inner = correlation[:, SHORTEST : longest + 1]
+    peak = (inner >= correlation[:, SHORTEST - 1 : longest]) & (inner >= correlation[:, SHORTEST + 1 : longest + 2])
+    height = np.where(peak, inner, -1.0)
+    best = height.max(axis=1, keepdims=True)
+    first = np.argmax(height >= 0.85 * best, axis=1)
+    period = SHORTEST + first
+    fade = 1.0 - period / width
+    return np.where(best[:, 0] >= LEAST_CORRELATION * fade, period, 0).astype(np.int64)
+
+
+def _detrended(values: Floats, span: int) -> Floats:
+    """Take a centred moving average away and cut what a step leaves."""
+    calm = values - moving_average(values, span)
+    scale = 1.4826 * np.median(np.abs(calm[:, ::3]), axis=1, keepdims=True)
+    return np.clip(calm, -3 * scale, 3 * scale)
+
+
+def moving_average(values: Floats, span: int) -> Floats:
+    """Return the centred moving average; at the ends the window shrinks."""
+    width = values.shape[1]
+    total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    at = np.arange(width)
+    low, high = np.maximum(0, at - span // 2), np.minimum(width, at - span // 2 + span)
+    return np.asarray((total[:, high] - total[:, low]) / (high - low), dtype=np.float64)
+
+
+def _pattern(values: Floats, period: int) -> tuple[Floats, Bools]:
+    count, width = values.shape
+    rest = values - moving_average(values, period)
+    cycles = -(-width // period)
+    padded = np.full((count, cycles * period), np.nan)
+    padded[:, :width] = rest
+    folded = padded.reshape(count, cycles, period)
+    phase = quiet_nanmedian(folded)
+    phase -= phase.mean(axis=1, keepdims=True)
+    pattern = np.tile(phase, cycles)[:, :width]
+    left = ((rest - pattern) ** 2).sum(axis=1)
+    whole = (rest**2).sum(axis=1)
+    ratio = ((whole - left) / (period - 1)) / np.maximum(left / (width - period), 1e-300)
+    return pattern, fdtrc(period - 1, width - period, np.maximum(ratio, 0.0)) < LEVEL

@@ -1,0 +1,91 @@
+"""What segments between steps say: their levels, and how surely each step is one.
+
+A step's p-value is that of a t test with the pooled variance on both sides, widened by the residuals'
+autocorrelation, times the number of places where it might have been (Bonferroni).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr
+
+from perfloop_analyzer.series import Floats
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+MOST_LAGS = 12
+
+
+def cumulated(values: Floats) -> Floats:
+    """Return running sums with a leading nought, so that any stretch is one subtraction."""
+    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+
+
+def spans(steps: Bools) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return row, previous step (or 0), index and next step (or T) of every step."""
+    rows, at = np.nonzero(steps)
+    first = np.concatenate([[True], rows[1:] != rows[:-1]]) if len(rows) else np.zeros(0, dtype=np.bool_)
+    last = np.concatenate([first[1:], [True]]) if len(rows) else first
+    low = np.where(first, 0, np.concatenate([[0], at[:-1]])) if len(rows) else at
+    high = np.where(last, steps.shape[1], np.concatenate([at[1:], [0]])) if len(rows) else at
+    return rows, low, at, high
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Rows with their cumulative sums and sums of squares: any stretch costs one subtraction."""
+
+    values: Floats
+    total: Floats
+    squares: Floats
+
+    def take(self, rows: Ints) -> "Sums":
+        """Return some rows; all rows in order are not copied."""
+        if len(rows) == len(self.values):
+            return self
+        return Sums(self.values[rows], self.total[rows], self.squares[rows])
+
+
+def p_values_of(sums_of: Sums, steps: Bools) -> tuple[Floats, Ints, Ints]:
+    """Return each step's p-value, its row and its index."""
+    rows, low, at, high = spans(steps)
+    total, squares = sums_of.total, sums_of.squares
+    left, right = (at - low).astype(np.float64), (high - at).astype(np.float64)
+    sums = total[rows, at] - total[rows, low], total[rows, high] - total[rows, at]
+    parts = squares[rows, high] - squares[rows, low]
+    spread = np.maximum(parts - sums[0] ** 2 / left - sums[1] ** 2 / right, 0.0)
+    freedom = np.maximum(left + right - 2.0, 1.0)
+    wide = inflation(sums_of.values, steps)[rows]
+    shift = np.abs(sums[0] / left - sums[1] / right)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = shift / np.sqrt(spread / freedom * (1.0 / left + 1.0 / right) * wide)
+    size = np.where(np.isfinite(size), size, np.where(shift > 0, np.inf, 0.0))
+    freedom = np.maximum(freedom / wide, 2.0)
+    return np.minimum(1.0, 2.0 * stdtr(freedom, -size) * steps.shape[1]), rows, at
+
+
+def inflation(values: Floats, steps: Bools) -> Floats:
+    """Return 1 + 2 sum of the residuals' first positive autocorrelations: how much less each point tells."""
+    rest = values - levels(values, steps)
+    power = np.maximum((rest**2).mean(axis=1), 1e-300)
+    width = values.shape[1]
+    factor, going = np.ones(len(values)), np.ones(len(values), dtype=np.bool_)
+    for lag in range(1, min(MOST_LAGS, width // 4) + 1):
+        r = (rest[:, lag:] * rest[:, :-lag]).mean(axis=1) / power
+        going &= r > 2.0 / np.sqrt(width)
+        if not going.any():
+            break
+        factor += np.where(going, 2.0 * r, 0.0)
+    return factor
+
+
+def levels(values: Floats, steps: Bools) -> Floats:
+    """Return each point's segment mean."""
+    marks = steps.copy()
+    marks[:, 0] = True
+    begins = np.flatnonzero(marks.ravel())
+    sizes = np.diff(np.append(begins, values.size))
+    means = np.add.reduceat(values.ravel(), begins) / sizes
+    return np.repeat(means, sizes).reshape(values.shape)

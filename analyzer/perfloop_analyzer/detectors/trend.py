@@ -1,0 +1,109 @@
+"""Trend: is there one (Mann-Kendall), how steep is it (Theil-Sen), both with care for autocorrelation.
+
+Mann-Kendall: S = sum over i<j of sign(x_j - x_i), Var S = (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 with ties t, and
+Z = (S -+ 1) / sqrt(Var S). Positive autocorrelation makes every series look like a trend, so the variance is multiplied
+by Hamed & Rao's factor (J. Hydrology 204, 1998), from the autocorrelation of the ranks once the trend is taken out. The
+slope is the median of all pairwise slopes (Theil 1950, Sen 1968); its interval comes from the same S: the pairwise
+slopes of rank (N -+ z sqrt(Var S)) / 2. Series are cut to block medians first, which bounds the cost and lets a short
+season cancel.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import ndtr
+
+from perfloop_analyzer.detectors.robust import quiet_nanmedian
+from perfloop_analyzer.series import Floats
+
+BLOCKS = 32
+MIN_BLOCKS = 8
+CHUNK = 2048
+Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Trends:
+    """Per series: slope per second, its 95 % interval, p-value, and the fitted value at the end; NaN = no answer."""
+
+    slope: Floats
+    low: Floats
+    high: Floats
+    p_value: Floats
+    fit: Floats
+
+
+def find_trends(values: Floats, step: float) -> Trends:
+    """Test every series for a trend and measure its slope."""
+    blocks, span = block_medians(values, BLOCKS)
+    outcome = np.full((5, len(values)), np.nan)
+    enough = np.isfinite(blocks).sum(axis=1) >= max(MIN_BLOCKS, (3 * blocks.shape[1]) // 4)
+    rows = np.flatnonzero(enough)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        outcome[:, part] = _chunk(blocks[part], span * step)
+    return Trends(*outcome)
+
+
+def block_medians(values: Floats, count: int) -> tuple[Floats, float]:
+    """Return block medians, newest block complete, and how many points one block spans."""
+    width = values.shape[1]
+    span = max(1, width // count)
+    kept = values[:, width - span * (width // span) :]
+    if span == 1:
+        return kept, 1.0
+    return quiet_nanmedian(kept.reshape(len(values), -1, span), axis=2), float(span)
+
+
+def _chunk(blocks: Floats, seconds: float) -> Floats:
+    count = blocks.shape[1]
+    first, second = np.triu_indices(count, 1)
+    rises = blocks[:, second] - blocks[:, first]
+    there = np.isfinite(rises)
+    slopes = np.where(there, rises / ((second - first) * seconds), np.nan)
+    score = np.where(there, np.sign(rises), 0.0).sum(axis=1)
+    numbers = np.isfinite(blocks).sum(axis=1).astype(np.float64)
+    slope = quiet_nanmedian(slopes)
+    variance = _variance(blocks, numbers) * _hamed_rao(blocks - slope[:, None] * seconds * np.arange(count), numbers)
+    deviation = np.sqrt(np.maximum(variance, 1e-12))
+    z = np.where(score == 0, 0.0, (score - np.sign(score)) / deviation)
+    low, high = _interval(slopes, there.sum(axis=1), deviation)
+    middle = quiet_nanmedian(blocks - slope[:, None] * seconds * np.arange(count))
+    fit = middle + slope * seconds * (count - 0.5)
+    return np.stack([slope, low, high, 2.0 * ndtr(-np.abs(z)), fit])
+
+
+def _variance(blocks: Floats, numbers: Floats) -> Floats:
+    """Var S with ties."""
+    ordered = np.sort(blocks, axis=1)
+    same = ordered[:, 1:] == ordered[:, :-1]
+    ties = np.zeros(len(blocks))
+    if same.any():
+        for row in np.flatnonzero(same.any(axis=1)):
+            _, groups = np.unique(ordered[row][np.isfinite(ordered[row])], return_counts=True)
+            ties[row] = (groups * (groups - 1) * (2 * groups + 5)).sum()
+    return np.asarray((numbers * (numbers - 1) * (2 * numbers + 5) - ties) / 18.0, dtype=np.float64)
+
+
+def _hamed_rao(detrended: Floats, numbers: Floats) -> Floats:
+    """1 + 2/(n(n-1)(n-2)) sum over lags k of (n-k)(n-k-1)(n-k-2) r_k; never below 1."""
+    ranks = np.argsort(np.argsort(detrended, axis=1), axis=1).astype(np.float64)
+    centered = np.where(np.isfinite(detrended), ranks - ranks.mean(axis=1, keepdims=True), 0.0)
+    power = np.maximum((centered**2).sum(axis=1), 1e-12)
+    total = np.zeros(len(detrended))
+    bound = Z95 / np.sqrt(numbers)
+    for lag in range(1, detrended.shape[1] // 4 + 1):
+        r = (centered[:, lag:] * centered[:, :-lag]).sum(axis=1) / power
+        rest = numbers - lag
+        total += np.where(np.abs(r) > bound, rest * (rest - 1) * (rest - 2) * r, 0.0)
+    weight = np.maximum(numbers * (numbers - 1) * (numbers - 2), 1.0)
+    return np.asarray(np.maximum(1.0, 1.0 + 2.0 * total / weight), dtype=np.float64)
+
+
+def _interval(slopes: Floats, pairs: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    ordered = np.sort(slopes, axis=1)
+    last = np.maximum(pairs - 1, 0)
+    down = np.clip(np.floor((pairs - Z95 * deviation) / 2), 0, last).astype(np.int64)
+    up = np.clip(np.ceil((pairs + Z95 * deviation) / 2), 0, last).astype(np.int64)
+    rows = np.arange(len(slopes))
+    return ordered[rows, down], ordered[rows, up]

@@ -1,0 +1,6 @@
+"""Findings that belong together, and the ranking of what may have caused them."""
+
+from perfloop_analyzer.incidents.grouping import Cause, Incident, group_incidents
+from perfloop_analyzer.incidents.topology import Topology, read_topology
+
+__all__ = ["Cause", "Incident", "Topology", "group_incidents", "read_topology"]

@@ -1,0 +1,69 @@
+"""Who can hurt whom: components of a service, and, when given, the call graph between services."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from perfloop_analyzer.config import parse_model, read_yaml
+
+# A component on the left can be slowed by those on the right.
+COMPONENTS: Mapping[str, frozenset[str]] = {
+    "api": frozenset({"database", "cache", "model", "vector", "storage", "cpu", "memory", "disk", "network", "gpu"}),
+    "database": frozenset({"cache", "cpu", "memory", "disk", "network"}),
+    "vector": frozenset({"cpu", "memory", "disk", "network"}),
+    "model": frozenset({"gpu", "cpu", "memory"}),
+    "cache": frozenset({"cpu", "memory", "network"}),
+    "storage": frozenset({"disk", "network", "cpu"}),
+    "cpu": frozenset({"memory"}),
+    "disk": frozenset({"memory"}),
+}
+
+MACHINE = frozenset({"cpu", "memory", "disk", "network", "gpu"})
+
+
+class _Call(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    service: str
+    calls: list[str] = Field(default_factory=list)
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    services: list[_Call]
+    hosts: dict[str, list[str]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """The call graph between services, and which services live on which host; empty means: not known."""
+
+    calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def depends(self, victim: tuple[str, str], cause: tuple[str, str]) -> bool:
+        """Whether trouble at `cause` (service, component) can show at `victim`."""
+        (service, component), (other, resource) = victim, cause
+        if service == other:
+            return resource in COMPONENTS.get(component, frozenset())
+        if resource in MACHINE and self._shares(service, other):
+            return resource == component or resource in COMPONENTS.get(component, frozenset())
+        return other in self.calls.get(service, frozenset()) and component == "api"
+
+    def _shares(self, service: str, host: str) -> bool:
+        """Without a map every service is taken to live on the machine that is watched as `host`."""
+        return service in self.hosts[host] if host in self.hosts else host == "host"
+
+
+def read_topology(path: Path | None) -> Topology:
+    """Read `services: [{service, calls}]` and `hosts: {host: [services]}`; no file means no call graph."""
+    if path is None:
+        return Topology()
+    file = parse_model(_File, read_yaml(path), str(path))
+    return Topology(
+        {entry.service: frozenset(entry.calls) for entry in file.services},
+        {host: frozenset(services) for host, services in file.hosts.items()},
+    )

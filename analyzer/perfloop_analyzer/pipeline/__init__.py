@@ -1,0 +1,18 @@
+"""One cycle's thinking: batches in, a result out; pure, so that a test or a replay can run it."""
+
+from perfloop_analyzer.pipeline.cycle import Knowledge, analyze
+from perfloop_analyzer.pipeline.detect import Settings
+from perfloop_analyzer.pipeline.history import History, history_questions, learn, pack, unpack
+from perfloop_analyzer.pipeline.novelties import NoveltyWatch
+
+__all__ = [
+    "History",
+    "Knowledge",
+    "NoveltyWatch",
+    "Settings",
+    "analyze",
+    "history_questions",
+    "learn",
+    "pack",
+    "unpack",
+]

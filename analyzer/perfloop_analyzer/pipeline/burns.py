@@ -1,0 +1,84 @@
+"""Error-budget burn: which windows to ask for, and what their answers say."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from perfloop_analyzer.catalog import Signal
+from perfloop_analyzer.config import parse_duration
+from perfloop_analyzer.detectors.burn import WINDOWS, BurnWindow, Events, burn_rate, find_burns, seconds_to_exhaustion
+from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.pipeline.history import key_of
+from perfloop_analyzer.pipeline.wording import Subject
+from perfloop_analyzer.ports import Question
+from perfloop_analyzer.series import Batch, Floats, current
+
+RATE = "request_rate"
+SHORTEST_SECONDS = min(parse_duration(window.short) for window in WINDOWS)
+
+
+def burn_questions(catalog: Mapping[str, Signal]) -> list[Question]:
+    """Return every (signal, window) that the table needs, and the rates that tell how many events there were."""
+    spans = sorted({window.long for window in WINDOWS} | {window.short for window in WINDOWS}, key=parse_duration)
+    burning = [signal for signal in catalog.values() if _burns(signal)]
+    asked = [Question(f"{s.name}@{span}", s.query(span)) for s in burning for span in spans]
+    if burning and RATE in catalog:
+        asked += [Question(f"{RATE}@{span}", catalog[RATE].query(span)) for span in spans]
+    return asked
+
+
+def _burns(signal: Signal) -> bool:
+    return "burn" in signal.detect and bool(signal.limit.goal)
+
+
+def find_burning(
+    batches: Mapping[str, Batch], catalog: Mapping[str, Signal], standing: Iterable[Finding] = ()
+) -> tuple[list[Finding], list[Reading]]:
+    """Compare every signal's windows with the table; the most urgent row speaks; a standing burn keeps its onset."""
+    since = {(old.signal, *key_of(old.labels)): old.onset for old in standing}
+    findings: dict[tuple[object, ...], Finding] = {}
+    readings: list[Reading] = []
+    for signal in catalog.values():
+        if _burns(signal):
+            for window in WINDOWS:
+                for finding in _row(batches, signal, window, readings):
+                    key = (signal.name, *key_of(finding.labels))
+                    findings.setdefault(key, replace(finding, onset=since.get(key, finding.onset)))
+    return list(findings.values()), readings
+
+
+def _row(
+    batches: Mapping[str, Batch], signal: Signal, window: BurnWindow, readings: list[Reading]
+) -> Sequence[Finding]:
+    long, short = batches.get(f"{signal.name}@{window.long}"), batches.get(f"{signal.name}@{window.short}")
+    if long is None or short is None or not len(long):
+        return ()
+    objective = float(signal.limit.goal or 1.0)
+    newest = current(long.values)
+    matching = _aligned(short, long)
+    events, recent = (
+        _aligned(batches.get(f"{RATE}@{span}"), long) * parse_duration(span) for span in (window.long, window.short)
+    )
+    burning = find_burns(newest, matching, Events(events, recent), window, objective)
+    subject = Subject(long, signal, window.long)
+    burn = burn_rate(newest, objective)
+    left = seconds_to_exhaustion(np.ones(len(long)), burn)
+    for row in np.flatnonzero(np.isfinite(burn)):
+        readings.append(subject.reading(row, f"error_budget_burn:{window.long}", burn[row]))
+        if burning[row]:
+            readings.append(subject.reading(row, "error_budget_exhausted_seconds", left[row]))
+    severity = Severity.CRITICAL if window.critical else Severity.WARNING
+    began = -SHORTEST_SECONDS / long.grid.step  # the shortest window is full of it
+    return [
+        subject.finding(row, "burn", severity, onset=began, value=newest[row], expected=objective, score=burn[row])
+        for row in np.flatnonzero(burning)
+    ]
+
+
+def _aligned(other: Batch | None, batch: Batch) -> Floats:
+    """Return the newest values of another batch, row by row in this batch's order."""
+    if other is None:
+        return np.full(len(batch), np.nan)
+    newest = dict(zip((key_of(labels) for labels in other.labels), current(other.values), strict=True))
+    return np.array([newest.get(key_of(labels), np.nan) for labels in batch.labels])

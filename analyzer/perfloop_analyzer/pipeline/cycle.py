@@ -1,0 +1,66 @@
+"""The cycle: detect, group, rank, recommend, score."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from perfloop_analyzer.catalog import Signal
+from perfloop_analyzer.findings import Reading
+from perfloop_analyzer.incidents import Topology, group_incidents
+from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
+from perfloop_analyzer.pipeline.health import score_health
+from perfloop_analyzer.pipeline.measured import Measurements
+from perfloop_analyzer.ports import Answers, Result
+from perfloop_analyzer.recommend import Context, Rule, recommend
+from perfloop_analyzer.recommend.replicas import desired_replicas
+from perfloop_analyzer.series import service_of
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What does not change between cycles."""
+
+    catalog: Sequence[Signal]
+    rules: Sequence[Rule]
+    topology: Topology = field(default_factory=Topology)
+    settings: Settings = field(default_factory=Settings)
+
+    def by_name(self) -> Mapping[str, Signal]:
+        """The catalogue as a table."""
+        return {signal.name: signal for signal in self.catalog}
+
+
+def analyze(answers: Answers, knowledge: Knowledge, at: float) -> Result:
+    """Think about one cycle's answers. Signals without an answer take no part: nothing is invented for them."""
+    table = knowledge.by_name()
+    detection: Detection = detect_all(answers.batches, table, knowledge.settings)
+    measured = Measurements(answers.batches, table)
+    services = _services(answers, table)
+    incidents = group_incidents(detection.findings, knowledge.topology, measured.deviation)
+    return Result(
+        at=at,
+        health=score_health(detection.findings, services),
+        findings=detection.findings,
+        incidents=incidents,
+        recommendations=recommend(incidents, knowledge.rules, Context(measured, at)),
+        readings=(*detection.readings, *_replicas(measured, services)),
+        failures=answers.failures,
+        series=sum(len(batch) for batch in answers.batches.values()),
+        points=sum(batch.values.size for batch in answers.batches.values()),
+    )
+
+
+def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:
+    """Return the desired replicas of every service whose CPU, replicas and cores are known."""
+    cores = measured.now("cpu_cores", "host")
+    for service in sorted(services):
+        used, count = measured.now("process_cpu_cores", service), measured.now("replicas", service)
+        if used and count and cores:
+            yield Reading("desired_replicas", "", service, desired_replicas(count, used, cores))
+
+
+def _services(answers: Answers, table: Mapping[str, Signal]) -> set[str]:
+    return {
+        service_of(labels, table[name].service if name in table else None)
+        for name, batch in answers.batches.items()
+        for labels in batch.labels
+    }

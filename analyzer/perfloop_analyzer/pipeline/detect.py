@@ -1,0 +1,188 @@
+"""Runs the detectors over every batch; what they say together passes one multiple-testing control."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfloop_analyzer.catalog import Limit, Signal
+from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
+from perfloop_analyzer.detectors.blocks import block_p_value
+from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points
+from perfloop_analyzer.detectors.multiple import reject
+from perfloop_analyzer.detectors.shift import shifted_rows
+from perfloop_analyzer.detectors.threshold import find_breaches, run_start
+from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.pipeline.history import History
+from perfloop_analyzer.pipeline.trends import find_window_forecasts
+from perfloop_analyzer.pipeline.wording import Row, Subject
+from perfloop_analyzer.series import Batch, Floats, service_of
+
+Rows = NDArray[np.int64]
+
+STRONG = 2.0
+CHANGE_ALPHA = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the detectors need to know besides the data: the rate window, the level of a cycle, the history."""
+
+    window: str = "1m"
+    level: float = 1e-4
+    history: History = field(default_factory=History)
+    burning: tuple[Finding, ...] = ()
+    burn_readings: tuple[Reading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What all detectors said."""
+
+    findings: tuple[Finding, ...]
+    readings: tuple[Reading, ...]
+
+
+@dataclass(slots=True)
+class _Suspect:
+    """A finding that waits for the verdict over all tests of the cycle."""
+
+    finding: Finding
+    p_value: float
+
+
+def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], settings: Settings) -> Detection:
+    """Run every detector over every batch that asks for it."""
+    findings = [*settings.history.findings, *settings.burning]
+    readings = [*settings.history.readings, *settings.burn_readings]
+    suspects: dict[str, list[_Suspect]] = {"anomaly": [], "change": []}
+    tests = {"anomaly": 0, "change": 0}
+    for name, batch in batches.items():
+        subject = Subject(batch, catalog[name], settings.window)
+        wanted = subject.signal.detect if len(batch) else ()
+        if "threshold" in wanted:
+            findings += threshold_findings(subject)
+        if "anomaly" in wanted:
+            tests["anomaly"] += _anomalies(subject, settings, suspects["anomaly"], readings)
+        if "change" in wanted:
+            tests["change"] += _changes(subject, settings.level, suspects["change"], readings)
+        if "forecast" in wanted:
+            find_window_forecasts(subject, findings, readings)
+    for kind, waiting in suspects.items():
+        findings += _stand(waiting, tests[kind], settings.level)
+    return Detection(tuple(_one_voice(findings)), tuple(readings))
+
+
+def threshold_findings(subject: Subject) -> list[Finding]:
+    """Word the breaches of one batch, each service by its own limit."""
+    return [finding for limit, rows in _by_limit(subject) for finding in _breaches(subject, limit, rows)]
+
+
+def _by_limit(subject: Subject) -> Iterable[tuple[Limit, Rows]]:
+    signal, labels = subject.signal, subject.batch.labels
+    if not signal.own_limits:
+        return [(signal.limit, np.arange(len(labels)))]
+    groups: dict[Limit, list[int]] = {}
+    for row, one in enumerate(labels):
+        groups.setdefault(signal.limit_of(service_of(one, signal.service)), []).append(row)
+    return [(limit, np.array(rows)) for limit, rows in groups.items()]
+
+
+def _breaches(subject: Subject, limit: Limit, rows: Rows) -> Iterable[Finding]:
+    values = subject.batch.values[rows]
+    breaches = find_breaches(values, limit, subject.signal.direction)
+    for place in np.flatnonzero(breaches.breached):
+        onset, excess = int(breaches.onset[place]), float(breaches.excess[place])
+        severity = Severity.CRITICAL if excess >= 1.0 else Severity.WARNING
+        numbers = {"value": breaches.value[place], "expected": _before(values[place], onset, limit.warning)}
+        yield subject.finding(rows[place], "threshold", severity, onset=onset, score=excess, **numbers)
+
+
+def _before(row: Floats, onset: int, fallback: float | None) -> float:
+    """Return the level before an onset; a series that was never better is expected at its limit."""
+    earlier = row[:onset]
+    return float(np.nanmedian(earlier)) if np.isfinite(earlier).any() else float(fallback or 0.0)
+
+
+def _anomalies(subject: Subject, settings: Settings, suspects: list[_Suspect], readings: list[Reading]) -> int:
+    batch, signal = subject.batch, subject.signal
+    band = settings.history.band(batch, local_band(batch.values))
+    seen = find_anomalies(batch.values, band, signal.direction, signal.min_deviation, settings.level)
+    for row in np.flatnonzero(seen.p_value <= settings.level):
+        severity = Severity.WARNING if seen.score[row] >= STRONG else Severity.INFO
+        finding = subject.finding(
+            row,
+            "anomaly",
+            severity,
+            onset=_anomaly_onset(batch.values[row], seen, row, signal.direction),
+            value=seen.value[row],
+            expected=seen.expected[row],
+            score=seen.score[row],
+            p_value=seen.p_value[row],
+        )
+        suspects.append(_Suspect(finding, float(seen.p_value[row])))
+    for row in np.flatnonzero(np.isfinite(seen.expected) & np.isfinite(seen.value)):
+        readings += (
+            subject.reading(row, "signal_value", seen.value[row]),
+            subject.reading(row, "anomaly_score", seen.score[row]),
+            subject.reading(row, "anomaly_expected", seen.expected[row]),
+            subject.reading(row, "anomaly_lower", seen.lower[row]),
+            subject.reading(row, "anomaly_upper", seen.upper[row]),
+        )
+    return int(np.isfinite(seen.p_value).sum())
+
+
+def _anomaly_onset(values: Floats, seen: Anomalies, row: Row, direction: str) -> int:
+    edge = seen.upper[row] if direction == "above" else seen.lower[row]
+    beyond = values > edge if direction == "above" else values < edge
+    return int(run_start((beyond | np.isnan(values))[None, :])[0])
+
+
+def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings: list[Reading]) -> int:
+    """Look for steps in rows whose newest part differs from the rest: only they can hold a step that still stands."""
+    values, signal = subject.batch.values, subject.signal
+    rows = shifted_rows(values)
+    newest: dict[int, ChangePoint] = {}
+    for point in find_change_points(values[rows], CHANGE_ALPHA):
+        newest[int(rows[point.row])] = point
+    for row, point in newest.items():
+        moment = subject.batch.grid.start + point.index * subject.batch.grid.step
+        readings.append(subject.reading(row, "change_point_timestamp_seconds", moment))
+        moved = abs(point.after - point.before)
+        matters = moved >= max(signal.min_deviation, 0.05 * abs(point.before))
+        strictest = max(point.p_value, block_p_value(values[row], point.index))
+        p_value = min(1.0, strictest * values.shape[1])  # the search chose the stretch as well as the place in it
+        if p_value <= level and matters and signal.is_worse(point.after, point.before):
+            finding = subject.finding(
+                row,
+                "change_point",
+                Severity.INFO,
+                onset=point.index,
+                value=point.after,
+                expected=point.before,
+                p_value=p_value,
+            )
+            suspects.append(_Suspect(finding, p_value))
+    return len(values)
+
+
+def _stand(suspects: list[_Suspect], tests: int, level: float) -> Iterable[Finding]:
+    """Return the findings that survive Benjamini-Hochberg over all tests that were made."""
+    p_values = np.ones(max(tests, len(suspects)))
+    p_values[: len(suspects)] = [suspect.p_value for suspect in suspects]
+    standing = reject(p_values, level)
+    return [suspect.finding for suspect, stands in zip(suspects, standing, strict=False) if stands]
+
+
+def _one_voice(findings: list[Finding]) -> list[Finding]:
+    """Let the strongest detector speak for each series of a signal; the order of strength is that of the severities."""
+    strength = {"threshold": 4, "burn": 3, "forecast": 2, "anomaly": 1, "novelty": 1, "change_point": 0}
+    best: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        key = (finding.signal, *sorted(finding.labels.items()))
+        held = best.get(key)
+        rank = (finding.severity, strength.get(finding.detector, 0))
+        if held is None or rank > (held.severity, strength.get(held.detector, 0)):
+            best[key] = finding
+    return list(best.values())

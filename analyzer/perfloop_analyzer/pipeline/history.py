@@ -1,0 +1,111 @@
+"""What days of history teach: seasonal profiles, trends, forecasts and novelty, renewed every few minutes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from perfloop_analyzer.catalog import Signal
+from perfloop_analyzer.detectors.anomaly import Band
+from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
+from perfloop_analyzer.findings import Finding, Reading
+from perfloop_analyzer.pipeline.trends import find_long_trends
+from perfloop_analyzer.pipeline.wording import Subject
+from perfloop_analyzer.ports import Question
+from perfloop_analyzer.series import Batch, Floats, Labels
+
+Key = tuple[tuple[str, str], ...]
+
+
+def key_of(labels: Labels) -> Key:
+    """Return what tells one series of a signal from the others."""
+    return tuple(sorted(labels.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One signal's profiles, by series."""
+
+    rows: Mapping[Key, int]
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known about the usual course of every signal; empty until the first history was read."""
+
+    learned: Mapping[str, Learned] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+    def band(self, batch: Batch, local: Band) -> Band:
+        """Return the local band with the seasonal one put in where a series has a season."""
+        known = self.learned.get(batch.signal)
+        if known is None:
+            return local
+        expected, scale = known.profile.at(batch.grid.end)
+        rows = np.array([known.rows.get(key_of(labels), -1) for labels in batch.labels], dtype=np.int64)
+        seasonal = np.where(rows >= 0, expected[rows], np.nan) if len(expected) else np.full(len(rows), np.nan)
+        usable = np.isfinite(seasonal)
+        if not usable.any():
+            return local
+        wide = np.fmax(np.where(usable, scale[rows], 0.0), np.nan_to_num(local.scale))
+        return Band(np.where(usable, seasonal, local.expected), np.where(usable, wide, local.scale))
+
+
+def pack(history: History) -> dict[str, dict[str, Any]]:
+    """Return the profiles of series that have a season, as plain lists."""
+    packed = {}
+    for signal, known in history.learned.items():
+        rows = [(key, row) for key, row in known.rows.items() if np.isfinite(known.profile.expected[row]).any()]
+        if rows:
+            places = [row for _, row in rows]
+            packed[signal] = {
+                "step": known.profile.step,
+                "series": [dict(key) for key, _ in rows],
+                "expected": _plain(known.profile.expected[places]),
+                "scale": _plain(known.profile.scale[places]),
+            }
+    return packed
+
+
+def unpack(packed: Mapping[str, Mapping[str, Any]]) -> History:
+    """Return the history that a database kept."""
+    learned = {}
+    for signal, body in packed.items():
+        rows = {key_of(labels): row for row, labels in enumerate(body["series"])}
+        profile = Profile(float(body["step"]), _floats(body["expected"]), _floats(body["scale"]))
+        learned[signal] = Learned(rows, profile)
+    return History(learned)
+
+
+def _plain(values: Floats) -> list[list[float | None]]:
+    return [[None if np.isnan(value) else round(float(value), 9) for value in row] for row in values]
+
+
+def _floats(rows: list[list[float | None]]) -> Floats:
+    return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=np.float64)
+
+
+def history_questions(catalog: Mapping[str, Signal], window: str) -> list[Question]:
+    """Return the signals whose past teaches something."""
+    wanted = {"anomaly", "trend", "forecast"}
+    return [Question(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
+
+
+def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str, level: float) -> History:
+    """Learn profiles, and find trends, forecasts and novelties in the long view."""
+    learned = {}
+    findings: list[Finding] = []
+    readings: list[Reading] = []
+    for name, batch in batches.items():
+        if not len(batch):
+            continue
+        subject = Subject(batch, catalog[name], window)
+        if "anomaly" in subject.signal.detect:
+            rows = {key_of(labels): row for row, labels in enumerate(batch.labels)}
+            learned[name] = Learned(rows, learn_profile(batch.values, batch.grid))
+        if {"trend", "forecast"} & set(subject.signal.detect):
+            find_long_trends(subject, level, findings, readings)
+    return History(learned, tuple(findings), tuple(readings))

@@ -1,0 +1,48 @@
+"""Puts what a detector says about a row into a finding."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from perfloop_analyzer.catalog import Signal
+from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.series import Batch, service_of
+
+Row = int | np.integer[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One batch with the signal it belongs to."""
+
+    batch: Batch
+    signal: Signal
+    window: str
+
+    def finding(self, row: Row, detector: str, severity: Severity, **numbers: Any) -> Finding:
+        """Return a finding about one row; `onset` may be given as an index."""
+        signal, grid, labels = self.signal, self.batch.grid, self.batch.labels[row]
+        onset, service = numbers.pop("onset"), service_of(labels, signal.service)
+        return Finding(
+            detector=detector,
+            signal=signal.name,
+            title=signal.label,
+            service=service,
+            component=signal.component,
+            kind=signal.kind,
+            severity=severity,
+            onset=float(grid.start + onset * grid.step),
+            unit=signal.unit,
+            direction=signal.direction,
+            limit=signal.limit_of(service).warning,
+            expr=signal.query(self.window),
+            window=(grid.start, grid.end),
+            labels=labels,
+            **{name: float(number) for name, number in numbers.items()},
+        )
+
+    def reading(self, row: Row, name: str, value: float) -> Reading:
+        """Return a reading about one row."""
+        labels = self.batch.labels[row]
+        return Reading(name, self.signal.name, service_of(labels, self.signal.service), float(value), labels)

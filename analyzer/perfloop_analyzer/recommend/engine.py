@@ -1,0 +1,128 @@
+"""From incidents to recommendations: the rules that match, each with evidence, rivals and a computed improvement."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from perfloop_analyzer.findings import Finding, Severity
+from perfloop_analyzer.incidents import Cause, Incident
+from perfloop_analyzer.recommend.improvement import Measured, compute
+from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation
+from perfloop_analyzer.recommend.rules import Rule
+
+ROOT_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the rules may look at besides the incidents."""
+
+    measured: Measured
+    at: float
+
+
+UNNAMED = {
+    "cache": "the cache",
+    "db_system_name": "SQL",
+    "gen_ai_request_model": "the model",
+    "gpu": "the card",
+    "instance": "the server",
+    "model_name": "the model",
+    "mountpoint": "the volume",
+    "pool": "default",
+}
+
+
+class _Labels(dict[str, str]):
+    """Fills a title; a label that is not there reads as the thing itself."""
+
+    def __missing__(self, key: str) -> str:
+        return UNNAMED.get(key, "it")
+
+
+def recommend(incidents: Sequence[Incident], rules: Sequence[Rule], context: Context) -> tuple[Recommendation, ...]:
+    """Return the recommendations, most urgent first; one per rule, service and resource."""
+    found: dict[str, Recommendation] = {}
+    for incident in incidents:
+        for rule in rules:
+            for finding in _first_per_resource(f for f in incident.findings if rule.matches(f)):
+                made = _fill(rule, finding, incident, context)
+                found.setdefault(made.id, made)
+    return tuple(sorted(found.values(), key=_urgency))
+
+
+def _urgency(made: Recommendation) -> tuple[int, float]:
+    return -PRIORITIES.index(made.priority), -float(made.values.get("cause_score", 0.0))
+
+
+def _first_per_resource(findings: Iterable[Finding]) -> list[Finding]:
+    best: dict[tuple[Any, ...], Finding] = {}
+    for finding in findings:
+        key = (finding.service, *sorted(finding.labels.items()))
+        if key not in best or finding.severity > best[key].severity:
+            best[key] = finding
+    return list(best.values())
+
+
+def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) -> Recommendation:
+    cause = next(c for c in incident.causes if (c.service, c.component) == (finding.service, finding.component))
+    text = _Labels(dict(finding.labels) | {"service": finding.service})
+    return Recommendation(
+        id=_identifier(rule.rule, finding.service, finding.labels),
+        rule=rule.rule,
+        service=finding.service,
+        component=finding.component,
+        category=rule.category,
+        priority=_priority(finding, cause, incident),
+        title=rule.title.format_map(text),
+        action=rule.action.format_map(text),
+        effort=rule.effort,
+        cost=rule.cost,
+        affects=rule.affects,
+        evidence=tuple(evidence(f) for f in incident.findings if f.component == finding.component),
+        rivals=tuple(
+            f"{c.service}/{c.component} carries {c.score:.0%} of the blame"
+            for c in incident.causes
+            if (c.service, c.component) != (finding.service, finding.component)
+        ),
+        improvement=compute(rule.improvement, finding, context.measured),
+        created=context.at,
+        updated=context.at,
+        values={"cause_score": cause.score, "incident": incident.id},
+    )
+
+
+def _priority(finding: Finding, cause: Cause, incident: Incident) -> str:
+    """Severity sets it; being the likely root raises it, being a mere victim of another lowers it."""
+    level = 1 + int(finding.severity)
+    if cause is incident.causes[0] or cause.score >= ROOT_SHARE:
+        level = max(level, 2) if finding.severity >= Severity.WARNING else level
+    else:
+        level -= 1
+    return PRIORITIES[max(0, min(level, 3))]
+
+
+def evidence(finding: Finding) -> dict[str, Any]:
+    """Return what a person needs to check a finding."""
+    return {
+        "detector": finding.detector,
+        "signal": finding.signal,
+        "labels": dict(finding.labels),
+        "title": finding.title,
+        "expr": finding.expr,
+        "start": finding.window[0],
+        "end": finding.window[1],
+        "onset": finding.onset,
+        "before": finding.expected,
+        "after": finding.value,
+        "limit": finding.limit,
+        "unit": finding.unit,
+        "p_value": finding.p_value,
+    }
+
+
+def _identifier(rule: str, service: str, labels: Mapping[str, str]) -> str:
+    rest = sorted((name, value) for name, value in labels.items() if name != "service")
+    digest = hashlib.sha256(repr((rule, service, rest)).encode()).hexdigest()[:6]
+    return f"{rule.replace('_', '-')}-{service}-{digest}"

@@ -1,0 +1,57 @@
+"""The Universal Scalability Law: how throughput bends as concurrency grows, and where it peaks.
+
+X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)), sigma the share of work that queues, kappa the cost of
+keeping N parties in agreement; the peak lies at N* = sqrt((1 - sigma) / kappa) (N. J. Gunther, "Guerrilla Capacity
+Planning", 2007). N / X(N) is linear in its unknowns, so the fit is a non-negative least squares one, weighted so that
+relative errors count.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from perfloop_analyzer.series import Floats
+
+LEAST_LEVELS = 4
+LEAST_FIT = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Scalability:
+    """The fitted law and how much of the throughput's variance it explains."""
+
+    rate: float
+    contention: float
+    coherence: float
+    explained: float
+
+    def throughput(self, users: float) -> float:
+        """Return X(N)."""
+        bend = 1.0 + self.contention * (users - 1.0) + self.coherence * users * (users - 1.0)
+        return self.rate * users / bend
+
+    @property
+    def peak(self) -> float:
+        """Return the concurrency at which throughput is greatest; infinite when it never falls."""
+        return float(np.sqrt(max(1.0 - self.contention, 0.0) / self.coherence)) if self.coherence > 0 else float("inf")
+
+
+def fit_scalability(users: Floats, throughput: Floats) -> Scalability | None:
+    """Fit the law to a load test's (users, throughput); None when there are too few levels or it does not fit."""
+    usable = np.isfinite(users) & np.isfinite(throughput) & (users >= 1) & (throughput > 0)
+    levels = np.unique(np.round(users[usable]))
+    if len(levels) < LEAST_LEVELS:
+        return None
+    n = levels.astype(np.float64)
+    x = np.array([np.median(throughput[usable][np.round(users[usable]) == level]) for level in levels])
+    terms = np.column_stack([np.ones_like(n), n - 1.0, n * (n - 1.0)])
+    weight = x / n
+    (base, queue, agree), _ = nnls(terms * weight[:, None], n / x * weight)
+    if base <= 0:
+        return None
+    law = Scalability(float(1.0 / base), float(queue / base), float(agree / base), 0.0)
+    left = x - np.array([law.throughput(level) for level in n])
+    spread = float(((x - x.mean()) ** 2).sum())
+    explained = 1.0 - float((left**2).sum()) / spread if spread > 0 else 0.0
+    return Scalability(law.rate, law.contention, law.coherence, explained) if explained >= LEAST_FIT else None

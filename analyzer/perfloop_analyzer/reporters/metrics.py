@@ -1,0 +1,198 @@
+"""The analyzer's metrics: the one home of their names, types, help and labels."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from perfloop_analyzer.findings import Reading
+from perfloop_analyzer.ports import Result
+from perfloop_analyzer.series import Batch
+
+TITLE_LENGTH = 120
+MOST_SERIES = 2000
+
+# name: (help, label of the part after the colon). `series` holds the labels that tell a signal's series apart.
+READINGS = {
+    "signal_value": ("The newest value that was judged.", ""),
+    "anomaly_score": ("Distance from the expected value; 1 is the edge of the band.", ""),
+    "anomaly_expected": ("What the signal is expected to be.", ""),
+    "anomaly_lower": ("Lower edge of the band.", ""),
+    "anomaly_upper": ("Upper edge of the band.", ""),
+    "change_point_timestamp_seconds": ("When the signal's level last stepped within the window.", ""),
+    "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
+    "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
+    "desired_replicas": ("Replicas that bring CPU use to seventy percent.", ""),
+    "error_budget_burn": ("How many times too fast the error budget is spent over a window.", "window"),
+    "error_budget_exhausted_seconds": ("When a full error budget is gone at this burn.", ""),
+}
+BANDS = frozenset({"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"})
+
+
+@dataclass(slots=True)
+class Costs:
+    """What the analyzer itself used and suffered since it started."""
+
+    cycles: dict[str, int] = field(default_factory=lambda: {"complete": 0, "partial": 0, "failed": 0, "shed": 0})
+    queries: int = 0
+    query_failures: int = 0
+    samples: int = 0
+    cycle_seconds: float = 0.0
+    query_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    refused_words: int = 0
+    store_failures: int = 0
+    last_success: float = 0.0
+
+
+class Published(Protocol):
+    """What the collector reads: the last good result and the costs so far."""
+
+    result: Result | None
+    batches: Mapping[str, Batch]
+    costs: Costs
+    trouble: str
+
+
+class ResultCollector(Collector):
+    """Turns the last good result into metric families at each scrape."""
+
+    def __init__(self, published: Published) -> None:
+        self._published = published
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing to say before the first scrape: families come and go with their findings."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Return every family, built anew, so that what is gone is gone."""
+        yield from _cost_families(self._published.costs)
+        result = self._published.result
+        if result is not None:
+            yield from result_families(result)
+
+
+def result_families(result: Result) -> Iterator[Metric]:
+    """Return the families of one result."""
+    yield _gauge(
+        "perfloop_health_score",
+        "Health from 0 to 100: 100 minus the penalties of perfloop_health_penalty.",
+        ["service"],
+        [((one.service,), one.score) for one in result.health],
+    )
+    yield _gauge(
+        "perfloop_health_penalty",
+        "What one signal takes off the health score.",
+        ["service", "signal"],
+        [((one.service, signal), cost) for one in result.health for signal, cost in one.penalties.items()],
+    )
+    yield _gauge(
+        "perfloop_bottleneck",
+        "A resource that limits a service; the value is its share of the blame in its incident.",
+        ["service", "resource", "severity"],
+        _bottlenecks(result),
+    )
+    yield _gauge(
+        "perfloop_root_cause_score",
+        "Share of the blame for an incident, over all suspects 1.",
+        ["incident", "service", "resource"],
+        [((i.id, c.service, c.component), c.score) for i in result.incidents for c in i.causes],
+    )
+    yield from _recommendation_families(result)
+    yield from reading_families(result.readings)
+    yield GaugeMetricFamily("perfloop_analyzer_series", "Series that the last cycle read.", value=result.series)
+    yield GaugeMetricFamily("perfloop_analyzer_points", "Points that the last cycle read.", value=result.points)
+
+
+def _bottlenecks(result: Result) -> list[tuple[tuple[str, ...], float]]:
+    rows: dict[tuple[str, ...], float] = {}
+    for incident in result.incidents:
+        for cause in incident.causes:
+            own = [f for f in incident.findings if (f.service, f.component) == (cause.service, cause.component)]
+            worst = max(finding.severity for finding in own)
+            if worst > 0:
+                rows[cause.service, cause.component, worst.word] = cause.score
+    return list(rows.items())
+
+
+def _recommendation_families(result: Result) -> Iterator[Metric]:
+    known = (*result.recommendations, *result.decided)
+    yield _gauge(
+        "perfloop_recommendation_info",
+        "A recommendation that stands, or that was decided within thirty days.",
+        ["id", "service", "category", "priority", "title", "state"],
+        [((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state), 1.0) for r in known],
+    )
+    yield _gauge(
+        "perfloop_recommendation_expected_improvement_ratio",
+        "Computed share of the affected metric that the recommendation takes away.",
+        ["id"],
+        [((r.id,), r.improvement.ratio) for r in known if r.improvement],
+    )
+    yield _gauge(
+        "perfloop_recommendation_measured_improvement_ratio",
+        "Measured share of the affected metric that went away after the recommendation was implemented.",
+        ["id"],
+        [((r.id,), float(r.values["measured"]["gain"])) for r in known if "measured" in r.values],
+    )
+
+
+def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
+    """Return the detectors' continuous outputs; of too many series the most anomalous are kept."""
+    table: dict[str, dict[tuple[str, str, str, str], float]] = {}
+    for reading in readings:
+        name, _, extra = reading.name.partition(":")
+        key = (reading.service, reading.signal, _series(reading), extra)
+        table.setdefault(name, {})[key] = reading.value
+    loudest = table.get("anomaly_score", {})
+    kept = set(sorted(loudest, key=lambda key: -loudest[key])[:MOST_SERIES])
+    for name, (text, label) in READINGS.items():
+        family = GaugeMetricFamily(f"perfloop_{name}", text, labels=())
+        for key, value in table.get(name, {}).items():
+            if key not in kept and name in BANDS:
+                continue
+            labels = {"service": key[0], "signal": key[1], "series": key[2], label: key[3]}
+            family.add_sample(family.name, {word: text_ for word, text_ in labels.items() if word and text_}, value)
+        if family.samples:
+            yield family
+
+
+def _series(reading: Reading) -> str:
+    rest = sorted((name, value) for name, value in reading.labels.items() if name != "service")
+    return ",".join(f"{name}={value}" for name, value in rest)
+
+
+def _cost_families(costs: Costs) -> Iterator[Metric]:
+    cycles = CounterMetricFamily("perfloop_analyzer_cycles", "Cycles by how they ended.", labels=["outcome"])
+    for outcome, count in costs.cycles.items():
+        cycles.add_metric([outcome], count)
+    yield cycles
+    for name, text, value in (
+        ("queries", "Questions asked of Prometheus.", costs.queries),
+        ("query_failures", "Questions that Prometheus did not answer well.", costs.query_failures),
+        ("samples", "Samples that Prometheus answered with.", costs.samples),
+        ("store_failures", "Times the database could not be read or written.", costs.store_failures),
+        ("cpu_seconds", "CPU time that cycles took.", costs.cpu_seconds),
+        ("refused_words", "Texts of a language model that held a number not in the evidence.", costs.refused_words),
+    ):
+        yield CounterMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
+    for name, text, value in (
+        ("cycle_seconds", "How long the last cycle took.", costs.cycle_seconds),
+        ("query_seconds", "How long the last cycle waited for Prometheus.", costs.query_seconds),
+        (
+            "last_success_timestamp_seconds",
+            "When the published result was made; 0 before the first.",
+            costs.last_success,
+        ),
+    ):
+        yield GaugeMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
+
+
+def _gauge(name: str, text: str, labels: list[str], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, number in rows:
+        family.add_metric(list(values), number)
+    return family

@@ -1,0 +1,40 @@
+"""Moments, spans and scores as a person writes them."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from perfloop_analyzer.findings import OVERALL
+from perfloop_analyzer.ports import Health
+
+GOOD, FAIR = 90, 70
+# Metrics that recommendations promise to improve and that no finding names.
+METRICS = {"api_latency_mean": "mean response time", "db_time_per_second": "time spent waiting for the database"}
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
+
+
+def clock(seconds: float) -> str:
+    """Return a moment."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def span(seconds: float) -> str:
+    """Return how long something lasts, in its largest unit."""
+    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def mood(score: float) -> str:
+    """Return the word for a score."""
+    return "good" if score >= GOOD else "fair" if score >= FAIR else "bad"
+
+
+def metric_words(metric: str, titles: Mapping[str, str]) -> str:
+    """Return what a person calls a metric."""
+    return titles.get(metric) or METRICS.get(metric) or metric.replace("_", " ")
+
+
+def worst_first(health: Iterable[Health]) -> list[Health]:
+    """Return the whole first, then the services from the sickest to the soundest."""
+    return sorted(health, key=lambda one: (one.service != OVERALL, one.score, one.service))

@@ -1,0 +1,181 @@
+"""The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; trouble becomes a StoreError."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import create_engine, event, select
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
+from perfloop_analyzer.findings import Finding
+from perfloop_analyzer.recommend import Recommendation
+from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, from_dict
+from perfloop_analyzer.store.baselines import read_baselines, write_baselines
+from perfloop_analyzer.store.findings import PastFinding, read_findings, write_findings
+from perfloop_analyzer.store.tables import EventRow, RecommendationRow
+from perfloop_analyzer.store.upgrade import upgrade
+
+EXPIRE_SECONDS = 3600.0
+# How long what was judged must have been gone to be new work when it comes back.
+COMES_BACK_SECONDS = {"validated": 120.0, "refuted": EXPIRE_SECONDS, "expired": 0.0}
+
+
+class Database:
+    """Remembers recommendations across restarts."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = _engine(url)
+        with self._translated():
+            upgrade(self._engine)
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._engine.dispose()
+
+    def merge(self, recommendations: Sequence[Recommendation], at: float) -> tuple[Recommendation, ...]:
+        """Write what a cycle recommends, keep each one's state, expire what was not seen for an hour."""
+        with self._session() as session:
+            rows = {row.id: row for row in session.scalars(select(RecommendationRow))}
+            merged = [_merge_one(session, rows.get(made.id), made, at) for made in recommendations]
+            names = {made.id for made in recommendations}
+            for row in rows.values():
+                if row.id not in names and row.state == "open" and at - row.seen > EXPIRE_SECONDS:
+                    _step(session, row, "expire", at)
+        return tuple(merged)
+
+    def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
+        """Return what is remembered, newest first."""
+        query = select(RecommendationRow).order_by(RecommendationRow.updated.desc(), RecommendationRow.id)
+        if state is not None:
+            query = query.where(RecommendationRow.state == state)
+        with self._session() as session:
+            return tuple(_read(row) for row in session.scalars(query))
+
+    def decided(self, since: float) -> tuple[Recommendation, ...]:
+        """Return what people took up or the analyzer judged since a moment, newest first."""
+        query = select(RecommendationRow).where(
+            RecommendationRow.state.in_(DECIDED), RecommendationRow.updated >= since
+        )
+        with self._session() as session:
+            return tuple(_read(row) for row in session.scalars(query.order_by(RecommendationRow.updated.desc())))
+
+    def write_findings(self, findings: Sequence[Finding], at: float) -> None:
+        """Remember what stands."""
+        with self._session() as session:
+            write_findings(session, findings, at)
+
+    def findings(self, since: float) -> tuple[PastFinding, ...]:
+        """Return what stood since a moment, newest first."""
+        with self._session() as session:
+            return read_findings(session, since)
+
+    def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
+        """Remember what is usual."""
+        with self._session() as session:
+            write_baselines(session, baselines, at)
+
+    def baselines(self, since: float) -> dict[str, dict[str, Any]]:
+        """Return what was usual, where it is recent enough."""
+        with self._session() as session:
+            return read_baselines(session, since)
+
+    def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
+        """Return every step in the life of a recommendation, oldest first."""
+        query = select(EventRow).where(EventRow.recommendation == identifier).order_by(EventRow.number)
+        with self._session() as session:
+            return tuple({"at": one.at, "step": one.step, "state": one.state} for one in session.scalars(query))
+
+    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+        """Move one recommendation on in its life; a step that its state forbids is an error that says so."""
+        with self._session() as session:
+            row = session.get(RecommendationRow, identifier)
+            if row is None:
+                raise NotFoundError(f"no recommendation has the id '{identifier}'")
+            allowed, _ = STEPS[step]
+            if row.state not in allowed:
+                states = ", ".join(sorted(allowed))
+                raise TransitionError(
+                    f"recommendation '{identifier}' is {row.state}: {step} needs one that is {states}"
+                )
+            if step == "implement":
+                _note(row, "stood_until", row.seen)
+            _step(session, row, step, at)
+            return _read(row)
+
+    def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
+        """Write down what an implemented recommendation was measured to bring."""
+        with self._session() as session:
+            row = session.get(RecommendationRow, identifier)
+            if row is not None and row.state in STEPS[step][0]:
+                _note(row, "measured", dict(measured))
+                _step(session, row, step, at)
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with self._translated(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StoreError(f"the database {self._engine.url!r} failed: {reason}") from error
+
+
+def _merge_one(session: Session, row: RecommendationRow | None, made: Recommendation, at: float) -> Recommendation:
+    body: dict[str, Any] = made.as_dict()
+    if row is None:
+        row = RecommendationRow(id=made.id, state="open", created=at, updated=at, seen=at, body=body)
+        session.add(row)
+        session.flush()
+        session.add(EventRow(recommendation=made.id, at=at, step="open", state="open"))
+        return _read(row)
+    back = at - row.seen > COMES_BACK_SECONDS.get(row.state, float("inf"))
+    row.seen = at
+    if row.state == "open" or back:
+        row.body = body
+    if back:
+        _step(session, row, "reopen", at)
+    return _read(row)
+
+
+def _note(row: RecommendationRow, name: str, value: object) -> None:
+    """Keep one more thing among a recommendation's values."""
+    values = row.body.get("values")
+    row.body = row.body | {"values": (values if isinstance(values, dict) else {}) | {name: value}}
+
+
+def _step(session: Session, row: RecommendationRow, step: str, at: float) -> None:
+    row.state = STEPS[step][1]
+    row.updated = at
+    session.add(EventRow(recommendation=row.id, at=at, step=step, state=row.state))
+
+
+def _read(row: RecommendationRow) -> Recommendation:
+    return replace(from_dict(row.body), state=row.state, created=row.created, updated=row.updated)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        if url in {"sqlite://", "sqlite:///:memory:"}:
+            return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        engine = create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise ConfigError(f"--store.url has value '{url}', which is no database URL: {error}") from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _careful)
+    return engine
+
+
+def _careful(connection: Any, _record: object) -> None:
+    """A write-ahead log with full sync survives SIGKILL at any moment; a locked database is waited for two seconds."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA busy_timeout=2000")

@@ -1,5 +1,0 @@
-"""The way to any Prometheus API: asking under a budget, and decoding answers into arrays."""
-
-from analyzer.prometheus_api.client import PrometheusSource
-
-__all__ = ["PrometheusSource"]

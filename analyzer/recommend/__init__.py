@@ -1,7 +1,0 @@
-"""The rule base: from findings to what to do about them, with an improvement that is computed."""
-
-from analyzer.recommend.engine import Context, recommend
-from analyzer.recommend.recommendation import Improvement, Recommendation
-from analyzer.recommend.rules import Rule, load_rules
-
-__all__ = ["Context", "Improvement", "Recommendation", "Rule", "load_rules", "recommend"]

@@ -1,5 +1,0 @@
-"""What must survive a restart: recommendations with their life, findings, baselines."""
-
-from analyzer.store.database import Database
-
-__all__ = ["Database"]

@@ -1,0 +1,7 @@
+"""`python -m perfloop_demo.service`."""
+
+import sys
+
+from perfloop_demo.service.cli import main
+
+sys.exit(main())

@@ -1,0 +1,134 @@
+"""The cache: in this process by default, Redis when its address is given; both measured."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
+
+import redis
+
+from perfloop import CacheMetrics, instrument_redis
+from perfloop_base.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TTL_SECONDS = 300
+_REDIS_SECONDS = 0.5
+_PREFIX = "perfloop-demo:"
+
+log = logging.getLogger("demo.service")
+
+
+class Cache(Protocol):
+    """What the service asks of a cache."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return what is kept under a key."""
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep a value for a while."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class MemoryCache:
+    """The least recently used entries leave first; none stays longer than its time."""
+
+    name = "memory"
+
+    def __init__(self, max_entries: int = 2048, clock: Callable[[], float] = time.monotonic) -> None:
+        self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._max_entries = max_entries
+        self._clock = clock
+        self._lock = Lock()
+        self._metrics = CacheMetrics(self.name)
+
+    def get(self, key: str) -> bytes | None:
+        """Return what is kept under a key and not yet too old."""
+        with self._metrics.operation("get") as operation, self._lock:
+            entry = self._entries.get(key)
+            operation.hit = entry is not None and entry[0] > self._clock()
+            if entry is None or not operation.hit:
+                self._entries.pop(key, None)
+                return None
+            self._entries.move_to_end(key)
+            return entry[1]
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep a value; the entry that was unused the longest makes room."""
+        with self._metrics.operation("set"), self._lock:
+            self._entries[key] = (self._clock() + TTL_SECONDS, value)
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._max_entries:
+                self._entries.popitem(last=False)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
+
+class RedisCache:
+    """Redis; while it does not answer, every read is a miss and every write is lost."""
+
+    name = "redis"
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
+        try:
+            self._client.ping()
+        except redis.RedisError as error:
+            message = f"REDIS_URL has the value {url.rpartition('@')[2]!r}, where no Redis answers: {error}."
+            raise StartError(message) from error
+        instrument_redis(self._client, cache=self.name)
+
+    def get(self, key: str) -> bytes | None:
+        """Return what Redis keeps under a key."""
+        try:
+            value = self._client.get(_PREFIX + key)
+        except redis.RedisError as error:
+            log.warning("cache read failed: %s", error)
+            return None
+        return value if isinstance(value, bytes) else None
+
+    def set(self, key: str, value: bytes) -> None:
+        """Let Redis keep a value for a while."""
+        try:
+            self._client.set(_PREFIX + key, value, ex=TTL_SECONDS)
+        except redis.RedisError as error:
+            log.warning("cache write failed: %s", error)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class SwitchedCache:
+    """A cache that can be switched off: then each read asks the real cache for a key that nobody wrote."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self.off = False
+
+    def get(self, key: str) -> bytes | None:
+        """Return what is kept, or miss for real while switched off."""
+        return self._cache.get(f"off:{uuid4().hex}" if self.off else key)
+
+    def set(self, key: str, value: bytes) -> None:
+        """Keep a value unless switched off."""
+        if not self.off:
+            self._cache.set(key, value)
+
+    def close(self) -> None:
+        """Close the real cache."""
+        self._cache.close()
+
+
+def build_cache(redis_url: str | None) -> MemoryCache | RedisCache:
+    """Return the cache that the settings ask for."""
+    return RedisCache(redis_url) if redis_url else MemoryCache()

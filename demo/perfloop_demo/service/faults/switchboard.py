@@ -1,0 +1,72 @@
+"""The switchboard: which faults are on, and how they are set and healed together."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perfloop import performance_monitor
+from perfloop_base.errors import ConfigError
+from perfloop_demo.service.faults.rules import find_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_demo.service.faults.rules import Rule
+
+log = logging.getLogger("demo.service")
+
+
+class Fault(Protocol):
+    """Something that can be broken on purpose."""
+
+    rule: Rule
+
+    def apply(self, value: float) -> None:
+        """Break to this degree; 0 heals."""
+
+
+class Switchboard:
+    """All faults of the service; one request changes them at a time."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self._faults = {fault.rule.name: fault for fault in faults}
+        self.rules = {name: fault.rule for name, fault in self._faults.items()}
+        self._values: dict[str, float] = {}
+        self._lock = Lock()
+        for name in self._faults:
+            self._publish(name, 0)
+
+    def get_active(self) -> dict[str, float]:
+        """Return the faults that are on."""
+        return dict(self._values)
+
+    def update(self, wanted: Any) -> dict[str, float]:
+        """Set what is named, or raise one sentence per broken rule and change nothing."""
+        problems = find_problems(wanted, self.rules)
+        if problems:
+            raise ConfigError(" ".join(problems))
+        with self._lock:
+            for name, value in wanted.items():
+                self._set(name, value)
+        return self.get_active()
+
+    def heal(self) -> dict[str, float]:
+        """Switch every fault off."""
+        with self._lock:
+            for name in list(self._values):
+                self._set(name, 0)
+        return self.get_active()
+
+    def _set(self, name: str, value: float) -> None:
+        if value:
+            self._values[name] = value
+        else:
+            self._values.pop(name, None)
+        self._faults[name].apply(value)
+        self._publish(name, value)
+        log.info("fault %s is %s", name, value or "off")
+
+    def _publish(self, name: str, value: float) -> None:
+        performance_monitor.record_metric("fault_setting", float(value), tags={"fault": name})

@@ -1,0 +1,41 @@
+"""The page at `/`: what the service is, and a switch for each fault."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from perfloop_demo.service.service import ServiceDep
+
+router = APIRouter()
+
+# What a person most likely wants to see, well within each fault's limits.
+_SUGGESTIONS = {
+    "slow_queries": 0.3,
+    "cpu_burn": 1,
+    "errors": 0.2,
+    "memory_leak": 10,
+    "pool_exhausted": 9,
+    "slow_first_token": 8,
+}
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("perfloop_demo.service", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@router.get("/", include_in_schema=False)
+async def get_page(service: ServiceDep) -> HTMLResponse:
+    """Show the service and its faults to a person."""
+    page = _ENVIRONMENT.get_template("page.html").render(
+        rules=service.faults.rules.values(),
+        active=service.faults.get_active(),
+        suggestions=_SUGGESTIONS,
+        database=service.database.system,
+        cache=service.cache_name,
+    )
+    return HTMLResponse(page)

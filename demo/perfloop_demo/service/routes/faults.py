@@ -1,0 +1,36 @@
+"""`GET|PUT|DELETE /faults`: break the service on purpose, and heal it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from perfloop_demo.service.service import ServiceDep
+
+router = APIRouter()
+
+
+# Setting a fault may wait for a connection or a process: it runs in a thread that no stuck request can occupy.
+@router.get("/faults")
+async def get_faults(service: ServiceDep) -> dict[str, float]:
+    """Return the faults that are on."""
+    return service.faults.get_active()
+
+
+@router.put("/faults")
+async def put_faults(request: Request, service: ServiceDep) -> dict[str, float]:
+    """Set the named faults; 0 or false heals one."""
+    try:
+        wanted: Any = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        wanted = None
+    return await asyncio.to_thread(service.faults.update, wanted)
+
+
+@router.delete("/faults")
+async def delete_faults(service: ServiceDep) -> dict[str, float]:
+    """Heal everything."""
+    return await asyncio.to_thread(service.faults.heal)

@@ -1,0 +1,141 @@
+"""The running stack as a user reaches it: the `perfloop` command, PromQL and HTTP."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from perfloop_base.errors import StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+T = TypeVar("T")
+
+_LOAD = Path(__file__).with_name("load.yml")
+_NEEDED = ("demo", "inbox", "prometheus", "alertmanager", "analyzer", "loadgen")
+_PATIENCE_SECONDS = 180
+_PAUSE_SECONDS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What a load test measured."""
+
+    requests: int
+    failed: int
+    p95_seconds: float
+
+
+def run_perfloop(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the `perfloop` command as a person would."""
+    command = [sys.executable, "-m", "perfloop", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
+
+
+class Stack:
+    """A stack that is up; its parts by name and address."""
+
+    def __init__(self, urls: Mapping[str, str], *, was_up: bool) -> None:
+        self.urls = urls
+        self.was_up = was_up
+        self._client = httpx.Client(timeout=30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    @classmethod
+    def find(cls) -> Self:
+        """Return the stack that runs, or start it."""
+        urls = _read_urls()
+        if urls is not None:
+            return cls(urls, was_up=True)
+        done = run_perfloop("up")
+        urls = _read_urls()
+        if done.returncode or urls is None:
+            message = f"The stack did not come up: {_last_line(done.stderr)}"
+            raise StartError(message)
+        return cls(urls, was_up=False)
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """Return the series of a PromQL query, each with its labels under `metric` and its number under `value`."""
+        answer = self._call("GET", "prometheus", "/api/v1/query", params={"query": expression})
+        result = answer.json()["data"]["result"]
+        return [{**series, "value": float(series["value"][1])} for series in result]
+
+    def find_messages(self, **filters: str) -> list[dict[str, Any]]:
+        """Return the inbox's messages, newest first."""
+        messages: list[dict[str, Any]] = self._call("GET", "inbox", "/api/messages", params=filters).json()
+        return messages
+
+    def break_demo(self, **faults: float) -> None:
+        """Switch faults of the demo on."""
+        self._call("PUT", "demo", "/faults", json=faults)
+
+    def heal_demo(self) -> None:
+        """Switch every fault of the demo off."""
+        self._call("DELETE", "demo", "/faults")
+
+    def test_load(self) -> LoadResult:
+        """Run the tour's load test against the demo."""
+        with tempfile.TemporaryDirectory() as folder:
+            report = Path(folder) / "report.json"
+            flags = ("--url", self.urls["demo"], "--report.json", str(report))
+            done = run_perfloop("loadgen", "run", str(_LOAD), *flags)
+            if not report.exists():
+                message = f"The load test left no report: {_last_line(done.stderr)}"
+                raise StartError(message)
+            total = json.loads(report.read_text())["summary"]["total"]
+        p95 = total["response"]["quantiles_seconds"]["p95"]
+        return LoadResult(total["total_requests"], total["failed_requests"], p95)
+
+    def _call(self, method: str, part: str, path: str, **options: Any) -> httpx.Response:
+        url = f"{self.urls[part]}{path}"
+        try:
+            return self._client.request(method, url, **options).raise_for_status()
+        except httpx.HTTPError as error:
+            message = f"{part} did not answer {method} {url}: {error}"
+            raise StartError(message) from error
+
+
+def wait_for(probe: Callable[[], T], what: str, seconds: float = _PATIENCE_SECONDS) -> T:
+    """Return the first true answer of `probe`, or say what did not come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            message = f"Waited {seconds:g} s in vain for {what}; `perfloop status` and `perfloop logs` may tell why."
+            raise StartError(message)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1]
+
+
+def _read_urls() -> dict[str, str] | None:
+    done = run_perfloop("status", "--json")
+    try:
+        parts = json.loads(done.stdout)["parts"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    urls = {part["name"]: str(part["url"]).rstrip("/") for part in parts if part["healthy"]}
+    missing = [name for name in _NEEDED if name not in urls]
+    if parts and missing:
+        message = f"The stack runs without a healthy {', '.join(missing)}: `perfloop down`, then run the tour again."
+        raise StartError(message)
+    return urls if parts else None

@@ -1,0 +1,119 @@
+"""The steps of the tour: load, break, alert, notify, analyze, recommend, mend, validate."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from perfloop_demo.tour.stack import wait_for
+
+if TYPE_CHECKING:
+    from perfloop_demo.tour.stack import LoadResult, Stack
+
+_SLOW_SECONDS = 0.4
+_HEALTH = 'perfloop_health_score{service="demo"}'
+_ALERT = 'ALERTS{service="demo", component="database", severity="critical", alertstate="firing"}'
+_RECOMMENDATION = 'perfloop_recommendation_info{service="demo", category="database", state="open"}'
+_TRAFFIC = 'sum(rate(http_server_request_duration_seconds_count{service="demo"}[1m]))'
+_ENOUGH_PER_SECOND = 1.0
+_CHANNELS = ("slack", "email", "pagerduty")
+
+
+class Narrator:
+    """Says each step with the time since the tour began."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def say(self, step: str, text: str) -> None:
+        """Print one line."""
+        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+        sys.stdout.write(f"{minutes}:{seconds:02d}  {step:<10} {text}\n")
+        sys.stdout.flush()
+
+
+def walk(stack: Stack, narrator: Narrator) -> None:
+    """Walk the whole loop; whatever happens, the demo is healed at the end."""
+    say = narrator.say
+    say("start", "the stack was up already" if stack.was_up else "the stack is up now")
+    stack.heal_demo()
+    try:
+        score = _watch(stack, narrator)
+        before = stack.test_load()
+        say("load test", f"healthy: {_describe(before)}")
+        stack.break_demo(slow_queries=_SLOW_SECONDS)
+        say("break", f"slow queries: the database now waits {_SLOW_SECONDS:g} s inside every SELECT")
+        alertname = _see_alert(stack, narrator)
+        broken = _see_analysis(stack, narrator, score)
+        during = stack.test_load()
+        say("load test", f"broken: {_describe(during)}")
+    finally:
+        stack.heal_demo()
+    say("mend", "the queries are fast again: this is what the recommendation asked for")
+    after = stack.test_load()
+    say("load test", f"mended: {_describe(after)}, {1 - after.p95_seconds / during.p95_seconds:.0%} faster than broken")
+    _see_all_clear(stack, narrator, alertname, broken, score)
+    _say_where_to_look(stack, narrator)
+
+
+def _watch(stack: Stack, narrator: Narrator) -> float:
+    traffic = wait_for(lambda: stack.query(f"{_TRAFFIC} > {_ENOUGH_PER_SECOND}"), "the steady load")
+    # Traces of an earlier fault leave the one-minute windows first.
+    wait_for(lambda: not stack.query(_ALERT), "the alerts of an earlier fault to end")
+    healthy = wait_for(lambda: stack.query(f"{_HEALTH} > 90"), "the demo to be healthy")
+    targets, rate = stack.query("count(up == 1)")[0]["value"], traffic[0]["value"]
+    score = float(healthy[0]["value"])
+    narrator.say(
+        "watch", f"{targets:.0f} targets are up, {rate:.1f} requests per second, the demo's health is {score:.0f}"
+    )
+    return score
+
+
+def _see_alert(stack: Stack, narrator: Narrator) -> str:
+    (alert,) = wait_for(lambda: stack.query(_ALERT), "the alert to fire")[:1]
+    alertname = str(alert["metric"]["alertname"])
+    narrator.say("alert", f"{alertname} fires, {alert['metric']['severity']}")
+    newest = _wait_for_messages(stack, alertname, "firing")
+    for channel in _CHANNELS:
+        narrator.say("notify", f"{channel}: {newest[channel]['text'].splitlines()[0]}")
+    return alertname
+
+
+def _see_analysis(stack: Stack, narrator: Narrator, score: float) -> float:
+    lower = wait_for(lambda: stack.query(f"{_HEALTH} < {score}"), "a lower health score")
+    broken = float(lower[0]["value"])
+    narrator.say("analyze", f"the demo's health falls from {score:.0f} to {broken:.0f}")
+    found = wait_for(lambda: stack.query(_RECOMMENDATION), "a recommendation")
+    for series in found:
+        narrator.say("recommend", f"{series['metric']['priority']}: {series['metric']['title']}")
+    return broken
+
+
+def _see_all_clear(stack: Stack, narrator: Narrator, alertname: str, broken: float, score: float) -> None:
+    back = wait_for(lambda: stack.query(f"{_HEALTH} >= {score}"), "the health score to come back")
+    narrator.say("validate", f"the demo's health is back from {broken:.0f} to {back[0]['value']:.0f}")
+    newest = _wait_for_messages(stack, alertname, "resolved")
+    for channel in _CHANNELS:
+        narrator.say("resolved", f"{channel}: {newest[channel]['text'].splitlines()[0]}")
+
+
+def _wait_for_messages(stack: Stack, alertname: str, status: str) -> dict[str, dict[str, Any]]:
+    def newest() -> dict[str, dict[str, Any]] | None:
+        found = stack.find_messages(alertname=alertname)
+        latest = {message["channel"]: message for message in reversed(found)}
+        complete = all(channel in latest and latest[channel]["status"] == status for channel in _CHANNELS)
+        return latest if complete else None
+
+    return wait_for(newest, f"the {status} notification by {', '.join(_CHANNELS)}") or {}
+
+
+def _describe(result: LoadResult) -> str:
+    return f"{result.requests} requests, {result.failed} failed, 95 % within {result.p95_seconds * 1000:.0f} ms"
+
+
+def _say_where_to_look(stack: Stack, narrator: Narrator) -> None:
+    narrator.say("done", "the loop is closed; look for yourself, `make down` stops it all:")
+    for part in ("grafana", "analyzer", "inbox", "prometheus", "demo"):
+        if part in stack.urls:
+            narrator.say("", f"{part}: {stack.urls[part]}")

@@ -1,7 +1,0 @@
-"""`python -m demo.service`."""
-
-import sys
-
-from demo.service.cli import main
-
-sys.exit(main())

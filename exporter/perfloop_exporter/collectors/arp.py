@@ -1,0 +1,43 @@
+"""How many neighbours each network device knows: /proc/net/arp."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Reading, gauge
+from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+ENTRIES = gauge("node_arp_entries", "ARP entries by device.", "device")
+COLUMNS = 6
+
+
+def count_devices(text: str) -> dict[str, int]:
+    """The entries by device, which is the last of six columns."""
+    counts: dict[str, int] = {}
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        if len(words) != COLUMNS:
+            raise CollectorError(f"/proc/net/arp: '{line[:60]}' does not have {COLUMNS} columns")
+        counts[words[-1]] = counts.get(words[-1], 0) + 1
+    return counts
+
+
+class ArpCollector:
+    """Tells the entries of each device."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._filter = build_filter("arp", "device", options)
+
+    def collect(self) -> list[Reading]:
+        """One sample per device that has neighbours."""
+        counts = count_devices(self._host.read_net("arp"))
+        return [(ENTRIES, [((name,), count) for name, count in sorted(counts.items()) if not self._filter.skips(name)])]
+
+
+SPEC = Spec("arp", ArpCollector, "ARP entries", filter_options("device", "network devices"))

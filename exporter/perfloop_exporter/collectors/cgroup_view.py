@@ -1,0 +1,50 @@
+"""One control group as numbers, whichever version of the kernel's interface told them."""
+
+from __future__ import annotations
+
+from perfloop_exporter.collectors.families import Family, counter, gauge
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.errors import CollectorError
+
+# By the family's name.
+View = dict[str, float]
+
+FAMILIES: tuple[Family, ...] = (
+    counter("container_cpu_usage_seconds_total", "CPU seconds used.", "id", "cpu"),
+    counter("container_cpu_user_seconds_total", "CPU seconds used in user mode.", "id"),
+    counter("container_cpu_system_seconds_total", "CPU seconds used in the kernel.", "id"),
+    gauge("container_spec_cpu_quota", "Microseconds of CPU allowed per period; absent without a limit.", "id"),
+    gauge("container_spec_cpu_period", "Microseconds of a period of the CPU limit.", "id"),
+    counter("container_cpu_cfs_periods_total", "Periods of the CPU limit that passed.", "id"),
+    counter("container_cpu_cfs_throttled_periods_total", "Periods in which the CPU limit was reached.", "id"),
+    counter("container_cpu_cfs_throttled_seconds_total", "Seconds stood still for the CPU limit.", "id"),
+    gauge("container_spec_memory_limit_bytes", "Most memory allowed, 0 without a limit.", "id"),
+    gauge("container_memory_usage_bytes", "Memory used, caches included.", "id"),
+    gauge("container_memory_working_set_bytes", "Memory used without caches that can be dropped at once.", "id"),
+    gauge("container_memory_cache", "Bytes of page cache.", "id"),
+    gauge("container_memory_rss", "Bytes of anonymous memory.", "id"),
+    gauge("container_memory_swap", "Bytes of swap used.", "id"),
+    counter("container_memory_failcnt", "Times the memory limit was hit.", "id"),
+    counter("container_oom_events_total", "Processes killed for want of memory.", "id"),
+    gauge("container_threads", "Processes and threads.", "id"),
+    gauge("container_threads_max", "Most processes and threads allowed, 0 without a limit.", "id"),
+    counter("container_pressure_cpu_waiting_seconds_total", "Seconds in which some task waited for a CPU.", "id"),
+    counter("container_pressure_cpu_stalled_seconds_total", "Seconds in which no task ran for want of a CPU.", "id"),
+    counter("container_pressure_memory_waiting_seconds_total", "Seconds in which some task waited for memory.", "id"),
+    counter(
+        "container_pressure_memory_stalled_seconds_total", "Seconds in which no task ran for want of memory.", "id"
+    ),
+    counter("container_pressure_io_waiting_seconds_total", "Seconds in which some task waited for I/O.", "id"),
+    counter("container_pressure_io_stalled_seconds_total", "Seconds in which no task ran for want of I/O.", "id"),
+)
+
+
+def parse_fields(text: str, where: str) -> dict[str, int]:
+    """The lines `name number`."""
+    fields = {}
+    for line in text.splitlines():
+        name, space, number = line.partition(" ")
+        if not space:
+            raise CollectorError(f"{where}: '{line[:60]}' is not a name and a number")
+        fields[name] = whole(number, where)
+    return fields

@@ -1,0 +1,61 @@
+"""How fast each CPU runs: /sys/devices/system/cpu/cpu*/cpufreq."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, gauge
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+KILOHERTZ = 1000
+CPUS = "devices/system/cpu"
+
+
+def _hertz(name: str, help_: str) -> Family:
+    return gauge(f"node_cpu_{name}_hertz", help_, "cpu")
+
+
+FILES: dict[str, Family] = {
+    "cpuinfo_cur_freq": _hertz("frequency", "Frequency that the hardware runs at."),
+    "cpuinfo_avg_freq": _hertz("frequency_avg", "Average frequency of the hardware."),
+    "cpuinfo_min_freq": _hertz("frequency_min", "Lowest frequency that the hardware can run at."),
+    "cpuinfo_max_freq": _hertz("frequency_max", "Highest frequency that the hardware can run at."),
+    "scaling_cur_freq": _hertz("scaling_frequency", "Frequency that the kernel asked for."),
+    "scaling_min_freq": _hertz("scaling_frequency_min", "Lowest frequency that the kernel may ask for."),
+    "scaling_max_freq": _hertz("scaling_frequency_max", "Highest frequency that the kernel may ask for."),
+}
+GOVERNOR = gauge("node_cpu_scaling_governor", "Whether the governor is the one in charge.", "cpu", "governor")
+
+
+class CpufreqCollector:
+    """Tells the frequencies and the governor of each CPU that scales."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+
+    def collect(self) -> list[Reading]:
+        """One family per file; a machine whose CPUs do not scale, such as most virtual ones, has no samples."""
+        samples: dict[Family, list[Sample]] = {family: [] for family in (*FILES.values(), GOVERNOR)}
+        base = f"{self._host.sys}/{CPUS}"
+        for entry in self._host.entries(base):
+            cpu = entry.removeprefix("cpu")
+            if not cpu.isdigit():
+                continue
+            governor = self._host.attribute(f"{base}/{entry}/cpufreq/scaling_governor")
+            if governor is None:
+                continue
+            for file, family in FILES.items():
+                text = self._host.attribute(f"{base}/{entry}/cpufreq/{file}")
+                if text:
+                    samples[family].append(((cpu,), whole(text, f"{file} of cpu {cpu}") * KILOHERTZ))
+            known = self._host.attribute(f"{base}/{entry}/cpufreq/scaling_available_governors") or governor
+            samples[GOVERNOR].extend(((cpu, name), int(name == governor)) for name in known.split())
+        return list(samples.items())
+
+
+SPEC = Spec("cpufreq", CpufreqCollector, "frequencies of CPUs")

@@ -1,0 +1,179 @@
+"""What each disk did: /proc/diskstats, with what udev and /sys know of the device."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+# A sector of this file is 512 bytes on every disk, a time is in milliseconds (kernel: admin-guide/iostats.rst).
+SECTOR_BYTES = 512
+MILLISECONDS = 1000
+DEVICE_EXCLUDE = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"
+
+INFO = gauge(
+    "node_disk_info",
+    "What a block device is; always 1.",
+    *("device", "major", "minor", "path", "wwn", "model", "serial", "revision", "rotational"),
+)
+FILESYSTEM = gauge(
+    "node_disk_filesystem_info",
+    "The filesystem on a block device; always 1.",
+    "device",
+    "type",
+    "usage",
+    "uuid",
+    "version",
+)
+MAPPER = gauge(
+    "node_disk_device_mapper_info",
+    "What a mapped device is made of; always 1.",
+    *("device", "lv_layer", "lv_name", "name", "uuid", "vg_name"),
+)
+# The properties of ATA disks that udev knows.
+ATA = {
+    "ID_ATA_WRITE_CACHE": gauge("node_disk_ata_write_cache", "Whether an ATA disk has a write cache.", "device"),
+    "ID_ATA_WRITE_CACHE_ENABLED": gauge(
+        "node_disk_ata_write_cache_enabled", "Whether the write cache of an ATA disk is on.", "device"
+    ),
+    "ID_ATA_ROTATION_RATE_RPM": gauge(
+        "node_disk_ata_rotation_rate_rpm", "Rotations per minute of an ATA disk, 0 without any.", "device"
+    ),
+}
+
+
+def _disk(name: str, help_: str, multiply: int = 1, divide: int = 1) -> tuple[Family, int, int]:
+    return counter(f"node_disk_{name}", help_, "device"), multiply, divide
+
+
+# The columns after the device's name; kernels before 4.18 end after the eleventh, before 5.5 after the fifteenth.
+COLUMNS = (
+    _disk("reads_completed_total", "Reads completed."),
+    _disk("reads_merged_total", "Reads merged with a neighbour before they were queued."),
+    _disk("read_bytes_total", "Bytes read.", multiply=SECTOR_BYTES),
+    _disk("read_time_seconds_total", "Seconds spent by all reads.", divide=MILLISECONDS),
+    _disk("writes_completed_total", "Writes completed."),
+    _disk("writes_merged_total", "Writes merged with a neighbour before they were queued."),
+    _disk("written_bytes_total", "Bytes written.", multiply=SECTOR_BYTES),
+    _disk("write_time_seconds_total", "Seconds spent by all writes.", divide=MILLISECONDS),
+    (gauge("node_disk_io_now", "I/Os in progress.", "device"), 1, 1),
+    _disk("io_time_seconds_total", "Seconds in which at least one I/O was in progress.", divide=MILLISECONDS),
+    _disk("io_time_weighted_seconds_total", "Seconds of I/O, times the I/Os in progress.", divide=MILLISECONDS),
+    _disk("discards_completed_total", "Discards completed."),
+    _disk("discards_merged_total", "Discards merged with a neighbour before they were queued."),
+    _disk("discarded_sectors_total", "Sectors discarded."),
+    _disk("discard_time_seconds_total", "Seconds spent by all discards.", divide=MILLISECONDS),
+    _disk("flush_requests_total", "Flush requests completed."),
+    _disk("flush_requests_time_seconds_total", "Seconds spent by all flush requests.", divide=MILLISECONDS),
+)
+LEAST_COLUMNS = 11
+
+
+class Disk(NamedTuple):
+    """One line of /proc/diskstats."""
+
+    major: str
+    minor: str
+    device: str
+    columns: tuple[int, ...]
+
+
+def device_of(line: str) -> str:
+    """The device's name; empty when the line has none."""
+    words = line.split(None, 3)
+    return words[2] if len(words) > 2 else ""  # noqa: PLR2004  # after the major and the minor number
+
+
+def parse_disk(line: str) -> Disk:
+    """The numbers of a device and its columns."""
+    words = line.split()
+    if len(words) < 3 + LEAST_COLUMNS:
+        raise CollectorError(f"/proc/diskstats: '{line[:60]}' has fewer than {3 + LEAST_COLUMNS} columns")
+    major, minor, device, *columns = words
+    whole(major, "/proc/diskstats: major number")
+    whole(minor, "/proc/diskstats: minor number")
+    return Disk(major, minor, device, tuple(whole(column, f"/proc/diskstats: {device}") for column in columns))
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """The properties in udev's database file of a device: the lines `E:NAME=VALUE`."""
+    pairs = (line[2:].partition("=") for line in text.splitlines() if line.startswith("E:"))
+    return {name: value for name, _, value in pairs}
+
+
+class DiskstatsCollector:
+    """Tells operations, bytes and times of each disk."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._filter = build_filter("diskstats", "device", options)
+
+    def collect(self) -> list[Reading]:
+        """One family per column, one sample per disk that has it."""
+        lines = self._host.read_proc("diskstats").splitlines()
+        disks = [parse_disk(line) for line in lines if not self._filter.skips(device_of(line))]
+        readings: list[Reading] = []
+        known = {disk: self._properties(disk) for disk in disks}
+        readings.append((INFO, [self._info(disk, properties) for disk, properties in known.items()]))
+        for index, (family, multiply, divide) in enumerate(COLUMNS):
+            readings.append(
+                (
+                    family,
+                    [
+                        (
+                            (disk.device,),
+                            disk.columns[index] * multiply if divide == 1 else disk.columns[index] / divide,
+                        )
+                        for disk in disks
+                        if index < len(disk.columns)
+                    ],
+                )
+            )
+        return readings + _udev(known)
+
+    def _properties(self, disk: Disk) -> dict[str, str]:
+        return parse_properties(self._host.attribute(f"{self._host.udev}/b{disk.major}:{disk.minor}") or "")
+
+    def _info(self, disk: Disk, known: dict[str, str]) -> Sample:
+        serial = known.get("SCSI_IDENT_SERIAL") or known.get("ID_SERIAL_SHORT") or known.get("ID_SERIAL", "")
+        rotational = self._host.attribute(f"{self._host.sys}/block/{disk.device}/queue/rotational")
+        names = ("ID_PATH", "ID_WWN", "ID_MODEL")
+        labels = (
+            *(disk.device, disk.major, disk.minor),
+            *(known.get(name, "") for name in names),
+            *(serial, known.get("ID_REVISION", ""), "1" if rotational == "1" else "0"),
+        )
+        return labels, 1
+
+
+def _udev(known: dict[Disk, dict[str, str]]) -> list[Reading]:
+    """What udev's database tells of filesystems, device mapper and ATA."""
+    filesystems: list[Sample] = []
+    mapped: list[Sample] = []
+    ata: dict[str, list[Sample]] = {name: [] for name in ATA}
+    for disk, properties in known.items():
+        told = partial(_labels, disk.device, properties)
+        if properties.get("ID_FS_TYPE"):
+            filesystems.append((told("ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_UUID", "ID_FS_VERSION"), 1))
+        if properties.get("DM_NAME"):
+            mapped.append((told("DM_LV_LAYER", "DM_LV_NAME", "DM_NAME", "DM_UUID", "DM_VG_NAME"), 1))
+        for name in ATA.keys() & properties.keys() if properties.get("ID_ATA") else ():
+            ata[name].append(((disk.device,), whole(properties[name], f"udev: {name} of {disk.device}")))
+    return [(FILESYSTEM, filesystems), (MAPPER, mapped), *((family, ata[name]) for name, family in ATA.items())]
+
+
+def _labels(device: str, properties: dict[str, str], *names: str) -> tuple[str, ...]:
+    return (device, *(properties.get(name, "") for name in names))
+
+
+SPEC = Spec(
+    "diskstats", DiskstatsCollector, "I/O of disks", filter_options("device", "block devices", default=DEVICE_EXCLUDE)
+)

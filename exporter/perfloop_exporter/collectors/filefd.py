@@ -1,0 +1,38 @@
+"""How many files are open on the whole machine: /proc/sys/fs/file-nr."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Reading, gauge, single
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+ALLOCATED = gauge("node_filefd_allocated", "File descriptor statistics: allocated.")
+MAXIMUM = gauge("node_filefd_maximum", "File descriptor statistics: maximum.")
+
+
+class FilefdCollector:
+    """Tells the open files and their limit."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+
+    def collect(self) -> list[Reading]:
+        """The first and the third number; the second is always 0 since Linux 2.6, proc(5)."""
+        text = self._host.read_proc("sys/fs/file-nr")
+        words = text.split()
+        if len(words) != 3:  # noqa: PLR2004  # allocated, unused, maximum
+            raise CollectorError(f"/proc/sys/fs/file-nr: '{text[:60].strip()}' is not three numbers")
+        return [
+            single(ALLOCATED, whole(words[0], "/proc/sys/fs/file-nr")),
+            single(MAXIMUM, whole(words[2], "/proc/sys/fs/file-nr")),
+        ]
+
+
+SPEC = Spec("filefd", FilefdCollector, "open files of the machine")

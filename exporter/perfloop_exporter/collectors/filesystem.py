@@ -1,0 +1,174 @@
+"""How full each filesystem is: /proc/1/mountinfo and statvfs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, gauge
+from perfloop_exporter.collectors.mount_watch import MountWatch, may_hang
+from perfloop_exporter.collectors.spec import Option, Spec, build_filter, filter_options
+from perfloop_exporter.durations import parse_duration
+from perfloop_exporter.errors import CollectorError, NoDataError
+
+if TYPE_CHECKING:
+    import os
+
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+MOUNTS_EXCLUDE = r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
+TYPES_EXCLUDE = (
+    "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay"
+    "|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|erofs|sysfs|tracefs)$"
+)
+
+
+def _family(name: str, help_: str) -> Family:
+    return gauge(f"node_filesystem_{name}", help_, "device", "mountpoint", "fstype", "device_error")
+
+
+DEVICE_ERROR = _family("device_error", "Whether the filesystem could not be asked.")
+READONLY = _family("readonly", "Whether the filesystem is mounted read-only.")
+SIZE = _family("size_bytes", "Size of the filesystem.")
+FREE = _family("free_bytes", "Free space of the filesystem.")
+AVAIL = _family("avail_bytes", "Space that ordinary users may still fill.")
+FILES = _family("files", "Inodes of the filesystem.")
+FILES_FREE = _family("files_free", "Free inodes of the filesystem.")
+MOUNT_INFO = gauge(
+    "node_filesystem_mount_info", "Device numbers of a mount; always 1.", "device", "major", "minor", "mountpoint"
+)
+
+# Their subvolumes have device numbers of their own. On every other filesystem below a foreign root, numbers that differ
+# say that the mount came after our container: statvfs would answer for the filesystem beneath it.
+OWN_NUMBERS = frozenset({"btrfs", "bcachefs"})
+# mountinfo writes space, tab, newline and backslash in octal, proc_pid_mountinfo(5).
+OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """One line of mountinfo, as far as it is told."""
+
+    device: str
+    mountpoint: str
+    fstype: str
+    number: str
+    readonly: bool
+
+
+def unescape(text: str) -> str:
+    """A path as it is on disk."""
+    return OCTAL.sub(lambda match: chr(int(match[1], 8)), text) if "\\" in text else text
+
+
+def parse_mount(line: str) -> Mount:
+    """`ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAGS…] - FSTYPE SOURCE SUPEROPTIONS`."""
+    mount, separator, filesystem = line.partition(" - ")
+    left, right = mount.split(" "), filesystem.split(" ")
+    major, colon, minor = left[2].partition(":") if len(left) > 5 else ("", "", "")  # noqa: PLR2004  # six fixed fields
+    if not (separator and len(right) > 1 and colon and major.isdigit() and minor.isdigit()):
+        raise CollectorError(f"mountinfo: '{line[:80]}' is not a mount")
+    options = {*left[5].split(","), *(right[2].split(",") if len(right) > 2 else ())}  # noqa: PLR2004  # third, if there
+    return Mount(
+        device=unescape(right[1]),
+        mountpoint=unescape(left[4]),
+        fstype=right[0],
+        number=left[2],
+        readonly=not options.isdisjoint({"ro", "emergency_ro"}),
+    )
+
+
+class FilesystemCollector:
+    """Tells size, space and inodes of every mount that is a real filesystem."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._mounts = build_filter("filesystem", "mount-points", options)
+        self._types = build_filter("filesystem", "fs-types", options)
+        self._watch = MountWatch(
+            host.statvfs, parse_duration(options.text("mount-timeout"), "filesystem.mount-timeout")
+        )
+        self._text = ""
+        self._told: list[Mount] = []
+
+    def collect(self) -> list[Reading]:
+        """One sample per mount; one that cannot be asked says so in device_error."""
+        samples: dict[Family, list[Sample]] = {
+            family: [] for family in (DEVICE_ERROR, READONLY, SIZE, FREE, AVAIL, FILES, FILES_FREE, MOUNT_INFO)
+        }
+        text = self._mountinfo()
+        if text != self._text:  # mounts seldom change
+            self._told, self._text = self._choose(text), text
+        for mount in self._told:
+            error, usage = self._ask(mount)
+            labels = (mount.device, mount.mountpoint, mount.fstype, error)
+            samples[DEVICE_ERROR].append((labels, int(usage is None)))
+            samples[READONLY].append((labels, int(mount.readonly)))
+            if usage is None:
+                continue
+            for family, value in _sizes(usage):
+                samples[family].append((labels, value))
+            major, _, minor = mount.number.partition(":")
+            samples[MOUNT_INFO].append(((mount.device, major, minor, mount.mountpoint), 1))
+        return list(samples.items())
+
+    def _choose(self, text: str) -> list[Mount]:
+        mounts: dict[tuple[str, str, str], Mount] = {}
+        for line in text.splitlines():
+            mount = self._seen_from_root(parse_mount(line))
+            if self._mounts.skips(mount.mountpoint) or self._types.skips(mount.fstype):
+                continue
+            mounts.setdefault((mount.device, mount.mountpoint, mount.fstype), mount)
+        return list(mounts.values())
+
+    def _mountinfo(self) -> str:
+        # With hidepid the mounts of process 1 are out of sight; our own are the same unless we live in a container.
+        try:
+            return self._host.read_proc("1/mountinfo")
+        except NoDataError:
+            return self._host.read_proc("self/mountinfo")
+
+    def _seen_from_root(self, mount: Mount) -> Mount:
+        """The mount as the machine itself sees it, when its root is mounted into our container."""
+        root = self._host.root.rstrip("/")
+        if not root or not f"{mount.mountpoint}/".startswith(f"{root}/"):
+            return mount
+        return mount._replace(mountpoint=mount.mountpoint[len(root) :] or "/")
+
+    def _ask(self, mount: Mount) -> tuple[str, os.statvfs_result | None]:
+        root = self._host.root.rstrip("/")
+        path = f"{root}{mount.mountpoint}"
+        try:
+            usage = self._watch.ask(path) if may_hang(mount.fstype) else self._host.statvfs(path)
+            if root and mount.fstype not in OWN_NUMBERS and self._host.device(path) != _numbers(mount):
+                return "not mounted here", None
+        except OSError as error:
+            return (error.strerror or str(error)).lower(), None
+        return "", usage
+
+
+def _numbers(mount: Mount) -> tuple[int, int]:
+    major, _, minor = mount.number.partition(":")
+    return int(major), int(minor)
+
+
+def _sizes(usage: os.statvfs_result) -> tuple[tuple[Family, int], ...]:
+    return (
+        (SIZE, usage.f_blocks * usage.f_frsize),
+        (FREE, usage.f_bfree * usage.f_frsize),
+        (AVAIL, usage.f_bavail * usage.f_frsize),
+        (FILES, usage.f_files),
+        (FILES_FREE, usage.f_ffree),
+    )
+
+
+SPEC = Spec(
+    "filesystem",
+    FilesystemCollector,
+    "space and inodes of filesystems",
+    (
+        *filter_options("mount-points", "mount points", default=MOUNTS_EXCLUDE),
+        Option("mount-timeout", "1s", "how long a mount of another machine may take to answer"),
+        *filter_options("fs-types", "filesystem types", default=TYPES_EXCLUDE),
+    ),
+)

@@ -1,0 +1,147 @@
+"""What each NVIDIA GPU does: NVML, through nvidia-ml-py."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.spec import Option, Spec
+from perfloop_exporter.errors import CollectorError, NoDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+MEBI = 1_000_000
+PERCENT = 100
+MILLI = 1000
+
+
+def _gauge(name: str, help_: str, *labels: str) -> Family:
+    return gauge(f"perfloop_gpu_{name}", help_, "gpu", *labels)
+
+
+INFO = _gauge("info", "What a GPU is; always 1.", "driver_version", "name", "uuid")
+USED = _gauge("used_ratio", "Share of the last moments in which the GPU was at work.")
+MEMORY_USED = _gauge("memory_used_bytes", "Memory of the GPU that is used.")
+MEMORY_TOTAL = _gauge("memory_total_bytes", "Memory of the GPU.")
+MEMORY_RATIO = _gauge("memory_used_ratio", "Share of the GPU's memory that is used.")
+TEMPERATURE = _gauge("temperature_celsius", "Temperature of the GPU.")
+POWER = _gauge("power_watts", "Power that the GPU draws.")
+POWER_LIMIT = _gauge("power_limit_watts", "Power above which the GPU slows itself.")
+ENERGY = counter("perfloop_gpu_energy_joules_total", "Energy that the GPU used since its driver was loaded.", "gpu")
+CLOCK = _gauge("clock_hertz", "Frequency of a clock of the GPU.", "clock")
+FAN = _gauge("fan_speed_ratio", "Speed that the fan is asked for.")
+ECC = counter("perfloop_gpu_ecc_errors_total", "Memory errors since the driver was loaded.", "gpu", "kind")
+THROTTLED = _gauge("throttled", "Whether the clocks are held down for this reason.", "reason")
+FAMILIES = (
+    *(INFO, USED, MEMORY_USED, MEMORY_TOTAL, MEMORY_RATIO, TEMPERATURE),
+    *(POWER, POWER_LIMIT, ENERGY, CLOCK, FAN, ECC, THROTTLED),
+)
+
+# nvml.h: clocks, error kinds, reasons for low clocks that are not idleness
+CLOCKS = {"graphics": 0, "sm": 1, "memory": 2}
+ERRORS = {"corrected": 0, "uncorrected": 1}
+VOLATILE = 0
+REASONS = {"power": 0x04, "hardware": 0x08, "thermal_software": 0x20, "thermal_hardware": 0x40, "power_brake": 0x80}
+
+Samples = dict[Family, list[Sample]]
+
+
+def text_of(value: str | bytes) -> str:
+    """NVML's strings are bytes in old bindings."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+class GpuCollector:
+    """Tells every GPU; what a model does not measure, such as ECC on a GeForce, is left out."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._device = options.text("device")
+        self._nvml: Any = None
+
+    def collect(self) -> list[Reading]:
+        """One sample per GPU and measurement."""
+        if self._nvml is None and not os.path.exists(self._device):  # noqa: PTH110  # one stat, no path built per scrape
+            return []  # no NVIDIA driver, no GPU to tell about, and the library of some megabytes is not loaded
+        nvml = self._library()
+        samples: Samples = {family: [] for family in FAMILIES}
+        try:
+            driver = text_of(nvml.nvmlSystemGetDriverVersion())
+            for index in range(nvml.nvmlDeviceGetCount()):
+                self._look(nvml, str(index), nvml.nvmlDeviceGetHandleByIndex(index), samples)
+                samples[INFO].append(self._info(nvml, str(index), driver))
+        except nvml.NVMLError as error:
+            self._nvml = None  # the driver went away: begin anew next time
+            raise CollectorError(f"NVML: {error}") from error
+        return list(samples.items())
+
+    def _library(self) -> Any:
+        if self._nvml is not None:
+            return self._nvml
+        self._nvml = load_nvml()
+        return self._nvml
+
+    def _info(self, nvml: Any, gpu: str, driver: str) -> Sample:
+        handle = nvml.nvmlDeviceGetHandleByIndex(int(gpu))
+        name, uuid = text_of(nvml.nvmlDeviceGetName(handle)), text_of(nvml.nvmlDeviceGetUUID(handle))
+        return (gpu, driver, name, uuid), 1
+
+    def _look(self, nvml: Any, gpu: str, handle: Any, samples: Samples) -> None:
+        def tell(family: Family, ask: Callable[[], float], *labels: str) -> None:
+            try:
+                samples[family].append(((gpu, *labels), ask()))
+            except nvml.NVMLError_NotSupported:
+                return
+
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        samples[MEMORY_USED].append(((gpu,), memory.used))
+        samples[MEMORY_TOTAL].append(((gpu,), memory.total))
+        if memory.total:
+            samples[MEMORY_RATIO].append(((gpu,), memory.used / memory.total))
+        tell(USED, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / PERCENT)
+        tell(TEMPERATURE, lambda: nvml.nvmlDeviceGetTemperature(handle, 0))
+        tell(POWER, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / MILLI)
+        tell(POWER_LIMIT, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / MILLI)
+        tell(ENERGY, lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MILLI)
+        tell(FAN, lambda: nvml.nvmlDeviceGetFanSpeed(handle) / PERCENT)
+        for clock, number in CLOCKS.items():
+            tell(CLOCK, partial(_clock, nvml, handle, number), clock)
+        for kind, number in ERRORS.items():
+            tell(ECC, partial(nvml.nvmlDeviceGetTotalEccErrors, handle, number, VOLATILE), kind)
+        for reason, bit in REASONS.items():
+            tell(THROTTLED, partial(_throttled, nvml, handle, bit), reason)
+
+
+def _clock(nvml: Any, handle: Any, number: int) -> float:
+    return int(nvml.nvmlDeviceGetClockInfo(handle, number)) * MEBI
+
+
+def _throttled(nvml: Any, handle: Any, bit: int) -> int:
+    return int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle) & bit > 0)
+
+
+def load_nvml() -> Any:
+    """NVIDIA's library, ready to be asked."""
+    try:
+        import pynvml
+    except ImportError as error:
+        raise NoDataError("nvidia-ml-py is not installed: pip install 'perfloop[exporter]'") from error
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise NoDataError(f"NVML: {error}") from error
+    return pynvml
+
+
+SPEC = Spec(
+    "gpu",
+    GpuCollector,
+    "NVIDIA GPUs (NVML)",
+    (Option("device", "/dev/nvidiactl", "file that is there when NVIDIA's driver is loaded"),),
+)

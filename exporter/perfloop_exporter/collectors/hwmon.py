@@ -1,0 +1,164 @@
+"""What the sensors on the board measure: /sys/class/hwmon."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.host import decimal
+from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+CHIP_NAMES = gauge("node_hwmon_chip_names", "The name that a chip gives itself; always 1.", "chip", "chip_name")
+LABEL = gauge("node_hwmon_sensor_label", "What a sensor measures; always 1.", "chip", "label", "sensor")
+
+# TYPE NUMBER _ PROPERTY, Documentation/hwmon/sysfs-interface.rst
+FILE = re.compile(r"(?P<type>[^0-9]+)(?P<number>[0-9]*)(_(?P<property>.+))?")
+TYPES = frozenset(
+    "vrm beep_enable update_interval in cpu fan pwm temp curr power energy humidity intrusion freq".split()  # noqa: SIM905  # one line
+)
+UNCLEAN = re.compile(r"[^a-z0-9:_]")
+FAN_SPEEDS = frozenset(("input", "min", "max", "target"))
+# By type and property, else by type: what follows the name, and what one unit is divided by.
+UNITS: dict[tuple[str, str] | str, tuple[str, int]] = {
+    "in": ("_volts", 1000),
+    "cpu": ("_volts", 1000),
+    ("temp", "type"): ("", 1),
+    "temp": ("_celsius", 1000),
+    "curr": ("_amps", 1000),
+    "energy": ("_joule_total", 1_000_000),
+    ("power", "accuracy"): ("", 1_000_000),
+    ("power", "average_interval"): ("_seconds", 1000),
+    ("power", "average_interval_min"): ("_seconds", 1000),
+    ("power", "average_interval_max"): ("_seconds", 1000),
+    "power": ("_watt", 1_000_000),
+    "humidity": ("", 1_000_000),
+    **{("fan", speed): ("_rpm", 1) for speed in FAN_SPEEDS},
+}
+Sensors = dict[str, dict[str, str]]
+
+
+def clean(name: str) -> str:
+    """A name as node_exporter writes it into metrics and labels."""
+    return UNCLEAN.sub("_", name.lower()).strip("_")
+
+
+def split_file(name: str) -> tuple[str, str, str] | None:
+    """Sensor type, sensor and property of a file's name; None when it is no sensor's."""
+    match = FILE.fullmatch(name)
+    if match is None or match["type"] not in TYPES:
+        return None
+    return match["type"], f"{match['type']}{int(match['number'] or 0)}", match["property"] or ""
+
+
+def name_value(kind: str, prop: str, *, has_value: bool) -> tuple[str, int]:
+    """The metric that a property is told under, and what its number is divided by."""
+    whole_sensor = {"vrm": "voltage_regulator_version", "beep_enable": "beep_enabled"}
+    if kind in whole_sensor:
+        return f"node_hwmon_{whole_sensor[kind]}", 1
+    if kind == "update_interval":
+        return "node_hwmon_update_interval_seconds", 1000
+    stem = f"node_hwmon_{kind}"
+    if prop not in {"", "input"} or (prop == "input" and has_value):
+        stem = f"{stem}_{clean(prop)}"
+    if prop in {"fault", "alarm"}:
+        return stem, 1
+    if prop == "beep":
+        return f"{stem}_enabled", 1
+    suffix, divide = UNITS.get((kind, prop)) or UNITS.get(kind, ("", 1))
+    return f"{stem}{suffix}", divide
+
+
+class HwmonCollector:
+    """Tells every sensor of every chip; one that does not answer now is left out."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._base = f"{host.sys}/class/hwmon"
+        self._chips = build_filter("hwmon", "chip", options)
+        self._sensors = build_filter("hwmon", "sensor", options)
+        self._families: dict[str, Family] = {}
+
+    def collect(self) -> list[Reading]:
+        """One family per kind of measurement."""
+        samples: dict[Family, list[Sample]] = {CHIP_NAMES: [], LABEL: []}
+        for chip, folder in self._folders():
+            if self._chips.skips(chip):
+                continue
+            name = clean(self._host.attribute(f"{folder}/name") or "")
+            if name:
+                samples[CHIP_NAMES].append(((chip, name), 1))
+            for sensor, properties in self._read(folder).items():
+                if not self._sensors.skips(f"{chip};{sensor}"):
+                    self._tell(chip, sensor, properties, samples)
+        return [(family, found) for family, found in samples.items() if found]
+
+    def _folders(self) -> Iterator[tuple[str, str]]:
+        folders = [f"{self._base}/{entry}" for entry in self._host.entries(self._base)]
+        names = [self._chip(folder) for folder in folders]
+        for folder, name in zip(folders, names, strict=True):
+            # Two chips of one device share its name: the entry's own number keeps them apart.
+            yield (name if names.count(name) == 1 else f"{name}_{clean(folder.rpartition('/')[2])}"), folder
+
+    def _chip(self, folder: str) -> str:
+        """A name that stays the same between boots: the bus and the device, else what the chip calls itself."""
+        if os.path.lexists(f"{folder}/device"):
+            *_, bus, device = os.path.realpath(f"{folder}/device").rsplit("/", 2)
+            parts = [clean(part) for part in (bus, device) if clean(part)]
+            if parts:
+                return "_".join(parts)
+        return clean(self._host.attribute(f"{folder}/name") or "") or clean(os.path.realpath(folder).rpartition("/")[2])
+
+    def _read(self, folder: str) -> Sensors:
+        sensors: Sensors = {}
+        for place in (folder, f"{folder}/device"):
+            with suppress(CollectorError):
+                for name in self._host.entries(place):
+                    found = split_file(name)
+                    text = self._host.attribute(f"{place}/{name}") if found else None
+                    if found and text is not None:
+                        sensors.setdefault(found[1], {})[found[2]] = text
+        return sensors
+
+    def _tell(self, chip: str, sensor: str, properties: dict[str, str], samples: dict[Family, list[Sample]]) -> None:
+        kind = sensor.rstrip("0123456789")
+        label = properties.pop("label", None)
+        if label is not None:
+            samples[LABEL].append(((chip, label, sensor), 1))
+        for prop, text in properties.items():
+            with suppress(CollectorError):  # some properties are words
+                value = decimal(text, sensor)
+                if kind == "freq" and prop == "input":
+                    if label is not None:
+                        family = self._family("node_hwmon_freq_freq_mhz")
+                        samples.setdefault(family, []).append(((chip, clean(label)), value / 1_000_000))
+                    continue
+                name, divide = name_value(kind, prop, has_value="" in properties)
+                samples.setdefault(self._family(name), []).append(
+                    ((chip, sensor), value / divide if divide > 1 else value)
+                )
+
+    def _family(self, name: str) -> Family:
+        family = self._families.get(name)
+        if family is None:
+            build = counter if name.endswith("_total") else gauge
+            words = name.removeprefix("node_hwmon_").replace("_", " ")
+            family = self._families[name] = build(name, f"Hardware monitor: {words}.", "chip", "sensor")
+        return family
+
+
+SPEC = Spec(
+    "hwmon",
+    HwmonCollector,
+    "sensors of the board",
+    (*filter_options("chip", "chips"), *filter_options("sensor", "sensors, each CHIP;SENSOR")),
+)

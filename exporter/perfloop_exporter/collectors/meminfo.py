@@ -1,0 +1,56 @@
+"""Where the memory went: /proc/meminfo."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, gauge, single
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+KIB = 1024
+FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\([a-z_]+\))?")
+
+
+def field_family(field: str, unit: str) -> Family:
+    """The family of a field: Active(anon) in kB is node_memory_Active_anon_bytes."""
+    if not FIELD.fullmatch(field):
+        raise CollectorError(f"/proc/meminfo: '{field[:40]}' is not a field's name")
+    name = field.replace("(", "_").replace(")", "")
+    name = f"{name}_bytes" if unit else name
+    return gauge(f"node_memory_{name}", f"Memory information field {name}.")
+
+
+class MeminfoCollector:
+    """Tells every field that the kernel writes, in bytes where it writes kB."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+        self._families: dict[str, Family] = {}
+
+    def collect(self) -> list[Reading]:
+        """One gauge per field."""
+        readings = [self._reading(line) for line in self._host.read_proc("meminfo").splitlines()]
+        if not readings:
+            raise CollectorError("/proc/meminfo is empty")
+        return readings
+
+    def _reading(self, line: str) -> Reading:
+        field, _, rest = line.partition(":")
+        amount, _, unit = rest.strip().partition(" ")
+        if unit not in {"", "kB"}:
+            raise CollectorError(f"/proc/meminfo: {field} is in '{unit[:20]}', not in kB")
+        family = self._families.get(field)
+        if family is None:
+            family = self._families[field] = field_family(field, unit)
+        value = whole(amount, f"/proc/meminfo: {field}")
+        return single(family, value * KIB if unit else value)
+
+
+SPEC = Spec("meminfo", MeminfoCollector, "memory by use")

@@ -1,0 +1,118 @@
+"""What each network device is and whether its link is up: /sys/class/net."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.held_files import HeldFiles
+from perfloop_exporter.collectors.spec import Option, Spec, pattern
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+UP = gauge("node_network_up", "Whether the operational state of the device is up.", "device")
+INFO = gauge(
+    "node_network_info",
+    "What a network device is; always 1.",
+    *("device", "address", "adminstate", "broadcast", "duplex", "ifalias", "operstate"),
+)
+SPEED = gauge("node_network_speed_bytes", "Speed of the link in bytes per second.", "device")
+BYTES_PER_MEGABIT = 125_000
+IFF_UP = 1
+
+
+def _property(name: str) -> Family:
+    build = counter if name.endswith("_total") else gauge
+    return build(f"node_network_{name}", f"Network device property: {name}", "device")
+
+
+# The attribute's file and the family it is told under, Documentation/ABI/testing/sysfs-class-net.
+NUMBERS: dict[str, Family] = {
+    "addr_assign_type": _property("address_assign_type"),
+    "carrier": _property("carrier"),
+    "carrier_changes": _property("carrier_changes_total"),
+    "carrier_down_count": _property("carrier_down_changes_total"),
+    "carrier_up_count": _property("carrier_up_changes_total"),
+    "dev_id": _property("device_id"),
+    "dormant": _property("dormant"),
+    "flags": _property("flags"),
+    "ifindex": _property("iface_id"),
+    "iflink": _property("iface_link"),
+    "link_mode": _property("iface_link_mode"),
+    "mtu": _property("mtu_bytes"),
+    "name_assign_type": _property("name_assign_type"),
+    "netdev_group": _property("net_dev_group"),
+    "tx_queue_len": _property("transmit_queue_length"),
+    "type": _property("protocol_type"),
+}
+WORDS = ("address", "broadcast", "duplex", "ifalias", "operstate")
+
+
+def parse_number(text: str, where: str) -> int:
+    """A decimal number, or a hexadecimal one that says so."""
+    try:
+        return int(text, 0)
+    except ValueError as error:
+        raise CollectorError(f"{where}: '{text[:40]}' is not a whole number") from error
+
+
+class NetclassCollector:
+    """Tells link state, speed, queue and identity of each device."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._base = f"{host.sys}/class/net"
+        self._files = HeldFiles()
+        self._ignored = pattern("netclass", "ignored-devices", options.text("ignored-devices"))
+        self._drop_invalid_speed = options.switch("ignore-invalid-speed")
+
+    def collect(self) -> list[Reading]:
+        """One family per attribute, one sample per device that has it now."""
+        samples: dict[Family, list[Sample]] = {family: [] for family in (UP, INFO, SPEED, *NUMBERS.values())}
+        devices = self._host.entries(self._base)
+        self._files.keep({f"{self._base}/{device}" for device in devices})
+        for device in devices:
+            if self._ignored is not None and self._ignored.search(device):
+                continue
+            self._look(device, samples)
+        return list(samples.items())
+
+    def _look(self, device: str, samples: dict[Family, list[Sample]]) -> None:
+        folder = f"{self._base}/{device}"
+        read = self._files.read
+        operstate = read(f"{folder}/operstate")
+        if operstate is None:  # a file such as bonding_masters, or a device that left between two reads
+            return
+        numbers: dict[str, int] = {}
+        for file in (*NUMBERS, "speed"):
+            text = read(f"{folder}/{file}")
+            if text:
+                numbers[file] = parse_number(text, f"{file} of {device}")
+        for file, family in NUMBERS.items():
+            if file in numbers:
+                samples[family].append(((device,), numbers[file]))
+        speed = numbers.get("speed")
+        if speed is not None and (speed >= 0 or not self._drop_invalid_speed):
+            samples[SPEED].append(((device,), speed * BYTES_PER_MEGABIT))
+        words = {file: read(f"{folder}/{file}") or "" for file in WORDS}
+        admin = "unknown" if "flags" not in numbers else "up" if numbers["flags"] & IFF_UP else "down"
+        labels = (
+            *(device, words["address"], admin, words["broadcast"], words["duplex"]),
+            *(words["ifalias"], words["operstate"]),
+        )
+        samples[UP].append(((device,), int(operstate == "up")))
+        samples[INFO].append((labels, 1))
+
+
+SPEC = Spec(
+    "netclass",
+    NetclassCollector,
+    "links of network devices",
+    (
+        Option("ignored-devices", "^$", "regular expression of network devices to leave out"),
+        Option("ignore-invalid-speed", False, "leave out the speed of devices that do not know it"),  # noqa: FBT003  # off
+    ),
+)

@@ -1,0 +1,91 @@
+"""What passed through each network device: /proc/net/dev."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter
+from perfloop_exporter.collectors.held_files import HeldFiles
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+FACE = re.compile(r"\s*(?P<device>\S+?):\s*(?P<columns>[0-9 ]+)")
+COLUMN = re.compile(r"[a-z]+")
+NOHANDLER = counter("node_network_receive_nohandler_total", "Network device statistic receive_nohandler.", "device")
+
+
+def parse_columns(header: str) -> tuple[Family, ...]:
+    """The families of the columns, in the file's order, from its second line: `face |bytes … |bytes …`."""
+    parts = header.split("|")
+    if len(parts) != 3:  # noqa: PLR2004  # the device, what it received, what it sent
+        raise CollectorError(f"/proc/net/dev: '{header[:60]}' does not head three groups of columns")
+    families = []
+    for direction, names in (("receive", parts[1].split()), ("transmit", parts[2].split())):
+        for name in names:
+            if not COLUMN.fullmatch(name):
+                raise CollectorError(f"/proc/net/dev: '{name[:40]}' is not a column's name")
+            families.append(column_family(direction, name))
+    return tuple(families)
+
+
+def column_family(direction: str, name: str) -> Family:
+    """The family of a column: bytes of receive is node_network_receive_bytes_total."""
+    key = f"{direction}_{name}"
+    return counter(f"node_network_{key}_total", f"Network device statistic {key}.", "device")
+
+
+def parse_devices(lines: list[str], width: int) -> dict[str, list[int]]:
+    """The columns of each device."""
+    devices: dict[str, list[int]] = {}
+    for line in lines:
+        match = FACE.fullmatch(line)
+        columns = match["columns"].split() if match else ()
+        if match is None or len(columns) != width:
+            raise CollectorError(f"/proc/net/dev: '{line[:60]}' is not a device and {width} numbers")
+        devices[match["device"]] = [whole(column, "/proc/net/dev") for column in columns]
+    return devices
+
+
+class NetdevCollector:
+    """Tells bytes, packets, errors and drops of each device."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._filter = build_filter("netdev", "device", options)
+        self._files = HeldFiles()
+        self._header = ""
+        self._families: tuple[Family, ...] = ()
+
+    def collect(self) -> list[Reading]:
+        """One counter per column, one sample per device."""
+        lines = self._host.read_net("dev").splitlines()
+        if len(lines) < 2:  # noqa: PLR2004  # the file has two lines of headings
+            raise CollectorError("/proc/net/dev has no headings")
+        if lines[1] != self._header:
+            self._families, self._header = parse_columns(lines[1]), lines[1]
+        devices = {
+            (device,): columns
+            for device, columns in parse_devices(lines[2:], len(self._families)).items()
+            if not self._filter.skips(device)
+        }
+        readings: list[Reading] = [
+            (family, [(device, columns[index]) for device, columns in devices.items()])
+            for index, family in enumerate(self._families)
+        ]
+        readings.append((NOHANDLER, self._nohandler([device for (device,) in devices])))
+        return readings
+
+    def _nohandler(self, devices: list[str]) -> list[Sample]:
+        base = f"{self._host.sys}/class/net"
+        self._files.keep({f"{base}/{name}/statistics" for name in devices})
+        texts = ((name, self._files.read(f"{base}/{name}/statistics/rx_nohandler")) for name in devices)
+        return [((name,), whole(text, f"rx_nohandler of {name}")) for name, text in texts if text]
+
+
+SPEC = Spec("netdev", NetdevCollector, "traffic of network devices", filter_options("device", "network devices"))

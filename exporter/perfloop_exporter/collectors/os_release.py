@@ -1,0 +1,78 @@
+"""Which distribution this is: /etc/os-release."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Reading, gauge, single
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError, NoDataError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+FIELDS = (
+    *("build_id", "id", "id_like", "image_id", "image_version", "name", "pretty_name"),
+    *("variant", "variant_id", "version", "version_codename", "version_id"),
+)
+INFO = gauge("node_os_info", "The distribution; always 1.", *FIELDS)
+VERSION = gauge("node_os_version", "Major and minor version of the distribution.", "id", "id_like", "name")
+SUPPORT_END = gauge("node_os_support_end_timestamp_seconds", "When the distribution's support ends, in unix time.")
+FILES = ("etc/os-release", "usr/lib/os-release")
+MAJOR_MINOR = re.compile(r"[0-9]+\.?[0-9]*")
+
+
+def parse_release(text: str) -> dict[str, str]:
+    """The assignments of the file, os-release(5), names in lower case."""
+    try:
+        words = shlex.split(text, comments=True)
+    except ValueError as error:
+        raise CollectorError(f"os-release: {error}") from error
+    pairs = (word.partition("=") for word in words)
+    return {name.lower(): value for name, equals, value in pairs if equals}
+
+
+class OsCollector:
+    """Tells name and version of the distribution."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+        self._text = ""
+        self._readings: list[Reading] = []
+
+    def collect(self) -> list[Reading]:
+        """The file's fields as labels; read anew when the text has changed."""
+        text = self._read()
+        if text != self._text:
+            self._readings, self._text = _tell(parse_release(text)), text
+        return self._readings
+
+    def _read(self) -> str:
+        root = self._host.root.rstrip("/")
+        first, second = (f"{root}/{file}" for file in FILES)
+        try:
+            return self._host.read(first)
+        except NoDataError:
+            return self._host.read(second)
+
+
+def _tell(release: dict[str, str]) -> list[Reading]:
+    readings: list[Reading] = [(INFO, [(tuple(release.get(field, "") for field in FIELDS), 1)])]
+    number = MAJOR_MINOR.match(release.get("version_id", ""))
+    if number:
+        labels = (release.get("id", ""), release.get("id_like", ""), release.get("name", ""))
+        readings.append((VERSION, [(labels, float(number[0]))]))
+    if release.get("support_end"):
+        try:
+            end = datetime.strptime(release["support_end"], "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError as error:
+            raise CollectorError(f"os-release: SUPPORT_END: {error}") from error
+        readings.append(single(SUPPORT_END, end.timestamp()))
+    return readings
+
+
+SPEC = Spec("os", OsCollector, "the distribution")

@@ -1,0 +1,61 @@
+"""What the kernel counts since boot: /proc/stat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, counter, gauge, single
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Option, Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+FAMILIES: dict[str, Family] = {
+    "intr": counter("node_intr_total", "Interrupts served."),
+    "ctxt": counter("node_context_switches_total", "Context switches."),
+    "processes": counter("node_forks_total", "Forks."),
+    "btime": gauge("node_boot_time_seconds", "When the machine booted, in unix time."),
+    "procs_running": gauge("node_procs_running", "Processes that run or could run."),
+    "procs_blocked": gauge("node_procs_blocked", "Processes that wait for I/O."),
+}
+SOFTIRQS = counter("node_softirqs_total", "Soft interrupts served.", "vector")
+# The columns of the softirq line after its total, kernel: include/linux/interrupt.h.
+VECTORS = ("hi", "timer", "net_tx", "net_rx", "block", "block_iopoll", "tasklet", "sched", "hrtimer", "rcu")
+
+
+def parse_totals(text: str) -> dict[str, list[str]]:
+    """The words of each line that is not about one CPU; of the long intr line only its total."""
+    lines = (line for line in text.splitlines() if not line.startswith("cpu"))
+    return {name: rest.split(" ", len(VECTORS) + 1) for name, _, rest in (line.partition(" ") for line in lines)}
+
+
+class StatCollector:
+    """Tells boot time, forks, context switches, interrupts and the queue."""
+
+    def __init__(self, host: Host, options: Options) -> None:
+        self._host = host
+        self._softirq = options.switch("softirq")
+
+    def collect(self) -> list[Reading]:
+        """One family per line of the file."""
+        totals = parse_totals(self._host.read_proc("stat"))
+        missing = [name for name in FAMILIES if name not in totals]
+        if missing:
+            raise CollectorError(f"/proc/stat has no line {', '.join(missing)}")
+        readings = [single(family, whole(totals[name][0], f"/proc/stat: {name}")) for name, family in FAMILIES.items()]
+        if self._softirq:
+            counts = [whole(word, "/proc/stat: softirq") for word in totals.get("softirq", ["0"])[1:]]
+            samples = [((vector,), count) for vector, count in zip(VECTORS, counts, strict=False)]
+            readings.append((SOFTIRQS, samples))
+        return readings
+
+
+SPEC = Spec(
+    "stat",
+    StatCollector,
+    "boot time, forks, context switches and interrupts",
+    (Option("softirq", False, "tell node_softirqs_total"),),  # noqa: FBT003  # a switch that is off
+)

@@ -1,0 +1,79 @@
+"""How many processes and threads there are, and in which state: /proc/*/stat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Reading, gauge, single
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+THREADS = gauge("node_processes_threads", "Threads of all processes.")
+THREADS_MAX = gauge("node_processes_max_threads", "Most threads that the machine may have.")
+THREADS_STATE = gauge("node_processes_threads_state", "Threads in each state.", "thread_state")
+STATE = gauge("node_processes_state", "Processes in each state.", "state")
+PIDS = gauge("node_processes_pids", "Processes.")
+PIDS_MAX = gauge("node_processes_max_processes", "Highest process number.")
+
+# Columns of /proc/PID/stat counted from the state, which follows the name in brackets, proc_pid_stat(5).
+STATE_COLUMN, THREADS_COLUMN = 0, 17
+
+
+def parse_stat(text: str, where: str) -> tuple[str, int]:
+    """The state of a task and the threads of its process."""
+    columns = text.rpartition(")")[2].split()
+    if len(columns) <= THREADS_COLUMN or len(columns[STATE_COLUMN]) != 1:
+        raise CollectorError(f"{where}: '{text[:60]}' is not the state of a process")
+    return columns[STATE_COLUMN], whole(columns[THREADS_COLUMN], where)
+
+
+class ProcessesCollector:
+    """Counts tasks by state; one that ends while it is looked at is not counted."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+
+    def collect(self) -> list[Reading]:
+        """Processes, threads and their limits."""
+        processes: dict[str, int] = {}
+        tasks: dict[str, int] = {}
+        threads = 0
+        for pid in filter(str.isdigit, self._host.entries(self._host.proc)):
+            found = self._look(f"{self._host.proc}/{pid}/stat")
+            if found is None:
+                continue
+            state, count = found
+            processes[state] = processes.get(state, 0) + 1
+            threads += count
+            for task in self._task_states(pid, state, count):
+                tasks[task] = tasks.get(task, 0) + 1
+        return [
+            single(THREADS, threads),
+            single(THREADS_MAX, whole(self._host.read_proc("sys/kernel/threads-max").strip(), "threads-max")),
+            (STATE, [((state,), count) for state, count in sorted(processes.items())]),
+            (THREADS_STATE, [((state,), count) for state, count in sorted(tasks.items())]),
+            single(PIDS, sum(processes.values())),
+            single(PIDS_MAX, whole(self._host.read_proc("sys/kernel/pid_max").strip(), "pid_max")),
+        ]
+
+    def _task_states(self, pid: str, state: str, count: int) -> list[str]:
+        if count <= 1:
+            return [state]
+        try:
+            tasks = self._host.entries(f"{self._host.proc}/{pid}/task")
+        except CollectorError:
+            return [state]
+        found = (self._look(f"{self._host.proc}/{pid}/task/{task}/stat") for task in tasks if task != pid)
+        return [state, *(look[0] for look in found if look is not None)]
+
+    def _look(self, path: str) -> tuple[str, int] | None:
+        text = self._host.attribute(path)
+        return parse_stat(text, path) if text else None
+
+
+SPEC = Spec("processes", ProcessesCollector, "processes and threads by state", default=False)

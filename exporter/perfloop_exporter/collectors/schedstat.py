@@ -1,0 +1,48 @@
+"""How long tasks ran on each CPU and how long they waited for it: /proc/schedstat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Reading, Sample, counter
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+RUNNING = counter("node_schedstat_running_seconds_total", "Seconds that tasks ran on a CPU.", "cpu")
+WAITING = counter("node_schedstat_waiting_seconds_total", "Seconds that tasks waited for a CPU.", "cpu")
+TIMESLICES = counter("node_schedstat_timeslices_total", "Time slices that ran on a CPU.", "cpu")
+NANOSECONDS = 1_000_000_000
+# The columns of a cpu line counted from its name, kernel: Documentation/scheduler/sched-stats.rst.
+RUNNING_COLUMN, WAITING_COLUMN, TIMESLICES_COLUMN = 7, 8, 9
+
+
+class SchedstatCollector:
+    """Tells running and waiting time by CPU."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+
+    def collect(self) -> list[Reading]:
+        """One sample per CPU."""
+        running: list[Sample] = []
+        waiting: list[Sample] = []
+        slices: list[Sample] = []
+        for line in self._host.read_proc("schedstat").splitlines():
+            if not line.startswith("cpu"):
+                continue
+            words = line.split()
+            if len(words) <= TIMESLICES_COLUMN:
+                raise CollectorError(f"/proc/schedstat: '{line[:60]}' is cut short")
+            cpu = (words[0].removeprefix("cpu"),)
+            running.append((cpu, whole(words[RUNNING_COLUMN], "/proc/schedstat") / NANOSECONDS))
+            waiting.append((cpu, whole(words[WAITING_COLUMN], "/proc/schedstat") / NANOSECONDS))
+            slices.append((cpu, whole(words[TIMESLICES_COLUMN], "/proc/schedstat")))
+        return [(RUNNING, running), (WAITING, waiting), (TIMESLICES, slices)]
+
+
+SPEC = Spec("schedstat", SchedstatCollector, "time that tasks ran and waited")

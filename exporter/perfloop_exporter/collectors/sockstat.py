@@ -1,0 +1,75 @@
+"""How many sockets there are: /proc/net/sockstat and sockstat6."""
+
+from __future__ import annotations
+
+import re
+import resource
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, gauge, single
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError, NoDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+USED = gauge("node_sockstat_sockets_used", "IPv4 sockets in use.")
+WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
+
+
+def parse_protocols(text: str, file: str) -> Iterator[tuple[str, str, int]]:
+    """Protocol, state and count: of `TCP: inuse 3 orphan 0` two of them."""
+    for line in text.splitlines():
+        protocol, colon, rest = line.partition(":")
+        words = rest.split()
+        if not colon or len(words) % 2 or not WORD.fullmatch(protocol):
+            raise CollectorError(f"/proc/net/{file}: '{line[:60]}' is not a protocol and pairs of state and count")
+        for state, count in zip(words[::2], words[1::2], strict=True):
+            if not WORD.fullmatch(state):
+                raise CollectorError(f"/proc/net/{file}: '{state[:40]}' is not a state's name")
+            yield protocol, state, whole(count, f"/proc/net/{file}: {protocol} {state}")
+
+
+class SockstatCollector:
+    """Tells sockets by protocol and state, and the memory that they hold."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+        self._page = resource.getpagesize()
+        self._families: dict[tuple[str, str], Family] = {}
+
+    def collect(self) -> list[Reading]:
+        """One gauge per protocol and state."""
+        readings: list[Reading] = []
+        for file in ("sockstat", "sockstat6"):
+            try:
+                text = self._host.read_net(file)
+            except NoDataError:  # a kernel without IPv4, or without IPv6
+                continue
+            for protocol, state, count in parse_protocols(text, file):
+                readings.extend(self._readings(protocol, state, count))
+        if not readings:
+            raise NoDataError("this kernel counts no sockets")
+        return readings
+
+    def _readings(self, protocol: str, state: str, count: int) -> Iterator[Reading]:
+        if protocol == "sockets":
+            yield single(USED, count)
+            return
+        yield single(self._family(protocol, state), count)
+        if state == "mem":  # counted in pages
+            yield single(self._family(protocol, "mem_bytes"), count * self._page)
+
+    def _family(self, protocol: str, state: str) -> Family:
+        family = self._families.get((protocol, state))
+        if family is None:
+            name, help_ = f"node_sockstat_{protocol}_{state}", f"Number of {protocol} sockets in state {state}."
+            family = self._families[protocol, state] = gauge(name, help_)
+        return family
+
+
+SPEC = Spec("sockstat", SockstatCollector, "sockets by protocol and state")

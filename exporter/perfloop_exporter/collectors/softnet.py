@@ -1,0 +1,54 @@
+"""How each CPU kept up with the packets: /proc/net/softnet_stat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+# The columns that mean something, kernel: net/core/net-procfs.c; older kernels have the first nine or eleven.
+COLUMNS: dict[int, Family] = {
+    0: counter("node_softnet_processed_total", "Packets processed.", "cpu"),
+    1: counter("node_softnet_dropped_total", "Packets dropped because the backlog was full.", "cpu"),
+    2: counter("node_softnet_times_squeezed_total", "Times the work was cut off with packets left.", "cpu"),
+    8: counter("node_softnet_cpu_collision_total", "Collisions on a device's lock while sending.", "cpu"),
+    9: counter("node_softnet_received_rps_total", "Times a CPU was woken to take packets over.", "cpu"),
+    10: counter("node_softnet_flow_limit_count_total", "Packets dropped by the flow limit.", "cpu"),
+    11: gauge("node_softnet_backlog_len", "Packets that wait in the backlog.", "cpu"),
+}
+LEAST_COLUMNS, CPU_COLUMN = 9, 12
+
+
+def parse_line(line: str) -> list[int]:
+    """The hexadecimal columns of a CPU."""
+    words = line.split()
+    if len(words) < LEAST_COLUMNS:
+        raise CollectorError(f"/proc/net/softnet_stat: '{line[:60]}' has fewer than {LEAST_COLUMNS} columns")
+    return [whole(word, "/proc/net/softnet_stat", base=16) for word in words]
+
+
+class SoftnetCollector:
+    """Tells packets processed, dropped and left over, by CPU."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+
+    def collect(self) -> list[Reading]:
+        """One family per column, one sample per CPU."""
+        samples: dict[int, list[Sample]] = {column: [] for column in COLUMNS}
+        for index, line in enumerate(self._host.read_net("softnet_stat").splitlines()):
+            numbers = parse_line(line)
+            cpu = str(numbers[CPU_COLUMN] if len(numbers) > CPU_COLUMN else index)
+            for column, found in samples.items():
+                found.append(((cpu,), numbers[column] if column < len(numbers) else 0))
+        return [(COLUMNS[column], found) for column, found in samples.items()]
+
+
+SPEC = Spec("softnet", SoftnetCollector, "packets that each CPU processed")

@@ -1,0 +1,75 @@
+"""How many TCP connections are in each state: the kernel's socket diagnosis over netlink."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.collectors.families import Reading, gauge
+from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.collectors.host import Host
+    from perfloop_exporter.collectors.spec import Options
+
+STATES = gauge("node_tcp_connection_states", "TCP connections in each state, and the bytes in their queues.", "state")
+
+# The values of enum tcp_state, kernel: include/net/tcp_states.h, under the names that ss and node_exporter use.
+NAMES = {
+    1: "established",
+    2: "syn_sent",
+    3: "syn_recv",
+    4: "fin_wait1",
+    5: "fin_wait2",
+    6: "time_wait",
+    7: "close",
+    8: "close_wait",
+    9: "last_ack",
+    10: "listen",
+    11: "closing",
+}
+# struct nlmsghdr: length, type, flags, sequence, port. struct inet_diag_msg follows: state in its second byte, and
+# after the 48 bytes of addresses: expires, receive queue, write queue.
+HEADER = struct.Struct("=IHHII")
+QUEUES = struct.Struct("=III")
+STATE_AT = HEADER.size + 1
+QUEUES_AT = HEADER.size + 4 + 48
+DONE, ERROR = 3, 2
+
+
+def count_states(dump: bytes) -> dict[str, int]:
+    """The connections by state, and the queued bytes, in the netlink messages of a dump."""
+    counts: dict[str, int] = {}
+    offset = 0
+    while offset + HEADER.size <= len(dump):
+        length, kind, *_ = HEADER.unpack_from(dump, offset)
+        if kind == DONE:
+            return counts
+        if kind == ERROR or length < QUEUES_AT + QUEUES.size or offset + length > len(dump):
+            raise CollectorError("the kernel's socket diagnosis answers with an error or a message cut short")
+        _, received, written = QUEUES.unpack_from(dump, offset + QUEUES_AT)
+        name = NAMES.get(dump[offset + STATE_AT], "unknown")
+        counts[name] = counts.get(name, 0) + 1
+        counts["rx_queued_bytes"] = counts.get("rx_queued_bytes", 0) + received
+        counts["tx_queued_bytes"] = counts.get("tx_queued_bytes", 0) + written
+        offset += (length + 3) & ~3
+    raise CollectorError("the kernel's socket diagnosis has no end")
+
+
+class TcpstatCollector:
+    """Tells the connections of IPv4 and IPv6 together."""
+
+    def __init__(self, host: Host, _options: Options) -> None:
+        self._host = host
+
+    def collect(self) -> list[Reading]:
+        """One sample per state that a connection is in."""
+        total: dict[str, int] = {}
+        for dump in self._host.tcp_dumps():
+            for state, count in count_states(dump).items():
+                total[state] = total.get(state, 0) + count
+        return [(STATES, [((state,), count) for state, count in sorted(total.items())])]
+
+
+SPEC = Spec("tcpstat", TcpstatCollector, "TCP connections by state", default=False)

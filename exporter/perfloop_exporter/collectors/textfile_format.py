@@ -1,0 +1,97 @@
+"""The text format as a `.prom` file may hold it: families of checked lines, no timestamps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from perfloop_exporter.errors import CollectorError
+
+KINDS = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
+SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=\s*"(?:[^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(
+    rf"(?P<name>{NAME})\s*(?P<labels>\{{\s*(?:{LABEL}\s*(?:,\s*{LABEL}\s*)*,?\s*)?\}})?\s*(?P<value>[^\s{{}}]+)(?P<rest>.*)"
+)
+LABEL_NAME = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\\n]|\\[\\"n])*")')
+VALUE = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[iI]nf|[nN]a[nN])")
+COMMENT = re.compile(rf"#\s*(?P<what>HELP|TYPE)\s+(?P<name>{NAME})(?:[ \t]+(?P<text>.*))?")
+
+
+@dataclass(slots=True)
+class TextFamily:
+    """A family of one file: its lines are as they go out."""
+
+    name: str
+    kind: str = ""
+    help: str | None = None
+    lines: list[str] = field(default_factory=list)
+
+
+class Parser:
+    """Reads one file, line by line; the first line that breaks the format ends it."""
+
+    def __init__(self) -> None:
+        self.families: dict[str, TextFamily] = {}
+        self._seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+
+    def read(self, text: str) -> dict[str, TextFamily]:
+        """The families that have samples."""
+        for number, raw in enumerate(text.split("\n"), 1):
+            line = raw.strip()
+            if not line:
+                continue
+            try:
+                if line.startswith("#"):
+                    self._comment(line)
+                else:
+                    self._sample(line)
+            except CollectorError as error:
+                raise CollectorError(f"line {number}: {error}") from error
+        return {name: family for name, family in self.families.items() if family.lines}
+
+    def _comment(self, line: str) -> None:
+        match = COMMENT.fullmatch(line)
+        if match is None:
+            if line[1:].split(maxsplit=1)[:1] in (["HELP"], ["TYPE"]):
+                raise CollectorError(f"'{line[:60]}' is not a HELP or TYPE line")
+            return
+        family = self.families.setdefault(match["name"], TextFamily(match["name"]))
+        text = match["text"] or ""
+        if match["what"] == "HELP":
+            if family.help is not None:
+                raise CollectorError(f"a second HELP line for {family.name}")
+            family.help = text
+            return
+        if family.kind or family.lines:
+            raise CollectorError(f"a second TYPE line for {family.name}, or one after its samples")
+        if text.strip() not in KINDS:
+            raise CollectorError(f"'{text.strip()[:40]}' is not the type of a metric")
+        family.kind = text.strip()
+
+    def _sample(self, line: str) -> None:
+        match = SAMPLE.fullmatch(line)
+        if match is None or not VALUE.fullmatch(match["value"]):
+            raise CollectorError(f"'{line[:60]}' is not a sample")
+        if match["rest"].strip():
+            raise CollectorError(f"'{line[:60]}' has a timestamp, or more than a value")
+        labels = LABEL_NAME.findall(match["labels"] or "")
+        names = [name for name, _ in labels]
+        if len(set(names)) != len(names):
+            raise CollectorError(f"'{line[:60]}' has a label twice")
+        key = (match["name"], frozenset(labels))
+        if key in self._seen:
+            raise CollectorError(f"'{line[:60]}' is there twice")
+        self._seen.add(key)
+        pairs = ",".join(f"{name}={value}" for name, value in labels)
+        braces = f"{{{pairs}}}" if pairs else ""
+        self._owner(match["name"]).lines.append(f"{match['name']}{braces} {match['value']}\n")
+
+    def _owner(self, name: str) -> TextFamily:
+        for kind, suffixes in SUFFIXES.items():
+            for suffix in suffixes:
+                base = self.families.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
+                if base is not None and base.kind == kind:
+                    return base
+        return self.families.setdefault(name, TextFamily(name))

@@ -1,0 +1,21 @@
+"""One line each: HTTP server, database, cache, HTTP client and LLM calls, measured under OpenTelemetry's names."""
+
+from perfloop_exporter.instrument.asgi import instrument
+from perfloop_exporter.instrument.cache import CacheMetrics
+from perfloop_exporter.instrument.cache_redis import instrument_redis
+from perfloop_exporter.instrument.database import db_operation
+from perfloop_exporter.instrument.database_sqlalchemy import instrument_sqlalchemy
+from perfloop_exporter.instrument.http_client import instrument_httpx
+from perfloop_exporter.instrument.llm_client import instrument_openai
+from perfloop_exporter.instrument.llm_server import llm_server_call
+
+__all__ = [
+    "CacheMetrics",
+    "db_operation",
+    "instrument",
+    "instrument_httpx",
+    "instrument_openai",
+    "instrument_redis",
+    "instrument_sqlalchemy",
+    "llm_server_call",
+]

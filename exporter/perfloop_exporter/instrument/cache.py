@@ -1,0 +1,60 @@
+"""Cache metrics: requests, hits, and the duration and failures of each operation."""
+
+from __future__ import annotations
+
+from perfloop_exporter.instrument.failures import note_failure
+from perfloop_exporter.instrument.timed import TimedBlock
+from perfloop_exporter.metrics.registry import DEFAULT
+
+REQUESTS = DEFAULT.counter("cache_requests_total", "Reads asked of the cache.", ("cache",))
+HITS = DEFAULT.counter("cache_hits_total", "Reads that the cache answered.", ("cache",))
+OPERATION_DURATION = DEFAULT.histogram(
+    "cache_operation_duration_seconds",
+    "Duration of cache operations.",
+    ("cache", "operation"),
+    (0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+)
+OPERATION_ERRORS = DEFAULT.counter(
+    "cache_operation_errors_total", "Cache operations that raised.", ("cache", "operation")
+)
+
+
+class CacheMetrics:
+    """The metrics of one cache: `with metrics.operation("get") as op: op.hit = True`."""
+
+    def __init__(self, cache: str) -> None:
+        self.cache = cache
+        # Made now: a cache that was never asked has a rate of 0, not no rate.
+        self._requests = REQUESTS.labels(cache)
+        self._hits = HITS.labels(cache)
+
+    def operation(self, operation: str) -> CacheOperation:
+        """Time one operation; setting `.hit` to True or False makes it count as a read."""
+        return CacheOperation(self, operation)
+
+    def count_reads(self, reads: int, hits: int) -> None:
+        """Count reads, and those of them that were hits."""
+        self._requests.inc(reads)
+        self._hits.inc(hits)
+
+
+class CacheOperation(TimedBlock):
+    """One operation under way."""
+
+    __slots__ = ("_metrics", "_operation", "hit")
+
+    def __init__(self, metrics: CacheMetrics, operation: str) -> None:
+        self._metrics = metrics
+        self._operation = operation
+        self.hit: bool | None = None
+
+    def ended(self, seconds: float, error: BaseException | None) -> None:
+        """Count the operation."""
+        try:
+            OPERATION_DURATION.labels(self._metrics.cache, self._operation).observe(seconds)
+            if error is not None:
+                OPERATION_ERRORS.labels(self._metrics.cache, self._operation).inc()
+            elif self.hit is not None:
+                self._metrics.count_reads(1, int(bool(self.hit)))
+        except Exception as failure:  # noqa: BLE001 - measuring must not fail the cache
+            note_failure(failure)

@@ -1,0 +1,120 @@
+"""The HTTP server's families, and the series that one kind of request writes to."""
+
+from __future__ import annotations
+
+import time
+
+from perfloop_exporter.instrument.exchange import Exchange
+from perfloop_exporter.instrument.failures import failures_in
+from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.metrics.series import Exemplar, Labels
+
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/: other methods are one label value.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
+OTHER_METHOD = "_OTHER"
+# Between two chunks of a stream: a token's pace (10 ms) to a stall.
+GAP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# At most one exemplar per series in this time: looking for a trace must not cost every request.
+EXEMPLAR_SECONDS = 0.1
+
+_ROUTE = ("http_request_method", "http_route")
+
+
+class HttpMetrics:
+    """Every family of `http_server_*`, in one registry."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        histogram, counter = registry.histogram, registry.counter
+        self.duration = histogram(
+            "http_server_request_duration_seconds",
+            "Duration of HTTP requests, until the last byte of the response.",
+            (*_ROUTE, "http_response_status_code"),
+        )
+        self.first_byte = histogram(
+            "http_server_time_to_first_byte_seconds", "Time until the first byte of the response's body.", _ROUTE
+        )
+        self.gap = histogram(
+            "http_server_response_chunk_gap_seconds",
+            "Time between two chunks of a streamed response.",
+            _ROUTE,
+            GAP_SECONDS,
+        )
+        self.chunks = counter("http_server_response_chunks_total", "Chunks of response bodies.", _ROUTE)
+        self.disconnects = counter(
+            "http_server_client_disconnects_total", "Requests whose client left before the response's end.", _ROUTE
+        )
+        self.received = counter("http_server_request_body_bytes_total", "Bytes of request bodies.", _ROUTE)
+        self.sent = counter("http_server_response_body_bytes_total", "Bytes of response bodies.", _ROUTE)
+        self.active = registry.gauge("http_server_active_requests", "HTTP requests being served now.").labels()
+        self.websockets = registry.gauge("http_server_active_websockets", "Websockets open now.").labels()
+        self.errors = failures_in(registry)
+        self._known: dict[tuple[str, str, str], RequestSeries] = {}
+
+    def series(self, method: str, route: str, status: str) -> RequestSeries:
+        """Where requests of this kind are counted."""
+        key = (method, route, status)
+        known = self._known.get(key)
+        if known is None:
+            known = RequestSeries(self, method if method in METHODS else OTHER_METHOD, route, status)
+            if known.duration.labels[1][1] == route and known.method == method:
+                self._known[key] = known
+        return known
+
+
+class RequestSeries:
+    """The series of one method, route and status."""
+
+    __slots__ = (
+        "chunks",
+        "disconnects",
+        "duration",
+        "exemplar_after",
+        "first_byte",
+        "gaps",
+        "method",
+        "received",
+        "sent",
+    )
+
+    def __init__(self, metrics: HttpMetrics, method: str, route: str, status: str) -> None:
+        self.method = method
+        self.duration = metrics.duration.labels(method, route, status)
+        self.first_byte = metrics.first_byte.labels(method, route)
+        self.gaps = metrics.gap
+        self.chunks = metrics.chunks.labels(method, route)
+        self.disconnects = metrics.disconnects.labels(method, route)
+        self.received = metrics.received.labels(method, route)
+        self.sent = metrics.sent.labels(method, route)
+        self.exemplar_after = 0.0
+
+    def count(self, exchange: Exchange, gone: bool) -> None:  # noqa: FBT001 - one caller, one fact
+        """Count one request that is over."""
+        self.duration.observe(exchange.complete_at - exchange.started_at)
+        # A response without a body has its first byte when it is complete; one that never began has none.
+        if exchange.first_byte_at or not gone:
+            self.first_byte.observe(exchange.first_byte_seconds())
+        if exchange.chunks:
+            self.count_chunks(exchange)
+        if exchange.received:
+            self.received.inc(exchange.received)
+        if gone:
+            self.disconnects.inc()
+
+    def count_chunks(self, exchange: Exchange) -> None:
+        """Count the chunks that were not counted yet."""
+        self.chunks.inc(exchange.chunks)
+        self.sent.inc(exchange.sent)
+        if exchange.gaps is not None:
+            (_, method), (_, route) = self.chunks.labels
+            self.gaps.labels(method, route).observe_all(exchange.gaps)
+        exchange.chunks = exchange.sent = 0
+        exchange.gaps = None
+
+    def keep_exemplar(self, labels: Labels, exchange: Exchange) -> None:
+        """Point at this request's trace from the buckets it fell into."""
+        if not labels:
+            return
+        now = round(time.time(), 3)
+        self.duration.keep_exemplar(Exemplar(labels, exchange.complete_at - exchange.started_at, now))
+        if exchange.first_byte_at:
+            self.first_byte.keep_exemplar(Exemplar(labels, exchange.first_byte_seconds(), now))

@@ -1,0 +1,35 @@
+"""Labels of exemplars: what leads from a bucket to the request behind it, within OpenMetrics' 128 characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from perfloop_exporter.metrics.names import label_name
+from perfloop_exporter.metrics.series import Labels
+
+# https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#exemplars
+_CHARACTERS = 128
+
+
+def exemplar_labels(metadata: Mapping[str, Any]) -> Labels:
+    """As many of the pairs as fit, in their order."""
+    kept: dict[str, str] = {}
+    room = _CHARACTERS
+    for key, value in metadata.items():
+        name, text = label_name(str(key)), str(value)
+        size = len(name) + len(text)
+        if size <= room and name not in kept:
+            kept[name] = text
+            room -= size
+    return tuple(kept.items())
+
+
+def trace_of(headers: Any) -> Labels:
+    """The trace that a request's W3C `traceparent` header names, if it has one."""
+    for name, value in headers:
+        if name == b"traceparent":
+            parts = value.decode("ascii", "replace").split("-")
+            if len(parts) == 4 and len(parts[1]) == 32 and len(parts[2]) == 16:  # noqa: PLR2004 - the header's format
+                return (("trace_id", parts[1]), ("span_id", parts[2]))
+    return ()

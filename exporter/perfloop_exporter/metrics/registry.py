@@ -1,0 +1,99 @@
+"""The registry: every family of one process, made once by name."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar, cast
+
+from perfloop_exporter.metrics.families import SECONDS, AnyFamily, Descriptor, Family
+from perfloop_exporter.metrics.guard import Limits
+from perfloop_exporter.metrics.series import CounterSeries, GaugeSeries, HistogramSeries, LatestGaugeSeries
+
+F = TypeVar("F", bound=AnyFamily)
+log = logging.getLogger("perfloop")
+
+
+class MetricRegistry:
+    """Families by name; asking twice gives the same one."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits.from_environment()
+        self._families: dict[str, AnyFamily] = {}
+        self._lock = threading.Lock()
+        self._before_read: list[Callable[[], None]] = []
+        self._after_fork: list[Callable[[], None]] = []
+        self._folded = self.counter(
+            "perfloop_folded_labels_total", "Lookups whose label values were folded into _OTHER.", ("metric",)
+        )
+
+    def counter(self, name: str, help_text: str, label_names: tuple[str, ...] = ()) -> Family[CounterSeries]:
+        """The counter family `name`, which ends in `_total`."""
+        return self._get(Family(Descriptor(name, "counter", help_text, label_names), CounterSeries, self.limits))
+
+    def gauge(
+        self, name: str, help_text: str, label_names: tuple[str, ...] = (), *, latest: bool = False
+    ) -> Family[GaugeSeries]:
+        """The gauge family `name`; over several workers it adds up, or with `latest` the newest value counts."""
+        descriptor = Descriptor(name, "gauge", help_text, label_names, latest=latest)
+        make: Callable[..., GaugeSeries] = LatestGaugeSeries if latest else GaugeSeries
+        return self._get(Family(descriptor, make, self.limits))
+
+    def histogram(
+        self, name: str, help_text: str, label_names: tuple[str, ...] = (), bounds: tuple[float, ...] = SECONDS
+    ) -> Family[HistogramSeries]:
+        """The histogram family `name`."""
+        descriptor = Descriptor(name, "histogram", help_text, label_names, bounds)
+        return self._get(Family(descriptor, partial(HistogramSeries, bounds=bounds), self.limits))
+
+    def restore(self, descriptor: Descriptor) -> AnyFamily:
+        """The family of a descriptor that came from another process."""
+        candidate = Family(descriptor, descriptor.make_series, self.limits)
+        return self._get(cast("AnyFamily", candidate))
+
+    def _get(self, candidate: F) -> F:
+        name = candidate.descriptor.name
+        with self._lock:
+            known = self._families.setdefault(name, candidate)
+        if known.descriptor != candidate.descriptor:
+            raise ValueError(f"Metric {name!r} exists as {known.descriptor}; it cannot become {candidate.descriptor}")
+        return cast("F", known)
+
+    def before_read(self, hook: Callable[[], None]) -> None:
+        """Call `hook` before every reading: what keeps values of its own hands them over then."""
+        self._before_read.append(hook)
+
+    def families(self) -> list[AnyFamily]:
+        """Every family that has a series, oldest first, with all that was recorded until now."""
+        for hook in self._before_read:
+            try:
+                hook()
+            except Exception:
+                log.exception("A metric source failed before a scrape: the other metrics are served")
+        self._note_folded()
+        return [family for family in list(self._families.values()) if family.series()]
+
+    def _note_folded(self) -> None:
+        for family in list(self._families.values()):
+            if family.guard.folded:
+                self._folded.labels(family.descriptor.name).total = float(family.guard.folded)
+
+    def after_fork(self, hook: Callable[[], None]) -> None:
+        """Call `hook` in a forked worker, which begins with a copy of its parent's values."""
+        self._after_fork.append(hook)
+
+    def begin_anew(self) -> None:
+        """Set everything back to its beginning, as a forked worker must: its parent counts what came before."""
+        self._lock = threading.Lock()
+        for hook in self._after_fork:
+            hook()
+        for family in list(self._families.values()):
+            family.clear()
+
+
+DEFAULT = MetricRegistry()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=DEFAULT.begin_anew)

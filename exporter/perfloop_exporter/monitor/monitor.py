@@ -1,0 +1,219 @@
+"""The object behind `performance_monitor`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from perfloop_exporter.metrics.families import Kind
+from perfloop_exporter.metrics.names import wire_name
+from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
+from perfloop_exporter.metrics.series import BUFFER_LIMIT
+from perfloop_exporter.monitor.alerts import AlertCallback, AlertDispatcher, AlertEvent, Direction
+from perfloop_exporter.monitor.book import MetricBook
+from perfloop_exporter.monitor.metric import AppMetric, Retention
+from perfloop_exporter.monitor.stats import MetricStats, summarize
+from perfloop_exporter.monitor.system import SystemReader
+from perfloop_exporter.monitor.timing import TimeMeasurement
+
+log = logging.getLogger("perfloop")
+
+# Names of which a low value is the bad one, when `set_threshold` is not told.
+_LOW_IS_BAD = ("hit_rate", "hit_ratio", "availability", "success_rate", "success_ratio")
+# Counters, not a verdict: workers add up, and Prometheus chooses the window.
+_JUDGED = (
+    ("perfloop_threshold_checked_total", "Values recorded of a metric that has a threshold."),
+    ("perfloop_threshold_crossed_total", "Values recorded beyond their threshold."),
+)
+
+
+class PerformanceMonitor:
+    """Custom metrics in the user's own names and units, out as `app_*` in base units.
+
+    Every method may be called from any thread. Recording never raises and never waits: what cannot be recorded is
+    counted in `perfloop_dropped_records_total`, and the first case of each metric is logged.
+    """
+
+    def __init__(
+        self,
+        registry: MetricRegistry = DEFAULT,
+        *,
+        retention: Retention | None = None,
+        alert_interval_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._retention = retention or Retention()
+        self._clock = clock
+        self._book = MetricBook(registry, self._retention)
+        self._slots = self._book.slots
+        self._alerts = AlertDispatcher(alert_interval_seconds)
+        self._system = SystemReader()
+        self._sampling: asyncio.Task[None] | None = None
+        registry.after_fork(self._alerts.reset)
+
+    # -- recording
+
+    def record_metric(
+        self,
+        name: str,
+        value: float,
+        metadata: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record one value: tags become labels, metadata goes to the exemplar."""
+        try:
+            number = float(value)
+            if number - number:  # neither NaN nor an infinity is 0 then; math.isfinite costs a call
+                raise ValueError(f"{number} is not a finite number")  # noqa: TRY301 - one place counts all drops
+            try:
+                metric, series = self._slots[(name, *tags, *tags.values()) if tags else name]
+            except (KeyError, TypeError):
+                metric, series = self._book.resolve(name, tags)
+            pending = metric.pending
+            pending.append((self._clock(), series, number, metadata))
+            if number > metric.above or number < metric.below:
+                self._crossed(metric, number, tags)
+            if len(pending) >= BUFFER_LIMIT:
+                metric.relieve()
+        except Exception as error:  # noqa: BLE001 - a metric must never fail the service that records it
+            self._book.drop(name, error)
+
+    def declare(
+        self, name: str, *, kind: Kind | None = None, description: str = "", buckets: tuple[float, ...] | None = None
+    ) -> None:
+        """Say what a metric is before it is first recorded; `buckets` are in base units and make it a histogram."""
+        self._book.declare(name, kind, description, buckets)
+
+    def measure_time(
+        self, name: str, metadata: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
+    ) -> TimeMeasurement:
+        """Measure a block (`with`, `async with`) or a function; a name without a unit is in milliseconds.
+
+        Blocks that raise and blocks that are cancelled are measured too, and counted in
+        `app_NAME_errors_total` and `app_NAME_cancelled_total`.
+        """
+        return TimeMeasurement(partial(self._record_time, name, metadata, tags))
+
+    def _record_time(
+        self,
+        name: str,
+        metadata: Mapping[str, Any] | None,
+        tags: Mapping[str, Any] | None,
+        seconds: float,
+        error: BaseException | None,
+    ) -> None:
+        if not isinstance(name, str):
+            self._book.drop(name, TypeError("its name is not a text"))
+            return
+        timed = _timed_name(name)
+        self.record_metric(timed, seconds / wire_name(timed).factor, metadata, tags)
+        if error is None or isinstance(error, GeneratorExit):
+            return
+        outcome = "cancelled" if isinstance(error, asyncio.CancelledError) else "errors"
+        self.record_metric(f"{wire_name(timed).name.removesuffix('_seconds')}_{outcome}_total", 1, None, tags)
+
+    # -- reading
+
+    def get_metric_stats(self, name: str, window_seconds: float | None = None) -> MetricStats:
+        """The statistics of what was recorded of `name`, over all tags, in the unit it was recorded in."""
+        metric = self._book.get(name) or self._book.get(_timed_name(name))
+        if metric is None:
+            return summarize(())
+        window = min(self._retention.seconds, math.inf if window_seconds is None else window_seconds)
+        return summarize(metric.values(self._clock() - window), metric.wire.unit)
+
+    def get_system_stats(self) -> dict[str, float]:
+        """The machine's state now: cpu_percent, memory_percent, disk and network bytes, load, …."""
+        return self._system.read()
+
+    # -- thresholds
+
+    def set_threshold(self, name: str, value: float | None, direction: Direction | None = None) -> None:
+        """Call the alert callbacks when `name` goes beyond `value`, in the user's own unit; `None` takes it away.
+
+        It is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, beside the stack's own,
+        with counts of the values checked and crossed: the alert AppThresholdCrossed fires on their ratio.
+        """
+        chosen = direction or ("below" if any(word in name for word in _LOW_IS_BAD) else "above")
+        if chosen not in {"above", "below"}:
+            raise ValueError(f"Threshold of {name!r} has direction {direction!r}: it must be 'above' or 'below'")
+        metric = self._book.metric(name)
+        signal = metric.wire.name
+        thresholds = self._registry.gauge(
+            "perfloop_threshold", "The limit of a signal.", ("signal", "severity"), latest=True
+        ).labels(signal, "warning")
+        if value is None:
+            metric.limit(math.inf, -math.inf, None, None)
+            thresholds.set(math.nan)
+            return
+        limit = float(value)
+        above, below = (limit, -math.inf) if chosen == "above" else (math.inf, limit)
+        checked, crossed = (self._registry.counter(*one, ("signal",)).labels(signal) for one in _JUDGED)
+        metric.limit(above, below, checked, crossed)
+        thresholds.set(limit * metric.wire.factor)
+
+    def add_alert_callback(self, callback: AlertCallback) -> None:
+        """Call `callback(event)`, a function or a coroutine function, when a threshold is crossed."""
+        self._alerts.add(callback)
+
+    def remove_alert_callback(self, callback: AlertCallback) -> None:
+        """Call `callback` no more."""
+        self._alerts.remove(callback)
+
+    def _crossed(self, metric: AppMetric, value: float, tags: Mapping[str, Any] | None) -> None:
+        occurrences = self._alerts.occurrences(metric.name, self._clock())
+        if not occurrences:
+            return
+        above = value > metric.above
+        labels = {str(key): str(tag) for key, tag in (tags or {}).items()}
+        threshold, direction = (metric.above, "above") if above else (metric.below, "below")
+        event = AlertEvent(metric.name, value, threshold, direction, time.time(), labels, occurrences)  # type: ignore[arg-type]  # mypy widens the literal in the pair
+        self._alerts.dispatch(event)
+
+    # -- life
+
+    async def start(self, interval_seconds: float = 5.0) -> None:
+        """Begin to sample the system every `interval_seconds`; a second start changes nothing."""
+        if interval_seconds <= 0:
+            raise ValueError(f"interval_seconds is {interval_seconds}: it must be above 0")
+        self._alerts.loop = asyncio.get_running_loop()
+        if self._sampling is None or self._sampling.done():
+            self._sampling = asyncio.create_task(self._sample(interval_seconds), name="perfloop-monitor")
+
+    async def stop(self) -> None:
+        """End the sampling and deliver the alerts that wait; what was recorded stays readable."""
+        sampling, self._sampling = self._sampling, None
+        if sampling is not None and sampling.get_loop() is asyncio.get_running_loop():
+            sampling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sampling
+        await self._alerts.settle()
+        await asyncio.to_thread(self._alerts.drain)
+
+    async def _sample(self, interval_seconds: float) -> None:
+        while True:
+            try:
+                for name, value in (await asyncio.to_thread(self._system.read)).items():
+                    self._remember(name, value)
+            except Exception:
+                log.exception("Sampling the system failed; the next attempt is in %s s", interval_seconds)
+            await asyncio.sleep(interval_seconds)
+
+    def _remember(self, name: str, value: float) -> None:
+        """Keep a value of the system for statistics and thresholds; on the wire it is the exporter's."""
+        metric = self._book.metric(name)
+        metric.pending.append((self._clock(), None, value, None))
+        if value > metric.above or value < metric.below:
+            self._crossed(metric, value, None)
+        metric.fold()
+
+
+def _timed_name(name: str) -> str:
+    return name if wire_name(name).name.endswith("_seconds") else f"{name}_ms"

@@ -1,0 +1,107 @@
+"""HTTP/1.1 as far as scrapers speak it: requests without a body in, whole answers out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from perfloop_exporter.errors import ExporterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+HEAD_LIMIT = 16 * 1024
+END = b"\r\n\r\n"
+
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+class BadRequestError(ExporterError):
+    """Bytes that are no request we answer; the connection ends with the status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+class Request(NamedTuple):
+    """What was asked; header names are lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    keep_alive: bool
+
+
+class Response(NamedTuple):
+    """What is answered."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def text_response(status: int, text: str) -> Response:
+    """A short answer in plain words."""
+    return Response(status, text.encode())
+
+
+def read_head(receive: Callable[[int], bytes], rest: bytes) -> tuple[bytes, bytes]:
+    """The bytes up to the empty line, and those after it; empty when the other side closed."""
+    data = rest
+    while END not in data:
+        if len(data) > HEAD_LIMIT:
+            raise BadRequestError(431, f"the request's head is longer than {HEAD_LIMIT} bytes")
+        chunk = receive(HEAD_LIMIT)
+        if not chunk:
+            return b"", b""
+        data += chunk
+    head, _, rest = data.partition(END)
+    if len(head) > HEAD_LIMIT:
+        raise BadRequestError(431, f"the request's head is longer than {HEAD_LIMIT} bytes")
+    return head, rest
+
+
+def parse_request(head: bytes) -> Request:
+    """The request in a head."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    words = first.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004  # method, target, version
+        raise BadRequestError(400, "the first line is not `METHOD TARGET HTTP/1.x`")
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise BadRequestError(400, "a header line is not `Name: value`")
+        headers[name.lower()] = value.strip()
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        raise BadRequestError(400, "a request with a body is not answered here")
+    path, _, query = words[1].partition("?")
+    connection = headers.get("connection", "").lower()
+    keep_alive = connection != "close" and (words[2] != "HTTP/1.0" or connection == "keep-alive")
+    return Request(words[0], unquote(path), query, headers, keep_alive)
+
+
+def render_response(response: Response, *, keep_alive: bool, with_body: bool = True) -> bytes:
+    """The answer's bytes."""
+    lines = [
+        f"HTTP/1.1 {response.status} {REASONS[response.status]}",
+        f"Content-Type: {response.content_type}",
+        f"Content-Length: {len(response.body)}",
+        f"Connection: {'keep-alive' if keep_alive else 'close'}",
+        *(f"{name}: {value}" for name, value in response.headers),
+        "\r\n",
+    ]
+    return "\r\n".join(lines).encode("latin-1") + (response.body if with_body else b"")

@@ -1,0 +1,113 @@
+"""From the TLS section of the web configuration to a context that connections are wrapped with."""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfloop_exporter.errors import UsageError
+
+if TYPE_CHECKING:
+    from perfloop_exporter.web.config import TlsConfig
+
+VERSIONS = {
+    "TLS10": ssl.TLSVersion.TLSv1,
+    "TLS11": ssl.TLSVersion.TLSv1_1,
+    "TLS12": ssl.TLSVersion.TLSv1_2,
+    "TLS13": ssl.TLSVersion.TLSv1_3,
+}
+# The suites of TLS 1.2 by the names that Go and IANA give them, and by OpenSSL's; those of TLS 1.3 cannot be chosen.
+CIPHERS = {
+    "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA": "ECDHE-ECDSA-AES128-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA": "ECDHE-ECDSA-AES256-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": "ECDHE-RSA-AES128-SHA",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
+CIPHERS_TAKEN = frozenset(
+    (*CIPHERS, "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+)
+CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+POLICIES = {
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+
+
+def build_context(tls: TlsConfig) -> ssl.SSLContext:
+    """The context; a file that cannot be used or a name that is unknown is a problem told with its place."""
+    problems = [
+        *(f"cipher_suites: '{name}' is unknown" for name in tls.cipher_suites if name not in CIPHERS_TAKEN),
+        *(f"curve_preferences: '{name}' is unknown" for name in tls.curve_preferences if name not in CURVES),
+    ]
+    if problems:
+        raise UsageError([f"tls_server_config.{problem}" for problem in problems])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version, context.maximum_version = VERSIONS[tls.min_version], VERSIONS[tls.max_version]
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.prefer_server_cipher_suites:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    chosen = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
+    if chosen:
+        context.set_ciphers(":".join(chosen))
+    if len(tls.curve_preferences) == 1:  # OpenSSL takes one through Python; of several its own order decides
+        context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
+    _load_own(context, tls)
+    _load_clients(context, tls)
+    return context
+
+
+def _load_own(context: ssl.SSLContext, tls: TlsConfig) -> None:
+    with tempfile.TemporaryDirectory(prefix="perfloop-exporter-") as folder:
+        cert, key = tls.cert_file, tls.key_file
+        if not cert:
+            cert = _write(f"{folder}/cert.pem", tls.cert)
+        if not key:
+            key = _write(f"{folder}/key.pem", tls.key)
+        try:
+            context.load_cert_chain(cert, key)
+        except OSError as error:
+            where = f"cert_file '{tls.cert_file}', key_file '{tls.key_file}'"
+            raise UsageError([f"tls_server_config: {where}: {_reason(error)}"]) from error
+
+
+def _load_clients(context: ssl.SSLContext, tls: TlsConfig) -> None:
+    policy = POLICIES.get(tls.client_auth_type)
+    if policy is None:
+        return
+    context.verify_mode = policy
+    try:
+        context.load_verify_locations(
+            cafile=tls.client_ca_file or None, cadata=None if tls.client_ca_file else tls.client_ca
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError([f"tls_server_config: client_ca_file '{tls.client_ca_file}': {_reason(error)}"]) from error
+
+
+def _write(path: str, text: str) -> str:
+    Path(path).write_text(text, encoding="ascii")
+    return path
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def has_allowed_name(connection: ssl.SSLSocket, allowed: tuple[str, ...]) -> bool:
+    """Whether the client's certificate carries one of the names; without a certificate the policy has decided."""
+    certificate = connection.getpeercert()
+    if not allowed or not certificate:
+        return True
+    names = certificate.get("subjectAltName", ())
+    return any(str(pair[1]) in allowed for pair in names if isinstance(pair, tuple))

@@ -1,0 +1,294 @@
+"""The LLM board: how fast tokens come, who waits, and whether the GPU is the limit; vLLM's own series or ours."""
+
+from __future__ import annotations
+
+from perfloop_boards import colours
+from perfloop_boards.board import Board, Row, choice
+from perfloop_boards.limits import alert_limit, percent, plain, seconds, signal_limit, slo_limit
+from perfloop_boards.panels import About, figure, lines, number
+from perfloop_boards.percentiles import percentiles
+from perfloop_boards.queries import Query, equal, ratio, selector
+
+MODEL = 'gen_ai_request_model=~"$model"'
+SERVICE = 'service=~"$service"'
+REQUESTS = "service_model:gen_ai_server_requests:rate1m"  # our series and vLLM's, under one label
+NO_CALLS = "No model call was seen in this time."
+NO_VLLM = "No vLLM is scraped: add it to prometheus/targets/."
+NO_GPU = "No GPU is watched: none in this machine, or neither the exporter's NVML collector nor DCGM is scraped."
+FIRST_TOKEN = slo_limit("first_token")
+PER_TOKEN = slo_limit("inter_token")
+KV = alert_limit("LlmKvCachePressure")
+QUEUE_LENGTH = alert_limit("LlmQueueGrowing")
+QUEUE_WAIT = alert_limit("LlmQueueTimeLong")
+GPU_HOT = alert_limit("GpuThrottled")
+
+# Ours, and vLLM's spellings of the same thing: the newest first. vLLM's `model_name` becomes our label.
+TTFT = ("gen_ai_server_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
+TPOT = (
+    "gen_ai_server_time_per_output_token_seconds",
+    "vllm:inter_token_latency_seconds",
+    "vllm:time_per_output_token_seconds",
+)
+WHOLE = ("gen_ai_server_request_duration_seconds", "vllm:e2e_request_latency_seconds")
+
+
+def _rate(metric: str, *matchers: str) -> str:
+    own = metric.startswith("gen_ai_")
+    of_model = MODEL if own else 'model_name=~"$model"'
+    series = f"rate({metric}{selector(SERVICE, of_model, *matchers)}[$__rate_interval])"
+    return series if own else f'label_replace({series}, "gen_ai_request_model", "$1", "model_name", "(.+)")'
+
+
+def _rates(spellings: tuple[str, ...], suffix: str = "") -> str:
+    # Of two spellings with the same labels the first wins; ours and vLLM's have different labels and add up.
+    return " or ".join(_rate(name + suffix) for name in spellings)
+
+
+def _sum(spellings: tuple[str, ...], suffix: str = "", by: str = "") -> str:
+    return f"sum{f' by ({by})' if by else ''} ({_rates(spellings, suffix)})"
+
+
+def _quantile(q: float, spellings: tuple[str, ...], by: str = "") -> str:
+    return f"histogram_quantile({q:g}, {_sum(spellings, '_bucket', by=f'le, {by}' if by else 'le')})"
+
+
+def _tokens(kind: str, vllm: str, by: str = "") -> str:
+    own = _rate("gen_ai_server_token_usage_total", f'gen_ai_token_type="{kind}"')
+    return f"sum{f' by ({by})' if by else ''} ({own} or {_rate(vllm)})"
+
+
+def _gauge(*names: str, how: str = "sum") -> str:
+    of_model = selector(SERVICE, 'model_name=~"$model"')
+    return f"{how} ({' or '.join(name + of_model for name in names)})"
+
+
+def _percentiles(spellings: tuple[str, ...]) -> list[Query]:
+    return percentiles(lambda q: _quantile(q, spellings))
+
+
+WRITTEN = _tokens("output", "vllm:generation_tokens_total")
+READ = _tokens("input", "vllm:prompt_tokens_total")
+KV_USED = _gauge("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", how="max")
+WAITING = _gauge("vllm:num_requests_waiting")
+RUNNING = _gauge("vllm:num_requests_running")
+PREFIX_HITS = ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total")
+PREFIX_READS = ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total")
+
+FIRST_TOKEN_NOW = number(
+    About(
+        "First token, p95",
+        f"What a reader waits before anything appears. Good: under {seconds(FIRST_TOKEN.warning)}. "
+        "Above: see who waits in the queue.",
+        "s",
+        "no calls",
+        decimals=2,
+    ),
+    Query(_quantile(0.95, TTFT)),
+    FIRST_TOKEN,
+)
+PER_TOKEN_NOW = number(
+    About(
+        "Per token, p95",
+        f"Good: under {seconds(PER_TOKEN.warning)}, faster than people read. "
+        "Above: batches are too large or the GPU is shared.",
+        "s",
+        "no calls",
+    ),
+    Query(_quantile(0.95, TPOT)),
+    PER_TOKEN,
+)
+WRITTEN_NOW = figure(
+    About("Tokens/s", "Written, by all chosen models together.", "none", "no calls", decimals=1),
+    Query(WRITTEN),
+    colours.TRAFFIC,
+)
+RUNNING_NOW = figure(
+    About("Running", "In the batch now, on every engine of vLLM.", "none", "no vLLM", decimals=0),
+    Query(RUNNING),
+    colours.TRAFFIC,
+)
+WAITING_NOW = number(
+    About(
+        "Waiting",
+        f"Good: under {plain(QUEUE_LENGTH.warning)}. "
+        "A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
+        "none",
+        "no vLLM",
+        decimals=0,
+    ),
+    Query(WAITING),
+    QUEUE_LENGTH,
+)
+KV_NOW = number(
+    About(
+        "KV cache used",
+        f"Good: under {percent(KV.warning)}. Full, requests are thrown out and start again. "
+        "Low with a queue: the limit is elsewhere.",
+        "percentunit",
+        "no vLLM",
+        decimals=0,
+    ),
+    Query(KV_USED),
+    KV,
+)
+FIRST_TOKEN_TIMES = lines(
+    About(
+        "How long until the first token?",
+        f"Good: p95 under {seconds(FIRST_TOKEN.warning)}. "
+        "Up with the queue: too few replicas; up alone: longer prompts.",
+        "s",
+        NO_CALLS,
+    ),
+    _percentiles(TTFT),
+    FIRST_TOKEN,
+)
+PER_TOKEN_TIMES = lines(
+    About(
+        "How long for each further token?",
+        f"Good: under {seconds(PER_TOKEN.warning)}. Up with the number running: smaller batches, or another replica.",
+        "s",
+        NO_CALLS,
+    ),
+    _percentiles(TPOT),
+    PER_TOKEN,
+)
+WHOLE_TIMES = lines(
+    About(
+        "How long do whole calls take?",
+        "Good: under the dashed line. Up while first and further tokens stay level: the answers are longer.",
+        "s",
+        NO_CALLS,
+    ),
+    _percentiles(WHOLE),
+    signal_limit("model_inference_time_p95"),
+)
+TOKENS = lines(
+    About(
+        "How many tokens per second?",
+        "Read: prompts. Written: answers. Written that stays level while requests rise is the limit of the GPU.",
+        "none",
+        NO_CALLS,
+    ),
+    [Query(WRITTEN, "tokens written", colours.TRAFFIC), Query(READ, "tokens read", colours.FAST)],
+)
+PER_MODEL = lines(
+    About(
+        "Which model writes?", "Tokens written per second by model. Good: the mix you planned for.", "none", NO_CALLS
+    ),
+    [Query(_tokens("output", "vllm:generation_tokens_total", by="gen_ai_request_model"), "{{gen_ai_request_model}}")],
+)
+QUEUE = lines(
+    About(
+        "Who waits for the model?",
+        "Good: none waits. Waiting while running stays level: the batch is full, add a replica.",
+        "none",
+        NO_VLLM,
+    ),
+    [Query(RUNNING, "running", colours.TRAFFIC), Query(WAITING, "waiting", colours.SLOW)],
+)
+QUEUE_TIME = lines(
+    About(
+        "How long do they wait?",
+        f"Time between arrival and the first step of work. Good: under {seconds(QUEUE_WAIT.warning)}. "
+        "Below 0.3 s vLLM's histogram is one bucket.",
+        "s",
+        NO_VLLM,
+    ),
+    _percentiles(("vllm:request_queue_time_seconds",)),
+    QUEUE_WAIT,
+)
+CACHES = lines(
+    About(
+        "Do the caches hold?",
+        f"Good: KV under {percent(KV.warning)}. Prefix hits: the share of prompt tokens that need no work; "
+        "put what is common first.",
+        "percentunit",
+        NO_VLLM,
+    ),
+    [
+        Query(KV_USED, "KV cache used", colours.MEMORY),
+        Query(ratio(_sum(PREFIX_HITS), _sum(PREFIX_READS)), "prefix hits", colours.CACHE),
+    ],
+    KV,
+)
+THROWN_OUT = lines(
+    About(
+        "Is work thrown away?",
+        "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the caller left.",
+        "reqps",
+        NO_VLLM,
+    ),
+    [
+        Query(_sum(("vllm:num_preemptions_total",)), "preempted", colours.SLOW),
+        Query(
+            f"sum ({_rate('vllm:request_success_total', equal('finished_reason', 'abort'))})",
+            "aborted",
+            colours.ERRORS,
+        ),
+    ],
+)
+
+
+def _gpu(own: str, dcgm: str) -> str:
+    # DCGM counts in percent and MiB; a GeForce has no DCGM profile, so that the exporter's NVML is asked first.
+    return f"({own}{selector(SERVICE)}) or ({dcgm})"
+
+
+GPU_USED = lines(
+    About(
+        "How busy is each GPU?",
+        "Share of time with work on it. Good: high under load. Low with a queue: the CPU or the network starves it.",
+        "percentunit",
+        NO_GPU,
+    ),
+    [Query(_gpu("perfloop_gpu_used_ratio", f"DCGM_FI_DEV_GPU_UTIL{selector(SERVICE)} / 100"), "GPU {{gpu}}")],
+)
+GPU_MEMORY = lines(
+    About(
+        "How full is GPU memory?",
+        "vLLM takes what it is given at start: level is good. A rise means another program moved in.",
+        "percentunit",
+        NO_GPU,
+    ),
+    [
+        Query(
+            _gpu(
+                "perfloop_gpu_memory_used_ratio",
+                f"DCGM_FI_DEV_FB_USED{selector(SERVICE)} / (DCGM_FI_DEV_FB_USED{selector(SERVICE)}"
+                f" + DCGM_FI_DEV_FB_FREE{selector(SERVICE)})",
+            ),
+            "GPU {{gpu}}",
+        )
+    ],
+)
+GPU_HEAT = lines(
+    About(
+        "How hot is each GPU?",
+        f"Good: under {plain(GPU_HOT.warning)} °C. Above it slows itself: look at fans and air.",
+        "celsius",
+        NO_GPU,
+    ),
+    [Query(_gpu("perfloop_gpu_temperature_celsius", f"DCGM_FI_DEV_GPU_TEMP{selector(SERVICE)}"), "GPU {{gpu}}")],
+    GPU_HOT,
+)
+
+BOARD = Board(
+    uid="llm",
+    title="LLM",
+    question="How fast do tokens come, who waits, and is the GPU the limit?",
+    related=("service", "system"),
+    signals={"model_inference_time_p95": WHOLE_TIMES},
+    variables=(
+        choice("service", "Service", REQUESTS),
+        choice("model", "Model", f'{REQUESTS}{{service=~"$service"}}', label_name="gen_ai_request_model"),
+    ),
+    rows=(
+        Row(
+            4, [(4, panel) for panel in (FIRST_TOKEN_NOW, PER_TOKEN_NOW, WRITTEN_NOW, RUNNING_NOW, WAITING_NOW, KV_NOW)]
+        ),
+        Row(8, [(8, FIRST_TOKEN_TIMES), (8, PER_TOKEN_TIMES), (8, WHOLE_TIMES)]),
+        Row(7, [(12, TOKENS), (12, PER_MODEL)]),
+        Row(7, [(6, QUEUE), (6, QUEUE_TIME), (6, CACHES), (6, THROWN_OUT)], title="vLLM's queue and caches"),
+        Row(7, [(8, GPU_USED), (8, GPU_MEMORY), (8, GPU_HEAT)], title="GPU"),
+    ),
+)

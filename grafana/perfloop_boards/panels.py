@@ -1,0 +1,194 @@
+"""Panels, one small builder for each shape: number, gauge, bars, lines, table, timeline, heat map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import dashboard as dash
+from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardRegexMapOptions,
+    DashboardSpecialValueMapOptions,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    RangeMap,
+    RegexMap,
+    SpecialValueMap,
+    SpecialValueMatch,
+    ValueMap,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from perfloop_boards import colours
+from perfloop_boards.limits import NO_LIMIT, Limit, build_steps
+from perfloop_boards.source import SOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perfloop_boards.queries import Query
+    from perfloop_boards.shapes import PanelT
+
+
+Word = tuple[str, str]  # a text and its colour
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a panel says of itself: a question or a noun, what good looks like and what to do, unit, empty state."""
+
+    title: str
+    good: str
+    unit: str
+    empty: str
+    decimals: int | None = None
+
+
+def build_target(query: Query, position: int) -> prometheus.Dataquery:
+    """One query of a panel; its letter is its place."""
+    target = prometheus.Dataquery().ref_id(chr(ord("A") + position)).datasource(SOURCE).expr(query.expr)
+    target = target.instant() if query.instant else target.range()
+    if query.legend:
+        target = target.legend_format(query.legend)
+    return target.exemplar(exemplar=True) if query.exemplar else target
+
+
+def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> PanelT:
+    """What every panel has: title, description, unit, empty state, thresholds, source, queries and their colours."""
+    panel = panel.title(about.title).description(about.good).datasource(SOURCE)
+    panel = panel.unit(about.unit).no_value(about.empty).thresholds(build_steps(limit))
+    if about.decimals is not None:
+        panel = panel.decimals(about.decimals)
+    for position, query in enumerate(queries):
+        target = build_target(query, position)
+        panel = panel.with_target(target)
+        if query.colour:
+            panel = panel.override_by_query(chr(ord("A") + position), _drawn(query))
+    return panel
+
+
+def _drawn(query: Query) -> list[DynamicConfigValue]:
+    if not query.dashed:
+        return [fixed_colour(query.colour)]
+    dashes = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [6, 6]})
+    bare = [DynamicConfigValue("custom.fillOpacity", 0), DynamicConfigValue("custom.lineWidth", 1)]
+    return [fixed_colour(query.colour), dashes, *bare]
+
+
+def fixed_colour(colour: str) -> DynamicConfigValue:
+    """A field override that draws a series in one colour."""
+    return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
+
+
+def build_words(words: Mapping[str, Word]) -> list[ValueMap | RangeMap | RegexMap | SpecialValueMap]:
+    """Values shown as words in a colour of status; a value between slashes is a pattern."""
+    results = {
+        value: ValueMappingResult(text=text, color=colour, index=position)
+        for position, (value, (text, colour)) in enumerate(words.items())
+    }
+    plain = {value: result for value, result in results.items() if not value.startswith("/")}
+    patterns = (
+        RegexMap(DashboardRegexMapOptions(pattern=value, result=result))
+        for value, result in results.items()
+        if value not in plain
+    )
+    return [ValueMap(options=plain), *patterns]
+
+
+def build_nothing(about: About) -> SpecialValueMap:
+    """No value, said in the panel's own words and in the colour of no judgement."""
+    result = ValueMappingResult(text=about.empty, color=colours.UNKNOWN)
+    return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
+
+
+def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[str, Word] | None = None) -> stat.Panel:
+    """One figure, coloured by its thresholds, with its recent course behind it."""
+    panel = dress(stat.Panel(), about, [query], limit)
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+    panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
+    course = kinds.BigValueGraphMode.NONE if query.instant or words else kinds.BigValueGraphMode.AREA
+    panel = panel.graph_mode(course).reduce_options(_last())
+    nothing = build_nothing(about)
+    return panel.mappings([*build_words(words), nothing] if words else [nothing])
+
+
+def figure(about: About, query: Query, colour: str) -> stat.Panel:
+    """One figure that is neither good nor bad: it has the colour of its thing."""
+    panel = number(about, query)
+    return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
+
+
+def lines(
+    about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT, known: Mapping[str, str] | None = None
+) -> timeseries.Panel:
+    """Series over time; the limits are drawn as dashed lines. `known` has colours by the last word of a series."""
+    panel = dress(timeseries.Panel(), about, queries, limit)
+    panel = panel.color_scheme(dash.FieldColor().mode(_unnamed_mode(limit)))
+    for word, colour in (known or {}).items():
+        panel = panel.override_by_regexp(f"/(^| ){word}$/", [fixed_colour(colour)])
+    panel = panel.line_width(2).fill_opacity(6).show_points(kinds.VisibilityMode.NEVER).axis_soft_min(0)
+    panel = panel.tooltip(
+        common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
+    )
+    panel = panel.legend(_legend())
+    if limit is not NO_LIMIT and not any(query.colour for query in queries):
+        # Each line is green where it is good and red where it is bad, along its own course.
+        panel = panel.gradient_mode(kinds.GraphGradientMode.SCHEME).fill_opacity(0)
+    if about.unit == "percentunit" or (about.unit == "none" and limit.warning):
+        # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
+        panel = panel.axis_soft_max(1 if limit.below else limit.warning or 1)
+    style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
+    return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
+
+
+def _unnamed_mode(limit: Limit) -> FieldColorModeId:
+    # Series that have no colour of their own, as routes: judged where there is a limit, else from blue (least) to
+    # purple (most). Grafana's classic palette would draw the first in green and another in red for no reason.
+    return FieldColorModeId.CONTINUOUS_BL_PU if limit is NO_LIMIT else FieldColorModeId.THRESHOLDS
+
+
+def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | None = None) -> timeseries.Panel:
+    """Parts of one whole over time, one upon the other."""
+    panel = lines(about, queries, known=known).fill_opacity(35).line_width(1)
+    return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
+
+
+def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetimeline.Panel:
+    """States over time, one row for each series."""
+    panel = dress(statetimeline.Panel(), about, [query]).mappings(build_words(words))
+    # Not by thresholds: Grafana 9 would then draw the thresholds and pass over the words.
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN))
+    panel = panel.show_value(kinds.VisibilityMode.AUTO).row_height(0.8).fill_opacity(80).line_width(0)
+    # Each state is a query of its own: a bar two pixels wide at the least is fine enough, for half the cost.
+    panel = panel.max_data_points(600)
+    # Nothing found is one frame without a field, of which Grafana 12 complains: without it the empty state shows.
+    named = {"include": {"pattern": ".*"}}
+    panel = panel.with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=named))
+    # The words stand in the bars; a legend would also list the text of the empty state.
+    return panel.legend(common.VizLegendOptions().show_legend(show_legend=False))
+
+
+def heat(about: About, query: Query) -> heatmap.Panel:
+    """A histogram over time: where the mass of the values lies, and whether it splits."""
+    panel = dress(heatmap.Panel(), about, []).calculate(calculate=False)
+    panel = panel.with_target(build_target(query, 0).format(PromQueryFormat.HEATMAP))
+    panel = panel.color(_purples()).y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(1)
+    return panel.filter_values(heatmap.FilterValueRange().le(1e-9)).show_legend()
+
+
+def _purples() -> heatmap.HeatmapColorOptions:
+    return heatmap.HeatmapColorOptions().mode(HeatmapColorMode.OPACITY).fill(colours.SLOW).exponent(0.5).steps(64)
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"])
+
+
+def _legend() -> common.VizLegendOptions:
+    legend = common.VizLegendOptions().show_legend(show_legend=True)
+    return legend.display_mode(kinds.LegendDisplayMode.LIST).placement(kinds.LegendPlacement.BOTTOM)

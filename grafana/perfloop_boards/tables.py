@@ -1,0 +1,132 @@
+"""Tables of instant queries: which columns, under which names, in which colours."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grafana_foundation_sdk.builders import common, table
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig, DynamicConfigValue
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from perfloop_boards import colours
+from perfloop_boards.limits import NO_LIMIT, Limit, build_steps
+from perfloop_boards.panels import About, build_target, build_words, dress, fixed_colour
+from perfloop_boards.words import SIGNAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from perfloop_boards.panels import Word
+    from perfloop_boards.queries import Query
+
+
+HEADINGS = {"title": "Do this"}
+WIDTHS = {"service": 100, "resource": 100, "instance": 140, "mountpoint": 100}
+BAR_WIDTH = 150
+LABEL_WORDS = {"signal": SIGNAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: the label (or `Value #A`, the figure of query A) it shows, its heading, and how it is drawn."""
+
+    field: str
+    heading: str
+    unit: str = ""
+    limit: Limit = NO_LIMIT
+    words: Mapping[str, Word] | None = None
+    width: int | None = None
+    full: float | None = None  # draw a bar as well, which is whole at this value
+
+
+def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort: str = "") -> table.Panel:
+    """A table of the queries' labels and figures, joined on their labels, with just the named columns."""
+    panel = dress(table.Panel(), about, [])
+    for position, query in enumerate(queries):
+        panel = panel.with_target(build_target(query, position).format(PromQueryFormat.TABLE))
+    for step in _arrange(columns, single=len(queries) == 1):
+        panel = panel.with_transformation(step)
+    for column in columns:
+        panel = panel.override_by_name(column.heading, _properties(column))
+    if sort:
+        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(desc=True)])
+    return panel.show_header(show_header=True)
+
+
+def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1, of: str = "Share") -> table.Panel:
+    """One bar for each series, now, beside the labels of the legend; `full` is a whole bar, `of` what is measured."""
+    labels = re.findall(r"{{(\w+)}}", query.legend)
+    columns = [
+        Column(label, HEADINGS.get(label, label.capitalize()), words=LABEL_WORDS.get(label), width=WIDTHS.get(label))
+        for label in labels
+    ]
+    figure = Column("Value #A", of, unit=about.unit, limit=limit, full=full, width=BAR_WIDTH)
+    return rows(about, [query], [*columns, figure], sort=of)
+
+
+def _arrange(columns: Sequence[Column], *, single: bool) -> list[DataTransformerConfig]:
+    names = {column.field: column for column in columns}
+    if "Value #A" in names:
+        # Grafana's name for the figure of the only query, and of the first when the others found nothing.
+        names["Value"] = names["Value #A"]
+    join = [] if single else _join(names)
+    if not single:
+        names = {_joined(field): column for field, column in names.items()}
+    keep = DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": [*names]}})
+    order = {"indexByName": {field: columns.index(column) for field, column in names.items()}}
+    rename = {"renameByName": {field: column.heading for field, column in names.items()}}
+    organise = DataTransformerConfig(id_val="organize", options={**order, **rename, "excludeByName": {}})
+    return [*join, keep, organise]
+
+
+LAST = "lastNotNull"
+
+
+def _is_figure(field: str) -> bool:
+    return field.startswith("Value")
+
+
+def _joined(field: str) -> str:
+    return f"{field} ({LAST})" if _is_figure(field) else field
+
+
+def _join(fields: Iterable[str]) -> list[DataTransformerConfig]:
+    """One row for what has the same labels in every query.
+
+    To merge would do, but for what found nothing: Grafana 12 gives each query a column of its own then, and shows their
+    heads instead of the words of the empty state. Grouped by labels that are not there, nothing remains.
+    """
+    by = {field: {"operation": "groupby", "aggregations": []} for field in fields if not _is_figure(field)}
+    figures = {field: {"operation": "aggregate", "aggregations": [LAST]} for field in fields if _is_figure(field)}
+    merge = DataTransformerConfig(id_val="merge", options={})
+    return [merge, DataTransformerConfig(id_val="groupBy", options={"fields": {**by, **figures}})]
+
+
+def _properties(column: Column) -> list[DynamicConfigValue]:
+    # A cell without a value is just that: the panel's words for "nothing at all" do not belong into it.
+    properties = [DynamicConfigValue("noValue", "-")]
+    if column.unit:
+        properties.append(DynamicConfigValue("unit", column.unit))
+    if column.words:
+        properties.append(DynamicConfigValue("mappings", build_words(column.words)))
+        properties.append(fixed_colour(colours.UNKNOWN))  # of a value that is not among them
+    if column.limit is not NO_LIMIT:
+        properties.append(DynamicConfigValue("thresholds", build_steps(column.limit).build()))
+    elif column.full is not None:
+        properties.append(fixed_colour(colours.OTHER))  # an amount, neither good nor bad
+    if column.full is None and (column.words or column.limit is not NO_LIMIT):
+        properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+        properties.append(DynamicConfigValue("custom.displayMode", "color-text"))  # the same, as Grafana 9 reads it
+    if column.width is not None:
+        properties.append(DynamicConfigValue("custom.width", column.width))
+    return properties + _bar(column)
+
+
+def _bar(column: Column) -> list[DynamicConfigValue]:
+    if column.full is None:
+        return []
+    cell = {"type": "gauge", "mode": "basic", "valueDisplayMode": "color"}
+    ends = [DynamicConfigValue("min", 0), DynamicConfigValue("max", column.full)]
+    return [DynamicConfigValue("custom.cellOptions", cell), DynamicConfigValue("custom.displayMode", "basic"), *ends]

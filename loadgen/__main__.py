@@ -1,7 +1,0 @@
-"""`python -m loadgen`."""
-
-import sys
-
-from loadgen.cli import main
-
-sys.exit(main())

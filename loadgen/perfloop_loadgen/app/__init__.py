@@ -1,0 +1,6 @@
+"""Where everything is put together: the one room that knows every other."""
+
+from perfloop_loadgen.app.suite import LoadTestSuite
+from perfloop_loadgen.app.tester import LoadTester
+
+__all__ = ["LoadTestSuite", "LoadTester"]

@@ -1,0 +1,190 @@
+"""Find the highest rate that a service bears, by running one load test after the other."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from perfloop_loadgen.app.tester import LoadTester
+from perfloop_loadgen.config import LoadTestConfig
+from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
+from perfloop_loadgen.config.secrets import without_secrets
+from perfloop_loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
+from perfloop_loadgen.reporters.exposition import LiveRun
+from perfloop_loadgen.samples.book import Book, Load
+from perfloop_loadgen.samples.labels import Labels
+from perfloop_loadgen.samples.tally import Tally
+from perfloop_loadgen.summary import Summary, summarize
+from perfloop_loadgen.summary.document import Document, TrialRow, distribution_of, iso_time
+from perfloop_loadgen.summary.verdict import Generator, Verdict, busier
+
+# Where the test names no thresholds, the user's own for an API hold.
+DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
+
+
+class _Tee(Book):
+    """A trial's book that also enters everything in the book of the whole search."""
+
+    def __init__(self, labels: Labels, whole: Book, clock: Callable[[], float]) -> None:
+        super().__init__(labels)
+        self._whole = whole
+        self._clock = clock
+
+    def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
+        """Enter a span in both books; the search has its own elapsed time."""
+        super().add(windows, elapsed_seconds, span_seconds, load)
+        places = [self._whole.labels.index(label) for label in self.labels]
+        mapped = [Tally() for _ in self._whole.labels]
+        for place, window in zip(places, windows, strict=False):
+            mapped[place] = window
+        self._whole.add(mapped, self._clock(), span_seconds, load)
+
+
+class BreakpointTester:
+    """Doubles, bisects and confirms; looks like a `LoadTester`."""
+
+    profile = "breakpoint"
+
+    def __init__(self, config: LoadTestConfig) -> None:
+        if not isinstance(config.load, BreakpointConfig):
+            raise TypeError(f"a breakpoint search needs the shape breakpoint, not {config.load!r}")
+        self.config = config.model_copy(update={"thresholds": config.thresholds or list(DEFAULT_SLO)})
+        self.load = config.load
+        self.listeners: list[Callable[[float], None]] = []
+        self.book = Book(Labels())
+        self.trials: list[TrialRow] = []
+        self.trial_listeners: list[Callable[[TrialRow], None]] = []
+        self._generator = Generator()
+        self.search = Search(
+            rate=self.load.start_rate, most_rate=self.load.most_rate, precision_ratio=self.load.precision_ratio
+        )
+        self._began = self._started_at = 0.0
+        self._stopped = ""
+        self._run_id = uuid.uuid4().hex[:12]
+        self._tester = self._trial_tester()
+
+    @property
+    def run_id(self) -> str:
+        """Return the name of the search in metrics and reports."""
+        return self._run_id
+
+    @property
+    def is_endless(self) -> bool:
+        """A search always ends."""
+        return False
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the search; the trials so far are kept."""
+        self._stopped = reason
+        self._tester.stop(reason, grace_seconds)
+
+    async def run_load_test(self) -> Summary:
+        """Search, and return the summary of everything that was asked, with the confirmed rate as its outcome.
+
+        What a rate beyond the limit left under way is waited for: the next trial must find the service at rest.
+        """
+        self._began, self._started_at = time.monotonic(), time.time()
+        faults: list[str] = []
+        while self.search.stage is not Stage.DONE and not self._stopped and not faults:
+            self._tester = self._trial_tester()
+            self._tester.listeners.extend(self.listeners)
+            summary = await self._tester.run_load_test()
+            if not self._stopped:
+                faults = self._note(summary)
+        return self._concluded(faults)
+
+    def summary(self) -> Summary:
+        """Return the numbers as they stand."""
+        return summarize(self.config.name, self.book, self._elapsed(), self._stopped)
+
+    def live(self) -> LiveRun:
+        """Return the search as the metrics page shows it."""
+        return LiveRun(self.config.name, self.run_id, self.profile, self.book)
+
+    def document(self, summary: Summary) -> Document:
+        """Return the search as a document: the last trial's machine, all trials' requests."""
+        return replace(
+            self._tester.document(summary),
+            run_id=self.run_id,
+            profile=self.profile,
+            started_at=iso_time(self._started_at),
+            generator=self._generator,
+            timeline=self.book.timeline(),
+            distribution=distribution_of(self.book.total().response),
+            config=without_secrets(self.config.model_dump(mode="json", exclude_defaults=True)),
+            trials=self.trials,
+            confirmed_rate=self.search.confirmed,
+            knee_rate=self.knee,
+        )
+
+    @property
+    def knee(self) -> float | None:
+        """Return the highest rate tried whose good answers kept up."""
+        return knee_of([(trial.rate, trial.goodput_rate) for trial in self.trials])
+
+    def _trial_tester(self) -> LoadTester:
+        confirming = self.search.stage is Stage.CONFIRM
+        load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
+        seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
+        config = self.config.model_copy(update={"load": load, "duration_seconds": seconds})
+        return LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began if self._began else 0.0
+
+    def _note(self, summary: Summary) -> list[str]:
+        """Write a trial down, and return what forbids to go on: at its own limit the generator finds nothing."""
+        self._generator = busier(self._generator, self._tester.generator())
+        trial = self._judged(summary)
+        self.trials.append(trial)
+        for listener in self.trial_listeners:
+            listener(trial)
+        faults = self._tester.generator_faults
+        if faults:
+            return [f"at {trial.rate:.4g} requests/s the generator was the limit: {fault}" for fault in faults]
+        if not (summary.successful_requests or self.search.good):
+            self._stopped = f"at {trial.rate:.4g} requests/s {trial.reason}"
+        self.search = self.search.tell(passed=trial.passed, reason=trial.reason)
+        return []
+
+    def _judged(self, summary: Summary) -> TrialRow:
+        seconds = self._tester.config.duration_seconds
+        # What comes in after the step belongs to its requests, but not to the rate that the service kept up.
+        points = [one for one in self._tester.book.points if one.elapsed_seconds - one.span_seconds < seconds]
+        span = sum(point.span_seconds for point in points) or 1.0
+        errors = sum(point.errors for point in points)
+        answered = sum(point.requests for point in points)
+        # A schedule that cannot be sent is an invalid test, but here it is what was looked for.
+        reasons = [reason for reason in summary.reasons if reason not in self._tester.schedule_faults]
+        if self._tester.schedule_faults:
+            reasons.append(f"{self.load.max_in_flight} requests were under way unanswered, more had to wait")
+        if is_oversaturated([(point.elapsed_seconds, float(point.load.users)) for point in points]):
+            reasons.append("requests under way grew all through the step")
+        return TrialRow(
+            rate=self.search.rate,
+            stage=self.search.stage,
+            passed=not reasons,
+            reason="; ".join(reasons),
+            achieved_rate=answered / span,
+            p95_seconds=summary.total.response.quantiles_seconds["p95"],
+            goodput_rate=(answered - errors) / span,
+        )
+
+    def _concluded(self, faults: list[str]) -> Summary:
+        rate, knee = self.search.confirmed, self.knee
+        if faults:
+            verdict, reasons = Verdict.INVALID, faults
+        elif rate is None:
+            verdict, reasons = Verdict.FAILED, [self._stopped or "no rate was confirmed"]
+        else:
+            verdict, reasons = Verdict.PASSED, [f"the highest rate confirmed to keep the thresholds: {rate:.4g}/s"]
+        if knee is not None:
+            reasons.append(f"the knee, up to which good answers kept up with what was asked: {knee:.4g}/s")
+        return replace(self.summary(), verdict=verdict, reasons=reasons)
+
+
+def build_tester(config: LoadTestConfig) -> LoadTester | BreakpointTester:
+    """Return what runs a configuration: one test, or a search of many."""
+    return BreakpointTester(config) if isinstance(config.load, BreakpointConfig) else LoadTester(config)

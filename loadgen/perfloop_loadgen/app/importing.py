@@ -1,0 +1,39 @@
+"""The command `import`: a test file from what a service already has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from perfloop_loadgen.errors import ConfigError
+from perfloop_loadgen.scenario.har import test_from_har
+from perfloop_loadgen.scenario.openapi import test_from_openapi
+
+FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"openapi": test_from_openapi, "har": test_from_har}
+
+_NOTE = (
+    "# A start: keep the requests that a load test may send (some change data), put real values into their bodies.\n"
+)
+
+
+def import_file(form: str, path: Path) -> str:
+    """Return the YAML of a test file."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path}: is neither JSON nor YAML"]) from error
+    if not isinstance(document, dict):
+        raise ConfigError([f"{path}: is not a document of the form {form}"])
+    try:
+        test = FORMS[form](document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError([f"{path}: is not a document of the form {form}: {error!r}"]) from error
+    # Through JSON: YAML anchors for shared parts would read badly.
+    plain = json.loads(json.dumps({"load_tests": {path.stem: test}}))
+    return _NOTE + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)

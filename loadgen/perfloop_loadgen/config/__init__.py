@@ -1,0 +1,20 @@
+"""The test file: its model, its reading, its ready-made profiles."""
+
+from perfloop_loadgen.config.model import LoadTestConfig
+from perfloop_loadgen.config.profiles import (
+    create_basic_load_test,
+    create_endurance_test,
+    create_spike_test,
+    create_stress_test,
+)
+from perfloop_loadgen.config.scenario import EndpointConfig, ScenarioConfig
+
+__all__ = [
+    "EndpointConfig",
+    "LoadTestConfig",
+    "ScenarioConfig",
+    "create_basic_load_test",
+    "create_endurance_test",
+    "create_spike_test",
+    "create_stress_test",
+]

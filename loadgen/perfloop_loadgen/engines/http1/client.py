@@ -1,0 +1,131 @@
+"""A client of one connection at a time, which it makes when it must."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+
+from perfloop_loadgen import outcomes
+from perfloop_loadgen.engines.http1.connection import Connection
+from perfloop_loadgen.engines.http1.head import Heads
+from perfloop_loadgen.errors import TargetError
+from perfloop_loadgen.ports import Clock, Receiver
+from perfloop_loadgen.scenario.request import Request, Target
+
+_BY_ERRNO = {
+    errno.ECONNREFUSED: outcomes.CONNECTION_REFUSED,
+    errno.ECONNRESET: outcomes.CONNECTION_RESET,
+    errno.EHOSTUNREACH: outcomes.UNREACHABLE,
+    errno.ENETUNREACH: outcomes.UNREACHABLE,
+    errno.EADDRNOTAVAIL: outcomes.NO_PORTS,
+    errno.EMFILE: outcomes.NO_FILE_DESCRIPTORS,
+    errno.ENFILE: outcomes.NO_FILE_DESCRIPTORS,
+    errno.ETIMEDOUT: outcomes.CONNECT_TIMEOUT,
+}
+
+
+class Http1Engine:
+    """Our own HTTP/1.1: keep-alive, TLS, chunked and streamed bodies; no redirects, no pipelining."""
+
+    def __init__(self, target: Target, timeout_seconds: float, clock: Clock, tls: ssl.SSLContext | None = None) -> None:
+        self.target = target
+        self.timeout_seconds = timeout_seconds
+        self.clock = clock
+        self.tls = (tls or ssl.create_default_context()) if target.scheme == "https" else None
+        self.heads = Heads()
+        self.address: tuple[str, int] = ("", 0)
+
+    async def open(self) -> None:
+        """Resolve the name once: a run measures the service, not the resolver."""
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                self.target.host, self.target.port, type=socket.SOCK_STREAM
+            )
+        except (socket.gaierror, UnicodeError) as error:
+            raise TargetError(f"base_url: the host {self.target.host!r} does not resolve: {error}") from error
+        host, port = found[0][4][:2]
+        self.address = str(host), int(port)
+
+    def client(self, receiver: Receiver) -> Http1Client:
+        """Return a new client that reports to the receiver."""
+        return Http1Client(self, receiver)
+
+    async def close(self) -> None:
+        """Nothing is held beyond the clients' own connections."""
+
+
+class Http1Client:
+    """Holds at most one connection; sends on it, or connects first."""
+
+    __slots__ = ("_connection", "_engine", "_receiver", "_task")
+
+    def __init__(self, engine: Http1Engine, receiver: Receiver) -> None:
+        self._engine = engine
+        self._receiver = receiver
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, request: Request) -> None:
+        """Start an exchange."""
+        connection = self._connection
+        if connection is not None:
+            connection.send(request)
+        else:
+            self._task = asyncio.get_running_loop().create_task(self._connect_and_send(request))
+
+    def abort(self) -> bool:
+        """Give the exchange under way up; the next one takes a new connection."""
+        connecting = self._task is not None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._connection is not None:
+            self._connection.drop()
+        return connecting
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.abort()
+
+    async def _connect_and_send(self, request: Request) -> None:
+        try:
+            connection = await self._connect()
+        except (OSError, TimeoutError) as error:
+            self._task = None
+            self._receiver.failed(outcome_of(error), self._engine.clock())
+            return
+        self._task = None
+        self._connection = connection
+        connection.send(request)
+
+    async def _connect(self) -> Connection:
+        engine = self._engine
+        host, port = engine.address
+        async with asyncio.timeout(engine.timeout_seconds):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(self._receiver, engine.heads, engine.clock, self._forget),
+                host,
+                port,
+                ssl=engine.tls,
+                server_hostname=engine.target.host if engine.tls else None,
+            )
+        return connection
+
+    def _forget(self, connection: Connection) -> None:
+        if self._connection is connection:
+            self._connection = None
+
+
+def outcome_of(error: OSError | TimeoutError) -> str:
+    """Name a connection that could not be made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return outcomes.TLS_CERTIFICATE
+    if isinstance(error, ssl.SSLError):
+        return outcomes.TLS_FAILED
+    if isinstance(error, socket.gaierror):
+        return outcomes.DNS_FAILED
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return outcomes.CONNECT_TIMEOUT
+    return _BY_ERRNO.get(error.errno or 0, outcomes.CONNECT_FAILED)

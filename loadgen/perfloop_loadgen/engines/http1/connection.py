@@ -1,0 +1,158 @@
+"""One TCP connection and the exchange under way on it: the hot path of the whole program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from perfloop_loadgen import outcomes
+from perfloop_loadgen.engines.http1.head import HEAD_END, Heads, Malformed
+from perfloop_loadgen.engines.http1.message import Message
+from perfloop_loadgen.ports import Clock, Head, Receiver
+from perfloop_loadgen.scenario.request import Request
+
+
+class Connection(asyncio.Protocol):
+    """Sends a request, reads its answer, tells the receiver; `lost` is called when it cannot be used again."""
+
+    __slots__ = (
+        "_clock",
+        "_head",
+        "_head_bytes",
+        "_heads",
+        "_lost",
+        "_message",
+        "_parts",
+        "_receiver",
+        "_request",
+        "_size",
+        "_transport",
+        "_waiting",
+        "_whole",
+        "_write",
+    )
+
+    def __init__(self, receiver: Receiver, heads: Heads, clock: Clock, lost: Callable[[Connection], None]) -> None:
+        self._receiver = receiver
+        self._heads = heads
+        self._clock = clock
+        self._lost = lost
+        self._waiting = False
+        # Whether the next bytes may be taken for one whole answer.
+        self._whole = False
+        self._message: Message | None = None
+        self._parts: list[bytes] = []
+        self._request: Request
+        # The last answer that came whole: most answers repeat its head and size.
+        self._head: Head
+        self._head_bytes = b""
+        self._size = -1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._write = self._transport.write
+
+    def send(self, request: Request) -> None:
+        """Write a request; its answer goes to the receiver."""
+        self._request = request
+        self._waiting = True
+        self._whole = not request.streams
+        self._write(request.wire)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes. Nearly always they are one whole answer, with the head that the last one had."""
+        size = len(data)
+        if size == self._size and self._whole and data.startswith(self._head_bytes):
+            # What `_answer` does, once a request.
+            self._waiting = self._whole = False
+            body = data[len(self._head_bytes) :] if self._request.wants_body else b""
+            self._receiver.answered(self._head, size, body, self._clock())
+        elif not (self._whole and self._is_whole(data)):
+            self._read_on(data)
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Take one whole answer with a head that some connection saw before, or say that it is none."""
+        end = data.find(HEAD_END) + len(HEAD_END)
+        head = self._heads.get(data[: end - len(HEAD_END)])
+        if head is None or head.length != len(data) - end or not head.keep_alive:
+            return False
+        self._head, self._head_bytes, self._size = head, data[:end], len(data)
+        self._answer(head, len(data), data)
+        return True
+
+    def _answer(self, head: Head, size: int, data: bytes) -> None:
+        self._waiting = self._whole = False
+        body = data[len(self._head_bytes) :] if self._request.wants_body else b""
+        self._receiver.answered(head, size, body, self._clock())
+
+    def _read_on(self, data: bytes) -> None:
+        now = self._clock()
+        if not self._waiting:
+            # Nobody asked: the connection cannot be trusted with the next request.
+            self.drop()
+            return
+        if self._message is None:
+            self._whole = False
+            self._message = Message(self._heads, bodiless=self._request.bodiless)
+        try:
+            pieces = self._message.feed(data)
+        except Malformed as error:
+            self._fail(error.outcome, now)
+            return
+        self._take(pieces, now)
+        if self._message is not None and self._message.done:
+            self._finish(now)
+
+    def _take(self, pieces: list[bytes], now: int) -> None:
+        if self._request.wants_body:
+            self._parts += pieces
+        if self._request.streams:
+            for piece in pieces:
+                self._receiver.received(piece, now)
+
+    def _finish(self, now: int) -> None:
+        message = self._message
+        if message is None or message.head is None:
+            return
+        if message.rest:
+            self._fail(outcomes.EXCESS_BYTES, now)
+            return
+        body, self._parts = b"".join(self._parts), []
+        self._message = None
+        self._waiting = False
+        if not message.head.keep_alive or message.head.length == Head.UNTIL_CLOSE:
+            self.drop()
+        self._receiver.answered(message.head, message.size, body, now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Name the loss if an answer was awaited."""
+        self._lost(self)
+        if not self._waiting:
+            return
+        now = self._clock()
+        if self._message is not None and self._message.ended_by_close() and exc is None:
+            self._finish(now)
+        elif isinstance(exc, OSError):
+            self._fail(outcomes.CONNECTION_RESET, now)
+        else:
+            begun = self._message is not None
+            self._fail(outcomes.CLOSED_MID_ANSWER if begun else outcomes.CLOSED_BEFORE_ANSWER, now)
+
+    def _fail(self, outcome: str, now: int) -> None:
+        self.drop()
+        self._receiver.failed(outcome, now)
+
+    def drop(self) -> None:
+        """Close at once and forget the exchange under way."""
+        self._waiting = self._whole = False
+        self._message = None
+        self._parts = []
+        self._lost(self)
+        self._transport.abort()
+
+    @property
+    def peer(self) -> Any:
+        """Return the address that is spoken to."""
+        return self._transport.get_extra_info("peername")

@@ -1,0 +1,133 @@
+"""httpx for HTTP/2 and everything exotic: slower, and exact in the same ways."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+
+import httpx
+
+from perfloop_loadgen import outcomes
+from perfloop_loadgen.engines.http1.client import outcome_of
+from perfloop_loadgen.errors import TargetError
+from perfloop_loadgen.ports import Clock, Head, Receiver
+from perfloop_loadgen.scenario.request import Request, Target
+
+# httpx frames bodies itself, and HTTP/2 has no Host.
+_OWN_HEADERS = frozenset({"host", "content-length"})
+
+
+class HttpxEngine:
+    """One httpx client for all lanes; its pool is as large as it must be."""
+
+    def __init__(
+        self, target: Target, timeout_seconds: float, clock: Clock, *, tls: ssl.SSLContext | None, http2: bool
+    ) -> None:
+        self.target = target
+        self.clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._tls = tls
+        self._http2 = http2
+        self.http: httpx.AsyncClient
+
+    async def open(self) -> None:
+        """Make sure that the name resolves, and make the client."""
+        try:
+            await asyncio.get_running_loop().getaddrinfo(self.target.host, self.target.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            raise TargetError(f"base_url: the host {self.target.host!r} does not resolve: {error}") from error
+        self.http = httpx.AsyncClient(
+            base_url=f"{self.target.scheme}://{self.target.authority}",
+            http2=self._http2,
+            verify=self._tls or True,
+            timeout=self._timeout_seconds,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            trust_env=False,
+        )
+
+    def client(self, receiver: Receiver) -> HttpxClient:
+        """Return a new client that reports to the receiver."""
+        return HttpxClient(self, receiver)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self.http.aclose()
+
+
+class HttpxClient:
+    """One exchange at a time, as a task."""
+
+    def __init__(self, engine: HttpxEngine, receiver: Receiver) -> None:
+        self._engine = engine
+        self._receiver = receiver
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, request: Request) -> None:
+        """Start an exchange."""
+        self._task = asyncio.get_running_loop().create_task(self._exchange(request))
+
+    def abort(self) -> bool:
+        """Give the exchange under way up; httpx does not tell how far it was."""
+        if self._task is not None:
+            self._task.cancel()
+        return False
+
+    def close(self) -> None:
+        """Let go."""
+        self.abort()
+
+    async def _exchange(self, request: Request) -> None:
+        try:
+            head, body, size = await self._ask(request)
+        except (httpx.TransportError, OSError) as error:
+            self._receiver.failed(_name(error), self._engine.clock())
+            return
+        self._receiver.answered(head, size, body, self._engine.clock())
+
+    async def _ask(self, request: Request) -> tuple[Head, bytes, int]:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS}
+        parts: list[bytes] = []
+        size = 0
+        http = self._engine.http
+        async with http.stream(request.method, request.path, headers=headers, content=request.body) as answer:
+            async for piece in answer.aiter_raw():
+                size += len(piece)
+                if request.streams:
+                    self._receiver.received(piece, self._engine.clock())
+                if request.wants_body:
+                    parts.append(piece)
+        lines = [b"HTTP %d" % answer.status_code, *(name + b": " + value for name, value in answer.headers.raw)]
+        raw = b"\r\n".join(lines)
+        return Head(answer.status_code, size, keep_alive=True, raw=raw), b"".join(parts), size + len(raw)
+
+
+def _name(error: Exception) -> str:
+    """Name a failure of httpx as our own engine would; what caused it is deeper in the chain."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and (cause.errno is not None or isinstance(cause, ssl.SSLError)):
+            return outcome_of(cause)
+        cause = cause.__cause__ or cause.__context__
+    for words, outcome in _CLOSED.items():
+        if words in str(error):
+            return outcome
+    for kind, outcome in _KINDS:
+        if isinstance(error, kind):
+            return outcome
+    return outcomes.CONNECT_FAILED
+
+
+# httpx tells a closed connection only in words; the last is HTTP/2's GOAWAY.
+_CLOSED = {
+    "Server disconnected": outcomes.CLOSED_BEFORE_ANSWER,
+    "peer closed connection": outcomes.CLOSED_MID_ANSWER,
+    "ConnectionTerminated": outcomes.CLOSED_BEFORE_ANSWER,
+}
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (httpx.ConnectTimeout, outcomes.CONNECT_TIMEOUT),
+    (httpx.TimeoutException, outcomes.TIMEOUT),
+    (httpx.RemoteProtocolError, outcomes.NOT_HTTP),
+    (httpx.ReadError, outcomes.CONNECTION_RESET),
+    (httpx.WriteError, outcomes.CONNECTION_RESET),
+)

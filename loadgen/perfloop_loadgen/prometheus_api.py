@@ -1,0 +1,52 @@
+"""Ask Prometheus what the service did while the run lasted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from perfloop_loadgen.errors import QueryError
+
+_STEPS = 200
+_SHORTEST_STEP_SECONDS = 1.0
+
+
+class PrometheusApi:
+    """Instant and range queries over HTTP."""
+
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._transport = transport
+
+    async def values(self, promql: str, began: float, ended: float) -> list[float]:
+        """Return what an expression was over a run, between two Unix times.
+
+        With `$run` in it the expression is evaluated once, at the end; without, at steps all through the run.
+        """
+        length = max(1, math.ceil(ended - began))
+        if "$run" in promql:
+            data = await self._ask("query", {"query": promql.replace("$run", f"{length}s"), "time": ended})
+            return _numbers([[series.get("value")] for series in data])
+        step = max(_SHORTEST_STEP_SECONDS, (ended - began) / _STEPS)
+        data = await self._ask("query_range", {"query": promql, "start": began, "end": ended, "step": step})
+        return _numbers([series.get("values", []) for series in data])
+
+    async def _ask(self, what: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        try:
+            async with httpx.AsyncClient(timeout=10, transport=self._transport) as client:
+                answer = await client.get(f"{self._url}/api/v1/{what}", params=dict(parameters))
+            document = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise QueryError(f"prometheus_url: {self._url}: {error or type(error).__name__}") from error
+        if document.get("status") != "success":
+            raise QueryError(f"promql {parameters['query']!r}: {document.get('error', answer.status_code)}")
+        result = document["data"]["result"]
+        return result if isinstance(result, list) and all(isinstance(one, dict) for one in result) else []
+
+
+def _numbers(series: list[list[Any]]) -> list[float]:
+    values = [float(pair[1]) for pairs in series for pair in pairs if pair]
+    return [value for value in values if not math.isnan(value)]

@@ -1,0 +1,31 @@
+"""The timeline as CSV: one row a second (or a stretch of a long run)."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from perfloop_loadgen.summary.document import Document
+
+COLUMNS = (
+    "elapsed_seconds",
+    "span_seconds",
+    "requests",
+    "errors",
+    "p50_seconds",
+    "p95_seconds",
+    "p99_seconds",
+    "lag_p99_seconds",
+)
+LOAD_COLUMNS = ("users", "target_rate", "cpu_ratio", "loop_lag_seconds", "phase")
+
+
+def render_csv(document: Document) -> bytes:
+    """Return the timeline."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, *LOAD_COLUMNS])
+    for point in document.timeline:
+        row = [getattr(point, column) for column in COLUMNS]
+        writer.writerow([*row, *(getattr(point.load, column) for column in LOAD_COLUMNS)])
+    return text.getvalue().encode()

@@ -1,0 +1,41 @@
+"""JUnit XML: each gate is a test case, so that a pipeline shows load tests beside its other tests."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from perfloop_loadgen.summary.document import Document
+from perfloop_loadgen.summary.verdict import GateResult, Verdict
+
+
+def render_junit(document: Document) -> bytes:
+    """Return one suite: the verdict, then every gate."""
+    summary = document.summary
+    failed = sum(gate.passed is False for gate in summary.gates) + (summary.verdict is Verdict.FAILED)
+    errors = sum(gate.passed is None for gate in summary.gates) + (summary.verdict is Verdict.INVALID)
+    suite = Element(
+        "testsuite",
+        name=summary.name,
+        tests=str(len(summary.gates) + 1),
+        failures=str(failed),
+        errors=str(errors),
+        time=f"{summary.duration_seconds:.3f}",
+        timestamp=document.started_at,
+    )
+    verdict = SubElement(
+        suite, "testcase", classname=summary.name, name="verdict", time=f"{summary.duration_seconds:.3f}"
+    )
+    if summary.verdict is not Verdict.PASSED:
+        tag = "failure" if summary.verdict is Verdict.FAILED else "error"
+        SubElement(verdict, tag, message=summary.verdict).text = "\n".join(summary.reasons)
+    for gate in summary.gates:
+        _case(suite, summary.name, gate)
+    return b"<?xml version='1.0' encoding='utf-8'?>\n" + tostring(suite, encoding="unicode").encode()
+
+
+def _case(suite: Element, name: str, gate: GateResult) -> None:
+    case = SubElement(suite, "testcase", classname=name, name=gate.text, time="0")
+    if gate.passed is None:
+        SubElement(case, "error", message="no data")
+    elif not gate.passed:
+        SubElement(case, "failure", message=f"saw {gate.saw} (n={gate.samples})")

@@ -1,0 +1,82 @@
+"""The run under way in a terminal: progress, rate against target, the last seconds beside the whole run."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from perfloop_loadgen.outcomes import OK
+from perfloop_loadgen.reporters.text import seconds
+from perfloop_loadgen.samples.book import RECENT_WINDOWS, Book
+from perfloop_loadgen.samples.tally import Tally
+
+_QUANTILES = (0.5, 0.9, 0.95, 0.99)
+
+
+class LiveView:
+    """Redraws itself once a second; the hot loop knows nothing of it."""
+
+    def __init__(self, name: str, planned_seconds: float | None, console: Console | None = None) -> None:
+        self._name = name
+        self._planned = planned_seconds
+        self._live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, elapsed_seconds: float, book: Book) -> None:
+        """Draw the run as it stands."""
+        self._live.update(self.render(elapsed_seconds, book), refresh=True)
+
+    def tell(self, line: str) -> None:
+        """Write a line that stays, above what is redrawn."""
+        self._live.console.print(line, markup=False, highlight=False)
+
+    def render(self, elapsed_seconds: float, book: Book) -> Group:
+        """Return what is drawn."""
+        parts: list[Text | ProgressBar | Table] = [self._headline(elapsed_seconds, book)]
+        if self._planned:
+            parts.append(ProgressBar(total=self._planned, completed=min(elapsed_seconds, self._planned), width=60))
+        return Group(*parts, _times(book), _outcomes(book))
+
+    def _headline(self, elapsed: float, book: Book) -> Text:
+        load = book.load
+        point = book.timeline()[-1]
+        rate = point.requests / point.span_seconds if point.span_seconds else 0.0
+        wanted = f"{load.users} users" if load.target_rate is None else f"target {load.target_rate:.4g}/s"
+        planned = f" of {self._planned:.0f} s" if self._planned else ""
+        style = "red" if load.target_rate and rate < 0.99 * load.target_rate else ""
+        head = Text.assemble((self._name, "bold"), f"  {elapsed:.0f} s{planned}  {load.phase}  {wanted}  ")
+        head.append(f"{rate:.1f} requests/s", style=style)
+        head.append(f"  generator {load.cpu_ratio:.0%} of a core")
+        return head
+
+
+def _times(book: Book) -> Table:
+    table = Table("response time", *(f"p{quantile * 100:.4g}" for quantile in _QUANTILES), "requests", "errors")
+    table.add_row(f"last {RECENT_WINDOWS} s", *_row(book.lately()))
+    table.add_row("whole run", *_row(book.total()))
+    return table
+
+
+def _row(tally: Tally) -> list[str]:
+    times = [seconds(value) for value in tally.response.quantiles_seconds(_QUANTILES)]
+    return [*times, str(tally.requests), str(tally.errors)]
+
+
+def _outcomes(book: Book) -> Table:
+    table = Table("errors", "last 10 s", "whole run")
+    lately, total = book.lately().outcomes, book.total()
+    for outcome in sorted(total.outcomes.keys() - {OK}):
+        table.add_row(outcome, str(lately.get(outcome, 0)), str(total.outcomes[outcome]))
+    table.add_row("late starts, dropped", "", f"{total.late}, {total.dropped}")
+    return table

@@ -1,0 +1,50 @@
+"""Markdown for the comment under a pull request."""
+
+from __future__ import annotations
+
+from perfloop_loadgen.reporters.text import gate_line, seconds
+from perfloop_loadgen.summary import EndpointSummary, Summary
+from perfloop_loadgen.summary.document import Document
+
+
+def render_markdown(document: Document) -> bytes:
+    """Return verdict, numbers and gates in little space."""
+    summary = document.summary
+    lines = [
+        f"### {_safe(summary.name)}: {summary.verdict}",
+        "",
+        *(f"- {_safe(reason)}" for reason in summary.reasons),
+        "",
+        _headline(summary),
+        "",
+        "| endpoint | requests | failed | p50 | p95 | p99 |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(_row(endpoint) for endpoint in (summary.total, *summary.endpoints)),
+    ]
+    if summary.gates:
+        lines += ["", *(f"- {_safe(gate_line(gate))}" for gate in summary.gates)]
+    lines += ["", f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {document.base_url}."]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _headline(summary: Summary) -> str:
+    rate, errors = summary.requests_per_second, summary.error_rate_percent
+    return (
+        f"{summary.total_requests} requests in {summary.duration_seconds:.1f} s ({rate:.1f}/s), {errors:.2f} % failed."
+    )
+
+
+def _row(endpoint: EndpointSummary) -> str:
+    times = endpoint.response.quantiles_seconds
+    cells = (
+        endpoint.label,
+        endpoint.total_requests,
+        endpoint.failed_requests,
+        *(seconds(times[p]) for p in ("p50", "p95", "p99")),
+    )
+    return "| " + " | ".join(_safe(str(cell)) for cell in cells) + " |"
+
+
+def _safe(text: str) -> str:
+    """Keep a test's own words from becoming table borders or markup."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

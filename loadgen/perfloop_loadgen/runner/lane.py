@@ -1,0 +1,178 @@
+"""A lane carries one exchange at a time and writes down how it went."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from perfloop_loadgen import outcomes
+from perfloop_loadgen.outcomes import OK
+from perfloop_loadgen.ports import Client, Engine, Head
+from perfloop_loadgen.runner.agenda import Agenda
+from perfloop_loadgen.samples.book import Recorder
+from perfloop_loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
+from perfloop_loadgen.samples.stream_meter import StreamMeter
+from perfloop_loadgen.samples.tally import Tally
+from perfloop_loadgen.scenario.journey import Answer, Journey, Pause, Script
+from perfloop_loadgen.scenario.request import Request
+
+_NO_ANSWER = b""
+
+
+class Lane:
+    """Plays journeys and counts how their requests end; what follows a journey, each load model defines."""
+
+    __slots__ = (
+        "_agenda",
+        "_meter",
+        "_row",
+        "_script_errors",
+        "busy",
+        "client",
+        "connect_failed",
+        "intended",
+        "request",
+        "script",
+        "send",
+        "started",
+        "windows",
+    )
+
+    def __init__(self, engine: Engine, recorder: Recorder, agenda: Agenda) -> None:
+        self.client: Client = engine.client(self)
+        self.send = self.client.send
+        self.windows = recorder.windows
+        self.busy = False
+        self.intended = self.started = 0
+        self.connect_failed = False
+        self.script: Script | None = None
+        self._agenda = agenda
+        self._meter = StreamMeter()
+        self._row = 0
+        self._script_errors = recorder.script_errors
+        self.request: Request
+
+    def ended(self, now: int) -> None:
+        """Go on after a journey."""
+        raise NotImplementedError
+
+    def begin_journey(self, journey: Journey, values: dict[str, Any], intended: int, now: int) -> None:
+        """Start what was due at `intended`."""
+        if journey.play is None:
+            if journey.only is not None:
+                self.begin(journey.only, intended, now)
+            return
+        self._row = journey.index
+        self.script = journey.play(values)
+        self._move(None, intended, now)
+
+    def begin(self, request: Request, intended: int, now: int) -> None:
+        """Send a request that was due at `intended`."""
+        self.request = request
+        self.intended = intended
+        self.started = now
+        self.busy = True
+        self.send(request)
+
+    def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
+        """Count an answer. This runs once a request: the bucket is worked out here, as `bucket_of` would."""
+        request = self.request
+        window = self.windows[request.index]
+        started = self.started
+        if self.intended == started:
+            took = now - started
+            shift = took.bit_length() - SHIFT_FROM
+            window.on_time.counts[(shift << PRECISION_BITS) + (took >> shift) if shift > 0 else took] += 1
+        else:
+            window.record_behind(self.intended, started, now)
+        outcome = OK if head.status in request.expected else outcomes.WRONG_STATUS
+        if not request.is_plain and outcome == OK:
+            outcome = self._judge(request, head, body, now)
+        window.outcomes[outcome] += 1
+        window.bytes_received += size
+        if self.script is None:
+            self.ended(now)
+        else:
+            self._move(Answer(outcome, head.status, head.raw, body), now, now)
+
+    def received(self, data: bytes, now: int) -> None:
+        """Take a piece of a streamed answer."""
+        self._meter.feed(data, now)
+
+    def failed(self, outcome: str, now: int) -> None:
+        """Count a request without an answer; only a timeout has a time worth keeping, as a lower bound."""
+        window = self.windows[self.request.index]
+        window.outcomes[outcome] += 1
+        if outcome == outcomes.TIMEOUT:
+            self._record(window, now)
+        elif self.intended != self.started:
+            window.record_lag(self.started - self.intended)
+        self.connect_failed = outcome in outcomes.CONNECT_FAILURES
+        if self.script is None:
+            self.ended(now)
+        else:
+            self._move(Answer(outcome, 0, _NO_ANSWER, _NO_ANSWER), now, now)
+
+    def give_up(self, outcome: str, now: int) -> None:
+        """End the exchange under way from outside: its time is up."""
+        connecting = self.client.abort()
+        self.failed(outcomes.CONNECT_TIMEOUT if connecting and outcome == outcomes.TIMEOUT else outcome, now)
+
+    def leave(self) -> None:
+        """Forget the journey under way: the run is over."""
+        script, self.script = self.script, None
+        if script is not None:
+            script.close()
+
+    def _record(self, window: Tally, now: int) -> None:
+        if self.intended == self.started:
+            window.on_time.record(now - self.started)
+        else:
+            window.record_behind(self.intended, self.started, now)
+
+    def _judge(self, request: Request, head: Head, body: bytes, now: int) -> str:
+        """Look at an answer beyond its status; measure a stream that is whole."""
+        if request.judge is not None and not request.judge(head.raw, body):
+            return outcomes.CHECK_FAILED
+        if request.streams:
+            if not self._meter.events:
+                return outcomes.EMPTY_STREAM
+            streams = self.windows[request.index].streams_here()
+            self._meter.close(streams, self.intended, now, request.slo)
+        return outcomes.OK
+
+    def _move(self, answer: Answer | None, intended: int, now: int) -> None:
+        """Take the journey's next step."""
+        script = self.script
+        if script is None:
+            return
+        try:
+            move = script.send(answer)
+        except StopIteration:
+            move = None
+        except Exception as error:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted and told
+            self.windows[self._row].outcomes[outcomes.SCRIPT_ERROR] += 1
+            self._script_errors.note(error)
+            move = None
+        self._carry_out(move, intended, now)
+
+    def _carry_out(self, move: Any, intended: int, now: int) -> None:
+        if isinstance(move, Request):
+            if move.streams:
+                self._meter = StreamMeter()
+            self.begin(move, intended, now)
+        elif isinstance(move, Pause):
+            self.busy = False
+            due = now + round(move.seconds * SECOND)
+            self._agenda.at(due, lambda woken: self._move(None, due, woken))
+        elif isinstance(move, asyncio.Future):
+            # The scenario awaits something of its own: it goes on when that is done.
+            self.busy = False
+            move.add_done_callback(lambda _: self._move_on())
+        else:
+            self.script = None
+            self.ended(now)
+
+    def _move_on(self) -> None:
+        now = self._agenda.now()
+        self._move(None, now, now)

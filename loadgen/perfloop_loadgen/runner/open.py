@@ -1,0 +1,163 @@
+"""The open model: requests start on a schedule, whether or not earlier ones have been answered."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from perfloop_loadgen.pacing.shapes import RateShape
+from perfloop_loadgen.ports import Clock, Engine
+from perfloop_loadgen.runner.agenda import Agenda
+from perfloop_loadgen.runner.lane import Lane
+from perfloop_loadgen.runner.plan import Plan
+from perfloop_loadgen.samples.book import Load, Recorder
+from perfloop_loadgen.samples.histogram import SECOND
+from perfloop_loadgen.scenario.journey import Journey
+
+# Arrivals closer together than this are sent in one waking: the lag stays well below a millisecond.
+_COALESCE_NANOSECONDS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLimits:
+    """How many requests may be under way, and how long one may wait for its place before it is dropped."""
+
+    max_in_flight: int
+    patience_seconds: float
+
+
+class ArrivalLane(Lane):
+    """A place for one request under way."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self, loop: OpenLoop, engine: Engine, recorder: Recorder) -> None:
+        super().__init__(engine, recorder, loop.agenda)
+        self._loop = loop
+
+    def ended(self, now: int) -> None:
+        """Take what waits, or rest."""
+        self.busy = False
+        self._loop.freed(self, now)
+
+
+class OpenLoop:
+    """Starts each request at its moment of one absolute schedule; what cannot start waits its turn and is late.
+
+    `max_in_flight` bounds the connections. Beyond it arrivals wait; one that has waited longer than the timeout
+    is dropped and counted. A share of the schedule (every n-th arrival) makes one worker of several.
+    """
+
+    def __init__(self, shape: RateShape, plan: Plan, limits: OpenLimits, clock: Clock) -> None:
+        self.shape = shape
+        self.clock = clock
+        self.lanes: list[ArrivalLane] = []
+        self._plan = plan
+        self._most = limits.max_in_flight
+        self._patience = round(limits.patience_seconds * SECOND)
+        self._idle: list[ArrivalLane] = []
+        self._waiting: deque[tuple[int, Journey]] = deque()
+        self._share = (0, 1)
+        self._began = 0
+        self._number = 0
+        self._stopped = False
+        self._next_due: int | None = None
+
+    def share(self, index: int, of: int) -> None:
+        """Take every `of`-th arrival, from `index`."""
+        self._share = (index, of)
+        self._number = index
+
+    def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
+        """Make the first appointment."""
+        self._engine = engine
+        self._recorder = recorder
+        self.agenda = Agenda(self.clock)
+        self._began = began
+        index, of = self._share
+        self._starts: Iterator[float] = islice(self.shape.starts(), index, None, of)
+        self._plan_next()
+        self._appoint()
+
+    def steer(self, elapsed_seconds: float) -> None:
+        """The schedule steers itself; only what waited too long is given up."""
+        del elapsed_seconds
+        oldest = self.clock() - self._patience
+        while self._waiting and self._waiting[0][0] < oldest:
+            self._drop(self._waiting.popleft()[1])
+
+    def stop(self) -> None:
+        """Plan nothing more; what was due by now still starts, however late."""
+        if not self._stopped:
+            self._stopped = True
+            self._wake(self.clock())
+
+    @property
+    def waiting(self) -> int:
+        """Return how many arrivals wait for their place."""
+        return len(self._waiting)
+
+    def abandon(self) -> None:
+        """Drop everything that waits."""
+        while self._waiting:
+            self._drop(self._waiting.popleft()[1])
+
+    def close(self) -> None:
+        """Let connections and appointments go."""
+        self.agenda.close()
+        for lane in self.lanes:
+            lane.leave()
+            lane.client.close()
+
+    def load_at(self, elapsed_seconds: float) -> Load:
+        """Return the rate asked for and the requests under way."""
+        return Load(
+            users=len(self.lanes) - len(self._idle),
+            target_rate=self.shape.rate_at(elapsed_seconds),
+            phase=self.shape.phase_at(elapsed_seconds),
+            waiting=len(self._waiting),
+        )
+
+    def freed(self, lane: ArrivalLane, now: int) -> None:
+        """Give a lane the next request that waits."""
+        if self._waiting:
+            due, journey = self._waiting.popleft()
+            lane.begin_journey(journey, self._plan.next_values(), due, now)
+        else:
+            self._idle.append(lane)
+
+    def _wake(self, now: int) -> None:
+        while self._next_due is not None and self._next_due <= now:
+            self._start(self._next_journey(), self._next_due, self.clock())
+            self._plan_next()
+        self._appoint()
+
+    def _start(self, journey: Journey, due: int, now: int) -> None:
+        if self._idle and not self._waiting:
+            lane = self._idle.pop()
+            lane.begin_journey(journey, self._plan.next_values(), due, now)
+        elif len(self.lanes) < self._most:
+            lane = ArrivalLane(self, self._engine, self._recorder)
+            self.lanes.append(lane)
+            lane.begin_journey(journey, self._plan.next_values(), due, now)
+        else:
+            self._waiting.append((due, journey))
+
+    def _next_journey(self) -> Journey:
+        cycle = self._plan.cycle
+        journey = cycle[self._number % len(cycle)]
+        self._number += self._share[1]
+        return journey
+
+    def _plan_next(self) -> None:
+        due = next(self._starts, None)
+        self._next_due = None if due is None else self._began + round(due * SECOND)
+
+    def _appoint(self) -> None:
+        if self._next_due is not None and not self._stopped:
+            self.agenda.at(max(self._next_due, self.clock() + _COALESCE_NANOSECONDS), self._wake)
+
+    def _drop(self, journey: Journey) -> None:
+        self._recorder.windows[journey.index].dropped += 1

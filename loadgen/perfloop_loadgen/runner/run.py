@@ -1,0 +1,207 @@
+"""One run, from the first request to the last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from perfloop_loadgen import outcomes
+from perfloop_loadgen.ports import Clock, Engine
+from perfloop_loadgen.runner.lane import Lane
+from perfloop_loadgen.runner.watch import Watch
+from perfloop_loadgen.samples.book import Book, Load, Recorder
+from perfloop_loadgen.samples.histogram import SECOND
+from perfloop_loadgen.summary.verdict import Generator
+
+log = logging.getLogger(__name__)
+
+STEER_SECONDS = 0.05
+ROLL_NANOSECONDS = SECOND
+
+
+class LoadModel(Protocol):
+    """The closed or the open model."""
+
+    @property
+    def lanes(self) -> Sequence[Lane]:
+        """Return everything that may have an exchange under way."""
+
+    def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
+        """Make ready."""
+
+    def steer(self, elapsed_seconds: float) -> None:
+        """Follow the shape."""
+
+    def stop(self) -> None:
+        """Plan nothing more."""
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests were due and wait for their place."""
+
+    def abandon(self) -> None:
+        """Drop what waits."""
+
+    def close(self) -> None:
+        """Let everything go."""
+
+    def load_at(self, elapsed_seconds: float) -> Load:
+        """Return what is asked of the service now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run ends, besides its being stopped from outside."""
+
+    duration_seconds: float | None
+    timeout_seconds: float
+    max_errors: int | None = None
+
+
+class Run:
+    """Drives a load model against an engine and keeps the book."""
+
+    def __init__(self, model: LoadModel, engine: Engine, book: Book, limits: Limits, clock: Clock) -> None:
+        self._model = model
+        self._engine = engine
+        self._limits = limits
+        self._clock = clock
+        self._recorder = Recorder(book.labels)
+        self._stop = asyncio.Event()
+        self._began = self._rolled = self._ended = 0
+        self.book = book
+        self.watch = Watch()
+        self.end_reason = ""
+        self.grace_seconds = limits.timeout_seconds
+        self.troubles: list[str] = []
+        self.listeners: list[Callable[[float], None]] = []
+
+    @property
+    def planned_seconds(self) -> float | None:
+        """Return how long the run is meant to last; None: until it is stopped."""
+        return self._limits.duration_seconds
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Return the time since the first request could start."""
+        return ((self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0
+
+    @property
+    def began_unix(self) -> float:
+        """Return the wall time of the beginning, for people and Prometheus; the schedule is on the monotonic clock."""
+        return time.time() - (self._clock() - self._began) / SECOND if self._began else time.time()
+
+    def generator(self) -> Generator:
+        """Return how the generator itself fared."""
+        return self.watch.sum_up(self.elapsed_seconds)
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the run: nothing more starts, and what is under way has the grace to finish."""
+        if not self._stop.is_set():
+            self.end_reason = reason
+            self._stop.set()
+        if grace_seconds is not None:
+            self.grace_seconds = min(self.grace_seconds, grace_seconds)
+
+    async def go(self, begin_at: int | None = None) -> None:
+        """Run to the end; what was measured until then stands in the book, whatever happens.
+
+        Workers of one run begin at the same moment of the machine's monotonic clock.
+        """
+        if begin_at is None:
+            await self.make_ready()
+        try:
+            self._began = self._rolled = await self._moment(begin_at)
+            self._model.open(self._engine, self._recorder, self._began)
+            await self._drive()
+            self._model.stop()
+            await self._drain()
+        finally:
+            self._ended = self._clock()
+            self._cut_off()
+            self._roll(self._ended)
+            self._model.close()
+            await self._engine.close()
+            # An aborted connection closes its socket in the loop's next rounds: they must still happen.
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    async def make_ready(self) -> None:
+        """Do what takes time before the first request."""
+        await self._engine.open()
+
+    async def _moment(self, begin_at: int | None) -> int:
+        if begin_at is None:
+            return self._clock()
+        await asyncio.sleep(max(0.0, (begin_at - self._clock()) / SECOND))
+        return begin_at
+
+    async def _drive(self) -> None:
+        duration = self._limits.duration_seconds
+        while not self._stop.is_set():
+            elapsed = self.elapsed_seconds
+            if duration is not None and elapsed >= duration:
+                return
+            self._model.steer(elapsed)
+            wait = STEER_SECONDS if duration is None else min(STEER_SECONDS, duration - elapsed)
+            await self._tend(max(wait, 0.001))
+            self._count_errors()
+
+    async def _drain(self) -> None:
+        until = self._clock() + round(self.grace_seconds * SECOND)
+        while (self._model.waiting or self._busy_lanes()) and self._clock() < until:
+            await self._tend(0.005)
+            until = min(until, self._clock() + round(self.grace_seconds * SECOND))
+
+    async def _tend(self, wait_seconds: float) -> None:
+        before = self._clock()
+        await asyncio.sleep(wait_seconds)
+        now = self._clock()
+        self.watch.woke(now - before - round(wait_seconds * SECOND))
+        self._time_out(now)
+        if now - self._rolled >= ROLL_NANOSECONDS:
+            self._roll(now)
+
+    def _busy_lanes(self) -> list[Lane]:
+        return [lane for lane in self._model.lanes if lane.busy]
+
+    def _time_out(self, now: int) -> None:
+        oldest = now - round(self._limits.timeout_seconds * SECOND)
+        for lane in self._model.lanes:
+            if lane.busy and lane.started < oldest:
+                lane.give_up(outcomes.TIMEOUT, now)
+
+    def _cut_off(self) -> None:
+        self._model.abandon()
+        now = self._clock()
+        for lane in self._busy_lanes():
+            lane.give_up(outcomes.CUT_OFF, now)
+
+    def _count_errors(self) -> None:
+        limit = self._limits.max_errors
+        if limit is None:
+            return
+        errors = sum(tally.errors for tally in (*self.book.totals, *self._recorder.windows))
+        if errors >= limit:
+            self.stop(f"max_errors: {errors} errors reached the limit of {limit}")
+
+    def _roll(self, now: int) -> None:
+        span = now - self._rolled
+        cpu, lag = self.watch.look(span)
+        elapsed = (now - self._began) / SECOND
+        load = self._model.load_at(elapsed)
+        self.book.add(
+            self._recorder.take(),
+            elapsed,
+            span / SECOND,
+            replace(load, cpu_ratio=cpu, loop_lag_seconds=lag),
+        )
+        self._rolled = now
+        for text in self._recorder.script_errors.take():
+            log.warning("a scenario raised %s", text)
+        for listener in self.listeners:
+            listener(elapsed)

@@ -1,0 +1,151 @@
+"""Where a run's measurements come together: totals by endpoint, the last seconds, and a bounded timeline."""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from perfloop_loadgen.samples.labels import Labels
+from perfloop_loadgen.samples.tally import Tally, sum_of
+
+RECENT_WINDOWS = 10
+MOST_POINTS = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the generator was asked to do at a moment, and how it was doing."""
+
+    users: int = 0
+    target_rate: float | None = None
+    cpu_ratio: float = 0.0
+    loop_lag_seconds: float = 0.0
+    phase: str = ""
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One stretch of the timeline."""
+
+    elapsed_seconds: float
+    span_seconds: float
+    requests: int
+    errors: int
+    p50_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+    lag_p99_seconds: float | None
+    load: Load = field(default_factory=Load)
+
+
+class ScriptErrors:
+    """What scenarios raised, once for each place in their code."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._taken = 0
+
+    def note(self, error: Exception) -> None:
+        """Keep the first error of a place."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.filename}, line {frame.lineno}"
+        self._texts.setdefault(place, f"{type(error).__name__}: {error} ({place})")
+
+    def take(self) -> list[str]:
+        """Return what is new since the last call."""
+        new = list(self._texts.values())[self._taken :]
+        self._taken += len(new)
+        return new
+
+
+class Recorder:
+    """The tallies that a hot loop writes to; `take` hands them over and puts empty ones in their place."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.windows = [Tally() for _ in labels]
+        self.script_errors = ScriptErrors()
+        # A script may name an endpoint that no file lists.
+        labels.on_new.append(self._make_room)
+
+    def _make_room(self) -> None:
+        self.windows += [Tally() for _ in range(len(self.labels) - len(self.windows))]
+
+    def take(self) -> list[Tally]:
+        """Return what was counted since the last call."""
+        taken = self.windows[:]
+        # In place: lanes hold this very list.
+        self.windows[:] = [Tally() for _ in taken]
+        return taken
+
+
+class Book:
+    """Totals, recent windows and timeline of a run; its size does not depend on the number of requests."""
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.totals = [Tally() for _ in labels]
+        self.recent: deque[list[Tally]] = deque(maxlen=RECENT_WINDOWS)
+        self.points: list[Point] = []
+        self.load = Load()
+        self._stride = 1
+        self._waiting: list[Point] = []
+
+    def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
+        """Take in what was counted over the last span."""
+        self.totals += [Tally() for _ in windows[len(self.totals) :]]
+        for total, window in zip(self.totals, windows, strict=False):
+            total.add(window)
+        self.recent.append(list(windows))
+        self.load = load
+        self._waiting.append(_point(sum_of(list(windows)), elapsed_seconds, span_seconds, load))
+        if len(self._waiting) >= self._stride:
+            self.points.append(_merged(self._waiting))
+            self._waiting = []
+        if len(self.points) > MOST_POINTS:
+            self.points = [_merged(self.points[at : at + 2]) for at in range(0, len(self.points), 2)]
+            self._stride *= 2
+
+    def rows(self) -> list[tuple[str, Tally]]:
+        """Return each label with its total."""
+        return list(zip(self.labels, self.totals, strict=False))
+
+    def timeline(self) -> list[Point]:
+        """Return the points, oldest first, the unfinished stretch included."""
+        return self.points + ([_merged(self._waiting)] if self._waiting else [])
+
+    def total(self) -> Tally:
+        """Return everything, over all endpoints."""
+        return sum_of(self.totals)
+
+    def lately(self) -> Tally:
+        """Return the last seconds, over all endpoints."""
+        return sum_of([tally for windows in self.recent for tally in windows])
+
+
+def _point(tally: Tally, elapsed: float, span: float, load: Load) -> Point:
+    p50, p95, p99 = tally.response.quantiles_seconds([0.5, 0.95, 0.99])
+    lag = tally.lag.quantile_seconds(0.99)
+    return Point(elapsed, span, tally.requests, tally.errors, p50, p95, p99, lag, load)
+
+
+def _merged(points: Sequence[Point]) -> Point:
+    """Join neighbours; a joined quantile is the worse one, so a spike stays visible however long the run."""
+    last = points[-1]
+    return replace(
+        last,
+        span_seconds=sum(point.span_seconds for point in points),
+        requests=sum(point.requests for point in points),
+        errors=sum(point.errors for point in points),
+        p50_seconds=_worst(point.p50_seconds for point in points),
+        p95_seconds=_worst(point.p95_seconds for point in points),
+        p99_seconds=_worst(point.p99_seconds for point in points),
+        lag_p99_seconds=_worst(point.lag_p99_seconds for point in points),
+    )
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)

@@ -1,0 +1,43 @@
+"""Rows of test data from a CSV or JSON file, taken in turn."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from perfloop_loadgen.errors import ConfigError
+
+Row = Mapping[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Return the rows of a .csv file with a header line, or of a .json file with a list of objects."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            [f"data_file: {path}: cannot be read: {getattr(error, 'strerror', None) or error}"]
+        ) from error
+    rows: list[Row] = list(csv.DictReader(text.splitlines())) if path.suffix == ".csv" else _json_rows(path, text)
+    if not rows:
+        raise ConfigError([f"data_file: {path}: holds no rows"])
+    return rows
+
+
+def _json_rows(path: Path, text: str) -> list[Row]:
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        raise ConfigError([f"data_file: {path}: is neither .csv nor JSON: {error}"]) from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ConfigError([f"data_file: {path}: must be a list of objects"])
+    return rows
+
+
+def feed(rows: Sequence[Row], index: int = 0, of: int = 1) -> Iterator[Row]:
+    """Yield rows for ever, every `of`-th from `index`: workers share a file without sharing rows in a round."""
+    return islice(cycle(rows), index, None, of)

@@ -1,0 +1,66 @@
+"""A browser's recording (HAR 1.2) as a scenario: its requests in order, with the pauses between them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from perfloop_loadgen.config.secrets import HIDDEN
+
+# What the engine writes itself, or what belongs to the recorded connection alone.
+_NOT_KEPT = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent", "content-type"})
+_SECRET = frozenset({"authorization", "cookie"})
+
+
+def test_from_har(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a test of one scenario; requests to other hosts than the first are left out."""
+    entries = document["log"]["entries"]
+    first = urlsplit(entries[0]["request"]["url"])
+    kept = [entry for entry in entries if urlsplit(entry["request"]["url"]).netloc == first.netloc]
+    following = [*kept[1:], None]
+    steps = [_step(entry, later) for entry, later in zip(kept, following, strict=True)]
+    return {"base_url": f"{first.scheme}://{first.netloc}", "scenarios": [{"name": "recording", "steps": steps}]}
+
+
+def _step(entry: dict[str, Any], later: dict[str, Any] | None) -> dict[str, Any]:
+    asked = entry["request"]
+    url = urlsplit(asked["url"])
+    step: dict[str, Any] = {
+        "path": (url.path or "/") + (f"?{url.query}" if url.query else ""),
+        "method": asked["method"],
+    }
+    headers = {
+        header["name"]: HIDDEN if header["name"].lower() in _SECRET else header["value"]
+        for header in asked.get("headers", ())
+        if header["name"].lower() not in _NOT_KEPT and not header["name"].startswith(":")
+    }
+    body = asked.get("postData", {}).get("text")
+    if body:
+        step["data"] = _data(body)
+    if headers:
+        step["headers"] = headers
+    status = entry.get("response", {}).get("status")
+    if status:
+        step["expected_status"] = status
+    pause = _pause(entry, later)
+    if pause:
+        step["think_time_seconds"] = pause
+    return step
+
+
+def _data(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
+
+
+def _pause(entry: dict[str, Any], later: dict[str, Any] | None) -> float:
+    """Return the time from the end of an answer to the next request."""
+    if later is None:
+        return 0.0
+    began, next_began = (datetime.fromisoformat(one["startedDateTime"]) for one in (entry, later))
+    took = float(entry.get("time", 0)) / 1000
+    return max(0.0, round((next_began - began).total_seconds() - took, 3))

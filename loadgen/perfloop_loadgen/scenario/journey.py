@@ -1,0 +1,89 @@
+"""What one user does from start to end: requests and pauses, one following from the answer to the other.
+
+A journey is played by a generator (steps of a file) or a coroutine (plain async Python); both hand out moves through
+`send` and take answers through it, so a lane drives both the same way, without a task or a future for each request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from perfloop_loadgen.outcomes import OK
+from perfloop_loadgen.scenario.places import MISSING, find
+from perfloop_loadgen.scenario.request import Request
+
+
+class Pause(NamedTuple):
+    """Do nothing for a while."""
+
+    seconds: float
+
+
+class Answer(NamedTuple):
+    """How a request ended, as a journey sees it."""
+
+    outcome: str
+    status: int
+    head: bytes
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Say whether it ended as expected."""
+        return self.outcome == OK
+
+    @property
+    def text(self) -> str:
+        """Return the body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body read as JSON."""
+        return json.loads(self.body)
+
+
+class Script(Protocol):
+    """A journey under way."""
+
+    def send(self, answer: Any, /) -> Any:
+        """Take the answer to the last move and return the next one; raise StopIteration at the end."""
+
+    def close(self) -> None:
+        """Leave early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request of a journey; `build` fills its open places."""
+
+    build: Callable[[Mapping[str, Any]], Request]
+    extract: Mapping[str, str]
+    think_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A weighted thing to do: one ready request (`only`) or a script to play; `index` is its first request's row."""
+
+    name: str
+    index: int
+    only: Request | None = None
+    play: Callable[[dict[str, Any]], Script] | None = None
+
+
+def play_steps(steps: Sequence[Step], values: dict[str, Any]) -> Generator[Request | Pause, Answer, None]:
+    """Take the steps in order; one that fails, or whose answer lacks what is to be extracted, ends the journey."""
+    for step in steps:
+        answer = yield step.build(values)
+        if not answer.ok:
+            return
+        for name, place in step.extract.items():
+            value = find(place, answer.head, answer.body)
+            if value is MISSING:
+                return
+            values[name] = value
+        if step.think_seconds:
+            yield Pause(step.think_seconds)

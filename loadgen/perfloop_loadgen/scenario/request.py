@@ -1,0 +1,109 @@
+"""A request made ready once, so that sending it again costs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from perfloop_loadgen.config.scenario import EndpointConfig, SloConfig
+from perfloop_loadgen.scenario.checks import Judge, build_judge
+
+ANY_GOOD_STATUS = frozenset(range(200, 400))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The place that requests go to."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+
+    @classmethod
+    def from_url(cls, url: str) -> Target:
+        """Take a base URL apart."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, parts.hostname or "", port, parts.path.rstrip("/"))
+
+    @property
+    def authority(self) -> str:
+        """Return the value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == {"http": 80, "https": 443}[self.scheme] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One request: what an engine sends, and how its answer is counted."""
+
+    index: int
+    label: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    wire: bytes
+    expected: frozenset[int] = ANY_GOOD_STATUS
+    wants_body: bool = False
+    streams: bool = False
+    bodiless: bool = False
+    judge: Judge | None = None
+    slo: SloConfig = field(default_factory=SloConfig)
+    # Whether the status alone says how it went: the hot path asks once, not for each feature.
+    is_plain: bool = True
+
+
+def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants_body: bool = False) -> Request:
+    """Make an endpoint of the file ready to send."""
+    judge = build_judge(endpoint.checks)
+    body, content_type = encode_body(endpoint.data)
+    accept = "text/event-stream" if endpoint.stream else "*/*"
+    headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": accept}
+    if content_type:
+        headers["Content-Type"] = content_type
+    if body or endpoint.method in {"POST", "PUT", "PATCH"}:
+        headers["Content-Length"] = str(len(body))
+    headers = merged_headers(headers, endpoint.headers)
+    path = target.prefix + endpoint.path
+    return Request(
+        index=index,
+        label=endpoint.label,
+        method=endpoint.method,
+        path=path,
+        headers=headers,
+        body=body,
+        wire=render(endpoint.method, path, headers, body),
+        expected=frozenset(endpoint.expected_status) or ANY_GOOD_STATUS,
+        wants_body=wants_body or judge is not None,
+        bodiless=endpoint.method == "HEAD",
+        judge=judge,
+        streams=endpoint.stream,
+        slo=endpoint.slo,
+        is_plain=judge is None and not endpoint.stream,
+    )
+
+
+def encode_body(data: Any) -> tuple[bytes, str | None]:
+    """Return the bytes of `data` and their content type: text goes as it is, all else as JSON."""
+    if data is None:
+        return b"", None
+    if isinstance(data, str):
+        return data.encode(), "text/plain; charset=utf-8"
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
+
+
+def merged_headers(defaults: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Lay the test's own headers over the defaults, whatever the case of their names."""
+    named = {name.lower() for name in wanted}
+    return {name: value for name, value in defaults.items() if name.lower() not in named} | dict(wanted)
+
+
+def render(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Return the request as HTTP/1.1 puts it on the wire."""
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body

@@ -1,0 +1,5 @@
+"""What a run comes to, in plain numbers."""
+
+from perfloop_loadgen.summary.numbers import EndpointSummary, StreamSummary, Summary, Times, summarize
+
+__all__ = ["EndpointSummary", "StreamSummary", "Summary", "Times", "summarize"]

@@ -1,0 +1,114 @@
+"""A run as a document: what every report is made from, and what `compare` reads back."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from perfloop_loadgen.errors import ConfigError
+from perfloop_loadgen.samples.book import Point
+from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
+from perfloop_loadgen.summary.numbers import Summary
+from perfloop_loadgen.summary.verdict import Generator
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that generated the load: figures of another one do not compare."""
+
+    name: str = field(default_factory=platform.node)
+    system: str = field(default_factory=platform.platform)
+    python: str = field(default_factory=platform.python_version)
+    cores: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What `calibrate` measured on this machine, against a server that does nothing."""
+
+    measured_at: str
+    requests_per_cpu_second: float
+    start_lag_p50_seconds: float
+    start_lag_p99_seconds: float
+    response_p50_seconds: float
+    response_p99_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """One rate that a breakpoint search tried."""
+
+    rate: float
+    stage: str
+    passed: bool
+    reason: str
+    achieved_rate: float = 0.0
+    p95_seconds: float | None = None
+    goodput_rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything that is known about one run."""
+
+    run_id: str
+    profile: str
+    base_url: str
+    started_at: str
+    summary: Summary
+    generator: Generator
+    timeline: list[Point]
+    # (upper bound in seconds, how many response times at or below it and above the one before)
+    distribution: list[tuple[float, int]]
+    config: dict[str, Any]
+    host: Host = field(default_factory=Host)
+    calibration: Calibration | None = None
+    # Of a breakpoint search: every rate tried, the highest that was confirmed to keep the thresholds, and the highest
+    # whose good answers kept up with what was asked.
+    trials: list[TrialRow] = field(default_factory=list)
+    confirmed_rate: float | None = None
+    knee_rate: float | None = None
+    format: int = FORMAT
+
+
+_ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
+
+
+def iso_time(unix_seconds: float) -> str:
+    """Return a moment as people and programs read it."""
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def distribution_of(histogram: Histogram) -> list[tuple[float, int]]:
+    """Return every bucket that was hit, by its upper bound."""
+    return [(bucket_bounds(bucket)[1] / SECOND, histogram.counts[bucket]) for bucket in sorted(histogram.counts)]
+
+
+def to_json(document: Document) -> bytes:
+    """Return the document as JSON."""
+    return _ADAPTER.dump_json(document, indent=2)
+
+
+def from_json(path: Path) -> Document:
+    """Read a document back, or say in one sentence why that cannot be done."""
+    try:
+        return _ADAPTER.validate_json(path.read_bytes())
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError([f"{path}: is not a report of this program: {place}: {first['msg']}"]) from error
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of the document."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_ADAPTER.json_schema(mode="serialization")}

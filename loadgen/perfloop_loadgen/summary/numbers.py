@@ -1,0 +1,198 @@
+"""The numbers of a run: the user's fields, and beside each latency the count it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perfloop_loadgen.samples.book import Book
+from perfloop_loadgen.samples.histogram import Histogram
+from perfloop_loadgen.samples.streams import StreamTally
+from perfloop_loadgen.samples.tally import Tally
+from perfloop_loadgen.summary.verdict import GateResult, Verdict
+
+QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """One distribution: every percentile stands beside the number of values it was taken from."""
+
+    count: int
+    mean_seconds: float | None
+    quantiles_seconds: dict[str, float | None]
+    min_seconds: float | None
+    max_seconds: float | None
+
+    @classmethod
+    def of(cls, histogram: Histogram) -> Times:
+        """Take the numbers out of a histogram."""
+        low, *values, high = histogram.quantiles_seconds([0.0, *QUANTILES, 1.0])
+        named = {percentile_name(q): value for q, value in zip(QUANTILES, values, strict=True)}
+        return cls(histogram.count, histogram.mean_seconds, named, low, high)
+
+    def milliseconds(self, name: str) -> float:
+        """Return a percentile in the user's unit; 0 of nothing."""
+        return (self.quantiles_seconds[name] or 0.0) * 1000
+
+
+def percentile_name(quantile: float) -> str:
+    """Return p50, p99, p99.9."""
+    return f"p{quantile * 100:.4g}"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """Streamed answers; `perfloop_loadgen.samples.streams` says how each number is made."""
+
+    answers: int
+    good: int
+    events: int
+    input_tokens: int
+    output_tokens: int
+    counted_by_usage: int
+    first_token: Times
+    gap: Times
+    stall: Times
+    per_token: Times
+
+    @classmethod
+    def of(cls, tally: StreamTally) -> StreamSummary:
+        """Take the numbers out of a tally of streams."""
+        return cls(
+            answers=tally.answers,
+            good=tally.good,
+            events=tally.events,
+            input_tokens=tally.input_tokens,
+            output_tokens=tally.output_tokens,
+            counted_by_usage=tally.counted_by_usage,
+            first_token=Times.of(tally.first_token),
+            gap=Times.of(tally.gap),
+            stall=Times.of(tally.stall),
+            per_token=Times.of(tally.per_token),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSummary:
+    """One endpoint, or all of them together."""
+
+    label: str
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    outcomes: dict[str, int]
+    response: Times
+    service: Times
+    lag: Times
+    late: int
+    dropped: int
+    bytes_received: int
+    streams: StreamSummary | None = None
+
+    @classmethod
+    def of(cls, label: str, tally: Tally) -> EndpointSummary:
+        """Take the numbers out of a tally."""
+        return cls(
+            label=label,
+            total_requests=tally.requests,
+            successful_requests=tally.requests - tally.errors,
+            failed_requests=tally.errors,
+            outcomes=dict(sorted(tally.outcomes.items())),
+            response=Times.of(tally.response),
+            service=Times.of(tally.service),
+            lag=Times.of(tally.lag),
+            late=tally.late,
+            dropped=tally.dropped,
+            bytes_received=tally.bytes_received,
+            streams=None if tally.streams is None else StreamSummary.of(tally.streams),
+        )
+
+    @property
+    def error_ratio(self) -> float:
+        """Return failed requests over all; 0 of nothing."""
+        return self.failed_requests / self.total_requests if self.total_requests else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A whole run. The properties are the user's names for the numbers people ask for first."""
+
+    name: str
+    duration_seconds: float
+    total: EndpointSummary
+    endpoints: list[EndpointSummary] = field(default_factory=list)
+    end_reason: str = ""
+    verdict: Verdict = Verdict.PASSED
+    reasons: list[str] = field(default_factory=list)
+    gates: list[GateResult] = field(default_factory=list)
+
+    @property
+    def total_requests(self) -> int:
+        """Return how many requests came to an end."""
+        return self.total.total_requests
+
+    @property
+    def successful_requests(self) -> int:
+        """Return how many were answered as expected."""
+        return self.total.successful_requests
+
+    @property
+    def failed_requests(self) -> int:
+        """Return how many were not."""
+        return self.total.failed_requests
+
+    @property
+    def error_rate_percent(self) -> float:
+        """Return failed requests in per cent of all."""
+        return self.total.error_ratio * 100
+
+    @property
+    def requests_per_second(self) -> float:
+        """Return the mean throughput."""
+        return self.total_requests / self.duration_seconds if self.duration_seconds else 0.0
+
+    @property
+    def avg_response_time_ms(self) -> float:
+        """Return the mean response time, from the intended start."""
+        return (self.total.response.mean_seconds or 0.0) * 1000
+
+    @property
+    def min_response_time_ms(self) -> float:
+        """Return the shortest response time."""
+        return (self.total.response.min_seconds or 0.0) * 1000
+
+    @property
+    def max_response_time_ms(self) -> float:
+        """Return the longest response time."""
+        return (self.total.response.max_seconds or 0.0) * 1000
+
+    @property
+    def p50_response_time_ms(self) -> float:
+        """Return the median response time."""
+        return self.total.response.milliseconds("p50")
+
+    @property
+    def p95_response_time_ms(self) -> float:
+        """Return the 95th percentile of the response time."""
+        return self.total.response.milliseconds("p95")
+
+    @property
+    def p99_response_time_ms(self) -> float:
+        """Return the 99th percentile of the response time."""
+        return self.total.response.milliseconds("p99")
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Return how many requests ended under each name."""
+        return self.total.outcomes
+
+
+def summarize(name: str, book: Book, duration_seconds: float, end_reason: str = "") -> Summary:
+    """Return the numbers of a book, not judged."""
+    return Summary(
+        name=name,
+        duration_seconds=duration_seconds,
+        total=EndpointSummary.of("all", book.total()),
+        endpoints=[EndpointSummary.of(label, tally) for label, tally in book.rows()],
+        end_reason=end_reason,
+    )

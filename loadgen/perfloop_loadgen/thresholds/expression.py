@@ -1,0 +1,96 @@
+"""Read a gate: `p95 < 0.5 s`, `errors < 1 %`, `service_p99.9 <= 800 ms`, `rate > 1000`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from perfloop_loadgen.errors import ConfigError
+
+_FORM = re.compile(
+    r"\s*(?P<metric>[a-z_]*[a-z](?:\d+(?:\.\d+)?)?)?\s*(?P<sign><=|>=|<|>)\s*(?P<number>[0-9.eE+-]+)\s*(?P<unit>\S*)\s*"
+)
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "%": 1e-2, "/s": 1.0}
+_TIME = re.compile(r"(?:(?P<of>service|lag|ttft|gap|stall|tpot)_)?(?P<what>p\d+(?:\.\d+)?|avg|min|max)")
+NUMBERS = ("errors", "timeouts", "dropped", "rate", "requests", "goodput", "tokens_per_second", "drift")
+_TOLD_IN = {
+    "errors": "ratio",
+    "timeouts": "ratio",
+    "drift": "ratio",
+    "rate": "/s",
+    "goodput": "/s",
+    "tokens_per_second": "/s",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A sign and a bound."""
+
+    sign: str
+    bound: float
+
+    def holds(self, value: float) -> bool:
+        """Say whether the value keeps the bound."""
+        return _SIGNS[self.sign](value, self.bound)
+
+    def worst(self, values: list[float]) -> float:
+        """Return the value that is nearest to breaking the bound, or farthest beyond it."""
+        return max(values) if self.sign.startswith("<") else min(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A metric and what it must keep; the metric is empty for a bare `< 20`."""
+
+    text: str
+    metric: str
+    comparison: Comparison
+
+
+def parse_expression(text: str, *, bare: bool = False) -> Expression:
+    """Read a gate; with `bare`, only sign and bound are allowed."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ConfigError([f"thresholds: {text!r}: must read like 'p95 < 0.5 s' or 'errors < 1 %'"])
+    metric = found["metric"] or ""
+    if bare and metric:
+        raise ConfigError([f"thresholds: {text!r}: expect of a promql gate is a sign and a bound, as in '< 20'"])
+    if not bare and metric not in NUMBERS and time_of(metric) is None:
+        raise ConfigError([f"thresholds: {text!r}: there is no metric {metric!r}; known: {known_metrics()}"])
+    return Expression(text, metric, Comparison(found["sign"], _bound(text, found["number"], found["unit"])))
+
+
+def time_of(metric: str) -> tuple[str, str] | None:
+    """Return which time a metric looks at and what of it, as ("response", "p95"); None of others."""
+    found = _TIME.fullmatch(metric)
+    if found is None or (found["what"].startswith("p") and float(found["what"][1:]) > 100):  # noqa: PLR2004 - per cent
+        return None
+    return found["of"] or "response", found["what"]
+
+
+def unit_of(metric: str) -> str:
+    """Return the unit in which a metric's value is told."""
+    return "s" if time_of(metric) is not None else _TOLD_IN.get(metric, "")
+
+
+def known_metrics() -> str:
+    """List the metrics that a gate may look at."""
+    return "pN, avg, min, max (also service_, lag_, ttft_, gap_, stall_, tpot_), " + ", ".join(NUMBERS)
+
+
+def _bound(text: str, number: str, unit: str) -> float:
+    if unit not in _UNITS:
+        raise ConfigError([f"thresholds: {text!r}: the unit {unit!r} is none of s, ms, us, %, /s"])
+    try:
+        return float(number) * _UNITS[unit]
+    except ValueError as error:
+        raise ConfigError([f"thresholds: {text!r}: {number!r} is not a number"]) from error

@@ -1,5 +1,0 @@
-"""What a run comes to, in plain numbers."""
-
-from loadgen.summary.numbers import EndpointSummary, StreamSummary, Summary, Times, summarize
-
-__all__ = ["EndpointSummary", "StreamSummary", "Summary", "Times", "summarize"]

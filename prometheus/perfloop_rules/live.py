@@ -1,0 +1,40 @@
+"""A running Prometheus, asked which series it has."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from perfloop_rules.errors import RulebookError
+
+TIMEOUT_SECONDS = 10.0
+MINUTES = 10
+RECORDED = re.compile(r"\w+:\w+:\w+$|ALERTS")  # what rules make
+
+
+def read_live(url: str, now: float) -> dict[str, frozenset[str]]:
+    """Return the names of the last minutes' series, each with the labels it has."""
+    query = urllib.parse.urlencode({"match[]": '{__name__=~".+"}', "start": now - MINUTES * 60, "end": now})
+    known: dict[str, set[str]] = {}
+    for series in _get(f"{url.rstrip('/')}/api/v1/series?{query}"):
+        if not RECORDED.match(series["__name__"]):
+            known.setdefault(series["__name__"], set()).update(set(series) - {"__name__"})
+    return {name: frozenset(labels) for name, labels in known.items()}
+
+
+def _get(url: str) -> list[dict[str, Any]]:
+    if not url.startswith(("http://", "https://")):
+        raise RulebookError([f"{url!r} is no address of a Prometheus; it must begin with http:// or https://."])
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
+            return list(json.load(answer)["data"])
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise RulebookError(
+            [f"Prometheus at {url.split('/api', maxsplit=1)[0]} does not answer as one: {error}."]
+        ) from error

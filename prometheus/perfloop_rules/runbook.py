@@ -1,0 +1,48 @@
+"""runbook.md as a page: the few forms of Markdown that it uses, and an anchor for every alert."""
+
+from __future__ import annotations
+
+import html
+import re
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Runbook</title>
+<!-- Written by `python -m perfloop_rules` from runbook.md: change that file, not this one. -->
+<style>
+body {{ font-family: sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.45; color: #222 }}
+h2 {{ margin-top: 2rem }} h2:target {{ background: #ffe9a8 }} code {{ background: #f2f2f2; padding: 0 .2rem }}
+nav {{ columns: 3 12rem; font-size: .85rem }} nav a {{ display: block }}
+</style></head><body>
+{body}
+</body></html>
+"""
+HEADING = re.compile(r"^(#+) (.+)$")
+
+
+def list_sections(markdown: str) -> list[str]:
+    """Return the alerts that have a section."""
+    return re.findall(r"^## (\w+)$", markdown, re.MULTILINE)
+
+
+def render_page(markdown: str) -> str:
+    """Return the runbook as one HTML page with a list of its sections."""
+    links = "".join(f'<a href="#{name}">{name}</a>' for name in sorted(list_sections(markdown)))
+    blocks = [_render_block(block) for block in re.split(r"\n\n+", markdown.strip())]
+    return PAGE.format(body=f"{blocks[0]}\n<nav>{links}</nav>\n" + "\n".join(blocks[1:]))
+
+
+def _render_block(block: str) -> str:
+    """Return the heading, the text and the points of one block."""
+    lines = block.splitlines()
+    heads = [match for match in map(HEADING.match, lines) if match]
+    text = " ".join(line for line in lines if not line.startswith(("#", "- ")))
+    points = "".join(f"<li>{_render_words(line[2:])}</li>" for line in lines if line.startswith("- "))
+    rendered = [f'<h{len(head[1])} id="{head[2]}">{_render_words(head[2])}</h{len(head[1])}>' for head in heads]
+    rendered += [f"<p>{_render_words(text)}</p>"] if text else []
+    return "\n".join([*rendered, *([f"<ul>{points}</ul>"] if points else [])])
+
+
+def _render_words(text: str) -> str:
+    words = html.escape(text, quote=False)
+    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", words)
+    return re.sub(r"\*([^*]+)\*", r"<em>\1</em>", words)
