@@ -18,13 +18,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alerting_chain import (
+from tests.support.alerting_chain import (
     Chain,
     Process,
     fetch,
@@ -34,6 +33,9 @@ from alerting_chain import (
     start_prometheus,
     unchanged,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 CHANNELS = {"critical": ("slack", "email", "pagerduty"), "warning": ("slack",)}
 # All queries take so long: beyond the critical limit of 0.2 s, or between the warning's 0.1 s and it.

@@ -4,6 +4,8 @@ Usage: python benchmarks/analyzer_change_points.py [--series 300] [--seed 1] [--
 Every kind gets the same number of series of 365 points with 0 to 3 steps at least 30 points apart.
 """
 
+from __future__ import annotations
+
 import argparse
 import itertools
 import json

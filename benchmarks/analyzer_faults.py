@@ -5,6 +5,8 @@ service, exporter, load, Prometheus and analyzer on free ports, injects each fau
 last, and reads what the analyzer says. Found = the right component leads an incident of warning or worse.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os

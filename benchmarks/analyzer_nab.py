@@ -7,6 +7,8 @@ github.com/numenta/NAB. The scoring follows Lavin & Ahmad, "Evaluating real-time
 chooses it.
 """
 
+from __future__ import annotations
+
 import argparse
 import csv
 import json

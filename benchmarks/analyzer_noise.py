@@ -7,24 +7,30 @@ cycle that tells it until it has been silent for a cycle. A sample of a heavy ta
 false finding; such crossings are counted apart.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.config import RunConfig, parse_duration
-from perfloop_analyzer.findings import Finding
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.pipeline import Knowledge
 from perfloop_analyzer.ports import Answers, Question
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.series import Batch, Floats, Grid
 from perfloop_analyzer.store import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_analyzer.findings import Finding
 
 STEP, CYCLE, POINTS = 5.0, 10.0, 240
 LONG_STEP, WEEK = 600.0, 7 * 86_400.0

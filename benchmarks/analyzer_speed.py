@@ -5,6 +5,8 @@ from memory over a transport, so that the cycle decodes what it would decode. CP
 is the same bytes through the same decoder.
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import json

@@ -9,13 +9,16 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram
 
 from perfloop_exporter.metrics.families import SECONDS
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.monitor import PerformanceMonitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BAR = 0.65
 CALLS = 20_000

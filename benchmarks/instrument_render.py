@@ -10,9 +10,10 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
 
 os.environ["PROMETHEUS_DISABLE_CREATED_SERIES"] = "true"  # Prometheus' own advice, and one series less for the peer
+
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
@@ -20,6 +21,9 @@ from perfloop_exporter.metrics.exposition import render
 from perfloop_exporter.metrics.families import SECONDS
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.registry import MetricRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BAR = 3.0
 SERIES = 10_000

@@ -1,5 +1,7 @@
 """The front door: every public name, loaded from its room when it is first asked for (PEP 562)."""
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Any
 

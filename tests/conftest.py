@@ -14,7 +14,7 @@ import pytest
 from perfloop.stack import programs
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
 from tests.e2e.loop import LiveStack
-from tests.free_ports import find_free_ports
+from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

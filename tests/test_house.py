@@ -1,13 +1,18 @@
 """The house rules that no linter knows."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop import __all__ as public_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOMS = ("exporter", "analyzer", "loadgen", "perfloop", "demo", "grafana", "prometheus", "alertmanager", "base")
 LONGEST_FILE = 300

@@ -1,5 +1,7 @@
 """`python -m perfloop_inbox`."""
 
+from __future__ import annotations
+
 import sys
 
 from perfloop_inbox.cli import main

@@ -1,5 +1,7 @@
 """What is wrong and what to do: PromQL in; findings, health, forecasts and recommendations out."""
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`python -m perfloop_analyzer`."""
 
+from __future__ import annotations
+
 import sys
 
 from perfloop_analyzer.cli import main

@@ -1,11 +1,13 @@
 """The composition root: the only module that knows every other."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -16,12 +18,16 @@ from perfloop_analyzer.incidents import read_topology
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.loop import Loop, OwnWords
 from perfloop_analyzer.pipeline import Knowledge
-from perfloop_analyzer.ports import Result, Wording
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.reporters.html import Record, render_report
 from perfloop_analyzer.reporters.web import REPORT_SECONDS, build_web
 from perfloop_analyzer.store import Database
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from perfloop_analyzer.ports import Result, Wording
 
 log = logging.getLogger("analyzer")
 

@@ -1,12 +1,14 @@
 """The command line: flags in, exit code out."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 from rich.console import Console
@@ -17,6 +19,9 @@ from perfloop_analyzer.errors import AnalyzerError, ConfigError, ExitCode
 from perfloop_analyzer.recommend.recommendation import STATES
 from perfloop_analyzer.reporters.plain import result_dict
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -62,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _lifecycle_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _lifecycle_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     listing = commands.add_parser("recommendations", help="list what is recommended")
     listing.add_argument("--state", choices=sorted(STATES))
     listing.add_argument("--json", action="store_true")

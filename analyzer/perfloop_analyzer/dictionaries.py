@@ -1,7 +1,9 @@
 """`optimization_analyzer`: the same analysis for dictionaries that a program has in hand, without Prometheus."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.errors import AnalyzerError
@@ -11,7 +13,9 @@ from perfloop_analyzer.ports import Answers, Result
 from perfloop_analyzer.recommend import Recommendation, load_rules
 from perfloop_analyzer.reporters.words import metric_words
 from perfloop_analyzer.samples import know, read_samples, to_batch
-from perfloop_analyzer.series import Batch
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Batch
 
 PRIORITY_WORDS = ("critical", "high", "medium", "low")
 ONE_LOOK = 1e-3

@@ -11,8 +11,13 @@ AnalyzerError
     └── TransitionError  the recommendation is in a state that does not allow this step
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class ExitCode(IntEnum):

@@ -1,17 +1,22 @@
 """Follows what people did: an implemented recommendation is measured, and becomes validated or refuted."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.catalog import Signal
 from perfloop_analyzer.config import parse_duration
 from perfloop_analyzer.ports import Question, Source, Store
-from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.recommend.validation import AFTER, BEFORE, Trial, Verdict, judge
 from perfloop_analyzer.series import Batch, Floats, Grid, Labels, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.recommend import Recommendation
 
 DAY = 86_400.0
 

@@ -1,12 +1,13 @@
 """The service's heart: one cycle after the other, never two at once; the last good result stays published."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.config import RunConfig, format_duration
 from perfloop_analyzer.detectors.multiple import cycle_level
@@ -15,9 +16,13 @@ from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.pipeline import History, Knowledge, NoveltyWatch, analyze, history_questions, learn, pack, unpack
 from perfloop_analyzer.pipeline.burns import burn_questions, find_burning
 from perfloop_analyzer.ports import Answers, Question, Result, Source, Store, Wording
-from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.reporters.metrics import Costs
 from perfloop_analyzer.series import Batch, Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from perfloop_analyzer.recommend import Recommendation
 
 log = logging.getLogger("analyzer")
 

@@ -1,13 +1,17 @@
 """What the loop needs from the outside, as roles."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from __future__ import annotations
 
-from perfloop_analyzer.findings import Finding, Reading
-from perfloop_analyzer.incidents import Incident
-from perfloop_analyzer.recommend import Recommendation
-from perfloop_analyzer.series import Batch, Grid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from perfloop_analyzer.findings import Finding, Reading
+    from perfloop_analyzer.incidents import Incident
+    from perfloop_analyzer.recommend import Recommendation
+    from perfloop_analyzer.series import Batch, Grid
 
 
 @dataclass(frozen=True, slots=True)

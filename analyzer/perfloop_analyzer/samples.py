@@ -4,6 +4,8 @@ A value may be one number, a list of numbers, a list of `{"value": …, "timesta
 `mean`. What cannot be read is left out and named with its reason; nothing is put in its place.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,5 +1,7 @@
 """Series as arrays: one batch is every series of one signal on one time grid, NaN where there is no data."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from perfloop_base.shipped import shipped_root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DEFAULT_LISTEN = "127.0.0.1:19100"
 DEFAULT_DEADLINE_SECONDS = 2.0

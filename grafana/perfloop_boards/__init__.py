@@ -1,5 +1,7 @@
 """The boards: one file each, built from small named builders; build.py writes them as JSON."""
 
+from __future__ import annotations
+
 import importlib
 import warnings
 

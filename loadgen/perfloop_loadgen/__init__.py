@@ -1,5 +1,7 @@
 """Make it happen: load shapes, engines, gates, reports. Public names are loaded when first asked for (PEP 562)."""
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import Any
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from perfloop_loadgen.scenario.request import Request
+if TYPE_CHECKING:
+    from perfloop_loadgen.scenario.request import Request
 
 # The monotonic clock, in nanoseconds; one for all processes of a machine.
 Clock = Callable[[], int]

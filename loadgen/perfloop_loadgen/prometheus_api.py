@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from perfloop_loadgen.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _STEPS = 200
 _SHORTEST_STEP_SECONDS = 1.0

@@ -12,15 +12,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from perfloop.stack.errors import ExitCode, StackError
 from perfloop.stack.render import rewrite_addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 CONFIG = "alertmanager.yml"
 LINKS = "links.tmpl"

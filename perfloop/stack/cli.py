@@ -6,9 +6,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -22,6 +21,9 @@ from perfloop.stack.errors import ExitCode, NotRunningError, SettingsError, Stac
 from perfloop.stack.native import NativeStack, PartStatus, follow
 from perfloop.stack.programs import CHECKOUT
 from perfloop.stack.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 app = typer.Typer(
     add_completion=False,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop.stack import alertmanager_config, render
 from perfloop.stack.parts import ALERTMANAGERS, Part
-from perfloop.stack.settings import Settings
 from perfloop.stack.supervision import render_supervisord
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfloop.stack.settings import Settings
 
 
 def _write_prometheus(settings: Settings, parts: list[Part], addresses: dict[str, str]) -> None:

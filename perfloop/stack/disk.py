@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop.stack.errors import StackError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMFORTABLE_BYTES = 1_000_000_000
 _START_BYTES = 100_000_000

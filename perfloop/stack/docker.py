@@ -6,15 +6,17 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop.stack import ports, programs
 from perfloop.stack.docker_engine import Engine, last_words
 from perfloop.stack.errors import DockerError, StackError
 from perfloop.stack.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
 
 DEMO_PARTS = ("demo", "loadgen", "postgres", "redis")
 SECOND = "alertmanager_2"

@@ -13,11 +13,14 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop.stack import alertmanager_config
 from perfloop.stack.errors import ExitCode, StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 # The users of the public images that read what is written here (docker-compose.yml starts them as these).
 ALERTMANAGER_UID = 65534

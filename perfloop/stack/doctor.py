@@ -5,9 +5,9 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop.stack import disk, health, ports, programs, records, validation
 from perfloop.stack.docker import DockerStack
@@ -15,6 +15,9 @@ from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
 from perfloop.stack.send_test import send_test as deliver
 from perfloop.stack.settings import Settings, port_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _PYTHON = (3, 11)
 _RULES_SECONDS = 60

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import httpx
 
-from perfloop.stack.records import Watched
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from perfloop.stack.records import Watched
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.15

@@ -6,10 +6,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -22,8 +21,13 @@ from perfloop.stack.configuration import (
 )
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
 from perfloop.stack.parts import ALERTMANAGERS, Part, build_parts
-from perfloop.stack.settings import Settings
 from perfloop.stack.supervision import GUARDIAN, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from perfloop.stack.settings import Settings
 
 _WAVE_SECONDS = 60.0
 _TARGETS_SECONDS = 45.0

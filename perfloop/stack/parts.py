@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from perfloop.stack.settings import Settings
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from perfloop.stack.settings import Settings
 
 SIGNALS_FILE = "prometheus/thresholds.yml"
 RETENTION = "15d"

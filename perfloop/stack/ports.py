@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import psutil
 
 from perfloop.stack.errors import PortsTakenError
 from perfloop.stack.settings import port_variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def is_free(port: int) -> bool:

@@ -12,13 +12,16 @@ import sys
 import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop.stack.debian import unpack_package
 from perfloop.stack.errors import ProgramError
 from perfloop.stack.releases import Release, find_release
 from perfloop_base.shipped import shipped_root
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CHECKOUT = shipped_root()
 _DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or never

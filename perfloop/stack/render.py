@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from perfloop.stack.settings import DEFAULT_PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 
 def native_addresses(ports: Mapping[str, int]) -> dict[str, str]:

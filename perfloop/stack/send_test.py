@@ -13,14 +13,16 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop.stack.alertmanager_config import HEARTBEAT, MAIL_SWITCH
 from perfloop.stack.errors import StackError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 ALERTNAME = "PerfloopTest"
 # The file whose presence sends each channel to its real service.

@@ -11,12 +11,15 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop.stack.errors import StackError
-from perfloop.stack.parts import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from perfloop.stack.parts import Part
 
 GUARDIAN = "guardian"
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisord makes a temporary name beside it

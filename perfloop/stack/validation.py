@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from perfloop.stack import programs
 from perfloop.stack.errors import SettingsError
-from perfloop.stack.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from perfloop.stack.settings import Settings
 
 _CHECK_SECONDS = 60
 _COMMITTED = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop_base.shipped import shipped_root
 from perfloop_rules.errors import ExitCode, RulebookError
@@ -20,6 +20,9 @@ from perfloop_rules.live import read_live
 from perfloop_rules.notifications import check_notifications
 from perfloop_rules.series import check_live, check_recorded, read_known, render_series
 from perfloop_rules.tools import ask_tools
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOM = shipped_root() / "prometheus"
 

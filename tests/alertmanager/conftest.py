@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-# The chain that the tests drive is the one that the benchmark measures; benchmarks/ is no package.
-sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+from tests.support.alerting_chain import Chain, quicker, start_alertmanagers, start_inbox
 
-from alerting_chain import Chain, quicker, start_alertmanagers, start_inbox  # noqa: E402  # needs the path above
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ import signal
 import time
 
 import pytest
-from alerting_chain import Chain, fetch, quicker, start_alertmanagers, start_inbox, wait_until
+
+from tests.support.alerting_chain import Chain, fetch, quicker, start_alertmanagers, start_inbox, wait_until
 
 PAIR = ("alertmanager", "alertmanager-2")
 

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from alerting_chain import Chain, wait_until
+from tests.support.alerting_chain import Chain, wait_until
 
 CHANNELS = ("slack", "email", "pagerduty")
 ANNOTATIONS = {

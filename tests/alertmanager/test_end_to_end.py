@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from alerting_chain import (
+
+from tests.support.alerting_chain import (
     Chain,
     queries,
     quicker,
@@ -17,6 +18,9 @@ from alerting_chain import (
     start_prometheus,
     wait_until,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHANNELS = ("slack", "email", "pagerduty")
 SLOW = {"alertname": "DatabaseQueryTimeHigh", "severity": "critical"}

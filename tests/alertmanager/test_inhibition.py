@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from alerting_chain import Chain, fetch, wait_until
+from tests.support.alerting_chain import Chain, fetch, wait_until
 
 CASES: dict[str, tuple[dict[str, str], dict[str, str], bool]] = {
     "critical silences the warning of the same alert and service": (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SERVICES = ("demo", "host", "shop", "analyzer", "inbox", "prometheus", "alertmanager", "grafana", "loadgen", "")
 RECEIVERS = {

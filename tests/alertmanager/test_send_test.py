@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from alerting_chain import Chain, binary, free_port, quicker, start_alertmanagers, start_inbox
 
 from perfloop.stack.errors import StackError
 from perfloop.stack.send_test import Answer, send_test
+from tests.support.alerting_chain import Chain, binary, free_port, quicker, start_alertmanagers, start_inbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_every_channel_delivers_to_the_inbox(chain: Chain, tmp_path: Path):

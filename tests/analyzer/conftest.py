@@ -8,9 +8,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +17,10 @@ import pytest
 from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.series import Batch, Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Build:

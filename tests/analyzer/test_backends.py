@@ -8,18 +8,21 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfloop_analyzer.app import run_once
 from perfloop_analyzer.config import RunConfig, SourceConfig
 from perfloop_analyzer.errors import SourceError
-from perfloop_analyzer.ports import Result
 from tests.analyzer.conftest import wait_for
-from tests.free_ports import find_free_ports
+from tests.support.free_ports import find_free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from perfloop_analyzer.ports import Result
 
 LIMITS = """
 signals:

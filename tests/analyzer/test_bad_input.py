@@ -1,14 +1,14 @@
 """What a bad day brings: clocks that jump, counters that restart, series that come and go, a disk that is full."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +20,10 @@ from perfloop_analyzer.pipeline import NoveltyWatch
 from perfloop_analyzer.ports import Answers
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_analyzer.store import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0

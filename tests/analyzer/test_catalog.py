@@ -1,12 +1,17 @@
 """The catalogue: strict files, limits from one home, the user's additions."""
 
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from perfloop_analyzer.catalog import load_catalog, read_thresholds
 from perfloop_analyzer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WIRE = {
     "api_response_time_p95",

@@ -1,5 +1,7 @@
 """`optimization_analyzer`: the examples of the user's page, their import line alone changed, and stranger input."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,8 +1,8 @@
 """From implemented to validated or refuted: the service's own measurement of what a change brought."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +13,10 @@ from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.ports import Answers
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_analyzer.store import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 NOW = 1_700_000_000.0
 MINUTE = 60.0

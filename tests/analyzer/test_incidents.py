@@ -1,7 +1,8 @@
 """Incidents: what belongs together, and who is to blame."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,9 @@ from perfloop_analyzer.errors import ConfigError
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.incidents import Topology, group_incidents, read_topology
 from perfloop_analyzer.incidents.deviation import robust_deviation
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _busy(build: Any) -> Finding:

@@ -1,15 +1,19 @@
 """An OpenAI-compatible server may reword; when it lies, fails or is silent, nothing is missing."""
 
+from __future__ import annotations
+
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.recommend import Recommendation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVIDENCE = ({"title": "Query time", "before": 0.021, "after": 0.975, "unit": "seconds"},)
 MADE = Recommendation(

@@ -1,10 +1,11 @@
 """The loop: what fails, what stays, what is shed."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,9 @@ from perfloop_analyzer.config import RunConfig
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.ports import Answers
 from perfloop_analyzer.store import Database
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Scripted:

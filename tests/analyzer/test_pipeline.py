@@ -1,5 +1,7 @@
 """A whole cycle's thinking on made data: what is found, what is not, and that health adds up."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import Any
 

@@ -1,12 +1,14 @@
 """Answers of all kinds: real ones, broken ones, refusals, silence; and the budget."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,6 +20,9 @@ from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.prometheus_api.budget import Budget
 from perfloop_analyzer.prometheus_api.decode import decode_range
 from perfloop_analyzer.series import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 GRID = Grid(1000.0, 10.0, 4)
 QUESTION = [Question("up", "up")]

@@ -1,5 +1,7 @@
 """Metrics, plots and words: what is shown, escaped and bounded."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 from typing import Any
 

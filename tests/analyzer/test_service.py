@@ -1,5 +1,7 @@
 """The service from outside: real Prometheus, real process, real requests."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -9,9 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,10 @@ from perfloop_analyzer.app import open_loop, run_once
 from perfloop_analyzer.cli import main
 from perfloop_analyzer.config import RunConfig, SourceConfig
 from perfloop_analyzer.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 LIMITS = """
 signals:

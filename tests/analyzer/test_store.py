@@ -1,5 +1,7 @@
 """State: what survives restarts, kills and strangers; both databases."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
@@ -9,10 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -22,6 +23,9 @@ from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, Tra
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.tables import Base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOUR = 3600.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from perfloop.stack.docker_engine import Engine
 from perfloop.stack.errors import DockerError
 from tests.docker import standins
 from tests.docker.running import IMAGE, Running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _engine_refusal() -> str:

@@ -6,8 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -15,6 +14,9 @@ import pytest
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IMAGE = f"perfloop-test:{os.getpid()}"  # two runs at once must not take each other's image
 

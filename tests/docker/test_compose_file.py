@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -13,6 +12,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXTRAS = ("exporter", "analyzer", "loadgen", "demo")
 

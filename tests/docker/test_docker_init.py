@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop.stack import docker_init
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from perfloop.stack.docker_engine import Engine, last_words, project_name
 from perfloop.stack.errors import DockerError, PortsTakenError, StackError
 from tests.docker.running import Running
 from tests.e2e.loop import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _RUNNING = {
     "State": {"Status": "running", "StartedAt": "2026-11-23T14:36:32.123456789Z", "Health": {"Status": "healthy"}},

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests.docker.running import IMAGE
 from tests.e2e.loop import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # its own helper image cannot be pulled everywhere
 testcontainers = pytest.importorskip("testcontainers.core.container")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -13,6 +13,9 @@ import yaml
 from perfloop_exporter.metrics.exposition import render
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.monitor import AlertEvent, PerformanceMonitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Clock:

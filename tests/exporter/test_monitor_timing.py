@@ -6,13 +6,16 @@ import asyncio
 import functools
 import inspect
 import time
-from collections.abc import AsyncGenerator, Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop_exporter.metrics.exposition import render
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.monitor import MetricStats, PerformanceMonitor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
 
 PAUSE = 0.05
 SHORTEST_MS, LONGEST_MS = 49.0, 20_000.0

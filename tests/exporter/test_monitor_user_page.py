@@ -6,8 +6,7 @@ import ast
 import asyncio
 import inspect
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -17,6 +16,9 @@ import perfloop_exporter.monitor
 from perfloop_exporter.metrics.exposition import render
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.monitor import PerformanceMonitor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KEY_FEATURES = """\
 # Real-time metric recording

@@ -7,14 +7,17 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from perfloop_loadgen.errors import ExitCode
 from tests.demo.conftest import run_program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 TEST = """
 load_tests:

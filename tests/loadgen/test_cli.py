@@ -9,12 +9,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfloop_loadgen.errors import ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEST = """
 load_tests:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +16,10 @@ from perfloop import (
     create_spike_test,
     create_stress_test,
 )
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
 
 EXAMPLE = """
 # performance_config.yaml

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import stat
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from perfloop.stack.alertmanager_config import AlertmanagerConfigError, install, main, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SLACK = "https://hooks.slack.com/services/T0/B0/secretsecret"
 KEY = "0123456789abcdef0123456789abcdef"

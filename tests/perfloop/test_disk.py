@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop.stack import disk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run_on_disk(folder: Path, megabytes: int, command: str) -> subprocess.CompletedProcess[str]:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from perfloop.stack.guardian import find_reason, parse_tokens
 
 

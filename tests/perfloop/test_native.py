@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import psutil
@@ -20,7 +19,11 @@ from perfloop.stack import records
 from perfloop.stack.health import find_targets_down
 from perfloop.stack.ports import is_free
 from perfloop.stack.settings import DEFAULT_PORTS, port_variable
-from tests.free_ports import find_free_ports
+from tests.support.free_ports import find_free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
 

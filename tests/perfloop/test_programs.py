@@ -1,12 +1,13 @@
+from __future__ import annotations
+
 import hashlib
 import io
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +15,10 @@ from perfloop.stack import programs
 from perfloop.stack.debian import relocate
 from perfloop.stack.errors import ProgramError
 from perfloop.stack.releases import Release
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
+from __future__ import annotations
+
 import multiprocessing
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop.stack import records
 from perfloop.stack.errors import BusyError, ExitCode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_running_survives_a_round_trip(tmp_path: Path) -> None:
@@ -24,7 +29,7 @@ def test_restarts_are_counted(tmp_path: Path) -> None:
     assert records.load_restarts(tmp_path) == {"demo": 2}
 
 
-def _take(home: Path, answers: "multiprocessing.Queue[str]") -> None:
+def _take(home: Path, answers: multiprocessing.Queue[str]) -> None:
     try:
         with records.exclusive(home, ("perfloop down",)):
             answers.put("taken")

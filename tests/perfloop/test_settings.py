@@ -1,9 +1,14 @@
-from pathlib import Path
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop.stack.errors import SettingsError
 from perfloop.stack.settings import DEFAULT_PORTS, parse_env_file, port_variable, read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_defaults(tmp_path: Path) -> None:

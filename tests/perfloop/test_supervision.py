@@ -1,10 +1,12 @@
 """A real supervisord looks after real processes."""
 
+from __future__ import annotations
+
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -13,6 +15,9 @@ from perfloop.stack import records
 from perfloop.stack.errors import StackError
 from perfloop.stack.parts import Part
 from perfloop.stack.supervision import Supervisor, render_supervisord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 10) -> float:

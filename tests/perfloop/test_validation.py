@@ -1,6 +1,8 @@
+from __future__ import annotations
+
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -8,6 +10,9 @@ from perfloop.stack.alertmanager_config import install
 from perfloop.stack.errors import SettingsError
 from perfloop.stack.settings import read_settings
 from perfloop.stack.validation import find_broken_files, find_invalid_configuration, require_readable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

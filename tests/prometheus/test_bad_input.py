@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from perfloop_rules.notifications import check_notifications
 from perfloop_rules.packs import read_packs
 from perfloop_rules.slos import read_slos
 from perfloop_rules.thresholds import OVERRIDE_FIELDS, SIGNAL_FIELDS, read_thresholds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIGNAL = """signals:
   - signal: error_ratio

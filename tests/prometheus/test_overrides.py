@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop_rules.generation import generate, read_sources, write_files
 from perfloop_rules.threshold_rules import without_routes
 from perfloop_rules.thresholds import read_thresholds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINES = """
   - {signal: db_query_time_p95, service: reports, warning: 2, critical: 5}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_rules.runbook import list_sections, render_page
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_alerts_and_sections_are_the_same_list(room: Path, alert_rules: list[dict[str, Any]]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +10,9 @@ from perfloop_rules.errors import RulebookError
 from perfloop_rules.live import read_live
 from perfloop_rules.selectors import Selector, find_selectors
 from perfloop_rules.series import Rule, check_live, check_recorded, find_strays, read_known, read_rules, render_series
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KNOWN = {"http_requests_total": frozenset({"code", "service"}), "vllm:waiting": frozenset({"model_name"})}
 

@@ -1,13 +1,17 @@
 """The limits of signals: one home, `prometheus/thresholds.yml`, which alerts and exporter read too."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from perfloop_analyzer.config import parse_model, read_yaml
 from perfloop_analyzer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Direction = Literal["above", "below"]
 

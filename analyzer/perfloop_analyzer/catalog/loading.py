@@ -1,7 +1,9 @@
 """Reads the catalogue: the shipped files, the user's, and the limits that thresholds.yml gives."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +12,9 @@ from perfloop_analyzer.catalog.overrides import with_overrides
 from perfloop_analyzer.catalog.signals import Signal
 from perfloop_analyzer.config import parse_model, read_yaml
 from perfloop_analyzer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).parent
 

@@ -4,11 +4,16 @@ A service's own limits stand beside the signal's. A route with limits of its own
 becomes a signal beside it, `name@route`, as the recorded series of the alerts have it.
 """
 
-import re
-from collections.abc import Sequence
+from __future__ import annotations
 
-from perfloop_analyzer.catalog.limits import Override
-from perfloop_analyzer.catalog.signals import Signal
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_analyzer.catalog.limits import Override
+    from perfloop_analyzer.catalog.signals import Signal
 
 RATE = re.compile(r"rate\((?P<metric>[\w:]+)(?:\{(?P<matchers>[^}]*)\})?\[(?P<window>\$?\w+)\]\)")
 BETWEEN = "@"

@@ -1,5 +1,7 @@
 """A signal: a named PromQL expression with component, kind, unit, direction and limit."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Literal
 

@@ -1,5 +1,7 @@
 """Numbers with their unit, as a person writes them."""
 
+from __future__ import annotations
+
 UNITS = {"seconds": "s", "ratio": "", "bytes": "B", "per_second": "/s", "bytes_per_second": "B/s"}
 
 

@@ -9,14 +9,19 @@ degrees of freedom, whose heavy tails cover what Gaussian tails promise and metr
 of 1 on the boundary is vmanomaly's; the scale is Hampel's (1974).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from perfloop_analyzer.catalog.limits import Direction
 from perfloop_analyzer.detectors.robust import difference_scale, mad_scale, quiet_nanmedian
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.catalog.limits import Direction
+    from perfloop_analyzer.series import Floats
 
 PERSIST = 3
 GUARD = 12

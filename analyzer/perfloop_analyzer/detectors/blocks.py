@@ -6,10 +6,15 @@ sides says what chance does to a level (the batch-means method; Schmeiser, Opera
 than LEAST before the step, or none after it, give p = 1.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import stdtr
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 BLOCK = 12
 LEAST = 5

@@ -6,12 +6,17 @@ makes it stop soon after the fault. At little traffic one error is no burn: a wi
 window that holds hardly more events than the short one is not full yet (the service is young) and confirms nothing.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.series import Floats
 
 PERIOD_SECONDS = 30 * 86_400.0
 MIN_EVENTS = 10.0

@@ -5,13 +5,18 @@ sums; among intervals whose best split passes sqrt(c log T) the narrowest counts
 B 81, 2019), then the search goes on left and right of it.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.intervals import seeded_intervals
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

@@ -11,7 +11,10 @@ The p-value is that of a t test with the pooled variance around it, widened by t
 the number of places the step might have been (Bonferroni).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +23,9 @@ from perfloop_analyzer.detectors.candidates import SHORTEST, find_candidates
 from perfloop_analyzer.detectors.preparation import close_gaps, pull_in, within_data
 from perfloop_analyzer.detectors.season import remove_pattern, remove_season
 from perfloop_analyzer.detectors.segments import Sums, cumulated, levels, p_values_of, spans
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

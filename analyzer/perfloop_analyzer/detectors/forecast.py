@@ -5,12 +5,16 @@ answer is given only when the trend is significant, the way to the limit is alre
 lies within twice the history that the line was fitted to (four days seen from one hour is a guess).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.detectors.trend import Trends
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.detectors.trend import Trends
+    from perfloop_analyzer.series import Floats
 
 MOST_HISTORIES = 2.0
 LEAST_FILL = 0.5

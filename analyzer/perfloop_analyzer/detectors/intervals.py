@@ -5,6 +5,8 @@ T a^k, evenly spread so that neighbours overlap by half; a = 1/2 here, where the
 later refinement does not.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 DECAY = 0.5

@@ -5,10 +5,16 @@ nothing at all is wrong, the chance of any rejection is q. A cycle every `interv
 therefore finds, on days on which nothing happens, at most one thing a day over all series.
 """
 
-import numpy as np
-from numpy.typing import NDArray
+from __future__ import annotations
 
-from perfloop_analyzer.series import Floats
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.series import Floats
 
 SECONDS_A_DAY = 86_400.0
 

@@ -9,13 +9,19 @@ that comes every night scores once. Habituation keeps one event from being told 
 only a higher one is told.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.robust import quiet_nanmedian
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.series import Floats
 
 TAIL = 0.015
 LEAST_TAIL = 10

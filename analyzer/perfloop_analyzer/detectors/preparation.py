@@ -1,10 +1,16 @@
 """Makes rows ready for the search for steps: gaps closed, wild points pulled in, and the way back."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.robust import difference_scale
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

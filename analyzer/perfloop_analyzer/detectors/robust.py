@@ -5,11 +5,15 @@ that may step or drift, the scale comes from its first differences: sigma = 1.48
 which a step enters once and a trend hardly at all.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 GAUSS = 1.4826
 

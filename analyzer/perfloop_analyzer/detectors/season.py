@@ -5,13 +5,19 @@ a season; the autocorrelation (by FFT, all series at once) of the rest must peak
 explain a share of the variance that chance does not (an F test).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import fdtrc
 
 from perfloop_analyzer.detectors.robust import quiet_nanmedian
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

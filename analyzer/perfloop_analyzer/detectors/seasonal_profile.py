@@ -6,12 +6,17 @@ used only where it earns its place: the spread around it must be below EARNED of
 least MIN_DAYS days.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfloop_analyzer.detectors.robust import GAUSS, quiet_nanmedian
-from perfloop_analyzer.series import Floats, Grid
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats, Grid
 
 DAY_SECONDS = 86_400.0
 MIN_DAYS = 3

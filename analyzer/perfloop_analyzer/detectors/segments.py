@@ -4,13 +4,17 @@ A step's p-value is that of a t test with the pooled variance on both sides, wid
 autocorrelation, times the number of places where it might have been (Bonferroni).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -41,7 +45,7 @@ class Sums:
     total: Floats
     squares: Floats
 
-    def take(self, rows: Ints) -> "Sums":
+    def take(self, rows: Ints) -> Sums:
         """Return some rows; all rows in order are not copied."""
         if len(rows) == len(self.values):
             return self

@@ -4,11 +4,18 @@ For the newest k points, k = 6, 12, 24, ... up to half the window, the differenc
 independent noise, one pass of cumulative sums. The bound is low on purpose: the search itself decides.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.series import Floats
 
 SHORTEST = 6
 BOUND = 4.0

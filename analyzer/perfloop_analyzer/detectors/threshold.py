@@ -7,13 +7,19 @@ is the start of the unbroken run of points beyond the warning limit that reaches
 method", 2013, for the reading of saturation).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from perfloop_analyzer.catalog.limits import Direction, Limit
 from perfloop_analyzer.series import Floats, current
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.catalog.limits import Direction, Limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,18 @@ slopes of rank (N -+ z sqrt(Var S)) / 2. Series are cut to block medians first, 
 season cancel.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtr
 
 from perfloop_analyzer.detectors.robust import quiet_nanmedian
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 BLOCKS = 32
 MIN_BLOCKS = 8

@@ -1,5 +1,7 @@
 """Findings that belong together, and the ranking of what may have caused them."""
 
+from __future__ import annotations
+
 from perfloop_analyzer.incidents.grouping import Cause, Incident, group_incidents
 from perfloop_analyzer.incidents.topology import Topology, read_topology
 

@@ -7,9 +7,14 @@ because a flat baseline near zero would outrank every cause. The result is compr
 behind a queue can deviate more than its cause.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 WORST = 3
 MIN_REFERENCE = 4

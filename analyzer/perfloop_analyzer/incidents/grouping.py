@@ -7,6 +7,8 @@ is the deviating node with no deviating callee (Hardt et al., "The PetShop datas
 both sides, as a resource (use) and as its callers feel it (red), gets its smaller side added (PRISM's conjunction).
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

@@ -1,12 +1,17 @@
 """Who can hurt whom: components of a service, and, when given, the call graph between services."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from perfloop_analyzer.config import parse_model, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # A component on the left can be slowed by those on the right.
 COMPONENTS: Mapping[str, frozenset[str]] = {

@@ -1,14 +1,20 @@
 """Optional words by any OpenAI-compatible API; without it, or when it fails, nothing is missing."""
 
+from __future__ import annotations
+
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import httpx
 import orjson
 
-from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.recommend.checked_words import accepted, prompt_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_analyzer.recommend import Recommendation
 
 log = logging.getLogger("analyzer.language_model")
 

@@ -1,5 +1,7 @@
 """One cycle's thinking: batches in, a result out; pure, so that a test or a replay can run it."""
 
+from __future__ import annotations
+
 from perfloop_analyzer.pipeline.cycle import Knowledge, analyze
 from perfloop_analyzer.pipeline.detect import Settings
 from perfloop_analyzer.pipeline.history import History, history_questions, learn, pack, unpack

@@ -1,11 +1,12 @@
 """Error-budget burn: which windows to ask for, and what their answers say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.catalog import Signal
 from perfloop_analyzer.config import parse_duration
 from perfloop_analyzer.detectors.burn import WINDOWS, BurnWindow, Events, burn_rate, find_burns, seconds_to_exhaustion
 from perfloop_analyzer.findings import Finding, Reading, Severity
@@ -13,6 +14,11 @@ from perfloop_analyzer.pipeline.history import key_of
 from perfloop_analyzer.pipeline.wording import Subject
 from perfloop_analyzer.ports import Question
 from perfloop_analyzer.series import Batch, Floats, current
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from perfloop_analyzer.catalog import Signal
 
 RATE = "request_rate"
 SHORTEST_SECONDS = min(parse_duration(window.short) for window in WINDOWS)

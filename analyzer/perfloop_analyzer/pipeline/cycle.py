@@ -1,9 +1,10 @@
 """The cycle: detect, group, rank, recommend, score."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from __future__ import annotations
 
-from perfloop_analyzer.catalog import Signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from perfloop_analyzer.findings import Reading
 from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
@@ -13,6 +14,11 @@ from perfloop_analyzer.ports import Answers, Result
 from perfloop_analyzer.recommend import Context, Rule, recommend
 from perfloop_analyzer.recommend.replicas import desired_replicas
 from perfloop_analyzer.series import service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perfloop_analyzer.catalog import Signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Runs the detectors over every batch; what they say together passes one multiple-testing control."""
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
 from perfloop_analyzer.detectors.blocks import block_p_value
 from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points
@@ -18,6 +19,11 @@ from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.trends import find_window_forecasts
 from perfloop_analyzer.pipeline.wording import Row, Subject
 from perfloop_analyzer.series import Batch, Floats, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from perfloop_analyzer.catalog import Limit, Signal
 
 Rows = NDArray[np.int64]
 

@@ -7,10 +7,15 @@ eighths, which binary floating point holds exactly; if they sum to more than 100
 100 - sum(penalties) == score holds to the bit, in Python and in PromQL. `overall` takes each signal's worst penalty.
 """
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import OVERALL, Finding, Severity
 from perfloop_analyzer.ports import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 BASE = {Severity.INFO: 2.0, Severity.WARNING: 10.0, Severity.CRITICAL: 25.0}
 EXTRA = 10.0

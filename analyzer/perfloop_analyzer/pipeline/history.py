@@ -1,19 +1,24 @@
 """What days of history teach: seasonal profiles, trends, forecasts and novelty, renewed every few minutes."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.catalog import Signal
 from perfloop_analyzer.detectors.anomaly import Band
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
-from perfloop_analyzer.findings import Finding, Reading
 from perfloop_analyzer.pipeline.trends import find_long_trends
 from perfloop_analyzer.pipeline.wording import Subject
 from perfloop_analyzer.ports import Question
-from perfloop_analyzer.series import Batch, Floats, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.findings import Finding, Reading
+    from perfloop_analyzer.series import Batch, Floats, Labels
 
 Key = tuple[tuple[str, str], ...]
 

@@ -1,13 +1,19 @@
 """What the batches of a cycle say about one signal of one service."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.catalog import Signal
-from perfloop_analyzer.findings import Finding
 from perfloop_analyzer.incidents.deviation import robust_deviation
 from perfloop_analyzer.series import Batch, Floats, current, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.findings import Finding
 
 SETTLE_SECONDS = 30.0
 STILL_SECONDS = 60.0

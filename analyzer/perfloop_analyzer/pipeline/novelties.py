@@ -1,15 +1,21 @@
 """Keeps a streaming detector per signal over the history's grid, and words what it tells."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.catalog import Signal
 from perfloop_analyzer.detectors.novelty import Clock, NoveltyDetector
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.pipeline.wording import Subject
-from perfloop_analyzer.series import Batch, Floats, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.series import Batch, Floats, Labels
 
 HOUR, DAY = 3600.0, 86_400.0
 MOST_SERIES = 1000

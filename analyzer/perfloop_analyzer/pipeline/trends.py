@@ -1,14 +1,21 @@
 """Trends and forecasts, worded: where a signal drifts to, and when it arrives at its limit."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.forecast import forecast_limit
 from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.trend import Trends, find_trends
 from perfloop_analyzer.findings import Finding, Reading, Severity
-from perfloop_analyzer.pipeline.wording import Subject
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.pipeline.wording import Subject
+    from perfloop_analyzer.series import Floats
 
 SIGNIFICANT = 1e-3
 DRIFT = 0.2  # of the level over the window, below which a trend is real but matters to nobody

@@ -1,13 +1,17 @@
 """Puts what a detector says about a row into a finding."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.catalog import Signal
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.series import Batch, service_of
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.catalog import Signal
 
 Row = int | np.integer[Any]
 

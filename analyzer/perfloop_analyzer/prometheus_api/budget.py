@@ -1,5 +1,7 @@
 """How much may be asked: questions at once, points per answer, samples per cycle, and a pause after trouble."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from perfloop_analyzer.series import Grid

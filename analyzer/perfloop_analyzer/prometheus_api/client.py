@@ -1,12 +1,12 @@
 """Range queries over HTTP: Prometheus, VictoriaMetrics, Thanos, Mimir behind any path, tenant and sign-in."""
 
+from __future__ import annotations
+
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 import orjson
@@ -17,6 +17,10 @@ from perfloop_analyzer.ports import Answers, Question
 from perfloop_analyzer.prometheus_api.budget import Budget
 from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence
 from perfloop_analyzer.series import Batch, Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
 
 REFUSED = frozenset({400, 401, 403, 404, 405, 414, 422})
 RETRY_PAUSE = 0.2
@@ -90,7 +94,7 @@ class PrometheusSource:
             return None
         return known[len(known) // 2] if known else None
 
-    async def _one(self, question: Question, grid: Grid, spent: "_Spent") -> Batch | SourceError:
+    async def _one(self, question: Question, grid: Grid, spent: _Spent) -> Batch | SourceError:
         async with self._gate:
             if spent.samples >= self.budget.max_samples:
                 most = self.budget.max_samples

@@ -1,5 +1,7 @@
 """From a range answer's bytes to arrays. NaN, Inf, gaps and scalars are data; half a JSON is an error."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

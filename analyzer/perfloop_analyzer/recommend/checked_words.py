@@ -5,11 +5,15 @@ it is written with, with every number of the evidence, also as a percentage and 
 that matches none discards the whole text.
 """
 
-import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from __future__ import annotations
 
-from perfloop_analyzer.recommend.recommendation import Recommendation
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from perfloop_analyzer.recommend.recommendation import Recommendation
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 SCALES = (1.0, 100.0, 1e3, 1e-3, 1e-6, 1e-9, 1.0 / 1024, 1.0 / 1024**2, 1.0 / 1024**3)

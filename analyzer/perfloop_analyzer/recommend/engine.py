@@ -1,15 +1,20 @@
 """From incidents to recommendations: the rules that match, each with evidence, rivals and a computed improvement."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.findings import Finding, Severity
-from perfloop_analyzer.incidents import Cause, Incident
 from perfloop_analyzer.recommend.improvement import Measured, compute
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation
-from perfloop_analyzer.recommend.rules import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from perfloop_analyzer.incidents import Cause, Incident
+    from perfloop_analyzer.recommend.rules import Rule
 
 ROOT_SHARE = 0.5
 

@@ -5,18 +5,23 @@ before the finding (its expected value); the optimistic bound is the return to i
 limit only, which is half-way to nothing when no limit is known.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from perfloop_analyzer.catalog.units import quantity
-from perfloop_analyzer.findings import Finding
 from perfloop_analyzer.recommend.queueing import servers_for_wait, wait_probability
 from perfloop_analyzer.recommend.recommendation import Improvement
 from perfloop_analyzer.recommend.rightsizing import cpu_request, memory_request, vertical_sizing
 from perfloop_analyzer.recommend.rules import Computation
 from perfloop_analyzer.recommend.scalability import fit_scalability
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.series import Floats
 
 TARGET_UTILISATION = 0.7
 WAIT_GOAL = 0.05

@@ -5,6 +5,8 @@ B(0) = 1, B(n) = a B(n-1) / (n + a B(n-1)), and Erlang C is C = B / (1 - (a/n) (
 C x service time / (n - a).
 """
 
+from __future__ import annotations
+
 MOST_SERVERS = 100_000
 
 

@@ -1,8 +1,12 @@
 """A recommendation: an action with evidence, an expected improvement and a life."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PRIORITIES = ("low", "medium", "high", "critical")
 

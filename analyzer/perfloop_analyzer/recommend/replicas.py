@@ -5,6 +5,8 @@ Horizontal Pod Autoscaler's rule and tolerance); use is the CPU that the service
 one replica's cores.
 """
 
+from __future__ import annotations
+
 import math
 
 TARGET = 0.7

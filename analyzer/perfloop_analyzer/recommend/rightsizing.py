@@ -6,11 +6,15 @@ KRR: CPU request = 95th percentile of use, memory request = peak x 1.15. VPA: sa
 (kubernetes/autoscaler, vertical-pod-autoscaler/pkg/recommender).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 MARGIN = 1.15
 RATIO = 1.05

@@ -1,8 +1,9 @@
 """The rule base, read from YAML: which findings ask for which action, and how its improvement is computed."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +11,9 @@ from perfloop_analyzer.catalog.overrides import BETWEEN
 from perfloop_analyzer.config import parse_model, read_yaml
 from perfloop_analyzer.errors import ConfigError
 from perfloop_analyzer.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HERE = Path(__file__).parent / "rules"
 CATEGORIES = ("infrastructure", "caching", "database", "api", "code", "llm", "monitoring")

@@ -6,12 +6,16 @@ Planning", 2007). N / X(N) is linear in its unknowns, so the fit is a non-negati
 relative errors count.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 LEAST_LEVELS = 4
 LEAST_FIT = 0.8

@@ -6,14 +6,18 @@ minus the Hodges-Lehmann ratio, the median of all quotients after / before, its 
 nm/2 -+ z sqrt(nm(n+m+1)/12). Of a share that should be high (hits), what is missing from one is compared.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import mannwhitneyu
 
-from perfloop_analyzer.series import Floats
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_analyzer.series import Floats
 
 LEAST_BEFORE = 3
 AFTER = 10

@@ -1,20 +1,26 @@
 """The page at `/` and the report: what is wrong and what to do, readable by a person without Grafana."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from perfloop_analyzer.catalog.units import quantity
-from perfloop_analyzer.findings import Finding
-from perfloop_analyzer.ports import Result
-from perfloop_analyzer.reporters.metrics import Published
 from perfloop_analyzer.reporters.plot import Plot, draw
 from perfloop_analyzer.reporters.words import clock, metric_words, mood, span, worst_first
-from perfloop_analyzer.series import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.ports import Result
+    from perfloop_analyzer.reporters.metrics import Published
+    from perfloop_analyzer.series import Batch
 
 MOST_PLOTS = 24
 

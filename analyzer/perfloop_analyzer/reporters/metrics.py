@@ -1,16 +1,21 @@
 """The analyzer's metrics: the one home of their names, types, help and labels."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from perfloop_analyzer.findings import Reading
-from perfloop_analyzer.ports import Result
-from perfloop_analyzer.series import Batch
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+    from perfloop_analyzer.findings import Reading
+    from perfloop_analyzer.ports import Result
+    from perfloop_analyzer.series import Batch
 
 TITLE_LENGTH = 120
 MOST_SERIES = 2000

@@ -1,8 +1,11 @@
 """The result as plain dictionaries: what the JSON API, `once --json` and the report share."""
 
-from typing import Any
+from __future__ import annotations
 
-from perfloop_analyzer.ports import Result
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.ports import Result
 
 
 def result_dict(result: Result) -> dict[str, Any]:

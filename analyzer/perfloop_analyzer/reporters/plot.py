@@ -1,14 +1,20 @@
 """Small plots as inline SVG: a line over time with its limit and its band; no script, no file beside it."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup, escape
 
 from perfloop_analyzer.catalog.units import quantity
 from perfloop_analyzer.reporters.words import clock
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_analyzer.series import Floats
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 720, 180, 76, 22, 10
 MOST_POINTS = 600

@@ -1,12 +1,18 @@
 """The result for a terminal."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
 
-from perfloop_analyzer.ports import Result
-from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.reporters.words import clock, span, worst_first
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from perfloop_analyzer.ports import Result
+    from perfloop_analyzer.recommend import Recommendation
 
 
 def print_result(result: Result, console: Console) -> None:

@@ -1,10 +1,11 @@
 """The HTTP face: metrics, health checks, the JSON API with its OpenAPI text, and the page at `/`."""
 
+from __future__ import annotations
+
 import hmac
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
@@ -12,11 +13,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollecto
 from prometheus_client.exposition import generate_latest
 
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
-from perfloop_analyzer.ports import Store
 from perfloop_analyzer.recommend.recommendation import OWN_STEPS, STATES, STEPS
 from perfloop_analyzer.reporters.html import Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import Published, ResultCollector
 from perfloop_analyzer.reporters.plain import result_dict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_analyzer.ports import Store
 
 T = TypeVar("T")
 

@@ -1,10 +1,16 @@
 """Moments, spans and scores as a person writes them."""
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
+
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import OVERALL
-from perfloop_analyzer.ports import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from perfloop_analyzer.ports import Health
 
 GOOD, FAIR = 90, 70
 # Metrics that recommendations promise to improve and that no finding names.

@@ -1,13 +1,18 @@
 """Baselines: seasonal profiles that outlive the process, so that a restart does not forget what a Monday looks like."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from perfloop_analyzer.store.tables import BaselineRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.orm import Session
 
 
 def write_baselines(session: Session, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:

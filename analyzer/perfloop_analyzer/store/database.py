@@ -1,24 +1,30 @@
 """The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; trouble becomes a StoreError."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
+
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event, select
-from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
-from perfloop_analyzer.findings import Finding
-from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, from_dict
 from perfloop_analyzer.store.baselines import read_baselines, write_baselines
 from perfloop_analyzer.store.findings import PastFinding, read_findings, write_findings
 from perfloop_analyzer.store.tables import EventRow, RecommendationRow
 from perfloop_analyzer.store.upgrade import upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlalchemy.engine import Engine
+
+    from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.recommend import Recommendation
 
 EXPIRE_SECONDS = 3600.0
 # How long what was judged must have been gone to be new work when it comes back.

@@ -1,15 +1,21 @@
 """Findings over time: one row from the first cycle that saw it to the last."""
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
 
-from perfloop_analyzer.findings import Finding
 from perfloop_analyzer.store.tables import FindingRow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+    from perfloop_analyzer.findings import Finding
 
 SAME_SECONDS = 120.0
 KEEP_SECONDS = 30 * 86_400.0

@@ -1,5 +1,7 @@
 """The tables. Migrations in `migrations/` make them; a test holds the two together."""
 
+from __future__ import annotations
+
 from sqlalchemy import JSON, Float, ForeignKey, Index, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 

@@ -1,14 +1,19 @@
 """Brings a database to the newest schema; two analyzers that start at once take turns."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
-from sqlalchemy.engine import Connection, Engine
 
 from perfloop_analyzer.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
 
 LOCK = 715_001
 

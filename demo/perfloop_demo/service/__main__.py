@@ -1,5 +1,7 @@
 """`python -m perfloop_demo.service`."""
 
+from __future__ import annotations
+
 import sys
 
 from perfloop_demo.service.cli import main

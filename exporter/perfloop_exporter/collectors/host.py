@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EACCES, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from perfloop_exporter.collectors import netlink
 from perfloop_exporter.errors import CollectorError, NoDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 # Without O_NONBLOCK a pipe in the place of a file would be waited on; Windows has neither flag.
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Collector
-from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perfloop_exporter.collectors.families import Collector
+    from perfloop_exporter.collectors.host import Host
 
 
 @dataclass(frozen=True, slots=True)

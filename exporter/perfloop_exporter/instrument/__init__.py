@@ -1,5 +1,7 @@
 """One line each: HTTP server, database, cache, HTTP client and LLM calls, measured under OpenTelemetry's names."""
 
+from __future__ import annotations
+
 from perfloop_exporter.instrument.asgi import instrument
 from perfloop_exporter.instrument.cache import CacheMetrics
 from perfloop_exporter.instrument.cache_redis import instrument_redis

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.instrument.endpoint import MetricsEndpoint
-from perfloop_exporter.instrument.exchange import Receive, Scope, Send
 from perfloop_exporter.instrument.http_metrics import HttpMetrics
 from perfloop_exporter.instrument.middleware import ASGIApp, ExemplarOf, MetricsMiddleware
 from perfloop_exporter.instrument.workers import WorkerGroup
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perfloop_exporter.instrument.exchange import Receive, Scope, Send
 
 log = logging.getLogger("perfloop")
 

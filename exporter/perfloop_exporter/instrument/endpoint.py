@@ -6,12 +6,14 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs
 
-from perfloop_exporter.instrument.exchange import Receive, Send
 from perfloop_exporter.instrument.scrape import ScrapeRequest, answer
-from perfloop_exporter.instrument.workers import WorkerGroup
+
+if TYPE_CHECKING:
+    from perfloop_exporter.instrument.exchange import Receive, Send
+    from perfloop_exporter.instrument.workers import WorkerGroup
 
 
 @lru_cache(maxsize=1)

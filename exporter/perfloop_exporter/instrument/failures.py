@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-from collections.abc import Callable
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
-from perfloop_exporter.metrics.series import CounterSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_exporter.metrics.series import CounterSeries
 
 log = logging.getLogger("perfloop")
 P = ParamSpec("P")

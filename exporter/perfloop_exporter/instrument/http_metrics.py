@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from perfloop_exporter.instrument.exchange import Exchange
 from perfloop_exporter.instrument.failures import failures_in
-from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.metrics.series import Exemplar, Labels
+
+if TYPE_CHECKING:
+    from perfloop_exporter.instrument.exchange import Exchange
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/: other methods are one label value.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})

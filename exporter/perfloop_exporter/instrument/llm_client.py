@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.instrument.failures import never_raising
 from perfloop_exporter.instrument.llm_metrics import LLMMetrics, LLMTiming
 from perfloop_exporter.instrument.wrapping import measure_method
 from perfloop_exporter.metrics.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
 
 METRICS = LLMMetrics(DEFAULT, "client", "operation")
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import TYPE_CHECKING
 
-from perfloop_exporter.metrics.registry import MetricRegistry
+if TYPE_CHECKING:
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 _MODEL = ("gen_ai_request_model",)
 # Bounds of https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, with the 5 s a threshold asks about.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from perfloop_exporter.instrument.failures import never_raising
 from perfloop_exporter.instrument.llm_metrics import LLMMetrics, LLMTiming
 from perfloop_exporter.metrics.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 METRICS = LLMMetrics(DEFAULT, "server", "request")
 

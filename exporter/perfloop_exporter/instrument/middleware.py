@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from perfloop_exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Receive, Scope, Send
 from perfloop_exporter.instrument.failures import note_failure
 from perfloop_exporter.instrument.http_metrics import EXEMPLAR_SECONDS, HttpMetrics
 from perfloop_exporter.instrument.routes import UNMATCHED, route_template
-from perfloop_exporter.instrument.workers import WorkerGroup
 from perfloop_exporter.metrics.exemplars import exemplar_labels, trace_of
-from perfloop_exporter.metrics.series import Labels
+
+if TYPE_CHECKING:
+    from perfloop_exporter.instrument.workers import WorkerGroup
+    from perfloop_exporter.metrics.series import Labels
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 ExemplarOf = Callable[[Scope], Mapping[str, str] | None]

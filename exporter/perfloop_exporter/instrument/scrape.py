@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import logging
 import os
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.exposition import OPENMETRICS, PLAIN, render, render_openmetrics
-from perfloop_exporter.metrics.families import AnyFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from perfloop_exporter.metrics.families import AnyFamily
 
 log = logging.getLogger("perfloop")
 

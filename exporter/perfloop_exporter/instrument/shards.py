@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.families import AnyFamily, Descriptor
-from perfloop_exporter.metrics.registry import MetricRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 
 def dump(families: Iterable[AnyFamily], *, additive_only: bool = False) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import psutil
 
-from perfloop_exporter.metrics.registry import MetricRegistry
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 log = logging.getLogger("perfloop")
 

@@ -13,18 +13,21 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from multiprocessing import util
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from perfloop_exporter.instrument import shards
 from perfloop_exporter.instrument.worker_folder import is_one_of_several, shared_folder
 from perfloop_exporter.instrument.worker_processes import OwnProcess, count_processes, forget_client_process
-from perfloop_exporter.metrics.families import AnyFamily
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.registry import MetricRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_exporter.metrics.families import AnyFamily
 
 try:
     import fcntl

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perfloop_exporter.instrument.failures import note_failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MARK = "_perfloop_measured"
 

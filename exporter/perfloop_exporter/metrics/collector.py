@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from perfloop_exporter.metrics.exposition import format_float
-from perfloop_exporter.metrics.families import AnyFamily
 from perfloop_exporter.metrics.series import CounterSeries, Exemplar, HistogramSeries, Series
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from prometheus_client import samples
     from prometheus_client.core import Metric
+
+    from perfloop_exporter.metrics.families import AnyFamily
 
 
 class FamiliesCollector:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.names import label_name
-from perfloop_exporter.metrics.series import Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_exporter.metrics.series import Labels
 
 # https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#exemplars
 _CHARACTERS = 128

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.families import AnyFamily, Descriptor
-from perfloop_exporter.metrics.series import CounterSeries, Exemplar, GaugeSeries, HistogramSeries, Labels
+
+if TYPE_CHECKING:
+    from perfloop_exporter.metrics.series import CounterSeries, Exemplar, GaugeSeries, HistogramSeries, Labels
 
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"

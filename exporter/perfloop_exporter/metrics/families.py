@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from perfloop_exporter.metrics.guard import LabelGuard, Limits
 from perfloop_exporter.metrics.series import (
@@ -16,6 +15,9 @@ from perfloop_exporter.metrics.series import (
     LatestGaugeSeries,
     Series,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Kind = Literal["counter", "gauge", "histogram"]
 S = TypeVar("S", bound=Series)

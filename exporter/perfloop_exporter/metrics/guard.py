@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from perfloop_exporter.metrics.series import Labels
+if TYPE_CHECKING:
+    from perfloop_exporter.metrics.series import Labels
 
 log = logging.getLogger("perfloop")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from perfloop_exporter.metrics.families import Kind
+if TYPE_CHECKING:
+    from perfloop_exporter.metrics.families import Kind
 
 PREFIX = "app_"
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from perfloop_exporter.metrics.families import SECONDS, AnyFamily, Descriptor, Family
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.series import CounterSeries, GaugeSeries, HistogramSeries, LatestGaugeSeries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 F = TypeVar("F", bound=AnyFamily)
 log = logging.getLogger("perfloop")

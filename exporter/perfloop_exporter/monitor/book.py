@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.families import SECONDS, AnyFamily, Kind
 from perfloop_exporter.metrics.names import WireName, label_name, wire_name
-from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.metrics.series import Labels, Series
 from perfloop_exporter.monitor.metric import AppMetric, Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 log = logging.getLogger("perfloop")
 

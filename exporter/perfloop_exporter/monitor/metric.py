@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.exemplars import exemplar_labels
-from perfloop_exporter.metrics.families import AnyFamily
-from perfloop_exporter.metrics.names import WireName
 from perfloop_exporter.metrics.series import BUFFER_LIMIT, CounterSeries, Exemplar, HistogramSeries, Series
 from perfloop_exporter.monitor.history import History
+
+if TYPE_CHECKING:
+    from perfloop_exporter.metrics.families import AnyFamily
+    from perfloop_exporter.metrics.names import WireName
 
 # When (monotonic), the series on the wire (none for what only the history wants), the value, the metadata.
 Record = tuple[float, Series | None, float, Mapping[str, Any] | None]

@@ -7,11 +7,9 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from perfloop_exporter.metrics.families import Kind
 from perfloop_exporter.metrics.names import wire_name
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
 from perfloop_exporter.metrics.series import BUFFER_LIMIT
@@ -21,6 +19,11 @@ from perfloop_exporter.monitor.metric import AppMetric, Retention
 from perfloop_exporter.monitor.stats import MetricStats, summarize
 from perfloop_exporter.monitor.system import SystemReader
 from perfloop_exporter.monitor.timing import TimeMeasurement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from perfloop_exporter.metrics.families import Kind
 
 log = logging.getLogger("perfloop")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.tester import LoadTester
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
@@ -19,6 +18,11 @@ from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import Document, TrialRow, distribution_of, iso_time
 from perfloop_loadgen.summary.verdict import Generator, Verdict, busier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfloop_loadgen.config import LoadTestConfig
 
 # Where the test names no thresholds, the user's own for an API hold.
 DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")

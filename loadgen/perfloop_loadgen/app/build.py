@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.engines import build_engine
 from perfloop_loadgen.app.journeys import build_plan
 from perfloop_loadgen.app.shapes import build_shape
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.pacing.shapes import RateShape, UserShape
 from perfloop_loadgen.pacing.shared_users import SharedUsers
 from perfloop_loadgen.runner.closed import ClosedLoop
 from perfloop_loadgen.runner.open import OpenLimits, OpenLoop
-from perfloop_loadgen.runner.plan import Plan
 from perfloop_loadgen.runner.run import Limits, LoadModel, Run
 from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.scenario.request import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.runner.plan import Plan
 
 CLOCK = time.monotonic_ns
 # Which worker, of how many.

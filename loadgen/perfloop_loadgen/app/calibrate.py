@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.nothing_server import serve_nothing
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.config import EndpointConfig, LoadTestConfig
 from perfloop_loadgen.config.load import ConstantRateConfig
 from perfloop_loadgen.summary.document import Calibration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CEILING_USERS = 32
 TIMING_RATE = 1000.0

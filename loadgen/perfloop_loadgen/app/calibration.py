@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from perfloop_loadgen.app.home import home
 from perfloop_loadgen.summary.document import Calibration
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _ADAPTER: TypeAdapter[Calibration] = TypeAdapter(Calibration)
 

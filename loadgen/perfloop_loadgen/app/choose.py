@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,6 +17,9 @@ from perfloop_loadgen.config import (
     create_stress_test,
 )
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PROFILES = {
     "basic": create_basic_load_test,

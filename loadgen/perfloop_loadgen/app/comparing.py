@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.bootstrap import FEWEST_POINTS
 from perfloop_loadgen.compare.runs import Finding, Row, compare, obstacles
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.errors import ConfigError, ExitCode
 from perfloop_loadgen.reporters.comparison import comparison_lines
 from perfloop_loadgen.summary.document import Document, from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from perfloop_loadgen.config import LoadTestConfig
 
 
 def compare_files(base: Path, new: Path, tolerance_ratio: float, *, force: bool) -> ExitCode:

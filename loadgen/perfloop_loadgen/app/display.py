@@ -6,19 +6,20 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.breakpoint import BreakpointTester
-from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.reporters.text import progress_line, trial_line
-from perfloop_loadgen.summary.document import TrialRow
 
 # rich and grafana-client cost more to import than a short run: they come when they are asked for.
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_loadgen.app.tester import LoadTester
     from perfloop_loadgen.reporters.annotations import Annotator
     from perfloop_loadgen.reporters.live_view import LiveView
+    from perfloop_loadgen.summary.document import TrialRow
 
 PROGRESS_SECONDS = 10.0
 # The view is drawn on the loop that sends: at most so much of its time, else requests would start late for it.

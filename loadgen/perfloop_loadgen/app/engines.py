@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.engines.http1.client import Http1Engine
 from perfloop_loadgen.errors import ConfigError
-from perfloop_loadgen.ports import Clock, Engine
-from perfloop_loadgen.scenario.request import Target
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.ports import Clock, Engine
+    from perfloop_loadgen.scenario.request import Target
 
 
 def build_engine(config: LoadTestConfig, target: Target, clock: Clock) -> Engine:

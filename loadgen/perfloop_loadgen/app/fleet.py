@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.app import worker
 from perfloop_loadgen.app.build import CLOCK
 from perfloop_loadgen.app.shapes import build_shape
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.errors import TargetError
 from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.histogram import SECOND
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary.verdict import Generator, busier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from perfloop_loadgen.config import LoadTestConfig
 
 # Time for every worker to hear of the common moment before it comes.
 _LEAD_NANOSECONDS = 50_000_000

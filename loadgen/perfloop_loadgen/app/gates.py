@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.config.gates import GateConfig
 from perfloop_loadgen.errors import ConfigError, QueryError
-from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary.verdict import GateResult
 from perfloop_loadgen.thresholds.client_gates import ClientGate, judge
 from perfloop_loadgen.thresholds.expression import Expression, parse_expression
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.samples.book import Book
 
 
 @dataclass(frozen=True, slots=True)

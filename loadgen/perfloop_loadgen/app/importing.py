@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from perfloop_loadgen.errors import ConfigError
 from perfloop_loadgen.scenario.har import test_from_har
 from perfloop_loadgen.scenario.openapi import test_from_openapi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"openapi": test_from_openapi, "har": test_from_har}
 

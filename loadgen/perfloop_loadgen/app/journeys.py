@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import count, cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from perfloop_loadgen.config import EndpointConfig, LoadTestConfig, ScenarioConfig
-from perfloop_loadgen.config.scenario import LlmConfig
 from perfloop_loadgen.runner.plan import Plan
-from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.scenario.feeder import feed, read_rows
 from perfloop_loadgen.scenario.journey import Journey, Step, play_steps
 from perfloop_loadgen.scenario.llm import prompt_endpoints
@@ -18,6 +14,13 @@ from perfloop_loadgen.scenario.mix import spread
 from perfloop_loadgen.scenario.request import Request, Target, build_request
 from perfloop_loadgen.scenario.template import fill, fill_path, is_open
 from perfloop_loadgen.scenario.user import User, load_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from perfloop_loadgen.config import EndpointConfig, LoadTestConfig, ScenarioConfig
+    from perfloop_loadgen.config.scenario import LlmConfig
+    from perfloop_loadgen.samples.labels import Labels
 
 
 def build_plan(config: LoadTestConfig, target: Target, labels: Labels, share: tuple[int, int] = (0, 1)) -> Plan:

@@ -10,25 +10,29 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from perfloop_loadgen.app.breakpoint import BreakpointTester, build_tester
 from perfloop_loadgen.app.display import shown
 from perfloop_loadgen.app.home import home
-from perfloop_loadgen.app.tester import LoadTester
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.errors import ConfigError, ExitCode, ListenError
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import write_reports
 from perfloop_loadgen.reporters.text import summary_lines, trial_line
 from perfloop_loadgen.reporters.web import MetricsServer
-from perfloop_loadgen.summary import Summary
-from perfloop_loadgen.summary.document import Document
 from perfloop_loadgen.summary.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from perfloop_loadgen.app.tester import LoadTester
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.summary import Summary
+    from perfloop_loadgen.summary.document import Document
 
 ADHOC_PORTS = range(19121, 19130)
 # SIGTERM must end the process within 5 s: answers get this long, and the last scrape the rest.

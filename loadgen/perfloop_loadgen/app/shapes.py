@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perfloop_loadgen.config import LoadTestConfig
+from typing import TYPE_CHECKING
+
 from perfloop_loadgen.config.load import (
     BreakpointConfig,
     ConstantRateConfig,
@@ -19,8 +20,11 @@ from perfloop_loadgen.pacing.line import Stage
 from perfloop_loadgen.pacing.poisson_rate import PoissonRate
 from perfloop_loadgen.pacing.ramping_rate import RampingRate
 from perfloop_loadgen.pacing.ramping_users import RampingUsers
-from perfloop_loadgen.pacing.shapes import RateShape, UserShape
 from perfloop_loadgen.pacing.spike import Spike
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.pacing.shapes import RateShape, UserShape
 
 # A spike without an end takes its times from a duration of two minutes.
 _ENDLESS_SPIKE_SECONDS = 120.0

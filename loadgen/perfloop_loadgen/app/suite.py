@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_loadgen.app.breakpoint import build_tester
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.reporters.text import summary_lines
-from perfloop_loadgen.summary import Summary
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.summary import Summary
 
 
 class LoadTestSuite:

@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.build import build_run
 from perfloop_loadgen.app.calibration import read_calibration
 from perfloop_loadgen.app.fleet import Fleet
 from perfloop_loadgen.app.gates import Gates
 from perfloop_loadgen.app.shapes import build_rate_shape
-from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.config.load import EnduranceConfig
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
-from perfloop_loadgen.runner.run import Run
 from perfloop_loadgen.samples.book import Book
-from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import Document, distribution_of, iso_time
 from perfloop_loadgen.summary.drift import drift_of
-from perfloop_loadgen.summary.verdict import GateResult, Generator
 from perfloop_loadgen.thresholds.decide import decide
 from perfloop_loadgen.thresholds.validity import generator_faults, schedule_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.runner.run import Run
+    from perfloop_loadgen.samples.labels import Labels
+    from perfloop_loadgen.summary.verdict import GateResult, Generator
 
 
 @dataclass(slots=True)

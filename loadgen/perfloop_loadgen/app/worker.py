@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
 from perfloop_loadgen.app.build import Share, build_run
 from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.errors import LoadgenError
-from perfloop_loadgen.runner.run import Run
 from perfloop_loadgen.samples.book import Book, Load
-from perfloop_loadgen.samples.labels import Labels
-from perfloop_loadgen.samples.tally import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
+
+    from perfloop_loadgen.runner.run import Run
+    from perfloop_loadgen.samples.labels import Labels
+    from perfloop_loadgen.samples.tally import Tally
 
 # What is said over the pipe. Parent: (BEGIN, moment), (STOP, (reason, grace)). Worker: the others.
 BEGIN, STOP = "begin", "stop"

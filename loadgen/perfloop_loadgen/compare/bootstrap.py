@@ -7,9 +7,12 @@ make the interval too narrow; drawing blocks keeps what neighbours share.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FEWEST_POINTS = 8
 _DRAWS = 1000

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.compare.bootstrap import Change, change_of
-from perfloop_loadgen.samples.book import Point
-from perfloop_loadgen.summary.document import Document
 from perfloop_loadgen.summary.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfloop_loadgen.samples.book import Point
+    from perfloop_loadgen.summary.document import Document
 
 
 class Finding(StrEnum):

@@ -1,5 +1,7 @@
 """The test file: its model, its reading, its ready-made profiles."""
 
+from __future__ import annotations
+
 from perfloop_loadgen.config.model import LoadTestConfig
 from perfloop_loadgen.config.profiles import (
     create_basic_load_test,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -12,7 +13,9 @@ from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.client import outcome_of
 from perfloop_loadgen.errors import TargetError
 from perfloop_loadgen.ports import Clock, Head, Receiver
-from perfloop_loadgen.scenario.request import Request, Target
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.scenario.request import Request, Target
 
 # httpx frames bodies itself, and HTTP/2 has no Host.
 _OWN_HEADERS = frozenset({"host", "content-length"})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.pacing.endurance import drift_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Where less than this share of what was asked comes back well, the service is past its knee.
 _KEPT_UP_RATIO = 0.95

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.pacing.shapes import UserShape
+if TYPE_CHECKING:
+    from perfloop_loadgen.pacing.shapes import UserShape
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.compare.runs import Row
 from perfloop_loadgen.reporters.text import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perfloop_loadgen.compare.runs import Row
 
 
 def comparison_lines(rows: Sequence[Row]) -> Iterator[str]:

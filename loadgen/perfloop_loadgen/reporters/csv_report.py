@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.summary.document import Document
+if TYPE_CHECKING:
+    from perfloop_loadgen.summary.document import Document
 
 COLUMNS = (
     "elapsed_seconds",

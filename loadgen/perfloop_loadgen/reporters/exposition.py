@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from perfloop_loadgen.samples.book import Book
-from perfloop_loadgen.samples.histogram import Histogram
-from perfloop_loadgen.summary.verdict import Verdict
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perfloop_loadgen.samples.book import Book
+    from perfloop_loadgen.samples.histogram import Histogram
+    from perfloop_loadgen.summary.verdict import Verdict
 
 # OpenTelemetry's bounds for HTTP durations, with finer ones below and coarser ones above.
 BOUNDS = (

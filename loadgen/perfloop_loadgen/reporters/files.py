@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.errors import ReportError
 from perfloop_loadgen.reporters.csv_report import render_csv
@@ -11,6 +10,10 @@ from perfloop_loadgen.reporters.html_report import render_html
 from perfloop_loadgen.reporters.junit import render_junit
 from perfloop_loadgen.reporters.markdown import render_markdown
 from perfloop_loadgen.summary.document import Document, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 RENDERERS: Mapping[str, Callable[[Document], bytes]] = {
     "json": to_json,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.outcomes import MEANINGS
 from perfloop_loadgen.reporters.plots import Axes, Line, plot
 from perfloop_loadgen.reporters.text import gate_line, seconds
-from perfloop_loadgen.samples.book import Point
 from perfloop_loadgen.samples.streams import FORMULAS
-from perfloop_loadgen.summary.document import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfloop_loadgen.samples.book import Point
+    from perfloop_loadgen.summary.document import Document
 
 _NINES = 6
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from perfloop_loadgen.summary.document import Document
 from perfloop_loadgen.summary.verdict import GateResult, Verdict
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.summary.document import Document
 
 
 def render_junit(document: Document) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +13,9 @@ from rich.text import Text
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.reporters.text import seconds
 from perfloop_loadgen.samples.book import RECENT_WINDOWS, Book
-from perfloop_loadgen.samples.tally import Tally
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.samples.tally import Tally
 
 _QUANTILES = (0.5, 0.9, 0.95, 0.99)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_loadgen.reporters.text import gate_line, seconds
-from perfloop_loadgen.summary import EndpointSummary, Summary
-from perfloop_loadgen.summary.document import Document
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.summary import EndpointSummary, Summary
+    from perfloop_loadgen.summary.document import Document
 
 
 def render_markdown(document: Document) -> bytes:

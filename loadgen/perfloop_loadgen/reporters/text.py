@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.samples.streams import FORMULAS
-from perfloop_loadgen.summary import EndpointSummary, StreamSummary, Summary, Times
-from perfloop_loadgen.summary.document import TrialRow
-from perfloop_loadgen.summary.verdict import GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_loadgen.samples.book import Book
+    from perfloop_loadgen.summary import EndpointSummary, StreamSummary, Summary, Times
+    from perfloop_loadgen.summary.document import TrialRow
+    from perfloop_loadgen.summary.verdict import GateResult
 
 _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
 

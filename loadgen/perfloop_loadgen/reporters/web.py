@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from perfloop_loadgen.errors import ListenError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _REQUEST_TIMEOUT_SECONDS = 10
 _LARGEST_REQUEST = 65_536

@@ -10,11 +10,15 @@ import asyncio
 import heapq
 import os
 import sys
-from collections.abc import Callable
 from itertools import count
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.ports import Clock
 from perfloop_loadgen.runner.timerfd import create_timerfd, set_timerfd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_loadgen.ports import Clock
 
 _MILLISECOND = 1_000_000
 

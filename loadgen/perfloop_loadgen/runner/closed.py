@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from perfloop_loadgen.pacing.shapes import UserShape
-from perfloop_loadgen.ports import Clock, Engine
+from typing import TYPE_CHECKING
+
 from perfloop_loadgen.runner.agenda import Agenda
 from perfloop_loadgen.runner.lane import Lane
-from perfloop_loadgen.runner.plan import Plan
 from perfloop_loadgen.samples.book import Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.pacing.shapes import UserShape
+    from perfloop_loadgen.ports import Clock, Engine
+    from perfloop_loadgen.runner.plan import Plan
 
 # A user whose connection failed waits this long, so that a dead service is not asked in a spin.
 RETRY_AFTER_NANOSECONDS = 100_000_000

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.outcomes import OK
-from perfloop_loadgen.ports import Client, Engine, Head
-from perfloop_loadgen.runner.agenda import Agenda
-from perfloop_loadgen.samples.book import Recorder
 from perfloop_loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
 from perfloop_loadgen.samples.stream_meter import StreamMeter
-from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.scenario.journey import Answer, Journey, Pause, Script
 from perfloop_loadgen.scenario.request import Request
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.ports import Client, Engine, Head
+    from perfloop_loadgen.runner.agenda import Agenda
+    from perfloop_loadgen.samples.book import Recorder
+    from perfloop_loadgen.samples.tally import Tally
 
 _NO_ANSWER = b""
 

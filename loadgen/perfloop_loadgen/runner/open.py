@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.pacing.shapes import RateShape
-from perfloop_loadgen.ports import Clock, Engine
 from perfloop_loadgen.runner.agenda import Agenda
 from perfloop_loadgen.runner.lane import Lane
-from perfloop_loadgen.runner.plan import Plan
 from perfloop_loadgen.samples.book import Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
-from perfloop_loadgen.scenario.journey import Journey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_loadgen.pacing.shapes import RateShape
+    from perfloop_loadgen.ports import Clock, Engine
+    from perfloop_loadgen.runner.plan import Plan
+    from perfloop_loadgen.scenario.journey import Journey
 
 # Arrivals closer together than this are sent in one waking: the lag stays well below a millisecond.
 _COALESCE_NANOSECONDS = 100_000

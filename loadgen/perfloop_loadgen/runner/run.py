@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from perfloop_loadgen import outcomes
-from perfloop_loadgen.ports import Clock, Engine
-from perfloop_loadgen.runner.lane import Lane
 from perfloop_loadgen.runner.watch import Watch
 from perfloop_loadgen.samples.book import Book, Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
-from perfloop_loadgen.summary.verdict import Generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfloop_loadgen.ports import Clock, Engine
+    from perfloop_loadgen.runner.lane import Lane
+    from perfloop_loadgen.summary.verdict import Generator
 
 log = logging.getLogger(__name__)
 

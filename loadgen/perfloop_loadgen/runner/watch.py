@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.samples.histogram import SECOND, Histogram
 from perfloop_loadgen.summary.verdict import Generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Watch:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally, sum_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from perfloop_loadgen.samples.labels import Labels
 
 RECENT_WINDOWS = 10
 MOST_POINTS = 1800

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from perfloop_loadgen.config.scenario import SloConfig
 from perfloop_loadgen.samples.histogram import SECOND
-from perfloop_loadgen.samples.streams import StreamTally
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config.scenario import SloConfig
+    from perfloop_loadgen.samples.streams import StreamTally
 
 _DONE = b"[DONE]"
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.config.scenario import CheckConfig
 from perfloop_loadgen.scenario.places import MISSING, find_header, find_json
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config.scenario import CheckConfig
 
 # Takes the head and the body of an answer.
 Judge = Callable[[bytes, bytes], bool]

@@ -6,10 +6,12 @@ import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Row = Mapping[str, Any]
 

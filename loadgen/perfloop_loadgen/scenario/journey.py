@@ -7,13 +7,16 @@ A journey is played by a generator (steps of a file) or a coroutine (plain async
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.scenario.places import MISSING, find
-from perfloop_loadgen.scenario.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+
+    from perfloop_loadgen.scenario.request import Request
 
 
 class Pause(NamedTuple):

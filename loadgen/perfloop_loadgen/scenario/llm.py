@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from perfloop_loadgen.config.scenario import EndpointConfig, LlmConfig
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from perfloop_loadgen.config.scenario import EndpointConfig, LlmConfig
 
 # Enough different prompts that a prefix cache cannot answer for the model.
 SYNTHETIC_PROMPTS = 200

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from perfloop_loadgen.config.scenario import EndpointConfig, SloConfig
 from perfloop_loadgen.scenario.checks import Judge, build_judge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ANY_GOOD_STATUS = frozenset(range(200, 400))
 

@@ -12,12 +12,14 @@ import importlib.util
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.config.scenario import EndpointConfig
 from perfloop_loadgen.errors import ConfigError
 from perfloop_loadgen.scenario.journey import Answer, Pause
-from perfloop_loadgen.scenario.request import Request
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.scenario.request import Request
 
 Scenario = Callable[["User"], Coroutine[Any, Any, None]]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen import outcomes
-from perfloop_loadgen.samples.book import Book
-from perfloop_loadgen.samples.histogram import Histogram
-from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary.drift import drift_of
 from perfloop_loadgen.summary.verdict import GateResult
 from perfloop_loadgen.thresholds.expression import Expression, time_of, unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_loadgen.samples.book import Book
+    from perfloop_loadgen.samples.histogram import Histogram
+    from perfloop_loadgen.samples.tally import Tally
 
 
 @dataclass(frozen=True, slots=True)

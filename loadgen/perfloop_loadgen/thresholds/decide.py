@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary.verdict import GateResult, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_loadgen.samples.tally import Tally
 
 
 def decide(

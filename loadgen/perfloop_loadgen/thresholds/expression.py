@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _FORM = re.compile(
     r"\s*(?P<metric>[a-z_]*[a-z](?:\d+(?:\.\d+)?)?)?\s*(?P<sign><=|>=|<|>)\s*(?P<number>[0-9.eE+-]+)\s*(?P<unit>\S*)\s*"

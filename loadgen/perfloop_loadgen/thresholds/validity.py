@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_loadgen import outcomes
-from perfloop_loadgen.config.gates import GeneratorLimits
-from perfloop_loadgen.samples.tally import Tally
-from perfloop_loadgen.summary.verdict import Generator
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.config.gates import GeneratorLimits
+    from perfloop_loadgen.samples.tally import Tally
+    from perfloop_loadgen.summary.verdict import Generator
 
 
 def generator_faults(limits: GeneratorLimits, generator: Generator, tally: Tally) -> list[str]:

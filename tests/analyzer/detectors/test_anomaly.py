@@ -1,5 +1,7 @@
 """The anomaly score against hand-made bands and against noise."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """The second opinion: real steps stay significant, autocorrelated noise does not become so."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy import stats
 

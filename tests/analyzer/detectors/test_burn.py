@@ -1,5 +1,7 @@
 """The burn-rate table of the SRE workbook."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from perfloop_analyzer.detectors.burn import (

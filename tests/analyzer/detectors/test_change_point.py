@@ -1,5 +1,7 @@
 """Known steps in seeded series, and what must not look like one."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,7 @@
 """Seconds until a limit: only when the line may be trusted."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

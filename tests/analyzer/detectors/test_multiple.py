@@ -1,5 +1,7 @@
 """Benjamini-Hochberg against scipy, and the level of a cycle."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy import stats
 

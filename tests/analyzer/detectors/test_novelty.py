@@ -1,5 +1,7 @@
 """The streaming detector: new is told once, seen is not told again, and the future is never looked at."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from perfloop_analyzer.detectors.novelty import Clock, NoveltyDetector, novelty_scores

@@ -1,5 +1,7 @@
 """Periods, patterns, profiles, intervals and the screen."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

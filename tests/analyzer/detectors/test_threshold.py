@@ -1,5 +1,7 @@
 """Limits: who stands beyond them, how far, since when."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from perfloop_analyzer.catalog import Limit

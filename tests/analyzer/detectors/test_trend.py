@@ -1,5 +1,7 @@
 """Mann-Kendall and Theil-Sen against scipy, against noise and against known slopes."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,5 +1,7 @@
 """A language model may reword; it may not invent a number."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import pytest

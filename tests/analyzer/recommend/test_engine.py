@@ -1,7 +1,8 @@
 """The rule base and what it makes of findings."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from perfloop_analyzer.recommend import Context, load_rules, recommend
 from perfloop_analyzer.recommend.improvement import relief
 from perfloop_analyzer.recommend.recommendation import from_dict
 from perfloop_analyzer.recommend.rules import CATEGORIES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNAIMED = """
 rules:

@@ -1,5 +1,7 @@
 """The formulas behind expected improvements, against textbook values and simulation."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

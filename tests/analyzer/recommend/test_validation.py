@@ -1,5 +1,7 @@
 """What a change brought: measured, with an interval, or not said."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 

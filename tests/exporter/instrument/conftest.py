@@ -6,8 +6,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -16,6 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from perfloop_exporter.metrics.exposition import render
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

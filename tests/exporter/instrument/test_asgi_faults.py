@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from fastapi import FastAPI, WebSocket
@@ -19,10 +18,14 @@ from perfloop_exporter.instrument.middleware import MetricsMiddleware
 from perfloop_exporter.instrument.workers import WorkerGroup
 from perfloop_exporter.metrics.families import Family
 from perfloop_exporter.metrics.guard import LabelGuard
-from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.metrics.series import GaugeSeries, HistogramSeries
 
-from .conftest import RunningServer
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
+
+    from .conftest import RunningServer
 
 REQUESTS = [
     b"GET /items/7 HTTP/1.1\r\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from fastapi import BackgroundTasks, FastAPI, Request, WebSocket
@@ -13,9 +13,13 @@ from fastapi.responses import StreamingResponse
 from websockets.sync.client import connect
 
 from perfloop_exporter.instrument import instrument
-from perfloop_exporter.metrics.registry import MetricRegistry
 
-from .conftest import RunningServer
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
+
+    from .conftest import RunningServer
 
 GET = {"http_request_method": "GET"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -17,6 +17,9 @@ from redis.retry import Retry
 from perfloop_exporter.instrument import CacheMetrics, instrument_redis
 
 from .conftest import read_default
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_reads_hits_and_misses():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import openai
@@ -17,6 +16,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from perfloop_exporter.instrument import instrument_httpx, instrument_openai, llm_server_call
 
 from .conftest import RunningServer, read_default
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 

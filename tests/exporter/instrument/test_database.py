@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine, QueuePool, create_engine, text
@@ -19,6 +18,10 @@ from perfloop_exporter.instrument.database_sqlalchemy import operation_name
 from perfloop_exporter.metrics.registry import DEFAULT
 
 from .conftest import read_default
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 DURATION = "db_client_operation_duration_seconds"
 

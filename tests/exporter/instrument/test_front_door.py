@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import perfloop
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OURS = sorted(name for name, home in perfloop._HOMES.items() if home.startswith("perfloop_exporter."))
 

@@ -6,17 +6,20 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from fastapi import FastAPI
 
 from perfloop_exporter.instrument import instrument
-from perfloop_exporter.metrics.registry import MetricRegistry
 
-from .conftest import RunningServer
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
+
+    from .conftest import RunningServer
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

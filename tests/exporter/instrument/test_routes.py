@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request
@@ -16,9 +15,14 @@ from starlette.staticfiles import StaticFiles
 
 from perfloop_exporter.instrument import instrument
 from perfloop_exporter.instrument.routes import route_template
-from perfloop_exporter.metrics.registry import MetricRegistry
 
-from .conftest import RunningServer
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
+
+    from .conftest import RunningServer
 
 
 def build_app(tmp_path: Path) -> FastAPI:

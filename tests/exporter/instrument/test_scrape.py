@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import prometheus_client
 import pytest
@@ -17,10 +16,15 @@ from starlette.staticfiles import StaticFiles
 
 from perfloop_exporter.instrument import instrument
 from perfloop_exporter.metrics.exposition import OPENMETRICS, PLAIN
-from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.monitor import PerformanceMonitor
 
-from .conftest import RunningServer
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from perfloop_exporter.metrics.registry import MetricRegistry
+
+    from .conftest import RunningServer
 
 TRACE = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 OPENMETRICS_ACCEPT = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"}

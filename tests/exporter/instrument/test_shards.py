@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import random
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,9 @@ from perfloop_exporter.metrics.exposition import render, render_openmetrics
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.metrics.series import Exemplar
 from perfloop_exporter.monitor import PerformanceMonitor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def fill(registry: MetricRegistry, seed: int) -> None:

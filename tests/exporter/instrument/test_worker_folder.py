@@ -6,12 +6,15 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop_exporter.instrument import worker_folder
 from perfloop_exporter.instrument.worker_folder import shared_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

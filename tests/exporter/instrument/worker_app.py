@@ -1,5 +1,7 @@
 """The service that several worker processes serve in test_workers."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import signal

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-
-import pytest
+from typing import TYPE_CHECKING
 
 from perfloop_exporter.metrics.exposition import render
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.registry import MetricRegistry
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_values_beyond_the_cap_fold_into_one_and_are_counted(caplog: pytest.LogCaptureFixture):

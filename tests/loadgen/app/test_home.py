@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.home import home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
 
 
 def test_home_is_where_the_stack_looks_for_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkout: Path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 USERS_EXAMPLE = """
 load_tests:

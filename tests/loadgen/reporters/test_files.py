@@ -6,8 +6,7 @@ import csv
 import io
 import json
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -17,6 +16,9 @@ from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.errors import ConfigError
 from perfloop_loadgen.reporters.files import RENDERERS, write_reports
 from perfloop_loadgen.summary.document import Document, from_json, schema, to_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIG = {
     "name": "a <b>bold</b> | test",

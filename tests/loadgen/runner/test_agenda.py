@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen.runner.agenda import Agenda
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MILLISECOND = 1_000_000
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +15,9 @@ from perfloop_loadgen.errors import ConfigError
 from perfloop_loadgen.samples.stream_meter import StreamMeter
 from perfloop_loadgen.samples.streams import StreamTally
 from perfloop_loadgen.scenario.llm import read_prompts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MS = 1_000_000
 

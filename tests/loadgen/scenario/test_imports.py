@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from fastapi import FastAPI, Header
@@ -13,6 +12,9 @@ from pydantic import BaseModel
 from perfloop_loadgen.app.importing import import_file
 from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Item(BaseModel):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.errors import ConfigError
+
+if TYPE_CHECKING:
+    import asyncio
+    from pathlib import Path
 
 
 async def _shop(request: bytes, writer: asyncio.StreamWriter) -> None:

@@ -6,9 +6,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -17,6 +15,10 @@ from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.errors import QueryError
 from perfloop_loadgen.prometheus_api import PrometheusApi
 from perfloop_loadgen.summary.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 CONFIG = """
 global: {{scrape_interval: 1s}}

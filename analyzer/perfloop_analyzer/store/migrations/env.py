@@ -1,5 +1,7 @@
 """How Alembic reaches the database: over the connection that the store hands it."""
 
+from __future__ import annotations
+
 from alembic import context
 
 from perfloop_analyzer.store.tables import Base

@@ -6,13 +6,16 @@ import asyncio
 import errno
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.connection import Connection
 from perfloop_loadgen.engines.http1.head import Heads
 from perfloop_loadgen.errors import TargetError
-from perfloop_loadgen.ports import Clock, Receiver
-from perfloop_loadgen.scenario.request import Request, Target
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.ports import Clock, Receiver
+    from perfloop_loadgen.scenario.request import Request, Target
 
 _BY_ERRNO = {
     errno.ECONNREFUSED: outcomes.CONNECTION_REFUSED,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.head import HEAD_END, Heads, Malformed
 from perfloop_loadgen.engines.http1.message import Message
 from perfloop_loadgen.ports import Clock, Head, Receiver
-from perfloop_loadgen.scenario.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perfloop_loadgen.scenario.request import Request
 
 
 class Connection(asyncio.Protocol):

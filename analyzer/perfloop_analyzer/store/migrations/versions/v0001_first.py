@@ -1,5 +1,7 @@
 """The first tables: recommendations with their events, findings, baselines."""
 
+from __future__ import annotations
+
 import sqlalchemy as sa
 from alembic import op
 

@@ -29,7 +29,7 @@ import yaml
 from perfloop.stack import programs
 from perfloop.stack.alertmanager_config import install
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 10.0
 
 
