@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SIGNAL = """signals:
   - signal: error_ratio
-    title: Requests that failed
+    title: Failed requests
     component: api
     kind: red
     unit: ratio
