@@ -1,0 +1,222 @@
+"""YAML that people write, read so that every problem names its file and line and all problems are reported together.
+
+Not pydantic: the base install has none (the exporter reads thresholds.yml with it), and a parsed document has lost the
+lines that a sentence about it must name. Here each mapping keeps the line of every key, and a list of `Field` says once
+what a mapping may hold: the reader checks by it and `schemas.py` turns it into a JSON Schema for editors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+
+from perfloop_base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+# libyaml reads a file ten times faster than PyYAML's own parser; not every build of PyYAML has it.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
+# Prometheus's own grammar: whole numbers, the largest unit first, each unit once.
+_DURATION = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
+_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field of a mapping: what it is for, and which values it takes.
+
+    Attributes:
+        kind: text (not empty), number (0 or more), duration (Prometheus's grammar, kept as text), choice (one of
+            `choices`), metric (the name of a series) or labels (a list of label names).
+        default: the value where the field is missing and not required; None where nothing is meant.
+    """
+
+    name: str
+    about: str
+    kind: FieldKind = "text"
+    choices: tuple[str, ...] = ()
+    required: bool = True
+    default: Any = None
+
+
+class Entry(dict[str, Any]):
+    """A mapping of a hand-written file; its problems go to the list that all mappings of the file share."""
+
+    def __init__(self, file: str, line: int, problems: list[str]) -> None:
+        super().__init__()
+        self.file = file
+        self.line = line
+        self.lines: dict[str, int] = {}
+        self.problems = problems
+
+    def report(self, sentence: str, key: str | None = None) -> None:
+        """Add a problem at the line of `key`, or of the whole mapping."""
+        self.problems.append(f"{self.file}:{self.lines.get(key or '', self.line)}: {sentence}")
+
+    def allow(self, allowed: Iterable[str], what: str) -> None:
+        """Report every key that is not allowed, with the one that was probably meant."""
+        known = sorted(allowed)
+        for key in self:
+            if key not in known:
+                self.report(f"{what}: unknown field {key!r}; {suggest(key, known)}", key)
+
+    def read(self, fields: Sequence[Field], what: str) -> dict[str, Any]:
+        """Check every field and return the values by name, defaults included; `what` names the mapping in problems."""
+        self.allow((field.name for field in fields), what)
+        missing = [field.name for field in fields if field.required and self.get(field.name) is None]
+        if missing:
+            self.report(f"{what} has no {', '.join(missing)}.")
+        return {field.name: self._value(field, what) for field in fields}
+
+    def mappings(self, key: str) -> list[Entry]:
+        """Return the list of mappings under `key`; report anything else."""
+        value = self.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self.report(f"{key} must be a list.", key)
+            return []
+        for item in value:
+            if not isinstance(item, Entry):
+                self.report(f"{key} holds {item!r}; every item must be a mapping of names to values.", key)
+        return [item for item in value if isinstance(item, Entry)]
+
+    def _value(self, field: Field, what: str) -> Any:
+        value = self.get(field.name)
+        if value is None:
+            return field.default
+        rule = _broken_rule(field, value)
+        if rule:
+            self.report(f"{what}: {field.name} has the value {value!r}; it must be {rule}.", field.name)
+            return field.default
+        if field.kind == "number":
+            return float(value)
+        return tuple(value) if field.kind == "labels" else value
+
+
+def suggest(unknown: str, known: Sequence[str]) -> str:
+    """Return the end of a sentence about an unknown name: the nearest known one, else all of them."""
+    near = get_close_matches(unknown, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}."
+
+
+def is_duration(text: object) -> bool:
+    """Return whether a value is a duration as Prometheus writes it, such as 30s, 5m or 1h30m."""
+    return isinstance(text, str) and _DURATION.fullmatch(text) is not None
+
+
+def _broken_rule(field: Field, value: Any) -> str:
+    """Return the rule that a value breaks, or nothing."""
+    match field.kind:
+        case "text":
+            return "" if isinstance(value, str) and value.strip() else "a text"
+        case "number":
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return "" if is_number and 0 <= value < float("inf") else "a number, 0 or more"
+        case "duration":
+            return "" if is_duration(value) else "a duration such as 30s, 5m or 1h"
+        case "choice":
+            return "" if value in field.choices else f"one of {', '.join(field.choices)}"
+        case "metric":
+            return "" if isinstance(value, str) and _METRIC.fullmatch(value) else "the name of a series"
+        case "labels":
+            are_labels = isinstance(value, list) and value and all(_LABEL.fullmatch(str(one)) for one in value)
+            return "" if are_labels else "a list of label names"
+
+
+class _Converter:
+    """Turns YAML nodes into values; a node that an alias repeats is converted once."""
+
+    def __init__(self, loader: Any, file: str, problems: list[str]) -> None:
+        self._loader = loader
+        self._file = file
+        self._problems = problems
+        self._done: dict[yaml.Node, Any] = {}
+
+    def convert(self, node: yaml.Node) -> Any:
+        if node not in self._done:
+            self._done[node] = None  # an alias inside of what it names: YAML can say that, no file of ours means it
+            self._done[node] = self._convert(node)
+        return self._done[node]
+
+    def _convert(self, node: yaml.Node) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.convert(item) for item in node.value]
+        return self._loader.construct_object(node)
+
+    def _mapping(self, node: yaml.MappingNode) -> Entry:
+        entry = Entry(self._file, node.start_mark.line + 1, self._problems)
+        own = set()
+        for key_node, _ in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key in own and key_node.tag != _MERGE:
+                line = key_node.start_mark.line + 1
+                self._problems.append(f"{self._file}:{line}: the key {key!r} is defined twice in one mapping.")
+            own.add(key)
+        self._loader.flatten_mapping(node)  # what `<<` merges in comes first, so that the mapping's own keys win
+        for key_node, value_node in node.value:
+            key = str(self._loader.construct_object(key_node, deep=True))
+            entry.lines[key] = key_node.start_mark.line + 1
+            entry[key] = self.convert(value_node)
+        return entry
+
+
+def parse_located(text: str, file: str, problems: list[str]) -> Entry:
+    """Parse a YAML mapping, known in problems as `file`.
+
+    Raises:
+        ConfigError: the text is not YAML, or not a mapping; one sentence with the line.
+    """
+    try:
+        loader: Any = _LOADER(text)
+        try:
+            node = loader.get_single_node()
+            converted = None if node is None else _Converter(loader, file, problems).convert(node)
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # A character that YAML forbids has a position, but no line.
+        line = text.encode()[: getattr(error, "position", 0)].count(b"\n") + 1
+        raise ConfigError(f"{file}:{line}: not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(converted, Entry):
+        raise ConfigError(f"{file}:1: the file must be a mapping of names to values.")
+    return converted
+
+
+def read_located(path: Path, problems: list[str], shown_as: str | None = None) -> Entry:
+    """Read a hand-written YAML file, known in problems as `shown_as`, else by its path from the current directory.
+
+    Raises:
+        ConfigError: the file cannot be read, is not YAML, or not a mapping.
+    """
+    shown = shown_as or show_path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{shown}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{shown}: cannot be read: it is not UTF-8 text.") from error
+    return parse_located(text, shown, problems)
+
+
+def show_path(path: Path) -> str:
+    """Return a path as messages show it: from the current directory where it lies below it, else in full."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
