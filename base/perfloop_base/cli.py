@@ -1,0 +1,123 @@
+"""What every command line has in common: a strict parser, the flags for logs, and errors as sentences on stderr."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from perfloop_base import logs
+from perfloop_base.errors import ConfigError, ExitCode, PerfloopError
+from perfloop_base.flags import add_flags, read_flags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+_INTERRUPTED = 130  # what a shell reports for a command that Ctrl+C ended: 128 + SIGINT
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes no abbreviations, raises ConfigError, and suggests what an unknown flag may have meant.
+
+    The flags of `flags.add_flags` are checked here too, so that every problem of a command line is reported together.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        super().__init__(*args, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print with its usage."""
+        raise ConfigError(message.removeprefix("argument "))
+
+    def parse_args(self, args: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override] # a namespace of one's own is not needed
+        """Return the namespace.
+
+        Raises:
+            ConfigError: unknown flags and every value that breaks a rule.
+        """
+        found, unknown = self.parse_known_args(args)
+        known = sorted(_flags(self))
+        problems = [f"unknown {_kind(word)}: {word!r}{_suggestion(word, known)}" for word in _mistakes(unknown)]
+        for kind in getattr(found, "flag_classes", None) or ():
+            try:
+                read_flags(kind, found)
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+        return found
+
+
+def _flags(parser: argparse.ArgumentParser) -> Iterable[str]:
+    # argparse has no public way to list the flags of a parser and its commands.
+    for action in parser._actions:  # noqa: SLF001
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for inner in action.choices.values():
+                yield from _flags(inner)
+
+
+def _mistakes(words: Sequence[str]) -> list[str]:
+    """Return the unknown words without those that are only the value of an unknown flag before them."""
+    before = ("", *words)
+    return [word for last, word in zip(before, words, strict=False) if word.startswith("-") or not last.startswith("-")]
+
+
+def _kind(word: str) -> str:
+    return "flag" if word.startswith("-") else "argument"
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    name = word.partition("=")[0]
+    # Two wrong characters are a slip; the rest of most names is the same in many flags.
+    cutoff = max(0.6, 1 - 2 / max(len(name), 1))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def add_log_flags(parser: argparse.ArgumentParser) -> None:
+    """Add `--log.level` and `--log.format`; `set_up_logs` follows them."""
+    add_flags(parser, logs.LogSettings, "logging")
+
+
+def set_up_logs(arguments: argparse.Namespace) -> None:
+    """Log as the flags of `add_log_flags` ask."""
+    settings = read_flags(logs.LogSettings, arguments)
+    logs.set_up(settings.level, settings.format)
+
+
+def exit_codes(*codes: ExitCode) -> str:
+    """Return the sentence about exit codes for the end of a command's help."""
+    meanings = ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in codes)
+    return f"Exit codes: {meanings}."
+
+
+def guard(program: str, command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; an error becomes one sentence per problem on stderr."""
+    try:
+        return int(command())
+    except SystemExit as asked:  # --help and --version
+        return asked.code if isinstance(asked.code, int) else ExitCode.OK
+    except BrokenPipeError:
+        # Who reads our output has seen enough. Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+    except (PerfloopError, OSError, KeyboardInterrupt) as error:
+        sentences, code = _explain(error)
+        for sentence in sentences:
+            sys.stderr.write(f"{program}: {sentence}\n")
+        return code
+
+
+def _explain(error: BaseException) -> tuple[Sequence[str], int]:
+    if isinstance(error, ConfigError):
+        return error.problems, error.exit_code
+    if isinstance(error, PerfloopError):
+        return (str(error),), error.exit_code
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error) or type(error).__name__
+        return (f"{error.filename}: {reason}" if error.filename else reason,), ExitCode.FAILED
+    return ("interrupted",), _INTERRUPTED
