@@ -1,0 +1,48 @@
+"""Where a running stack is found: its directory, and the addresses of its components on this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from perfloop_base.errors import ConfigError
+from perfloop_base.shipped import is_checkout, shipped_root
+
+_NAME = ".perfloop"
+_LAST_PORT = 65_535
+# What each component listens on unless `PERFLOOP_<NAME>_PORT` moves it.
+DEFAULT_PORTS = {"demo": 8000, "prometheus": 9090, "grafana": 3000, "analyzer": 19110, "loadgen": 19120}
+
+
+def find_home() -> Path:
+    """Return the directory that holds everything which the stack and the programs keep between runs.
+
+    That is `PERFLOOP_HOME`; else `.perfloop` of the current directory if it is there; else that of the checkout, when
+    the programs run from one; else `.perfloop` of the current directory, to be made.
+    """
+    named = os.environ.get("PERFLOOP_HOME")
+    if named:
+        return Path(named).expanduser()
+    if Path(_NAME).is_dir() or not is_checkout():
+        return Path(_NAME)
+    return shipped_root() / _NAME
+
+
+def local_port(component: str) -> int:
+    """Return the port of a component: `PERFLOOP_<NAME>_PORT`, else its default.
+
+    Raises:
+        ConfigError: the variable does not hold a port.
+    """
+    variable = f"PERFLOOP_{component.upper()}_PORT"
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return DEFAULT_PORTS[component]
+    if not text.isdecimal() or not 0 < int(text) <= _LAST_PORT:
+        raise ConfigError(f"{variable} is {text!r}: it must be a port from 1 to {_LAST_PORT}")
+    return int(text)
+
+
+def local_url(component: str) -> str:
+    """Return the address of a component of the stack on this machine."""
+    return f"http://127.0.0.1:{local_port(component)}"
