@@ -1,0 +1,178 @@
+"""PromQL read and changed as a syntax tree, by promql-parser: no regular expression over an expression.
+
+Imported only by programs whose extra installs promql-parser (analyzer, stack). `$window` may stand for a range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import promql_parser as ast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+WINDOW = "$window"
+# A range that nobody writes: it stands for $window while an expression is parsed.
+_STAND_IN = "11d10h20m54s"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Selector:
+    """A series by name, and the labels that its matchers name; the name is empty where only labels select."""
+
+    name: str
+    labels: tuple[str, ...]
+
+
+def parse(text: str) -> ast.Expr:
+    """Return the syntax tree of an expression.
+
+    Raises:
+        ValueError: the text is not PromQL; the sentence is the parser's.
+    """
+    tree = ast.parse(text.replace(WINDOW, _STAND_IN))
+    if any(isinstance(node, ast.VectorSelector) and node.matchers.or_matchers for node in _walk(tree)):
+        raise ValueError("`or` between label matchers is not PromQL of Prometheus")
+    return tree
+
+
+def find_problem(text: str) -> str:
+    """Return why a text is not PromQL, or nothing."""
+    try:
+        parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def find_selectors(text: str) -> list[Selector]:
+    """Return the selectors of an expression, sorted, each once.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+    found = set()
+    for node in _walk(parse(text)):
+        if isinstance(node, ast.VectorSelector):
+            matchers = node.matchers.matchers
+            names = [node.name or "", *(one.value for one in matchers if one.name == "__name__")]
+            labels = {one.name for one in matchers} - {"__name__"}
+            found.add(Selector(max(names), tuple(sorted(labels))))
+    return sorted(found)
+
+
+def longest_range(text: str) -> float:
+    """Return the longest range of an expression in seconds, 0 where it has none.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+    ranges = [node.range for node in _walk(parse(text)) if isinstance(node, ast.MatrixSelector | ast.SubqueryExpr)]
+    return max((one.total_seconds() for one in ranges if one), default=0.0)
+
+
+def quote(value: str) -> str:
+    """Return a text as a PromQL string."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+
+
+def format_matchers(labels: Mapping[str, str]) -> str:
+    """Return label matchers in braces; nothing where there are no labels."""
+    return "{" + ",".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}" if labels else ""
+
+
+def without_series(text: str, left_out: Sequence[Mapping[str, str]]) -> str:
+    """Return the expression without the series that have one of these sets of labels, in every function of a range.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+
+    def wrap(node: ast.Expr) -> ast.Expr | None:
+        if not isinstance(node, ast.Call):
+            return None
+        ranges = [one for one in node.args if isinstance(one, ast.MatrixSelector)]
+        if not ranges:
+            return None
+        name = ranges[0].vector_selector.name
+        unless = "".join(f" unless {name}{format_matchers(labels)}" for labels in left_out)
+        return ast.parse(f"({_format(node)}{unless})")
+
+    # A call is changed after its arguments: a tree that already holds the change is not walked again.
+    return _write(ast.transform(parse(text), post_visit=wrap)) if left_out else text
+
+
+def only_series(text: str, labels: Mapping[str, str]) -> str:
+    """Return the expression of the series that have these labels, in every range.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+    more = [ast.Matcher(ast.MatchOp.Equal, name, value) for name, value in labels.items()]
+
+    def narrow(node: ast.Expr) -> ast.Expr | None:
+        if not isinstance(node, ast.MatrixSelector):
+            return None
+        selector = node.vector_selector
+        selector.matchers = ast.Matchers([*selector.matchers.matchers, *more])
+        node.vector_selector = selector
+        return ast.parse(_format(node))
+
+    return _write(ast.transform(parse(text), post_visit=narrow))
+
+
+def with_quantile(text: str, quantile: float) -> str:
+    """Return the expression with another quantile in every `histogram_quantile`.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+
+    def change(node: ast.Expr) -> ast.Expr | None:
+        if isinstance(node, ast.Call) and node.func.name == "histogram_quantile":
+            return ast.parse(f"histogram_quantile({quantile:g}, {_format(node.args[1])})")
+        return None
+
+    return _write(ast.transform(parse(text), post_visit=change))
+
+
+def _walk(expr: ast.Expr) -> Iterator[ast.Expr]:
+    nodes: list[ast.Expr] = []
+    ast.walk(expr, pre_visit=_appender(nodes))
+    return iter(nodes)
+
+
+def _appender(nodes: list[ast.Expr]) -> Callable[[ast.Expr], bool]:
+    def append(node: ast.Expr) -> bool:
+        nodes.append(node)
+        return True
+
+    return append
+
+
+def _write(expr: ast.Expr) -> str:
+    return _format(expr).replace(_STAND_IN, WINDOW)
+
+
+def _format(expr: ast.Expr) -> str:
+    """Return the text of a tree; the parser's own str() writes the values of strings without their escapes."""
+
+    def escape(node: ast.Expr) -> ast.Expr | None:
+        if isinstance(node, ast.StringLiteral):
+            return ast.parse(quote(_escape(node.val)))
+        if isinstance(node, ast.VectorSelector):
+            node.matchers = _escaped(_escaped(node.matchers))
+            return ast.parse(str(node))
+        return None
+
+    return str(ast.transform(expr, post_visit=escape))
+
+
+def _escape(value: str) -> str:
+    return quote(value)[1:-1]
+
+
+def _escaped(matchers: ast.Matchers) -> ast.Matchers:
+    return ast.Matchers([ast.Matcher(one.op, one.name, _escape(one.value)) for one in matchers.matchers])
