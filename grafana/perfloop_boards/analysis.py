@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_boards import colours
-from perfloop_boards.board import Board, Row, choice, marks, one_of
+from perfloop_boards.board import Board, Row, choice, evenly, marks, one_of
 from perfloop_boards.findings import HEALTH, penalties, tally
 from perfloop_boards.limits import Limit, plain
 from perfloop_boards.panels import About, lines, number
 from perfloop_boards.queries import Query, chosen, equal, highest, selector
 from perfloop_boards.tables import Column, bars, rows
-from perfloop_boards.words import SEVERITY, SIGNAL
+from perfloop_boards.words import SEVERITY, name_signals
+
+if TYPE_CHECKING:
+    from perfloop_boards.limits import Limits
+    from perfloop_boards.panels import AnyPanel
 
 OF_SERVICE = selector(*chosen("service"))
 ONE = selector(*chosen("service", "signal"))
@@ -18,187 +24,227 @@ BOUNDARY = Limit(warning=1, critical=2)
 DAY = 86_400
 IN_SIGHT = Limit(warning=7 * DAY, critical=DAY, below=True)
 
-UNUSUAL_NOW = tally(
-    "Signals out of their band",
-    "Good: 0. Each is listed below with its score; above 1 it left what its history makes likely.",
-    f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1",
-    Limit(warning=1, critical=5),
-)
-BOTTLENECKS_NOW = tally(
-    "Bottlenecks",
-    "Resources that limit a service now. Good: 0. The cause with the highest share is the one to mend.",
-    f"max by (service, resource) (perfloop_bottleneck{OF_SERVICE})",
-    Limit(warning=1, critical=3),
-)
-SOONEST_NOW = number(
-    About(
-        "Soonest limit",
-        "When the first signal reaches its limit if its trend goes on. Good: none in sight. Under a day: act now.",
-        "s",
-        "none",
-        decimals=0,
-    ),
-    Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
-    IN_SIGHT,
-)
-HEALTH_NOW = lines(
-    About(
-        "Health of each service",
-        f"100 less its penalties. Good: from {plain(HEALTH.warning)} on. "
-        "A step down is an incident: its marks are on every panel here.",
-        "none",
-        "No score yet: the analyzer's first cycle has not ended, or it is down.",
-    ),
-    [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}")],
-    HEALTH,
-).axis_soft_max(100)
-BAND = lines(
-    About(
-        "Is it what was to be expected?",
-        "The real series of the signal chosen above, inside the band that its own history makes likely. "
-        "Good: the line stays in the band. Outside: look what happened at that moment.",
-        "none",
-        QUIET,
-    ),
-    [
-        Query(
-            f"max by (service, series) (perfloop_{metric}{ONE})",
-            f"{name} · {{{{service}}}} {{{{series}}}}",
-            colour,
-            dashed=metric in {"anomaly_upper", "anomaly_lower"},
-        )
-        for name, metric, colour in (
-            ("upper", "anomaly_upper", colours.EXPECTED),
-            ("lower", "anomaly_lower", colours.EXPECTED),
-            ("expected", "anomaly_expected", colours.FAST),
-            ("real", "signal_value", colours.TRAFFIC),
-        )
-    ],
-)
-SCORE = f"perfloop_anomaly_score{OF_SERVICE}"
-SCORES = lines(
-    About(
-        "How unusual is each signal?",
-        "The five that went furthest; 1 is the edge of the band, whatever the signal. Good: under the dashed line.",
-        "none",
-        QUIET,
-    ),
-    [
-        Query(
-            highest(5, f"max by (service, signal) ({SCORE})", SCORE, "service", "signal"),
-            "{{service}} {{signal}}",
-        )
-    ],
-    BOUNDARY,
-)
-CHANGES = rows(
-    About(
-        "What changed its level, and when?",
-        "Good: only what you changed. Compare each moment with releases, faults and load.",
-        "none",
-        "No signal has changed its level in the history that is kept, or the analyzer is down.",
-    ),
-    [
-        Query(
-            f"topk(10, max by (service, signal) (perfloop_change_point_timestamp_seconds{OF_SERVICE})) * 1000",
-            instant=True,
-        ),
-    ],
-    [
-        Column("service", "Service", width=110),
-        Column("signal", "Signal", words=SIGNAL),
-        Column("Value #A", "When", unit="dateTimeFromNow", width=140),
-    ],
-    sort="When",
-)
-FORECAST = rows(
-    About(
-        "What reaches its limit, and how soon?",
-        "Only trends that are sure enough are listed. Good: empty. Under a day: act now; under a week: plan.",
-        "none",
-        "No signal is on its way to its limit, or the analyzer is down.",
-    ),
-    [
-        Query(
-            "min by (service, signal) (perfloop_seconds_until_limit"
-            f"{selector(*chosen('service'), equal('bound', bound))})",
-            instant=True,
-        )
-        for bound in ("lower", "expected", "upper")
-    ],
-    [
-        Column("service", "Service", width=110),
-        Column("signal", "Signal", words=SIGNAL),
-        Column("Value #A", "At the earliest", unit="s", limit=IN_SIGHT, width=120),
-        Column("Value #B", "Expected", unit="s", width=110),
-        Column("Value #C", "At the latest", unit="s", width=110),
-    ],
-)
-CAUSES = bars(
-    About(
-        "What is to blame?",
-        "Share of the blame for each incident; all suspects of one add up to 100 %. Start with the longest bar.",
-        "percentunit",
-        "No incident is open, or the analyzer is down.",
-        decimals=0,
-    ),
-    Query(
-        f"sort_desc(max by (incident, service, resource) (perfloop_root_cause_score{OF_SERVICE}))",
-        "{{service}} · {{resource}}",
-        instant=True,
-    ),
-)
-BOTTLENECKS = rows(
-    About(
-        "What limits each service?",
-        "Good: nothing. The recommendation for each is on the Recommendations board.",
-        "none",
-        "No resource limits a service, or the analyzer is down.",
-    ),
-    [Query(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", instant=True)],
-    [
-        Column("service", "Service", width=90),
-        Column("resource", "Resource", width=100),
-        Column("severity", "Severity", words=SEVERITY, width=80),
-        Column("Value #A", "Blame", unit="percentunit", width=80),
-    ],
-    sort="Blame",
-)
-TRENDS = lines(
-    About(
-        "Which signals drift?",
-        "Change for each hour, where a trend is sure. Good: none. A slow rise for days is a leak, or growth.",
-        "none",
-        "No signal drifts, or the analyzer is down.",
-    ),
-    [Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}")],
-)
-PENALTIES = penalties("Good: no bar. 100 less the bars of a service is its health, exactly.")
 
-BOARD = Board(
-    uid="analysis",
-    title="Analysis",
-    question="What is unusual, since when, where does it lead, and what is to blame?",
-    related=("service", "database-cache", "recommendations", "stack"),
-    variables=(
-        choice("service", "Service", "perfloop_health_score"),
-        one_of("signal", "Signal", "perfloop_anomaly_score", first="api_response_time_p95"),
-    ),
-    annotations=(
-        marks(
-            "Changes",
-            f"max by (service, signal) (perfloop_change_point_timestamp_seconds{ONE}) * 1000",
-            "{{service}} {{signal}} changed its level",
-            colours.SLOW,
-            at_value=True,
+def _unusual_now() -> AnyPanel:
+    return tally(
+        "Signals out of their band",
+        "Good: 0. Each is listed below with its score; above 1 it left what its history makes likely.",
+        f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1",
+        Limit(warning=1, critical=5),
+    )
+
+
+def _bottlenecks_now() -> AnyPanel:
+    return tally(
+        "Bottlenecks",
+        "Resources that limit a service now. Good: 0. The cause with the highest share is the one to mend.",
+        f"max by (service, resource) (perfloop_bottleneck{OF_SERVICE})",
+        Limit(warning=1, critical=3),
+    )
+
+
+def _soonest_now() -> AnyPanel:
+    return number(
+        About(
+            "Soonest limit",
+            "When the first signal reaches its limit if its trend goes on. Good: none in sight. Under a day: act now.",
+            "s",
+            "none",
+            decimals=0,
         ),
-    ),
-    since="now-1h",
-    rows=(
-        Row(4, [(8, UNUSUAL_NOW), (8, BOTTLENECKS_NOW), (8, SOONEST_NOW)]),
-        Row(9, [(24, BAND)]),
-        Row(8, [(7, HEALTH_NOW), (9, SCORES), (8, PENALTIES)]),
-        Row(7, [(7, CAUSES), (7, BOTTLENECKS), (10, CHANGES)]),
-        Row(7, [(14, FORECAST), (10, TRENDS)]),
-    ),
-)
+        Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
+        IN_SIGHT,
+    )
+
+
+def _health_now() -> AnyPanel:
+    return lines(
+        About(
+            "Health of each service",
+            f"100 less its penalties. Good: from {plain(HEALTH.first)} on. "
+            "A step down is an incident: its marks are on every panel here.",
+            "none",
+            "No score yet: the analyzer's first cycle has not ended, or it is down.",
+        ),
+        [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}")],
+        HEALTH,
+    ).axis_soft_max(100)
+
+
+def _band() -> AnyPanel:
+    return lines(
+        About(
+            "Is it what was to be expected?",
+            "The real series of the signal chosen above, inside the band that its own history makes likely. "
+            "Good: the line stays in the band. Outside: look what happened at that moment.",
+            "none",
+            QUIET,
+        ),
+        [
+            Query(
+                f"max by (service, series) (perfloop_{metric}{ONE})",
+                f"{name} · {{{{service}}}} {{{{series}}}}",
+                colour,
+                dashed=metric in {"anomaly_upper", "anomaly_lower"},
+            )
+            for name, metric, colour in (
+                ("upper", "anomaly_upper", colours.EXPECTED),
+                ("lower", "anomaly_lower", colours.EXPECTED),
+                ("expected", "anomaly_expected", colours.FAST),
+                ("real", "signal_value", colours.TRAFFIC),
+            )
+        ],
+    )
+
+
+SCORE = f"perfloop_anomaly_score{OF_SERVICE}"
+
+
+def _scores() -> AnyPanel:
+    return lines(
+        About(
+            "How unusual is each signal?",
+            "The five that went furthest; 1 is the edge of the band, whatever the signal. Good: under the dashed line.",
+            "none",
+            QUIET,
+        ),
+        [
+            Query(
+                highest(5, f"max by (service, signal) ({SCORE})", SCORE, "service", "signal"),
+                "{{service}} {{signal}}",
+            )
+        ],
+        BOUNDARY,
+    )
+
+
+def _changes(limits: Limits) -> AnyPanel:
+    return rows(
+        About(
+            "What changed its level, and when?",
+            "Good: only what you changed. Compare each moment with releases, faults and load.",
+            "none",
+            "No signal has changed its level in the history that is kept, or the analyzer is down.",
+        ),
+        [
+            Query(
+                f"topk(10, max by (service, signal) (perfloop_change_point_timestamp_seconds{OF_SERVICE})) * 1000",
+                instant=True,
+            ),
+        ],
+        [
+            Column("service", "Service", width=110),
+            Column("signal", "Signal", words=name_signals(limits.by_route())),
+            Column("Value #A", "When", unit="dateTimeFromNow", width=140),
+        ],
+        sort="When",
+    )
+
+
+def _forecast(limits: Limits) -> AnyPanel:
+    return rows(
+        About(
+            "What reaches its limit, and how soon?",
+            "Only trends that are sure enough are listed. Good: empty. Under a day: act now; under a week: plan.",
+            "none",
+            "No signal is on its way to its limit, or the analyzer is down.",
+        ),
+        [
+            Query(
+                "min by (service, signal) (perfloop_seconds_until_limit"
+                f"{selector(*chosen('service'), equal('bound', bound))})",
+                instant=True,
+            )
+            for bound in ("lower", "expected", "upper")
+        ],
+        [
+            Column("service", "Service", width=110),
+            Column("signal", "Signal", words=name_signals(limits.by_route())),
+            Column("Value #A", "At the earliest", unit="s", limit=IN_SIGHT, width=120),
+            Column("Value #B", "Expected", unit="s", width=110),
+            Column("Value #C", "At the latest", unit="s", width=110),
+        ],
+    )
+
+
+def _causes() -> AnyPanel:
+    return bars(
+        About(
+            "What is to blame?",
+            "Share of the blame for each incident; all suspects of one add up to 100 %. Start with the longest bar.",
+            "percentunit",
+            "No incident is open, or the analyzer is down.",
+            decimals=0,
+        ),
+        Query(
+            f"sort_desc(max by (incident, service, resource) (perfloop_root_cause_score{OF_SERVICE}))",
+            "{{service}} · {{resource}}",
+            instant=True,
+        ),
+    )
+
+
+def _bottlenecks() -> AnyPanel:
+    return rows(
+        About(
+            "What limits each service?",
+            "Good: nothing. The recommendation for each is on the Recommendations board.",
+            "none",
+            "No resource limits a service, or the analyzer is down.",
+        ),
+        [Query(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", instant=True)],
+        [
+            Column("service", "Service", width=90),
+            Column("resource", "Resource", width=100),
+            Column("severity", "Severity", words=SEVERITY, width=80),
+            Column("Value #A", "Blame", unit="percentunit", width=80),
+        ],
+        sort="Blame",
+    )
+
+
+def _trends() -> AnyPanel:
+    return lines(
+        About(
+            "Which signals drift?",
+            "Change for each hour, where a trend is sure. Good: none. A slow rise for days is a leak, or growth.",
+            "none",
+            "No signal drifts, or the analyzer is down.",
+        ),
+        [Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}")],
+    )
+
+
+def _penalties(limits: Limits) -> AnyPanel:
+    return penalties("Good: no bar. 100 less the bars of a service is its health, exactly.", limits.by_route())
+
+
+def build(limits: Limits) -> Board:
+    """The analysis board of a configuration."""
+    return Board(
+        uid="analysis",
+        title="Analysis",
+        question="What is unusual, since when, where does it lead, and what is to blame?",
+        related=("service", "database-cache", "recommendations", "stack"),
+        variables=(
+            choice("service", "Service", "perfloop_health_score"),
+            one_of("signal", "Signal", "perfloop_anomaly_score", first="api_response_time_p95"),
+        ),
+        annotations=(
+            marks(
+                "Changes",
+                f"max by (service, signal) (perfloop_change_point_timestamp_seconds{ONE}) * 1000",
+                "{{service}} {{signal}} changed its level",
+                colours.SLOW,
+                at_value=True,
+            ),
+        ),
+        since="now-1h",
+        rows=(
+            Row(4, evenly(_unusual_now(), _bottlenecks_now(), _soonest_now())),
+            Row(9, [(24, _band())]),
+            Row(8, [(7, _health_now()), (9, _scores()), (8, _penalties(limits))]),
+            Row(7, [(7, _causes()), (7, _bottlenecks()), (10, _changes(limits))]),
+            Row(7, [(14, _forecast(limits)), (10, _trends())]),
+        ),
+    )

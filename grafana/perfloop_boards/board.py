@@ -14,12 +14,12 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from perfloop_boards.source import SOURCE
+from perfloop_boards.panels import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfloop_boards.shapes import AnyPanel
+    from perfloop_boards.panels import AnyPanel
 
 TAG = "perfloop"
 WIDTH = 24
@@ -51,6 +51,11 @@ class Board:
     annotations: Sequence[dash.AnnotationQuery] = field(default_factory=tuple)
     signals: Mapping[str, AnyPanel] = field(default_factory=dict)
     since: str = "now-30m"
+
+
+def evenly(*panels: AnyPanel) -> Sequence[tuple[int, AnyPanel]]:
+    """The panels of one row, all of the same width."""
+    return [(WIDTH // len(panels), panel) for panel in panels]
 
 
 def build_dashboard(board: Board, titles: dict[str, str]) -> dash.Dashboard:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_boards import colours
-from perfloop_boards.board import Board, Row, choice
-from perfloop_boards.data_servers import POSTGRES_CONNECTIONS, POSTGRES_READS, REDIS_EVICTED, REDIS_MEMORY
-from perfloop_boards.limits import alert_limit, percent, seconds, signal_limit
+from perfloop_boards.board import Board, Row, choice, evenly
+from perfloop_boards.limits import percent, plain, seconds
 from perfloop_boards.panels import About, figure, lines, number, stacked
-from perfloop_boards.percentiles import percentiles
-from perfloop_boards.queries import Query, equal, mean, quantile, rate, ratio, selector
+from perfloop_boards.queries import Query, equal, mean, percentiles, quantile, rate, ratio, selector
+
+if TYPE_CHECKING:
+    from perfloop_boards.limits import Limits
+    from perfloop_boards.panels import AnyPanel
 
 DB = "db_client_operation_duration_seconds"
 HTTP = "http_server_request_duration_seconds"
@@ -19,225 +23,385 @@ NO_QUERY = "No database call was seen in this time: is the engine instrumented?"
 NO_SEARCH = "No vector search was seen in this time."
 NO_POOL = "No connection pool is watched: instrument_sqlalchemy(engine) does it."
 NO_CACHE = "No cache was asked in this time: is it instrumented?"
-QUERY_TIME = signal_limit("db_query_time_p95")
-POOL = signal_limit("db_pool_used_ratio")
-HITS = signal_limit("cache_hit_ratio")
-SEARCH_TIME = signal_limit("vector_search_time_p95")
-CACHE_SLOW = alert_limit("CacheSlow")
+NO_POSTGRES = "No postgres_exporter is scraped: add it to prometheus/targets/."
+NO_REDIS = "No redis_exporter is scraped: add it to prometheus/targets/."
 OF = selector(SERVICE)
 
-QUERY_NOW = number(
-    About(
-        "Query time, p95",
-        f"Good: under {seconds(QUERY_TIME.warning)}. Above: which operation, below; "
-        "then an index, a smaller question, or a cache.",
-        "s",
-        "no queries",
-    ),
-    Query(quantile(0.95, DB, *SYSTEM)),
-    QUERY_TIME,
-)
-QUERIES_NOW = figure(
-    About("Queries/s", "Many for each request: a loop that asks row by row.", "ops", "no queries", decimals=1),
-    Query(rate(f"{DB}_count", *SYSTEM)),
-    colours.DATABASE,
-)
-PER_REQUEST_NOW = figure(
-    About(
-        "Queries/request",
-        "Good: a handful. Tens: one question per row; ask for all at once.",
-        "none",
-        "no traffic",
-        decimals=1,
-    ),
-    Query(f"{rate(f'{DB}_count', *SYSTEM)} / {rate(f'{HTTP}_count', SERVICE)}"),
-    colours.DATABASE,
-)
-POOL_NOW = number(
-    About(
-        "Pool used",
-        f"The fullest pool. Good: under {percent(POOL.warning)}. "
-        "Full, requests wait for a connection: shorten transactions, then grow it.",
-        "percentunit",
-        "no pool",
-        decimals=0,
-    ),
-    Query(f"max(service_pool:db_client_connection_used_per_max:ratio_avg1m{OF})"),
-    POOL,
-)
-HITS_NOW = number(
-    About(
-        "Cache hits",
-        f"Share of reads that the cache answered. Good: above {percent(HITS.warning)}. "
-        "Below: keys too narrow, or life too short.",
-        "percentunit",
-        "no reads",
-        decimals=0,
-    ),
-    Query(ratio(rate("cache_hits_total", SERVICE), rate("cache_requests_total", SERVICE))),
-    HITS,
-)
-SEARCH_NOW = number(
-    About(
-        "Search, p95",
-        f"Good: under {seconds(SEARCH_TIME.warning)}. Above: the index is not used, or has outgrown memory.",
-        "s",
-        "no search",
-    ),
-    Query(quantile(0.95, DB, *SEARCH)),
-    SEARCH_TIME,
-)
-QUERY_TIMES = lines(
-    About(
-        "How long do queries take?",
-        "Good: p95 under the dashed line. All lines up: the database waits; only p99: a few heavy questions.",
-        "s",
-        NO_QUERY,
-    ),
-    percentiles(lambda q: quantile(q, DB, *SYSTEM)),
-    QUERY_TIME,
-)
-BY_OPERATION = lines(
-    About(
-        "Which kind of query is slow?",
-        "p95 by operation. Good: under the dashed line. Reads: an index; writes: batches.",
-        "s",
-        NO_QUERY,
-    ),
-    [
-        Query(
-            quantile(0.95, DB, *SYSTEM, by=("db_system_name", "db_operation_name")),
-            "{{db_system_name}} {{db_operation_name}}",
-        )
-    ],
-    QUERY_TIME,
-)
-QUERIES = stacked(
-    About(
-        "What is asked of the database?",
-        "Queries per second by operation. Good: the shape of the traffic.",
-        "ops",
-        NO_QUERY,
-    ),
-    [
-        Query(
-            rate(f"{DB}_count", *SYSTEM, by=("db_system_name", "db_operation_name")),
-            "{{db_system_name}} {{db_operation_name}}",
-        )
-    ],
-    known=colours.STATEMENTS,
-)
-POOL_USED = lines(
-    About(
-        "How full is the connection pool?",
-        "Good: under the dashed line. At 100 % every further request waits, whatever the database does.",
-        "percentunit",
-        NO_POOL,
-    ),
-    [
-        Query(
-            f"service_pool:db_client_connection_used_per_max:ratio_avg1m{OF}",
-            "{{pool}} · {{service}}",
-            colours.DATABASE,
-        )
-    ],
-    POOL,
-)
-CONNECTIONS_BY_STATE = stacked(
-    About(
-        "How many connections are open?",
-        "Used and idle, all pools. Idle far above used for days: make the pool smaller.",
-        "none",
-        NO_POOL,
-    ),
-    [
-        Query(
-            f"sum(db_client_connection_count{selector(SERVICE, equal('state', 'used'))})",
-            "used",
-            colours.DATABASE,
+
+def _query_now(limits: Limits) -> AnyPanel:
+    query_time = limits.signal("db_query_time_p95")
+    return number(
+        About(
+            "Query time, p95",
+            f"Good: under {seconds(query_time.first)}. Above: which operation, below; "
+            "then an index, a smaller question, or a cache.",
+            "s",
+            "no queries",
         ),
-        Query(
-            f"sum(db_client_connection_count{selector(SERVICE, equal('state', 'idle'))})",
-            "idle",
-            colours.OTHER,
+        Query(quantile(0.95, DB, *SYSTEM)),
+        query_time,
+    )
+
+
+def _queries_now() -> AnyPanel:
+    return figure(
+        About("Queries/s", "Many for each request: a loop that asks row by row.", "ops", "no queries", decimals=1),
+        Query(rate(f"{DB}_count", *SYSTEM)),
+        colours.DATABASE,
+    )
+
+
+def _per_request_now() -> AnyPanel:
+    return figure(
+        About(
+            "Queries/request",
+            "Good: a handful. Tens: one question per row; ask for all at once.",
+            "none",
+            "no traffic",
+            decimals=1,
         ),
-    ],
-)
-SEARCHES = lines(
-    About(
-        "How long do vector searches take?",
-        "Good: under the dashed line. Grows with the collection: build an index.",
-        "s",
-        NO_SEARCH,
-    ),
-    [Query(quantile(0.95, DB, *SEARCH), "p95", colours.SLOW), Query(mean(DB, *SEARCH), "mean", colours.VECTOR)],
-    SEARCH_TIME,
-)
-HIT_RATIO = lines(
-    About(
-        "How often does the cache answer?",
-        "Share of reads answered, by cache. Good: above the dashed line. A sudden fall: it was emptied.",
-        "percentunit",
-        NO_CACHE,
-    ),
-    [Query(f"service_cache:cache_hits_per_request:ratio_rate1m{OF}", "{{cache}} · {{service}}")],
-    HITS,
-)
-READS = stacked(
-    About(
-        "Hits and misses", "Reads per second. Each miss is a question to what lies behind the cache.", "ops", NO_CACHE
-    ),
-    [
-        Query(rate("cache_hits_total", SERVICE), "hits", colours.CACHE),
-        Query(
-            f"{rate('cache_requests_total', SERVICE)} - {rate('cache_hits_total', SERVICE)}", "misses", colours.DATABASE
+        Query(f"{rate(f'{DB}_count', *SYSTEM)} / {rate(f'{HTTP}_count', SERVICE)}"),
+        colours.DATABASE,
+    )
+
+
+def _pool_now(limits: Limits) -> AnyPanel:
+    pool = limits.signal("db_pool_used_ratio")
+    return number(
+        About(
+            "Pool used",
+            f"The fullest pool. Good: under {percent(pool.first)}. "
+            "Full, requests wait for a connection: shorten transactions, then grow it.",
+            "percentunit",
+            "no pool",
+            decimals=0,
         ),
-    ],
-)
-CACHE_TIME = lines(
-    About(
-        "How long does the cache take?",
-        f"p95 by operation. Good: under {seconds(CACHE_SLOW.warning)}. Above: the network, or values too large.",
-        "s",
-        NO_CACHE,
-    ),
-    [
-        Query(
-            quantile(0.95, "cache_operation_duration_seconds", SERVICE, by=("cache", "operation")),
-            "{{cache}} {{operation}}",
-        )
-    ],
-    CACHE_SLOW,
-)
-BOARD = Board(
-    uid="database-cache",
-    title="Database and cache",
-    question="Do requests wait for data, is a pool full, and what does the cache save?",
-    related=("overview", "service", "analysis"),
-    variables=(
-        choice("service", "Service", "service_db:db_client_operations:rate1m"),
-        choice(
-            "system",
-            "Database",
-            'service_db:db_client_operations:rate1m{service=~"$service"}',
-            label_name="db_system_name",
+        Query(f"max(service_pool:db_client_connection_used_per_max:ratio_avg1m{OF})"),
+        pool,
+    )
+
+
+def _hits_now(limits: Limits) -> AnyPanel:
+    hits = limits.signal("cache_hit_ratio")
+    return number(
+        About(
+            "Cache hits",
+            f"Share of reads that the cache answered. Good: above {percent(hits.first)}. "
+            "Below: keys too narrow, or life too short.",
+            "percentunit",
+            "no reads",
+            decimals=0,
         ),
-    ),
-    signals={
-        "db_query_time_p95": QUERY_TIMES,
-        "db_pool_used_ratio": POOL_USED,
-        "cache_hit_ratio": HIT_RATIO,
-        "vector_search_time_p95": SEARCHES,
-    },
-    rows=(
-        Row(4, [(4, panel) for panel in (QUERY_NOW, QUERIES_NOW, PER_REQUEST_NOW, POOL_NOW, HITS_NOW, SEARCH_NOW)]),
-        Row(8, [(8, QUERY_TIMES), (8, BY_OPERATION), (8, QUERIES)]),
-        Row(7, [(8, POOL_USED), (8, CONNECTIONS_BY_STATE), (8, SEARCHES)]),
-        Row(7, [(8, HIT_RATIO), (8, READS), (8, CACHE_TIME)], title="Cache"),
-        Row(
-            7,
-            [(6, panel) for panel in (POSTGRES_CONNECTIONS, POSTGRES_READS, REDIS_MEMORY, REDIS_EVICTED)],
-            title="The servers' own view (postgres_exporter, redis_exporter)",
+        Query(ratio(rate("cache_hits_total", SERVICE), rate("cache_requests_total", SERVICE))),
+        hits,
+    )
+
+
+def _search_now(limits: Limits) -> AnyPanel:
+    search_time = limits.signal("vector_search_time_p95")
+    return number(
+        About(
+            "Search, p95",
+            f"Good: under {seconds(search_time.first)}. Above: the index is not used, or has outgrown memory.",
+            "s",
+            "no search",
         ),
-    ),
-)
+        Query(quantile(0.95, DB, *SEARCH)),
+        search_time,
+    )
+
+
+def _query_times(limits: Limits) -> AnyPanel:
+    query_time = limits.signal("db_query_time_p95")
+    return lines(
+        About(
+            "How long do queries take?",
+            "Good: p95 under the dashed line. All lines up: the database waits; only p99: a few heavy questions.",
+            "s",
+            NO_QUERY,
+        ),
+        percentiles(lambda q: quantile(q, DB, *SYSTEM)),
+        query_time,
+    )
+
+
+def _by_operation(limits: Limits) -> AnyPanel:
+    query_time = limits.signal("db_query_time_p95")
+    return lines(
+        About(
+            "Which kind of query is slow?",
+            "p95 by operation. Good: under the dashed line. Reads: an index; writes: batches.",
+            "s",
+            NO_QUERY,
+        ),
+        [
+            Query(
+                quantile(0.95, DB, *SYSTEM, by=("db_system_name", "db_operation_name")),
+                "{{db_system_name}} {{db_operation_name}}",
+            )
+        ],
+        query_time,
+    )
+
+
+def _queries() -> AnyPanel:
+    return stacked(
+        About(
+            "What is asked of the database?",
+            "Queries per second by operation. Good: the shape of the traffic.",
+            "ops",
+            NO_QUERY,
+        ),
+        [
+            Query(
+                rate(f"{DB}_count", *SYSTEM, by=("db_system_name", "db_operation_name")),
+                "{{db_system_name}} {{db_operation_name}}",
+            )
+        ],
+        known=colours.STATEMENTS,
+    )
+
+
+def _pool_used(limits: Limits) -> AnyPanel:
+    pool = limits.signal("db_pool_used_ratio")
+    return lines(
+        About(
+            "How full is the connection pool?",
+            "Good: under the dashed line. At 100 % every further request waits, whatever the database does.",
+            "percentunit",
+            NO_POOL,
+        ),
+        [
+            Query(
+                f"service_pool:db_client_connection_used_per_max:ratio_avg1m{OF}",
+                "{{pool}} · {{service}}",
+                colours.DATABASE,
+            )
+        ],
+        pool,
+    )
+
+
+def _connections_by_state() -> AnyPanel:
+    return stacked(
+        About(
+            "How many connections are open?",
+            "Used and idle, all pools. Idle far above used for days: make the pool smaller.",
+            "none",
+            NO_POOL,
+        ),
+        [
+            Query(
+                f"sum(db_client_connection_count{selector(SERVICE, equal('state', 'used'))})",
+                "used",
+                colours.DATABASE,
+            ),
+            Query(
+                f"sum(db_client_connection_count{selector(SERVICE, equal('state', 'idle'))})",
+                "idle",
+                colours.OTHER,
+            ),
+        ],
+    )
+
+
+def _searches(limits: Limits) -> AnyPanel:
+    search_time = limits.signal("vector_search_time_p95")
+    return lines(
+        About(
+            "How long do vector searches take?",
+            "Good: under the dashed line. Grows with the collection: build an index.",
+            "s",
+            NO_SEARCH,
+        ),
+        [Query(quantile(0.95, DB, *SEARCH), "p95", colours.SLOW), Query(mean(DB, *SEARCH), "mean", colours.VECTOR)],
+        search_time,
+    )
+
+
+def _hit_ratio(limits: Limits) -> AnyPanel:
+    hits = limits.signal("cache_hit_ratio")
+    return lines(
+        About(
+            "How often does the cache answer?",
+            "Share of reads answered, by cache. Good: above the dashed line. A sudden fall: it was emptied.",
+            "percentunit",
+            NO_CACHE,
+        ),
+        [Query(f"service_cache:cache_hits_per_request:ratio_rate1m{OF}", "{{cache}} · {{service}}")],
+        hits,
+    )
+
+
+def _reads() -> AnyPanel:
+    return stacked(
+        About(
+            "Hits and misses",
+            "Reads per second. Each miss is a question to what lies behind the cache.",
+            "ops",
+            NO_CACHE,
+        ),
+        [
+            Query(rate("cache_hits_total", SERVICE), "hits", colours.CACHE),
+            Query(
+                f"{rate('cache_requests_total', SERVICE)} - {rate('cache_hits_total', SERVICE)}",
+                "misses",
+                colours.DATABASE,
+            ),
+        ],
+    )
+
+
+def _cache_time(limits: Limits) -> AnyPanel:
+    cache_slow = limits.alert("CacheSlow")
+    return lines(
+        About(
+            "How long does the cache take?",
+            f"p95 by operation. Good: under {seconds(cache_slow.first)}. Above: the network, or values too large.",
+            "s",
+            NO_CACHE,
+        ),
+        [
+            Query(
+                quantile(0.95, "cache_operation_duration_seconds", SERVICE, by=("cache", "operation")),
+                "{{cache}} {{operation}}",
+            )
+        ],
+        cache_slow,
+    )
+
+
+def _postgres_connections(limits: Limits) -> AnyPanel:
+    connections = limits.alert("PostgresConnectionsNearlyUsed")
+    return lines(
+        About(
+            "PostgreSQL: connections in use",
+            f"Good: under {percent(connections.first)}. Above: a pooler, or fewer, shorter transactions.",
+            "percentunit",
+            NO_POSTGRES,
+        ),
+        [
+            Query(
+                f"sum by (instance) (pg_stat_activity_count{OF}) / sum by (instance) (pg_settings_max_connections{OF})",
+                "{{instance}}",
+                colours.DATABASE,
+            )
+        ],
+        connections,
+    )
+
+
+def _postgres_reads(limits: Limits) -> AnyPanel:
+    blocks_hit = limits.alert("PostgresCacheHitRatioLow", below=True)
+    return lines(
+        About(
+            "PostgreSQL: reads from memory",
+            f"Good: near 100 %. Below {percent(blocks_hit.first)} the working set has outgrown shared_buffers.",
+            "percentunit",
+            NO_POSTGRES,
+        ),
+        [
+            Query(
+                f"sum by (datname) (rate(pg_stat_database_blks_hit{OF}[$__rate_interval]))"
+                f" / (sum by (datname) (rate(pg_stat_database_blks_hit{OF}[$__rate_interval]))"
+                f" + sum by (datname) (rate(pg_stat_database_blks_read{OF}[$__rate_interval])))",
+                "{{datname}}",
+            )
+        ],
+        blocks_hit,
+    )
+
+
+def _redis_memory(limits: Limits) -> AnyPanel:
+    memory = limits.alert("RedisMemoryNearlyFull")
+    return lines(
+        About(
+            "Redis: memory of its limit",
+            f"Good: under {percent(memory.first)}, or an eviction policy that was chosen. "
+            "Empty where Redis has no limit.",
+            "percentunit",
+            NO_REDIS,
+        ),
+        [
+            Query(
+                f"sum by (instance) (redis_memory_used_bytes{OF}) / (sum by (instance) (redis_memory_max_bytes{OF}) > 0)",
+                "{{instance}}",
+                colours.CACHE,
+            )
+        ],
+        memory,
+    )
+
+
+def _redis_evicted(limits: Limits) -> AnyPanel:
+    evicting = limits.alert("RedisEvicting")
+    return lines(
+        About(
+            "Redis: keys thrown out",
+            f"Good: 0 evicted. Above {plain(evicting.first)} it is too small for what is read, and the hit ratio falls.",
+            "ops",
+            NO_REDIS,
+        ),
+        [
+            Query(
+                rate("redis_evicted_keys_total", SERVICE, by=("instance",)), "evicted · {{instance}}", colours.ERRORS
+            ),
+            Query(rate("redis_expired_keys_total", SERVICE, by=("instance",)), "expired · {{instance}}", colours.OTHER),
+        ],
+        evicting,
+    )
+
+
+def build(limits: Limits) -> Board:
+    """The database and cache board of a configuration."""
+    query_times = _query_times(limits)
+    pool_used = _pool_used(limits)
+    hit_ratio = _hit_ratio(limits)
+    searches = _searches(limits)
+    return Board(
+        uid="database-cache",
+        title="Database and cache",
+        question="Do requests wait for data, is a pool full, and what does the cache save?",
+        related=("overview", "service", "analysis"),
+        variables=(
+            choice("service", "Service", "service_db:db_client_operations:rate1m"),
+            choice(
+                "system",
+                "Database",
+                'service_db:db_client_operations:rate1m{service=~"$service"}',
+                label_name="db_system_name",
+            ),
+        ),
+        signals={
+            "db_query_time_p95": query_times,
+            "db_pool_used_ratio": pool_used,
+            "cache_hit_ratio": hit_ratio,
+            "vector_search_time_p95": searches,
+        },
+        rows=(
+            Row(
+                4,
+                evenly(
+                    _query_now(limits),
+                    _queries_now(),
+                    _per_request_now(),
+                    _pool_now(limits),
+                    _hits_now(limits),
+                    _search_now(limits),
+                ),
+            ),
+            Row(8, evenly(query_times, _by_operation(limits), _queries())),
+            Row(7, evenly(pool_used, _connections_by_state(), searches)),
+            Row(7, evenly(hit_ratio, _reads(), _cache_time(limits)), title="Cache"),
+            Row(
+                7,
+                evenly(
+                    _postgres_connections(limits),
+                    _postgres_reads(limits),
+                    _redis_memory(limits),
+                    _redis_evicted(limits),
+                ),
+                title="The servers' own view (postgres_exporter, redis_exporter)",
+            ),
+        ),
+    )

@@ -1,4 +1,4 @@
-"""What the analyzer found, on more than one board: an analyzer that is away is never shown as all being well."""
+"""What the analyzer found, on more than one board: an analyzer that is down never looks like good health."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from typing import TYPE_CHECKING
 from perfloop_boards.limits import Limit
 from perfloop_boards.panels import About, number
 from perfloop_boards.queries import Query, chosen, selector
-from perfloop_boards.tables import bars
+from perfloop_boards.tables import Column, rows
+from perfloop_boards.words import name_signals
 
 if TYPE_CHECKING:
-    from grafana_foundation_sdk.builders import stat, table
+    from collections.abc import Sequence
+
+    from perfloop_boards.panels import AnyPanel
 
 # `overall` is the whole: beside its parts it would only say everything twice.
 PARTS = selector(*chosen("service"), 'service!="overall"')
 HEALTH = Limit(warning=90, critical=70, below=True)  # as the analyzer's own page judges
 NO_ANALYSIS = "no analysis"
+OPEN = 'state=~"open|accepted"'
+RECOMMENDATION_LABELS = "service, category, priority, title, state"
 
 
 def count_found(expr: str) -> str:
@@ -23,14 +28,14 @@ def count_found(expr: str) -> str:
     return f"count({expr}) or max(perfloop_health_score) * 0"
 
 
-def tally(title: str, good: str, expr: str, limit: Limit) -> stat.Panel:
+def tally(title: str, good: str, expr: str, limit: Limit) -> AnyPanel:
     """A figure: how many of them were found."""
     return number(About(title, good, "none", NO_ANALYSIS, decimals=0), Query(count_found(expr)), limit)
 
 
-def penalties(good: str) -> table.Panel:
+def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:
     """What takes points off the health of the chosen services, the most first."""
-    return bars(
+    return rows(
         About(
             "What costs points?",
             good,
@@ -38,12 +43,19 @@ def penalties(good: str) -> table.Panel:
             "Nothing costs points: every signal is inside its limits, or the analyzer is down.",
             decimals=1,
         ),
-        Query(
-            f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)",
-            "{{service}} · {{signal}}",
-            instant=True,
-        ),
-        Limit(warning=5, critical=20),
-        full=100,
-        of="Points",
+        [Query(f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)", instant=True)],
+        [
+            Column("service", "Service", width=100),
+            Column("signal", "Signal", words=name_signals(by_route)),
+            Column("Value #A", "Points", unit="none", limit=Limit(warning=5, critical=20), full=100, width=150),
+        ],
+        sort="Points",
     )
+
+
+def worth_of(*matchers: str, worth: str = "expected") -> str:
+    """The expected (or measured) improvement of each recommendation, a ratio, with its words as labels."""
+    # Grouped on both sides: a second analyzer, or a state that has just changed, must not break the join.
+    info = f"max by (id, {RECOMMENDATION_LABELS}) (perfloop_recommendation_info{selector(*matchers)})"
+    value = f"max by (id) (perfloop_recommendation_{worth}_improvement_ratio)"
+    return f"{info} * on (id) group_left () {value}"

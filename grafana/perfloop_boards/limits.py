@@ -1,19 +1,23 @@
-"""Panel thresholds, read from prometheus/thresholds.yml and slos.yml: a limit lives once, and so do its words."""
+"""Panel thresholds, from prometheus/thresholds.yml and slos.yml: a limit lives once, and so do its words."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-import yaml
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
-from perfloop_base.shipped import shipped_root
+from perfloop_base.slos import read_slos
+from perfloop_base.thresholds import read_thresholds
 from perfloop_boards import colours
 
-ROOM = shipped_root() / "prometheus"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from perfloop_base.slos import Slo
+    from perfloop_base.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,65 +28,103 @@ class Limit:
     critical: float | None = None
     below: bool = False
 
+    @property
+    def first(self) -> float:
+        """The value at which a panel stops being green, for sentences: warning, or critical where nothing warns."""
+        return _given(self.warning, self.critical)
+
+    @property
+    def last(self) -> float:
+        """The worse of the two limits, for sentences: critical, or warning where nothing is critical."""
+        return _given(self.critical, self.warning)
+
+
+def _given(*values: float | None) -> float:
+    return next(value for value in values if value is not None)
+
 
 NO_LIMIT = Limit(warning=None)
 # Of counts that are good at 0 alone: the first is already one to look at, or already bad.
 FIRST_WARNS = Limit(warning=1)
 FIRST_IS_BAD = Limit(warning=None, critical=1)
+# Between the chunks of a streamed response half a second reads as a pause. No alert watches it.
+STUTTER = Limit(warning=0.5)
+# What stands in for a limit that the files do not have, until the problem is reported.
+_MISSING = Limit(warning=0)
 
 
-@cache
-def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((ROOM / name).read_text(encoding="utf-8"))
-    return content
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every limit of one configuration, by its name; `problems` collects what the boards need and the files lack."""
+
+    thresholds: Thresholds
+    slos: Mapping[str, Slo]
+    slos_file: str
+    problems: list[str] = field(default_factory=list)
+
+    def signal(self, name: str) -> Limit:
+        """The limit of a signal of thresholds.yml."""
+        signal = self.thresholds.find_signal(name)
+        if signal is None:
+            return self._missing(self.thresholds.file, f"the signal {name}")
+        return Limit(signal.limits.get("warning"), signal.limits.get("critical"), below=signal.direction == "below")
+
+    def goal(self, name: str) -> float:
+        """What a signal should be: its goal, which lies before its warning; its limit where it has no goal."""
+        signal = self.thresholds.find_signal(name)
+        return self.signal(name).first if signal is None or signal.goal is None else signal.goal
+
+    def alert(self, name: str, *, below: bool = False) -> Limit:
+        """The limit of an alert of the packs; `below` when it fires on low values."""
+        if name not in self.thresholds.alerts:
+            return self._missing(self.thresholds.file, f"the limit {name}")
+        limits = self.thresholds.alerts[name].limits
+        return Limit(limits.get("warning", limits.get("info")), limits.get("critical"), below=below)
+
+    def slo(self, name: str) -> Limit:
+        """The limit of a latency objective of slos.yml, in seconds: what is slower uses up its error budget."""
+        within = self.slos[name].within if name in self.slos else None
+        return self._missing(self.slos_file, f"`within` of the SLO {name}") if within is None else Limit(within)
+
+    def by_route(self) -> list[str]:
+        """The signals that can have a limit of their own for one route: the analyzer calls those `signal@route`."""
+        return [signal.name for signal in self.thresholds.signals if signal.record_by_route]
+
+    def _missing(self, file: str, what: str) -> Limit:
+        self.problems.append(f"{file}: {what} is missing; a dashboard shows it.")
+        return _MISSING
 
 
-def _find(name: str, section: str, key: str, value: str) -> dict[str, Any]:
-    return next(entry for entry in _read(name)[section] if entry[key] == value)
+def read_limits(directory: Path) -> Limits:
+    """Read the limits of a configuration directory.
+
+    Raises:
+        ConfigError: with every problem of thresholds.yml, else of slos.yml.
+    """
+    slos_file = directory / "prometheus" / "slos.yml"
+    slos = {slo.name: slo for slo in read_slos(slos_file)}
+    thresholds = read_thresholds(directory / "prometheus" / "thresholds.yml")
+    return Limits(thresholds, slos, str(slos_file))
 
 
-def signal_limit(signal: str) -> Limit:
-    """The limit of a signal, as thresholds.yml has it."""
-    entry = _find("thresholds.yml", "signals", "signal", signal)
-    return Limit(entry.get("warning"), entry.get("critical"), below=entry.get("direction") == "below")
-
-
-def signal_goal(signal: str) -> float:
-    """What the signal should be, where warning comes later than the goal."""
-    return float(_find("thresholds.yml", "signals", "signal", signal)["goal"])
-
-
-def alert_limit(alert: str, *, below: bool = False) -> Limit:
-    """The limit of an alert of the packs, as thresholds.yml has it; `below` when it fires on low values."""
-    entry = _read("thresholds.yml")["limits"][alert]
-    return Limit(entry.get("warning", entry.get("info")), entry.get("critical"), below=below)
-
-
-def slo_limit(slo: str) -> Limit:
-    """The limit of a latency objective in seconds, as slos.yml has it: what is slower uses up its budget."""
-    return Limit(_find("slos.yml", "slos", "slo", slo)["within"])
-
-
-def plain(value: float | None) -> str:
-    """A limit as a sentence says it; ValueError where the file has none any more: the sentence must be written anew."""
-    if value is None:
-        raise ValueError("a description speaks of a limit that thresholds.yml does not have")
+def plain(value: float) -> str:
+    """A limit as a sentence says it."""
     return f"{value:g}"
 
 
-def percent(ratio: float | None) -> str:
+def percent(ratio: float) -> str:
     """A limit of a ratio, as `70 %`."""
-    return f"{plain(ratio and ratio * 100)} %"
+    return f"{ratio * 100:g} %"
 
 
-def seconds(value: float | None) -> str:
+def seconds(value: float) -> str:
     """A limit in seconds, as `0.5 s`."""
-    return f"{plain(value)} s"
+    return f"{value:g} s"
 
 
-def megabytes(bytes_per_second: float | None) -> str:
+def megabytes(bytes_per_second: float) -> str:
     """A limit in bytes per second, as `50 MB/s`."""
-    return f"{plain(bytes_per_second and bytes_per_second / 1e6)} MB/s"
+    return f"{bytes_per_second / 1e6:g} MB/s"
 
 
 def build_steps(limit: Limit) -> dashboard.ThresholdsConfig:
@@ -101,10 +143,12 @@ def _rising(limit: Limit) -> list[Threshold]:
 
 
 def _falling(limit: Limit) -> list[Threshold]:
-    lowest = colours.BAD if limit.critical is not None else colours.WARNING
+    # Grafana colours from a step upwards, so that each step has the colour of what lies above it.
+    above_critical = colours.WARNING if limit.warning is not None else colours.GOOD
+    lowest = colours.BAD if limit.critical is not None else above_critical
     steps = [Threshold(value=None, color=lowest)]
     if limit.critical is not None:
-        steps.append(Threshold(value=limit.critical, color=colours.WARNING))
+        steps.append(Threshold(value=limit.critical, color=above_critical))
     if limit.warning is not None:
         steps.append(Threshold(value=limit.warning, color=colours.GOOD))
     return steps

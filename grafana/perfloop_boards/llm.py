@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_boards import colours
-from perfloop_boards.board import Board, Row, choice
-from perfloop_boards.limits import alert_limit, percent, plain, seconds, signal_limit, slo_limit
+from perfloop_boards.board import Board, Row, choice, evenly
+from perfloop_boards.limits import percent, plain, seconds
 from perfloop_boards.panels import About, figure, lines, number
-from perfloop_boards.percentiles import percentiles
-from perfloop_boards.queries import Query, equal, ratio, selector
+from perfloop_boards.queries import Query, equal, percentiles, ratio, selector
+
+if TYPE_CHECKING:
+    from perfloop_boards.limits import Limits
+    from perfloop_boards.panels import AnyPanel
 
 MODEL = 'gen_ai_request_model=~"$model"'
 SERVICE = 'service=~"$service"'
@@ -15,12 +20,6 @@ REQUESTS = "service_model:gen_ai_server_requests:rate1m"  # our series and vLLM'
 NO_CALLS = "No model call was seen in this time."
 NO_VLLM = "No vLLM is scraped: add it to prometheus/targets/."
 NO_GPU = "No GPU is watched: none in this machine, or neither the exporter's NVML collector nor DCGM is scraped."
-FIRST_TOKEN = slo_limit("first_token")
-PER_TOKEN = slo_limit("inter_token")
-KV = alert_limit("LlmKvCachePressure")
-QUEUE_LENGTH = alert_limit("LlmQueueGrowing")
-QUEUE_WAIT = alert_limit("LlmQueueTimeLong")
-GPU_HOT = alert_limit("GpuThrottled")
 
 # Ours, and vLLM's spellings of the same thing: the newest first. vLLM's `model_name` becomes our label.
 TTFT = ("gen_ai_server_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
@@ -74,159 +73,218 @@ RUNNING = _gauge("vllm:num_requests_running")
 PREFIX_HITS = ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total")
 PREFIX_READS = ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total")
 
-FIRST_TOKEN_NOW = number(
-    About(
-        "First token, p95",
-        f"What a reader waits before anything appears. Good: under {seconds(FIRST_TOKEN.warning)}. "
-        "Above: see who waits in the queue.",
-        "s",
-        "no calls",
-        decimals=2,
-    ),
-    Query(_quantile(0.95, TTFT)),
-    FIRST_TOKEN,
-)
-PER_TOKEN_NOW = number(
-    About(
-        "Per token, p95",
-        f"Good: under {seconds(PER_TOKEN.warning)}, faster than people read. "
-        "Above: batches are too large or the GPU is shared.",
-        "s",
-        "no calls",
-    ),
-    Query(_quantile(0.95, TPOT)),
-    PER_TOKEN,
-)
-WRITTEN_NOW = figure(
-    About("Tokens/s", "Written, by all chosen models together.", "none", "no calls", decimals=1),
-    Query(WRITTEN),
-    colours.TRAFFIC,
-)
-RUNNING_NOW = figure(
-    About("Running", "In the batch now, on every engine of vLLM.", "none", "no vLLM", decimals=0),
-    Query(RUNNING),
-    colours.TRAFFIC,
-)
-WAITING_NOW = number(
-    About(
-        "Waiting",
-        f"Good: under {plain(QUEUE_LENGTH.warning)}. "
-        "A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
-        "none",
-        "no vLLM",
-        decimals=0,
-    ),
-    Query(WAITING),
-    QUEUE_LENGTH,
-)
-KV_NOW = number(
-    About(
-        "KV cache used",
-        f"Good: under {percent(KV.warning)}. Full, requests are thrown out and start again. "
-        "Low with a queue: the limit is elsewhere.",
-        "percentunit",
-        "no vLLM",
-        decimals=0,
-    ),
-    Query(KV_USED),
-    KV,
-)
-FIRST_TOKEN_TIMES = lines(
-    About(
-        "How long until the first token?",
-        f"Good: p95 under {seconds(FIRST_TOKEN.warning)}. "
-        "Up with the queue: too few replicas; up alone: longer prompts.",
-        "s",
-        NO_CALLS,
-    ),
-    _percentiles(TTFT),
-    FIRST_TOKEN,
-)
-PER_TOKEN_TIMES = lines(
-    About(
-        "How long for each further token?",
-        f"Good: under {seconds(PER_TOKEN.warning)}. Up with the number running: smaller batches, or another replica.",
-        "s",
-        NO_CALLS,
-    ),
-    _percentiles(TPOT),
-    PER_TOKEN,
-)
-WHOLE_TIMES = lines(
-    About(
-        "How long do whole calls take?",
-        "Good: under the dashed line. Up while first and further tokens stay level: the answers are longer.",
-        "s",
-        NO_CALLS,
-    ),
-    _percentiles(WHOLE),
-    signal_limit("model_inference_time_p95"),
-)
-TOKENS = lines(
-    About(
-        "How many tokens per second?",
-        "Read: prompts. Written: answers. Written that stays level while requests rise is the limit of the GPU.",
-        "none",
-        NO_CALLS,
-    ),
-    [Query(WRITTEN, "tokens written", colours.TRAFFIC), Query(READ, "tokens read", colours.FAST)],
-)
-PER_MODEL = lines(
-    About(
-        "Which model writes?", "Tokens written per second by model. Good: the mix you planned for.", "none", NO_CALLS
-    ),
-    [Query(_tokens("output", "vllm:generation_tokens_total", by="gen_ai_request_model"), "{{gen_ai_request_model}}")],
-)
-QUEUE = lines(
-    About(
-        "Who waits for the model?",
-        "Good: none waits. Waiting while running stays level: the batch is full, add a replica.",
-        "none",
-        NO_VLLM,
-    ),
-    [Query(RUNNING, "running", colours.TRAFFIC), Query(WAITING, "waiting", colours.SLOW)],
-)
-QUEUE_TIME = lines(
-    About(
-        "How long do they wait?",
-        f"Time between arrival and the first step of work. Good: under {seconds(QUEUE_WAIT.warning)}. "
-        "Below 0.3 s vLLM's histogram is one bucket.",
-        "s",
-        NO_VLLM,
-    ),
-    _percentiles(("vllm:request_queue_time_seconds",)),
-    QUEUE_WAIT,
-)
-CACHES = lines(
-    About(
-        "Do the caches hold?",
-        f"Good: KV under {percent(KV.warning)}. Prefix hits: the share of prompt tokens that need no work; "
-        "put what is common first.",
-        "percentunit",
-        NO_VLLM,
-    ),
-    [
-        Query(KV_USED, "KV cache used", colours.MEMORY),
-        Query(ratio(_sum(PREFIX_HITS), _sum(PREFIX_READS)), "prefix hits", colours.CACHE),
-    ],
-    KV,
-)
-THROWN_OUT = lines(
-    About(
-        "Is work thrown away?",
-        "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the caller left.",
-        "reqps",
-        NO_VLLM,
-    ),
-    [
-        Query(_sum(("vllm:num_preemptions_total",)), "preempted", colours.SLOW),
-        Query(
-            f"sum ({_rate('vllm:request_success_total', equal('finished_reason', 'abort'))})",
-            "aborted",
-            colours.ERRORS,
+
+def _first_token_now(limits: Limits) -> AnyPanel:
+    first_token = limits.slo("first_token")
+    return number(
+        About(
+            "First token, p95",
+            f"What a reader waits before anything appears. Good: under {seconds(first_token.first)}. "
+            "Above: see who waits in the queue.",
+            "s",
+            "no calls",
+            decimals=2,
         ),
-    ],
-)
+        Query(_quantile(0.95, TTFT)),
+        first_token,
+    )
+
+
+def _per_token_now(limits: Limits) -> AnyPanel:
+    per_token = limits.slo("inter_token")
+    return number(
+        About(
+            "Per token, p95",
+            f"Good: under {seconds(per_token.first)}, faster than people read. "
+            "Above: batches are too large or the GPU is shared.",
+            "s",
+            "no calls",
+        ),
+        Query(_quantile(0.95, TPOT)),
+        per_token,
+    )
+
+
+def _written_now() -> AnyPanel:
+    return figure(
+        About("Tokens/s", "Written, by all chosen models together.", "none", "no calls", decimals=1),
+        Query(WRITTEN),
+        colours.TRAFFIC,
+    )
+
+
+def _running_now() -> AnyPanel:
+    return figure(
+        About("Running", "In the batch now, on every engine of vLLM.", "none", "no vLLM", decimals=0),
+        Query(RUNNING),
+        colours.TRAFFIC,
+    )
+
+
+def _waiting_now(limits: Limits) -> AnyPanel:
+    queue_length = limits.alert("LlmQueueGrowing")
+    return number(
+        About(
+            "Waiting",
+            f"Good: under {plain(queue_length.first)}. "
+            "A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
+            "none",
+            "no vLLM",
+            decimals=0,
+        ),
+        Query(WAITING),
+        queue_length,
+    )
+
+
+def _kv_now(limits: Limits) -> AnyPanel:
+    kv = limits.alert("LlmKvCachePressure")
+    return number(
+        About(
+            "KV cache used",
+            f"Good: under {percent(kv.first)}. Full, requests are thrown out and start again. "
+            "Low with a queue: the limit is elsewhere.",
+            "percentunit",
+            "no vLLM",
+            decimals=0,
+        ),
+        Query(KV_USED),
+        kv,
+    )
+
+
+def _first_token_times(limits: Limits) -> AnyPanel:
+    first_token = limits.slo("first_token")
+    return lines(
+        About(
+            "How long until the first token?",
+            f"Good: p95 under {seconds(first_token.first)}. "
+            "Up with the queue: too few replicas; up alone: longer prompts.",
+            "s",
+            NO_CALLS,
+        ),
+        _percentiles(TTFT),
+        first_token,
+    )
+
+
+def _per_token_times(limits: Limits) -> AnyPanel:
+    per_token = limits.slo("inter_token")
+    return lines(
+        About(
+            "How long for each further token?",
+            f"Good: under {seconds(per_token.first)}. Up with the number running: smaller batches, or another replica.",
+            "s",
+            NO_CALLS,
+        ),
+        _percentiles(TPOT),
+        per_token,
+    )
+
+
+def _whole_times(limits: Limits) -> AnyPanel:
+    return lines(
+        About(
+            "How long do whole calls take?",
+            "Good: under the dashed line. Up while first and further tokens stay level: the answers are longer.",
+            "s",
+            NO_CALLS,
+        ),
+        _percentiles(WHOLE),
+        limits.signal("model_inference_time_p95"),
+    )
+
+
+def _token_rates() -> AnyPanel:
+    return lines(
+        About(
+            "How many tokens per second?",
+            "Read: prompts. Written: answers. Written that stays level while requests rise is the limit of the GPU.",
+            "none",
+            NO_CALLS,
+        ),
+        [Query(WRITTEN, "tokens written", colours.TRAFFIC), Query(READ, "tokens read", colours.FAST)],
+    )
+
+
+def _per_model() -> AnyPanel:
+    return lines(
+        About(
+            "Which model writes?",
+            "Tokens written per second by model. Good: the mix you planned for.",
+            "none",
+            NO_CALLS,
+        ),
+        [
+            Query(
+                _tokens("output", "vllm:generation_tokens_total", by="gen_ai_request_model"), "{{gen_ai_request_model}}"
+            )
+        ],
+    )
+
+
+def _queue() -> AnyPanel:
+    return lines(
+        About(
+            "Who waits for the model?",
+            "Good: none waits. Waiting while running stays level: the batch is full, add a replica.",
+            "none",
+            NO_VLLM,
+        ),
+        [Query(RUNNING, "running", colours.TRAFFIC), Query(WAITING, "waiting", colours.SLOW)],
+    )
+
+
+def _queue_time(limits: Limits) -> AnyPanel:
+    queue_wait = limits.alert("LlmQueueTimeLong")
+    return lines(
+        About(
+            "How long do they wait?",
+            f"Time between arrival and the first step of work. Good: under {seconds(queue_wait.first)}. "
+            "Below 0.3 s vLLM's histogram is one bucket.",
+            "s",
+            NO_VLLM,
+        ),
+        _percentiles(("vllm:request_queue_time_seconds",)),
+        queue_wait,
+    )
+
+
+def _caches(limits: Limits) -> AnyPanel:
+    kv = limits.alert("LlmKvCachePressure")
+    return lines(
+        About(
+            "Do the caches hold?",
+            f"Good: KV under {percent(kv.first)}. Prefix hits: the share of prompt tokens that need no work; "
+            "put what is common first.",
+            "percentunit",
+            NO_VLLM,
+        ),
+        [
+            Query(KV_USED, "KV cache used", colours.MEMORY),
+            Query(ratio(_sum(PREFIX_HITS), _sum(PREFIX_READS)), "prefix hits", colours.CACHE),
+        ],
+        kv,
+    )
+
+
+def _thrown_out() -> AnyPanel:
+    return lines(
+        About(
+            "Is work thrown away?",
+            "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the caller left.",
+            "reqps",
+            NO_VLLM,
+        ),
+        [
+            Query(_sum(("vllm:num_preemptions_total",)), "preempted", colours.SLOW),
+            Query(
+                f"sum ({_rate('vllm:request_success_total', equal('finished_reason', 'abort'))})",
+                "aborted",
+                colours.ERRORS,
+            ),
+        ],
+    )
 
 
 def _gpu(own: str, dcgm: str) -> str:
@@ -234,61 +292,85 @@ def _gpu(own: str, dcgm: str) -> str:
     return f"({own}{selector(SERVICE)}) or ({dcgm})"
 
 
-GPU_USED = lines(
-    About(
-        "How busy is each GPU?",
-        "Share of time with work on it. Good: high under load. Low with a queue: the CPU or the network starves it.",
-        "percentunit",
-        NO_GPU,
-    ),
-    [Query(_gpu("perfloop_gpu_used_ratio", f"DCGM_FI_DEV_GPU_UTIL{selector(SERVICE)} / 100"), "GPU {{gpu}}")],
-)
-GPU_MEMORY = lines(
-    About(
-        "How full is GPU memory?",
-        "vLLM takes what it is given at start: level is good. A rise means another program moved in.",
-        "percentunit",
-        NO_GPU,
-    ),
-    [
-        Query(
-            _gpu(
-                "perfloop_gpu_memory_used_ratio",
-                f"DCGM_FI_DEV_FB_USED{selector(SERVICE)} / (DCGM_FI_DEV_FB_USED{selector(SERVICE)}"
-                f" + DCGM_FI_DEV_FB_FREE{selector(SERVICE)})",
-            ),
-            "GPU {{gpu}}",
-        )
-    ],
-)
-GPU_HEAT = lines(
-    About(
-        "How hot is each GPU?",
-        f"Good: under {plain(GPU_HOT.warning)} °C. Above it slows itself: look at fans and air.",
-        "celsius",
-        NO_GPU,
-    ),
-    [Query(_gpu("perfloop_gpu_temperature_celsius", f"DCGM_FI_DEV_GPU_TEMP{selector(SERVICE)}"), "GPU {{gpu}}")],
-    GPU_HOT,
-)
-
-BOARD = Board(
-    uid="llm",
-    title="LLM",
-    question="How fast do tokens come, who waits, and is the GPU the limit?",
-    related=("service", "system"),
-    signals={"model_inference_time_p95": WHOLE_TIMES},
-    variables=(
-        choice("service", "Service", REQUESTS),
-        choice("model", "Model", f'{REQUESTS}{{service=~"$service"}}', label_name="gen_ai_request_model"),
-    ),
-    rows=(
-        Row(
-            4, [(4, panel) for panel in (FIRST_TOKEN_NOW, PER_TOKEN_NOW, WRITTEN_NOW, RUNNING_NOW, WAITING_NOW, KV_NOW)]
+def _gpu_used() -> AnyPanel:
+    return lines(
+        About(
+            "How busy is each GPU?",
+            "Share of time with work on it. Good: high under load. Low with a queue: the CPU or the network starves it.",
+            "percentunit",
+            NO_GPU,
         ),
-        Row(8, [(8, FIRST_TOKEN_TIMES), (8, PER_TOKEN_TIMES), (8, WHOLE_TIMES)]),
-        Row(7, [(12, TOKENS), (12, PER_MODEL)]),
-        Row(7, [(6, QUEUE), (6, QUEUE_TIME), (6, CACHES), (6, THROWN_OUT)], title="vLLM's queue and caches"),
-        Row(7, [(8, GPU_USED), (8, GPU_MEMORY), (8, GPU_HEAT)], title="GPU"),
-    ),
-)
+        [Query(_gpu("perfloop_gpu_used_ratio", f"DCGM_FI_DEV_GPU_UTIL{selector(SERVICE)} / 100"), "GPU {{gpu}}")],
+    )
+
+
+def _gpu_memory() -> AnyPanel:
+    return lines(
+        About(
+            "How full is GPU memory?",
+            "vLLM takes what it is given at start: level is good. A rise means another program moved in.",
+            "percentunit",
+            NO_GPU,
+        ),
+        [
+            Query(
+                _gpu(
+                    "perfloop_gpu_memory_used_ratio",
+                    f"DCGM_FI_DEV_FB_USED{selector(SERVICE)} / (DCGM_FI_DEV_FB_USED{selector(SERVICE)}"
+                    f" + DCGM_FI_DEV_FB_FREE{selector(SERVICE)})",
+                ),
+                "GPU {{gpu}}",
+            )
+        ],
+    )
+
+
+def _gpu_heat(limits: Limits) -> AnyPanel:
+    gpu_hot = limits.alert("GpuThrottled")
+    return lines(
+        About(
+            "How hot is each GPU?",
+            f"Good: under {plain(gpu_hot.first)} °C. Above it slows itself: look at fans and air.",
+            "celsius",
+            NO_GPU,
+        ),
+        [Query(_gpu("perfloop_gpu_temperature_celsius", f"DCGM_FI_DEV_GPU_TEMP{selector(SERVICE)}"), "GPU {{gpu}}")],
+        gpu_hot,
+    )
+
+
+def build(limits: Limits) -> Board:
+    """The LLM board of a configuration."""
+    whole_times = _whole_times(limits)
+    return Board(
+        uid="llm",
+        title="LLM",
+        question="How fast do tokens come, who waits, and is the GPU the limit?",
+        related=("service", "system"),
+        signals={"model_inference_time_p95": whole_times},
+        variables=(
+            choice("service", "Service", REQUESTS),
+            choice("model", "Model", f'{REQUESTS}{{service=~"$service"}}', label_name="gen_ai_request_model"),
+        ),
+        rows=(
+            Row(
+                4,
+                evenly(
+                    _first_token_now(limits),
+                    _per_token_now(limits),
+                    _written_now(),
+                    _running_now(),
+                    _waiting_now(limits),
+                    _kv_now(limits),
+                ),
+            ),
+            Row(8, evenly(_first_token_times(limits), _per_token_times(limits), whole_times)),
+            Row(7, evenly(_token_rates(), _per_model())),
+            Row(
+                7,
+                evenly(_queue(), _queue_time(limits), _caches(limits), _thrown_out()),
+                title="vLLM's queue and caches",
+            ),
+            Row(7, evenly(_gpu_used(), _gpu_memory(), _gpu_heat(limits)), title="GPU"),
+        ),
+    )

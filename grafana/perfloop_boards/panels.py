@@ -1,13 +1,14 @@
-"""Panels, one small builder for each shape: number, gauge, bars, lines, table, timeline, heat map."""
+"""Panels, one small builder for each shape: number, figure, lines, stacked, timeline, heat map; tables.py has tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, timeseries
+from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, table, timeseries
 from grafana_foundation_sdk.builders import dashboard as dash
 from grafana_foundation_sdk.models import common as kinds
+from grafana_foundation_sdk.models.common import DataSourceRef
 from grafana_foundation_sdk.models.dashboard import (
     DashboardRegexMapOptions,
     DashboardSpecialValueMapOptions,
@@ -26,16 +27,18 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from perfloop_boards import colours
 from perfloop_boards.limits import NO_LIMIT, Limit, build_steps
-from perfloop_boards.source import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from perfloop_boards.queries import Query
-    from perfloop_boards.shapes import PanelT
 
-
+# The builders of panels share methods, but no base class.
+AnyPanel = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel | heatmap.Panel
+PanelT = TypeVar("PanelT", stat.Panel, timeseries.Panel, table.Panel, statetimeline.Panel, heatmap.Panel)
 Word = tuple[str, str]  # a text and its colour
+# The data source that every panel and variable reads: the one that the board's own variable names.
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfloop_boards import colours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Grafana sets it to at least four scrape intervals, so that rate() always has its two samples.
 WINDOW = "$__rate_interval"
+_RANKS = {99: colours.SLOWEST, 95: colours.SLOW, 50: colours.FAST}
 
 # The watchdog (severity none) always fires: it is the heartbeat, not an alert.
 FIRING_ALERTS = 'ALERTS{alertstate="firing", severity!~"none|info"}'
@@ -95,3 +102,8 @@ def highest(count: int, shown: str, series: str, *labels: str) -> str:
 def or_zero(expr: str) -> str:
     """The expression, or 0 where nothing matches: for counts, where nothing is an answer."""
     return f"({expr}) or vector(0)"
+
+
+def percentiles(find: Callable[[float], str], *ranks: int) -> list[Query]:
+    """The 99th, 95th and 50th percentile, or just the ranks given; `find` makes the expression of a quantile."""
+    return [Query(find(rank / 100), f"p{rank}", _RANKS[rank]) for rank in ranks or _RANKS]

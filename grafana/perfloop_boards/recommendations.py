@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_boards import colours
-from perfloop_boards.board import Board, Row, choice
-from perfloop_boards.findings import NO_ANALYSIS, count_found, tally
+from perfloop_boards.board import Board, Row, choice, evenly
+from perfloop_boards.findings import NO_ANALYSIS, RECOMMENDATION_LABELS, count_found, tally, worth_of
 from perfloop_boards.limits import FIRST_WARNS, Limit
 from perfloop_boards.panels import About, figure, lines, number, stacked, timeline
 from perfloop_boards.queries import Query, chosen, equal, selector
-from perfloop_boards.recommended import WORDS, worth_of
 from perfloop_boards.tables import Column, bars, rows
 from perfloop_boards.words import PRIORITY, STATE, STATE_NUMBERS
+
+if TYPE_CHECKING:
+    from perfloop_boards.limits import Limits
+    from perfloop_boards.panels import AnyPanel
 
 CHOSEN = chosen("service", "category")
 INFO = f"perfloop_recommendation_info{selector(*CHOSEN)}"
@@ -27,151 +32,185 @@ def _by_id(states: str) -> str:
     return f"max by (id) ({_in_state(states)})"
 
 
-OPEN_NOW = tally(
-    "Open",
-    "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
-    _by_id("open"),
-    FIRST_WARNS,
-)
-UNDER_WAY = figure(
-    About(
-        "Under way",
-        "Accepted, or implemented and being measured. Good: few at a time.",
-        "none",
-        NO_ANALYSIS,
-        decimals=0,
-    ),
-    Query(count_found(_by_id("accepted|implemented"))),
-    colours.TRAFFIC,
-)
-VALIDATED = figure(
-    About(
-        "Validated",
-        "Implemented, and the gain was measured. They are the return of this system.",
-        "none",
-        NO_ANALYSIS,
-        decimals=0,
-    ),
-    Query(count_found(_by_id("validated"))),
-    colours.GOOD,
-)
-REFUTED = tally(
-    "Refuted",
-    "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
-    _by_id("refuted"),
-    FIRST_WARNS,
-)
-KEPT = number(
-    About(
-        "Promises kept",
-        "Share of measured recommendations that were validated. Good: above 80 %. Below: trust the evidence less.",
-        "percentunit",
-        "none measured",
-        decimals=0,
-    ),
-    Query(f"count({_by_id('validated')}) / count({_by_id('validated|refuted')})"),
-    Limit(warning=0.8, critical=0.5, below=True),
-)
-GAINED = number(
-    About(
-        "Mean gain",
-        "How much of its metric a validated recommendation took away. Good: the 20 to 50 % that tuning can bring.",
-        "percentunit",
-        "none measured",
-        decimals=0,
-    ),
-    Query(f"avg({worth_of(*CHOSEN, equal('state', 'validated'), worth='measured')})"),
-    Limit(warning=0.05, below=True),
-)
-LIFE = timeline(
-    About(
-        "The life of each recommendation",
-        "Good: open is short, and the end is validated. A line that stays open is a decision nobody took.",
-        "none",
-        NONE_YET,
-    ),
-    Query(
-        " or ".join(
-            f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
-        ),
-        "{{title}}",
-    ),
-    STATE,
-)
-ALL = rows(
-    About(
-        "Every recommendation",
-        "Highest expected gain first. Good: critical and high ones are under way.",
-        "none",
-        NONE_YET,
-    ),
-    [
-        Query(worth_of(*CHOSEN), instant=True),
-        Query(worth_of(*CHOSEN, worth="measured"), instant=True),
-    ],
-    [
-        Column("priority", "Priority", words=PRIORITY, width=90),
-        Column("title", "Do this"),
-        Column("service", "Service", width=110),
-        Column("category", "Category", width=130),
-        Column("state", "State", width=120),
-        Column("Value #A", "Expected gain", unit="percentunit", width=170, full=1),
-        Column("Value #B", "Measured gain", unit="percentunit", width=120),
-        Column("id", "Id", width=220),
-    ],
-    sort="Expected gain",
-)
-DIFFERENCE = bars(
-    About(
-        "Return: measured gain by expected",
-        "Good: near 1, what was promised. Far under: the evidence misled; far over: more than that changed.",
-        "none",
-        NONE_MEASURED,
-        decimals=2,
-    ),
-    Query(
-        f"sort_desc(({worth_of(*CHOSEN, worth='measured')}) / on (id, {WORDS}) ({worth_of(*CHOSEN)}))",
-        "{{service}} · {{title}}",
-        instant=True,
-    ),
-    Limit(warning=0.5, below=True),
-    full=2,
-    of="Return",
-)
-BY_CATEGORY = stacked(
-    About(
-        "Where does the advice point?",
-        "Open recommendations by category. Good: few, and not always the same.",
-        "none",
-        NONE_YET,
-    ),
-    [Query(f"count by (category) (max by (id, category) ({_in_state('open|accepted')}))", "{{category}}")],
-    known=colours.CATEGORIES,
-)
-REPLICAS = lines(
-    About(
-        "How many replicas should run?",
-        "What the load needs, by queueing theory. Good: as many as run now. An autoscaler can follow this line.",
-        "none",
-        "No replica count is computed: the services show too little load for it.",
-    ),
-    [Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}")],
-)
+def _open_now() -> AnyPanel:
+    return tally(
+        "Open",
+        "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
+        _by_id("open"),
+        FIRST_WARNS,
+    )
 
-BOARD = Board(
-    uid="recommendations",
-    title="Recommendations",
-    question="What should be changed, what became of it, and did it bring what was promised?",
-    related=("overview", "analysis", "load-test"),
-    variables=(
-        choice("service", "Service", "perfloop_recommendation_info"),
-        choice("category", "Category", 'perfloop_recommendation_info{service=~"$service"}'),
-    ),
-    since="now-6h",
-    rows=(
-        Row(4, [(4, panel) for panel in (OPEN_NOW, UNDER_WAY, VALIDATED, REFUTED, KEPT, GAINED)]),
-        Row(8, [(24, ALL)]),
-        Row(8, [(24, LIFE)]),
-        Row(7, [(8, DIFFERENCE), (8, BY_CATEGORY), (8, REPLICAS)]),
-    ),
-)
+
+def _under_way() -> AnyPanel:
+    return figure(
+        About(
+            "Under way",
+            "Accepted, or implemented and being measured. Good: few at a time.",
+            "none",
+            NO_ANALYSIS,
+            decimals=0,
+        ),
+        Query(count_found(_by_id("accepted|implemented"))),
+        colours.TRAFFIC,
+    )
+
+
+def _validated() -> AnyPanel:
+    return figure(
+        About(
+            "Validated",
+            "Implemented, and the gain was measured. They are the return of this system.",
+            "none",
+            NO_ANALYSIS,
+            decimals=0,
+        ),
+        Query(count_found(_by_id("validated"))),
+        colours.GOOD,
+    )
+
+
+def _refuted() -> AnyPanel:
+    return tally(
+        "Refuted",
+        "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
+        _by_id("refuted"),
+        FIRST_WARNS,
+    )
+
+
+def _kept() -> AnyPanel:
+    return number(
+        About(
+            "Promises kept",
+            "Share of measured recommendations that were validated. Good: above 80 %. Below: trust the evidence less.",
+            "percentunit",
+            "none measured",
+            decimals=0,
+        ),
+        Query(f"count({_by_id('validated')}) / count({_by_id('validated|refuted')})"),
+        Limit(warning=0.8, critical=0.5, below=True),
+    )
+
+
+def _gained() -> AnyPanel:
+    return number(
+        About(
+            "Mean gain",
+            "How much of its metric a validated recommendation took away. Good: the 20 to 50 % that tuning can bring.",
+            "percentunit",
+            "none measured",
+            decimals=0,
+        ),
+        Query(f"avg({worth_of(*CHOSEN, equal('state', 'validated'), worth='measured')})"),
+        Limit(warning=0.05, below=True),
+    )
+
+
+def _life() -> AnyPanel:
+    return timeline(
+        About(
+            "The life of each recommendation",
+            "Good: open is short, and the end is validated. A line that stays open is a decision nobody took.",
+            "none",
+            NONE_YET,
+        ),
+        Query(
+            " or ".join(
+                f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
+            ),
+            "{{title}}",
+        ),
+        STATE,
+    )
+
+
+def _all() -> AnyPanel:
+    return rows(
+        About(
+            "Every recommendation",
+            "Highest expected gain first. Good: critical and high ones are under way.",
+            "none",
+            NONE_YET,
+        ),
+        [
+            Query(worth_of(*CHOSEN), instant=True),
+            Query(worth_of(*CHOSEN, worth="measured"), instant=True),
+        ],
+        [
+            Column("priority", "Priority", words=PRIORITY, width=90),
+            Column("title", "Do this"),
+            Column("service", "Service", width=110),
+            Column("category", "Category", width=130),
+            Column("state", "State", width=120),
+            Column("Value #A", "Expected gain", unit="percentunit", width=170, full=1),
+            Column("Value #B", "Measured gain", unit="percentunit", width=120),
+            Column("id", "Id", width=220),
+        ],
+        sort="Expected gain",
+    )
+
+
+def _difference() -> AnyPanel:
+    return bars(
+        About(
+            "Return: measured gain by expected",
+            "Good: near 1, what was promised. Far under: the evidence misled; far over: more than that changed.",
+            "none",
+            NONE_MEASURED,
+            decimals=2,
+        ),
+        Query(
+            f"sort_desc(({worth_of(*CHOSEN, worth='measured')}) / on (id, {RECOMMENDATION_LABELS}) ({worth_of(*CHOSEN)}))",
+            "{{service}} · {{title}}",
+            instant=True,
+        ),
+        Limit(warning=0.5, below=True),
+        full=2,
+        of="Return",
+    )
+
+
+def _by_category() -> AnyPanel:
+    return stacked(
+        About(
+            "Where does the advice point?",
+            "Open recommendations by category. Good: few, and not always the same.",
+            "none",
+            NONE_YET,
+        ),
+        [Query(f"count by (category) (max by (id, category) ({_in_state('open|accepted')}))", "{{category}}")],
+        known=colours.CATEGORIES,
+    )
+
+
+def _replicas() -> AnyPanel:
+    return lines(
+        About(
+            "How many replicas should run?",
+            "What the load needs, by queueing theory. Good: as many as run now. An autoscaler can follow this line.",
+            "none",
+            "No replica count is computed: the services show too little load for it.",
+        ),
+        [Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}")],
+    )
+
+
+def build(_limits: Limits) -> Board:
+    """The recommendations board of a configuration."""
+    return Board(
+        uid="recommendations",
+        title="Recommendations",
+        question="What should be changed, what became of it, and did it bring what was promised?",
+        related=("overview", "analysis", "load-test"),
+        variables=(
+            choice("service", "Service", "perfloop_recommendation_info"),
+            choice("category", "Category", 'perfloop_recommendation_info{service=~"$service"}'),
+        ),
+        since="now-6h",
+        rows=(
+            Row(4, evenly(_open_now(), _under_way(), _validated(), _refuted(), _kept(), _gained())),
+            Row(8, [(24, _all())]),
+            Row(8, [(24, _life())]),
+            Row(7, evenly(_difference(), _by_category(), _replicas())),
+        ),
+    )

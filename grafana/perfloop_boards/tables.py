@@ -13,7 +13,6 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from perfloop_boards import colours
 from perfloop_boards.limits import NO_LIMIT, Limit, build_steps
 from perfloop_boards.panels import About, build_target, build_words, dress, fixed_colour
-from perfloop_boards.words import SIGNAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 HEADINGS = {"title": "Do this"}
 WIDTHS = {"service": 100, "resource": 100, "instance": 140, "mountpoint": 100}
 BAR_WIDTH = 150
-LABEL_WORDS = {"signal": SIGNAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +56,7 @@ def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort
 def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1, of: str = "Share") -> table.Panel:
     """One bar for each series, now, beside the labels of the legend; `full` is a whole bar, `of` what is measured."""
     labels = re.findall(r"{{(\w+)}}", query.legend)
-    columns = [
-        Column(label, HEADINGS.get(label, label.capitalize()), words=LABEL_WORDS.get(label), width=WIDTHS.get(label))
-        for label in labels
-    ]
+    columns = [Column(label, HEADINGS.get(label, label.capitalize()), width=WIDTHS.get(label)) for label in labels]
     figure = Column("Value #A", of, unit=about.unit, limit=limit, full=full, width=BAR_WIDTH)
     return rows(about, [query], [*columns, figure], sort=of)
 

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import yaml
+
 from perfloop_boards import colours
-from perfloop_boards.signals import read_judged_apart, read_titles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def name_signals(after: str = "") -> dict[str, tuple[str, str]]:
-    """Each signal as people call it, `after` behind its name; a key between slashes is a pattern."""
+@cache
+def read_titles() -> dict[str, str]:
+    """The title of every signal to which the analyzer's catalogue gives one: read as data, no code is imported."""
+    catalogue = (
+        file for file in files("perfloop_analyzer").joinpath("catalog").iterdir() if file.name.endswith(".yml")
+    )
+    texts = (file.read_text(encoding="utf-8") for file in sorted(catalogue, key=lambda file: file.name))
+    signals = [one for text in texts for one in yaml.safe_load(text)["signals"]]
+    return {one["name"]: one["title"] for one in signals if one.get("title")}
+
+
+def name_signals(by_route: Sequence[str], after: str = "") -> dict[str, tuple[str, str]]:
+    """Each signal under its title, `after` behind it; a key between slashes is a pattern.
+
+    The signals of `by_route` can be judged for one route alone: the analyzer calls them `signal@route` then.
+    """
     titles = read_titles()
-    apart = {f"/^{name}@(.+)$/": f"{titles[name]}, $1{after}" for name in read_judged_apart() if name in titles}
+    apart = {f"/^{name}@(.+)$/": f"{titles[name]}, $1{after}" for name in by_route if name in titles}
     named = {name: title + after for name, title in titles.items()}
     return {value: (text, colours.UNKNOWN) for value, text in {**named, **apart}.items()}
 
 
-SIGNAL = name_signals()
 SEVERITY = {
     "critical": ("critical", colours.BAD),
     "warning": ("warning", colours.WARNING),

@@ -1,4 +1,4 @@
-"""The generator and the dashboards it writes, as the tests of this room read them."""
+"""The committed dashboards, and a browser to look at them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from perfloop_boards import build
 from tests.grafana.boards import Panel, list_panels, read_boards
 from tests.grafana.screens import CHROMIUM_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import ModuleType
-
-
-@pytest.fixture(scope="session")
-def generator() -> ModuleType:
-    """The generator of the dashboards."""
-    return build
 
 
 @pytest.fixture(scope="session")
