@@ -21,7 +21,7 @@ from perfloop_analyzer.pipeline import Knowledge
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.reporters.html import Record, render_report
-from perfloop_analyzer.reporters.web import REPORT_SECONDS, build_web
+from perfloop_analyzer.server import REPORT_SECONDS, build_web
 from perfloop_analyzer.store import Database
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from perfloop_analyzer.app import open_store, run_once, serve, write_report
 from perfloop_analyzer.config import RunConfig, SourceConfig, parse_duration
 from perfloop_analyzer.errors import AnalyzerError, ConfigError, ExitCode
 from perfloop_analyzer.recommend.recommendation import STATES
-from perfloop_analyzer.reporters.plain import result_dict
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
 
 if TYPE_CHECKING:
@@ -209,7 +208,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _once(arguments: argparse.Namespace) -> int:
     result = asyncio.run(run_once(read_config(arguments)))
     if arguments.json:
-        sys.stdout.buffer.write(orjson.dumps(result_dict(result), option=orjson.OPT_INDENT_2) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(result.as_dict(), option=orjson.OPT_INDENT_2) + b"\n")
     else:
         print_result(result, Console())
     return ExitCode.OK

@@ -11,8 +11,8 @@ from perfloop_analyzer.findings import OVERALL, Severity
 from perfloop_analyzer.pipeline import Knowledge, Settings, analyze
 from perfloop_analyzer.ports import Answers, Result
 from perfloop_analyzer.recommend import Recommendation, load_rules
-from perfloop_analyzer.reporters.words import metric_words
-from perfloop_analyzer.samples import know, read_samples, to_batch
+from perfloop_analyzer.reporters.formatting import metric_words
+from perfloop_analyzer.samples import read_samples, resolve_alias, to_batch
 
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Batch
@@ -58,18 +58,18 @@ class OptimizationAnalyzer:
         return self._knowledge
 
     def _take(self, name: str, value: object, batches: dict[str, Batch], ignored: dict[str, str]) -> None:
-        known = know(name)
-        if known is None:
+        alias = resolve_alias(name)
+        if alias is None:
             ignored[name] = "no signal of that name is known"
             return
-        values, times = read_samples(value, known.quantile)
+        values, times = read_samples(value, alias.quantile)
         if not len(values):
             ignored[name] = "it holds no number"
             return
-        if known.signal in batches:
-            ignored[name] = f"{known.signal} was already given under another name"
+        if alias.signal in batches:
+            ignored[name] = f"{alias.signal} was already given under another name"
             return
-        batches[known.signal] = to_batch(known, values, times, {"service": "system"})
+        batches[alias.signal] = to_batch(alias, values, times, {"service": "system"})
 
 
 def _entries(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

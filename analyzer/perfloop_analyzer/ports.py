@@ -79,6 +79,18 @@ class Result:
     series: int = 0
     points: int = 0
 
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form: what the HTTP API, `once --json` and the report share."""
+        return {
+            "at": self.at,
+            "health": [health.as_dict() for health in self.health],
+            "incidents": [incident.as_dict() for incident in self.incidents],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "recommendations": [recommendation.as_dict() for recommendation in self.recommendations],
+            "failures": dict(self.failures),
+            "series": self.series,
+        }
+
 
 class Store(Protocol):
     """Whoever remembers."""

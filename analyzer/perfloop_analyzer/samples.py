@@ -14,20 +14,22 @@ from typing import Any
 import numpy as np
 
 from perfloop_analyzer.series import Batch, Floats, Grid
+from perfloop_base.units import measure
 
 SPAN = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What a name of the user means: our signal, the factor to base units, and how samples make one value."""
+class Alias:
+    """What a name of the user means: a signal, the factor to base units, and how samples make one value."""
 
     signal: str
-    scale: float
+    factor: float
     quantile: float | None
 
 
-_NAMES = {
+# names of the user without their unit: the signal, and the quantile that stands for many samples
+ALIASES = {
     "api_response_time": ("api_response_time_p95", 0.95),
     "response_time": ("api_response_time_p95", 0.95),
     "database_query_time": ("db_query_time_p95", 0.95),
@@ -51,37 +53,17 @@ _NAMES = {
     "requests_per_second": ("request_rate", None),
     "throughput": ("request_rate", None),
 }
-_SUFFIXES = {
-    "_ms": 0.001,
-    "_milliseconds": 0.001,
-    "_seconds": 1.0,
-    "_s": 1.0,
-    "_percent": 0.01,
-    "_percentage": 0.01,
-    "_ratio": 1.0,
-    "_mb_per_second": 1e6,
-    "_mb_per_sec": 1e6,
-    "_mbps": 1e6,
-    "_mb_s": 1e6,
-    "_mb": 1e6,
-    "_bytes_per_second": 1.0,
-    "_bytes_per_sec": 1.0,
-}
-# Without a unit in the name, these are percentages when a value above 1 is seen; times are seconds.
+# Without a unit in the name, these are percentages when a value above 1 is seen.
 _RATIOS = ("_ratio",)
 
 
-def know(name: str) -> Known | None:
-    """Return what a name means; None when it is no name of ours."""
-    stem, scale = name.lower(), None
-    for suffix, factor in _SUFFIXES.items():
-        if stem.endswith(suffix) and stem.removesuffix(suffix) in _NAMES:
-            stem, scale = stem.removesuffix(suffix), factor
-            break
-    if stem not in _NAMES:
+def resolve_alias(name: str) -> Alias | None:
+    """Return what a name means; None when it is unalias."""
+    found = measure(name.lower())
+    if found.stem not in ALIASES:
         return None
-    signal, quantile = _NAMES[stem]
-    return Known(signal, 1.0 if scale is None else scale, quantile)
+    signal, quantile = ALIASES[found.stem]
+    return Alias(signal, found.factor, quantile)
 
 
 def read_samples(value: object, quantile: float | None) -> tuple[Floats, Floats | None]:
@@ -127,10 +109,10 @@ def _moment(item: object) -> float:
     return float(stamp) if isinstance(stamp, int | float) else float("nan")
 
 
-def to_batch(known: Known, values: Floats, times: Floats | None, labels: Mapping[str, str]) -> Batch:
+def to_batch(alias: Alias, values: Floats, times: Floats | None, labels: Mapping[str, str]) -> Batch:
     """Return one series of the signal: at each sample the quantile or mean of the samples up to it, SPAN at most."""
-    scaled = values * known.scale
-    if known.signal.endswith(_RATIOS) and known.scale == 1.0 and scaled.max() > 1.0:
+    scaled = values * alias.factor
+    if alias.signal.endswith(_RATIOS) and alias.factor == 1.0 and scaled.max() > 1.0:
         scaled = scaled / 100.0
     if times is not None and len(times) > 1:
         order = np.argsort(times, kind="stable")
@@ -138,8 +120,8 @@ def to_batch(known: Known, values: Floats, times: Floats | None, labels: Mapping
     steps = np.diff(times) if times is not None and len(times) > 1 else np.ones(1)
     step = float(np.median(steps)) or 1.0
     start = float(times[-1] - step * (len(scaled) - 1)) if times is not None else 0.0
-    row = np.array([_aggregate(scaled[max(0, end - SPAN) : end], known.quantile) for end in range(1, len(scaled) + 1)])
-    return Batch(known.signal, Grid(start, step, len(row)), (labels,), row[None, :])
+    row = np.array([_aggregate(scaled[max(0, end - SPAN) : end], alias.quantile) for end in range(1, len(scaled) + 1)])
+    return Batch(alias.signal, Grid(start, step, len(row)), (labels,), row[None, :])
 
 
 def _aggregate(part: Floats, quantile: float | None) -> float:

@@ -10,7 +10,7 @@ import pytest
 from perfloop_analyzer.errors import ConfigError
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.incidents import Topology, group_incidents, read_topology
-from perfloop_analyzer.incidents.deviation import robust_deviation
+from perfloop_analyzer.incidents.causes import robust_deviation
 
 if TYPE_CHECKING:
     from pathlib import Path

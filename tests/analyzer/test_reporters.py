@@ -16,10 +16,10 @@ from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.loop import Published
 from perfloop_analyzer.ports import Health, Result
 from perfloop_analyzer.recommend import Recommendation
+from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, span, worst_first
 from perfloop_analyzer.reporters.html import Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
 from perfloop_analyzer.reporters.plot import Plot, draw
-from perfloop_analyzer.reporters.words import clock, metric_words, mood, span, worst_first
 
 
 def _exposed(published: Published) -> str:

@@ -1,14 +1,13 @@
-"""Change points: where a series' level stepped, with a p-value, over all series at once.
+"""Change points: where the level of a series stepped, with a p-value, for all series together.
 
-1. A season inside the window is taken away, and values far from the running median are pulled in (heavy tails).
-2. In each seeded interval the mean-shift statistic |C(tau)| = sqrt(n1 n2 / n) |mean1 - mean2| / sigma is scanned by
-   cumulative sums; narrowest-over-threshold keeps, among intervals whose best split passes sqrt(c log T), the
-   narrowest (Baranowski, Chen & Fryzlewicz, JRSS B 81, 2019), then goes on left and right of it.
-3. Each point moves to the best split between its neighbours; the weakest goes while its p-value is too large.
-4. A slope common to all segments is fitted. If it is significant, it is taken away and the search runs again: a drift
-   leaves a staircase whose treads slope, real steps leave level treads.
-The p-value is that of a t test with the pooled variance around it, widened by the residuals' autocorrelation, times
-the number of places the step might have been (Bonferroni).
+0. `shifted_rows` is a cheap screen: for the newest k points, k = 6, 12, 24, ... up to half the window, the difference
+   of means over its standard error under independent noise. Its bound is low on purpose: the search decides.
+1. A season inside the window is removed, and values far from the running median are clipped (heavy tails).
+2. Candidates come from narrowest-over-threshold on seeded intervals (`candidates`).
+3. Each candidate moves to the best split between its neighbours; the weakest is removed while its p-value (`segments`)
+   is above alpha.
+4. A slope common to all segments is fitted. If the Bayesian information criterion prefers it, it is removed and the
+   search runs again: a drift looks like a staircase whose treads slope, real steps have level treads.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.candidates import SHORTEST, find_candidates
 from perfloop_analyzer.detectors.preparation import close_gaps, pull_in, within_data
+from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps
 from perfloop_analyzer.detectors.season import remove_pattern, remove_season
 from perfloop_analyzer.detectors.segments import Sums, cumulated, levels, p_values_of, spans
 
@@ -32,14 +32,15 @@ Ints = NDArray[np.int64]
 
 SLOPE_ROUNDS = 2
 SLOPE_T, SLOPE_T_ALONE = 1.0, 2.0  # a drift leaves a staircase; one step alone is rarely one
-CHUNK = 2048
-REACH = 25
-NEAREST = 2
+CHUNK = 2048  # series per pass: as many as fit the processor's cache
+REACH = 25  # points that a candidate may move when it is refined
+NEAREST = 2  # points between a refined candidate and its neighbours
+SCREEN_BOUND = 4.0  # standard errors
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """One step: the first index after it, the levels on both sides, and the chance to see as much in noise."""
+    """One step: the first index after it, the levels (signal's unit) on both sides, and its p-value."""
 
     row: int
     index: int
@@ -48,8 +49,35 @@ class ChangePoint:
     p_value: float
 
 
+def shifted_rows(values: Floats) -> Ints:
+    """Return the rows of `values`, shape (series, points), whose newest part differs enough to run the search on."""
+    width = values.shape[1]
+    if width < 4 * SHORTEST:
+        return np.empty(0, dtype=np.int64)
+    filled = fill_gaps(values)
+    scale = difference_scale(filled)
+    total = filled.sum(axis=1)
+    newest = np.cumsum(filled[:, ::-1], axis=1)
+    found = np.zeros(len(values), dtype=np.bool_)
+    size = SHORTEST
+    while size <= width // 2:
+        recent = newest[:, size - 1]
+        gap = np.abs(recent / size - (total - recent) / (width - size))
+        found |= gap > SCREEN_BOUND * scale * np.sqrt(width / (size * (width - size)))
+        size *= 2
+    return np.flatnonzero(found & np.isfinite(values).any(axis=1))
+
+
 def find_change_points(values: Floats, alpha: float = 1e-3) -> list[ChangePoint]:
-    """Return every significant step of every row, in order of row and index."""
+    """Return every significant step.
+
+    Args:
+        values: Shape (series, points), equally spaced in time; NaN is a gap.
+        alpha: The largest p-value of a step that is kept.
+
+    Returns:
+        The steps in order of row and index.
+    """
     count, width = values.shape
     if width < 2 * SHORTEST:
         return []

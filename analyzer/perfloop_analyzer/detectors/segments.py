@@ -1,7 +1,12 @@
-"""What segments between steps say: their levels, and how surely each step is one.
+"""The segments between steps: their levels, and the p-value of each step.
 
-A step's p-value is that of a t test with the pooled variance on both sides, widened by the residuals'
-autocorrelation, times the number of places where it might have been (Bonferroni).
+A step's p-value is that of a t test with the variance pooled over both sides, inflated by the residuals'
+autocorrelation, times the number of positions where the step could have been (Bonferroni).
+
+Once a search has fitted segments to autocorrelated noise, the residuals look independent and that p-value is too small.
+`block_p_value` is the second test: means of BLOCK consecutive points, longer than most metrics are correlated, are
+nearly independent, and their spread within both sides estimates the variance of a level (the method of batch means;
+Schmeiser, Operations Research 30, 1982).
 """
 
 from __future__ import annotations
@@ -20,6 +25,8 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 MOST_LAGS = 12
+BLOCK = 12  # points
+LEAST_BLOCKS = 5
 
 
 def cumulated(values: Floats) -> Floats:
@@ -93,3 +100,31 @@ def levels(values: Floats, steps: Bools) -> Floats:
     sizes = np.diff(np.append(begins, values.size))
     means = np.add.reduceat(values.ravel(), begins) / sizes
     return np.repeat(means, sizes).reshape(values.shape)
+
+
+def block_p_value(values: Floats, index: int) -> float:
+    """Return the p-value of a step by a t test on the means of blocks.
+
+    Args:
+        values: One series, shape (points,); NaN is skipped.
+        index: The first point after the step.
+
+    Returns:
+        The two-sided p-value; 1 with fewer than LEAST_BLOCKS blocks before the step or none after it.
+    """
+    # Blocks are counted away from the step on both sides, so that none contains points of both levels.
+    before, after = _block_means(values[:index][::-1]), _block_means(values[index:])
+    if len(before) < LEAST_BLOCKS or not len(after):
+        return 1.0
+    freedom = len(before) + len(after) - 2
+    spread = ((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum()
+    error = np.sqrt(spread / freedom * (1.0 / len(before) + 1.0 / len(after)))
+    shift = abs(float(before.mean() - after.mean()))
+    if error == 0:
+        return 0.0 if shift else 1.0
+    return float(2.0 * stdtr(freedom, -shift / error))
+
+
+def _block_means(values: Floats) -> Floats:
+    known = values[np.isfinite(values)]
+    return np.asarray(known[: len(known) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=1), dtype=np.float64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from perfloop_analyzer.incidents.grouping import Cause, Incident, group_incidents
+from perfloop_analyzer.incidents.causes import Cause
+from perfloop_analyzer.incidents.grouping import Incident, group_incidents
 from perfloop_analyzer.incidents.topology import Topology, read_topology
 
 __all__ = ["Cause", "Incident", "Topology", "group_incidents", "read_topology"]

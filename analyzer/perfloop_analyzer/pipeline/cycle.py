@@ -12,7 +12,7 @@ from perfloop_analyzer.pipeline.health import score_health
 from perfloop_analyzer.pipeline.measured import Measurements
 from perfloop_analyzer.ports import Answers, Result
 from perfloop_analyzer.recommend import Context, Rule, recommend
-from perfloop_analyzer.recommend.replicas import desired_replicas
+from perfloop_analyzer.recommend.rightsizing import desired_replicas
 from perfloop_analyzer.series import service_of
 
 if TYPE_CHECKING:

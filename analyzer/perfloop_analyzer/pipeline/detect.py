@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
-from perfloop_analyzer.detectors.blocks import block_p_value
-from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points
+from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points, shifted_rows
 from perfloop_analyzer.detectors.multiple import reject
-from perfloop_analyzer.detectors.shift import shifted_rows
+from perfloop_analyzer.detectors.segments import block_p_value
 from perfloop_analyzer.detectors.threshold import find_breaches, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.pipeline.history import History
+from perfloop_analyzer.pipeline.subject import Row, Subject
 from perfloop_analyzer.pipeline.trends import find_window_forecasts
-from perfloop_analyzer.pipeline.wording import Row, Subject
 from perfloop_analyzer.series import Batch, Floats, service_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 
 from perfloop_analyzer.detectors.anomaly import Band
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
+from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.pipeline.trends import find_long_trends
-from perfloop_analyzer.pipeline.wording import Subject
 from perfloop_analyzer.ports import Question
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.incidents.deviation import robust_deviation
+from perfloop_analyzer.incidents.causes import robust_deviation
 from perfloop_analyzer.series import Batch, Floats, current, service_of
 
 if TYPE_CHECKING:

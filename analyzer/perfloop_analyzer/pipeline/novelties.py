@@ -9,7 +9,7 @@ import numpy as np
 
 from perfloop_analyzer.detectors.novelty import Clock, NoveltyDetector
 from perfloop_analyzer.findings import Finding, Severity
-from perfloop_analyzer.pipeline.wording import Subject
+from perfloop_analyzer.pipeline.subject import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from perfloop_analyzer.findings import Finding, Reading, Severity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from perfloop_analyzer.pipeline.wording import Subject
+    from perfloop_analyzer.pipeline.subject import Subject
     from perfloop_analyzer.series import Floats
 
 SIGNIFICANT = 1e-3

@@ -1,8 +1,8 @@
-"""Erlang C: the chance to wait before `servers` servers, and how many are needed (A. K. Erlang, 1917).
+"""Erlang C: the probability that a request waits for one of n servers, and how many servers keep it small.
 
-With offered load a = arrival rate x mean service time (in servers), Erlang B follows the stable recursion
-B(0) = 1, B(n) = a B(n-1) / (n + a B(n-1)), and Erlang C is C = B / (1 - (a/n) (1 - B)); the mean wait is
-C x service time / (n - a).
+The M/M/n queue (A. K. Erlang, 1917). With offered load a = arrival rate x mean service time, in servers, Erlang B
+follows the numerically stable recursion B(0) = 1, B(n) = a B(n-1) / (n + a B(n-1)), and Erlang C is
+C = B / (1 - (a/n) (1 - B)).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ MOST_SERVERS = 100_000
 
 
 def wait_probability(load: float, servers: int) -> float:
-    """Return the share of arrivals that find every server busy; 1 when the load cannot be carried."""
+    """Return the probability that an arrival finds every server busy; 1 when `load` (in servers) exceeds `servers`."""
     if load <= 0:
         return 0.0
     if load >= servers:
@@ -22,15 +22,11 @@ def wait_probability(load: float, servers: int) -> float:
     return blocked / (1.0 - load / servers * (1.0 - blocked))
 
 
-def mean_wait(load: float, servers: int, service_seconds: float) -> float:
-    """Return the mean seconds in the queue; infinite when the load cannot be carried."""
-    if load >= servers:
-        return float("inf")
-    return wait_probability(load, servers) * service_seconds / (servers - load)
-
-
 def servers_for_wait(load: float, most: float) -> int:
-    """Return the fewest servers before which at most that share of arrivals waits."""
+    """Return the smallest number of servers with which at most the share `most` of the arrivals waits.
+
+    `load` is the offered load in servers. The answer is MOST_SERVERS when not even that many suffice.
+    """
     blocked, count = 1.0, 0
     while count < MOST_SERVERS:
         count += 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from perfloop_analyzer.catalog.units import quantity
+from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, span, worst_first
 from perfloop_analyzer.reporters.plot import Plot, draw
-from perfloop_analyzer.reporters.words import clock, metric_words, mood, span, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

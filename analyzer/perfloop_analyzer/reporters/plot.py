@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from perfloop_analyzer.catalog.units import quantity
-from perfloop_analyzer.reporters.words import clock
+from perfloop_analyzer.reporters.formatting import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

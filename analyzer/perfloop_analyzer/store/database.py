@@ -1,21 +1,24 @@
-"""The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; trouble becomes a StoreError."""
+"""The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; SQL errors become a StoreError.
+
+It keeps recommendations with every step of their life, findings with the time span in which they held, and the seasonal
+profiles, so that a restart loses neither decisions nor what is usual on a Monday. Times are Unix seconds.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import create_engine, delete, event, select
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, from_dict
-from perfloop_analyzer.store.baselines import read_baselines, write_baselines
-from perfloop_analyzer.store.findings import PastFinding, read_findings, write_findings
-from perfloop_analyzer.store.tables import EventRow, RecommendationRow
+from perfloop_analyzer.store.tables import BaselineRow, EventRow, FindingRow, RecommendationRow
 from perfloop_analyzer.store.upgrade import upgrade
 
 if TYPE_CHECKING:
@@ -27,12 +30,28 @@ if TYPE_CHECKING:
     from perfloop_analyzer.recommend import Recommendation
 
 EXPIRE_SECONDS = 3600.0
-# How long what was judged must have been gone to be new work when it comes back.
-COMES_BACK_SECONDS = {"validated": 120.0, "refuted": EXPIRE_SECONDS, "expired": 0.0}
+# How long a closed recommendation must have been absent to be reopened when its finding returns.
+REOPEN_AFTER_SECONDS = {"validated": 120.0, "refuted": EXPIRE_SECONDS, "expired": 0.0}
+SAME_FINDING_SECONDS = 120.0  # a finding that was absent longer than this gets a new row
+KEEP_FINDINGS_SECONDS = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class PastFinding:
+    """A finding's JSON form with the time span in which it held."""
+
+    first_seen: float
+    last_seen: float
+    body: dict[str, Any]
 
 
 class Database:
-    """Remembers recommendations across restarts."""
+    """The analyzer's state across restarts.
+
+    Raises:
+        ConfigError: The URL is not a database URL, or its driver is not installed.
+        StoreError: From every method: the database is unreachable, locked, full, or of a newer version.
+    """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
@@ -71,24 +90,35 @@ class Database:
             return tuple(_read(row) for row in session.scalars(query.order_by(RecommendationRow.updated.desc())))
 
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
-        """Remember what stands."""
+        """Extend the rows of findings that still hold, add rows for new ones, delete those older than a month."""
+        keys = {_key(finding): finding for finding in findings}
+        recent = select(FindingRow).where(FindingRow.last_seen >= at - SAME_FINDING_SECONDS, FindingRow.key.in_(keys))
         with self._session() as session:
-            write_findings(session, findings, at)
+            held = {row.key: row for row in session.scalars(recent)} if keys else {}
+            for key, finding in keys.items():
+                row = held.get(key) or _new_finding(session, key, finding, at)
+                row.last_seen, row.body = at, finding.as_dict()
+            session.execute(delete(FindingRow).where(FindingRow.last_seen < at - KEEP_FINDINGS_SECONDS))
 
     def findings(self, since: float) -> tuple[PastFinding, ...]:
-        """Return what stood since a moment, newest first."""
+        """Return the findings that held at or after `since`, newest first."""
+        query = select(FindingRow).where(FindingRow.last_seen >= since).order_by(FindingRow.last_seen.desc())
         with self._session() as session:
-            return read_findings(session, since)
+            rows = session.scalars(query)
+            return tuple(PastFinding(row.first_seen, row.last_seen, dict(row.body)) for row in rows)
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
-        """Remember what is usual."""
+        """Replace the baseline of each given signal."""
         with self._session() as session:
-            write_baselines(session, baselines, at)
+            for signal, body in baselines.items():
+                key = hashlib.sha256(signal.encode()).hexdigest()[:64]
+                session.merge(BaselineRow(key=key, signal=signal[:120], updated=at, body=dict(body)))
 
     def baselines(self, since: float) -> dict[str, dict[str, Any]]:
-        """Return what was usual, where it is recent enough."""
+        """Return the baselines, by signal, that were written at or after `since`."""
+        query = select(BaselineRow).where(BaselineRow.updated >= since)
         with self._session() as session:
-            return read_baselines(session, since)
+            return {row.signal: dict(row.body) for row in session.scalars(query)}
 
     def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
         """Return every step in the life of a recommendation, oldest first."""
@@ -143,13 +173,33 @@ def _merge_one(session: Session, row: RecommendationRow | None, made: Recommenda
         session.flush()
         session.add(EventRow(recommendation=made.id, at=at, step="open", state="open"))
         return _read(row)
-    back = at - row.seen > COMES_BACK_SECONDS.get(row.state, float("inf"))
+    back = at - row.seen > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
     row.seen = at
     if row.state == "open" or back:
         row.body = body
     if back:
         _step(session, row, "reopen", at)
     return _read(row)
+
+
+def _new_finding(session: Session, key: str, finding: Finding, at: float) -> FindingRow:
+    row = FindingRow(
+        key=key,
+        service=finding.service[:120],
+        signal=finding.signal[:120],
+        detector=finding.detector,
+        first_seen=min(finding.onset, at),
+        last_seen=at,
+        body=finding.as_dict(),
+    )
+    session.add(row)
+    return row
+
+
+def _key(finding: Finding) -> str:
+    """Return the same key for the same series, signal and detector."""
+    text = repr((finding.service, finding.signal, finding.detector, sorted(finding.labels.items())))
+    return hashlib.sha256(text.encode()).hexdigest()[:64]
 
 
 def _note(row: RecommendationRow, name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema; two analyzers that start at once take turns."""
+"""Upgrades a database to the newest schema; two analyzers that start together take turns."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
@@ -15,7 +16,7 @@ from perfloop_analyzer.errors import StoreError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
-LOCK = 715_001
+LOCK = 715_001  # an arbitrary key of PostgreSQL's advisory locks
 
 
 def upgrade(engine: Engine) -> None:
@@ -32,9 +33,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def _refuse_newer(config: Config, connection: Connection) -> None:
-    """A database that a newer Perfloop wrote is left alone."""
-    from alembic.runtime.migration import MigrationContext
-
+    """Raise a StoreError for a database that a newer Perfloop wrote."""
     current = MigrationContext.configure(connection).get_current_revision()
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:

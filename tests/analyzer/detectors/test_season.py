@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from perfloop_analyzer.detectors.intervals import seeded_intervals
+from perfloop_analyzer.detectors.candidates import seeded_intervals
+from perfloop_analyzer.detectors.change_point import shifted_rows
 from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps, mad_scale, quiet_nanmedian
 from perfloop_analyzer.detectors.season import find_periods, remove_season
 from perfloop_analyzer.detectors.seasonal_profile import learn_profile
-from perfloop_analyzer.detectors.shift import shifted_rows
 from perfloop_analyzer.series import Grid
 
 RNG = np.random.default_rng(11)

@@ -16,7 +16,6 @@ from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.recommend.recommendation import OWN_STEPS, STATES, STEPS
 from perfloop_analyzer.reporters.html import Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import Published, ResultCollector
-from perfloop_analyzer.reporters.plain import result_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +103,7 @@ def report(desk: At) -> str:
 def _latest(desk: Desk) -> dict[str, Any]:
     if desk.published.result is None:
         raise HTTPException(503, "no cycle has ended well yet")
-    return result_dict(desk.published.result) | {"age_seconds": desk.clock() - desk.published.result.at}
+    return desk.published.result.as_dict() | {"age_seconds": desk.clock() - desk.published.result.at}
 
 
 @api.get("/health")

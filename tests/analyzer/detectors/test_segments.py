@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from perfloop_analyzer.detectors.blocks import block_p_value
+from perfloop_analyzer.detectors.segments import block_p_value
 
 
 def test_it_is_the_t_test_of_block_means() -> None:

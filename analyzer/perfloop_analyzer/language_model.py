@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import orjson
 
-from perfloop_analyzer.recommend.checked_words import accepted, prompt_for
+from perfloop_analyzer.recommend.rewriting import accepted, prompt_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

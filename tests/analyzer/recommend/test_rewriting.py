@@ -9,7 +9,7 @@ import pytest
 from perfloop_analyzer.findings import Severity
 from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.recommend import Context, Recommendation, load_rules, recommend
-from perfloop_analyzer.recommend.checked_words import accepted, facts_of, prompt_for
+from perfloop_analyzer.recommend.rewriting import accepted, facts_of, prompt_for
 
 
 class _Nothing:
