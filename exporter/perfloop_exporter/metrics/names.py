@@ -7,7 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfloop_base.units import Quantity, measure
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perfloop_exporter.metrics.families import Kind
 
 PREFIX = "app_"
@@ -23,35 +27,8 @@ class WireName:
     unit: str
 
 
-# suffix as the user writes it -> suffix on the wire, factor to the base unit, kind, the user's unit
-_UNITS: tuple[tuple[str, str, float, Kind, str], ...] = (
-    ("_timestamp_seconds", "_timestamp_seconds", 1.0, "gauge", "s"),
-    ("_nanoseconds", "_seconds", 1e-9, "histogram", "ns"),
-    ("_microseconds", "_seconds", 1e-6, "histogram", "us"),
-    ("_milliseconds", "_seconds", 1e-3, "histogram", "ms"),
-    ("_seconds", "_seconds", 1.0, "histogram", "s"),
-    ("_minutes", "_seconds", 60.0, "histogram", "min"),
-    ("_ns", "_seconds", 1e-9, "histogram", "ns"),
-    ("_us", "_seconds", 1e-6, "histogram", "us"),
-    ("_ms", "_seconds", 1e-3, "histogram", "ms"),
-    ("_s", "_seconds", 1.0, "histogram", "s"),
-    # A time without a unit is in milliseconds, as in record_metric("api_response_time", 150.5).
-    ("_time", "_time_seconds", 1e-3, "histogram", "ms"),
-    ("_duration", "_duration_seconds", 1e-3, "histogram", "ms"),
-    ("_latency", "_latency_seconds", 1e-3, "histogram", "ms"),
-    ("_percent", "_ratio", 1e-2, "gauge", "percent"),
-    ("_pct", "_ratio", 1e-2, "gauge", "percent"),
-    ("_ratio", "_ratio", 1.0, "gauge", "ratio"),
-    ("_bytes", "_bytes", 1.0, "gauge", "bytes"),
-    ("_kb", "_bytes", 1e3, "gauge", "kB"),
-    ("_mb", "_bytes", 1e6, "gauge", "MB"),
-    ("_gb", "_bytes", 1e9, "gauge", "GB"),
-    ("_kib", "_bytes", 1024.0, "gauge", "KiB"),
-    ("_mib", "_bytes", 1024.0**2, "gauge", "MiB"),
-    ("_gib", "_bytes", 1024.0**3, "gauge", "GiB"),
-    ("_celsius", "_celsius", 1.0, "gauge", "celsius"),
-    ("_total", "_total", 1.0, "counter", ""),
-)
+# What a user measures decides how it is kept; a name without a unit is a gauge.
+_KINDS: Mapping[Quantity, Kind] = {"time": "histogram", "count": "counter"}
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_]+")
 
 
@@ -61,10 +38,8 @@ def wire_name(name: str) -> WireName:
     clean = _FORBIDDEN.sub("_", name).strip("_") or "unnamed"
     if not clean.startswith(PREFIX):
         clean = PREFIX + clean
-    for suffix, wire_suffix, factor, kind, unit in _UNITS:
-        if clean.lower().endswith(suffix):
-            return WireName(clean[: -len(suffix)] + wire_suffix, kind, factor, unit)
-    return WireName(clean, "gauge", 1.0, "")
+    found = measure(clean)
+    return WireName(found.name, _KINDS.get(found.quantity, "gauge"), found.factor, found.unit)
 
 
 def label_name(name: str) -> str:
