@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.config import parse_duration
 from perfloop_analyzer.ports import Question, Source, Store
 from perfloop_analyzer.recommend.validation import AFTER, BEFORE, Trial, Verdict, judge
 from perfloop_analyzer.series import Batch, Floats, Grid, Labels, service_of
+from perfloop_base.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

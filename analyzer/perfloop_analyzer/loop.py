@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from perfloop_analyzer.config import RunConfig, format_duration
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.followup import FollowUp
@@ -18,10 +17,12 @@ from perfloop_analyzer.pipeline.burns import burn_questions, find_burning
 from perfloop_analyzer.ports import Answers, Question, Result, Source, Store, Wording
 from perfloop_analyzer.reporters.metrics import Costs
 from perfloop_analyzer.series import Batch, Grid
+from perfloop_base.durations import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from perfloop_analyzer.config import RunConfig
     from perfloop_analyzer.recommend import Recommendation
 
 log = logging.getLogger("analyzer")

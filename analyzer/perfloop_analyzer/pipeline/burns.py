@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.config import parse_duration
 from perfloop_analyzer.detectors.burn import WINDOWS, BurnWindow, Events, burn_rate, find_burns, seconds_to_exhaustion
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.pipeline.history import key_of
 from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.ports import Question
 from perfloop_analyzer.series import Batch, Floats, current
+from perfloop_base.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -17,6 +17,7 @@ from perfloop_analyzer.ports import Answers, Question
 from perfloop_analyzer.prometheus_api.budget import Budget
 from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence
 from perfloop_analyzer.series import Batch, Grid
+from perfloop_base.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,13 +85,11 @@ class PrometheusSource:
 
     async def scrape_interval(self) -> float | None:
         """Return the median scrape interval of the active targets; None where the API does not tell."""
-        from perfloop_analyzer.config import parse_duration
-
         try:
             response = await self._client.get("api/v1/targets", params={"state": "active"})
             targets = orjson.loads(response.content)["data"]["activeTargets"]
             known = sorted(parse_duration(target["scrapeInterval"]) for target in targets)
-        except (httpx.HTTPError, orjson.JSONDecodeError, KeyError, TypeError, ConfigError):
+        except (httpx.HTTPError, KeyError, TypeError, ValueError):
             return None
         return known[len(known) // 2] if known else None
 
