@@ -15,8 +15,8 @@ setup: ## Make .venv with what the stack needs
 setup-dev: ## Make .venv with what the checks and tests need too
 	$(SETUP) all dev
 
-setup-bench: ## Make .venv with the peers that the benchmarks measure beside us
-	$(SETUP) all dev bench
+setup-bench: setup-dev ## Make one environment for each peer that the benchmarks measure
+	@$(BIN)/python benchmarks/peers.py
 
 tools: setup ## Fetch Prometheus and Alertmanager where they are missing
 	@$(BIN)/python -m perfloop.stack.programs
@@ -51,7 +51,7 @@ rules: setup-dev ## Write the rules and alerts anew from prometheus/thresholds.y
 boards: setup-dev ## Write the dashboards anew
 	@$(BIN)/python -m perfloop_boards
 
-bench: setup-bench ## Measure every figure of the README beside its peer
+bench: setup-bench ## Measure every figure of docs/benchmarks.md next to its peer
 	@$(BIN)/python benchmarks/run_all.py
 
 demo: setup ## Show the closed loop end to end, in about five minutes

@@ -1,10 +1,11 @@
-"""Seconds from a fault to the notification, per severity: our intervals beside kube-prometheus's, on the same fault.
+"""Seconds from a fault to the notification, per severity: Perfloop's intervals next to kube-prometheus's.
 
 python benchmarks/alerting_latency.py [--lanes 3]
 
 One demo service per severity runs under its steady load. Several chains (Prometheus, Alertmanager, inbox) watch each,
 half with the committed configuration, half with kube-prometheus's default intervals over the same alerts; each scrapes
-and evaluates at moments of its own. The fault is put in once, and the inboxes say when each channel was told.
+and evaluates at moments of its own. The fault is injected once, and the inboxes report when each channel was notified.
+Exits 1 when the median of a critical alert misses the bar.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ CHANNELS = {"critical": ("slack", "email", "pagerduty"), "warning": ("slack",)}
 FAULTS = {"critical": {"slow_queries": 0.5}, "warning": {"slow_queries": 0.14}}
 ALERT = "DatabaseQueryTimeHigh"
 PATIENCE_SECONDS = 180.0
-BAR = "30 s at the median"
+# The bar for critical alerts: seconds at the median over the chains.
+MAX_CRITICAL_SECONDS = 30.0
 
 
 def like_kube_prometheus(text: str) -> str:
@@ -61,7 +63,7 @@ def like_kube_prometheus(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One set of intervals, and how long a fresh chain needs until it knows the healthy service."""
+    """One set of intervals, and how long a fresh chain needs before its rules have data of the healthy service."""
 
     name: str
     rewrite: Callable[[str], str]
@@ -72,7 +74,7 @@ FLAVOURS = (Flavour("perfloop", unchanged, 20.0), Flavour("kube-prometheus inter
 
 
 @contextlib.contextmanager
-def watched_service(folder: Path) -> Iterator[str]:
+def watched_service(directory: Path) -> Iterator[str]:
     """Run the demo service under its steady load; return its address."""
     address, load = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     service = [
@@ -80,12 +82,12 @@ def watched_service(folder: Path) -> Iterator[str]:
         "-m",
         "perfloop_demo.service",
         f"--web.listen-address={address}",
-        f"--data.dir={folder / 'data'}",
+        f"--data.dir={directory / 'data'}",
     ]
     steady = [sys.executable, "-m", "perfloop_loadgen", "run", "demo/steady.yml", f"--url=http://{address}"]
     processes = [
-        Process(service, f"http://{address}/-/ready", folder / "demo.log"),
-        Process([*steady, f"--web.listen-address={load}"], f"http://{load}/-/ready", folder / "loadgen.log"),
+        Process(service, f"http://{address}/-/ready", directory / "demo.log"),
+        Process([*steady, f"--web.listen-address={load}"], f"http://{load}/-/ready", directory / "loadgen.log"),
     ]
     try:
         for process in processes:
@@ -96,10 +98,10 @@ def watched_service(folder: Path) -> Iterator[str]:
             process.stop()
 
 
-def start_lane(folder: Path, flavour: Flavour, address: str) -> Chain:
+def start_lane(directory: Path, flavour: Flavour, address: str) -> Chain:
     """Start one chain."""
-    folder.mkdir(parents=True)
-    chain = Chain(folder)
+    directory.mkdir(parents=True)
+    chain = Chain(directory)
     try:
         start_inbox(chain)
         start_alertmanagers(chain, rewrite=flavour.rewrite)
@@ -124,25 +126,25 @@ def measure_lane(chain: Chain, severity: str, started: float) -> dict[str, float
 
 
 @contextlib.contextmanager
-def lanes_around(folder: Path, severity: str, count: int) -> Iterator[tuple[str, dict[str, list[Chain]]]]:
+def lanes_around(directory: Path, severity: str, count: int) -> Iterator[tuple[str, dict[str, list[Chain]]]]:
     """Run a service and the chains of both flavours that watch it."""
-    with watched_service(folder) as address, contextlib.ExitStack() as stack:
+    with watched_service(directory) as address, contextlib.ExitStack() as stack:
         chains: dict[str, list[Chain]] = {}
         for flavour in FLAVOURS:
             for at in range(count):
-                chain = start_lane(folder / f"{severity}-{flavour.name}-{at}", flavour, address)
+                chain = start_lane(directory / f"{severity}-{flavour.name}-{at}", flavour, address)
                 stack.callback(chain.stop)
                 chains.setdefault(flavour.name, []).append(chain)
         yield address, chains
 
 
-def measure(folder: Path, count: int) -> dict[str, dict[str, list[dict[str, float]]]]:
-    """Put both faults in at once and return the seconds by severity, flavour, lane and channel."""
+def measure(directory: Path, count: int) -> dict[str, dict[str, list[dict[str, float]]]]:
+    """Inject both faults together and return the seconds by severity, flavour, lane and channel."""
     with contextlib.ExitStack() as stack:
         running = {}
         for severity in FAULTS:
-            (folder / severity).mkdir()
-            running[severity] = stack.enter_context(lanes_around(folder / severity, severity, count))
+            (directory / severity).mkdir()
+            running[severity] = stack.enter_context(lanes_around(directory / severity, severity, count))
         time.sleep(max(flavour.warm_up_seconds for flavour in FLAVOURS) + random.uniform(0, 10))
         started = {}
         for severity, (address, _) in running.items():
@@ -172,14 +174,15 @@ def summarize(samples: dict[str, dict[str, list[dict[str, float]]]]) -> list[dic
 
 
 def main() -> int:
-    """Measure and print the table; fail only when something could not be measured."""
+    """Measure and print the table; return 1 if a channel had no message or the bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lanes", type=int, default=3, help="chains of each flavour that watch each service")
     parser.add_argument("--json", type=Path, help="write the rows to this file as well")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         rows = summarize(measure(Path(name), options.lanes))
-    print(f"seconds from the fault to the notification, {options.lanes} chains each; the bar for critical: {BAR}")
+    bar = f"bar for critical: {MAX_CRITICAL_SECONDS:g} s at the median"
+    print(f"seconds from the fault to the notification, {options.lanes} chains each; {bar}")
     for row in rows:
         print(
             f"  {row['severity']:<9}{row['channel']:<11}{row['intervals']:<27}"
@@ -188,7 +191,15 @@ def main() -> int:
         )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
-    return 0 if all(row["samples"] for row in rows) else 1
+    met = all(row["samples"] for row in rows) and all(is_fast(row) for row in rows)
+    print("bar met" if met else "bar missed")
+    return 0 if met else 1
+
+
+def is_fast(row: dict[str, Any]) -> bool:
+    """Return whether a row meets the bar: only critical alerts with Perfloop's intervals have one."""
+    has_bar = row["severity"] == "critical" and row["intervals"] == FLAVOURS[0].name
+    return not has_bar or row["median"] <= MAX_CRITICAL_SECONDS
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Known change points in seeded synthetic series: precision, recall and F1 of ours, ruptures PELT and Apache Otava.
+"""Known change points in seeded synthetic series: F1 of Perfloop, of ruptures PELT and of Apache Otava.
 
 Usage: python benchmarks/analyzer_change_points.py [--series 300] [--seed 1] [--size 2.0]
 Every kind gets the same number of series of 365 points with 0 to 3 steps at least 30 points apart.
@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import peers
+from peers import ChangePoints
 
 from perfloop_analyzer.detectors.change_point import find_change_points
 
@@ -20,7 +22,7 @@ POINTS = 365
 MARGIN = 5
 APART = 30
 KINDS = ("plain", "trend", "season", "heavy tails", "gaps")
-Detector = Callable[[np.ndarray], list[list[int]]]
+Detector = Callable[[np.ndarray], ChangePoints]
 
 
 def make(kind: str, count: int, size: float, rng: np.random.Generator) -> tuple[np.ndarray, list[list[int]]]:
@@ -60,39 +62,27 @@ def _cut_gaps(row: np.ndarray, rng: np.random.Generator) -> None:
         row[begin : begin + int(rng.integers(1, 6))] = np.nan
 
 
-def ours(series: np.ndarray) -> list[list[int]]:
-    """Run Perfloop's detector over all series at once."""
+def ours(series: np.ndarray) -> ChangePoints:
+    """Run Perfloop's detector over all series together."""
     found: list[list[int]] = [[] for _ in series]
+    before = time.process_time()
     for point in find_change_points(series, alpha=1e-3):
         found[point.row].append(point.index)
-    return found
+    return ChangePoints(found, time.process_time() - before)
 
 
-def pelt(series: np.ndarray) -> list[list[int]]:
-    """Run ruptures' PELT, l2 cost, penalty 3 log(T) sigma^2 with a robust sigma."""
-    import ruptures
-
-    found = []
-    for row in _filled(series):
-        sigma = 1.4826 * np.median(np.abs(np.diff(row))) / np.sqrt(2)
-        model = ruptures.Pelt(model="l2", min_size=5, jump=1).fit(row)
-        found.append([int(at) for at in model.predict(pen=3 * np.log(len(row)) * sigma**2)[:-1]])
-    return found
+def pelt(series: np.ndarray) -> ChangePoints:
+    """Run ruptures' PELT (see peers/change_points.py) in its own environment."""
+    return peers.find_change_points("ruptures", _filled(series))
 
 
-def otava(series: np.ndarray) -> list[list[int]]:
-    """Run Apache Otava with its command line's defaults: window 50, p <= 0.001, no least magnitude."""
-    from otava.analysis import compute_change_points
-
-    found = []
-    for row in _filled(series):
-        points, _ = compute_change_points(list(row), window_len=50, max_pvalue=0.001, min_magnitude=0.0)
-        found.append([int(point.index) for point in points])
-    return found
+def otava(series: np.ndarray) -> ChangePoints:
+    """Run Apache Otava (see peers/change_points.py) in its own environment."""
+    return peers.find_change_points("otava", _filled(series))
 
 
 def _filled(series: np.ndarray) -> np.ndarray:
-    """Peers know no gaps: give them straight lines over them."""
+    """Bridge gaps by straight lines: the peers take series without gaps only."""
     whole = series.copy()
     clock = np.arange(series.shape[1])
     for row in whole:
@@ -143,9 +133,8 @@ def main() -> None:
 def _measure(name: str, size: float, detect: Detector, sets: dict[str, tuple[np.ndarray, list[list[int]]]]) -> dict:
     total, parts, seconds, count = np.zeros(3, dtype=int), {}, 0.0, 0
     for kind, (series, truth) in sets.items():
-        started = time.process_time()
-        found = detect(series)
-        seconds += time.process_time() - started
+        found, spent = detect(series)
+        seconds += spent
         counts = score(found, truth)
         parts[kind] = round(f1(*counts), 4)
         total += counts

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRAPE, CYCLE = 5.0, 10.0
 ALLOWED = 3 * SCRAPE + CYCLE
 WARM_UP, PATIENCE, HEALED = 100.0, 45.0, 2
+# The bars, for five rounds.
+MIN_FOUND, MIN_ADVISED = 0.95, 0.90
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,8 @@ def settle(stack: Stack, seconds: float = 120.0) -> None:
         calm = 0 if any(suffers(f) for one in answer["incidents"] for f in one["findings"]) else calm + 1
 
 
-def main() -> None:
-    """Print one line per injection, then the shares."""
+def main() -> int:
+    """Print one line per injection, then the shares; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=1, help="the bars are for 5")
     parser.add_argument("--minutes", type=float, default=4.5, help="stop injecting after so long")
@@ -241,12 +243,12 @@ def main() -> None:
             print(f"round {number}  {name:17s} {outcome} load {load:.1f}", flush=True)
     finally:
         stack.stop()
-    report(outcomes)
     shutil.rmtree(home, ignore_errors=True)
+    return report(outcomes)
 
 
-def report(outcomes: dict[str, list[dict[str, Any]]]) -> None:
-    """Print the shares beside their bars."""
+def report(outcomes: dict[str, list[dict[str, Any]]]) -> int:
+    """Print the shares next to their bars; return 1 if one is missed."""
     every = [one for rows in outcomes.values() for one in rows]
     count = len(every)
     if not count:
@@ -257,7 +259,10 @@ def report(outcomes: dict[str, list[dict[str, Any]]]) -> None:
     print(f"right component first {found}/{count} (bar 95 %), right recommendation {advised}/{count} (bar 90 %), ")
     print(f"found within {ALLOWED:g} s {soon}/{count}")
     print(json.dumps({"component": found / count, "recommendation": advised / count, "in_time": soon / count}))
+    met = found >= MIN_FOUND * count and advised >= MIN_ADVISED * count
+    print("bars met" if met else "bars missed")
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -19,13 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfloop_analyzer.catalog import Limit, Signal
-from perfloop_analyzer.config import RunConfig, parse_duration
+from perfloop_analyzer.config import RunConfig
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.pipeline import Knowledge
 from perfloop_analyzer.ports import Answers, Question
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.series import Batch, Floats, Grid
 from perfloop_analyzer.store import Database
+from perfloop_base.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,8 +149,8 @@ def _kind(found: Finding) -> str:
     return CROSSED if found.detector == "threshold" and crossed else found.detector
 
 
-def main() -> None:
-    """Print false findings per day over all series, by detector."""
+def main() -> int:
+    """Print false findings over all series, by detector; return 1 if there are more than one in 24 h."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--hours", type=float, default=0.5)
@@ -162,7 +164,8 @@ def main() -> None:
     words = f"{false} in {arguments.hours:g} h over {arguments.series} series"
     print(f"false findings: {words} (bar 1 in 24 h), limits really crossed: {crossings}, {dict(began)}, {took:.0f} s")
     print(json.dumps({"false_findings": false, "crossings": crossings, "hours": arguments.hours, "kinds": dict(began)}))
+    return 0 if false <= max(1.0, arguments.hours / 24) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

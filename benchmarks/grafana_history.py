@@ -117,13 +117,13 @@ def _lines(name: str, kind: str, labels: str) -> list[str]:
     return [*buckets, f"{name}_sum{{{labels}}} ", f"{name}_count{{{labels}}} "]
 
 
-def write_history(promtool: str, folder: Path, *, series: list[str], hours: int, interval: int) -> int:
-    """Fill `folder` with blocks that end now, and return that moment."""
+def write_history(promtool: str, directory: Path, *, series: list[str], hours: int, interval: int) -> int:
+    """Fill `directory` with blocks that end now, and return that moment."""
     end = int(time.time()) // BLOCK_SECONDS * BLOCK_SECONDS
     for start in range(end - hours * 3600, end, BLOCK_SECONDS):
-        text = folder / "block.om"
+        text = directory / "block.om"
         _write_block(text, series, range(start, start + BLOCK_SECONDS, interval))
-        command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", str(text), str(folder / "data")]
+        command = [promtool, "tsdb", "create-blocks-from", "openmetrics", "-q", str(text), str(directory / "data")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         text.unlink()
     return end

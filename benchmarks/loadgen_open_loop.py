@@ -40,7 +40,7 @@ def main() -> int:
     print("|", " | ".join(map(str, [*cells, *(f"{lag[p] * 1e6:.0f} µs" for p in ("p50", "p99", "p99.9"))])), "|")
     kept = seen == total["total_requests"] and seen >= LEAST_SENT * planned and lag["p99"] <= MOST_LAG_SECONDS
     print("bar met" if kept else "bar missed")
-    return 0
+    return 0 if kept else 1
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def judge(ours: dict[str, Any], theirs: dict[str, Any]) -> int:
             values = f"{want * 1000:.3f} ms | {got * 1000:.3f} ms | {(got - want) * 1000:+.3f} ms"
             print(f"| {time_name} | {here['count']} | {there['count']} | {percentile} | {values} |")
     print("bar met" if good else "bar missed")
-    return 0
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Every figure of this project, one command each, beside its peer: `make bench`.
+"""Every figure of this project, one command each, next to its peer: `make bench`.
 
 Usage: python benchmarks/run_all.py [NAME ...]
 
-NAME is a part of a file's name; without one, every benchmark runs, one after the other, each for itself on an otherwise
-idle machine. A benchmark that lacks its peer or its data says so and does not stop the others.
+NAME is a part of a file's name; without one, every benchmark runs, one after the other, alone on an otherwise idle
+machine. A benchmark exits 1 when a bar is missed, or when its peer is not installed; the others run all the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Modules that benchmarks share; everything else here is a benchmark.
-SHARED = {"run_all", "grafana_history", "loadgen_rig"}
+SHARED = {"run_all", "grafana_history", "loadgen_rig", "peers"}
 ARGUMENTS = {"analyzer_nab": [os.environ["NAB_DATA"]] if "NAB_DATA" in os.environ else []}
 
 
@@ -27,7 +27,7 @@ def find_benchmarks(names: list[str]) -> list[Path]:
 
 
 def main(names: list[str]) -> int:
-    """Run the benchmarks and say last which of them did not end well."""
+    """Run the benchmarks and list at the end those that failed."""
     failed = []
     for path in find_benchmarks(names):
         print(f"\n== {path.name}", flush=True)
@@ -35,7 +35,7 @@ def main(names: list[str]) -> int:
         done = subprocess.run([sys.executable, str(path), *ARGUMENTS.get(path.stem, [])], cwd=HERE.parent, check=False)
         print(f"-- {path.name}: exit {done.returncode} after {time.monotonic() - start:.0f} s", flush=True)
         failed += [path.name] if done.returncode else []
-    print(f"\ndid not end well: {', '.join(failed)}" if failed else "\nevery benchmark ended well")
+    print(f"\nfailed, or missed a bar: {', '.join(failed)}" if failed else "\nevery benchmark met its bars")
     return 1 if failed else 0
 
 

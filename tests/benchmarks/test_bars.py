@@ -1,0 +1,90 @@
+"""Benchmarks judge their figures: a missed bar is exit code 1, a met one 0."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Load = Callable[[str], Any]
+
+
+@pytest.fixture
+def load(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Import a benchmark by its name."""
+    monkeypatch.syspath_prepend(str(checkout / "benchmarks"))
+    return importlib.import_module
+
+
+def streams(first_token: float) -> dict[str, Any]:
+    """The load generator's view of a run whose server sent first tokens after 0.1 s."""
+    quantiles = {"quantiles_seconds": {"p50": first_token, "p99": first_token}, "count": 3}
+    return {"first_token": quantiles, "gap": {"quantiles_seconds": {"p50": 0.1, "p99": 0.1}, "count": 3}}
+
+
+@pytest.mark.parametrize(("measured", "code"), [(0.1, 0), (0.3, 1)])
+def test_streams(load: Load, measured: float, code: int) -> None:
+    """Times to the first token that are off by more than the tolerance miss the bar."""
+    theirs = {name: {"p50": 0.1, "p99": 0.1, "count": 3} for name in ("first_token", "gap")}
+    assert load("loadgen_streams").judge(streams(measured), theirs) == code
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0.9, 0), (1.1, 1)])
+def test_query_cost(load: Load, seconds: float, code: int) -> None:
+    """A panel that takes more than a second misses the bar."""
+    assert load("grafana_query_cost")._report([(seconds, "board: panel", 1)]) == code
+
+
+@pytest.mark.parametrize(("found", "code"), [(20, 0), (18, 1)])
+def test_faults(load: Load, found: int, code: int) -> None:
+    """Fewer than 95 % of the faults found miss the bar."""
+    outcomes = {"slow": [{"found": at < found, "recommended": True, "seconds": 1.0} for at in range(20)]}
+    assert load("analyzer_faults").report(outcomes) == code
+
+
+@pytest.mark.parametrize(("median", "fast"), [(29.0, 1), (31.0, 0)])
+def test_alerting_latency(load: Load, median: float, fast: int) -> None:
+    """Only a critical alert with Perfloop's own intervals has a bar, of 30 s."""
+    latency = load("alerting_latency")
+    row = {"severity": "critical", "intervals": "perfloop", "median": median}
+    assert latency.is_fast(row) == bool(fast)
+    assert latency.is_fast(row | {"intervals": "kube-prometheus intervals"})
+    assert latency.is_fast(row | {"severity": "warning"})
+
+
+def test_every_benchmark_with_a_bar_returns_its_verdict(checkout: Path) -> None:
+    """A benchmark that prints a missed bar ends with what `main` returns, and `main` returns more than 0."""
+    silent = []
+    for path in sorted((checkout / "benchmarks").glob("*.py")):
+        text = path.read_text()
+        if "missed" not in text or path.stem in {"run_all", "analyzer_change_points"}:
+            continue
+        tree = ast.parse(text)
+        constant = [node for node in ast.walk(tree) if isinstance(node, ast.Return) and _always_zero(node)]
+        ends = "sys.exit(main())" in text
+        conditional = any(isinstance(n, ast.Return) and isinstance(n.value, ast.IfExp) for n in ast.walk(tree))
+        silent += [] if ends and conditional and not constant else [path.name]
+    assert silent == []
+
+
+def _always_zero(node: ast.Return) -> bool:
+    return isinstance(node.value, ast.Constant) and node.value.value == 0
+
+
+def test_run_all_reports_what_failed(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`make bench` runs the rest after a missed bar, names it at the end, and exits 1."""
+    run_all = load("run_all")
+    (tmp_path / "a_slow.py").write_text("raise SystemExit(1)\n")
+    (tmp_path / "b_fast.py").write_text("")
+    monkeypatch.setattr(run_all, "HERE", tmp_path)
+    assert run_all.main([]) == 1
+    assert capsys.readouterr().out.endswith("failed, or missed a bar: a_slow.py\n")
+    assert run_all.main(["b_fast"]) == 0
