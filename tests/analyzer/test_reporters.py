@@ -6,20 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from perfloop_analyzer.catalog.units import quantity
 from perfloop_analyzer.findings import Reading
 from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.loop import Published
 from perfloop_analyzer.ports import Health, Result
 from perfloop_analyzer.recommend import Recommendation
-from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, span, worst_first
-from perfloop_analyzer.reporters.html import Record, render_page, render_report
+from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, worst_first
+from perfloop_analyzer.reporters.html import Record, plots, render_page, render_report
 from perfloop_analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
-from perfloop_analyzer.reporters.plot import Plot, draw
+from perfloop_analyzer.series import Batch, Grid
 
 
 def _exposed(published: Published) -> str:
@@ -85,32 +83,15 @@ def test_report_without_anything_is_whole() -> None:
     assert "X&lt;y&gt;" in html
 
 
-def test_plot_breaks_at_gaps_and_shows_limit_and_onset() -> None:
-    """Two stretches are two lines; text is escaped; no data is said."""
-    values = np.array([1.0, 2.0, np.nan, 3.0, 4.0, 5.0])
-    svg = draw(Plot("a<b>", "seconds", np.arange(6.0), values, limit=6.0, marks=[3.0]))
+def test_the_report_draws_series_with_limit_and_onset(build: Any) -> None:
+    """A series with a finding has its picture: gaps stay gaps, the limit and the onset are in it, text is escaped."""
+    batch = Batch("x", Grid(0.0, 1.0, 6), ({"service": "a<b>"},), np.array([[1.0, 2.0, np.nan, 3.0, 4.0, 5.0]]))
+    finding = build.finding(signal="x", labels={"service": "a<b>"}, limit=6.0, onset=3.0)
+    [(title, svg)] = plots([finding], {"x": batch})
     assert svg.count("<polyline") == 2
+    assert svg.count("stroke-dasharray") == 2
     assert "a&lt;b&gt;" in svg
-    assert "limit" in svg
-    assert "no data" in draw(Plot("x", "", np.arange(2.0), np.full(2, np.nan)))
-    assert "<polyline" in draw(Plot("flat", "", np.arange(3.0), np.zeros(3)))
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "words"),
-    [
-        (0.25, "ratio", "25.0%"),
-        (0.0123, "seconds", "12.3 ms"),
-        (2.5, "seconds", "2.5 s"),
-        (3.2e9, "bytes", "3.2 GB"),
-        (5e6, "bytes_per_second", "5 MB/s"),
-        (7.0, "", "7"),
-        (4.0, "cores", "4 cores"),
-    ],
-)
-def test_quantities_read_well(value: float, unit: str, words: str) -> None:
-    """Units as people write them."""
-    assert words == quantity(value, unit)
+    assert "a<b>" in title
 
 
 def test_moods_and_moments() -> None:
@@ -119,9 +100,8 @@ def test_moods_and_moments() -> None:
     assert clock(0) == "1970-01-01 00:00:00 UTC"
 
 
-def test_spans_and_the_order_of_services() -> None:
-    """The largest unit that fits twice; the whole first, then the sickest."""
-    assert [span(seconds) for seconds in (-3, 90, 150, 7300, 200_000)] == ["0 s", "90 s", "2 min", "2 h", "2 d"]
+def test_the_order_of_services() -> None:
+    """The whole first, then the sickest."""
     health = [Health("a", 100.0, {}), Health("b", 40.0, {}), Health("overall", 40.0, {})]
     assert [one.service for one in worst_first(health)] == ["overall", "b", "a"]
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.catalog.units import quantity
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.incidents.topology import MACHINE, Topology
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

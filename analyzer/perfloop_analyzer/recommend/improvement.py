@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Protocol
 
-from perfloop_analyzer.catalog.units import quantity
 from perfloop_analyzer.recommend.queueing import servers_for_wait, wait_probability
 from perfloop_analyzer.recommend.recommendation import Improvement
 from perfloop_analyzer.recommend.rightsizing import cpu_request, memory_request, vertical_sizing
 from perfloop_analyzer.recommend.rules import Computation
 from perfloop_analyzer.recommend.scalability import fit_scalability
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

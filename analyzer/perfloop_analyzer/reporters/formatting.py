@@ -1,4 +1,4 @@
-"""Moments, spans and scores as a person writes them."""
+"""Moments and scores as a person writes them."""
 
 from __future__ import annotations
 
@@ -15,20 +15,11 @@ if TYPE_CHECKING:
 GOOD, FAIR = 90, 70
 # Metrics that recommendations promise to improve and that no finding names.
 METRICS = {"api_latency_mean": "mean response time", "db_time_per_second": "time spent waiting for the database"}
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
 
 
 def clock(seconds: float) -> str:
     """Return a moment."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def span(seconds: float) -> str:
-    """Return how long something lasts, in its largest unit."""
-    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def mood(score: float) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from perfloop_analyzer.catalog.units import quantity
-from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, span, worst_first
-from perfloop_analyzer.reporters.plot import Plot, draw
+from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, worst_first
+from perfloop_base.plots import Axes, Line, Notes, draw
+from perfloop_base.quantities import quantity, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from markupsafe import Markup
 
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.ports import Result
@@ -76,16 +76,16 @@ def plots(findings: Sequence[Finding], batches: Mapping[str, Batch]) -> list[tup
     for name, row, finding in rows[:MOST_PLOTS]:
         batch = batches[name]
         title = f"{finding.title if finding else name.replace('_', ' ')} ({_name(batch, row)})"
-        plot = Plot(
-            title,
-            finding.unit if finding else _unit(name),
-            batch.grid.times(),
-            batch.values[row],
-            finding.limit if finding else None,
-            [finding.onset] if finding else [],
-        )
-        drawn.append((title, draw(plot)))
+        drawn.append((title, _plot(title, batch, row, finding)))
     return drawn
+
+
+def _plot(title: str, batch: Batch, row: int, finding: Finding | None) -> Markup:
+    unit = finding.unit if finding else _unit(batch.signal)
+    points = list(zip(batch.grid.times().tolist(), batch.values[row].tolist(), strict=True))
+    axes = Axes(write_x=clock, write_y=partial(quantity, unit=unit), from_zero=False, ends_only=True)
+    notes = Notes(finding.limit, [finding.onset]) if finding else None
+    return Markup(draw(title, [Line(title, points)], axes, notes))  # noqa: S704 - draw() escapes every text
 
 
 def _name(batch: Batch, row: int) -> str:

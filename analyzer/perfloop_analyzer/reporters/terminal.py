@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.reporters.formatting import clock, span, worst_first
+from perfloop_analyzer.reporters.formatting import clock, worst_first
+from perfloop_base.quantities import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
