@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from perfloop_base.plots import Axes, Line, figure
+from perfloop_base.quantities import quantity
 from perfloop_loadgen.outcomes import MEANINGS
-from perfloop_loadgen.reporters.plots import Axes, Line, plot
 from perfloop_loadgen.reporters.text import gate_line, seconds
 from perfloop_loadgen.samples.streams import FORMULAS
 
@@ -32,7 +33,7 @@ def render_html(document: Document) -> bytes:
         summary=document.summary,
         meanings=MEANINGS,
         formulas=FORMULAS,
-        plots=[Markup(figure) for figure in _plots(document)],  # noqa: S704 - plot() escapes every text it is given
+        plots=[Markup(drawn) for drawn in _plots(document)],  # noqa: S704 - figure() escapes every text it is given
         seconds=seconds,
         gate_line=gate_line,
     )
@@ -43,12 +44,12 @@ def _plots(document: Document) -> list[str]:
     points = document.timeline
     over_time = Axes("seconds into the run", "", write_y=seconds)
     figures = [
-        plot("Rate", _rates(points), Axes("seconds into the run", "requests/s")),
-        plot("Response time", _lines(points, _TIMES), over_time),
-        plot("Distribution of the response time", [_distribution(document)], Axes("percentile", "", _nines, seconds)),
-        plot("Errors", _lines(points, {"errors": _errors}), Axes("seconds into the run", "errors/s")),
-        plot("Generator: lag", _lines(points, _LAGS), over_time),
-        plot("Generator: CPU", _lines(points, {"busiest core": _cpu}), Axes("seconds into the run", "cores")),
+        figure("Rate", _rates(points), Axes("seconds into the run", "requests/s")),
+        figure("Response time", _lines(points, _TIMES), over_time),
+        figure("Distribution of the response time", [_distribution(document)], Axes("percentile", "", _nines, seconds)),
+        figure("Errors", _lines(points, {"errors": _errors}), Axes("seconds into the run", "errors/s")),
+        figure("Generator: lag", _lines(points, _LAGS), over_time),
+        figure("Generator: CPU", _lines(points, {"busiest core": _cpu}), Axes("seconds into the run", "cores")),
     ]
     if document.trials:
         figures.append(_knee(document))
@@ -88,7 +89,7 @@ def _distribution(document: Document) -> Line:
 
 
 def _nines(value: float) -> str:
-    return f"{100 * (1 - 10**-value):.6g} %"
+    return quantity(1 - 10**-value, "ratio", 6)
 
 
 def _knee(document: Document) -> str:
@@ -97,7 +98,7 @@ def _knee(document: Document) -> str:
         Line("goodput", [(trial.rate, trial.goodput_rate) for trial in trials]),
         Line("asked", [(trial.rate, trial.rate) for trial in trials]),
     ]
-    return plot("Goodput against the rate asked for", lines, Axes("requests/s asked for", "good answers/s"))
+    return figure("Goodput against the rate asked for", lines, Axes("requests/s asked for", "good answers/s"))
 
 
 _TIMES: dict[str, Callable[[Point], float | None]] = {

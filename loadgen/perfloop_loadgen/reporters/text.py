@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_base.quantities import quantity
 from perfloop_loadgen.samples.streams import FORMULAS
+from perfloop_loadgen.summary.verdict import DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +21,7 @@ _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
 
 def seconds(value: float | None) -> str:
     """Return a time at a size that reads well."""
-    if value is None:
-        return "-"
-    if value < 0.001:  # noqa: PLR2004 - below a millisecond, microseconds read better
-        return f"{value * 1e6:.0f} µs"
-    return f"{value * 1000:.4g} ms" if value < 1 else f"{value:.3f} s"
+    return quantity(value, "seconds", DIGITS)
 
 
 def progress_line(name: str, elapsed_seconds: float, book: Book) -> str:
@@ -46,7 +44,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield f"{summary.name}: {summary.end_reason}" if summary.end_reason else summary.name
     yield (
         f"  {total.total_requests} requests in {summary.duration_seconds:.1f} s, "
-        f"{summary.requests_per_second:.1f}/s, {total.failed_requests} failed ({summary.error_rate_percent:.2f} %)"
+        f"{summary.requests_per_second:.1f}/s, {total.failed_requests} failed ({summary.error_rate_percent:.2f}%)"
     )
     yield from _times("response", total.response)
     yield from _times("service", total.service)

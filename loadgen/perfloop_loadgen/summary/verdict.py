@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perfloop_base.quantities import quantity
+
+DIGITS = 4
+
 
 class Verdict(StrEnum):
     """`invalid`: the generator, not the service, was the limit, or a gate had nothing to judge."""
@@ -27,13 +31,7 @@ class GateResult:
     @property
     def saw(self) -> str:
         """Return the value as people read it."""
-        if self.value is None:
-            return "no data"
-        if self.unit == "s" and abs(self.value) < 1:
-            return f"{self.value * 1000:.4g} ms"
-        if self.unit == "ratio":
-            return f"{self.value * 100:.4g} %"
-        return f"{self.value:.4g} {self.unit}".rstrip()
+        return "no data" if self.value is None else quantity(self.value, self.unit, DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
