@@ -1,7 +1,7 @@
 """The Grafana dashboards as code: one module for each board, `generation` writes them as JSON.
 
-The boards follow a configuration directory: its `prometheus/thresholds.yml` and `slos.yml` say where a panel turns orange
-and red, and the descriptions say the same numbers.
+The boards follow a configuration directory: its `prometheus/thresholds.yml` and `slos.yml` say where a panel turns
+orange and red, and the descriptions say the same numbers.
 """
 
 from __future__ import annotations

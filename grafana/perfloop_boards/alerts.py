@@ -1,4 +1,4 @@
-"""The alerts board: what fires now, what fired before, and who was told of it."""
+"""The alerts board: what is firing, what fired before, and which notifications were sent."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 ALERTNAME = 'alertname=~"$alertname"'
-QUIET = "No alert fired in this time."
-NO_MANAGER = "Alertmanager is not scraped: see the Stack board."
+QUIET = "No alert fired in this time range."
+NO_MANAGER = "Alertmanager is not scraped: see the Monitoring stack board."
 
 
 def _severity(word: str) -> str:
@@ -27,7 +27,9 @@ def _severity(word: str) -> str:
 
 def _critical_now() -> AnyPanel:
     return number(
-        About("Critical", "Good: 0. They have paged: someone is on it, or should be.", "none", "none", decimals=0),
+        About(
+            "Critical", "Good: 0. Someone was paged for each and should be working on it.", "none", "none", decimals=0
+        ),
         Query(or_zero(f"count({_severity('critical')})")),
         FIRST_IS_BAD,
     )
@@ -37,7 +39,7 @@ def _warning_now() -> AnyPanel:
     return number(
         About(
             "Warnings",
-            "Good: 0. They went to the channel. Read each today: a warning that is never read is noise.",
+            "Good: 0. They were sent to the channel. Read each today: a warning that nobody reads is noise.",
             "none",
             "none",
             decimals=0,
@@ -49,7 +51,7 @@ def _warning_now() -> AnyPanel:
 
 def _pending_now() -> AnyPanel:
     return figure(
-        About("Pending", "True, but not yet for long enough. They fire when they stay.", "none", "none", decimals=0),
+        About("Pending", "Condition met, waiting for its `for` duration.", "none", "none", decimals=0),
         Query(or_zero(f'count(ALERTS{{alertstate="pending", {ALERTNAME}}})')),
         colours.TRAFFIC,
     )
@@ -59,7 +61,7 @@ def _silenced_now() -> AnyPanel:
     return figure(
         About(
             "Silenced",
-            "Known and put aside. A silence that outlives its reason hides the next fault: give each an end.",
+            "Active silences. A silence that outlives its reason hides the next fault: give each an end.",
             "none",
             "none",
             decimals=0,
@@ -73,7 +75,7 @@ def _undelivered_now() -> AnyPanel:
     return number(
         About(
             "Not delivered",
-            "In 1 h. Good: 0. Each is a person not told. Which channel, below; `perfloop doctor` tries them all.",
+            "Failed notifications in 1 h. Good: 0. The channel is shown below; `perfloop doctor` tests them all.",
             "none",
             "none sent",
             decimals=0,
@@ -88,8 +90,8 @@ def _heartbeat_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Last heartbeat",
-            "The watchdog alert always fires and is sent each minute. "
-            f"Good: under {seconds(heartbeat.last)}. Older: nobody would be told.",
+            "Age of the last heartbeat: the watchdog alert always fires and is sent every minute. Good: under "
+            f"{seconds(heartbeat.last)}. Older: alerts do not arrive.",
             "s",
             "no heartbeat",
             decimals=0,
@@ -102,8 +104,8 @@ def _heartbeat_now(limits: Limits) -> AnyPanel:
 def _now() -> AnyPanel:
     return rows(
         About(
-            "What fires now?",
-            "Good: nothing. Critical first; the runbook of each says what to look at and what to do.",
+            "Firing alerts",
+            "Good: none. Critical ones come first. The runbook of each alert says what to check and what to do.",
             "none",
             "No alert is firing.",
         ),
@@ -120,8 +122,8 @@ def _now() -> AnyPanel:
 def _since() -> AnyPanel:
     return rows(
         About(
-            "Since when?",
-            "The longest first. An alert that fires for days is either not worth an alert or not being mended.",
+            "Duration of firing alerts",
+            "Longest first. An alert that fires for days is not worth alerting on, or nobody fixes its cause.",
             "none",
             "No alert is firing.",
         ),
@@ -135,17 +137,17 @@ def _since() -> AnyPanel:
         [
             Column("alertname", "Alert"),
             Column("service", "Service", width=150),
-            Column("Value #A", "True for", unit="s", width=120),
+            Column("Value #A", "Active for", unit="s", width=120),
         ],
-        sort="True for",
+        sort="Active for",
     )
 
 
 def _history() -> AnyPanel:
     return timeline(
         About(
-            "What fired before?",
-            "Orange: warning, red: critical. Short stripes over and over: the limit or its `for` is too tight.",
+            "Alert history",
+            "Orange: warning; red: critical. Many short stripes: the limit or its `for` duration is too tight.",
             "none",
             QUIET,
         ),
@@ -158,12 +160,11 @@ def _history() -> AnyPanel:
     )
 
 
-def _told() -> AnyPanel:
+def _sent() -> AnyPanel:
     return lines(
         About(
-            "Who was told?",
-            "Notifications sent in five minutes, by channel. Good: none while nothing fires, but for the webhook's "
-            "heartbeat, one a minute.",
+            "Notifications sent by channel",
+            "In five minutes. Good: none while nothing fires, except the webhook's heartbeat, one per minute.",
             "none",
             NO_MANAGER,
         ),
@@ -175,8 +176,8 @@ def _told() -> AnyPanel:
 def _failed() -> AnyPanel:
     return lines(
         About(
-            "Which channel fails?",
-            "Notifications that could not be delivered in five minutes. Good: 0. See that channel's secret and address.",
+            "Failed notifications by channel",
+            "In five minutes. Good: 0. Check the secret and the address of that channel.",
             "none",
             "No notification failed.",
         ),
@@ -188,10 +189,11 @@ def _failed() -> AnyPanel:
 def _delay() -> AnyPanel:
     return lines(
         About(
-            "How long does delivery take?",
-            "Mean time of one delivery. Good: under a second. Above five the receiver is slow, and others wait behind it.",
+            "Delivery time",
+            "Mean time per notification. Good: under 1 s. Above 5 s, the receiver is slow, and other "
+            "notifications wait.",
             "s",
-            "No notification was sent in this time.",
+            "No notification was sent in this time range.",
         ),
         [
             Query(
@@ -207,10 +209,10 @@ def _delay() -> AnyPanel:
 def _arrived() -> AnyPanel:
     return stacked(
         About(
-            "What arrived in the local inbox?",
-            "Messages in five minutes, by channel: what people would have got. Empty once real secrets are set.",
+            "Messages in the local inbox",
+            "In five minutes, by channel: what people would have received. Empty once real secrets are set.",
             "none",
-            "The inbox is not scraped, or real channels are set.",
+            "The inbox is not scraped, or real channels are configured.",
         ),
         [Query("sum by (channel) (increase(inbox_messages_total[5m]))", "{{channel}}")],
         known=colours.CHANNELS,
@@ -221,7 +223,7 @@ def _states() -> AnyPanel:
     return stacked(
         About(
             "Alerts in Alertmanager",
-            "Active: told. Suppressed: silenced, or covered by a critical one. Good: few.",
+            "Active: notified. Suppressed: silenced, or inhibited by a critical alert. Good: few.",
             "none",
             NO_MANAGER,
         ),
@@ -237,7 +239,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="alerts",
         title="Alerts",
-        question="What fires now, what fired before, and was someone told?",
+        question="Which alerts are firing, which fired before, and were people notified?",
         related=("overview", "stack"),
         variables=(choice("alertname", "Alert", 'ALERTS{severity!~"none|info"}'),),
         since="now-6h",
@@ -255,7 +257,7 @@ def build(limits: Limits) -> Board:
             ),
             Row(8, [(14, _now()), (10, _since())]),
             Row(8, [(24, _history())]),
-            Row(7, evenly(_told(), _failed(), _delay(), _arrived())),
+            Row(7, evenly(_sent(), _failed(), _delay(), _arrived())),
             Row(6, [(24, _states())]),
         ),
     )

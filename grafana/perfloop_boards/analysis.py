@@ -1,4 +1,4 @@
-"""The analysis board: what is unusual, since when, where it leads, and what is to blame."""
+"""The analysis board: what is unusual, since when, where it leads, and the probable cause."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 OF_SERVICE = selector(*chosen("service"))
 ONE = selector(*chosen("service", "signal"))
-QUIET = "The analyzer has too little history yet: it judges a signal once it has seen enough of it."
+QUIET = "Not enough history yet: the analyzer scores a signal once it has enough samples."
 BOUNDARY = Limit(warning=1, critical=2)
 DAY = 86_400
 IN_SIGHT = Limit(warning=7 * DAY, critical=DAY, below=True)
@@ -27,8 +27,8 @@ IN_SIGHT = Limit(warning=7 * DAY, critical=DAY, below=True)
 
 def _unusual_now() -> AnyPanel:
     return tally(
-        "Signals out of their band",
-        "Good: 0. Each is listed below with its score; above 1 it left what its history makes likely.",
+        "Anomalous signals",
+        "Good: 0. A score above 1 is outside the expected range; the scores are listed below.",
         f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1",
         Limit(warning=1, critical=5),
     )
@@ -37,7 +37,7 @@ def _unusual_now() -> AnyPanel:
 def _bottlenecks_now() -> AnyPanel:
     return tally(
         "Bottlenecks",
-        "Resources that limit a service now. Good: 0. The cause with the highest share is the one to mend.",
+        "Resources that limit a service now. Good: 0. Fix the probable cause with the highest share first.",
         f"max by (service, resource) (perfloop_bottleneck{OF_SERVICE})",
         Limit(warning=1, critical=3),
     )
@@ -46,8 +46,9 @@ def _bottlenecks_now() -> AnyPanel:
 def _soonest_now() -> AnyPanel:
     return number(
         About(
-            "Soonest limit",
-            "When the first signal reaches its limit if its trend goes on. Good: none in sight. Under a day: act now.",
+            "Time to first limit",
+            "When the first signal reaches its limit if its trend continues. Good: none in sight. Under a day: "
+            "act now.",
             "s",
             "none",
             decimals=0,
@@ -60,11 +61,11 @@ def _soonest_now() -> AnyPanel:
 def _health_now() -> AnyPanel:
     return lines(
         About(
-            "Health of each service",
-            f"100 less its penalties. Good: from {plain(HEALTH.first)} on. "
-            "A step down is an incident: its marks are on every panel here.",
+            "Health score by service",
+            f"100 minus the penalties. Good: {plain(HEALTH.first)} and above. A drop is an incident: compare it "
+            "with the marked level changes.",
             "none",
-            "No score yet: the analyzer's first cycle has not ended, or it is down.",
+            "No score yet: the analyzer's first cycle has not finished, or it is down.",
         ),
         [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}")],
         HEALTH,
@@ -74,9 +75,9 @@ def _health_now() -> AnyPanel:
 def _band() -> AnyPanel:
     return lines(
         About(
-            "Is it what was to be expected?",
-            "The real series of the signal chosen above, inside the band that its own history makes likely. "
-            "Good: the line stays in the band. Outside: look what happened at that moment.",
+            "Actual vs. expected range: $signal",
+            "The measured series of the chosen signal, and the range that its history makes likely. Good: inside "
+            "the range. Outside: check what happened at that moment.",
             "none",
             QUIET,
         ),
@@ -91,7 +92,7 @@ def _band() -> AnyPanel:
                 ("upper", "anomaly_upper", colours.EXPECTED),
                 ("lower", "anomaly_lower", colours.EXPECTED),
                 ("expected", "anomaly_expected", colours.FAST),
-                ("real", "signal_value", colours.TRAFFIC),
+                ("actual", "signal_value", colours.TRAFFIC),
             )
         ],
     )
@@ -103,8 +104,8 @@ SCORE = f"perfloop_anomaly_score{OF_SERVICE}"
 def _scores() -> AnyPanel:
     return lines(
         About(
-            "How unusual is each signal?",
-            "The five that went furthest; 1 is the edge of the band, whatever the signal. Good: under the dashed line.",
+            "Anomaly scores",
+            "The five highest. 1 is the edge of the expected range, for every signal. Good: under the dashed line.",
             "none",
             QUIET,
         ),
@@ -121,10 +122,11 @@ def _scores() -> AnyPanel:
 def _changes(limits: Limits) -> AnyPanel:
     return rows(
         About(
-            "What changed its level, and when?",
-            "Good: only what you changed. Compare each moment with releases, faults and load.",
+            "Level changes",
+            "When the level of each signal last changed. Good: only what you changed. Compare each time with "
+            "releases, faults and load.",
             "none",
-            "No signal has changed its level in the history that is kept, or the analyzer is down.",
+            "No signal has changed its level in the retained history, or the analyzer is down.",
         ),
         [
             Query(
@@ -144,10 +146,10 @@ def _changes(limits: Limits) -> AnyPanel:
 def _forecast(limits: Limits) -> AnyPanel:
     return rows(
         About(
-            "What reaches its limit, and how soon?",
-            "Only trends that are sure enough are listed. Good: empty. Under a day: act now; under a week: plan.",
+            "Forecast: time to limit",
+            "Only significant trends are listed. Good: no row. Under a day: act now; under a week: plan.",
             "none",
-            "No signal is on its way to its limit, or the analyzer is down.",
+            "No trend leads to a limit, or the analyzer is down.",
         ),
         [
             Query(
@@ -160,9 +162,9 @@ def _forecast(limits: Limits) -> AnyPanel:
         [
             Column("service", "Service", width=110),
             Column("signal", "Signal", words=name_signals(limits.by_route())),
-            Column("Value #A", "At the earliest", unit="s", limit=IN_SIGHT, width=120),
+            Column("Value #A", "Earliest", unit="s", limit=IN_SIGHT, width=120),
             Column("Value #B", "Expected", unit="s", width=110),
-            Column("Value #C", "At the latest", unit="s", width=110),
+            Column("Value #C", "Latest", unit="s", width=110),
         ],
     )
 
@@ -170,8 +172,8 @@ def _forecast(limits: Limits) -> AnyPanel:
 def _causes() -> AnyPanel:
     return bars(
         About(
-            "What is to blame?",
-            "Share of the blame for each incident; all suspects of one add up to 100 %. Start with the longest bar.",
+            "Probable cause, by incident",
+            "Share of each suspect; the shares of one incident add up to 100 %. Start with the longest bar.",
             "percentunit",
             "No incident is open, or the analyzer is down.",
             decimals=0,
@@ -187,8 +189,8 @@ def _causes() -> AnyPanel:
 def _bottlenecks() -> AnyPanel:
     return rows(
         About(
-            "What limits each service?",
-            "Good: nothing. The recommendation for each is on the Recommendations board.",
+            "Bottlenecks by service",
+            "Resources that limit a service. Good: no row. The Recommendations board says what to do about each.",
             "none",
             "No resource limits a service, or the analyzer is down.",
         ),
@@ -197,26 +199,26 @@ def _bottlenecks() -> AnyPanel:
             Column("service", "Service", width=90),
             Column("resource", "Resource", width=100),
             Column("severity", "Severity", words=SEVERITY, width=80),
-            Column("Value #A", "Blame", unit="percentunit", width=80),
+            Column("Value #A", "Share", unit="percentunit", width=80),
         ],
-        sort="Blame",
+        sort="Share",
     )
 
 
 def _trends() -> AnyPanel:
     return lines(
         About(
-            "Which signals drift?",
-            "Change for each hour, where a trend is sure. Good: none. A slow rise for days is a leak, or growth.",
+            "Trends",
+            "Change per hour, where a trend is significant. Good: none. A slow rise over days is a leak, or growth.",
             "none",
-            "No signal drifts, or the analyzer is down.",
+            "No significant trend, or the analyzer is down.",
         ),
         [Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}")],
     )
 
 
 def _penalties(limits: Limits) -> AnyPanel:
-    return penalties("Good: no bar. 100 less the bars of a service is its health, exactly.", limits.by_route())
+    return penalties("Good: no row. 100 minus the penalties of a service is its health score.", limits.by_route())
 
 
 def build(limits: Limits) -> Board:
@@ -224,7 +226,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="analysis",
         title="Analysis",
-        question="What is unusual, since when, where does it lead, and what is to blame?",
+        question="What is unusual, since when, where does it lead, and what is the probable cause?",
         related=("service", "database-cache", "recommendations", "stack"),
         variables=(
             choice("service", "Service", "perfloop_health_score"),

@@ -19,12 +19,12 @@ HTTP = "http_server_request_duration_seconds"
 SERVICE = 'service=~"$service"'
 SYSTEM = (SERVICE, 'db_system_name=~"$system"', 'db_system_name!="vector"')
 SEARCH = (SERVICE, 'db_system_name="vector"')
-NO_QUERY = "No database call was seen in this time: is the engine instrumented?"
-NO_SEARCH = "No vector search was seen in this time."
-NO_POOL = "No connection pool is watched: instrument_sqlalchemy(engine) does it."
-NO_CACHE = "No cache was asked in this time: is it instrumented?"
-NO_POSTGRES = "No postgres_exporter is scraped: add it to prometheus/targets/."
-NO_REDIS = "No redis_exporter is scraped: add it to prometheus/targets/."
+NO_QUERY = "No database queries in this time range: is the engine instrumented?"
+NO_SEARCH = "No vector searches in this time range."
+NO_POOL = "No connection pool is monitored: call instrument_sqlalchemy(engine)."
+NO_CACHE = "No cache reads in this time range: is the cache instrumented?"
+NO_POSTGRES = "postgres_exporter is not scraped: add it to prometheus/targets/."
+NO_REDIS = "redis_exporter is not scraped: add it to prometheus/targets/."
 OF = selector(SERVICE)
 
 
@@ -32,9 +32,9 @@ def _query_now(limits: Limits) -> AnyPanel:
     query_time = limits.signal("db_query_time_p95")
     return number(
         About(
-            "Query time, p95",
-            f"Good: under {seconds(query_time.first)}. Above: which operation, below; "
-            "then an index, a smaller question, or a cache.",
+            "Query time p95",
+            f"Good: under {seconds(query_time.first)}. Above: find the operation below, then add an index, read "
+            "less, or cache.",
             "s",
             "no queries",
         ),
@@ -45,7 +45,7 @@ def _query_now(limits: Limits) -> AnyPanel:
 
 def _queries_now() -> AnyPanel:
     return figure(
-        About("Queries/s", "Many for each request: a loop that asks row by row.", "ops", "no queries", decimals=1),
+        About("Queries/s", "A jump without more traffic usually means an N+1 query.", "ops", "no queries", decimals=1),
         Query(rate(f"{DB}_count", *SYSTEM)),
         colours.DATABASE,
     )
@@ -55,7 +55,7 @@ def _per_request_now() -> AnyPanel:
     return figure(
         About(
             "Queries/request",
-            "Good: a handful. Tens: one question per row; ask for all at once.",
+            "Good: a few. Dozens usually mean one query per row (N+1): fetch the rows together.",
             "none",
             "no traffic",
             decimals=1,
@@ -70,8 +70,8 @@ def _pool_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Pool used",
-            f"The fullest pool. Good: under {percent(pool.first)}. "
-            "Full, requests wait for a connection: shorten transactions, then grow it.",
+            f"The fullest pool. Good: under {percent(pool.first)}. When it is full, requests wait for a "
+            "connection: shorten transactions, then enlarge it.",
             "percentunit",
             "no pool",
             decimals=0,
@@ -85,9 +85,9 @@ def _hits_now(limits: Limits) -> AnyPanel:
     hits = limits.signal("cache_hit_ratio")
     return number(
         About(
-            "Cache hits",
-            f"Share of reads that the cache answered. Good: above {percent(hits.first)}. "
-            "Below: keys too narrow, or life too short.",
+            "Cache hit ratio",
+            f"Share of reads answered by the cache. Good: above {percent(hits.first)}. Below: keys are too "
+            "specific, or entries expire too soon.",
             "percentunit",
             "no reads",
             decimals=0,
@@ -101,8 +101,8 @@ def _search_now(limits: Limits) -> AnyPanel:
     search_time = limits.signal("vector_search_time_p95")
     return number(
         About(
-            "Search, p95",
-            f"Good: under {seconds(search_time.first)}. Above: the index is not used, or has outgrown memory.",
+            "Vector search p95",
+            f"Good: under {seconds(search_time.first)}. Above: the index is not used, or no longer fits in memory.",
             "s",
             "no search",
         ),
@@ -115,8 +115,8 @@ def _query_times(limits: Limits) -> AnyPanel:
     query_time = limits.signal("db_query_time_p95")
     return lines(
         About(
-            "How long do queries take?",
-            "Good: p95 under the dashed line. All lines up: the database waits; only p99: a few heavy questions.",
+            "Query time percentiles",
+            "Good: p95 under the dashed line. All lines up: the database is slow. Only p99: a few expensive queries.",
             "s",
             NO_QUERY,
         ),
@@ -129,8 +129,8 @@ def _by_operation(limits: Limits) -> AnyPanel:
     query_time = limits.signal("db_query_time_p95")
     return lines(
         About(
-            "Which kind of query is slow?",
-            "p95 by operation. Good: under the dashed line. Reads: an index; writes: batches.",
+            "Query time p95 by operation",
+            "Good: under the dashed line. Slow reads: add an index. Slow writes: batch them.",
             "s",
             NO_QUERY,
         ),
@@ -147,8 +147,8 @@ def _by_operation(limits: Limits) -> AnyPanel:
 def _queries() -> AnyPanel:
     return stacked(
         About(
-            "What is asked of the database?",
-            "Queries per second by operation. Good: the shape of the traffic.",
+            "Queries by operation",
+            "Queries per second. Good: they follow the request rate.",
             "ops",
             NO_QUERY,
         ),
@@ -166,8 +166,8 @@ def _pool_used(limits: Limits) -> AnyPanel:
     pool = limits.signal("db_pool_used_ratio")
     return lines(
         About(
-            "How full is the connection pool?",
-            "Good: under the dashed line. At 100 % every further request waits, whatever the database does.",
+            "Connection pool used",
+            "Good: under the dashed line. At 100 %, every further request waits, however fast the database is.",
             "percentunit",
             NO_POOL,
         ),
@@ -185,8 +185,8 @@ def _pool_used(limits: Limits) -> AnyPanel:
 def _connections_by_state() -> AnyPanel:
     return stacked(
         About(
-            "How many connections are open?",
-            "Used and idle, all pools. Idle far above used for days: make the pool smaller.",
+            "Connections by state",
+            "Used and idle, all pools. If idle stays far above used for days, make the pool smaller.",
             "none",
             NO_POOL,
         ),
@@ -209,8 +209,8 @@ def _searches(limits: Limits) -> AnyPanel:
     search_time = limits.signal("vector_search_time_p95")
     return lines(
         About(
-            "How long do vector searches take?",
-            "Good: under the dashed line. Grows with the collection: build an index.",
+            "Vector search time",
+            "Good: p95 under the dashed line. If it grows with the collection, build an index.",
             "s",
             NO_SEARCH,
         ),
@@ -223,8 +223,8 @@ def _hit_ratio(limits: Limits) -> AnyPanel:
     hits = limits.signal("cache_hit_ratio")
     return lines(
         About(
-            "How often does the cache answer?",
-            "Share of reads answered, by cache. Good: above the dashed line. A sudden fall: it was emptied.",
+            "Cache hit ratio by cache",
+            "Share of reads answered. Good: above the dashed line. A sudden drop: the cache was flushed.",
             "percentunit",
             NO_CACHE,
         ),
@@ -236,8 +236,8 @@ def _hit_ratio(limits: Limits) -> AnyPanel:
 def _reads() -> AnyPanel:
     return stacked(
         About(
-            "Hits and misses",
-            "Reads per second. Each miss is a question to what lies behind the cache.",
+            "Cache hits and misses",
+            "Reads per second. Each miss is a query to the system behind the cache.",
             "ops",
             NO_CACHE,
         ),
@@ -256,8 +256,9 @@ def _cache_time(limits: Limits) -> AnyPanel:
     cache_slow = limits.alert("CacheSlow")
     return lines(
         About(
-            "How long does the cache take?",
-            f"p95 by operation. Good: under {seconds(cache_slow.first)}. Above: the network, or values too large.",
+            "Cache operation time p95",
+            f"By cache and operation. Good: under {seconds(cache_slow.first)}. Above: the network, or values that "
+            "are too large.",
             "s",
             NO_CACHE,
         ),
@@ -275,8 +276,9 @@ def _postgres_connections(limits: Limits) -> AnyPanel:
     connections = limits.alert("PostgresConnectionsNearlyUsed")
     return lines(
         About(
-            "PostgreSQL: connections in use",
-            f"Good: under {percent(connections.first)}. Above: a pooler, or fewer, shorter transactions.",
+            "PostgreSQL: connections used",
+            f"Of max_connections. Good: under {percent(connections.first)}. Above: a "
+            "connection pooler, or fewer and shorter transactions.",
             "percentunit",
             NO_POSTGRES,
         ),
@@ -295,8 +297,9 @@ def _postgres_reads(limits: Limits) -> AnyPanel:
     blocks_hit = limits.alert("PostgresCacheHitRatioLow", below=True)
     return lines(
         About(
-            "PostgreSQL: reads from memory",
-            f"Good: near 100 %. Below {percent(blocks_hit.first)} the working set has outgrown shared_buffers.",
+            "PostgreSQL: cache hit ratio",
+            f"Share of blocks read from shared_buffers. Good: near 100 %. Below {percent(blocks_hit.first)}, the "
+            "working set no longer fits.",
             "percentunit",
             NO_POSTGRES,
         ),
@@ -316,15 +319,16 @@ def _redis_memory(limits: Limits) -> AnyPanel:
     memory = limits.alert("RedisMemoryNearlyFull")
     return lines(
         About(
-            "Redis: memory of its limit",
-            f"Good: under {percent(memory.first)}, or an eviction policy that was chosen. "
-            "Empty where Redis has no limit.",
+            "Redis: memory used / maxmemory",
+            f"Good: under {percent(memory.first)}, unless an eviction policy was chosen. Empty where Redis has no "
+            "maxmemory.",
             "percentunit",
             NO_REDIS,
         ),
         [
             Query(
-                f"sum by (instance) (redis_memory_used_bytes{OF}) / (sum by (instance) (redis_memory_max_bytes{OF}) > 0)",
+                f"sum by (instance) (redis_memory_used_bytes{OF})"
+                f" / (sum by (instance) (redis_memory_max_bytes{OF}) > 0)",
                 "{{instance}}",
                 colours.CACHE,
             )
@@ -337,8 +341,9 @@ def _redis_evicted(limits: Limits) -> AnyPanel:
     evicting = limits.alert("RedisEvicting")
     return lines(
         About(
-            "Redis: keys thrown out",
-            f"Good: 0 evicted. Above {plain(evicting.first)} it is too small for what is read, and the hit ratio falls.",
+            "Redis: evicted and expired keys",
+            f"Keys per second. Good: 0 evicted. Above {plain(evicting.first)}, memory is too small for the "
+            "working set, and the hit ratio drops.",
             "ops",
             NO_REDIS,
         ),
@@ -401,7 +406,7 @@ def build(limits: Limits) -> Board:
                     _redis_memory(limits),
                     _redis_evicted(limits),
                 ),
-                title="The servers' own view (postgres_exporter, redis_exporter)",
+                title="Server metrics (postgres_exporter, redis_exporter)",
             ),
         ),
     )

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from perfloop_boards.panels import AnyPanel
 
-# `overall` is the whole: beside its parts it would only say everything twice.
+# `overall` repeats what the services say, which are listed themselves.
 PARTS = selector(*chosen("service"), 'service!="overall"')
-HEALTH = Limit(warning=90, critical=70, below=True)  # as the analyzer's own page judges
+HEALTH = Limit(warning=90, critical=70, below=True)  # as the analyzer's own page colours it
 NO_ANALYSIS = "no analysis"
 OPEN = 'state=~"open|accepted"'
 RECOMMENDATION_LABELS = "service, category, priority, title, state"
@@ -34,22 +34,22 @@ def tally(title: str, good: str, expr: str, limit: Limit) -> AnyPanel:
 
 
 def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:
-    """What takes points off the health of the chosen services, the most first."""
+    """The points that signals take off the health score of the chosen services, worst first."""
     return rows(
         About(
-            "What costs points?",
+            "Health penalties",
             good,
             "none",
-            "Nothing costs points: every signal is inside its limits, or the analyzer is down.",
+            "No penalties: all signals are within their limits, or the analyzer is down.",
             decimals=1,
         ),
         [Query(f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)", instant=True)],
         [
             Column("service", "Service", width=100),
             Column("signal", "Signal", words=name_signals(by_route)),
-            Column("Value #A", "Points", unit="none", limit=Limit(warning=5, critical=20), full=100, width=150),
+            Column("Value #A", "Penalty", unit="none", limit=Limit(warning=5, critical=20), full=100, width=150),
         ],
-        sort="Points",
+        sort="Penalty",
     )
 
 

@@ -1,8 +1,8 @@
 """From a configuration directory to the dashboards: the same input gives the same bytes.
 
 `generate` returns the files that belong under `grafana/`: each board as `dashboards/<uid>.json`, and `panels.json`,
-which says which panel shows which signal (alerts link there) and which boards were written. A board that a later version
-drops is removed by that list; dashboards that somebody else put beside them stay.
+which says which panel shows which signal (alerts link there) and which boards were written. A board that a later
+version drops is removed by that list; a user's own dashboards in the same directory stay.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ def write(directory: Path) -> list[Path]:
         The paths of the files that changed, removed ones included; nothing else is touched.
     """
     root, generated = directory / "grafana", generate(directory)
-    retired = _retired(root, generated)
+    gone = retired(root, generated)
     changed = [name for name, text in generated.items() if _read(root / name) != text]
-    for name in retired:
+    for name in gone:
         (root / name).unlink()
     for name in changed:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(generated[name], encoding="utf-8")
-    return [root / name for name in (*retired, *changed)]
+    return [root / name for name in (*gone, *changed)]
 
 
 def stale(directory: Path) -> list[str]:
@@ -95,16 +95,16 @@ def stale(directory: Path) -> list[str]:
     differing = {name for name in generated.keys() - missing if _read(root / name) != generated[name]}
     return [
         *(f"grafana/{name} is missing." for name in sorted(missing)),
-        *(f"grafana/{name} is no longer generated." for name in _retired(root, generated)),
+        *(f"grafana/{name} is no longer generated." for name in retired(root, generated)),
         *(f"grafana/{name} differs from its board and the thresholds." for name in sorted(differing)),
     ]
 
 
-def _retired(root: Path, generated: dict[Path, str]) -> list[Path]:
-    """The boards that an earlier run wrote, by its own list, and that no longer exist."""
+def retired(root: Path, generated: dict[Path, str]) -> list[Path]:
+    """Return the boards that an earlier run wrote, by its own list, and that are no longer generated."""
     try:
         uids = json.loads(_read(root / PANELS) or "{}").get("boards", [])
-    except (ValueError, AttributeError):  # damaged: it is written anew, and removes nothing
+    except (ValueError, AttributeError):  # damaged: it is replaced, and nothing is removed
         return []
     earlier = (DASHBOARDS / f"{uid}.json" for uid in uids)
     return sorted(name for name in earlier if name not in generated and (root / name).is_file())

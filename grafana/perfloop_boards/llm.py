@@ -1,4 +1,4 @@
-"""The LLM board: how fast tokens come, who waits, and whether the GPU is the limit; vLLM's own series or ours."""
+"""The LLM board: token latency and throughput, queues, and whether the GPU is the limit; vLLM's series or our own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 MODEL = 'gen_ai_request_model=~"$model"'
 SERVICE = 'service=~"$service"'
 REQUESTS = "service_model:gen_ai_server_requests:rate1m"  # our series and vLLM's, under one label
-NO_CALLS = "No model call was seen in this time."
-NO_VLLM = "No vLLM is scraped: add it to prometheus/targets/."
-NO_GPU = "No GPU is watched: none in this machine, or neither the exporter's NVML collector nor DCGM is scraped."
+NO_CALLS = "No model calls in this time range."
+NO_VLLM = "vLLM is not scraped: add it to prometheus/targets/."
+NO_GPU = "No GPU is monitored: this machine has none, or neither the exporter's NVML collector nor DCGM is scraped."
 
 # Ours, and vLLM's spellings of the same thing: the newest first. vLLM's `model_name` becomes our label.
 TTFT = ("gen_ai_server_time_to_first_token_seconds", "vllm:time_to_first_token_seconds")
@@ -78,9 +78,9 @@ def _first_token_now(limits: Limits) -> AnyPanel:
     first_token = limits.slo("first_token")
     return number(
         About(
-            "First token, p95",
-            f"What a reader waits before anything appears. Good: under {seconds(first_token.first)}. "
-            "Above: see who waits in the queue.",
+            "First token p95",
+            f"Time until the first token appears. Good: under {seconds(first_token.first)}. Above: see the queue "
+            "below.",
             "s",
             "no calls",
             decimals=2,
@@ -94,9 +94,9 @@ def _per_token_now(limits: Limits) -> AnyPanel:
     per_token = limits.slo("inter_token")
     return number(
         About(
-            "Per token, p95",
-            f"Good: under {seconds(per_token.first)}, faster than people read. "
-            "Above: batches are too large or the GPU is shared.",
+            "Per token p95",
+            f"Good: under {seconds(per_token.first)}, faster than people read. Above: batches are too large, or "
+            "the GPU is shared.",
             "s",
             "no calls",
         ),
@@ -105,9 +105,11 @@ def _per_token_now(limits: Limits) -> AnyPanel:
     )
 
 
-def _written_now() -> AnyPanel:
+def _output_now() -> AnyPanel:
     return figure(
-        About("Tokens/s", "Written, by all chosen models together.", "none", "no calls", decimals=1),
+        About(
+            "Output tokens/s", "Output tokens per second, all chosen models together.", "none", "no calls", decimals=1
+        ),
         Query(WRITTEN),
         colours.TRAFFIC,
     )
@@ -115,7 +117,7 @@ def _written_now() -> AnyPanel:
 
 def _running_now() -> AnyPanel:
     return figure(
-        About("Running", "In the batch now, on every engine of vLLM.", "none", "no vLLM", decimals=0),
+        About("Running", "Requests in the current batches, on all vLLM engines.", "none", "no vLLM", decimals=0),
         Query(RUNNING),
         colours.TRAFFIC,
     )
@@ -126,8 +128,8 @@ def _waiting_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Waiting",
-            f"Good: under {plain(queue_length.first)}. "
-            "A queue that stays means the GPU is the limit: add a replica or shorten the prompts.",
+            f"Requests in the queue. Good: under {plain(queue_length.first)}. A queue that stays means that the "
+            "GPU is the limit: add a replica or shorten the prompts.",
             "none",
             "no vLLM",
             decimals=0,
@@ -142,8 +144,8 @@ def _kv_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "KV cache used",
-            f"Good: under {percent(kv.first)}. Full, requests are thrown out and start again. "
-            "Low with a queue: the limit is elsewhere.",
+            f"Good: under {percent(kv.first)}. When it is full, requests are preempted and start again. Low while "
+            "requests wait: the limit is elsewhere.",
             "percentunit",
             "no vLLM",
             decimals=0,
@@ -157,9 +159,9 @@ def _first_token_times(limits: Limits) -> AnyPanel:
     first_token = limits.slo("first_token")
     return lines(
         About(
-            "How long until the first token?",
-            f"Good: p95 under {seconds(first_token.first)}. "
-            "Up with the queue: too few replicas; up alone: longer prompts.",
+            "Time to first token",
+            f"Good: p95 under {seconds(first_token.first)}. It rises with the queue: too few replicas. It rises "
+            "alone: longer prompts.",
             "s",
             NO_CALLS,
         ),
@@ -172,8 +174,9 @@ def _per_token_times(limits: Limits) -> AnyPanel:
     per_token = limits.slo("inter_token")
     return lines(
         About(
-            "How long for each further token?",
-            f"Good: under {seconds(per_token.first)}. Up with the number running: smaller batches, or another replica.",
+            "Time per output token",
+            f"Good: under {seconds(per_token.first)}. It rises with the running requests: reduce the batch size, "
+            "or add a replica.",
             "s",
             NO_CALLS,
         ),
@@ -185,8 +188,9 @@ def _per_token_times(limits: Limits) -> AnyPanel:
 def _whole_times(limits: Limits) -> AnyPanel:
     return lines(
         About(
-            "How long do whole calls take?",
-            "Good: under the dashed line. Up while first and further tokens stay level: the answers are longer.",
+            "Request duration",
+            "Good: p95 under the dashed line. It rises while first token and time per token stay level: "
+            "responses are longer.",
             "s",
             NO_CALLS,
         ),
@@ -198,20 +202,21 @@ def _whole_times(limits: Limits) -> AnyPanel:
 def _token_rates() -> AnyPanel:
     return lines(
         About(
-            "How many tokens per second?",
-            "Read: prompts. Written: answers. Written that stays level while requests rise is the limit of the GPU.",
+            "Token throughput",
+            "Input: prompts. Output: responses. Output that stays level while requests rise shows the limit of "
+            "the GPU.",
             "none",
             NO_CALLS,
         ),
-        [Query(WRITTEN, "tokens written", colours.TRAFFIC), Query(READ, "tokens read", colours.FAST)],
+        [Query(WRITTEN, "output tokens", colours.TRAFFIC), Query(READ, "input tokens", colours.FAST)],
     )
 
 
 def _per_model() -> AnyPanel:
     return lines(
         About(
-            "Which model writes?",
-            "Tokens written per second by model. Good: the mix you planned for.",
+            "Output tokens by model",
+            "Tokens per second. Good: the mix you planned for.",
             "none",
             NO_CALLS,
         ),
@@ -226,8 +231,8 @@ def _per_model() -> AnyPanel:
 def _queue() -> AnyPanel:
     return lines(
         About(
-            "Who waits for the model?",
-            "Good: none waits. Waiting while running stays level: the batch is full, add a replica.",
+            "Running and waiting requests",
+            "Good: none waits. Waiting rises while running stays level: the batch is full, add a replica.",
             "none",
             NO_VLLM,
         ),
@@ -239,9 +244,9 @@ def _queue_time(limits: Limits) -> AnyPanel:
     queue_wait = limits.alert("LlmQueueTimeLong")
     return lines(
         About(
-            "How long do they wait?",
-            f"Time between arrival and the first step of work. Good: under {seconds(queue_wait.first)}. "
-            "Below 0.3 s vLLM's histogram is one bucket.",
+            "Queue time",
+            f"From arrival to the start of processing. Good: under {seconds(queue_wait.first)}. Below 0.3 s, "
+            "vLLM's histogram has one bucket.",
             "s",
             NO_VLLM,
         ),
@@ -254,9 +259,9 @@ def _caches(limits: Limits) -> AnyPanel:
     kv = limits.alert("LlmKvCachePressure")
     return lines(
         About(
-            "Do the caches hold?",
-            f"Good: KV under {percent(kv.first)}. Prefix hits: the share of prompt tokens that need no work; "
-            "put what is common first.",
+            "KV-cache use and prefix hit rate",
+            f"Good: KV cache under {percent(kv.first)}. Prefix hits: share of prompt tokens that are already "
+            "computed; put common text first.",
             "percentunit",
             NO_VLLM,
         ),
@@ -268,11 +273,11 @@ def _caches(limits: Limits) -> AnyPanel:
     )
 
 
-def _thrown_out() -> AnyPanel:
+def _preempted() -> AnyPanel:
     return lines(
         About(
-            "Is work thrown away?",
-            "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the caller left.",
+            "Preemptions and aborted requests",
+            "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the client disconnected.",
             "reqps",
             NO_VLLM,
         ),
@@ -295,8 +300,9 @@ def _gpu(own: str, dcgm: str) -> str:
 def _gpu_used() -> AnyPanel:
     return lines(
         About(
-            "How busy is each GPU?",
-            "Share of time with work on it. Good: high under load. Low with a queue: the CPU or the network starves it.",
+            "GPU utilization",
+            "Share of time with work on the GPU. Good: high under load. Low while requests wait: the CPU or the "
+            "network is the limit.",
             "percentunit",
             NO_GPU,
         ),
@@ -307,8 +313,8 @@ def _gpu_used() -> AnyPanel:
 def _gpu_memory() -> AnyPanel:
     return lines(
         About(
-            "How full is GPU memory?",
-            "vLLM takes what it is given at start: level is good. A rise means another program moved in.",
+            "GPU memory used",
+            "vLLM allocates its share at start. Good: level. A rise means that another program uses the GPU.",
             "percentunit",
             NO_GPU,
         ),
@@ -329,8 +335,8 @@ def _gpu_heat(limits: Limits) -> AnyPanel:
     gpu_hot = limits.alert("GpuThrottled")
     return lines(
         About(
-            "How hot is each GPU?",
-            f"Good: under {plain(gpu_hot.first)} °C. Above it slows itself: look at fans and air.",
+            "GPU temperature",
+            f"Good: under {plain(gpu_hot.first)} °C. Above, the GPU throttles itself: check fans and airflow.",
             "celsius",
             NO_GPU,
         ),
@@ -345,7 +351,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="llm",
         title="LLM",
-        question="How fast do tokens come, who waits, and is the GPU the limit?",
+        question="How fast are tokens generated, do requests queue, and is the GPU the limit?",
         related=("service", "system"),
         signals={"model_inference_time_p95": whole_times},
         variables=(
@@ -358,7 +364,7 @@ def build(limits: Limits) -> Board:
                 evenly(
                     _first_token_now(limits),
                     _per_token_now(limits),
-                    _written_now(),
+                    _output_now(),
                     _running_now(),
                     _waiting_now(limits),
                     _kv_now(limits),
@@ -368,8 +374,8 @@ def build(limits: Limits) -> Board:
             Row(7, evenly(_token_rates(), _per_model())),
             Row(
                 7,
-                evenly(_queue(), _queue_time(limits), _caches(limits), _thrown_out()),
-                title="vLLM's queue and caches",
+                evenly(_queue(), _queue_time(limits), _caches(limits), _preempted()),
+                title="vLLM: queue and caches",
             ),
             Row(7, evenly(_gpu_used(), _gpu_memory(), _gpu_heat(limits)), title="GPU"),
         ),

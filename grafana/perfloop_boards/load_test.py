@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 SERVER = 'service=~"$service"'
-NO_RUN = "No load test ran in this time: start one with `perfloop loadgen run FILE`."
-NO_STREAM = "No streamed answers were asked for in this run."
+NO_RUN = "No load test ran in this time range: start one with `perfloop loadgen run FILE`."
+NO_STREAM = "No streamed responses were requested in this run."
 # Beyond these the load generator says itself that a test is invalid (its `generator_limits`).
 LATE = Limit(warning=0.01, critical=0.05)
 BUSY = Limit(warning=0.8, critical=0.9)
@@ -76,8 +76,8 @@ def _verdict_now() -> AnyPanel:
     return number(
         About(
             "Verdict",
-            "Of the last run that ended. Passed: every gate held. Failed: the service broke one. "
-            "Invalid: the generator was the limit.",
+            "Of the last run that ended. Passed: every gate held. Failed: the service broke a gate. Invalid: the "
+            "generator was the limit.",
             "none",
             "no run ended",
         ),
@@ -86,11 +86,11 @@ def _verdict_now() -> AnyPanel:
     )
 
 
-def _done_now() -> AnyPanel:
+def _completed_now() -> AnyPanel:
     return figure(
         About(
-            "Answers/s",
-            "Good answers. Far under what was offered: the service is past its knee.",
+            "Completed rate",
+            "Successful responses per second. Far below the offered rate: the service is past its knee.",
             "reqps",
             "no run",
         ),
@@ -103,9 +103,9 @@ def _failed_now(limits: Limits) -> AnyPanel:
     failures = limits.signal("error_ratio")
     return number(
         About(
-            "Failed",
-            f"Good: under {percent(limits.goal('error_ratio'))}. Above {percent(failures.first)} "
-            "the figures below speak of a broken service, not of a slow one.",
+            "Failed requests",
+            f"Share of requests without a successful response. Good: under {percent(limits.goal('error_ratio'))}. "
+            f"Above {percent(failures.first)}, the results describe a broken service, not a slow one.",
             "percentunit",
             "no run",
         ),
@@ -119,8 +119,8 @@ def _p95_now(limits: Limits) -> AnyPanel:
     fast = seconds(limits.goal("api_response_time_p95"))
     return number(
         About(
-            "Response, p95",
-            f"As the caller saw it, from the moment it meant to ask. Good: under {fast}.",
+            "Response time p95",
+            f"As the client measured it, from the intended start. Good: under {fast}.",
             "s",
             "no run",
         ),
@@ -134,13 +134,13 @@ def _knee(limits: Limits) -> AnyPanel:
     return figure(
         About(
             "Knee",
-            f"The highest rate of good answers in this time whose p95 was under {seconds(response.first)}. "
-            "Plan for two thirds of it.",
+            "The highest rate of successful responses in this time range whose p95 was under "
+            f"{seconds(response.first)}. Plan for two thirds of it.",
             "reqps",
             "no run",
         ),
-        # Asked once, for now: at every step of a day it would be asked anew for the whole day before it. A rate looks back
-        # over 20 s at least, so that 15 s pass over none.
+        # Queried once, for now: at every step of a day it would be queried for the whole day before it. A rate covers
+        # 20 s at least, so that steps of 15 s miss none.
         Query(
             f"max_over_time(({GOOD} and on () (({CLIENT_P95}) < {response.first:g}))[$__range:15s])",
             instant=True,
@@ -152,8 +152,9 @@ def _knee(limits: Limits) -> AnyPanel:
 def _dropped_now() -> AnyPanel:
     return number(
         About(
-            "Never sent",
-            "Requests of the schedule that the generator could not send. Good: 0. Else the test is invalid: add workers.",
+            "Dropped requests",
+            "Scheduled requests that the generator could not send. Good: 0. Otherwise the test is invalid: add "
+            "workers.",
             "none",
             "no run",
             decimals=0,
@@ -166,17 +167,16 @@ def _dropped_now() -> AnyPanel:
 def _offered_achieved() -> AnyPanel:
     return lines(
         About(
-            "Does it keep up with what is offered?",
-            "Good: answers lie on what was offered, none fails. Where they part is the knee: "
-            "more load only makes callers wait. "
-            "A test that sets users offers what the answers let it.",
+            "Offered vs. completed rate",
+            "Good: completed follows offered, and none fails. They part at the knee: more load only makes "
+            "clients wait. A test that sets users offers as much as the responses allow.",
             "reqps",
             NO_RUN,
         ),
         [
             Query(OFFERED, "offered", colours.OFFERED),
-            Query(ANSWERED, "answered", colours.TRAFFIC),
-            Query(f"({FAILED}) or ({DONE}) * 0", "failed", colours.ERRORS),
+            Query(ANSWERED, "completed", colours.TRAFFIC),
+            Query(f"({FAILED}) or ({DONE}) * 0", "failed requests", colours.ERRORS),
         ],
     )
 
@@ -185,16 +185,15 @@ def _both_sides(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     return lines(
         About(
-            "The same latency from both sides",
-            "p95 of the caller and of the service on one axis. Good: close together. A gap is time in queues: "
-            "too few workers or connections in front of the service.",
+            "p95: client vs. server",
+            "Good: close together. A gap is time in queues: too few workers or connections in front of the service.",
             "s",
             NO_RUN,
         ),
         [
-            Query(CLIENT_P95, "caller, from the intended start", colours.CLIENT),
-            Query(run_quantile(0.95, "loadgen_service_seconds"), "caller, from the real start", colours.FAST),
-            Query(quantile(0.95, "http_server_request_duration_seconds", SERVER), "service", colours.SLOW),
+            Query(CLIENT_P95, "client, from the intended start", colours.CLIENT),
+            Query(run_quantile(0.95, "loadgen_service_seconds"), "client, from the actual start", colours.FAST),
+            Query(quantile(0.95, "http_server_request_duration_seconds", SERVER), "server", colours.SLOW),
         ],
         response,
     )
@@ -203,8 +202,8 @@ def _both_sides(limits: Limits) -> AnyPanel:
 def _load() -> AnyPanel:
     return lines(
         About(
-            "Who is calling?",
-            "Active users of the generator. Good: the shape of the test: ramp, hold, spike.",
+            "Active users",
+            "Users of the generator. Good: the profile of the test: ramp, hold, spike.",
             "none",
             NO_RUN,
         ),
@@ -216,8 +215,8 @@ def _by_endpoint(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     return lines(
         About(
-            "Which endpoint is slow?",
-            "p95 as the caller saw it. Good: under the dashed line; the first to rise is the limit.",
+            "Response time p95 by endpoint",
+            "As the client measured it. Good: under the dashed line. The first endpoint to rise is the limit.",
             "s",
             NO_RUN,
         ),
@@ -229,8 +228,9 @@ def _by_endpoint(limits: Limits) -> AnyPanel:
 def _outcomes() -> AnyPanel:
     return stacked(
         About(
-            "How do requests end?",
-            "Answers per second by how they ended. Good: ok alone. Timeouts: too slow; connect: full.",
+            "Requests by outcome",
+            "Requests per second. Good: ok alone. Timeouts: the service is too slow. Connect errors: it accepts "
+            "no more connections.",
             "reqps",
             NO_RUN,
         ),
@@ -242,18 +242,21 @@ def _outcomes() -> AnyPanel:
     )
 
 
-def _honest() -> AnyPanel:
+def _generator_delays() -> AnyPanel:
     return lines(
         About(
-            "Was the generator the limit?",
-            f"How late requests started, and its own delays, p99. Good: under {seconds(LATE.first)}. Delays above "
-            f"{seconds(LATE.last)} make the test invalid: the generator's own waiting is in the figures.",
+            "Generator delays (p99)",
+            "How late requests started, and the delays of the generator's event loop. Good: under "
+            f"{seconds(LATE.first)}. Event loop delays above {seconds(LATE.last)} make the test invalid: the "
+            "results contain the generator's own delays.",
             "s",
             NO_RUN,
         ),
         [
-            Query(run_quantile(0.99, "loadgen_schedule_lag_seconds"), "behind the schedule", colours.SLOW),
-            Query(f"max({of_run(f'loadgen_event_loop_lag_seconds{selector(TEST)}')})", "its own delays", colours.OTHER),
+            Query(run_quantile(0.99, "loadgen_schedule_lag_seconds"), "schedule lag", colours.SLOW),
+            Query(
+                f"max({of_run(f'loadgen_event_loop_lag_seconds{selector(TEST)}')})", "event loop delay", colours.OTHER
+            ),
         ],
         LATE,
     )
@@ -262,9 +265,9 @@ def _honest() -> AnyPanel:
 def _generator_cpu() -> AnyPanel:
     return lines(
         About(
-            "How busy is the generator?",
-            f"Share of one core of its busiest process. Good: under {percent(BUSY.first)}. Above "
-            f"{percent(BUSY.last)} the test is invalid: more workers, or less load.",
+            "Generator CPU",
+            f"Share of one core used by its busiest process. Good: under {percent(BUSY.first)}. Above "
+            f"{percent(BUSY.last)}, the test is invalid: more workers, or less load.",
             "percentunit",
             NO_RUN,
         ),
@@ -281,7 +284,7 @@ def _endpoints(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     failures = limits.signal("error_ratio")
     return rows(
-        About("Endpoints", "Sorted by p95. Good: no red. The first line is the first limit.", "none", NO_RUN),
+        About("Endpoints", "Sorted by p95. Good: no red. The first row reaches its limit first.", "none", NO_RUN),
         [
             Query(f"{run_rate('loadgen_requests_total', by='endpoint')} > 0", instant=True),
             Query(
@@ -300,7 +303,7 @@ def _endpoints(limits: Limits) -> AnyPanel:
         ],
         [
             Column("endpoint", "Endpoint"),
-            Column("Value #A", "Answers/s", unit="reqps", width=100),
+            Column("Value #A", "Requests/s", unit="reqps", width=100),
             Column("Value #B", "Failed", unit="percentunit", limit=failures, width=72),
             Column("Value #C", "p50", unit="s", width=76),
             Column("Value #D", "p95", unit="s", limit=response, width=76),
@@ -314,8 +317,8 @@ def _first_token(limits: Limits) -> AnyPanel:
     token_in_time = limits.slo("first_token")
     return lines(
         About(
-            "How long until the first token?",
-            f"As the caller saw it. Good: p95 under {seconds(token_in_time.first)}.",
+            "Time to first token",
+            f"As the client measured it. Good: p95 under {seconds(token_in_time.first)}.",
             "s",
             NO_STREAM,
         ),
@@ -324,12 +327,13 @@ def _first_token(limits: Limits) -> AnyPanel:
     )
 
 
-def _pieces(limits: Limits) -> AnyPanel:
+def _gaps(limits: Limits) -> AnyPanel:
     flows = seconds(limits.slo("inter_token").first)
     return lines(
         About(
-            "How long between two pieces?",
-            f"As the caller saw it. Good: p95 under {flows}; above {seconds(STUTTER.first)} readers see it stutter.",
+            "Inter-chunk gap (streaming)",
+            f"As the client measured it. Good: p95 under {flows}. Above {seconds(STUTTER.first)}, the text "
+            "visibly stutters.",
             "s",
             NO_STREAM,
         ),
@@ -341,8 +345,8 @@ def _pieces(limits: Limits) -> AnyPanel:
 def _tokens() -> AnyPanel:
     return lines(
         About(
-            "How many tokens per second?",
-            "Tokens that arrived. Level while users rise: the model is the limit.",
+            "Token throughput",
+            "Tokens received per second. Level while users rise: the model is the limit.",
             "none",
             NO_STREAM,
         ),
@@ -355,7 +359,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="load-test",
         title="Load test",
-        question="How much does the service take, where does it stop keeping up, and can the figures be trusted?",
+        question="How much load does the service sustain, where does it stop keeping up, and are the results valid?",
         related=("service", "recommendations"),
         variables=(
             choice("test", "Test", "loadgen_run_info"),
@@ -380,12 +384,17 @@ def build(limits: Limits) -> Board:
             Row(
                 4,
                 evenly(
-                    _verdict_now(), _done_now(), _failed_now(limits), _p95_now(limits), _knee(limits), _dropped_now()
+                    _verdict_now(),
+                    _completed_now(),
+                    _failed_now(limits),
+                    _p95_now(limits),
+                    _knee(limits),
+                    _dropped_now(),
                 ),
             ),
             Row(9, evenly(_offered_achieved(), _both_sides(limits))),
             Row(8, evenly(_endpoints(limits), _by_endpoint(limits))),
-            Row(7, evenly(_load(), _outcomes(), _honest(), _generator_cpu())),
-            Row(7, evenly(_first_token(limits), _pieces(limits), _tokens()), title="Streamed answers"),
+            Row(7, evenly(_load(), _outcomes(), _generator_delays(), _generator_cpu())),
+            Row(7, evenly(_first_token(limits), _gaps(limits), _tokens()), title="Streamed responses"),
         ),
     )

@@ -1,4 +1,4 @@
-"""The overview: is the service all right, and if not, what to do first."""
+"""The overview: is the service healthy, and if not, what to do first."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SERVICE = selector(*chosen("service"))
 def _health_now() -> AnyPanel:
     return number(
         About(
-            "Health",
-            f"100 less the points below. Good: from {plain(HEALTH.first)} on. "
-            f"Under {plain(HEALTH.last)}, do the first thing of the list on the right.",
+            "Health score",
+            f"Health score from 0 to 100: 100 minus the penalties in the table below. Good: {plain(HEALTH.first)} "
+            f"and above. Below {plain(HEALTH.last)}, act.",
             "none",
             "no score yet",
             decimals=0,
@@ -39,8 +39,8 @@ def _budget_left() -> AnyPanel:
     return number(
         About(
             "Error budget left",
-            "Share of what the service goals allow to fail in 30 days, not yet used. Good: above 25 %. "
-            "At 0 stop releases and mend what fails.",
+            "Error budget remaining over 30 days, of the SLO that has the least. Good: above 25 %. At 0 %, stop "
+            "releases and fix what fails.",
             "percentunit",
             "no traffic",
             decimals=0,
@@ -57,7 +57,7 @@ def _firing() -> AnyPanel:
     return number(
         About(
             "Alerts firing",
-            "Good: 0. Each is listed below with what it watches; the Alerts board has its history.",
+            "Good: 0. They are listed below; the Alerts board has their history.",
             "none",
             "none",
             decimals=0,
@@ -71,9 +71,9 @@ def _response_now(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     return number(
         About(
-            "Response, p95",
-            f"19 of 20 requests are faster. Good: under {seconds(limits.goal('api_response_time_p95'))}. "
-            f"Above {seconds(response.first)}, open the Service board.",
+            "Response time p95",
+            f"95 % of requests are faster. Good: under {seconds(limits.goal('api_response_time_p95'))}. Above "
+            f"{seconds(response.first)}, open the Service board.",
             "s",
             "no traffic",
         ),
@@ -87,8 +87,8 @@ def _errors_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Failed requests",
-            f"Answers of 500 and above. Good: under {percent(limits.goal('error_ratio'))}. "
-            f"Above {percent(failures.first)} callers notice: open the Service board.",
+            f"Share of requests answered with a 5xx status. Good: under {percent(limits.goal('error_ratio'))}. "
+            f"Above {percent(failures.first)}, callers notice: open the Service board.",
             "percentunit",
             "no traffic",
         ),
@@ -100,8 +100,8 @@ def _errors_now(limits: Limits) -> AnyPanel:
 def _traffic_now() -> AnyPanel:
     return figure(
         About(
-            "Requests/s",
-            "How much is asked of the services. A sudden fall is as bad as a peak: look upstream.",
+            "Request rate",
+            "HTTP requests per second, all chosen services. A sudden drop is as bad as a peak: check what calls them.",
             "reqps",
             "no traffic",
         ),
@@ -112,18 +112,19 @@ def _traffic_now() -> AnyPanel:
 
 def _penalties(limits: Limits) -> AnyPanel:
     return penalties(
-        "Each signal's share of the lost points. Good: no bar. The longest bar is the place to look first.",
+        "Points that each signal takes off the health score, worst first. Good: no row.",
         limits.by_route(),
     )
 
 
-def _to_do() -> AnyPanel:
+def _top_recommendations() -> AnyPanel:
     return rows(
         About(
-            "What should be done first?",
-            "The recommendations with the highest expected gain. Accept one and mark it implemented: its gain is measured.",
+            "Top recommendations",
+            "Open recommendations with the highest expected gain. Accept one and mark it as implemented: its "
+            "gain is then measured.",
             "none",
-            "No recommendation is open: no bottleneck was found, or the analyzer is down.",
+            "No open recommendation: no bottleneck was found, or the analyzer is down.",
         ),
         [
             Query(
@@ -133,7 +134,7 @@ def _to_do() -> AnyPanel:
         ],
         [
             Column("priority", "Priority", words=PRIORITY, width=90),
-            Column("title", "Do this"),
+            Column("title", "Recommendation"),
             Column("service", "Service", width=110),
             Column("Value #A", "Expected gain", unit="percentunit", width=120),
         ],
@@ -144,8 +145,9 @@ def _to_do() -> AnyPanel:
 def _firing_now() -> AnyPanel:
     return rows(
         About(
-            "Which alerts are firing?",
-            "Good: none. Critical first: it has already paged. The runbook of each alert says what to do.",
+            "Firing alerts by severity",
+            "Good: none. Critical ones come first: they have already paged someone. Each alert's runbook says "
+            "what to do.",
             "none",
             "No alert is firing.",
         ),
@@ -171,25 +173,25 @@ def _moment(metric: str, what: str, label: str = "service") -> str:
 
 CHANGES = (
     _moment("perfloop_change_point_timestamp_seconds", "$1", "signal"),
-    _moment("process_start_time_seconds", "started"),
-    _moment("prometheus_config_last_reload_success_timestamp_seconds", "new configuration or rules"),
-    _moment("alertmanager_config_last_reload_success_timestamp_seconds", "new routes or receivers"),
+    _moment("process_start_time_seconds", "process started"),
+    _moment("prometheus_config_last_reload_success_timestamp_seconds", "configuration and rules reloaded"),
+    _moment("alertmanager_config_last_reload_success_timestamp_seconds", "configuration reloaded"),
 )
 
 
-def _changed(limits: Limits) -> AnyPanel:
+def _recent_changes(limits: Limits) -> AnyPanel:
     return rows(
         About(
-            "What changed?",
-            "A signal left its old level, a part started (a release, a crash, a load test), a configuration was loaded. "
-            "What lies just before the trouble is the first suspect.",
+            "Recent changes",
+            "Signals whose level changed, processes that started (a release, a crash, a load test), "
+            "configurations that were loaded. A change just before a problem is the first suspect.",
             "none",
-            "Nothing has changed lately: no start, no new configuration, no signal at a new level.",
+            "No recent change: no start, no reload, no signal whose level changed.",
         ),
         [Query(f"topk(12, {' or '.join(CHANGES)}) * 1000", instant=True)],
         [
             Column("service", "Service", width=140),
-            Column("what", "What", words=name_signals(limits.by_route(), after=": a new level")),
+            Column("what", "Change", words=name_signals(limits.by_route(), after=": level changed")),
             Column("Value #A", "When", unit="dateTimeFromNow", width=160),
         ],
         sort="When",
@@ -199,16 +201,17 @@ def _changed(limits: Limits) -> AnyPanel:
 def _traffic() -> AnyPanel:
     return lines(
         About(
-            "Requests and failures per second",
-            "Good: failures lie on the ground. Failures that rise with the traffic mean a limit; without it, a fault.",
+            "Requests and failed requests",
+            "Good: failures stay at zero. Failures that rise with the traffic suggest a limit; without more "
+            "traffic, a fault.",
             "reqps",
-            "No HTTP request was seen in this time.",
+            "No HTTP requests in this time range.",
         ),
         [
             Query(f"sum(service:http_server_requests:rate1m{SERVICE})", "requests", colours.TRAFFIC),
             Query(
                 f"sum(service:http_server_requests:rate1m{SERVICE} * service:http_server_errors:ratio_rate1m{SERVICE})",
-                "failures",
+                "failed requests",
                 colours.ERRORS,
             ),
         ],
@@ -219,10 +222,10 @@ def _latency(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     return lines(
         About(
-            "How long do requests take?",
-            "Good: p95 under the dashed line. p99 far above p95: a few slow requests; all lines up: everything waits.",
+            "Response time percentiles",
+            "Good: p95 under the dashed line. p99 far above p95: a few slow requests. All lines up: everything waits.",
             "s",
-            "No HTTP request was seen in this time.",
+            "No HTTP requests in this time range.",
         ),
         percentiles(lambda q: f"max(service:http_server_request_duration_seconds:p{q * 100:g}_rate1m{SERVICE})"),
         response,
@@ -234,11 +237,11 @@ def _machines(limits: Limits) -> AnyPanel:
     memory = limits.signal("memory_used_ratio")
     return lines(
         About(
-            "How full are the machines?",
-            f"The fullest machine of each kind. Good: CPU under {percent(cpu.first)}, "
-            f"memory under {percent(memory.first)}. Above: open the System board.",
+            "CPU and memory used",
+            f"The fullest machine of each kind. Good: CPU under {percent(cpu.first)}, memory under "
+            f"{percent(memory.first)}. Above that, open the System board.",
             "percentunit",
-            "No machine is watched: is the exporter up?",
+            "No machine is monitored: is the exporter running?",
         ),
         [
             Query("max(instance:node_cpu_used:ratio_rate1m)", "CPU", colours.CPU),
@@ -253,7 +256,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="overview",
         title="Overview",
-        question="Is the service all right, and if not, what should be done first?",
+        question="Is the service healthy, and if not, what should be done first?",
         related=("service", "system", "database-cache", "recommendations", "alerts"),
         variables=(choice("service", "Service", "service:http_server_requests:rate1m"),),
         rows=(
@@ -263,8 +266,8 @@ def build(limits: Limits) -> Board:
                     _health_now(), _budget_left(), _firing(), _response_now(limits), _errors_now(limits), _traffic_now()
                 ),
             ),
-            Row(7, [(10, _penalties(limits)), (14, _to_do())]),
+            Row(7, [(10, _penalties(limits)), (14, _top_recommendations())]),
             Row(7, evenly(_traffic(), _latency(limits), _machines(limits))),
-            Row(7, evenly(_firing_now(), _changed(limits))),
+            Row(7, evenly(_firing_now(), _recent_changes(limits))),
         ),
     )

@@ -1,4 +1,4 @@
-"""Panels, one small builder for each shape: number, figure, lines, stacked, timeline, heat map; tables.py has tables."""
+"""Panels, one small builder for each shape: number, figure, lines, stacked, timeline, heat. Tables: tables.py."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a panel says of itself: a question or a noun, what good looks like and what to do, unit, empty state."""
+    """What a panel says about itself: its title (a noun), what good looks like and what to do, unit, empty state."""
 
     title: str
     good: str
@@ -169,7 +169,7 @@ def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetime
     panel = panel.show_value(kinds.VisibilityMode.AUTO).row_height(0.8).fill_opacity(80).line_width(0)
     # Each state is a query of its own: a bar two pixels wide at the least is fine enough, for half the cost.
     panel = panel.max_data_points(600)
-    # Nothing found is one frame without a field, of which Grafana 12 complains: without it the empty state shows.
+    # Nothing found is one frame without a field, an error in Grafana 12: without it the empty state shows.
     named = {"include": {"pattern": ".*"}}
     panel = panel.with_transformation(DataTransformerConfig(id_val="filterFieldsByName", options=named))
     # The words stand in the bars; a legend would also list the text of the empty state.

@@ -94,7 +94,7 @@ def either(*expressions: str) -> str:
 
 
 def highest(count: int, shown: str, series: str, *labels: str) -> str:
-    """Of what is shown, where `series` rose highest in the time looked at, all along; `labels` tell them apart."""
+    """Of what is shown, where `series` rose highest in the time looked at, all along; `labels` identify them."""
     by = ", ".join(labels)
     return f"{shown} and on ({by}) topk({count}, max by ({by}) (max_over_time({series}[$__range] @ end())))"
 

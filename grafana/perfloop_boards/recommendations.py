@@ -1,4 +1,4 @@
-"""The recommendations board: what was found, what became of it, and whether it brought what was promised."""
+"""The recommendations board: what was found, what became of it, and whether it brought the expected gain."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 CHOSEN = chosen("service", "category")
 INFO = f"perfloop_recommendation_info{selector(*CHOSEN)}"
-NONE_YET = "No recommendation was made in this time: no bottleneck was found, or the analyzer is down."
-NONE_MEASURED = "Nothing was measured yet: mark a recommendation implemented, and its gain is tested."
+NONE_YET = "No recommendations in this time range: no bottleneck was found, or the analyzer is down."
+NONE_MEASURED = "Nothing measured yet: mark a recommendation as implemented, and its gain is measured."
 
 
 def _in_state(states: str) -> str:
@@ -35,17 +35,17 @@ def _by_id(states: str) -> str:
 def _open_now() -> AnyPanel:
     return tally(
         "Open",
-        "Waiting for a decision. Good: none that is critical. Accept or dismiss each: `perfloop analyzer --help`.",
+        "Waiting for a decision. Good: none that is critical. Accept or dismiss each: see `perfloop analyzer --help`.",
         _by_id("open"),
         FIRST_WARNS,
     )
 
 
-def _under_way() -> AnyPanel:
+def _in_progress() -> AnyPanel:
     return figure(
         About(
-            "Under way",
-            "Accepted, or implemented and being measured. Good: few at a time.",
+            "In progress",
+            "Accepted, or implemented and being measured. Good: a few at a time.",
             "none",
             NO_ANALYSIS,
             decimals=0,
@@ -59,7 +59,7 @@ def _validated() -> AnyPanel:
     return figure(
         About(
             "Validated",
-            "Implemented, and the gain was measured. They are the return of this system.",
+            "Implemented, and the gain was confirmed by measurement.",
             "none",
             NO_ANALYSIS,
             decimals=0,
@@ -71,18 +71,20 @@ def _validated() -> AnyPanel:
 
 def _refuted() -> AnyPanel:
     return tally(
-        "Refuted",
-        "Implemented, and it did not help. Good: 0. Each one: undo the change, and read why it was expected to.",
+        "No effect",
+        "Implemented, without the expected effect. Good: 0. For each: undo the change, and check why a gain "
+        "was expected.",
         _by_id("refuted"),
         FIRST_WARNS,
     )
 
 
-def _kept() -> AnyPanel:
+def _validated_share() -> AnyPanel:
     return number(
         About(
-            "Promises kept",
-            "Share of measured recommendations that were validated. Good: above 80 %. Below: trust the evidence less.",
+            "Validated share",
+            "Share of measured recommendations that were validated. Good: above 80 %. Below: rely less on the "
+            "evidence.",
             "percentunit",
             "none measured",
             decimals=0,
@@ -92,11 +94,12 @@ def _kept() -> AnyPanel:
     )
 
 
-def _gained() -> AnyPanel:
+def _mean_gain() -> AnyPanel:
     return number(
         About(
             "Mean gain",
-            "How much of its metric a validated recommendation took away. Good: the 20 to 50 % that tuning can bring.",
+            "Mean measured gain of the validated recommendations, each in its own metric. Good: the 20 to 50 % "
+            "that tuning can bring.",
             "percentunit",
             "none measured",
             decimals=0,
@@ -109,8 +112,9 @@ def _gained() -> AnyPanel:
 def _life() -> AnyPanel:
     return timeline(
         About(
-            "The life of each recommendation",
-            "Good: open is short, and the end is validated. A line that stays open is a decision nobody took.",
+            "Recommendation states",
+            "Good: open is short, and the last state is validated. A bar that stays open is a decision that "
+            "nobody took.",
             "none",
             NONE_YET,
         ),
@@ -127,8 +131,8 @@ def _life() -> AnyPanel:
 def _all() -> AnyPanel:
     return rows(
         About(
-            "Every recommendation",
-            "Highest expected gain first. Good: critical and high ones are under way.",
+            "All recommendations",
+            "Highest expected gain first. Good: critical and high priorities are in progress.",
             "none",
             NONE_YET,
         ),
@@ -138,7 +142,7 @@ def _all() -> AnyPanel:
         ],
         [
             Column("priority", "Priority", words=PRIORITY, width=90),
-            Column("title", "Do this"),
+            Column("title", "Recommendation"),
             Column("service", "Service", width=110),
             Column("category", "Category", width=130),
             Column("state", "State", width=120),
@@ -150,31 +154,32 @@ def _all() -> AnyPanel:
     )
 
 
-def _difference() -> AnyPanel:
+def _measured_by_expected() -> AnyPanel:
     return bars(
         About(
-            "Return: measured gain by expected",
-            "Good: near 1, what was promised. Far under: the evidence misled; far over: more than that changed.",
+            "Measured ÷ expected gain",
+            "Good: near 1. Far below: the evidence was misleading. Far above: more than this changed.",
             "none",
             NONE_MEASURED,
             decimals=2,
         ),
         Query(
-            f"sort_desc(({worth_of(*CHOSEN, worth='measured')}) / on (id, {RECOMMENDATION_LABELS}) ({worth_of(*CHOSEN)}))",
+            f"sort_desc(({worth_of(*CHOSEN, worth='measured')})"
+            f" / on (id, {RECOMMENDATION_LABELS}) ({worth_of(*CHOSEN)}))",
             "{{service}} · {{title}}",
             instant=True,
         ),
         Limit(warning=0.5, below=True),
         full=2,
-        of="Return",
+        of="Ratio",
     )
 
 
 def _by_category() -> AnyPanel:
     return stacked(
         About(
-            "Where does the advice point?",
-            "Open recommendations by category. Good: few, and not always the same.",
+            "Open recommendations by category",
+            "Good: few, and not always the same category.",
             "none",
             NONE_YET,
         ),
@@ -186,10 +191,11 @@ def _by_category() -> AnyPanel:
 def _replicas() -> AnyPanel:
     return lines(
         About(
-            "How many replicas should run?",
-            "What the load needs, by queueing theory. Good: as many as run now. An autoscaler can follow this line.",
+            "Recommended replicas",
+            "What the load needs, by queueing theory. Good: as many as are running. An autoscaler can follow "
+            "this value.",
             "none",
-            "No replica count is computed: the services show too little load for it.",
+            "No replica count is computed: the services have too little load for it.",
         ),
         [Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}")],
     )
@@ -200,7 +206,7 @@ def build(_limits: Limits) -> Board:
     return Board(
         uid="recommendations",
         title="Recommendations",
-        question="What should be changed, what became of it, and did it bring what was promised?",
+        question="What should be changed, what became of it, and did it bring the expected gain?",
         related=("overview", "analysis", "load-test"),
         variables=(
             choice("service", "Service", "perfloop_recommendation_info"),
@@ -208,9 +214,9 @@ def build(_limits: Limits) -> Board:
         ),
         since="now-6h",
         rows=(
-            Row(4, evenly(_open_now(), _under_way(), _validated(), _refuted(), _kept(), _gained())),
+            Row(4, evenly(_open_now(), _in_progress(), _validated(), _refuted(), _validated_share(), _mean_gain())),
             Row(8, [(24, _all())]),
             Row(8, [(24, _life())]),
-            Row(7, evenly(_difference(), _by_category(), _replicas())),
+            Row(7, evenly(_measured_by_expected(), _by_category(), _replicas())),
         ),
     )

@@ -1,4 +1,4 @@
-"""The service board: how each route does, and where the time of a request goes."""
+"""The service board: how each route performs, and where the time of a request is spent."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ FIRST_BYTE = "http_server_time_to_first_byte_seconds"
 SERVICE = chosen("service")
 ROUTE = ('service=~"$service"', 'http_route=~"$route"')
 FAILED = 'http_response_status_code=~"5.."'
-NO_TRAFFIC = "No HTTP request was seen in this time: is the service instrumented, and does anyone call it?"
-NO_STREAM = "No streamed answer was seen in this time."
+NO_TRAFFIC = "No HTTP requests in this time range: is the service instrumented, and is it called?"
+NO_STREAM = "No streamed responses in this time range."
 
 
 def _failed_share(*by: str) -> str:
@@ -30,7 +30,12 @@ def _failed_share(*by: str) -> str:
 
 def _requests_now() -> AnyPanel:
     return figure(
-        About("Requests/s", "All chosen routes. A sudden fall: look upstream.", "reqps", "no traffic"),
+        About(
+            "Request rate",
+            "All chosen routes. After a sudden drop, check what calls the service.",
+            "reqps",
+            "no traffic",
+        ),
         Query(rate(f"{DURATION}_count", *ROUTE)),
         colours.TRAFFIC,
     )
@@ -41,8 +46,9 @@ def _failed_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Failed requests",
-            f"Good: under {percent(limits.goal('error_ratio'))}. Above {percent(failures.first)} "
-            "find the route in the table, then its log and its alert's runbook.",
+            f"Share of requests answered with a 5xx status. Good: under {percent(limits.goal('error_ratio'))}. "
+            f"Above {percent(failures.first)}, find the route in the table, then read its log and the alert's "
+            "runbook.",
             "percentunit",
             "no traffic",
         ),
@@ -56,8 +62,8 @@ def _p95_now(limits: Limits) -> AnyPanel:
     fast = seconds(limits.goal("api_response_time_p95"))
     return number(
         About(
-            "Response, p95",
-            f"Good: under {fast}. Above {seconds(response.first)} see where the time goes, below.",
+            "Response time p95",
+            f"Good: under {fast}. Above {seconds(response.first)}, see below where the time is spent.",
             "s",
             "no traffic",
         ),
@@ -71,8 +77,9 @@ def _first_byte_now(limits: Limits) -> AnyPanel:
     fast = seconds(limits.goal("api_response_time_p95"))
     return number(
         About(
-            "First byte, p95",
-            f"When the caller sees the first sign of an answer. Good: under {fast}. Above: it waits before it works.",
+            "First byte p95",
+            f"Time until the first byte of the response. Good: under {fast}. Above: the service waits before it "
+            "responds.",
             "s",
             "no traffic",
         ),
@@ -85,7 +92,8 @@ def _active_now() -> AnyPanel:
     return figure(
         About(
             "In flight",
-            "Being served now. Good: steady. A number that only grows means that answers come slower than questions.",
+            "Requests being processed. Good: steady. A number that only grows means that requests arrive faster "
+            "than they complete.",
             "none",
             "no traffic",
             decimals=0,
@@ -95,13 +103,13 @@ def _active_now() -> AnyPanel:
     )
 
 
-def _gone_now(limits: Limits) -> AnyPanel:
+def _disconnects_now(limits: Limits) -> AnyPanel:
     giving_up = limits.alert("ClientsGivingUp")
     return number(
         About(
-            "Callers that left",
-            "Share of requests whose caller left before the end. "
-            f"Good: under {percent(giving_up.first)}. Above: too slow for their patience.",
+            "Disconnects (499)",
+            "Share of requests whose client disconnected before the response ended. Good: under "
+            f"{percent(giving_up.first)}. Above: responses take longer than clients wait.",
             "percentunit",
             "no traffic",
         ),
@@ -113,8 +121,8 @@ def _gone_now(limits: Limits) -> AnyPanel:
 def _rate_by_route() -> AnyPanel:
     return lines(
         About(
-            "How much is asked of each route?",
-            "Good: the shape you know. A new route on top: who calls it?",
+            "Request rate by route",
+            "Good: the usual pattern. If a new route leads, find out who calls it.",
             "reqps",
             NO_TRAFFIC,
         ),
@@ -126,8 +134,9 @@ def _failed_by_route(limits: Limits) -> AnyPanel:
     failures = limits.signal("error_ratio")
     return lines(
         About(
-            "Which route fails?",
-            "Good: all on the ground. One route up: its code or its dependency; all up: what they share.",
+            "Failed requests by route",
+            "Share of requests answered with a 5xx status. Good: failures stay at zero. One route up: its code "
+            "or its dependency. All up: what they share.",
             "percentunit",
             NO_TRAFFIC,
         ),
@@ -140,8 +149,9 @@ def _p95_by_route(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     return lines(
         About(
-            "Which route is slow?",
-            "p95 of each. Good: under the dashed line. A streamed answer lasts as long as the answer: see its first byte.",
+            "Response time p95 by route",
+            "Good: under the dashed line. A streamed response lasts as long as its content: judge it by its "
+            "first byte.",
             "s",
             NO_TRAFFIC,
         ),
@@ -153,8 +163,8 @@ def _p95_by_route(limits: Limits) -> AnyPanel:
 def _shape() -> AnyPanel:
     return heat(
         About(
-            "How are response times spread?",
-            "Good: one dark band, low. Two bands are two kinds of request, or hits and misses of a cache: look at each.",
+            "Response time distribution",
+            "Good: one dark band, low. Two bands: two kinds of requests, or cache hits and misses; look at each.",
             "s",
             NO_TRAFFIC,
         ),
@@ -168,7 +178,7 @@ def _routes(limits: Limits) -> AnyPanel:
     return rows(
         About(
             "Routes",
-            "Sorted by p95. Good: no red. The first line with much traffic is worth the first look.",
+            "Sorted by p95. Good: no red. Start with the first row that has much traffic.",
             "none",
             NO_TRAFFIC,
         ),
@@ -204,9 +214,9 @@ PARTS = {
 def _shares() -> AnyPanel:
     return stacked(
         About(
-            "Where does the time of a request go?",
-            "Seconds spent in each dependency for each second of answering. The largest part is worth the work. "
-            "Calls side by side can add up to more than 100 %.",
+            "Time spent by dependency",
+            "Seconds spent in each dependency per second of request handling. Optimize the largest part first. "
+            "Parallel calls can add up to more than 100 %.",
             "percentunit",
             NO_TRAFFIC,
         ),
@@ -224,8 +234,9 @@ def _shares() -> AnyPanel:
 def _statuses() -> AnyPanel:
     return stacked(
         About(
-            "Which answers are given?",
-            "Requests per second by status. Good: 2xx and 3xx. 4xx is the callers' side, 499 a caller that left, 5xx ours.",
+            "Responses by status class",
+            "Responses per second. Good: 2xx and 3xx. 4xx: the client's request was wrong; 499: the client "
+            "disconnected; 5xx: the service failed.",
             "reqps",
             NO_TRAFFIC,
         ),
@@ -246,8 +257,9 @@ def _first_byte_times(limits: Limits) -> AnyPanel:
     fast = seconds(limits.goal("api_response_time_p95"))
     return lines(
         About(
-            "How long until the first byte?",
-            f"Good: p95 under {fast}. Far below the response time: the answer streams; equal: it comes in one piece.",
+            "Time to first byte",
+            f"Good: p95 under {fast}. Far below the response time: the response is streamed. Equal: it is sent in "
+            "one piece.",
             "s",
             NO_TRAFFIC,
         ),
@@ -260,9 +272,9 @@ def _gaps(limits: Limits) -> AnyPanel:
     flows = seconds(limits.slo("inter_token").first)
     return lines(
         About(
-            "How long between pieces of a streamed answer?",
-            f"Good: under {flows}, it reads as one flow. "
-            f"Above {seconds(STUTTER.first)} readers see it stutter: the model is full.",
+            "Inter-chunk gap (streaming)",
+            f"Time between chunks of a response. Good: under {flows}, it reads as continuous text. Above "
+            f"{seconds(STUTTER.first)}, it visibly stutters: the model is overloaded.",
             "s",
             NO_STREAM,
         ),
@@ -274,14 +286,14 @@ def _gaps(limits: Limits) -> AnyPanel:
 def _bytes() -> AnyPanel:
     return lines(
         About(
-            "How much is sent?",
-            "Bytes per second of bodies in and out. Large answers without compression are the cheapest thing to mend.",
+            "Request and response bodies",
+            "Bytes per second. Large uncompressed responses are the cheapest to improve.",
             "Bps",
             NO_TRAFFIC,
         ),
         [
-            Query(rate("http_server_request_body_bytes_total", *SERVICE), "bodies in", colours.FAST),
-            Query(rate("http_server_response_body_bytes_total", *SERVICE), "bodies out", colours.TRAFFIC),
+            Query(rate("http_server_request_body_bytes_total", *SERVICE), "request bodies", colours.FAST),
+            Query(rate("http_server_response_body_bytes_total", *SERVICE), "response bodies", colours.TRAFFIC),
         ],
     )
 
@@ -294,7 +306,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="service",
         title="Service",
-        question="How does each route do, and where does the time of a request go?",
+        question="How does each route perform, and where is the time of a request spent?",
         related=("overview", "database-cache", "llm", "load-test", "analysis"),
         variables=(
             choice("service", "Service", f"{DURATION}_count"),
@@ -314,12 +326,12 @@ def build(limits: Limits) -> Board:
                     _p95_now(limits),
                     _first_byte_now(limits),
                     _active_now(),
-                    _gone_now(limits),
+                    _disconnects_now(limits),
                 ),
             ),
             Row(8, evenly(_rate_by_route(), failed_by_route, p95_by_route)),
             Row(8, evenly(_routes(limits), _shares())),
             Row(9, evenly(_shape(), statuses)),
-            Row(8, evenly(_first_byte_times(limits), _gaps(limits), _bytes()), title="Streaming and size"),
+            Row(8, evenly(_first_byte_times(limits), _gaps(limits), _bytes()), title="Streaming and body size"),
         ),
     )

@@ -1,4 +1,4 @@
-"""The stack's own board: is what watches the service itself well, and what does it cost?"""
+"""The board of the monitoring stack itself: is it healthy, and what does it cost?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 JOB = selector('job=~"$job"')
-NO_ANALYZER = "The analyzer is not scraped: is it up?"
+NO_ANALYZER = "The analyzer is not scraped: is it running?"
 NO_PROMETHEUS = "Prometheus does not scrape itself: see prometheus/prometheus.yml."
 INTERVAL = 10  # seconds: the analyzer's cycle
 CYCLE_LIMIT = Limit(warning=INTERVAL / 2, critical=INTERVAL)
@@ -27,7 +27,7 @@ def _down_now() -> AnyPanel:
     return number(
         About(
             "Targets down",
-            "Good: 0. What is down is not watched: the timeline below names it.",
+            "Good: 0. A target that is down is not monitored: the timeline below shows which.",
             "none",
             "no target",
             decimals=0,
@@ -40,8 +40,8 @@ def _down_now() -> AnyPanel:
 def _series_now() -> AnyPanel:
     return number(
         About(
-            "Series",
-            "Held in memory, about 4 KB each. Good: level. A jump: a label took free text somewhere.",
+            "Active series",
+            "In memory, about 4 KB each. Good: level. A jump: some label has unbounded values.",
             "short",
             "none",
             decimals=1,
@@ -54,8 +54,8 @@ def _series_now() -> AnyPanel:
 def _rules_now() -> AnyPanel:
     return number(
         About(
-            "Failed rules",
-            "In 5 min. Good: 0. A rule that fails is an alert that cannot fire: see Prometheus' page of rules.",
+            "Rule failures",
+            "In 5 min. Good: 0. A rule that fails is an alert that cannot fire: see the rules page of Prometheus.",
             "none",
             "none",
             decimals=0,
@@ -69,7 +69,7 @@ def _undelivered_now() -> AnyPanel:
     return number(
         About(
             "Dropped alerts",
-            "From Prometheus to Alertmanager, in 5 min. Good: 0. Else Alertmanager is down or out of reach.",
+            "From Prometheus to Alertmanager, in 5 min. Good: 0. Otherwise Alertmanager is down or unreachable.",
             "none",
             "none",
             decimals=0,
@@ -83,7 +83,8 @@ def _cycle_now() -> AnyPanel:
     return number(
         About(
             "Analyzer cycle",
-            f"Good: under half of its {INTERVAL} s interval. Above it cycles are shed, and findings come late.",
+            f"Duration of a cycle. Good: under half of its {INTERVAL} s interval. Above: cycles are skipped, and "
+            "findings come late.",
             "s",
             "no cycle yet",
         ),
@@ -97,8 +98,8 @@ def _age_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Analysis age",
-            f"Since the last good cycle. Good: under two intervals. "
-            f"Above {seconds(stale.first)}: what is shown is the past.",
+            f"Since the last successful cycle. Good: under two intervals. Above {seconds(stale.first)}, the "
+            "boards show the past.",
             "s",
             "no cycle yet",
             decimals=0,
@@ -111,8 +112,8 @@ def _age_now(limits: Limits) -> AnyPanel:
 def _targets() -> AnyPanel:
     return timeline(
         About(
-            "Which target was down, and when?",
-            "Good: all green. A gap means that nobody looked: Prometheus itself was away.",
+            "Target availability",
+            "Good: all green. A gap: Prometheus itself was down.",
             "none",
             "No target of this job.",
         ),
@@ -125,9 +126,9 @@ def _scrape_time(limits: Limits) -> AnyPanel:
     slow_scrape = limits.alert("ScrapeTooSlow")
     return lines(
         About(
-            "How long do scrapes take?",
-            f"Good: well under the limit of {seconds(slow_scrape.first)}. "
-            "Slow: too many series, or a collector that waits.",
+            "Scrape duration",
+            f"Good: well under the limit of {seconds(slow_scrape.first)}. Slow: too many series, or a collector "
+            "that waits.",
             "s",
             NO_PROMETHEUS,
         ),
@@ -139,8 +140,8 @@ def _scrape_time(limits: Limits) -> AnyPanel:
 def _samples() -> AnyPanel:
     return lines(
         About(
-            "How much does each job export?",
-            "Samples for each scrape. Good: level. A climb without end: a label with free text.",
+            "Samples per scrape",
+            "By job. Good: level. A steady rise: a label with unbounded values.",
             "short",
             NO_PROMETHEUS,
         ),
@@ -159,15 +160,15 @@ def _rule_time(limits: Limits) -> AnyPanel:
     slow_rules = limits.alert("RuleEvaluationSlow")
     return lines(
         About(
-            "How long do the rules take?",
-            f"Of each group's interval, the slowest six. Good: under {percent(slow_rules.first)}. "
-            "At 100 % the next evaluation is missed.",
+            "Rule evaluation time",
+            f"Relative to each group's interval, the slowest six. Good: under {percent(slow_rules.first)}. At 100 "
+            "%, the next evaluation is missed.",
             "percentunit",
             NO_PROMETHEUS,
         ),
         [
             Query(
-                # A group is named by its folder, its file and itself: the folder and the group tell them apart.
+                # A group is named by its directory, its file and itself: the directory and the group identify it.
                 f'label_replace({RULE_SHARE}, "group", "$2 ($1)", "rule_group", "(?:.*/)?([^/]+)/[^/]+;(.+)")',
                 "{{group}}",
             )
@@ -179,8 +180,8 @@ def _rule_time(limits: Limits) -> AnyPanel:
 def _query_time() -> AnyPanel:
     return lines(
         About(
-            "How long do queries take?",
-            "p90 inside Prometheus by kind. Good: under a second. Above: record what is asked most.",
+            "Query time p90",
+            "Inside Prometheus, by stage. Good: under 1 s. Above: add recording rules for frequent queries.",
             "s",
             NO_PROMETHEUS,
         ),
@@ -192,8 +193,8 @@ def _query_time() -> AnyPanel:
 def _notified() -> AnyPanel:
     return lines(
         About(
-            "Do alerts get through?",
-            "Alerts per second to Alertmanager. Good: dropped stays on the ground; the watchdog alone is a trickle.",
+            "Alerts sent to Alertmanager",
+            "Alerts per second. Good: dropped stays at zero. The watchdog alone sends a few.",
             "short",
             NO_PROMETHEUS,
         ),
@@ -209,8 +210,8 @@ def _notified() -> AnyPanel:
 def _cycle() -> AnyPanel:
     return lines(
         About(
-            "What does a cycle cost?",
-            "Good: under the dashed line. Mostly waiting: Prometheus is slow; mostly work: too many signals.",
+            "Analyzer cycle time",
+            "Good: under the dashed line. Mostly queries: Prometheus is slow. Mostly computation: too many signals.",
             "s",
             NO_ANALYZER,
         ),
@@ -225,8 +226,9 @@ def _cycle() -> AnyPanel:
 def _cycles() -> AnyPanel:
     return lines(
         About(
-            "How do cycles end?",
-            "Cycles in five minutes. Good: complete alone. Partial: some questions failed. Shed: they took too long.",
+            "Analyzer runs by outcome",
+            "Cycles in five minutes. Good: complete alone. Partial: some queries failed. Shed: skipped, because "
+            "cycles took too long.",
             "none",
             NO_ANALYZER,
         ),
@@ -235,16 +237,17 @@ def _cycles() -> AnyPanel:
     )
 
 
-def _asked() -> AnyPanel:
+def _analyzer_queries() -> AnyPanel:
     return lines(
         About(
-            "What does the analyzer ask of Prometheus?",
-            "Good: level; failures on the ground. It lives under a budget and backs off.",
+            "Analyzer queries",
+            "Queries to Prometheus. Good: level; failures stay at zero. A query budget limits them, and the "
+            "analyzer backs off.",
             "short",
             NO_ANALYZER,
         ),
         [
-            Query("sum(rate(perfloop_analyzer_queries_total[$__rate_interval]))", "questions/s", colours.TRAFFIC),
+            Query("sum(rate(perfloop_analyzer_queries_total[$__rate_interval]))", "queries/s", colours.TRAFFIC),
             Query("sum(rate(perfloop_analyzer_query_failures_total[$__rate_interval]))", "failed/s", colours.ERRORS),
         ],
     )
@@ -253,10 +256,10 @@ def _asked() -> AnyPanel:
 def _collectors() -> AnyPanel:
     return bars(
         About(
-            "Which collector is slow?",
-            "Good: milliseconds. One far above: a device or a network disk that does not answer.",
+            "Collector duration",
+            "The slowest six. Good: milliseconds. One far above: a device or network disk that does not respond.",
             "s",
-            "The exporter is not scraped: is it up?",
+            "The exporter is not scraped: is it running?",
         ),
         Query(
             "sort_desc(topk(6, max by (collector) (node_scrape_collector_duration_seconds)))",
@@ -272,8 +275,8 @@ def _collectors() -> AnyPanel:
 def _cpu() -> AnyPanel:
     return lines(
         About(
-            "CPU of each part",
-            "CPUs. Good: together under a tenth of the machine. The stack must not be the load that it reports.",
+            "CPU by component",
+            "CPUs used. Good: together under a tenth of the machine: monitoring must not be the load that it reports.",
             "none",
             NO_PROMETHEUS,
         ),
@@ -285,8 +288,8 @@ def _cpu() -> AnyPanel:
 def _memory() -> AnyPanel:
     return lines(
         About(
-            "Memory of each part",
-            "Good: level. A slope that never ends is a leak: restart it, then report it.",
+            "Memory by component",
+            "Good: level. A rise that never ends is a leak: restart the component, then report it.",
             "bytes",
             NO_PROMETHEUS,
         ),
@@ -298,8 +301,8 @@ def _memory() -> AnyPanel:
 def _disk() -> AnyPanel:
     return lines(
         About(
-            "Disk of the history",
-            "Blocks and write-ahead log. Good: level once the retention is reached.",
+            "Prometheus storage",
+            "Blocks and write-ahead log. Good: level once the retention period is reached.",
             "bytes",
             NO_PROMETHEUS,
         ),
@@ -314,8 +317,8 @@ def build(limits: Limits) -> Board:
     """The stack board of a configuration."""
     return Board(
         uid="stack",
-        title="The stack itself",
-        question="Is what watches the service itself well, and what does it cost?",
+        title="Monitoring stack",
+        question="Is the monitoring itself healthy, and what does it cost?",
         related=("system", "analysis", "alerts"),
         variables=(choice("job", "Job", "up"),),
         rows=(
@@ -325,7 +328,7 @@ def build(limits: Limits) -> Board:
             ),
             Row(8, [(12, _targets()), (6, _scrape_time(limits)), (6, _samples())]),
             Row(7, evenly(_rule_time(limits), _query_time(), _notified())),
-            Row(7, evenly(_cycle(), _cycles(), _asked())),
+            Row(7, evenly(_cycle(), _cycles(), _analyzer_queries())),
             Row(7, evenly(_collectors(), _cpu(), _memory(), _disk())),
         ),
     )

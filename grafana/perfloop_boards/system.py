@@ -20,9 +20,10 @@ OF = selector(*MACHINE)
 REAL_DISK = 'device!~"(dm-|md|loop|ram|zram).*"'
 REAL_NET = 'device!~"lo|(veth|docker|br-|cali|flannel).*"'
 EACH = ("instance", "id")
-NO_CONTAINER = "The exporter sees no container limits here: it runs outside any, or without access to its cgroup."
-HELD_BACK = Limit(warning=0.25, critical=0.5)
-NO_HOST = "No machine is watched: is the exporter up?"
+NO_CONTAINER = "No container limits are visible: the exporter runs outside a container, or cannot read its cgroup."
+THROTTLED = Limit(warning=0.25, critical=0.5)
+NO_HOST = "No machine is monitored: is the exporter running?"
+NO_PRESSURE = "No pressure (PSI) data for this selection. Needs kernel 4.20 or later with psi=1."
 
 
 def _rate(metric: str, *matchers: str, by: str = "instance") -> str:
@@ -34,7 +35,8 @@ def _cpu_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "CPU used",
-            f"The fullest machine. Good: under {percent(cpu.first)}. Above: see which work took it, then add cores.",
+            f"The busiest machine. Good: under {percent(cpu.first)}. Above: find the process that uses it, then "
+            "add cores.",
             "percentunit",
             "no host",
             decimals=0,
@@ -49,7 +51,8 @@ def _memory_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Memory used",
-            f"What cannot be given to others. Good: under {percent(memory.first)}. Above: find the process that grows.",
+            f"Used = total minus available (MemAvailable). Good: under {percent(memory.first)}. Above: find the "
+            "process that grows.",
             "percentunit",
             "no host",
             decimals=0,
@@ -64,7 +67,7 @@ def _load_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Load per CPU",
-            f"Tasks that run or wait, for each CPU. Good: under 1. Above {plain(load.first)} work queues for the CPU.",
+            f"Tasks that run or wait, per CPU. Good: under 1. Above {plain(load.first)}, tasks queue for the CPU.",
             "none",
             "no host",
             decimals=2,
@@ -78,8 +81,9 @@ def _disk_now(limits: Limits) -> AnyPanel:
     disk = limits.signal("disk_io_bytes_per_second")
     return number(
         About(
-            "Disk traffic",
-            f"Good: under {megabytes(disk.first)}. Above: which process, and could it be kept in memory?",
+            "Disk I/O",
+            f"Read and written. Good: under {megabytes(disk.first)}. Above: find the process, and whether the "
+            "data could be kept in memory.",
             "Bps",
             "no host",
             decimals=1,
@@ -93,8 +97,9 @@ def _network_now(limits: Limits) -> AnyPanel:
     network = limits.signal("network_io_bytes_per_second")
     return number(
         About(
-            "Network traffic",
-            f"In and out. Good: under {megabytes(network.first)}. Above: compress, page, or move the data nearer.",
+            "Network I/O",
+            f"Received and sent. Good: under {megabytes(network.first)}. Above: compress, paginate, or move the "
+            "data closer.",
             "Bps",
             "no host",
             decimals=1,
@@ -108,9 +113,9 @@ def _fullest_now(limits: Limits) -> AnyPanel:
     filesystem = limits.alert("FilesystemNearlyFull")
     return number(
         About(
-            "Fullest disk",
-            f"Good: under {percent(filesystem.first)}. Above {percent(filesystem.last)} writes soon fail: "
-            "clean up or grow it today.",
+            "Filesystem used",
+            f"The fullest filesystem. Good: under {percent(filesystem.first)}. Above {percent(filesystem.last)}, "
+            "writes will soon fail: free or add space today.",
             "percentunit",
             "no host",
             decimals=0,
@@ -123,8 +128,9 @@ def _fullest_now(limits: Limits) -> AnyPanel:
 def _cpu_modes() -> AnyPanel:
     return stacked(
         About(
-            "What does the CPU do?",
-            "CPUs at work by kind. user: programs; system: the kernel for them; steal: taken by other guests.",
+            "CPU time by mode",
+            "CPUs in use, by mode. user: programs; system: the kernel on their behalf; iowait: idle, with I/O "
+            "pending; steal: taken by other guests.",
             "none",
             NO_HOST,
         ),
@@ -133,7 +139,7 @@ def _cpu_modes() -> AnyPanel:
             for name, modes, colour in (
                 ("user", "user|nice", colours.CPU),
                 ("system", "system|irq|softirq", colours.NETWORK),
-                ("waits for disk", "iowait", colours.DISK),
+                ("iowait", "iowait", colours.DISK),
                 ("steal", "steal", colours.ERRORS),
             )
         ],
@@ -144,8 +150,9 @@ def _cpu_waiting(limits: Limits) -> AnyPanel:
     load = limits.alert("LoadHigh")
     return lines(
         About(
-            "Does work wait for the CPU?",
-            "Load per CPU, and the share of time in which some task waited for a CPU. Good: load under 1, pressure near 0.",
+            "CPU saturation",
+            "Load per CPU, and the share of time in which some task waited for a CPU (pressure). Good: load "
+            "under 1, pressure near 0.",
             "none",
             NO_HOST,
         ),
@@ -160,8 +167,8 @@ def _cpu_waiting(limits: Limits) -> AnyPanel:
 def _memory_parts() -> AnyPanel:
     return stacked(
         About(
-            "What is the memory used for?",
-            "Used: programs. Cached: files, given back when asked for. Good: free and cached together above a fifth.",
+            "Memory by use",
+            "Used: programs. Cached: files, released on demand. Good: free and cached together above 20 %.",
             "bytes",
             NO_HOST,
         ),
@@ -183,11 +190,11 @@ def _memory_waiting(limits: Limits) -> AnyPanel:
     pressure = limits.alert("MemoryPressure")
     return lines(
         About(
-            "Does work wait for memory?",
-            "Share of time in which some task waited for memory. Good: 0. "
-            f"Above {percent(pressure.first)} the machine swaps or hunts for pages.",
+            "Memory pressure",
+            f"Share of time in which some task waited for memory. Good: 0. Above {percent(pressure.first)}, the "
+            "machine swaps or reclaims pages.",
             "percentunit",
-            "This kernel does not tell of pressure (PSI): it is older than 4.20, or started with psi=0.",
+            NO_PRESSURE,
         ),
         [Query(f"instance:node_memory_pressure:rate1m{OF}", "{{instance}}", colours.MEMORY)],
         pressure,
@@ -198,8 +205,8 @@ def _disk_bytes(limits: Limits) -> AnyPanel:
     disk = limits.signal("disk_io_bytes_per_second")
     return lines(
         About(
-            "How much is read and written?",
-            "Good: under the dashed line. Real disks only, each byte once.",
+            "Disk throughput",
+            "Good: under the dashed line. Physical disks only, so that each byte counts once.",
             "Bps",
             NO_HOST,
         ),
@@ -215,9 +222,9 @@ def _disk_busy(limits: Limits) -> AnyPanel:
     busy = limits.alert("DiskSaturated")
     return lines(
         About(
-            "How busy is each disk?",
-            f"Share of time with a request under way. Good: under {percent(busy.first)}. "
-            "Always busy may still have room: see waiting.",
+            "Disk busy time",
+            f"Share of time with a request in progress. Good: under {percent(busy.first)}. A busy disk may still "
+            "have capacity: see disk pressure.",
             "percentunit",
             NO_HOST,
         ),
@@ -230,11 +237,11 @@ def _disk_waiting(limits: Limits) -> AnyPanel:
     pressure = limits.alert("MemoryPressure")
     return lines(
         About(
-            "Does work wait for the disk?",
-            "Share of time in which some task waited for input or output. "
-            f"Good: under {percent(pressure.first)}. Above: write less.",
+            "Disk pressure",
+            f"Share of time in which some task waited for I/O. Good: under {percent(pressure.first)}. Above: read "
+            "and write less, or use a faster disk.",
             "percentunit",
-            "This kernel does not tell of pressure (PSI): it is older than 4.20, or started with psi=0.",
+            NO_PRESSURE,
         ),
         [Query(f"instance:node_io_pressure:rate1m{OF}", "{{instance}}", colours.DISK)],
         pressure,
@@ -245,8 +252,8 @@ def _network_bytes(limits: Limits) -> AnyPanel:
     network = limits.signal("network_io_bytes_per_second")
     return lines(
         About(
-            "How much goes over the network?",
-            "Good: under the dashed line. Loopback and virtual devices are left out.",
+            "Network throughput",
+            "Good: under the dashed line. Loopback and virtual devices are excluded.",
             "Bps",
             NO_HOST,
         ),
@@ -261,14 +268,14 @@ def _network_bytes(limits: Limits) -> AnyPanel:
 def _network_faults() -> AnyPanel:
     return lines(
         About(
-            "Does the network lose packets?",
-            "Packets dropped or broken per second. Good: 0. Drops: a full queue. Errors: cable, driver or virtual switch.",
+            "Network drops and errors",
+            "Packets per second. Good: 0. Drops: a full queue. Errors: cable, driver or virtual switch.",
             "pps",
             NO_HOST,
         ),
         [
-            Query(f"instance:node_network_drops:rate1m{OF}", "packets dropped · {{instance}}", colours.SLOW),
-            Query(f"instance:node_network_errors:rate1m{OF}", "packets broken · {{instance}}", colours.ERRORS),
+            Query(f"instance:node_network_drops:rate1m{OF}", "packet drops · {{instance}}", colours.SLOW),
+            Query(f"instance:node_network_errors:rate1m{OF}", "packet errors · {{instance}}", colours.ERRORS),
         ],
     )
 
@@ -277,8 +284,8 @@ def _filesystems(limits: Limits) -> AnyPanel:
     filesystem = limits.alert("FilesystemNearlyFull")
     return bars(
         About(
-            "How full is each filesystem?",
-            "Good: green. Orange: plan; red: writes soon fail.",
+            "Filesystem usage",
+            "Good: green. Orange: plan for more space. Red: writes will soon fail.",
             "percentunit",
             NO_HOST,
             decimals=0,
@@ -295,8 +302,8 @@ def _filesystems(limits: Limits) -> AnyPanel:
 def _container_cpu() -> AnyPanel:
     return lines(
         About(
-            "How much CPU do they take?",
-            "CPUs in use by each. A line that is cut off flat has met its limit: see held back.",
+            "CPU by container",
+            "CPUs used. A flat top means that the container reached its limit: see CPU throttling.",
             "none",
             NO_CONTAINER,
         ),
@@ -304,12 +311,12 @@ def _container_cpu() -> AnyPanel:
     )
 
 
-def _container_held() -> AnyPanel:
+def _container_throttling() -> AnyPanel:
     return lines(
         About(
-            "Are they held back?",
-            "Share of periods in which a container wanted more CPU than its limit. Good: 0. "
-            f"Above {percent(HELD_BACK.first)}: raise the limit.",
+            "CPU throttling by container",
+            "Share of scheduling periods in which the CPU limit throttled a container. Good: 0. Above "
+            f"{percent(THROTTLED.first)}, raise the limit.",
             "percentunit",
             "No container has a CPU limit.",
         ),
@@ -320,7 +327,7 @@ def _container_held() -> AnyPanel:
                 "{{id}} · {{instance}}",
             )
         ],
-        HELD_BACK,
+        THROTTLED,
     )
 
 
@@ -328,9 +335,9 @@ def _container_memory(limits: Limits) -> AnyPanel:
     memory = limits.signal("memory_used_ratio")
     return lines(
         About(
-            "How full is their memory?",
-            f"Working set of the limit. Good: under {percent(memory.first)}. "
-            "At 100 % the kernel kills the largest process in it.",
+            "Memory by container",
+            f"Working set relative to the limit. Good: under {percent(memory.first)}. At 100 %, the kernel kills "
+            "a process in the container.",
             "percentunit",
             "No container has a memory limit.",
         ),
@@ -348,8 +355,9 @@ def _container_memory(limits: Limits) -> AnyPanel:
 def _killed() -> AnyPanel:
     return lines(
         About(
-            "Was anything killed for memory?",
-            "Processes killed by the kernel in five minutes. Good: 0. Each is a request that broke off: raise the limit.",
+            "Out-of-memory kills",
+            "Processes that the kernel killed in five minutes. Good: 0. Each aborts what it was doing: raise the "
+            "memory limit.",
             "none",
             NO_CONTAINER,
         ),
@@ -372,7 +380,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="system",
         title="System",
-        question="Is a machine full, does work wait for it, and did anything break?",
+        question="Is a resource full, does work wait for it, and did anything fail?",
         related=("overview", "llm", "stack"),
         variables=(
             choice("service", "Service", "node_cpu_seconds_total"),
@@ -402,7 +410,7 @@ def build(limits: Limits) -> Board:
             Row(7, evenly(network_bytes, _network_faults(), _filesystems(limits))),
             Row(
                 7,
-                evenly(_container_cpu(), _container_held(), _container_memory(limits), _killed()),
+                evenly(_container_cpu(), _container_throttling(), _container_memory(limits), _killed()),
                 title="Containers",
             ),
         ),

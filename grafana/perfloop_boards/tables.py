@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfloop_boards.queries import Query
 
 
-HEADINGS = {"title": "Do this"}
+HEADINGS = {"title": "Recommendation"}
 WIDTHS = {"service": 100, "resource": 100, "instance": 140, "mountpoint": 100}
 BAR_WIDTH = 150
 

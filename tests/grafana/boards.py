@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # What Grafana puts in a query's place: a rate interval of four scrapes, a range of a quarter of an hour.
 BUILT_IN = {"$__rate_interval": "1m", "$__range": "15m", "$__interval": "15s"}
-QUESTIONS = ("how", "what", "which", "who", "where", "is ", "are ", "does", "do ", "was", "since", "a ")
+QUESTIONS = ("how ", "what ", "which ", "who ", "where ", "is ", "are ", "does ", "do ", "was ", "since ")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a healthy demo never shows, as a scrape tells it: programs that are not here, and findings of every kind."""
+"""What a healthy demo never shows, as a scrape returns it: programs that are not here, and findings of every kind."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Foreign(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class' own name
-        """Say nothing."""
+        """Keep the test's output free of requests."""
 
 
 @contextmanager

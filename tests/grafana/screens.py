@@ -1,4 +1,4 @@
-"""Looking at a page as a person does: Debian's Chromium, its complaints, and a picture of what it shows."""
+"""Looking at a page as a person does: Debian's Chromium, the errors it reports, and a picture of what it shows."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ class Watch:
 
 
 def picture(page: Page, file: Path) -> int:
-    """Write a screenshot; its size in bytes tells an empty page from a full one."""
+    """Write a screenshot; return its size in bytes: an empty page gives a small one."""
     file.parent.mkdir(parents=True, exist_ok=True)
     return len(page.screenshot(path=str(file), full_page=True))

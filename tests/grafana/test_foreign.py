@@ -47,14 +47,14 @@ groups:
 @pytest.fixture(scope="module")
 def prometheus(prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A Prometheus that has scraped the foreign series a few times, and whose alerts fire."""
-    folder: Path = tmp_path_factory.mktemp("foreign")
+    directory: Path = tmp_path_factory.mktemp("foreign")
     url = f"127.0.0.1:{find_free_ports(1)[0]}"
     with foreign.serve() as port, httpx.Client(base_url=f"http://{url}", timeout=60) as client:
-        (folder / "prometheus.yml").write_text(CONFIG.format(port=port), encoding="utf-8")
-        (folder / "rules.yml").write_text(RULES, encoding="utf-8")
-        flags = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+        (directory / "prometheus.yml").write_text(CONFIG.format(port=port), encoding="utf-8")
+        (directory / "rules.yml").write_text(RULES, encoding="utf-8")
+        flags = [f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={directory / 'data'}"]
         command = [prometheus_binary, *flags, f"--web.listen-address={url}"]
-        with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
+        with (directory / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
             try:
                 wait_for(lambda: _has_seen_enough(client), "Prometheus to scrape and its alerts to fire")
                 yield client
@@ -76,7 +76,7 @@ def _ask(client: httpx.Client, expression: str) -> list[Any]:
 
 
 def test_every_query_over_foreign_series_finds_them(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
-    """Both spellings of vLLM, DCGM, Redis and PostgreSQL: what the exporters tell is what the panels show."""
+    """Both spellings of vLLM, DCGM, Redis and PostgreSQL: what the exporters report is what the panels show."""
     asked = 0
     for panel in panels:
         for expression in panel.expressions:
@@ -101,16 +101,16 @@ def test_every_query_over_findings_finds_them(prometheus: httpx.Client, boards: 
 
 def test_an_alert_is_listed_once(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """What is critical is not listed as a warning as well; what only warns is."""
-    for title in ("Which alerts are firing?", "What fires now?"):
+    for title in ("Firing alerts by severity", "Firing alerts"):
         (panel,) = (panel for panel in panels if panel.title == title)
         found = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards[panel.board])))
         listed = sorted((one["metric"]["alertname"], one["metric"]["severity"]) for one in found)
         assert listed == [("Full", "warning"), ("Slow", "critical")]
 
 
-def test_the_return_of_a_recommendation(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
+def test_measured_by_expected_gain(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """Measured by expected: 0.4 of 0.5 is 0.8; what was not measured is not in it."""
-    (panel,) = (panel for panel in panels if panel.title.startswith("Return"))
+    (panel,) = (panel for panel in panels if panel.title == "Measured ÷ expected gain")
     (found,) = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards[panel.board])))
     assert (found["metric"]["id"], float(found["value"][1])) == ("slow", pytest.approx(0.8))
 
@@ -118,8 +118,8 @@ def test_the_return_of_a_recommendation(prometheus: httpx.Client, boards: Boards
 @pytest.mark.parametrize(
     ("title", "between"),
     [
-        ("First token, p95", (0.05, 0.11)),
-        ("Per token, p95", (0.0125, 0.026)),
+        ("First token p95", (0.05, 0.11)),
+        ("Per token p95", (0.0125, 0.026)),
         ("Waiting", (2, 2)),
         ("KV cache used", (0.4, 0.4)),
     ],

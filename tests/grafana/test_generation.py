@@ -48,7 +48,7 @@ def test_generating_is_quick(checkout: Path):
 
 
 def test_writing_again_changes_nothing(configuration: Path):
-    """What is up to date keeps its time of change, so that Grafana reads nothing anew."""
+    """What is up to date keeps its time of change, so that Grafana has nothing to read again."""
     before = {path: path.stat().st_mtime_ns for path in configuration.rglob("*.json")}
     assert write(configuration) == []
     assert {path: path.stat().st_mtime_ns for path in configuration.rglob("*.json")} == before
@@ -75,7 +75,7 @@ def test_a_dashboard_that_is_no_longer_made_is_removed(configuration: Path):
     assert (root / "dashboards" / "of-my-own.json").read_text(encoding="utf-8") == "{}"
 
 
-def test_a_damaged_list_of_panels_is_written_anew(configuration: Path):
+def test_a_damaged_list_of_panels_is_replaced(configuration: Path):
     """A file that is no JSON removes nothing and is replaced."""
     panels = configuration / "grafana" / "panels.json"
     expected = panels.read_text(encoding="utf-8")
@@ -95,7 +95,7 @@ def test_a_signal_with_one_limit_is_enough(configuration: Path):
     thresholds.write_text(yaml.safe_dump(content), encoding="utf-8")
     boards = generate(configuration)
     panels = json.loads(boards[Path("dashboards/overview.json")])["panels"]
-    (response,) = (panel for panel in panels if panel["title"] == "Response, p95")
+    (response,) = (panel for panel in panels if panel["title"] == "Response time p95")
     steps = response["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [(step["value"], step["color"]) for step in steps] == [(None, "green"), (2, "red")]
     assert "2 s" in response["description"]

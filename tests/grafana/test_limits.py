@@ -21,42 +21,42 @@ NUMBERS = {"info", "warning", "critical", "goal", "within"}
 FACTOR = 1.25
 # Panels that are judged by what no alert watches; each with its reason.
 OWN = {
-    "overview: Health": "the score is the analyzer's: judged as on its page, see below",
-    "analysis: Health of each service": "the score is the analyzer's: judged as on its page, see below",
-    "overview: What costs points?": "points of the score: a twentieth is felt, a fifth is a bad day",
-    "analysis: What costs points?": "points of the score: a twentieth is felt, a fifth is a bad day",
+    "overview: Health score": "the score is the analyzer's: judged as on its page, see below",
+    "analysis: Health score by service": "the score is the analyzer's: judged as on its page, see below",
+    "overview: Health penalties": "points of the score: 5 are noticeable, 20 are a bad day",
+    "analysis: Health penalties": "points of the score: 5 are noticeable, 20 are a bad day",
     "overview: Error budget left": "a quarter left is little and nothing left is nothing, whatever the objective",
     "overview: Alerts firing": "a count: the first is one to look at",
-    "service: How long between pieces of a streamed answer?": "no alert: the pieces of every service differ",
-    "load-test: How long between two pieces?": "no alert: the pieces of every service differ",
-    "system: Are they held back?": "no alert: a limit of CPU that is met is what it was set for",
-    "system: Was anything killed for memory?": "a count: the first is one to look at",
-    "load-test: Never sent": "a count: the first is one to look at",
-    "load-test: Was the generator the limit?": "the load generator's own limits, see below",
-    "load-test: How busy is the generator?": "the load generator's own limits, see below",
-    "analysis: Signals out of their band": "a count: the first is one to look at",
+    "service: Inter-chunk gap (streaming)": "no alert: the chunks of every service differ",
+    "load-test: Inter-chunk gap (streaming)": "no alert: the chunks of every service differ",
+    "system: CPU throttling by container": "no alert: a CPU limit exists to be reached",
+    "system: Out-of-memory kills": "a count: the first is one to look at",
+    "load-test: Dropped requests": "a count: the first is one to look at",
+    "load-test: Generator delays (p99)": "the load generator's own limits, see below",
+    "load-test: Generator CPU": "the load generator's own limits, see below",
+    "analysis: Anomalous signals": "a count: the first is one to look at",
     "analysis: Bottlenecks": "a count: the first is one to look at",
-    "analysis: How unusual is each signal?": "1 is the edge of the band by definition",
-    "analysis: Soonest limit": "a day and a week are how far people plan",
-    "analysis: What reaches its limit, and how soon?": "a day and a week are how far people plan",
+    "analysis: Anomaly scores": "1 is the edge of the band by definition",
+    "analysis: Time to first limit": "a day and a week are how far people plan",
+    "analysis: Forecast: time to limit": "a day and a week are how far people plan",
     "recommendations: Open": "a count: the first is one to look at",
-    "recommendations: Refuted": "a count: the first is one to look at",
-    "recommendations: Promises kept": "how far the advice can be trusted: nothing alerts on it",
+    "recommendations: No effect": "a count: the first is one to look at",
+    "recommendations: Validated share": "how far the advice can be trusted: nothing alerts on it",
     "recommendations: Mean gain": "how far the advice can be trusted: nothing alerts on it",
-    "recommendations: Return: measured gain by expected": "how far the advice can be trusted: nothing alerts on it",
+    "recommendations: Measured ÷ expected gain": "how far the advice can be trusted: nothing alerts on it",
     "alerts: Critical": "a count: the first is already bad",
     "alerts: Warnings": "a count: the first is one to look at",
     "alerts: Not delivered": "a count: the first is already bad",
-    "alerts: Which channel fails?": "a count: the first is one to look at",
-    "alerts: How long does delivery take?": "no alert: each receiver has its own speed",
+    "alerts: Failed notifications by channel": "a count: the first is one to look at",
+    "alerts: Delivery time": "no alert: each receiver has its own speed",
     "stack: Targets down": "a count: the first is already bad",
-    "stack: Failed rules": "a count: the first is already bad",
+    "stack: Rule failures": "a count: the first is already bad",
     "stack: Dropped alerts": "a count: the first is already bad",
     "stack: Analyzer cycle": "its own interval is the limit",
-    "stack: What does a cycle cost?": "its own interval is the limit",
-    "stack: Series": "what one Prometheus holds in 4 and in 20 GB of memory",
-    "stack: How long do queries take?": "no alert: nobody is paged for a slow board",
-    "stack: Which collector is slow?": "no alert: a collector has a deadline of its own",
+    "stack: Analyzer cycle time": "its own interval is the limit",
+    "stack: Active series": "what one Prometheus holds in 4 and in 20 GB of memory",
+    "stack: Query time p90": "no alert: nobody is paged for a slow dashboard",
+    "stack: Collector duration": "no alert: a collector has a deadline of its own",
 }
 
 
@@ -121,11 +121,11 @@ def test_descriptions_follow_the_files(panels: list[Panel], raised: dict[str, Pa
 
 def test_health_is_judged_as_on_the_analyzers_page(raised: dict[str, Panel]):
     """One score, one judgement, wherever it is shown."""
-    assert steps_of(raised["overview: Health"]) == [FAIR, GOOD]
+    assert steps_of(raised["overview: Health score"]) == [FAIR, GOOD]
 
 
 def test_the_generator_is_judged_by_its_own_limits(raised: dict[str, Panel]):
     """Red on the board is invalid in the report."""
     limits = GeneratorLimits()
-    assert steps_of(raised["load-test: Was the generator the limit?"])[-1] == limits.event_loop_lag_seconds
-    assert steps_of(raised["load-test: How busy is the generator?"])[-1] == limits.cpu_ratio
+    assert steps_of(raised["load-test: Generator delays (p99)"])[-1] == limits.event_loop_lag_seconds
+    assert steps_of(raised["load-test: Generator CPU"])[-1] == limits.cpu_ratio

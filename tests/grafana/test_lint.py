@@ -106,10 +106,10 @@ def test_target_rate_interval(panels: list[Panel]):
     """A rate is over $__rate_interval, or over a window that the title or the description names."""
     windows = {"5m": ("five minutes", "5 min"), "1h": ("1 h",)}
     for panel in panels:
-        told = f"{panel.title} {panel.json['description']}"
+        named_in = f"{panel.title} {panel.json['description']}"
         for expression in panel.expressions:
             for window in re.findall(r"\b(?:rate|irate|increase)\([^\[\]]*\[([^\]]+)\]", expression):
-                named = any(words in told for words in windows.get(window, ()))
+                named = any(words in named_in for words in windows.get(window, ()))
                 assert window == "$__rate_interval" or named or " / " in expression, (str(panel), window)
 
 

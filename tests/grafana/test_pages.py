@@ -56,7 +56,7 @@ def run(live_stack: LiveStack, *arguments: str, fine: tuple[int, ...] = (0,)) ->
 
 
 def test_the_analyzers_page(live_stack: LiveStack, browser: Browser, screenshots: Path):
-    """Its page tells a person how healthy the services are."""
+    """Its page shows how healthy the services are."""
     live_stack.wait_for_traffic()
     text = look(browser, f"{live_stack.analyzer}/", live_stack.analyzer, screenshots / "analyzer.png")
     assert "demo" in text

@@ -31,7 +31,7 @@ NOTHING_YET = {
     r"alertmanager_notification_latency_seconds_.*": "nothing may have been sent yet",
     r"perfloop_(anomaly_.*|signal_value|change_point_.*|trend_slope|seconds_until_limit)": "history of a minute",
     r"perfloop_(recommendation|root_cause|bottleneck|desired).*": "nothing need be wrong",
-    r"perfloop_health_penalty": "nothing need cost points",
+    r"perfloop_health_penalty": "a healthy service has no penalties",
     r"service_slo:.*": "an SLO is judged over five minutes at least",
     r"loadgen_target_rate|loadgen_verdict|loadgen_phase": "the steady load sets users, has no gate and one phase",
     r"container_.*": "a machine without control groups that can be read has none, and limits are rare",
@@ -39,7 +39,7 @@ NOTHING_YET = {
     r"node_vmstat_oom_kill": "kernels before 4.13 do not count kills",
     r"prometheus_tsdb_wal_storage_size_bytes": "Prometheus has it from 2.46 on",
 }
-# Queries that are empty because all is well, whatever they read.
+# Queries that are empty because nothing is wrong, whatever they read.
 GOOD_IF_EMPTY = (r'http_response_status_code=~"[345]\.\."', r'outcome!="ok"', r"loadgen_schedule_lag", r"> 0\b|> 1\b")
 
 

@@ -84,18 +84,27 @@ def test_titles_fit_and_are_unique_on_their_board(panels: list[Panel]):
 
     Grafana 12 leaves a title the width of its panel but for 110 pixels; a letter takes 6.9 on average.
     """
-    room = {str(panel): (panel.json["gridPos"]["w"] / 24 * 1_366 - 110) / 6.9 for panel in panels}
-    assert [str(panel) for panel in panels if len(panel.title) > room[str(panel)]] == []
+    space = {str(panel): (panel.json["gridPos"]["w"] / 24 * 1_366 - 110) / 6.9 for panel in panels}
+    assert [str(panel) for panel in panels if len(panel.title) > space[str(panel)]] == []
     names = [str(panel) for panel in panels]
     assert sorted(name for name in set(names) if names.count(name) > 1) == []
 
 
-def test_titles_are_questions_or_nouns(panels: list[Panel]):
-    """A question ends with its mark; a noun has no metric's name in it."""
+def test_titles_are_nouns(panels: list[Panel]):
+    """A title names what the panel shows: no question, no sentence, no metric name; `$signal` is the one chosen."""
     for panel in panels:
-        assert "_" not in panel.title, str(panel)
-        if panel.title.lower().startswith(QUESTIONS):
-            assert panel.title.endswith("?") or "life" in panel.title, str(panel)
+        words = panel.title.removesuffix("$signal")
+        assert re.fullmatch(r"[A-Zp][^_?!.]*(vs\.[^_?!.]*)?", words), str(panel)
+        assert not words.lower().startswith(QUESTIONS), str(panel)
+
+
+def test_failed_requests_have_one_name(checkout: Path, panels: list[Panel]):
+    """The share of failed requests has the title that thresholds.yml gives the signal, on each of the three boards."""
+    signals = yaml.safe_load((checkout / "prometheus" / "thresholds.yml").read_text(encoding="utf-8"))["signals"]
+    (title,) = (signal["title"] for signal in signals if signal["signal"] == "error_ratio")
+    failures = re.compile(r'errors:ratio|status_code=~"5\.\."|outcome!="ok"')
+    shares = [panel for panel in panels if panel.kind == "stat" and failures.search(" ".join(panel.expressions))]
+    assert {panel.board: panel.title for panel in shares} == dict.fromkeys(("overview", "service", "load-test"), title)
 
 
 def test_descriptions_say_what_good_looks_like(panels: list[Panel]):
