@@ -173,7 +173,7 @@ def _causes() -> AnyPanel:
     return bars(
         About(
             "Probable cause, by incident",
-            "Share of each suspect; the shares of one incident add up to 100 %. Start with the longest bar.",
+            "Share of each suspect; the shares of one incident add up to 100%. Start with the longest bar.",
             "percentunit",
             "No incident is open, or the analyzer is down.",
             decimals=0,

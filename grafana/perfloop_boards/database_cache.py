@@ -167,7 +167,7 @@ def _pool_used(limits: Limits) -> AnyPanel:
     return lines(
         About(
             "Connection pool used",
-            "Good: under the dashed line. At 100 %, every further request waits, however fast the database is.",
+            "Good: under the dashed line. At 100%, every further request waits, however fast the database is.",
             "percentunit",
             NO_POOL,
         ),
@@ -298,7 +298,7 @@ def _postgres_reads(limits: Limits) -> AnyPanel:
     return lines(
         About(
             "PostgreSQL: cache hit ratio",
-            f"Share of blocks read from shared_buffers. Good: near 100 %. Below {percent(blocks_hit.first)}, the "
+            f"Share of blocks read from shared_buffers. Good: near 100%. Below {percent(blocks_hit.first)}, the "
             "working set no longer fits.",
             "percentunit",
             NO_POSTGRES,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
+from perfloop_base.quantities import quantity
 from perfloop_base.slos import read_slos
 from perfloop_base.thresholds import read_thresholds
 from perfloop_boards import colours
@@ -44,6 +45,7 @@ def _given(*values: float | None) -> float:
 
 
 NO_LIMIT = Limit(warning=None)
+_ALL_DIGITS = 12  # a limit is written as its file has it
 # Of counts that are good at 0 alone: the first is already one to look at, or already bad.
 FIRST_WARNS = Limit(warning=1)
 FIRST_IS_BAD = Limit(warning=None, critical=1)
@@ -108,23 +110,23 @@ def read_limits(directory: Path) -> Limits:
 
 
 def plain(value: float) -> str:
-    """A limit as a sentence says it."""
-    return f"{value:g}"
+    """Return a limit without a unit."""
+    return quantity(value, "number", _ALL_DIGITS)
 
 
 def percent(ratio: float) -> str:
-    """A limit of a ratio, as `70 %`."""
-    return f"{ratio * 100:g} %"
+    """Return a limit of a ratio, such as `70%`."""
+    return quantity(ratio, "ratio", _ALL_DIGITS)
 
 
 def seconds(value: float) -> str:
-    """A limit in seconds, as `0.5 s`."""
-    return f"{value:g} s"
+    """Return a limit in seconds, such as `1 s` or `500 ms`."""
+    return quantity(value, "seconds", _ALL_DIGITS)
 
 
 def megabytes(bytes_per_second: float) -> str:
-    """A limit in bytes per second, as `50 MB/s`."""
-    return f"{bytes_per_second / 1e6:g} MB/s"
+    """Return a limit in bytes per second, such as `50 MB/s`."""
+    return quantity(bytes_per_second, "bytes_per_second", _ALL_DIGITS)
 
 
 def build_steps(limit: Limit) -> dashboard.ThresholdsConfig:

@@ -83,8 +83,7 @@ def _validated_share() -> AnyPanel:
     return number(
         About(
             "Validated share",
-            "Share of measured recommendations that were validated. Good: above 80 %. Below: rely less on the "
-            "evidence.",
+            "Share of measured recommendations that were validated. Good: above 80%. Below: rely less on the evidence.",
             "percentunit",
             "none measured",
             decimals=0,
@@ -98,7 +97,7 @@ def _mean_gain() -> AnyPanel:
     return number(
         About(
             "Mean gain",
-            "Mean measured gain of the validated recommendations, each in its own metric. Good: the 20 to 50 % "
+            "Mean measured gain of the validated recommendations, each in its own metric. Good: the 20 to 50% "
             "that tuning can bring.",
             "percentunit",
             "none measured",

@@ -216,7 +216,7 @@ def _shares() -> AnyPanel:
         About(
             "Time spent by dependency",
             "Seconds spent in each dependency per second of request handling. Optimize the largest part first. "
-            "Parallel calls can add up to more than 100 %.",
+            "Parallel calls can add up to more than 100%.",
             "percentunit",
             NO_TRAFFIC,
         ),

@@ -168,7 +168,7 @@ def _memory_parts() -> AnyPanel:
     return stacked(
         About(
             "Memory by use",
-            "Used: programs. Cached: files, released on demand. Good: free and cached together above 20 %.",
+            "Used: programs. Cached: files, released on demand. Good: free and cached together above 20%.",
             "bytes",
             NO_HOST,
         ),
@@ -336,7 +336,7 @@ def _container_memory(limits: Limits) -> AnyPanel:
     return lines(
         About(
             "Memory by container",
-            f"Working set relative to the limit. Good: under {percent(memory.first)}. At 100 %, the kernel kills "
+            f"Working set relative to the limit. Good: under {percent(memory.first)}. At 100%, the kernel kills "
             "a process in the container.",
             "percentunit",
             "No container has a memory limit.",

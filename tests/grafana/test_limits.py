@@ -10,6 +10,7 @@ import yaml
 
 from perfloop_analyzer.reporters.formatting import FAIR, GOOD
 from perfloop_boards.generation import write
+from perfloop_boards.limits import megabytes, percent, plain, seconds
 from perfloop_loadgen.config.model import GeneratorLimits
 from tests.grafana.boards import Panel, list_panels, read_boards
 
@@ -115,7 +116,7 @@ def test_descriptions_follow_the_files(panels: list[Panel], raised: dict[str, Pa
     for panel in panels:
         before, after = panel.json["description"], raised[str(panel)].json["description"]
         for old in set(steps_of(panel)) - set(steps_of(raised[str(panel)])):
-            for said in (f" {old * 100:g} %", f" {old:g} s", f" {old / 1e6:g} MB/s", f" {old:g}."):
+            for said in (f" {percent(old)}", f" {seconds(old)}", f" {megabytes(old)}", f" {plain(old)}."):
                 assert said not in before or said not in after, (str(panel), said)
 
 
