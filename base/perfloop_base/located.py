@@ -18,7 +18,7 @@ import yaml
 from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 # libyaml reads a file ten times faster than PyYAML's own parser; not every build of PyYAML has it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,7 +28,7 @@ _DURATION = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+m
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
-FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels"]
+FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels", "mapping"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Field:
 
     Attributes:
         kind: text (not empty), number (0 or more), duration (Prometheus's grammar, kept as text), choice (one of
-            `choices`), metric (the name of a series) or labels (a list of label names).
+            `choices`), metric (the name of a series), labels (a list of label names) or mapping (an Entry).
         default: the value where the field is missing and not required; None where nothing is meant.
     """
 
@@ -115,23 +115,34 @@ def is_duration(text: object) -> bool:
     return isinstance(text, str) and _DURATION.fullmatch(text) is not None
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _are_labels(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(_LABEL.fullmatch(str(one)) for one in value)
+
+
+# For each kind but choice: what it accepts, and the rule for the sentence about anything else.
+_RULES: dict[FieldKind, tuple[Callable[[Any], bool], str]] = {
+    "text": (lambda value: isinstance(value, str) and bool(value.strip()), "a text"),
+    "number": (_is_number, "a number, 0 or more"),
+    "duration": (is_duration, "a duration such as 30s, 5m or 1h"),
+    "metric": (
+        lambda value: isinstance(value, str) and _METRIC.fullmatch(value) is not None,
+        "the name of a series",
+    ),
+    "labels": (_are_labels, "a list of label names"),
+    "mapping": (lambda value: isinstance(value, Entry), "a mapping of names to values"),
+}
+
+
 def _broken_rule(field: Field, value: Any) -> str:
     """Return the rule that a value breaks, or nothing."""
-    match field.kind:
-        case "text":
-            return "" if isinstance(value, str) and value.strip() else "a text"
-        case "number":
-            is_number = isinstance(value, int | float) and not isinstance(value, bool)
-            return "" if is_number and 0 <= value < float("inf") else "a number, 0 or more"
-        case "duration":
-            return "" if is_duration(value) else "a duration such as 30s, 5m or 1h"
-        case "choice":
-            return "" if value in field.choices else f"one of {', '.join(field.choices)}"
-        case "metric":
-            return "" if isinstance(value, str) and _METRIC.fullmatch(value) else "the name of a series"
-        case "labels":
-            are_labels = isinstance(value, list) and value and all(_LABEL.fullmatch(str(one)) for one in value)
-            return "" if are_labels else "a list of label names"
+    if field.kind == "choice":
+        return "" if value in field.choices else f"one of {', '.join(field.choices)}"
+    accepts, rule = _RULES[field.kind]
+    return "" if accepts(value) else rule
 
 
 class _Converter:
@@ -187,7 +198,7 @@ def parse_located(text: str, file: str, problems: list[str]) -> Entry:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        line = min(error.problem_mark.line, text.rstrip().count("\n")) + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # A character that YAML forbids has a position, but no line.

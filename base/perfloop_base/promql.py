@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 import promql_parser as ast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 WINDOW = "$window"
 # A range that nobody writes: it stands for $window while an expression is parsed.
 _STAND_IN = "11d10h20m54s"
+# Names that nobody gives a series: they stand for a selector and for a changed part while a tree is written.
+_STAND_IN_NAME = "perfloop_stand_in_name_"
+_STAND_IN_SERIES = "perfloop_stand_in_series_"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -89,19 +92,23 @@ def without_series(text: str, left_out: Sequence[Mapping[str, str]]) -> str:
     Raises:
         ValueError: the text is not PromQL.
     """
+    if not left_out:
+        return text
+    written: dict[str, str] = {}
 
     def wrap(node: ast.Expr) -> ast.Expr | None:
-        if not isinstance(node, ast.Call):
-            return None
-        ranges = [one for one in node.args if isinstance(one, ast.MatrixSelector)]
+        ranges = [one for one in node.args if isinstance(one, ast.MatrixSelector)] if isinstance(node, ast.Call) else []
         if not ranges:
             return None
         name = ranges[0].vector_selector.name
         unless = "".join(f" unless {name}{format_matchers(labels)}" for labels in left_out)
-        return ast.parse(f"({_format(node)}{unless})")
+        # A series that stands for the changed text, so that the tree is not walked into it.
+        stand_in = f"{_STAND_IN_SERIES}{len(written)}_"
+        written[stand_in] = f"({_format(node)}{unless})"
+        return ast.parse(stand_in)
 
-    # A call is changed after its arguments: a tree that already holds the change is not walked again.
-    return _write(ast.transform(parse(text), post_visit=wrap)) if left_out else text
+    changed = _format(ast.transform(parse(text), post_visit=wrap))
+    return _put_back(changed, written).replace(_STAND_IN, WINDOW)
 
 
 def only_series(text: str, labels: Mapping[str, str]) -> str:
@@ -111,16 +118,21 @@ def only_series(text: str, labels: Mapping[str, str]) -> str:
         ValueError: the text is not PromQL.
     """
     more = [ast.Matcher(ast.MatchOp.Equal, name, value) for name, value in labels.items()]
+    ranges: list[ast.Expr] = []  # the one that is being walked
+
+    def enter(node: ast.Expr) -> None:
+        if isinstance(node, ast.MatrixSelector):
+            ranges.append(node)
 
     def narrow(node: ast.Expr) -> ast.Expr | None:
-        if not isinstance(node, ast.MatrixSelector):
+        if isinstance(node, ast.MatrixSelector):
+            ranges.pop()
+        if not (ranges and isinstance(node, ast.VectorSelector)):
             return None
-        selector = node.vector_selector
-        selector.matchers = ast.Matchers([*selector.matchers.matchers, *more])
-        node.vector_selector = selector
-        return ast.parse(_format(node))
+        node.matchers = ast.Matchers(_escape([*node.matchers.matchers, *more]))
+        return ast.parse(str(node))
 
-    return _write(ast.transform(parse(text), post_visit=narrow))
+    return _write(ast.transform(parse(text), pre_visit=enter, post_visit=narrow))
 
 
 def with_quantile(text: str, quantile: float) -> str:
@@ -138,18 +150,10 @@ def with_quantile(text: str, quantile: float) -> str:
     return _write(ast.transform(parse(text), post_visit=change))
 
 
-def _walk(expr: ast.Expr) -> Iterator[ast.Expr]:
+def _walk(expr: ast.Expr) -> list[ast.Expr]:
     nodes: list[ast.Expr] = []
-    ast.walk(expr, pre_visit=_appender(nodes))
-    return iter(nodes)
-
-
-def _appender(nodes: list[ast.Expr]) -> Callable[[ast.Expr], bool]:
-    def append(node: ast.Expr) -> bool:
-        nodes.append(node)
-        return True
-
-    return append
+    ast.walk(expr, pre_visit=nodes.append)
+    return nodes
 
 
 def _write(expr: ast.Expr) -> str:
@@ -157,22 +161,36 @@ def _write(expr: ast.Expr) -> str:
 
 
 def _format(expr: ast.Expr) -> str:
-    """Return the text of a tree; the parser's own str() writes the values of strings without their escapes."""
+    """Return the text of a tree.
 
-    def escape(node: ast.Expr) -> ast.Expr | None:
+    The parser's own str() writes strings without their escapes, and braces behind every name; so each string is escaped
+    once more before, and each selector is written here.
+    """
+    written: dict[str, str] = {}
+
+    def replace(node: ast.Expr) -> ast.Expr | None:
         if isinstance(node, ast.StringLiteral):
-            return ast.parse(quote(_escape(node.val)))
-        if isinstance(node, ast.VectorSelector):
-            node.matchers = _escaped(_escaped(node.matchers))
-            return ast.parse(str(node))
-        return None
+            return ast.parse(quote(quote(node.val)[1:-1]))
+        if not isinstance(node, ast.VectorSelector):
+            return None
+        stand_in = f"{_STAND_IN_NAME}{len(written)}_"
+        written[stand_in + "{}"] = (node.name or "") + _format_selection(node.matchers.matchers)
+        node.name, node.matchers = stand_in, ast.Matchers([])
+        return ast.parse(str(node))
 
-    return str(ast.transform(expr, post_visit=escape))
-
-
-def _escape(value: str) -> str:
-    return quote(value)[1:-1]
+    return _put_back(str(ast.transform(expr, post_visit=replace)), written)
 
 
-def _escaped(matchers: ast.Matchers) -> ast.Matchers:
-    return ast.Matchers([ast.Matcher(one.op, one.name, _escape(one.value)) for one in matchers.matchers])
+def _format_selection(matchers: Sequence[ast.Matcher]) -> str:
+    return "{" + ",".join(map(str, _escape(matchers))) + "}" if matchers else ""
+
+
+def _escape(matchers: Sequence[ast.Matcher]) -> list[ast.Matcher]:
+    return [ast.Matcher(one.op, one.name, quote(one.value)[1:-1]) for one in matchers]
+
+
+def _put_back(text: str, written: Mapping[str, str]) -> str:
+    # The last first: what was written later may hold what was written before.
+    for stand_in, meant in reversed(list(written.items())):
+        text = text.replace(stand_in, meant)
+    return text

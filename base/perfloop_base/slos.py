@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import Entry, Field, parse_located, read_located
+from perfloop_base.quantities import quantity
 from perfloop_base.thresholds import COMPONENTS
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def _read_slo(entry: Entry) -> Slo:
     total, share = _with_limit(total, within), _with_limit(share, within)
     return Slo(
         name=values["slo"],
-        title=title.replace(WITHIN, f"{within or 0:g} s"),
+        title=title.replace(WITHIN, quantity(within, "seconds", digits=12)),
         alert=values["alert"],
         objective=objective,
         within=within,
