@@ -27,7 +27,7 @@ WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels side by side, each with its width; the widths add up to the board's 24."""
+    """Panels side by side, each with its width in columns (24 in all); the height is in Grafana's rows of 30 pixels."""
 
     height: int
     panels: Sequence[tuple[int, AnyPanel]]
@@ -38,8 +38,11 @@ class Row:
 class Board:
     """What a board is made of.
 
-    `related` are the uids it links to; each of them links back. `signals` says which panel shows which signal:
-    alerts link there.
+    Attributes:
+        question: the one question that the board answers, its description in Grafana.
+        related: the uids of the boards it links to; each of them links back.
+        signals: which panel shows which signal of thresholds.yml: alerts link there.
+        since: the start of the time range that is shown first.
     """
 
     uid: str
@@ -54,12 +57,12 @@ class Board:
 
 
 def evenly(*panels: AnyPanel) -> Sequence[tuple[int, AnyPanel]]:
-    """The panels of one row, all of the same width."""
+    """Return the panels of a row, all of the same width."""
     return [(WIDTH // len(panels), panel) for panel in panels]
 
 
 def build_dashboard(board: Board, titles: dict[str, str]) -> dash.Dashboard:
-    """The board as Grafana's dashboard; `titles` names the boards it links to."""
+    """Return the board as Grafana's dashboard; `titles` has the titles of all boards by uid, for the links."""
     made = dash.Dashboard(board.title).uid(board.uid).description(board.question).tags([TAG]).readonly()
     made = made.time(board.since, "now").refresh("10s").timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR)
     made = made.with_variable(_datasource())
@@ -86,7 +89,7 @@ def _lay_out(made: dash.Dashboard, rows: Sequence[Row]) -> dash.Dashboard:
 
 
 def locate_signals(board: Board) -> dict[str, dict[str, str | int]]:
-    """Where each signal of the board is shown: the board's uid and the panel's id."""
+    """Return for each signal of the board the board's uid and the id of the panel that shows it."""
     panels = [panel for row in board.rows for _, panel in row.panels]
     return {
         signal: {"uid": board.uid, "panel": 1 + next(i for i, one in enumerate(panels) if one is panel)}
@@ -95,7 +98,7 @@ def locate_signals(board: Board) -> dict[str, dict[str, str | int]]:
 
 
 def choice(name: str, title: str, values: str, *, label_name: str = "") -> dash.QueryVariable:
-    """A variable of label values: several at once, all of them at first. `.*` also lets series without the label in."""
+    """Return a variable of label values, all chosen at first. Their `.*` matches series without the label too."""
     everything = VariableOption(text="All", value="$__all", selected=True)
     query = f"label_values({values}, {label_name or name})"
     chooser = dash.QueryVariable(name).label(title).datasource(SOURCE).query(query)
@@ -104,14 +107,14 @@ def choice(name: str, title: str, values: str, *, label_name: str = "") -> dash.
 
 
 def one_of(name: str, title: str, values: str, first: str) -> dash.QueryVariable:
-    """A variable of label values of which one is looked at: `first` until another is chosen."""
+    """Return a variable of label values of which one is chosen: `first` until another is."""
     chooser = dash.QueryVariable(name).label(title).datasource(SOURCE).query(f"label_values({values}, {name})")
     chooser = chooser.current(VariableOption(text=first, value=first, selected=True))
     return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
 def marks(name: str, expr: str, text: str, colour: str, *, at_value: bool = False) -> dash.AnnotationQuery:
-    """Vertical marks on every panel: wherever the expression has a value, or at the moment that its value names."""
+    """Return marks on every panel: where the expression has a value, or at the time in milliseconds that it gives."""
     mark = dash.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour)
     mark = mark.expr(expr).title_format(text).step("10s")
     return mark.use_value_for_time(use_value_for_time=True) if at_value else mark

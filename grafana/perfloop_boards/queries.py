@@ -19,7 +19,10 @@ FIRING_ALERTS = 'ALERTS{alertstate="firing", severity!~"none|info"}'
 
 
 def worst_firing(matchers: str, *labels: str) -> str:
-    """What fires, each alert once: as critical, or as a warning where it is not critical as well."""
+    """Return the query of firing alerts, each once: as critical, or as a warning where it is not critical as well.
+
+    `matchers` begins with a comma where it is not empty; `labels` identify an alert.
+    """
     critical, warning = (
         f'max by (severity, {", ".join(labels)}) (ALERTS{{alertstate="firing", {wanted}{matchers}}})'
         for wanted in ('severity="critical"', 'severity!~"critical|none|info"')
@@ -29,7 +32,13 @@ def worst_firing(matchers: str, *labels: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression of a panel, and how its series are named and coloured."""
+    """One PromQL expression of a panel, and how its series are named and coloured.
+
+    Attributes:
+        legend: the name of each series, labels as `{{label}}`.
+        instant: asked once for the end of the time range, not for every step of it.
+        exemplar: with the exemplars (trace ids) that Prometheus has of the series.
+    """
 
     expr: str
     legend: str = ""
@@ -40,17 +49,17 @@ class Query:
 
 
 def selector(*matchers: str) -> str:
-    """The matchers as a PromQL selector; none of them makes an empty one."""
+    """Return the matchers as a PromQL selector; empty without any."""
     return "{" + ", ".join(matchers) + "}" if matchers else ""
 
 
 def equal(label: str, value: str) -> str:
-    """A matcher: the label is exactly this value."""
+    """Return the matcher of one exact value."""
     return f'{label}="{value}"'
 
 
 def chosen(*labels: str) -> tuple[str, ...]:
-    """One matcher for each variable of the board that is named after its label."""
+    """Return a matcher for each label, by the variable of the board that has the same name."""
     return tuple(f'{label}=~"${label}"' for label in labels)
 
 
@@ -58,52 +67,48 @@ def _by(labels: tuple[str, ...]) -> str:
     return f"sum by ({', '.join(labels)}) " if labels else "sum "
 
 
-def total(metric: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """A gauge, added up."""
-    return f"{_by(by)}({metric}{selector(*matchers)})"
-
-
 def rate(metric: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """A counter's rise per second, added up."""
+    """Return the increase of a counter per second, summed by the labels."""
     return f"{_by(by)}(rate({metric}{selector(*matchers)}[{WINDOW}]))"
 
 
 def mean(histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """A histogram's true mean: the rate of the sum by the rate of the count."""
+    """Return the mean of a histogram over the window: the rate of its sum divided by the rate of its count."""
     return f"{rate(histogram + '_sum', *matchers, by=by)} / {rate(histogram + '_count', *matchers, by=by)}"
 
 
 def quantile(q: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """A quantile over every instance at once: buckets are added up first."""
+    """Return a quantile over all instances together: the buckets are summed before (quantiles cannot be averaged)."""
     return f"histogram_quantile({q:g}, {rate(histogram + '_bucket', *matchers, by=('le', *by))})"
 
 
 def ratio(part: str, whole: str) -> str:
-    """Part of a whole; a part that was never seen counts as 0 (a service without errors has no error series)."""
+    """Return part / whole, where a missing part counts as 0: a service without errors has no error series."""
     return f"(({part}) or ({whole}) * 0) / ({whole})"
 
 
 def known(expr: str) -> str:
-    """The expression where it is a number: what was not asked for has no quantile and no mean, and NaN sorts first."""
+    """Return the expression without NaN: a route without requests has no quantile and no mean, and NaN sorts first."""
     return f"({expr}) >= 0"
 
 
-def either(*expressions: str) -> str:
-    """The first of several spellings that has data."""
-    return " or ".join(f"({expression})" for expression in expressions)
-
-
 def highest(count: int, shown: str, series: str, *labels: str) -> str:
-    """Of what is shown, where `series` rose highest in the time looked at, all along; `labels` identify them."""
+    """Return the `count` series of `shown` where `series` was highest within the time range, for all of the range.
+
+    A plain topk chooses again at every step, and draws fragments. `labels` identify a series.
+    """
     by = ", ".join(labels)
     return f"{shown} and on ({by}) topk({count}, max by ({by}) (max_over_time({series}[$__range] @ end())))"
 
 
 def or_zero(expr: str) -> str:
-    """The expression, or 0 where nothing matches: for counts, where nothing is an answer."""
+    """Return the expression, or 0 where nothing matches: for counts."""
     return f"({expr}) or vector(0)"
 
 
 def percentiles(find: Callable[[float], str], *ranks: int) -> list[Query]:
-    """The 99th, 95th and 50th percentile, or just the ranks given; `find` makes the expression of a quantile."""
+    """Return queries for the 99th, 95th and 50th percentile, or for the ranks given.
+
+    `find` gives the expression of a quantile between 0 and 1.
+    """
     return [Query(find(rank / 100), f"p{rank}", _RANKS[rank]) for rank in ranks or _RANKS]

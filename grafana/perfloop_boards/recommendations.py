@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 CHOSEN = chosen("service", "category")
-INFO = f"perfloop_recommendation_info{selector(*CHOSEN)}"
 NONE_YET = "No recommendations in this time range: no bottleneck was found, or the analyzer is down."
 NONE_MEASURED = "Nothing measured yet: mark a recommendation as implemented, and its gain is measured."
 

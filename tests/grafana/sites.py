@@ -15,7 +15,7 @@ from grafana_client.client import GrafanaClientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 ABSENT = "NO GRAFANA ANSWERS: set GRAFANA_URL (and GRAFANA_USER, GRAFANA_PASSWORD), or put `grafana` on PATH"
 

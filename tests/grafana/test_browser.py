@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from grafana_client.model import DatasourceIdentifier
 
 from tests.grafana.screens import Watch, picture
 from tests.grafana.sites import ABSENT, Site, find_site
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 pytestmark = [
     pytest.mark.grafana,
@@ -45,6 +47,7 @@ PANEL_TEXTS = "[...document.querySelectorAll('.react-grid-item')].map(panel => p
 # Shapes that show none of our words where nothing is found: heat maps in every Grafana, timelines in Grafana 9.
 WORDLESS = {"heatmap"}
 WORDLESS_IN_9 = {*WORDLESS, "state-timeline"}
+FIRING = 'ALERTS{alertstate="firing", alertname="DatabaseQueryTimeHigh", severity="critical"}'
 WIDTH = 1366
 ROW_PIXELS = 38
 ABOVE_PIXELS = 140
@@ -145,6 +148,34 @@ def test_a_panel_that_finds_nothing_says_why(session: Session, boards: Boards, s
     ]
     assert silent == []
     assert empty
+
+
+@pytest.fixture
+def slow_queries(live_stack: LiveStack) -> Iterator[None]:
+    """The demo's queries are slow, and the analyzer has seen it."""
+    live_stack.break_demo(slow_queries=0.4)
+    try:
+        named = 'perfloop_recommendation_info{service="demo", category="database", state="open"}'
+        wait_for(lambda: live_stack.query(named), "a recommendation for the database")
+        wait_for(lambda: live_stack.query(FIRING), "the critical alert")
+        yield
+    finally:
+        live_stack.heal_demo()
+
+
+@pytest.mark.usefixtures("slow_queries")
+def test_the_overview_of_the_readme(session: Session, boards: Boards, screenshots: Path, checkout: Path):
+    """The picture of the README shows a fault: a penalty, a recommendation and an alert; below 300 kB.
+
+    With UPDATE_PICTURES set it is written to docs/images/.
+    """
+    target = checkout / "docs" / "images" if os.environ.get("UPDATE_PICTURES") else screenshots / "readme"
+    with opened(session, boards["overview"], "theme=dark", target / "overview.png") as (page, _):
+        texts = {text.partition("\n")[0]: text for text in page.evaluate(PANEL_TEXTS)}
+    assert "Database query time" in texts["Health penalties"]
+    assert "database" in texts["Top recommendations"].lower()
+    assert "DatabaseQueryTimeHigh" in texts["Firing alerts by severity"]
+    assert 30_000 < (target / "overview.png").stat().st_size < 300_000
 
 
 def _asks_for_chosen(expression: str, names: list[str]) -> bool:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.e2e.loop import wait_for
 from tests.grafana import foreign
 from tests.grafana.boards import Panel, default_values, fill_in
 from tests.support.free_ports import find_free_ports
+from tests.support.waiting import wait_for
 from tests.wire.promql import metric_names
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(300)]
 

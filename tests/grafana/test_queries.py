@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.e2e.loop import wait_for
 from tests.grafana.boards import Panel, default_values, fill_in
+from tests.support.waiting import wait_for
 from tests.wire.promql import metric_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(900)]
 Boards = dict[str, dict[str, Any]]
