@@ -357,6 +357,11 @@ def _redis_evicted(limits: Limits) -> AnyPanel:
     )
 
 
+def _servers(limits: Limits) -> Row:
+    panels = (_postgres_connections(limits), _postgres_reads(limits), _redis_memory(limits), _redis_evicted(limits))
+    return Row(7, evenly(*panels), title="Server metrics (postgres_exporter, redis_exporter)")
+
+
 def build(limits: Limits) -> Board:
     """The database and cache board of a configuration."""
     query_times = _query_times(limits)
@@ -398,15 +403,6 @@ def build(limits: Limits) -> Board:
             Row(8, evenly(query_times, _by_operation(limits), _queries())),
             Row(7, evenly(pool_used, _connections_by_state(), searches)),
             Row(7, evenly(hit_ratio, _reads(), _cache_time(limits)), title="Cache"),
-            Row(
-                7,
-                evenly(
-                    _postgres_connections(limits),
-                    _postgres_reads(limits),
-                    _redis_memory(limits),
-                    _redis_evicted(limits),
-                ),
-                title="Server metrics (postgres_exporter, redis_exporter)",
-            ),
+            _servers(limits),
         ),
     )
