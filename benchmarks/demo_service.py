@@ -46,9 +46,9 @@ def start(directory: Path) -> tuple[subprocess.Popen[str], str]:
     os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     assert process.stderr is not None
     for line in process.stderr:
-        found = re.search(r"listening on (http://\S+)", line)
+        found = re.search(r"msg=listening address=(\S+)", line)
         if found:
-            return process, found[1]
+            return process, f"http://{found[1]}"
     raise SystemExit("the demo service did not start")
 
 

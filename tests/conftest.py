@@ -1,4 +1,4 @@
-"""What tests of every room share: the real programs, free ports, and the checkout's own folders."""
+"""What tests of every package share: the real programs, free ports, and the checkout's own directories."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfloop.stack import programs
-from perfloop.stack.settings import DEFAULT_PORTS, port_variable
-from tests.e2e.loop import LiveStack
+from perfloop.stack.settings import port_variable
+from perfloop_base.home import DEFAULT_PORTS
 from tests.support.free_ports import find_free_ports
+from tests.support.live_stack import LiveStack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 _UP_SECONDS = 200
-LIVE_PARTS = ("demo", "inbox", "prometheus", "exporter", "analyzer", "loadgen")  # in the order of LiveStack's fields
+# In the order of the fields of LiveStack.
+LIVE_COMPONENTS = ("demo", "inbox", "prometheus", "exporter", "analyzer", "loadgen")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _collect_leaks() -> Iterator[None]:
-    """Collect what the module has left open while it is still the one to blame."""
+    """Collect what the module has left open while the failure is still the module's own."""
     yield
     gc.collect()
 
 
 @pytest.fixture(scope="session")
 def checkout() -> Path:
-    """The folder that holds the whole project."""
+    """The directory that holds the whole project."""
     return CHECKOUT
 
 
@@ -77,7 +79,7 @@ def amtool() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep all tests that look at the one running stack in one process, so that it is started once.
 
-    Those that burn an error budget come last: by the SRE Workbook's windows it is told for half an hour.
+    Those that burn an error budget come last: by the SRE Workbook's windows it fires for half an hour.
     """
     for item in items:
         if "live_stack" in getattr(item, "fixturenames", ()):
@@ -89,7 +91,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def live_stack(
     tmp_path_factory: pytest.TempPathFactory, prometheus_binary: str, alertmanager_binary: str
 ) -> Iterator[LiveStack]:
-    """A native stack with demo and steady load on free ports, its home in a temporary folder."""
+    """A native stack with demo and steady load on free ports, its home in a temporary directory."""
     home = tmp_path_factory.mktemp("stack")
     ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
     moved = {port_variable(name): str(port) for name, port in ports.items()}
@@ -104,7 +106,7 @@ def live_stack(
     try:
         done = run("up", "--native")
         assert done.returncode == 0, done.stderr
-        urls = (f"http://127.0.0.1:{ports[name]}" for name in LIVE_PARTS)
+        urls = (f"http://127.0.0.1:{ports[name]}" for name in LIVE_COMPONENTS)
         yield LiveStack(*urls, environment={**moved, "PERFLOOP_HOME": str(home)})
     finally:
         done = run("down")

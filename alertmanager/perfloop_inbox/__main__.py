@@ -6,4 +6,5 @@ import sys
 
 from perfloop_inbox.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

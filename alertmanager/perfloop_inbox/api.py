@@ -1,4 +1,4 @@
-"""The JSON API: what arrived, heartbeats, faults; and the answers every program of ours gives."""
+"""The JSON API: messages, heartbeats, faults; and the endpoints that every program has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN_ON_PAGE = 100
 
 
 class Filters(BaseModel):
-    """What `GET /api/messages` can be asked for; an unknown parameter is an error."""
+    """The query parameters of `GET /api/messages`; an unknown one is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,7 +39,7 @@ class Filters(BaseModel):
 
 @router.get("/api/messages")
 async def list_messages(request: Request, filters: Annotated[Filters, Query()]) -> list[dict[str, Any]]:
-    """Return what arrived, newest first."""
+    """Return the messages, newest first."""
     inbox: Inbox = request.app.state.inbox
     query = messages.Query(**filters.model_dump(exclude={"limit"}))
     return [message.to_dict() for message in inbox.mailbox.find(query, filters.limit)]
@@ -47,7 +47,7 @@ async def list_messages(request: Request, filters: Annotated[Filters, Query()]) 
 
 @router.delete("/api/messages")
 async def delete_messages(request: Request) -> dict[str, int]:
-    """Forget every message."""
+    """Delete every message."""
     inbox: Inbox = request.app.state.inbox
     return {"deleted": inbox.mailbox.clear()}
 
@@ -61,26 +61,25 @@ async def list_heartbeats(request: Request) -> list[dict[str, Any]]:
 
 @router.get("/faults")
 async def get_faults(request: Request) -> dict[str, int]:
-    """Return the channels that are broken on purpose, with the status each answers with."""
+    """Return the channels with an injected fault, with the status that each responds with."""
     inbox: Inbox = request.app.state.inbox
     return inbox.faults.to_dict()
 
 
 @router.put("/faults")
 async def put_faults(request: Request) -> dict[str, int]:
-    """Break the named channels, for example `{"slack": 500}`; 200 heals one."""
+    """Make channels respond with a status, for example `{"slack": 500}`; 200 ends the fault of a channel."""
     inbox: Inbox = request.app.state.inbox
     body = await read_body(request, _MAX_FAULTS_BYTES)
     if body is None:
-        message = f"The body is longer than {_MAX_FAULTS_BYTES} bytes."
-        raise ConfigError(message)
+        raise ConfigError(f"The body is longer than {_MAX_FAULTS_BYTES} bytes.")
     inbox.faults.update(parse_json(body))
     return inbox.faults.to_dict()
 
 
 @router.delete("/faults")
 async def delete_faults(request: Request) -> dict[str, int]:
-    """Heal every channel."""
+    """End the faults of all channels."""
     inbox: Inbox = request.app.state.inbox
     inbox.faults.heal()
     return inbox.faults.to_dict()
@@ -95,18 +94,18 @@ async def get_metrics(request: Request) -> Response:
 
 @router.get("/-/healthy")
 async def get_healthy() -> PlainTextResponse:
-    """Say that the program lives."""
+    """Report that the program runs."""
     return PlainTextResponse("Healthy.\n")
 
 
 @router.get("/-/ready")
 async def get_ready() -> PlainTextResponse:
-    """Say that the program serves."""
+    """Report that the program accepts requests."""
     return PlainTextResponse("Ready.\n")
 
 
 @router.get("/")
 async def get_page(request: Request) -> HTMLResponse:
-    """Show what arrived to a person."""
+    """Return the page with the newest messages."""
     inbox: Inbox = request.app.state.inbox
     return HTMLResponse(render_page(inbox, _SHOWN_ON_PAGE))

@@ -1,18 +1,22 @@
-"""The inbox's composition root: the one module that knows all the others."""
+"""The inbox's composition root: the only module that imports all the others."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from perfloop_base import answers, serving
+from perfloop_base.addresses import bound_address, listen
 from perfloop_inbox import api, channels
 from perfloop_inbox.inbox import Inbox
 from perfloop_inbox.smtp import serve_mail
 
 if TYPE_CHECKING:
-    from perfloop_base.serving import Address
+    from perfloop_base.addresses import Address
+
+log = logging.getLogger(__name__)
 
 
 def build_app(inbox: Inbox) -> FastAPI:
@@ -29,8 +33,8 @@ async def run(web: Address, mail: Address) -> None:
     """Serve HTTP and SMTP until a stop signal."""
     inbox = Inbox()
     with (
-        serving.bind("--web.listen-address", web) as web_listener,
-        serving.bind("--smtp.listen-address", mail) as mail_listener,
+        listen(web, "--web.listen-address") as web_listener,
+        listen(mail, "--smtp.listen-address") as mail_listener,
     ):
-        serving.log.info("taking mail on %s", serving.bound_address(mail_listener))
+        log.info("listening for mail", extra={"address": str(bound_address(mail_listener))})
         await serving.serve(build_app(inbox), web_listener, serve_mail(inbox, mail_listener))

@@ -32,7 +32,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes | None:
 
 @router.post("/slack/services/{path:path}")
 async def receive_slack(path: str, request: Request) -> Response:
-    """Take a message as https://hooks.slack.com/services/T…/B…/… would."""
+    """Receive a message as https://hooks.slack.com/services/T…/B…/… would."""
     inbox: Inbox = request.app.state.inbox
     body = await read_body(request, slack.MAX_BODY_BYTES)
     fault = inbox.faults.get("slack")
@@ -42,14 +42,14 @@ async def receive_slack(path: str, request: Request) -> Response:
         reply = slack.TOO_LARGE
     else:
         reply = slack.receive(path, request.headers.get("content-type", ""), body)
-    inbox.take("slack", reply, len(body or b""))
+    inbox.deliver("slack", reply, len(body or b""))
     status = reply.status if isinstance(reply, Refusal) else 200
     return PlainTextResponse(str(reply.body), status, _headers(status))
 
 
 @router.post("/v2/enqueue")
 async def receive_pagerduty(request: Request) -> Response:
-    """Take an event as https://events.pagerduty.com/v2/enqueue would."""
+    """Receive an event as https://events.pagerduty.com/v2/enqueue would."""
     inbox: Inbox = request.app.state.inbox
     body = await read_body(request, pagerduty.MAX_BODY_BYTES)
     fault = inbox.faults.get("pagerduty")
@@ -59,20 +59,20 @@ async def receive_pagerduty(request: Request) -> Response:
         reply = pagerduty.TOO_LARGE
     else:
         reply = pagerduty.receive(body)
-    inbox.take("pagerduty", reply, len(body or b""))
+    inbox.deliver("pagerduty", reply, len(body or b""))
     status = reply.status if isinstance(reply, Refusal) else 202
     return JSONResponse(reply.body, status, _headers(status))
 
 
 @router.post("/heartbeat")
 async def receive_heartbeat(request: Request) -> Response:
-    """Take the dead man's switch: Alertmanager's webhook, or any body at all."""
+    """Receive the dead man's switch: Alertmanager's webhook, or any body."""
     inbox: Inbox = request.app.state.inbox
     body = await read_body(request, _MAX_HEARTBEAT_BYTES)
     if body is None:
         return JSONResponse({"detail": f"The heartbeat is longer than {_MAX_HEARTBEAT_BYTES} bytes."}, 413)
     payload: Any = parse_json(body)
-    inbox.beat(payload)
+    inbox.record_heartbeat(payload)
     return JSONResponse({"status": "ok"})
 
 

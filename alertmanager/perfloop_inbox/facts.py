@@ -1,4 +1,4 @@
-"""Read the alert's name, severity and status out of the words a person reads."""
+"""Extract the alert's name, severity and status from text that is written for people."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STATUSES: Mapping[str, Status] = {"firing": "firing", "resolved": "resolved", "
 
 
 def parse_prose(text: str) -> Facts:
-    """Read what a title or a body says."""
+    """Extract the facts of a title or a body."""
     title, severity = _TITLE.search(text), _SEVERITY.search(text)
     return Facts(
         alertname=(title["alertname"] or "") if title else "",
@@ -31,7 +31,7 @@ def parse_prose(text: str) -> Facts:
 
 
 def parse_pairs(pairs: Mapping[str, str]) -> Facts:
-    """Read what named values say: the fields of an attachment, custom details, headers."""
+    """Extract the facts of named values: the fields of an attachment, custom details, headers."""
     plain = {key.strip(_DECORATION + ":").lower(): value.strip(_DECORATION) for key, value in pairs.items()}
     alertname = next((plain[key] for key in _ALERTNAME_KEYS if plain.get(key)), "")
     status = plain.get("status", "").split(":")[0].lower()
@@ -39,7 +39,7 @@ def parse_pairs(pairs: Mapping[str, str]) -> Facts:
 
 
 def first_known(*sources: Facts) -> Facts:
-    """Return each fact from the first source that knows it."""
+    """Return each fact from the first source that has it."""
     return Facts(
         alertname=next((source.alertname for source in sources if source.alertname), ""),
         severity=next((source.severity for source in sources if source.severity), ""),

@@ -1,4 +1,4 @@
-"""Faults of the inbox: a channel answers with a chosen status whatever is sent to it."""
+"""Faults of the inbox: a channel responds with a chosen status, whatever is sent to it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _FIRST_ERROR, _LAST_ERROR = 400, 599
 
 
 class ChannelFaults:
-    """Which channel is broken, and the status it answers with."""
+    """The channels with a fault, and the status that each responds with."""
 
     def __init__(self) -> None:
         self._statuses: dict[str, int] = {}
 
     def get(self, channel: str) -> int | None:
-        """Return the status a channel is made to answer with, or None when it is healthy."""
+        """Return the status that a channel responds with, or None when it is healthy."""
         return self._statuses.get(channel)
 
     def to_dict(self) -> dict[str, int]:
@@ -26,16 +26,20 @@ class ChannelFaults:
         return dict(self._statuses)
 
     def update(self, wanted: Any) -> None:
-        """Set what is named, or raise one sentence per broken rule and change nothing."""
+        """Set the named channels.
+
+        Raises:
+            ConfigError: one sentence per broken rule; nothing is changed.
+        """
         problems = list(_find_problems(wanted))
         if problems:
-            raise ConfigError(" ".join(problems))
+            raise ConfigError(problems)
         for channel in CHANNELS:
             if channel in wanted:
                 self._set(channel, wanted[channel])
 
     def heal(self) -> None:
-        """Make every channel answer as it should."""
+        """End every fault."""
         self._statuses.clear()
 
     def _set(self, channel: str, status: int) -> None:
@@ -49,7 +53,7 @@ def _find_problems(wanted: Any) -> list[str]:
     if not isinstance(wanted, dict):
         return ["Faults must be a JSON object of channel and status."]
     known = ", ".join(CHANNELS)
-    unknown = [f"{key!r} is no channel: it must be one of {known}." for key in wanted if key not in CHANNELS]
+    unknown = [f"{key!r} is an unknown channel: it must be one of {known}." for key in wanted if key not in CHANNELS]
     return unknown + [
         f"The status of {key} is {value!r}: it must be {_HEALTHY} (healthy) or from {_FIRST_ERROR} to {_LAST_ERROR}."
         for key, value in wanted.items()

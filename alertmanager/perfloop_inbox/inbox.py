@@ -1,4 +1,4 @@
-"""The inbox itself: what every channel delivers to and every page reads from."""
+"""The inbox itself: every channel delivers to it, the API and the page read from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_HEARTBEATS = 100
 
-log = logging.getLogger("inbox")
+log = logging.getLogger(__name__)
 
 
 def _now() -> datetime:
@@ -28,7 +28,7 @@ def _now() -> datetime:
 
 
 class Inbox:
-    """Messages, heartbeats, faults and counters in one place."""
+    """Messages, heartbeats, faults and counters."""
 
     def __init__(self, mailbox: Mailbox | None = None, clock: Callable[[], datetime] = _now) -> None:
         self.mailbox = Mailbox() if mailbox is None else mailbox
@@ -37,19 +37,22 @@ class Inbox:
         self.metrics = InboxMetrics(self.mailbox)
         self._clock = clock
 
-    def take(self, channel: Channel, reply: Accepted | Refusal, size_bytes: int) -> None:
-        """Keep what a channel accepted and count what it refused."""
+    def deliver(self, channel: Channel, reply: Accepted | Refusal, size_bytes: int) -> None:
+        """Store what a channel accepted, count and log what it rejected."""
         if isinstance(reply, Refusal):
             self.metrics.rejected.labels(channel).inc()
-            log.warning("%s refused with %s: %s", channel, reply.status, reply.body)
+            log.warning(
+                "rejected a notification", extra={"channel": channel, "status": reply.status, "body": reply.body}
+            )
             return
         delivery = Delivery(channel, reply.facts, reply.text, reply.payload, size_bytes)
         message = self.mailbox.add(delivery, self._clock().isoformat())
         self.metrics.messages.labels(channel, reply.facts.status).inc()
-        log.info("%s message %d: %s %s", channel, message.id, reply.facts.status, reply.facts.alertname or "(no alert)")
+        facts = {"status": reply.facts.status, "alertname": reply.facts.alertname}
+        log.info("received a notification", extra={"channel": channel, "id": message.id, **facts})
 
-    def beat(self, payload: Any) -> None:
-        """Note a heartbeat."""
+    def record_heartbeat(self, payload: Any) -> None:
+        """Record a heartbeat."""
         now = self._clock()
         self.heartbeats.append({"received_at": now.isoformat(), "payload": payload})
         self.metrics.heartbeats.inc()

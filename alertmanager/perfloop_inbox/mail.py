@@ -1,4 +1,4 @@
-"""E-mail: read a message as a mail server does, and refuse what RFC 5322 does not allow."""
+"""E-mail: read a message as a mail server does, and reject what RFC 5322 does not allow."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _FACT_HEADER = re.compile(r"x-(?:perfloop-)?(alertname|severity|status)", re.IGN
 
 
 def receive(content: bytes, recipients: list[str]) -> Accepted | Refusal:
-    """Judge the content of one SMTP DATA command."""
+    """Check the content of one SMTP DATA command."""
     try:
-        return _judge(content, recipients)
+        return _check(content, recipients)
     except _PARSER_FAILURES as error:
         return Refusal(550, f"5.6.0 Message headers cannot be read ({type(error).__name__})")
 
 
-def _judge(content: bytes, recipients: list[str]) -> Accepted | Refusal:
+def _check(content: bytes, recipients: list[str]) -> Accepted | Refusal:
     message = BytesParser(policy=default).parsebytes(content)
     missing = [name for name in ("From", "Date") if not message.get_all(name)]
     if missing:

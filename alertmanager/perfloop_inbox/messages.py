@@ -1,4 +1,4 @@
-"""What the inbox holds: messages and heartbeats, newest first, within fixed limits of number and bytes."""
+"""What the inbox stores: messages and heartbeats, newest first, within fixed limits of number and bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUSES: tuple[Status, ...] = ("firing", "resolved", "acknowledged", "unknown")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a notification says, whatever the channel it came by; empty where it says nothing."""
+    """What a notification contains, whatever its channel; a missing fact is empty."""
 
     alertname: str = ""
     severity: str = ""
@@ -38,7 +38,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A delivery as the inbox keeps it."""
+    """A delivery as the inbox stores it."""
 
     id: int
     received_at: str
@@ -61,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which messages to show; None means any."""
+    """Filters of messages; None matches any value."""
 
     channel: str | None = None
     status: str | None = None
@@ -69,7 +69,7 @@ class Query:
     severity: str | None = None
 
     def matches(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery is asked for."""
+        """Return whether a delivery matches every given filter."""
         facts = delivery.facts
         wanted = (self.channel, self.status, self.alertname, self.severity)
         actual = (delivery.channel, facts.status, facts.alertname, facts.severity)
@@ -77,7 +77,7 @@ class Query:
 
 
 class Mailbox:
-    """Messages in order of arrival; the oldest leave when there are too many or they take too much memory."""
+    """Messages in order of arrival; the oldest are dropped when there are too many or they take too much memory."""
 
     def __init__(self, max_messages: int = 1000, max_bytes: int = 32 * 1024 * 1024) -> None:
         self._messages: deque[Message] = deque()
@@ -90,7 +90,7 @@ class Mailbox:
         return len(self._messages)
 
     def add(self, delivery: Delivery, received_at: str) -> Message:
-        """Keep a delivery and let the oldest go where a limit is passed."""
+        """Store a delivery and drop the oldest messages where a limit is exceeded."""
         self._last_id += 1
         message = Message(self._last_id, received_at, delivery)
         self._messages.append(message)
@@ -106,7 +106,7 @@ class Mailbox:
         return [message for message, _ in zip(found, range(limit), strict=False)]
 
     def clear(self) -> int:
-        """Forget all messages and return how many there were."""
+        """Delete all messages and return how many there were."""
         count = len(self._messages)
         self._messages.clear()
         self.size_bytes = 0

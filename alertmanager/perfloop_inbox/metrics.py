@@ -1,4 +1,4 @@
-"""The inbox's own metrics: the one home of their names."""
+"""The inbox's own metrics: the only place of their names."""
 
 from __future__ import annotations
 

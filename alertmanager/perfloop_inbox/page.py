@@ -1,4 +1,4 @@
-"""The page at `/`: what arrived, for a person; it keeps itself up to date."""
+"""The page at `/`: the newest messages; it refreshes itself."""
 
 from __future__ import annotations
 

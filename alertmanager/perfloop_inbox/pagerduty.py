@@ -34,7 +34,7 @@ _MAX_DEDUP_KEY = 255
 
 
 def fault(status: int) -> Refusal:
-    """Return what the service says when it answers with this status whatever is sent."""
+    """Return the response of a service that fails with this status, whatever was sent."""
     message = {429: "Requests for this service are arriving too quickly. Please retry later."}.get(
         status, "Service fault"
     )
@@ -42,7 +42,7 @@ def fault(status: int) -> Refusal:
 
 
 def receive(body: bytes) -> Accepted | Refusal:
-    """Judge one POST to /v2/enqueue."""
+    """Check one POST to /v2/enqueue."""
     event = parse_json(body)
     if not isinstance(event, dict):
         return _NOT_JSON
@@ -52,7 +52,7 @@ def receive(body: bytes) -> Accepted | Refusal:
     payload = event.get("payload") or {}
     dedup_key = event.get("dedup_key") or uuid4().hex
     answer = {"status": "success", "message": "Event processed", "dedup_key": dedup_key}
-    # The key is a secret: whoever reads the inbox needs to tell two keys apart, not to use one.
+    # The key is a secret: whoever reads the inbox needs to distinguish two keys, not to use one.
     shown = {**event, "dedup_key": dedup_key, "routing_key": f"…{event['routing_key'][-4:]}"}
     return Accepted(_read_facts(event, payload), "\n".join(_lines(payload)), shown, answer)
 

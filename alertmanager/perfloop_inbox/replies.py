@@ -1,4 +1,4 @@
-"""What a channel answers: a refusal with the real service's own words, or the facts of what it took."""
+"""The reply of a channel: a refusal as the real service words it, or the facts of what it accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOO_DEEP = (ValueError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The status and body of a request that is not taken."""
+    """The status and body of a rejected request."""
 
     status: int
     body: str | dict[str, Any]
@@ -23,7 +23,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a taken request says."""
+    """The content of an accepted request."""
 
     facts: Facts
     text: str
@@ -32,10 +32,10 @@ class Accepted:
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the JSON value, or None where the bytes are no JSON.
+    """Return the JSON value, or None where the bytes are not JSON.
 
-    Half characters, NaN and numbers beyond all bounds, which Python's parser lets pass, are no JSON either: they could
-    not be shown again.
+    Unpaired surrogates, NaN and infinite numbers, which Python's parser accepts, are not JSON either: the API could not
+    return them.
     """
     try:
         value = json.loads(body)

@@ -1,4 +1,4 @@
-"""Slack's incoming webhooks: check a payload and answer as the real service does.
+"""Slack's incoming webhooks: check a payload and respond as the real service does.
 
 Statuses and strings: https://api.slack.com/changelog/2016-05-17-changes-to-errors-for-incoming-webhooks and
 https://api.slack.com/messaging/webhooks (handling errors); 40,000 characters of text:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 1024 * 1024
 TOO_LARGE = Refusal(413, "payload_too_large")
-# What each status means when it is switched on by hand.
+# The body of each status that a fault can select.
 FAULT_BODIES = {
     400: "invalid_payload",
     403: "action_prohibited",
@@ -41,7 +41,7 @@ _COLORS = {"danger": Facts(status="firing"), "warning": Facts(status="firing"), 
 
 
 def receive(path: str, content_type: str, body: bytes) -> Accepted | Refusal:
-    """Judge one POST to a webhook's path, `T…/B…/token`."""
+    """Check one POST to a webhook's path, `T…/B…/token`."""
     refusal = _check_path(path)
     if refusal:
         return refusal
@@ -106,7 +106,7 @@ def _has_content(attachment: dict[str, Any]) -> bool:
 
 
 def _lines(payload: dict[str, Any]) -> Iterator[str]:
-    """Yield what a person would read, in the order in which Slack shows it."""
+    """Yield the visible text, in the order in which Slack shows it."""
     if payload.get("text"):
         yield payload["text"][:_MAX_TEXT]
     yield from _block_lines(payload)

@@ -23,7 +23,7 @@ _MAX_RECIPIENTS = 100
 
 
 class MailHandler:
-    """aiosmtpd calls these at each command of a session."""
+    """The handlers that aiosmtpd calls at each command of a session."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
@@ -31,16 +31,16 @@ class MailHandler:
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name and signature
         self, server: SMTP, session: Session, envelope: Envelope, address: str, rcpt_options: list[str]
     ) -> str:
-        """Take a recipient that has a domain.
+        """Accept a recipient that has a domain.
 
-        A fault refuses here, not after the message: Alertmanager 0.25 does not read the answer to the message's end, so
-        a mail refused there counts as delivered and would never be tried again.
+        A fault rejects here, not after the message: Alertmanager 0.25 ignores the reply to the end of a message, so a
+        mail that is rejected there counts as delivered and is never sent again.
         """
         del server, session
         fault = self._inbox.faults.get("email")
         if fault:
             refusal = Refusal(fault, f"{fault // 100}.3.0 Mail system fault")
-            self._inbox.take("email", refusal, 0)
+            self._inbox.deliver("email", refusal, 0)
             return f"{refusal.status} {refusal.body}"
         local, _, domain = address.rpartition("@")
         if not local or not domain:
@@ -52,21 +52,21 @@ class MailHandler:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Take a message."""
+        """Receive a message."""
         del server, session
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         reply: Accepted | Refusal = mail.receive(content, list(envelope.rcpt_tos))
-        self._inbox.take("email", reply, len(content))
+        self._inbox.deliver("email", reply, len(content))
         return f"{reply.status} {reply.body}" if isinstance(reply, Refusal) else f"250 2.0.0 {reply.body}"
 
 
 @asynccontextmanager
 async def serve_mail(inbox: Inbox, listener: socket.socket) -> AsyncIterator[None]:
-    """Listen for mail as long as the context lasts."""
+    """Accept mail for as long as the context lasts."""
     loop = asyncio.get_running_loop()
 
     def build_session() -> SMTP:
-        """Return what talks with one client."""
+        """Return the session of one client."""
         return SMTP(
             MailHandler(inbox), hostname="inbox", ident="Perfloop inbox", data_size_limit=mail.MAX_BODY_BYTES, loop=loop
         )

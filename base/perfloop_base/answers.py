@@ -1,4 +1,7 @@
-"""How both demo programs explain a request that breaks a rule: status 422 and sentences under `detail`."""
+"""The response to a request that breaks a rule: status 422 and sentences under `detail`.
+
+Needs FastAPI, of the extras demo and analyzer.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,18 @@ _MAX_SHOWN = 80
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every broken rule in the same form."""
-    app.add_exception_handler(ConfigError, _answer_usage)
-    app.add_exception_handler(RequestValidationError, _answer_validation)
+    """Give every broken rule a response of the same form."""
+    app.add_exception_handler(ConfigError, _respond_to_config_error)
+    app.add_exception_handler(RequestValidationError, _respond_to_validation_error)
 
 
-async def _answer_usage(request: Request, error: Exception) -> JSONResponse:
+async def _respond_to_config_error(request: Request, error: Exception) -> JSONResponse:
     del request
-    return JSONResponse({"detail": str(error)}, 422)
+    problems = error.problems if isinstance(error, ConfigError) else (str(error),)
+    return JSONResponse({"detail": " ".join(problems)}, 422)
 
 
-async def _answer_validation(request: Request, error: Exception) -> JSONResponse:
+async def _respond_to_validation_error(request: Request, error: Exception) -> JSONResponse:
     del request
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     return JSONResponse({"detail": " ".join(map(explain, problems))}, 422)
@@ -36,12 +40,12 @@ async def _answer_validation(request: Request, error: Exception) -> JSONResponse
 
 def explain(problem: Mapping[str, Any]) -> str:
     """Return one sentence with the thing, the value and the rule."""
-    # Places begin with where in the request the value stood: body, query, path.
+    # A location begins with the part of the request that held the value: body, query, path.
     place = ".".join(str(part) for part in problem["loc"][1:]) or str(problem["loc"][0])
     if problem["type"] == "missing":
         return f"{place} is missing."
     if problem["type"] == "extra_forbidden":
-        return f"{place} is no known field."
+        return f"{place} is an unknown field."
     value = repr(problem.get("input"))
     shown = value if len(value) <= _MAX_SHOWN else f"{value[:_MAX_SHOWN]}…"
     rule = problem["msg"].removeprefix("Value error, ").rstrip(".")

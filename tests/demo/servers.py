@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers, Debian's, each in a folder and on a port of its own."""
+"""Real PostgreSQL and Redis servers, Debian's, each in a directory and on a port of its own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import redis
 
-from tests.demo.conftest import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,15 +63,15 @@ def _find_port() -> int:
 
 
 @contextmanager
-def _folder(user: str | None) -> Iterator[Path]:
-    # Not pytest's own folder: the other account could not enter it.
-    folder = Path(tempfile.mkdtemp(prefix="perfloop-test-"))
+def _directory(user: str | None) -> Iterator[Path]:
+    # Not pytest's own directory: the other account could not enter it.
+    directory = Path(tempfile.mkdtemp(prefix="perfloop-test-"))
     if user:
-        shutil.chown(folder, user)
+        shutil.chown(directory, user)
     try:
-        yield folder
+        yield directory
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
@@ -80,11 +80,11 @@ def run_postgresql() -> Iterator[Server]:
     initdb, postgres = _find("initdb"), _find("postgres")
     accounts = {entry.pw_name for entry in pwd.getpwall()}
     user = next(name for name in _ACCOUNTS if name in accounts) if os.geteuid() == 0 else None
-    with _folder(user) as folder:
-        data, port = folder / "data", _find_port()
+    with _directory(user) as directory:
+        data, port = directory / "data", _find_port()
         command = [initdb, "-D", str(data), "-U", "perfloop", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         subprocess.run(command, check=True, user=user, capture_output=True)
-        options = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}"]
+        options = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={directory}"]
         url = f"postgresql://perfloop@127.0.0.1:{port}/postgres"
         server = Server(url, [postgres, "-D", str(data), "-p", str(port), *options], user)
         server.start()
@@ -107,8 +107,8 @@ def _answers_sql(url: str) -> bool:
 def run_redis() -> Iterator[Server]:
     """Run a Redis that keeps nothing on disk."""
     program, port = _find("redis-server"), _find_port()
-    with _folder(None) as folder:
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with _directory(None) as directory:
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
         server = Server(f"redis://127.0.0.1:{port}/0", [program, *options])
         server.start()
         try:

@@ -1,4 +1,4 @@
-"""The two pages as a person sees them, in a real browser."""
+"""The pages of the inbox and of the demo service, in a real browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.alertmanager.inbox.conftest import ANY_PORT
-from tests.demo.conftest import run_program
+from tests.support.programs import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +46,13 @@ def _open(browser: Browser, url: str, scheme: ColorScheme = "light") -> Page:
 
 
 def _keep(page: Page, name: str) -> None:
-    """Leave a picture where whoever looks at the pages asked for it."""
-    folder = os.environ.get("PERFLOOP_SCREENSHOTS")
-    if folder:
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+    """Write a screenshot to the directory that PERFLOOP_SCREENSHOTS names."""
+    directory = os.environ.get("PERFLOOP_SCREENSHOTS")
+    if directory:
+        page.screenshot(path=f"{directory}/{name}.png", full_page=True)
 
 
-def test_inbox_page_keeps_itself_up_to_date(browser: Browser, tmp_path: Path):
+def test_inbox_page_refreshes_itself(browser: Browser, tmp_path: Path):
     """A message that arrives while the page is open appears on it, and an opened payload stays open."""
     flags = [f"--web.listen-address={ANY_PORT}", f"--smtp.listen-address={ANY_PORT}"]
     with run_program("perfloop_inbox", flags, tmp_path) as inbox:
@@ -70,14 +70,14 @@ def test_inbox_page_keeps_itself_up_to_date(browser: Browser, tmp_path: Path):
         expect(page.locator("article").first).to_contain_text("resolved")
         page.locator("summary").first.click()
         inbox.client.put("/faults", json={"email": 451}).raise_for_status()
-        expect(page.locator(".notice")).to_contain_text("E-mail answers with 451")
+        expect(page.locator(".notice")).to_contain_text("E-mail responds with 451")
         expect(page.locator("details").first).to_have_attribute("open", "")
         _keep(page, "inbox-light")
         _keep(_open(browser, str(inbox.client.base_url), "dark"), "inbox-dark")
 
 
 def test_demo_page_switches_faults(browser: Browser, tmp_path: Path):
-    """A person switches a fault on and off, sees what is refused, and heals everything."""
+    """The page switches a fault on and off, and ends all of them."""
     flags = [f"--web.listen-address={ANY_PORT}", f"--data.dir={tmp_path}"]
     with run_program("perfloop_demo.service", flags, tmp_path) as service:
         page = _open(browser, str(service.client.base_url))
@@ -92,6 +92,6 @@ def test_demo_page_switches_faults(browser: Browser, tmp_path: Path):
         _keep(_open(browser, str(service.client.base_url), "dark"), "demo-dark")
         slow.get_by_role("button", name="Off").click()
         expect(slow.locator("h3 span")).to_have_text("")
-        page.get_by_role("button", name="Heal everything").click()
+        page.get_by_role("button", name="End all faults").click()
         expect(off.locator("h3 span")).to_have_text("")
         assert service.client.get("/faults").json() == {}

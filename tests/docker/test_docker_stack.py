@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfloop.stack.docker import DockerStack, read_part
+from perfloop.stack.docker import DockerStack, read_status
 from perfloop.stack.docker_engine import Engine, last_words, project_name
 from perfloop.stack.errors import DockerError, PortsTakenError, StackError
+from perfloop.stack.settings import read_settings
 from tests.docker.running import Running
-from tests.e2e.loop import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def _stack(directory: Path, env: dict[str, str]) -> DockerStack:
+    return DockerStack(read_settings(directory, env), env)
+
 
 _RUNNING = {
     "State": {"Status": "running", "StartedAt": "2026-11-23T14:36:32.123456789Z", "Health": {"Status": "healthy"}},
@@ -26,7 +32,7 @@ _RUNNING = {
 
 def test_a_healthy_container_is_a_healthy_row():
     """State, restarts and start time are what the engine says, the time in whole seconds."""
-    row = read_part("redis", _RUNNING, "")
+    row = read_status("redis", _RUNNING, "")
     assert (row.state, row.healthy, row.restarts, row.since) == ("running", True, 2, "2026-11-23T14:36:32Z")
 
 
@@ -44,24 +50,26 @@ def test_a_healthy_container_is_a_healthy_row():
 )
 def test_no_other_container_is_healthy(status: str, health: str, expected: str):
     """Only a container that runs and passed its check is healthy."""
-    row = read_part("redis", {"State": {"Status": status, "StartedAt": "0001-01-01", "Health": {"Status": health}}}, "")
+    row = read_status(
+        "redis", {"State": {"Status": status, "StartedAt": "0001-01-01", "Health": {"Status": health}}}, ""
+    )
     assert (row.state, row.healthy, row.since) == (expected, False, "")
 
 
-def test_a_part_without_a_container_is_absent():
+def test_a_component_without_a_container_is_absent():
     """No container, no health."""
-    assert read_part("redis", None, "").state == "absent"
+    assert read_status("redis", None, "").state == "absent"
 
 
 @pytest.mark.parametrize(
     ("given", "expected"), [("Perfloop", "perfloop"), ("my.clone_2", "myclone_2"), ("_-x", "x"), ("...", "perfloop")]
 )
 def test_the_project_is_named_as_compose_names_it(given: str, expected: str):
-    """The folder's name in lower case, without what a label may not have."""
+    """The directory's name in lower case, without what a label may not have."""
     assert project_name(given) == expected
 
 
-def test_the_last_words_are_the_telling_ones():
+def test_the_last_words_are_those_of_the_error():
     """Deprecation notes and warnings are not what went wrong."""
     said = "Error: no such image\ntime=… level=warning msg=x\nDEPRECATED: the legacy builder\n"
     assert last_words(said) == "Error: no such image"
@@ -71,11 +79,11 @@ def test_the_last_words_are_the_telling_ones():
 def test_another_home_is_another_project(checkout: Path, tmp_path: Path):
     """A stack with a PERFLOOP_HOME of its own never takes another stack's containers for its own."""
     plain = {"PATH": os.environ["PATH"]}
-    default = DockerStack(checkout, plain)._engine.project
+    default = _stack(checkout, plain)._engine.project
     assert default == project_name(checkout.name)
-    other = DockerStack(checkout, {**plain, "PERFLOOP_HOME": str(tmp_path)})._engine.project
+    other = _stack(checkout, {**plain, "PERFLOOP_HOME": str(tmp_path)})._engine.project
     assert other not in ("", default)
-    assert DockerStack(checkout, {**plain, "COMPOSE_PROJECT_NAME": "mine"})._engine.project == "mine"
+    assert _stack(checkout, {**plain, "COMPOSE_PROJECT_NAME": "mine"})._engine.project == "mine"
 
 
 @pytest.fixture
@@ -83,7 +91,7 @@ def no_engine(checkout: Path, tmp_path: Path) -> DockerStack:
     """A stack whose Docker client finds nobody listening."""
     if not DockerStack.exists():
         pytest.skip("no Docker client is on PATH")
-    return DockerStack(checkout, {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    return _stack(checkout, {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
 
 
 def test_without_an_engine_nothing_is_started(no_engine: DockerStack):
@@ -134,7 +142,7 @@ def test_a_taken_port_is_named_with_its_holder(fresh: Running):
 
 @pytest.mark.docker
 @pytest.mark.xdist_group("docker")
-def test_an_image_that_cannot_be_had_is_named(clone: Path, images: dict[str, str], tmp_path: Path):
+def test_an_image_that_cannot_be_pulled_is_named(clone: Path, images: dict[str, str], tmp_path: Path):
     """The sentence names the image, and nothing was started."""
     missing = {**images, "PERFLOOP_REDIS_IMAGE": "127.0.0.1:9/perfloop/none:1"}
     running = Running(clone, missing, tmp_path)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.docker.running import IMAGE
-from tests.e2e.loop import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def test_it_has_no_pip_and_no_sources(image: str):
 
 
 def test_every_program_is_there(image: str):
-    """Each program of ours says how it is used."""
+    """Each of our programs says how it is used."""
     programs = (
         "perfloop_exporter",
         "perfloop_analyzer",

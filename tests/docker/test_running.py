@@ -10,17 +10,18 @@ from typing import Any
 import httpx
 import pytest
 
-from perfloop.stack.docker import PARTS, SECOND
+from perfloop.stack.docker import COMPONENTS, SECOND
 from perfloop.stack.errors import DockerError
 from tests.docker.running import IMAGE, Running
-from tests.e2e.loop import LiveStack, assert_loop_closes, wait_for
+from tests.support.live_stack import LiveStack, assert_loop_closes
+from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.xdist_group("docker")]
 
 
 def _present(stack: Running) -> list[str]:
     left_out = {SECOND} | ({"grafana"} if stack.env.get("PERFLOOP_GRAFANA_SCALE") == "0" else set())
-    return [name for name in PARTS if name not in left_out]
+    return [name for name in COMPONENTS if name not in left_out]
 
 
 def _targets(stack: Running) -> dict[str, str]:
@@ -29,7 +30,7 @@ def _targets(stack: Running) -> dict[str, str]:
 
 
 def test_every_part_is_there_and_healthy(stack: Running):
-    """`perfloop status` has a healthy row for every part, and an address for every part with a page."""
+    """`perfloop status` has a healthy row for every component, and an address for every component with a page."""
     rows = {row.name: row for row in stack.docker.status()}
     assert sorted(rows) == sorted(_present(stack))
     assert all(row.healthy and row.state == "running" and row.since for row in rows.values()), rows
@@ -37,7 +38,7 @@ def test_every_part_is_there_and_healthy(stack: Running):
 
 
 def test_every_target_is_up_in_prometheus(stack: Running):
-    """Prometheus reaches every part by its Compose name."""
+    """Prometheus reaches every component by its Compose name."""
     present = set(_present(stack)) - {"postgres", "redis", "exporter"} | {"node"}
     wait_for(
         lambda: {job for job, health in _targets(stack).items() if health == "up"} >= present, "every target up", 30
@@ -75,7 +76,7 @@ def test_the_exporter_sees_the_host(stack: Running):
 
 
 def test_every_published_port_is_on_the_loopback_address(stack: Running):
-    """No part listens on an address that another machine could reach."""
+    """No component listens on an address that another machine could reach."""
     bindings = [
         binding
         for container in stack.engine.containers()
@@ -112,7 +113,7 @@ def test_every_part_is_walled_in(stack: Running):
 
 
 def test_the_kernel_agrees_that_the_parts_have_no_power(stack: Running):
-    """The first process of every part has no effective capability and can gain none."""
+    """The first process of every component has no effective capability and can gain none."""
     for name in _present(stack):
         pid = stack.container(name)["State"]["Pid"]
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
@@ -120,17 +121,17 @@ def test_the_kernel_agrees_that_the_parts_have_no_power(stack: Running):
         assert found == {"CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}, name
 
 
-def test_no_password_shows_in_what_the_engine_tells(stack: Running):
+def test_no_password_shows_in_what_the_engine_shows(stack: Running):
     """The passwords are random, lie in volumes alone, and in no container's environment or command."""
     password = stack.compose("exec", "-T", "demo", "cat", "/run/perfloop/password").strip()
     assert len(password) >= 24
-    told = subprocess.run(
+    output = subprocess.run(
         ["docker", "inspect", *(container["Id"] for container in stack.engine.containers())],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    assert password not in told
+    assert password not in output
 
 
 def test_the_exporter_cannot_look_into_the_others(stack: Running):
@@ -190,22 +191,24 @@ def _pid(container: dict[str, Any]) -> int:
     return int(container["State"]["Pid"])
 
 
-def test_killed_parts_are_back_within_five_seconds(stack: Running):
-    """SIGKILL for every part's first process at once: each runs again, `status` counts it, and all become healthy."""
+def test_killed_components_are_back_within_five_seconds(stack: Running):
+    """Every component's first process is killed: each runs again, `status` counts it, and all become healthy."""
     stack.wait_healthy()
     before = {name: stack.container(name) for name in _present(stack)}
     kill = "kill -9 " + " ".join(str(_pid(container)) for container in before.values())
     command = ["docker", "run", "--rm", "--pid=host", "--user=0:0", "--network=none", IMAGE, "bash", "-c", kill]
     subprocess.run(command, check=True, capture_output=True)
     gone = {0, *map(_pid, before.values())}
-    wait_for(lambda: gone.isdisjoint(_pid(stack.container(name)) for name in before), "the return of every part", 5)
+    wait_for(
+        lambda: gone.isdisjoint(_pid(stack.container(name)) for name in before), "the return of every component", 5
+    )
     restarts = {row.name: row.restarts for row in stack.docker.status()}
     expected = {name: container["RestartCount"] + 1 for name, container in before.items()}
     assert {name: restarts[name] >= least for name, least in expected.items()} == dict.fromkeys(expected, True)
     stack.wait_healthy()
 
 
-def test_each_program_of_ours_answers_like_the_others(stack: Running):
+def test_each_of_our_programs_answers_like_the_others(stack: Running):
     """Every program has /metrics, /-/healthy, /-/ready and a page."""
     for name in ("exporter", "analyzer", "loadgen", "inbox", "demo"):
         for path in ("/metrics", "/-/healthy", "/-/ready", "/"):
@@ -214,5 +217,5 @@ def test_each_program_of_ours_answers_like_the_others(stack: Running):
 
 def test_logs_of_an_unknown_part_name_the_known_ones(stack: Running):
     """A wrong name is answered with the names there are."""
-    with pytest.raises(DockerError, match=r"'nginx' is no part of this stack: it has alertmanager, analyzer"):
+    with pytest.raises(DockerError, match=r"'nginx' is no component of this stack: it has alertmanager, analyzer"):
         stack.docker.logs("nginx")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.e2e.loop import assert_loop_closes, wait_for
+from tests.support.live_stack import assert_loop_closes
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("live-stack")]
 
@@ -59,7 +60,7 @@ SIX_FAULTS = {
 
 @pytest.mark.burns_error_budget
 def test_each_of_the_other_faults_is_noticed(live_stack: LiveStack):
-    """Six faults at once: each moves its own signal over its limit, or the series that tells of it."""
+    """Six faults at once: each moves its own signal over its limit, or the series that shows it."""
     live_stack.wait_for_traffic()
     try:
         live_stack.break_demo(**{fault: value for fault, (_, value) in SIX_FAULTS.items()})

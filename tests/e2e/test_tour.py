@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 pytestmark = [
     pytest.mark.e2e,
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         not os.environ.get("PERFLOOP_LONG_TESTS"),
-        reason="takes three minutes more: set PERFLOOP_LONG_TESTS=1 to run it",
+        reason="takes about five minutes: set PERFLOOP_LONG_TESTS=1 to run it",
     ),
 ]
 STEPS = [
@@ -31,14 +31,14 @@ STEPS = [
     "notify",
     "analyze",
     "recommend",
-    "mend",
+    "fix",
     "validate",
     "resolved",
 ]
 
 
 def test_tour_shows_every_step(live_stack: LiveStack):
-    """The tour walks through every step in order and says where to look afterwards."""
+    """The tour shows every step in order, and prints the addresses of the pages at the end."""
     env = {**os.environ, **live_stack.environment}
     command = [sys.executable, "-m", "perfloop_demo.tour"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=800, env=env)

@@ -1,4 +1,4 @@
-"""One run, counted by everybody who saw it: the demo's own series, the live series, and each report."""
+"""One run, counted by everything that was part of it: the demo's own series, the live series, and each report."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from perfloop_loadgen.errors import ExitCode
-from tests.demo.conftest import run_program
+from perfloop_base.errors import ExitCode
+from tests.support.programs import run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ def _samples(text: str, name: str) -> dict[frozenset[tuple[str, str]], float]:
 
 
 def _has_verdict(text: str) -> bool:
-    """Say whether a page of the load generator has seen the end of the run."""
+    """Return whether a page of the load generator shows the end of the run."""
     return "\nloadgen_verdict{" in text
 
 
@@ -57,7 +57,7 @@ def _served(text: str) -> int:
 
 
 async def _get(client: httpx.AsyncClient, url: str, is_good: Callable[[str], bool] = bool) -> str:
-    """Return a page once somebody answers and it is what was waited for."""
+    """Return a page once the server answers and the page is what was waited for."""
     for _ in range(1800):
         with contextlib.suppress(httpx.TransportError):
             if is_good(page := (await client.get(url)).text):

@@ -166,7 +166,7 @@ def serve(service: Service) -> Iterator[int]:
 class Chain:
     """A running chain."""
 
-    folder: Path
+    directory: Path
     service: Service = field(default_factory=Service)
     processes: dict[str, Process] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
@@ -249,10 +249,10 @@ def start_alertmanagers(
     chain: Chain, *, count: int = 1, rewrite: Rewrite = unchanged, flags: tuple[str, ...] = ()
 ) -> None:
     """Start a cluster of Alertmanagers with the committed configuration, pointed at this chain's inbox."""
-    folder = chain.folder / "alertmanager"
+    directory = chain.directory / "alertmanager"
     addresses = {"inbox:19130": chain.urls["inbox"].removeprefix("http://"), "inbox:19125": chain.urls["smtp"]}
-    install(CHECKOUT / "alertmanager", folder, chain.folder / "secrets", addresses)
-    config = folder / "alertmanager.yml"
+    install(CHECKOUT / "alertmanager", directory, chain.directory / "secrets", addresses)
+    config = directory / "alertmanager.yml"
     config.write_text(rewrite(config.read_text()))
     gossip = [free_port() for _ in range(count)]
     for index in range(count):
@@ -261,7 +261,10 @@ def start_alertmanagers(
         peers = [f"--cluster.peer=127.0.0.1:{port}" for at, port in enumerate(gossip) if at != index]
         address = f"127.0.0.1:{free_port()}"
         chain.urls[name] = f"http://{address}"
-        places = [f"--config.file={folder / 'alertmanager.yml'}", f"--storage.path={chain.folder / f'data-{name}'}"]
+        places = [
+            f"--config.file={directory / 'alertmanager.yml'}",
+            f"--storage.path={chain.directory / f'data-{name}'}",
+        ]
         places += [f"--web.listen-address={address}", f"--web.external-url=http://{address}", cluster, *peers]
         places += ["--data.maintenance-interval=1s"]
         _launch(chain, name, [binary("alertmanager"), *places, *flags])
@@ -271,12 +274,12 @@ def start_prometheus(
     chain: Chain, targets: dict[str, str], *, rewrite: Rewrite = unchanged, flags: tuple[str, ...] = ()
 ) -> None:
     """Start Prometheus with the committed configuration and rules, watching the given addresses by name of service."""
-    room, folder = CHECKOUT / "prometheus", chain.folder / "prometheus"
+    source, directory = CHECKOUT / "prometheus", chain.directory / "prometheus"
     for part in ("rules", "alerts"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        for file in (room / part).glob("*.yml"):
-            (folder / part / file.name).write_text(rewrite(file.read_text()))
-    config = yaml.safe_load(rewrite((room / "prometheus.yml").read_text()))
+        (directory / part).mkdir(parents=True, exist_ok=True)
+        for file in (source / part).glob("*.yml"):
+            (directory / part / file.name).write_text(rewrite(file.read_text()))
+    config = yaml.safe_load(rewrite((source / "prometheus.yml").read_text()))
     alertmanagers = [url.removeprefix("http://") for key, url in chain.urls.items() if key.startswith("alertmanager")]
     config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": alertmanagers}]}]}
     watched = [{"targets": [address], "labels": {"service": name}} for name, address in targets.items()]
@@ -285,16 +288,16 @@ def start_prometheus(
         {"job_name": "services", "static_configs": watched},
         {"job_name": "alertmanager", "static_configs": own},
     ]
-    file = folder / "prometheus.yml"
+    file = directory / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
     address = f"127.0.0.1:{free_port()}"
     chain.urls["prometheus"] = f"http://{address}"
-    places = [f"--config.file={file}", f"--storage.tsdb.path={chain.folder / 'data-prometheus'}"]
+    places = [f"--config.file={file}", f"--storage.tsdb.path={chain.directory / 'data-prometheus'}"]
     places += [f"--web.listen-address={address}", f"--web.external-url=http://{address}"]
     _launch(chain, "prometheus", [binary("prometheus"), *places, *flags])
 
 
 def _launch(chain: Chain, name: str, command: list[str]) -> None:
-    process = Process(command, f"{chain.urls[name]}/-/ready", chain.folder / f"{name}.log")
+    process = Process(command, f"{chain.urls[name]}/-/ready", chain.directory / f"{name}.log")
     chain.processes[name] = process
     process.start()

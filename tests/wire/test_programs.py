@@ -13,7 +13,7 @@ from tests.wire.declared import collector_families, library_families
 from tests.wire.exposition import Exported, parse_families
 
 if TYPE_CHECKING:
-    from tests.e2e.loop import LiveStack
+    from tests.support.live_stack import LiveStack
 
 CONTRACT = read_contract()
 REFRESH = "a deliberate change? `python -m tests.wire.record PROGRAM=URL …` prints the contract anew"

@@ -1,4 +1,4 @@
-"""Requests have an end: a body over the limit is a 413 before it fills the memory."""
+"""A limit on request bodies: a longer one is a 413 before it fills the memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
         self._max_bytes = max_bytes
-        self._sentence = f"The body is longer than {max_bytes} bytes: send less at once."
+        self._sentence = f"The body is longer than {max_bytes} bytes."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""

@@ -1,4 +1,4 @@
-"""The cache: in this process by default, Redis when its address is given; both measured."""
+"""The cache: in this process by default, Redis when REDIS_URL is set; both are instrumented."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ TTL_SECONDS = 300
 _REDIS_SECONDS = 0.5
 _PREFIX = "perfloop-demo:"
 
-log = logging.getLogger("demo.service")
+log = logging.getLogger(__name__)
 
 
 class Cache(Protocol):
-    """What the service asks of a cache."""
+    """The interface of a cache."""
 
     def get(self, key: str) -> bytes | None:
-        """Return what is kept under a key."""
+        """Return the value of a key."""
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value for a while."""
+        """Store a value for `TTL_SECONDS`."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 class MemoryCache:
-    """The least recently used entries leave first; none stays longer than its time."""
+    """A cache in memory that evicts the least recently used entries, and every entry after `TTL_SECONDS`."""
 
     name = "memory"
 
@@ -50,7 +50,7 @@ class MemoryCache:
         self._metrics = CacheMetrics(self.name)
 
     def get(self, key: str) -> bytes | None:
-        """Return what is kept under a key and not yet too old."""
+        """Return the value of a key unless it has expired."""
         with self._metrics.operation("get") as operation, self._lock:
             entry = self._entries.get(key)
             operation.hit = entry is not None and entry[0] > self._clock()
@@ -61,7 +61,7 @@ class MemoryCache:
             return entry[1]
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value; the entry that was unused the longest makes room."""
+        """Store a value; a full cache evicts its least recently used entry."""
         with self._metrics.operation("set"), self._lock:
             self._entries[key] = (self._clock() + TTL_SECONDS, value)
             self._entries.move_to_end(key)
@@ -69,7 +69,7 @@ class MemoryCache:
                 self._entries.popitem(last=False)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete every entry."""
         self._entries.clear()
 
 
@@ -83,25 +83,25 @@ class RedisCache:
         try:
             self._client.ping()
         except redis.RedisError as error:
-            message = f"REDIS_URL has the value {url.rpartition('@')[2]!r}, where no Redis answers: {error}."
-            raise StartError(message) from error
+            address = url.rpartition("@")[2]
+            raise StartError(f"REDIS_URL has the value {address!r}, where no Redis answers: {error}.") from error
         instrument_redis(self._client, cache=self.name)
 
     def get(self, key: str) -> bytes | None:
-        """Return what Redis keeps under a key."""
+        """Return the value of a key."""
         try:
             value = self._client.get(_PREFIX + key)
         except redis.RedisError as error:
-            log.warning("cache read failed: %s", error)
+            log.warning("cache read failed", extra={"error": error})
             return None
         return value if isinstance(value, bytes) else None
 
     def set(self, key: str, value: bytes) -> None:
-        """Let Redis keep a value for a while."""
+        """Store a value for `TTL_SECONDS`."""
         try:
             self._client.set(_PREFIX + key, value, ex=TTL_SECONDS)
         except redis.RedisError as error:
-            log.warning("cache write failed: %s", error)
+            log.warning("cache write failed", extra={"error": error})
 
     def close(self) -> None:
         """Close the connections."""
@@ -109,18 +109,18 @@ class RedisCache:
 
 
 class SwitchedCache:
-    """A cache that can be switched off: then each read asks the real cache for a key that nobody wrote."""
+    """A cache that can be switched off: each read then asks the real cache for a key that was never written."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self.off = False
 
     def get(self, key: str) -> bytes | None:
-        """Return what is kept, or miss for real while switched off."""
+        """Return the value of a key; a real miss while switched off."""
         return self._cache.get(f"off:{uuid4().hex}" if self.off else key)
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a value unless switched off."""
+        """Store a value unless switched off."""
         if not self.off:
             self._cache.set(key, value)
 

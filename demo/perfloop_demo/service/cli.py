@@ -1,54 +1,70 @@
-"""`python -m perfloop_demo.service`: flags in, exit code out."""
+"""The command line of the demo service: flags in, exit code out."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
-import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from perfloop_base import serving
-from perfloop_base.errors import ExitCode, PerfloopError
+from perfloop_base import cli
+from perfloop_base.addresses import Address, parse_address
+from perfloop_base.errors import ExitCode
+from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_demo.service.settings import read_settings
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+_PROGRAM = "perfloop_demo.service"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoSettings:
+    """Where the service listens and keeps its data."""
+
+    web: Address = flag(
+        "--web.listen-address",
+        Address("127.0.0.1", 8000),
+        parse=parse_address,
+        metavar="HOST:PORT",
+        help="address of the service",
+    )
+    data_dir: Path = flag(
+        "--data.dir",
+        Path(".perfloop/demo"),
+        parse=Path,
+        metavar="DIR",
+        help="directory of the SQLite database, which is used unless DATABASE_URL is set",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the service's flags."""
-    parser = argparse.ArgumentParser(
-        prog="perfloop_demo.service",
+    parser = cli.Parser(
+        prog=_PROGRAM,
         description="A FastAPI multimodal service with faults to inject.",
-        epilog="DATABASE_URL takes the rows to PostgreSQL, REDIS_URL the cache to Redis.",
-        allow_abbrev=False,
+        epilog="DATABASE_URL selects a PostgreSQL database, REDIS_URL a Redis cache. "
+        + cli.exit_codes(ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.PORT_TAKEN),
     )
-    parser.add_argument(
-        "--web.listen-address",
-        dest="web",
-        default="127.0.0.1:8000",
-        metavar="HOST:PORT",
-        help="where the service listens (default %(default)s)",
-    )
-    parser.add_argument(
-        "--data.dir",
-        dest="data_dir",
-        default=".perfloop/demo",
-        metavar="DIR",
-        help="where the SQLite database lies when DATABASE_URL is not set (default %(default)s)",
-    )
+    add_flags(parser, DemoSettings)
+    cli.add_log_flags(parser)
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the service and return the exit code."""
-    flags = build_parser().parse_args(argv)
-    serving.set_up_logging()
-    try:
-        address = serving.parse_address("--web.listen-address", flags.web)
-        settings = read_settings(Path(flags.data_dir), os.environ)
-        from perfloop_demo.service.app import run  # the libraries load only when there is something to serve
+    return cli.guard(_PROGRAM, lambda: _run(argv))
 
-        asyncio.run(run(address, settings))
-    except PerfloopError as error:
-        sys.stderr.write(f"perfloop_demo.service: {error}\n")
-        return error.exit_code
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = build_parser().parse_args(argv)
+    cli.set_up_logs(arguments)
+    flags = read_flags(DemoSettings, arguments)
+    settings = read_settings(flags.data_dir, os.environ)
+    from perfloop_demo.service.app import run  # the libraries are imported only when there is something to serve
+
+    asyncio.run(run(flags.web, settings))
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""Documents the service is born with, so that the first search finds something."""
+"""The initial documents, so that the first search finds something."""
 
 from __future__ import annotations
 

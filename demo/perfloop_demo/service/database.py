@@ -1,4 +1,4 @@
-"""Rows through SQLAlchemy: SQLite in a file by default, PostgreSQL when its address is given."""
+"""The database through SQLAlchemy: a SQLite file by default, PostgreSQL when DATABASE_URL selects it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SLICE_SECONDS = 0.1
 
 
 class Database:
-    """The engine and the few statements the service needs."""
+    """The engine and the few statements that the service needs."""
 
     def __init__(self, url: str) -> None:
         self.engine = _build_engine(url)
@@ -46,13 +46,17 @@ class Database:
         return self.engine.dialect.name
 
     def prepare(self) -> None:
-        """Create the tables that are missing, or say in one sentence why the database cannot be used."""
+        """Create the tables that are missing.
+
+        Raises:
+            StartError: the database cannot be used.
+        """
         try:
             tables.metadata.create_all(self.engine)
         except SQLAlchemyError as error:
             reason = str(error.orig if isinstance(error, DBAPIError) else error).strip().splitlines()[0]
-            message = f"The database {self.engine.url.render_as_string(hide_password=True)} cannot be used: {reason}."
-            raise StartError(message) from error
+            url = self.engine.url.render_as_string(hide_password=True)
+            raise StartError(f"The database {url} cannot be used: {reason}.") from error
 
     def read(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         """Return the rows of a query."""
@@ -60,7 +64,7 @@ class Database:
             return connection.execute(statement).all()
 
     def add(self, table: Table, values: Mapping[str, Any], keep: int) -> int:
-        """Insert a row, let rows older than the newest `keep` go, and return the new row's number."""
+        """Insert a row, delete all but the newest `keep`, and return the new row's id."""
         with self.engine.begin() as connection:
             result = connection.execute(insert(table).values(**values))
             (number,) = result.inserted_primary_key or (0,)
@@ -68,7 +72,7 @@ class Database:
         return number
 
     def add_once(self, table: Table, values: Mapping[str, Any], keep: int) -> tuple[int, bool]:
-        """Return the number of the row with this digest, and whether it is new."""
+        """Return the id of the row with this digest, and whether it is new."""
         known = self._find(table, values["digest"])
         if known is not None:
             return known, False
@@ -81,7 +85,7 @@ class Database:
             return known, False
 
     def interrupt(self) -> None:
-        """End the queries under way, so that a stop does not wait for slow ones."""
+        """Cancel the running queries, so that a stop does not wait for slow ones."""
         for connection in list(self._in_use):
             if self.system == "postgresql":
                 connection.cancel()
@@ -109,7 +113,7 @@ class Database:
 
     def _sleep(self, seconds: float) -> int:
         start = time.monotonic()
-        # In slices, so that healing ends the waits under way too.
+        # In slices, so that switching the fault off ends the current waits too.
         while (left := start + min(seconds, self.slow_query_seconds) - time.monotonic()) > 0:
             time.sleep(min(left, _SLICE_SECONDS))
         return 1
@@ -134,13 +138,12 @@ def _build_engine(url: str) -> Engine:
         connect_args={"check_same_thread": False} if in_sqlite else {"connect_timeout": _CONNECT_SECONDS},
     )
     if in_sqlite and engine.url.database:
-        _make_folder(Path(engine.url.database).parent)
+        _make_directory(Path(engine.url.database).parent)
     return engine
 
 
-def _make_folder(folder: Path) -> None:
+def _make_directory(directory: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"The folder {folder} for the database cannot be made: {error.strerror}."
-        raise StartError(message) from error
+        raise StartError(f"The database's directory {directory} cannot be created: {error.strerror}.") from error

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
 MODEL_NAME = "perfloop-bigram"
-# About the pace of a small model on a laptop.
+# About the speed of a small model on a laptop.
 _TOKEN_SECONDS = 0.004
 _SHORT_WORD = 3
 _SLICE_SECONDS = 0.1
@@ -36,7 +36,7 @@ class BigramModel:
 
     async def _wait_for_first_token(self) -> None:
         start = time.monotonic()
-        # In slices, so that healing, which happens in another thread, ends the waits under way too.
+        # In slices, so that switching the fault off, in another thread, ends the current waits too.
         while (left := start + self.first_token_delay_seconds - time.monotonic()) > 0:  # noqa: ASYNC110 - see above
             await asyncio.sleep(min(left, _SLICE_SECONDS))
 

@@ -10,7 +10,7 @@ from perfloop_demo.service.service import ServiceDep
 
 router = APIRouter()
 
-# What a person most likely wants to see, well within each fault's limits.
+# The value that the page suggests for each fault: visible, and well within the fault's limits.
 _SUGGESTIONS = {
     "slow_queries": 0.3,
     "cpu_burn": 1,
@@ -30,7 +30,7 @@ _ENVIRONMENT = Environment(
 
 @router.get("/", include_in_schema=False)
 async def get_page(service: ServiceDep) -> HTMLResponse:
-    """Show the service and its faults to a person."""
+    """Return the page with the service's faults."""
     page = _ENVIRONMENT.get_template("page.html").render(
         rules=service.faults.rules.values(),
         active=service.faults.get_active(),

@@ -13,7 +13,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 class BadPictureError(Exception):
-    """One sentence on why these bytes are no picture the service takes."""
+    """One sentence with the reason why the service does not accept these bytes as a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,19 @@ class Thumbnail:
 
 
 def build_thumbnail(content: bytes, max_side: int) -> Thumbnail:
-    """Return a copy no side of which is longer than `max_side`."""
+    """Return a copy whose sides have at most `max_side` pixels.
+
+    Raises:
+        BadPictureError: the bytes are no picture, damaged, or more than `MAX_PIXELS` pixels.
+    """
     try:
         return _resize(content, max_side)
     except UnidentifiedImageError:
-        message = f"The image's {len(content)} bytes are none of {', '.join(_FORMATS)}."
-        raise BadPictureError(message) from None
+        raise BadPictureError(f"The image's {len(content)} bytes are none of {', '.join(_FORMATS)}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPictureError(_too_large()) from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # how Pillow's decoders report broken files
-        message = f"The image is damaged: {str(error).rstrip('.')}."
-        raise BadPictureError(message) from error
+        raise BadPictureError(f"The image is damaged: {str(error).rstrip('.')}.") from error
 
 
 def _resize(content: bytes, max_side: int) -> Thumbnail:

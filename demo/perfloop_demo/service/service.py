@@ -1,4 +1,4 @@
-"""The service's parts in one place: the rows, the cache, the vectors, the model and the faults."""
+"""The service without HTTP: its rows, cache, vectors, model and faults."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _MAX_TITLE = 80
 
 
 def digest(content: bytes) -> str:
-    """Return the name that equal contents share."""
+    """Return the SHA-256 of a content in hexadecimal, which identifies equal contents."""
     return hashlib.sha256(content).hexdigest()
 
 
 class Service:
-    """Everything a route needs."""
+    """The state and the operations that the routes use."""
 
     def __init__(self, settings: Settings) -> None:
         self.database = Database(settings.database_url)
@@ -65,23 +65,23 @@ class Service:
         self._load_vectors()
 
     def embed(self, text: str) -> Vector:
-        """Return a text's vector, from the cache where it has it."""
+        """Return the unit vector of a text (`DIMENSIONS` floats), from the cache if it is there."""
         key = f"embedding:{digest(text.encode())}"
-        known = self.cache.get(key)
-        if known is not None:
-            return np.frombuffer(known, dtype=np.float32)
+        cached = self.cache.get(key)
+        if cached is not None:
+            return np.frombuffer(cached, dtype=np.float32)
         vector = embed(text)
         self.cache.set(key, vector.tobytes())
         return vector
 
     def search(self, text: str, count: int) -> list[Neighbour]:
-        """Return the documents nearest to a text."""
+        """Return the `count` documents nearest to a text, nearest first."""
         vector = self.embed(text)
         with db_operation("vector", "search"):
             return self.vectors.search(vector, count)
 
     def store(self, content: str) -> int:
-        """Keep a text as a document that searches find, and return its number."""
+        """Store a text as a document that searches find, and return its id."""
         vector = self.embed(content)
         row = _build_row(Document(content[:_MAX_TITLE], content), vector)
         number, is_new = self.database.add_once(tables.documents, row, MAX_DOCUMENTS)
@@ -90,12 +90,12 @@ class Service:
         return number
 
     def hurry(self) -> None:
-        """Let nothing under way keep a stop waiting."""
+        """End what requests in flight wait for, so that a stop is quick."""
         self.faults.heal()
         self.database.interrupt()
 
     def close(self) -> None:
-        """Heal what is broken and close every connection."""
+        """Switch every fault off and close every connection."""
         self.faults.heal()
         self.cache.close()
         self.database.close()
@@ -129,6 +129,10 @@ async def _get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(_get_service)]
 
 
-async def strike(service: ServiceDep) -> None:
-    """Let the errors fault hit this request, or not."""
-    service.errors.strike()
+async def maybe_inject_error(service: ServiceDep) -> None:
+    """Fail this request with the probability that the errors fault is set to.
+
+    Raises:
+        InjectedError: the request fails.
+    """
+    service.errors.maybe_inject_error()

@@ -1,4 +1,4 @@
-"""Where the service keeps its rows and its cache."""
+"""Which database and cache the service uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ class Settings:
 
 
 def read_settings(data_dir: Path, environment: Mapping[str, str]) -> Settings:
-    """Read the environment, or raise one sentence for every value that breaks a rule."""
+    """Return the settings of the environment variables DATABASE_URL and REDIS_URL.
+
+    Raises:
+        ConfigError: one sentence for each value that breaks a rule.
+    """
     database_url, redis_url = environment.get("DATABASE_URL", "").strip(), environment.get("REDIS_URL", "").strip()
     rules = (
         ("DATABASE_URL", database_url, ("postgresql", "sqlite"), {*_DRIVERS, "sqlite"}),
@@ -44,7 +48,7 @@ def read_settings(data_dir: Path, environment: Mapping[str, str]) -> Settings:
             f"DATABASE_URL has the value {database_url!r}: it must name a file, as in sqlite:////data/demo.db."
         )
     if problems:
-        raise ConfigError(" ".join(problems))
+        raise ConfigError(problems)
     return Settings(_with_driver(database_url) or f"sqlite:///{data_dir.resolve() / 'demo.db'}", redis_url or None)
 
 

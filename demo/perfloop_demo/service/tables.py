@@ -1,4 +1,4 @@
-"""The rows the service keeps."""
+"""The tables of the database."""
 
 from __future__ import annotations
 

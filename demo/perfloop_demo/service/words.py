@@ -1,4 +1,4 @@
-"""Texts in requests: how long they may be, and what every database can keep."""
+"""Texts in requests: how long they may be, and the characters that every database can store."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pydantic import AfterValidator, StringConstraints
 
 
 def _check_zeros(text: str) -> str:
-    # PostgreSQL keeps no text with it, https://www.postgresql.org/docs/current/datatype-character.html
+    # PostgreSQL cannot store it: https://www.postgresql.org/docs/current/datatype-character.html
     if "\x00" in text:
-        message = "must not hold the character U+0000"
-        raise ValueError(message)
+        raise ValueError("must not contain the character U+0000")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The running stack as a user reaches it: the `perfloop` command, PromQL and HTTP."""
+"""The running stack, through the interfaces that users have: the `perfloop` command, PromQL and HTTP."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class LoadResult:
 
 
 def run_perfloop(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the `perfloop` command as a person would."""
+    """Run the `perfloop` command."""
     command = [sys.executable, "-m", "perfloop", *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
 
 
 class Stack:
-    """A stack that is up; its parts by name and address."""
+    """A running stack."""
 
-    def __init__(self, urls: Mapping[str, str], *, was_up: bool) -> None:
+    def __init__(self, urls: Mapping[str, str], *, was_running: bool) -> None:
         self.urls = urls
-        self.was_up = was_up
+        self.was_running = was_running
         self._client = httpx.Client(timeout=30)
 
     def __enter__(self) -> Self:
@@ -58,16 +58,19 @@ class Stack:
 
     @classmethod
     def find(cls) -> Self:
-        """Return the stack that runs, or start it."""
+        """Return the running stack; start it if there is none.
+
+        Raises:
+            StartError: it did not start, or a component is not healthy.
+        """
         urls = _read_urls()
         if urls is not None:
-            return cls(urls, was_up=True)
+            return cls(urls, was_running=True)
         done = run_perfloop("up")
         urls = _read_urls()
         if done.returncode or urls is None:
-            message = f"The stack did not come up: {_last_line(done.stderr)}"
-            raise StartError(message)
-        return cls(urls, was_up=False)
+            raise StartError(f"The stack did not start: {_last_line(done.stderr)}")
+        return cls(urls, was_running=False)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the series of a PromQL query, each with its labels under `metric` and its number under `value`."""
@@ -90,13 +93,12 @@ class Stack:
 
     def test_load(self) -> LoadResult:
         """Run the tour's load test against the demo."""
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.json"
+        with tempfile.TemporaryDirectory() as directory:
+            report = Path(directory) / "report.json"
             flags = ("--url", self.urls["demo"], "--report.json", str(report))
             done = run_perfloop("loadgen", "run", str(_LOAD), *flags)
             if not report.exists():
-                message = f"The load test left no report: {_last_line(done.stderr)}"
-                raise StartError(message)
+                raise StartError(f"The load test wrote no report: {_last_line(done.stderr)}")
             total = json.loads(report.read_text())["summary"]["total"]
         p95 = total["response"]["quantiles_seconds"]["p95"]
         return LoadResult(total["total_requests"], total["failed_requests"], p95)
@@ -106,25 +108,29 @@ class Stack:
         try:
             return self._client.request(method, url, **options).raise_for_status()
         except httpx.HTTPError as error:
-            message = f"{part} did not answer {method} {url}: {error}"
-            raise StartError(message) from error
+            raise StartError(f"{part} did not answer {method} {url}: {error}") from error
 
 
 def wait_for(probe: Callable[[], T], what: str, seconds: float = _PATIENCE_SECONDS) -> T:
-    """Return the first true answer of `probe`, or say what did not come."""
+    """Return the first true answer of `probe`, which is called once a second.
+
+    Raises:
+        StartError: none came in time; the message contains `what`.
+    """
     deadline = time.monotonic() + seconds
     while True:
         answer = probe()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            message = f"Waited {seconds:g} s in vain for {what}; `perfloop status` and `perfloop logs` may tell why."
-            raise StartError(message)
+            raise StartError(
+                f"Waited {seconds:g} s for {what}; `perfloop status` and `perfloop logs NAME` show the reason."
+            )
         time.sleep(_PAUSE_SECONDS)
 
 
 def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    return (text.strip().splitlines() or ["no message"])[-1]
 
 
 def _read_urls() -> dict[str, str] | None:
@@ -136,6 +142,5 @@ def _read_urls() -> dict[str, str] | None:
     urls = {part["name"]: str(part["url"]).rstrip("/") for part in parts if part["healthy"]}
     missing = [name for name in _NEEDED if name not in urls]
     if parts and missing:
-        message = f"The stack runs without a healthy {', '.join(missing)}: `perfloop down`, then run the tour again."
-        raise StartError(message)
+        raise StartError(f"Not healthy: {', '.join(missing)}. Run `perfloop down`, then the tour again.")
     return urls if parts else None

@@ -1,4 +1,4 @@
-"""The steps of the tour: load, break, alert, notify, analyze, recommend, mend, validate."""
+"""The steps of the tour: load, break, alert, notify, analyze, recommend, fix, validate."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from perfloop_base.quantities import quantity
 from perfloop_demo.tour.stack import wait_for
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _CHANNELS = ("slack", "email", "pagerduty")
 
 
 class Narrator:
-    """Says each step with the time since the tour began."""
+    """Prints each step with the time since the tour began."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -33,10 +34,10 @@ class Narrator:
         sys.stdout.flush()
 
 
-def walk(stack: Stack, narrator: Narrator) -> None:
-    """Walk the whole loop; whatever happens, the demo is healed at the end."""
+def run_tour(stack: Stack, narrator: Narrator) -> None:
+    """Run the whole loop; the demo's faults are off at the end, even after an error."""
     say = narrator.say
-    say("start", "the stack was up already" if stack.was_up else "the stack is up now")
+    say("start", "the stack was running" if stack.was_running else "the stack is running now")
     stack.heal_demo()
     try:
         score = _watch(stack, narrator)
@@ -44,22 +45,22 @@ def walk(stack: Stack, narrator: Narrator) -> None:
         say("load test", f"healthy: {_describe(before)}")
         stack.break_demo(slow_queries=_SLOW_SECONDS)
         say("break", f"slow queries: the database now waits {_SLOW_SECONDS:g} s inside every SELECT")
-        alertname = _see_alert(stack, narrator)
-        broken = _see_analysis(stack, narrator, score)
+        alertname = _watch_alert(stack, narrator)
+        broken = _watch_analysis(stack, narrator, score)
         during = stack.test_load()
         say("load test", f"broken: {_describe(during)}")
     finally:
         stack.heal_demo()
-    say("mend", "the queries are fast again: this is what the recommendation asked for")
+    say("fix", "the queries are fast again, as the recommendation asked for")
     after = stack.test_load()
-    say("load test", f"mended: {_describe(after)}, {1 - after.p95_seconds / during.p95_seconds:.0%} faster than broken")
-    _see_all_clear(stack, narrator, alertname, broken, score)
-    _say_where_to_look(stack, narrator)
+    say("load test", f"fixed: {_describe(after)}, {1 - after.p95_seconds / during.p95_seconds:.0%} faster than broken")
+    _watch_recovery(stack, narrator, alertname, broken, score)
+    _list_pages(stack, narrator)
 
 
 def _watch(stack: Stack, narrator: Narrator) -> float:
     traffic = wait_for(lambda: stack.query(f"{_TRAFFIC} > {_ENOUGH_PER_SECOND}"), "the steady load")
-    # Traces of an earlier fault leave the one-minute windows first.
+    # Wait until the effects of an earlier fault have left the one-minute windows.
     wait_for(lambda: not stack.query(_ALERT), "the alerts of an earlier fault to end")
     healthy = wait_for(lambda: stack.query(f"{_HEALTH} > 90"), "the demo to be healthy")
     targets, rate = stack.query("count(up == 1)")[0]["value"], traffic[0]["value"]
@@ -70,7 +71,7 @@ def _watch(stack: Stack, narrator: Narrator) -> float:
     return score
 
 
-def _see_alert(stack: Stack, narrator: Narrator) -> str:
+def _watch_alert(stack: Stack, narrator: Narrator) -> str:
     (alert,) = wait_for(lambda: stack.query(_ALERT), "the alert to fire")[:1]
     alertname = str(alert["metric"]["alertname"])
     narrator.say("alert", f"{alertname} fires, {alert['metric']['severity']}")
@@ -80,7 +81,7 @@ def _see_alert(stack: Stack, narrator: Narrator) -> str:
     return alertname
 
 
-def _see_analysis(stack: Stack, narrator: Narrator, score: float) -> float:
+def _watch_analysis(stack: Stack, narrator: Narrator, score: float) -> float:
     lower = wait_for(lambda: stack.query(f"{_HEALTH} < {score}"), "a lower health score")
     broken = float(lower[0]["value"])
     narrator.say("analyze", f"the demo's health falls from {score:.0f} to {broken:.0f}")
@@ -90,7 +91,7 @@ def _see_analysis(stack: Stack, narrator: Narrator, score: float) -> float:
     return broken
 
 
-def _see_all_clear(stack: Stack, narrator: Narrator, alertname: str, broken: float, score: float) -> None:
+def _watch_recovery(stack: Stack, narrator: Narrator, alertname: str, broken: float, score: float) -> None:
     back = wait_for(lambda: stack.query(f"{_HEALTH} >= {score}"), "the health score to come back")
     narrator.say("validate", f"the demo's health is back from {broken:.0f} to {back[0]['value']:.0f}")
     newest = _wait_for_messages(stack, alertname, "resolved")
@@ -109,11 +110,11 @@ def _wait_for_messages(stack: Stack, alertname: str, status: str) -> dict[str, d
 
 
 def _describe(result: LoadResult) -> str:
-    return f"{result.requests} requests, {result.failed} failed, 95 % within {result.p95_seconds * 1000:.0f} ms"
+    return f"{result.requests} requests, {result.failed} failed, 95% within {quantity(result.p95_seconds, 'seconds')}"
 
 
-def _say_where_to_look(stack: Stack, narrator: Narrator) -> None:
-    narrator.say("done", "the loop is closed; look for yourself, `make down` stops it all:")
+def _list_pages(stack: Stack, narrator: Narrator) -> None:
+    narrator.say("done", "the loop is closed; the pages of the stack, which `perfloop down` stops:")
     for part in ("grafana", "analyzer", "inbox", "prometheus", "demo"):
         if part in stack.urls:
             narrator.say("", f"{part}: {stack.urls[part]}")

@@ -11,7 +11,7 @@ import pytest
 
 from perfloop_inbox.app import build_app
 from perfloop_inbox.inbox import Inbox
-from tests.demo.conftest import Program, run_program
+from tests.support.programs import Program, run_program
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -50,14 +50,14 @@ async def client(inbox: Inbox) -> AsyncIterator[httpx.AsyncClient]:
 def _running_inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningInbox]:
     flags = [f"--web.listen-address={ANY_PORT}", f"--smtp.listen-address={ANY_PORT}"]
     with run_program("perfloop_inbox", flags, tmp_path_factory.mktemp("inbox")) as program:
-        found = re.search(r"taking mail on 127.0.0.1:(\d+)", program.log)
+        found = re.search(r'msg="listening for mail" address=127\.0\.0\.1:(\d+)', program.log)
         assert found
         yield RunningInbox(program, int(found[1]))
 
 
 @pytest.fixture
 def running_inbox(_running_inbox: RunningInbox) -> RunningInbox:
-    """The real program, emptied and healed."""
+    """The real program, without messages and faults."""
     _running_inbox.client.delete("/api/messages").raise_for_status()
     _running_inbox.client.delete("/faults").raise_for_status()
     return _running_inbox

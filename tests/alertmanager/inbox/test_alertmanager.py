@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.demo.conftest import wait_for
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def _find_port() -> int:
 
 @pytest.fixture
 def alertmanager(running_inbox: RunningInbox, alertmanager_binary: str, tmp_path: Path) -> Iterator[httpx.Client]:
-    """An Alertmanager that sends everything to the inbox at once."""
+    """An Alertmanager that sends everything to the inbox without a delay."""
     web = str(running_inbox.client.base_url).rstrip("/")
     config, port = tmp_path / "alertmanager.yml", _find_port()
     config.write_text(CONFIG.format(web=web, key="0" * 32, smtp=running_inbox.smtp_port))
@@ -102,7 +102,7 @@ def test_retries_until_healed(alertmanager: httpx.Client, running_inbox: Running
     running_inbox.client.put("/faults", json={"slack": 500, "pagerduty": 500, "email": 451}).raise_for_status()
     _send(alertmanager, ends_in_seconds=60)
 
-    wait_for(lambda: "refused with 500" in running_inbox.program.log, "the first refusal")
+    wait_for(lambda: "status=500" in running_inbox.program.log, "the first rejection")
     assert running_inbox.client.get("/api/messages").json() == []
     running_inbox.client.delete("/faults").raise_for_status()
     wait_for(lambda: len(running_inbox.client.get("/api/messages").json()) >= 2, "the messages after the healing")

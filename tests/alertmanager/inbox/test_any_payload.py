@@ -34,7 +34,7 @@ def _check(reply: Accepted | Refusal) -> None:
 @given(VALUES)
 @settings(deadline=None)
 def test_any_json(value: Any):
-    """Any JSON at all is taken or refused by Slack and PagerDuty, never an error of ours."""
+    """Slack and PagerDuty accept or reject any JSON; none is an error of the inbox."""
     body = json.dumps(value).encode()
     _check(slack.receive(PATH, "application/json", body))
     _check(pagerduty.receive(body))

@@ -104,7 +104,7 @@ async def test_page_shows_messages_and_escapes_them(client: httpx.AsyncClient):
     await client.post(WEBHOOK, json={"text": "[FIRING:1] SlowQueries <script>alert(1)</script>"})
     await client.put("/faults", json={"email": 451})
     page = (await client.get("/")).text
-    assert ("SlowQueries" in page, "<script>alert" in page, "answers with 451" in page) == (True, False, True)
+    assert ("SlowQueries" in page, "<script>alert" in page, "responds with 451" in page) == (True, False, True)
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])

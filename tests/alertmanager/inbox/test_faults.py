@@ -20,7 +20,7 @@ def test_set_and_heal():
     ("wanted", "sentence"),
     [
         (None, "Faults must be a JSON object of channel and status."),
-        ({"fax": 500}, "'fax' is no channel: it must be one of slack, email, pagerduty."),
+        ({"fax": 500}, "'fax' is an unknown channel: it must be one of slack, email, pagerduty."),
         ({"slack": 42}, "The status of slack is 42: it must be 200 (healthy) or from 400 to 599."),
         ({"slack": True}, "The status of slack is True: it must be 200 (healthy) or from 400 to 599."),
     ],
@@ -33,7 +33,7 @@ def test_bad_faults(wanted: object, sentence: str):
     assert (str(caught.value), faults.to_dict()) == (sentence, {})
 
 
-def test_all_problems_at_once():
+def test_all_problems_together():
     """Every problem is named, and the good half is not taken."""
     faults = ChannelFaults()
     with pytest.raises(ConfigError) as caught:

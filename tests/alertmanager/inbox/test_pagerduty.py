@@ -98,8 +98,8 @@ def test_bad_payload(name: str, value: object, error: str):
     assert [error] == _find_errors(event)
 
 
-def test_all_errors_at_once():
-    """Every problem of an event is told in one answer."""
+def test_all_errors_together():
+    """One response lists every problem of an event."""
     assert len(_find_errors({"event_action": "trigger", "payload": {}})) == 4
 
 

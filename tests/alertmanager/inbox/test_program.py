@@ -11,7 +11,7 @@ import pytest
 
 from tests.alertmanager.inbox.conftest import ANY_PORT
 from tests.alertmanager.inbox.test_mail import build_mail
-from tests.demo.conftest import run_program
+from tests.support.programs import run_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,16 +47,16 @@ def test_mail_refusals(running_inbox: RunningInbox):
     assert running_inbox.client.get("/api/messages").json() == []
 
 
-def test_many_senders_at_once(running_inbox: RunningInbox):
-    """Fifty mails from ten senders at once all arrive."""
+def test_many_concurrent_senders(running_inbox: RunningInbox):
+    """Fifty mails from ten concurrent senders all arrive."""
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda number: _send(running_inbox.smtp_port, build_mail(f"[FIRING:1] A{number}")), range(50)))
     names = {message["alertname"] for message in running_inbox.client.get("/api/messages").json()}
     assert names == {f"A{number}" for number in range(50)}
 
 
-def test_half_a_session_breaks_nothing(running_inbox: RunningInbox):
-    """A client that goes away in the middle of a mail leaves the server well."""
+def test_a_session_that_breaks_off(running_inbox: RunningInbox):
+    """A client that disconnects in the middle of a mail does not disturb the next one."""
     with socket.create_connection(("127.0.0.1", running_inbox.smtp_port)) as connection:
         connection.sendall(b"EHLO there\r\nMAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\nDATA\r\nFrom: a")
     _send(running_inbox.smtp_port, build_mail())
@@ -73,14 +73,14 @@ def test_clean_stop(tmp_path: Path):
 @pytest.mark.parametrize(
     ("flag", "code", "words"),
     [
-        ("--web.listen-address=here", 2, "must be host:port"),
+        ("--web.listen-address=here", 2, "write HOST:PORT"),
         ("--smtp.listen-address=127.0.0.1:99999", 2, "a port from 0 to 65535"),
-        ("--web.listen-address=192.0.2.1:0", 2, "nothing can listen"),
-        ("--colour=blue", 2, "unrecognized arguments"),
+        ("--web.listen-address=192.0.2.1:0", 2, "cannot listen on 192.0.2.1:0"),
+        ("--colour=blue", 2, "unknown flag: '--colour=blue'"),
     ],
 )
 def test_bad_flag(flag: str, code: int, words: str):
-    """A flag that cannot be is one sentence and the exit code of a usage error."""
+    """A wrong flag is one sentence and the exit code of a usage error."""
     done = subprocess.run(
         [sys.executable, "-m", "perfloop_inbox", flag], check=False, capture_output=True, text=True, timeout=60
     )
@@ -96,4 +96,4 @@ def test_taken_port():
         command = [sys.executable, "-m", "perfloop_inbox", f"--web.listen-address=127.0.0.1:{port}"]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 3
-    assert f"Port {port} of --web.listen-address=127.0.0.1:{port} is taken by another program" in done.stderr
+    assert f"--web.listen-address: port {port} of 127.0.0.1:{port} is taken by another program" in done.stderr

@@ -91,7 +91,7 @@ def test_accepted_answer():
         ),
         ({"title": "[FIRING:2] SlowQueries demo", "color": "danger"}, Facts("SlowQueries", "", "firing")),
         ({"title": "[RESOLVED] SlowQueries demo"}, Facts("SlowQueries", "", "resolved")),
-        ({"text": "all is well", "color": "good"}, Facts("", "", "resolved")),
+        ({"text": "all clear", "color": "good"}, Facts("", "", "resolved")),
         (
             {"title": ":fire: [FIRING:1] *SlowQueries*", "text": "*Severity:* warning"},
             Facts("SlowQueries", "warning", "firing"),

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from perfloop_demo.service.app import build_app
 from perfloop_demo.service.settings import Settings
-from tests.demo.conftest import Program, run_program
+from tests.support.programs import Program, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,9 @@ def client(_client: TestClient) -> TestClient:
 
 @pytest.fixture(scope="session")
 def _running_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    folder = tmp_path_factory.mktemp("service")
+    directory = tmp_path_factory.mktemp("service")
     with run_program(
-        "perfloop_demo.service", ["--web.listen-address=127.0.0.1:0", f"--data.dir={folder}"], folder
+        "perfloop_demo.service", ["--web.listen-address=127.0.0.1:0", f"--data.dir={directory}"], directory
     ) as program:
         yield program
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         (
             '{"slow": 1}',
             (
-                "'slow' is no fault: it must be one of slow_queries, cache_off, cpu_burn, errors, memory_leak, "
+                "'slow' is an unknown fault: it must be one of slow_queries, cache_off, cpu_burn, errors, memory_leak, "
                 "pool_exhausted, slow_first_token."
             ),
         ),
@@ -39,7 +39,7 @@ def test_bad_faults(client: TestClient, body: str, sentence: str):
     assert client.get("/faults").json() == {}
 
 
-def test_all_problems_at_once(client: TestClient):
+def test_all_problems_together(client: TestClient):
     """Each problem has its sentence, and the good part is not taken."""
     answer = client.put("/faults", json={"slow": 1, "errors": 2, "cache_off": True})
     assert answer.json()["detail"].count(".") >= 2

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from tests.demo.conftest import wait_for
 from tests.demo.service.readings import Change, scrape
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from tests.demo.conftest import Program
+    from tests.support.programs import Program
 
 HTTP = "http_server_request_duration_seconds"
 DATABASE = "db_client_operation_duration_seconds"
@@ -143,8 +143,8 @@ def test_streamed_first_token_is_late_on_the_wire(running_service: Program):
         ("slow_first_token", 0.1),
     ],
 )
-def test_setting_is_shown_and_healed(running_service: Program, fault: str, value: Any):
-    """What is on is told by the API and by a metric, until it is healed."""
+def test_setting_is_shown_until_it_ends(running_service: Program, fault: str, value: Any):
+    """The API and a metric show a fault until it is switched off."""
     client = running_service.client
     _break(running_service, **{fault: value})
     assert client.get("/faults").json() == {fault: value}
@@ -154,7 +154,7 @@ def test_setting_is_shown_and_healed(running_service: Program, fault: str, value
 
 
 def test_faults_add_up(running_service: Program):
-    """A second request adds to the first; DELETE heals all."""
+    """A second request adds to the first; DELETE ends all."""
     client = running_service.client
     _break(running_service, errors=0.5)
     assert client.put("/faults", json={"cache_off": True}).json() == {"errors": 0.5, "cache_off": True}

@@ -16,8 +16,8 @@ def test_health_says_what_the_service_stands_on(client: TestClient):
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready", "/metrics", "/", "/docs", "/openapi.json"])
-def test_every_program_of_ours_answers(client: TestClient, path: str):
-    """The service answers what every program of ours answers."""
+def test_common_endpoints(client: TestClient, path: str):
+    """The service has the endpoints that every program has."""
     assert client.get(path).status_code == 200
 
 

@@ -12,7 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.demo.conftest import run_program, wait_for
+from tests.support.programs import run_program
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def _run(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_clean_stop_heals(tmp_path: Path):
-    """SIGTERM ends the program with exit code 0, and what it burnt is gone."""
+    """SIGTERM ends the program with exit code 0, and its burners with it."""
     with run_program("perfloop_demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program:
         program.client.put("/faults", json={"cpu_burn": 0.1}).raise_for_status()
         burners = psutil.Process(program.process.pid).children()
@@ -44,7 +45,7 @@ def test_clean_stop_heals(tmp_path: Path):
     ],
 )
 def test_stop_in_the_middle(tmp_path: Path, faults: dict[str, float], path: str, body: dict[str, object]):
-    """Whatever requests are waiting for, a stop takes less than five seconds and they are still answered."""
+    """Whatever requests wait for, a stop takes less than five seconds and they still have a response."""
     with (
         run_program("perfloop_demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program,
         ThreadPoolExecutor(3) as pool,
@@ -62,7 +63,7 @@ def test_stop_in_the_middle(tmp_path: Path, faults: dict[str, float], path: str,
 
 
 def test_killed_program_leaves_no_burner(tmp_path: Path):
-    """Even SIGKILL leaves nothing burning: an orphan ends by itself."""
+    """Even SIGKILL leaves no burner: an orphan ends by itself."""
     with run_program("perfloop_demo.service", [ANY_PORT, f"--data.dir={tmp_path}"], tmp_path) as program:
         program.client.put("/faults", json={"cpu_burn": 0.1}).raise_for_status()
         (burner,) = psutil.Process(program.process.pid).children()
@@ -87,7 +88,7 @@ def test_rows_outlive_the_program(tmp_path: Path):
         ({"DATABASE_URL": "mysql://db"}, 2, "must begin with postgresql:// or sqlite://"),
         ({"DATABASE_URL": "postgresql://user:secret@127.0.0.1:9/db"}, 1, "cannot be used"),
         ({"REDIS_URL": "redis://:secret@127.0.0.1:9"}, 1, "no Redis answers"),
-        ({"DATABASE_URL": "sqlite:////proc/nowhere/demo.db"}, 1, "cannot be made"),
+        ({"DATABASE_URL": "sqlite:////proc/nowhere/demo.db"}, 1, "cannot be created"),
     ],
 )
 def test_bad_environment(tmp_path: Path, environment: dict[str, str], code: int, words: str):
@@ -98,16 +99,16 @@ def test_bad_environment(tmp_path: Path, environment: dict[str, str], code: int,
 
 
 def test_taken_port(tmp_path: Path):
-    """A taken port is named, with an exit code of its own, and nothing is made before."""
+    """A taken port is named, with an exit code of its own, and no directory is created before."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         done = _run(f"--web.listen-address=127.0.0.1:{port}", f"--data.dir={tmp_path / 'data'}")
-    assert (done.returncode, f"Port {port}" in done.stderr) == (3, True)
+    assert (done.returncode, f"port {port}" in done.stderr) == (3, True)
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("flag", ["--web.listen-address=8000", "--web.listen-address=127.0.0.1:x", "--speed=9"])
 def test_bad_flag(flag: str):
-    """A flag that cannot be is a usage error."""
+    """A wrong flag is a usage error."""
     done = _run(flag)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False)

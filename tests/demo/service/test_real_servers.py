@@ -14,9 +14,10 @@ import psycopg
 import pytest
 import redis
 
-from tests.demo.conftest import Program, run_program, wait_for
 from tests.demo.servers import Server, run_postgresql, run_redis
 from tests.demo.service.readings import Change, scrape
+from tests.support.programs import Program, run_program
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,14 +42,14 @@ class Running:
 
 @pytest.fixture(scope="module")
 def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("servers")
+    directory = tmp_path_factory.mktemp("servers")
     with ExitStack() as stack:
         postgresql, cache = stack.enter_context(run_postgresql()), stack.enter_context(run_redis())
         env = {**os.environ, "DATABASE_URL": postgresql.url, "REDIS_URL": cache.url}
-        flags = ["--web.listen-address=127.0.0.1:0", f"--data.dir={folder / 'unused'}"]
-        program = stack.enter_context(run_program("perfloop_demo.service", flags, folder, env))
+        flags = ["--web.listen-address=127.0.0.1:0", f"--data.dir={directory / 'unused'}"]
+        program = stack.enter_context(run_program("perfloop_demo.service", flags, directory, env))
         yield Running(program, postgresql, cache)
-        assert not (folder / "unused").exists()
+        assert not (directory / "unused").exists()
 
 
 @pytest.fixture

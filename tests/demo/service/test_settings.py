@@ -7,7 +7,7 @@ import pytest
 from perfloop_base.errors import ConfigError
 from perfloop_demo.service.settings import Settings, read_settings
 
-FOLDER = Path("/data")
+DIRECTORY = Path("/data")
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ FOLDER = Path("/data")
 )
 def test_read_settings(environment: dict[str, str], settings: Settings):
     """The environment wins over the defaults, and plain names get the driver that is installed."""
-    assert settings == read_settings(FOLDER, environment)
+    assert settings == read_settings(DIRECTORY, environment)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
 def test_database_in_memory(url: str):
     """Connections cannot share a database that lives in one of them."""
     with pytest.raises(ConfigError, match="must name a file"):
-        read_settings(FOLDER, {"DATABASE_URL": url})
+        read_settings(DIRECTORY, {"DATABASE_URL": url})
 
 
-def test_all_problems_at_once():
+def test_all_problems_together():
     """Each address of an unknown kind has its sentence."""
     with pytest.raises(ConfigError) as caught:
-        read_settings(FOLDER, {"DATABASE_URL": "mysql://db", "REDIS_URL": "http://cache"})
-    assert str(caught.value) == (
-        "DATABASE_URL begins with 'mysql': it must begin with postgresql:// or sqlite://. "
-        "REDIS_URL begins with 'http': it must begin with redis:// or rediss:// or unix://."
+        read_settings(DIRECTORY, {"DATABASE_URL": "mysql://db", "REDIS_URL": "http://cache"})
+    assert caught.value.problems == (
+        "DATABASE_URL begins with 'mysql': it must begin with postgresql:// or sqlite://.",
+        "REDIS_URL begins with 'http': it must begin with redis:// or rediss:// or unix://.",
     )

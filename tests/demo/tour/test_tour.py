@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def test_stack_that_cannot_start(tmp_path: Path):
-    """Where the stack does not come up, the tour ends with the stack's own sentence."""
+    """Where the stack does not start, the tour ends with the stack's own sentence."""
     env = {**os.environ, "PERFLOOP_HOME": str(tmp_path), "PERFLOOP_DEMO_PORT": "many"}
     command = [sys.executable, "-m", "perfloop_demo.tour"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=env)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert "perfloop_demo.tour: The stack did not come up: " in done.stderr
+    assert "perfloop tour: The stack did not start: " in done.stderr
     assert "PERFLOOP_DEMO_PORT" in done.stderr
 
 
-def test_waiting_in_vain():
-    """What does not come is named."""
-    with pytest.raises(StartError, match="Waited 0 s in vain for rain"):
+def test_waiting_without_success():
+    """The error names what did not come."""
+    with pytest.raises(StartError, match="Waited 0 s for rain"):
         wait_for(lambda: None, "rain", seconds=0)
 
 

@@ -1,1 +1,1 @@
-"""Seven faults, one file each; each does the real thing and heals without a trace."""
+"""Seven faults, one file each; each causes the real effect, and its end leaves nothing behind."""

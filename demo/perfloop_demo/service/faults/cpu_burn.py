@@ -8,8 +8,8 @@ import sys
 
 from perfloop_demo.service.faults.rules import Rule
 
-# The share of each tenth of a second that is burnt, and the process that it burns for: an orphan ends by itself. The
-# process is told, not asked for: it may be gone before the burner has started.
+# Arguments: the share of each tenth of a second to burn, and the parent's process id, so that an orphan ends by itself.
+# The id is passed because the parent may be gone before the burner has started.
 _BURNER = """
 import os, sys, time
 share, parent = float(sys.argv[1]), int(sys.argv[2])
@@ -22,7 +22,7 @@ while os.getppid() == parent:
 
 
 class CpuBurn:
-    """Whole cores are one process each; what is left over is one more, busy for that share of the time."""
+    """One process for each whole core, and one that is busy for the remaining share of the time."""
 
     rule = Rule(
         "cpu_burn",
@@ -30,14 +30,14 @@ class CpuBurn:
         "number",
         "cores",
         os.cpu_count() or 1,
-        "Processes beside the service keep this many cores busy.",
+        "Separate processes keep this many cores busy.",
     )
 
     def __init__(self) -> None:
         self._burners: list[subprocess.Popen[bytes]] = []
 
     def apply(self, value: float) -> None:
-        """Burn this many cores; what burnt before ends first."""
+        """Keep this many cores busy; burners of an earlier setting end first."""
         self._stop()
         shares = [1.0] * int(value)
         if value % 1:

@@ -8,7 +8,7 @@ from perfloop_demo.service.faults.rules import Rule
 
 
 class InjectedError(Exception):
-    """The failure that a request meets while the fault is on."""
+    """A request failed because the fault is on."""
 
 
 class Errors:
@@ -20,11 +20,10 @@ class Errors:
         self._ratio = 0.0
 
     def apply(self, value: float) -> None:
-        """Let this share of the requests fail."""
+        """Fail this share of the requests, from 0 to 1."""
         self._ratio = float(value)
 
-    def strike(self) -> None:
-        """Fail now, or not."""
+    def maybe_inject_error(self) -> None:
+        """Raise InjectedError with the probability that is set."""
         if self._ratio and random.random() < self._ratio:  # noqa: S311 - chance, not a secret
-            message = f"injected failure (errors = {self._ratio:g})"
-            raise InjectedError(message)
+            raise InjectedError(f"errors = {self._ratio:g}")

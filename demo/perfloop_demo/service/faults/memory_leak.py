@@ -12,7 +12,7 @@ _STEP_SECONDS = 0.25
 
 
 class MemoryLeak:
-    """Holds on to more and more memory; healing gives all of it back."""
+    """Allocates more and more memory; switching the fault off frees it."""
 
     rule = Rule(
         "memory_leak",
@@ -31,7 +31,7 @@ class MemoryLeak:
         self._thread: Thread | None = None
 
     def apply(self, value: float) -> None:
-        """Leak at this rate from now on; 0 gives back what was held."""
+        """Leak this many MiB per second from now on; 0 frees everything."""
         self._end()
         if value:
             self._stop = Event()

@@ -1,4 +1,4 @@
-"""Pool exhausted: real connections are taken from the pool and not given back."""
+"""Pool exhausted: connections are taken from the pool and not returned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from perfloop_demo.service.database import Database
 
-# Requests under way give their connections back within about the pool's own timeout.
+# Requests in flight return their connections within about the pool's own timeout.
 _PATIENCE_SECONDS = 10.0
 
 
@@ -36,12 +36,12 @@ class PoolExhausted:
         self._held: list[PoolProxiedConnection] = []
 
     def apply(self, value: float) -> None:
-        """Hold this many connections, waiting a moment for those that requests are using."""
+        """Hold this many connections; waits up to ten seconds for those that requests are using."""
         while len(self._held) > value:
             self._held.pop().close()
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while len(self._held) < value and time.monotonic() < deadline:
             try:
                 self._held.append(self._engine.raw_connection())
-            except SQLAlchemyError:  # busy or away: the next turn may have more luck
+            except SQLAlchemyError:  # in use, or the database is away: try again
                 time.sleep(0.1)

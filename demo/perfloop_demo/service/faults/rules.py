@@ -1,4 +1,4 @@
-"""What a fault may be set to, and the sentence for what it may not."""
+"""The values that a fault may have, and the sentence for a value that it may not."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ def find_problems(wanted: Any, rules: Mapping[str, Rule]) -> list[str]:
     """Return one sentence for everything that is wrong with a request for faults."""
     if not isinstance(wanted, dict):
         return ["Faults must be a JSON object of fault and value."]
-    unknown = [f"{name!r} is no fault: it must be one of {', '.join(rules)}." for name in wanted if name not in rules]
-    judged = (rules[name].find_problem(value) for name, value in wanted.items() if name in rules)
-    return unknown + [problem for problem in judged if problem]
+    unknown = [
+        f"{name!r} is an unknown fault: it must be one of {', '.join(rules)}." for name in wanted if name not in rules
+    ]
+    found = (rules[name].find_problem(value) for name, value in wanted.items() if name in rules)
+    return unknown + [problem for problem in found if problem]

@@ -1,4 +1,4 @@
-"""Slow first token: the model thinks long before it speaks."""
+"""Slow first token: the model waits before the first token."""
 
 from __future__ import annotations
 

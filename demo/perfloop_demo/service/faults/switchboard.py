@@ -1,4 +1,4 @@
-"""The switchboard: which faults are on, and how they are set and healed together."""
+"""The switchboard: which faults are on; sets several together and switches all off."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
     from perfloop_demo.service.faults.rules import Rule
 
-log = logging.getLogger("demo.service")
+log = logging.getLogger(__name__)
 
 
 class Fault(Protocol):
-    """Something that can be broken on purpose."""
+    """One fault that can be switched on."""
 
     rule: Rule
 
     def apply(self, value: float) -> None:
-        """Break to this degree; 0 heals."""
+        """Set the fault to this value; 0 switches it off."""
 
 
 class Switchboard:
-    """All faults of the service; one request changes them at a time."""
+    """All faults of the service; one request at a time changes them."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self._faults = {fault.rule.name: fault for fault in faults}
@@ -43,10 +43,14 @@ class Switchboard:
         return dict(self._values)
 
     def update(self, wanted: Any) -> dict[str, float]:
-        """Set what is named, or raise one sentence per broken rule and change nothing."""
+        """Set the named faults and return those that are on.
+
+        Raises:
+            ConfigError: one sentence per broken rule; nothing is changed.
+        """
         problems = find_problems(wanted, self.rules)
         if problems:
-            raise ConfigError(" ".join(problems))
+            raise ConfigError(problems)
         with self._lock:
             for name, value in wanted.items():
                 self._set(name, value)
@@ -66,7 +70,7 @@ class Switchboard:
             self._values.pop(name, None)
         self._faults[name].apply(value)
         self._publish(name, value)
-        log.info("fault %s is %s", name, value or "off")
+        log.info("fault set", extra={"fault": name, "value": value})
 
     def _publish(self, name: str, value: float) -> None:
         performance_monitor.record_metric("fault_setting", float(value), tags={"fault": name})

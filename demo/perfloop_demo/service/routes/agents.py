@@ -43,6 +43,6 @@ def list_agents(service: ServiceDep, limit: Limit = 20) -> dict[str, list[Any]]:
 
 @router.post("/api/v1/agents", status_code=201)
 def create_agent(request: AgentRequest, service: ServiceDep) -> Agent:
-    """Create an agent; beyond five hundred the oldest ones go."""
+    """Create an agent; beyond `_MAX_AGENTS` the oldest are deleted."""
     number = service.database.add(agents, request.model_dump(), _MAX_AGENTS)
     return Agent(id=number, name=request.name, goal=request.goal)

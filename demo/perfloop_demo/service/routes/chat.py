@@ -38,7 +38,7 @@ class ChatMessage(BaseModel):
         """The text of the turn."""
         parts = self.content if isinstance(self.content, list) else [{"text": self.content or ""}]
         text = " ".join(str(part.get("text", "")) for part in parts)
-        # Half characters pass as JSON and could not be sent back.
+        # Unpaired surrogates are valid JSON but cannot be sent back.
         return text.encode("utf-8", "replace").decode()
 
 
@@ -49,7 +49,7 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """What clients of OpenAI's interface send; parameters that this model has no use for are ignored."""
+    """The body of a request; parameters of OpenAI's interface that this model does not use are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -61,7 +61,7 @@ class ChatRequest(BaseModel):
 
 
 class Completion:
-    """One answer under way: it knows its name, counts its tokens and reports them."""
+    """One answer: its id, its tokens, and the metrics of the call."""
 
     def __init__(self, request: ChatRequest, service: Service) -> None:
         self._request = request
@@ -116,7 +116,7 @@ def _pack(value: dict[str, Any]) -> str:
 
 @router.post("/v1/chat/completions")
 async def complete_chat(request: ChatRequest, service: ServiceDep) -> Response:
-    """Answer a conversation, token by token when asked to."""
+    """Answer a conversation, as a stream of tokens where the request asks for it."""
     completion = Completion(request, service)
     if request.stream:
         return StreamingResponse(completion.events(), media_type="text/event-stream")

@@ -1,4 +1,4 @@
-"""`GET|PUT|DELETE /faults`: break the service on purpose, and heal it."""
+"""`GET|PUT|DELETE /faults`: inject faults and end them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from perfloop_demo.service.service import ServiceDep
 router = APIRouter()
 
 
-# Setting a fault may wait for a connection or a process: it runs in a thread that no stuck request can occupy.
+# Setting a fault may wait for a connection or a process: it runs in a thread pool that requests do not use.
 @router.get("/faults")
 async def get_faults(service: ServiceDep) -> dict[str, float]:
     """Return the faults that are on."""
@@ -22,7 +22,7 @@ async def get_faults(service: ServiceDep) -> dict[str, float]:
 
 @router.put("/faults")
 async def put_faults(request: Request, service: ServiceDep) -> dict[str, float]:
-    """Set the named faults; 0 or false heals one."""
+    """Set the named faults; 0 or false ends one."""
     try:
         wanted: Any = json.loads(await request.body())
     except (ValueError, RecursionError):
@@ -32,5 +32,5 @@ async def put_faults(request: Request, service: ServiceDep) -> dict[str, float]:
 
 @router.delete("/faults")
 async def delete_faults(service: ServiceDep) -> dict[str, float]:
-    """Heal everything."""
+    """End every fault."""
     return await asyncio.to_thread(service.faults.heal)

@@ -12,7 +12,7 @@ router = APIRouter()
 
 @router.get("/health")
 def get_health(service: ServiceDep) -> dict[str, str | int]:
-    """Ask the database and say what the service stands on."""
+    """Query the database and return which database and cache the service uses."""
     service.database.read(select(literal(1)))
     return {
         "status": "ok",

@@ -1,4 +1,4 @@
-"""`POST /api/v1/process/image`: decode, resize and keep what is known of a picture."""
+"""`POST /api/v1/process/image`: decode and resize a picture, and store its properties."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImageResponse(BaseModel):
 
 @router.post("/api/v1/process/image")
 def process_image(request: ImageRequest, service: ServiceDep) -> ImageResponse:
-    """Resize a picture and keep a row about it; an equal picture comes from the cache."""
+    """Resize a picture and store a row about it; the result of an equal picture comes from the cache."""
     content = _decode(request.image)
     name = digest(content)
     key = f"image:{request.max_side}:{name}"

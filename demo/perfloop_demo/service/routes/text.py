@@ -1,4 +1,4 @@
-"""`POST /api/v1/process/text`: analyse a text and keep it."""
+"""`POST /api/v1/process/text`: analyse a text and store it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Analysis(BaseModel):
 
 
 class TextResponse(Analysis):
-    """The analysis, and the document's number for searches."""
+    """The analysis, and the document's id for searches."""
 
     id: int
     cached: bool
@@ -38,7 +38,7 @@ class TextResponse(Analysis):
 
 @router.post("/api/v1/process/text")
 def process_text(request: TextRequest, service: ServiceDep) -> TextResponse:
-    """Analyse a text, from the cache where it has the answer, and keep the text as a document."""
+    """Return the analysis of a text, from the cache if it is there, and store the text as a document."""
     key = f"text:{digest(request.content.encode())}"
     known = service.cache.get(key)
     if known is None:

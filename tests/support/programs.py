@@ -1,4 +1,4 @@
-"""The demo's programs, started as a person starts them: a subprocess on free ports."""
+"""A program of the project, started as a user starts it: a subprocess on a free port, with a log of its own."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 
-T = TypeVar("T")
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 # A busy machine has taken twenty seconds to start an interpreter and its libraries.
 _START_SECONDS = 90
 _STOP_SECONDS = 30
-_LISTENING = re.compile(r"listening on (http://\S+)")
+_LISTENING = re.compile(r"msg=listening address=(\S+)")
 
 
 @dataclass
 class Program:
-    """A running demo program."""
+    """A running program, and a client of its HTTP server."""
 
     process: subprocess.Popen[bytes]
     log_path: Path
@@ -36,11 +34,11 @@ class Program:
 
     @property
     def log(self) -> str:
-        """Everything the program has said so far."""
+        """Everything that the program has written so far."""
         return self.log_path.read_text()
 
     def stop(self) -> int:
-        """Ask it to end and return its exit code."""
+        """Send SIGTERM and return the exit code."""
         self.client.close()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -52,29 +50,20 @@ class Program:
             raise
 
 
-def wait_for(probe: Callable[[], T], what: str, seconds: float = _START_SECONDS) -> T:
-    """Return the first true answer of `probe`, or fail saying what was waited for."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        answer = probe()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    pytest.fail(f"waited {seconds:g} s in vain for {what}")
-
-
 @contextmanager
-def run_program(module: str, flags: list[str], folder: Path, env: dict[str, str] | None = None) -> Iterator[Program]:
-    """Start a program with its log in `folder`, wait until it listens, and stop it at the end."""
-    log_path = folder / f"{module}.log"
+def run_program(module: str, flags: list[str], directory: Path, env: dict[str, str] | None = None) -> Iterator[Program]:
+    """Start a program with its log in `directory`, wait until it listens, and stop it at the end."""
+    log_path = directory / f"{module}.log"
     with log_path.open("wb") as log:
         command = [sys.executable, "-m", module, *flags]
         process = subprocess.Popen(command, stderr=log, stdout=log, env=env)
     program = Program(process, log_path)
     try:
-        found = wait_for(lambda: _LISTENING.search(program.log) or process.poll() is not None, f"{module} to listen")
+        found = wait_for(
+            lambda: _LISTENING.search(program.log) or process.poll() is not None, f"{module} to listen", _START_SECONDS
+        )
         assert isinstance(found, re.Match), program.log
-        program.client.base_url = httpx.URL(found[1])
+        program.client.base_url = httpx.URL(f"http://{found[1]}")
         yield program
     finally:
         program.stop()

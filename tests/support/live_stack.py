@@ -1,39 +1,23 @@
-"""The closed loop, step by step, against any running stack: what a person sees after switching a fault on."""
+"""A running stack, and the closed loop on it: what follows when a fault is switched on."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
+
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-T = TypeVar("T")
-
-# Far more than a quiet machine needs: a busy one must not make the tests fail.
-PATIENCE_SECONDS = 240
 DEMO_HEALTH = 'perfloop_health_score{service="demo"}'
-
-
-def wait_for(probe: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
-    """Return the first true answer of `probe`, or fail saying what was waited for."""
-    start = time.monotonic()
-    while True:
-        answer = probe()
-        if answer:
-            return answer
-        if time.monotonic() - start > seconds:
-            pytest.fail(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(0.5)
 
 
 @dataclass(frozen=True)
 class LiveStack:
-    """Where a running stack answers, and the variables with which `perfloop` finds it."""
+    """The addresses of a running stack, and the variables with which `perfloop` finds it."""
 
     demo: str
     inbox: str
@@ -55,7 +39,7 @@ class LiveStack:
         return float(series[0]["value"][1]) if series else None
 
     def find_messages(self, **filters: str) -> list[dict[str, Any]]:
-        """Return what the inbox holds."""
+        """Return the messages in the inbox."""
         answer = httpx.get(f"{self.inbox}/api/messages", params=filters, timeout=30)
         messages: list[dict[str, Any]] = answer.raise_for_status().json()
         return messages
@@ -69,13 +53,13 @@ class LiveStack:
         httpx.delete(f"{self.demo}/faults", timeout=30).raise_for_status()
 
     def wait_for_traffic(self) -> None:
-        """Wait until the steady load has given every rule enough to judge."""
+        """Wait until the steady load has given every rule enough samples."""
         enough = 'sum(increase(http_server_request_duration_seconds_count{service="demo"}[1m])) > 60'
         wait_for(lambda: self.query(enough), "the steady load to reach Prometheus")
         wait_for(lambda: self.query(DEMO_HEALTH), "the demo's health score")
 
     def wait_for_messages(self, status: str, alertname: str, channels: set[str]) -> None:
-        """Wait until every channel has brought the notification."""
+        """Wait until the notification has arrived by every channel."""
 
         def arrived() -> bool:
             found = self.find_messages(status=status, alertname=alertname)
