@@ -1,4 +1,4 @@
-"""The one place that knows every part: builds them from the settings, answers requests, runs until told to stop."""
+"""The composition root: builds every part from the settings, routes requests, and runs until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -14,35 +14,39 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from perfloop_base.addresses import bound_address, listen
+from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_exporter.collectors.catalogue import SPECS, ProcessCollector
 from perfloop_exporter.collectors.families import counter, gauge, single
 from perfloop_exporter.collectors.host import Host
-from perfloop_exporter.errors import ExitCode
-from perfloop_exporter.scrape import Scraper, Station
+from perfloop_exporter.scrape import CollectorSlot, Scraper
 from perfloop_exporter.web.gate import ConfiguredGate
 from perfloop_exporter.web.messages import Request, Response, text_response
-from perfloop_exporter.web.server import Gate, OpenGate, Server, listen
+from perfloop_exporter.web.server import BACKLOG, Gate, OpenGate, Server
 
 if TYPE_CHECKING:
     from perfloop_exporter.collectors.families import Reading
+    from perfloop_exporter.collectors.spec import Spec
     from perfloop_exporter.config import CollectorSettings, Paths, Settings
 
-BUILD = gauge("perfloop_exporter_build_info", "What is running; always 1.", "version", "python_version")
+BUILD = gauge(
+    "perfloop_exporter_build_info", "Version of the exporter and of Python; always 1.", "version", "python_version"
+)
 REQUESTS = counter("promhttp_metric_handler_requests_total", "Scrapes answered, by status.", "code")
 IN_FLIGHT = gauge("promhttp_metric_handler_requests_in_flight", "Scrapes being answered.")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# What Prometheus needs to take the answer in before its own timeout.
+# Subtracted from Prometheus's own timeout: the response has to arrive before it.
 MARGIN_SECONDS = 0.25
-LEAST_BUDGET_SECONDS = 0.1
-# Level 1 is 3 times faster than the default and its output 10 % larger; 31 asks for a gzip header.
+MINIMUM_BUDGET_SECONDS = 0.1
+# Level 1 is 3 times faster than the default, for 10 % more bytes; a window of 31 means a gzip header.
 GZIP_LEVEL, GZIP_WINDOW = 1, 31
 
-log = logging.getLogger("exporter.app")
+log = logging.getLogger(__name__)
 
 
 def version() -> str:
-    """The installed version of the distribution."""
+    """Return the installed version of the distribution."""
     try:
         return metadata.version("perfloop")
     except metadata.PackageNotFoundError:
@@ -50,7 +54,7 @@ def version() -> str:
 
 
 class SelfCollector:
-    """Tells what is running and how many scrapes it answered."""
+    """Exports the exporter's version and its counters of scrapes."""
 
     def __init__(self) -> None:
         self.answered = {200: 0, 500: 0, 503: 0}
@@ -58,7 +62,7 @@ class SelfCollector:
         self._build = (BUILD, (((version(), platform.python_version()), 1),))
 
     def collect(self) -> list[Reading]:
-        """The exporter's own counters."""
+        """Return the exporter's own metrics."""
         return [
             self._build,
             (REQUESTS, [((str(status),), count) for status, count in self.answered.items()]),
@@ -67,42 +71,53 @@ class SelfCollector:
 
 
 def build_host(paths: Paths) -> Host:
-    """This machine, seen through the paths."""
+    """Return the machine whose files are mounted at these paths."""
     ticks = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
     return Host(proc=paths.procfs, sys=paths.sysfs, root=paths.rootfs, udev=paths.udev, clock_ticks=ticks)
 
 
-def build_stations(settings: CollectorSettings, host: Host) -> list[Station]:
-    """The enabled collectors, each with its deadline."""
-    return [
-        Station(
-            spec.name,
-            spec.build(host, settings.options.get(spec.name)),
-            settings.deadlines.get(spec.name, settings.deadline_seconds),
-        )
-        for spec in SPECS
-        if spec.name in settings.enabled
-    ]
+def build_slots(settings: CollectorSettings, host: Host) -> list[CollectorSlot]:
+    """Build the enabled collectors, each with its deadline.
+
+    Raises:
+        ConfigError: Options are invalid; the problems of all collectors are reported together.
+    """
+    slots: list[CollectorSlot] = []
+    problems: list[str] = []
+    for spec in SPECS:
+        if spec.name in settings.enabled:
+            try:
+                slots.append(_build_slot(spec, settings, host))
+            except ConfigError as error:
+                problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return slots
+
+
+def _build_slot(spec: Spec, settings: CollectorSettings, host: Host) -> CollectorSlot:
+    deadline_seconds = settings.deadlines.get(spec.name, settings.deadline_seconds)
+    return CollectorSlot(spec.name, spec.build(host, settings.options.get(spec.name)), deadline_seconds)
 
 
 class App:
-    """Answers the exporter's pages."""
+    """Routes requests to the metrics, the health checks and the landing page."""
 
     def __init__(self, settings: Settings, host: Host) -> None:
         self._web = settings.web
         self._known = settings.collectors.known
         self._self = SelfCollector()
-        own = [Station("exporter", self._self, settings.collectors.deadline_seconds)]
-        if settings.web.exporter_metrics:
-            own.append(Station("process", ProcessCollector(host), settings.collectors.deadline_seconds))
-        self._scraper = Scraper(build_stations(settings.collectors, host), own)
+        own = [CollectorSlot("exporter", self._self, settings.collectors.deadline_seconds)]
+        if not settings.web.disable_exporter_metrics:
+            own.append(CollectorSlot("process", ProcessCollector(host), settings.collectors.deadline_seconds))
+        self._scraper = Scraper(build_slots(settings.collectors, host), own)
         self._lock = threading.Lock()
         self.ready = False
 
     def answer(self, request: Request) -> Response:
-        """The page that was asked for."""
+        """Return the response to a request."""
         if request.method not in {"GET", "HEAD"}:
-            refusal = text_response(405, f"{request.method} is not answered here, only GET and HEAD\n")
+            refusal = text_response(405, f"method not allowed: {request.method}; use GET or HEAD\n")
             return refusal._replace(headers=(("Allow", "GET, HEAD"),))
         if request.path == self._web.telemetry_path:
             return self._metrics(request)
@@ -114,13 +129,13 @@ class App:
             )
         if request.path == "/":
             return Response(200, self._landing().encode(), "text/html; charset=utf-8")
-        return text_response(404, f"{request.path} is no page of the exporter: see /\n")
+        return text_response(404, f"no such page: {request.path}; see /\n")
 
     def _metrics(self, request: Request) -> Response:
         with self._lock:
             if 0 < self._web.max_requests <= self._self.in_flight:
                 self._self.answered[503] += 1
-                return text_response(503, f"{self._web.max_requests} scrapes are being answered already\n")
+                return text_response(503, f"limit of {self._web.max_requests} parallel scrapes reached\n")
             self._self.in_flight += 1
         status = 500
         try:
@@ -133,17 +148,17 @@ class App:
         return response
 
     def _scrape(self, request: Request) -> Response:
-        asked, refusal = self._chosen(request.query) if request.query else (None, None)
+        names, refusal = self._chosen(request.query) if request.query else (None, None)
         if refusal is not None:
             return text_response(400, refusal)
-        body = self._scraper.scrape(asked, _budget(request.headers.get("x-prometheus-scrape-timeout-seconds"))).encode()
+        body = self._scraper.scrape(names, _budget(request.headers.get("x-prometheus-scrape-timeout-seconds"))).encode()
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(200, body, CONTENT_TYPE)
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
         return Response(200, packer.compress(body) + packer.flush(), CONTENT_TYPE, (("Content-Encoding", "gzip"),))
 
     def _chosen(self, query: str) -> tuple[list[str] | None, str | None]:
-        """The collectors that collect[] and exclude[] choose, or the refusal in node_exporter's own words."""
+        """Return the collectors that collect[] and exclude[] choose, or the error in node_exporter's own words."""
         parameters = parse_qs(query)
         collect, exclude = parameters.get("collect[]", []), parameters.get("exclude[]", [])
         if collect and exclude:
@@ -173,8 +188,9 @@ class App:
 
 
 def _budget(header: str | None) -> float:
+    """Return how many seconds a scrape may take, from the header that Prometheus sends with its own timeout."""
     try:
-        return max(float(header or "inf") - MARGIN_SECONDS, LEAST_BUDGET_SECONDS)
+        return max(float(header or "inf") - MARGIN_SECONDS, MINIMUM_BUDGET_SECONDS)
     except ValueError:
         return float("inf")
 
@@ -182,8 +198,8 @@ def _budget(header: str | None) -> float:
 class StopSignal:
     """Waits for SIGTERM or SIGINT.
 
-    The handler itself does nothing: one that set an event would wait for ever if the signal came while that event's
-    own lock was held. The interpreter writes a byte for each signal instead.
+    The handler itself does nothing: one that sets an event would deadlock if the signal arrived while the event's own
+    lock is held. The interpreter writes a byte to a socket for each signal instead.
     """
 
     def __init__(self) -> None:
@@ -194,23 +210,27 @@ class StopSignal:
             signal.signal(number, lambda _number, _frame: None)
 
     def wait(self) -> None:
-        """Return once a signal came."""
+        """Block until a signal has arrived."""
         self._inbox.recv(1)
 
 
 def run(settings: Settings) -> ExitCode:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigError: A collector's option, the web configuration file or a host to listen on is invalid.
+        ListenError: An address is taken.
+    """
     stop = StopSignal()
     gate: Gate = ConfiguredGate(settings.web.config_file) if settings.web.config_file else OpenGate()
     app = App(settings, build_host(settings.paths))
-    listeners = [listen(address) for address in settings.web.listen]
+    listeners = [listen(address, "--web.listen-address", BACKLOG) for address in settings.web.listen]
     server = Server(listeners, app.answer, gate)
     server.start()
     app.ready = True
     log.info("started", extra={"version": version(), "collectors": ",".join(settings.collectors.enabled)})
     for listener in listeners:
-        host, port = listener.getsockname()[:2]
-        log.info("listening", extra={"address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}"})
+        log.info("listening", extra={"address": str(bound_address(listener))})
     stop.wait()
     log.info("stopping")
     app.ready = False

@@ -1,191 +1,113 @@
-"""The command line: node_exporter's grammar, read into settings."""
+"""The command line, with node_exporter's flags."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
-import sys
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import make_dataclass
+from typing import TYPE_CHECKING
 
-from perfloop_exporter import logs
+from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_logs
+from perfloop_base.durations import parse_positive_duration
+from perfloop_base.errors import ExitCode
+from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_exporter.app import run, version
 from perfloop_exporter.collectors.catalogue import SPECS
-from perfloop_exporter.config import (
-    DEFAULT_DEADLINE_SECONDS,
-    DEFAULT_LISTEN,
-    CollectorSettings,
-    Paths,
-    Settings,
-    WebSettings,
-)
-from perfloop_exporter.durations import parse_duration
-from perfloop_exporter.errors import ExitCode, ExporterError, UsageError
+from perfloop_exporter.config import CollectorSettings, Flags, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from perfloop_exporter.collectors.spec import Spec
 
+# One flag per collector, hidden from the help, which would be a third longer; the epilog describes them.
+_Deadlines = make_dataclass(
+    "_Deadlines",
+    [
+        (
+            spec.name,
+            "float | None",
+            flag(f"--collector.{spec.name}.deadline", None, parse=parse_positive_duration, help=argparse.SUPPRESS),
+        )
+        for spec in SPECS
+    ],
+    frozen=True,
+)
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError([message])
 
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text, "")
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(error.problems[0].removeprefix("--collector.: ")) from error
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Every flag there is."""
-    parser = _Parser(
+def build_parser() -> Parser:
+    """Return the parser of every flag."""
+    parser = Parser(
         prog="perfloop exporter",
         usage="perfloop exporter [flags]",
-        description="Tell how this machine is doing, under node_exporter's names and with its flags.",
-        epilog="Each collector also takes --collector.NAME.deadline=DURATION in place of --collector.deadline.",
-        allow_abbrev=False,
+        description="Export metrics of this machine under node_exporter's names and with its flags.",
+        epilog="Each collector also takes --collector.NAME.deadline=DURATION, which overrides --collector.deadline. "
+        + exit_codes(ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.PORT_TAKEN),
     )
     parser.add_argument("--version", action="version", version=f"perfloop exporter, version {version()}")
-    _add_web(parser)
-    _add_paths(parser)
-    parser.add_argument("--log.level", choices=logs.LEVELS, default="info", help="least level that is logged")
-    parser.add_argument(
-        "--log.format", choices=("logfmt", "json"), default="logfmt", help="how a line of the log looks"
-    )
-    group = parser.add_argument_group("collectors")
-    group.add_argument(
-        "--collector.disable-defaults", action="store_true", help="run only the collectors that are named by a flag"
-    )
-    group.add_argument(
-        "--collector.deadline",
-        type=_duration,
-        default=DEFAULT_DEADLINE_SECONDS,
-        metavar="DURATION",
-        help="how long a scrape waits for one collector (default: 2s)",
-    )
+    add_flags(parser, Flags)
+    add_log_flags(parser)
+    group = parser.add_argument_group("single collectors")
     for spec in SPECS:
         _add_collector(group, spec)
+    add_flags(parser, _Deadlines)
     return parser
 
 
-def _add_web(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("web")
-    add = group.add_argument
-    add("--web.listen-address", action="append", metavar="ADDR", help=f"HOST:PORT; may be repeated ({DEFAULT_LISTEN})")
-    add("--web.telemetry-path", default="/metrics", metavar="PATH", help="where the metrics are (default: /metrics)")
-    add("--web.config.file", default="", metavar="FILE", help="TLS and passwords, in exporter-toolkit's format")
-    add(
-        "--web.max-requests",
-        type=int,
-        default=40,
-        metavar="N",
-        help="most scrapes at once, 0 for no limit (default: 40)",
-    )
-    add("--web.disable-exporter-metrics", action="store_true", help="leave out process_*")
-
-
-def _add_paths(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("paths")
-    for name, default in (("procfs", "/proc"), ("sysfs", "/sys"), ("rootfs", "/"), ("udev.data", "/run/udev/data")):
-        group.add_argument(
-            f"--path.{name}", default=default, metavar="DIR", help=f"where it is mounted (default: {default})"
-        )
-
-
 def _add_collector(group: argparse._ArgumentGroup, spec: Spec) -> None:
-    state = "on" if spec.default else "off"
-    flag = f"--collector.{spec.name}"
-    group.add_argument(flag, action=argparse.BooleanOptionalAction, help=f"{spec.help} (default: {state})")
-    group.add_argument(f"{flag}.deadline", type=_duration, help=argparse.SUPPRESS)
+    name = f"--collector.{spec.name}"
+    default = "enabled" if spec.default else "disabled"
+    group.add_argument(name, dest=name, action=argparse.BooleanOptionalAction, help=f"{spec.help} (default: {default})")
     for option in spec.options:
-        names = [f"{flag}.{option.name}"]
+        names = [f"{name}.{option.name}"]
         if (spec.name, option.name) == ("thresholds", "file"):
             names.append("--thresholds.file")
         if isinstance(option.default, bool):
-            group.add_argument(*names, action=argparse.BooleanOptionalAction, help=option.help)
+            group.add_argument(*names, dest=names[0], action=argparse.BooleanOptionalAction, help=option.help)
         else:
             action = "append" if option.repeats else "store"
-            group.add_argument(*names, metavar="TEXT", action=action, help=option.help)
+            group.add_argument(*names, dest=names[0], metavar="TEXT", action=action, help=option.help)
 
 
-def _suggest(word: str, parser: argparse.ArgumentParser) -> str:
-    """The known flag that a misspelt one resembles."""
-    known = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001  # argparse has no other way to list its flags
-    near = difflib.get_close_matches(word.partition("=")[0], known, n=1, cutoff=0.92)  # most of every name is the same
-    return f"; did you mean {near[0]}?" if near else ""
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """Return the settings that parsed flags ask for.
 
-
-def read_settings(argv: list[str]) -> Settings:
-    """The settings that the flags ask for; everything wrong is told at once."""
-    parser = build_parser()
-    flags, unknown = parser.parse_known_args(argv)
-    given = vars(flags)
-    problems = [f"unknown flag or argument: '{word}'{_suggest(word, parser)}" for word in unknown]
-    path = given["web.telemetry_path"]
-    if not path.startswith("/"):
-        problems.append(f"--web.telemetry-path: '{path}' does not begin with /")
-    if given["web.max_requests"] < 0:
-        problems.append(f"--web.max-requests: {given['web.max_requests']} is below 0")
-    if problems:
-        raise UsageError(problems)
+    Raises:
+        ConfigError: Flags break rules; all problems are reported together.
+    """
+    flags = read_flags(Flags, arguments)
+    given = vars(arguments)
+    deadlines = vars(read_flags(_Deadlines, arguments))
+    enabled = [spec for spec in SPECS if _is_enabled(spec, given, disable_defaults=flags.collectors.disable_defaults)]
     return Settings(
-        web=WebSettings(
-            listen=tuple(given["web.listen_address"] or (DEFAULT_LISTEN,)),
-            telemetry_path=path,
-            config_file=given["web.config.file"],
-            max_requests=given["web.max_requests"],
-            exporter_metrics=not given["web.disable_exporter_metrics"],
+        web=flags.web,
+        collectors=CollectorSettings(
+            enabled=tuple(spec.name for spec in enabled),
+            known=tuple(spec.name for spec in SPECS),
+            options={spec.name: _read_options(spec, given) for spec in SPECS},
+            deadline_seconds=flags.collectors.deadline_seconds,
+            deadlines={name: seconds for name, seconds in deadlines.items() if seconds is not None},
         ),
-        collectors=_read_collectors(given),
-        paths=Paths(given["path.procfs"], given["path.sysfs"], given["path.rootfs"], given["path.udev.data"]),
-        log_level=given["log.level"],
-        log_format=given["log.format"],
+        paths=flags.paths,
     )
 
 
-def _read_collectors(given: Mapping[str, object]) -> CollectorSettings:
-    def of(name: str) -> object:
-        return given[f"collector.{name}".replace("-", "_")]
-
-    enabled, options, deadlines = [], {}, {}
-    for spec in SPECS:
-        wanted = of(spec.name)
-        if wanted or (wanted is None and spec.default and not of("disable-defaults")):
-            enabled.append(spec.name)
-        values = {option.name: of(f"{spec.name}.{option.name}") for option in spec.options}
-        joined = {name: "\n".join(value) if isinstance(value, list) else value for name, value in values.items()}
-        options[spec.name] = {name: value for name, value in joined.items() if isinstance(value, str | bool)}
-        deadline = of(f"{spec.name}.deadline")
-        if isinstance(deadline, float):
-            deadlines[spec.name] = deadline
-    default = of("deadline")
-    return CollectorSettings(
-        enabled=tuple(enabled),
-        known=tuple(spec.name for spec in SPECS),
-        options=options,
-        deadline_seconds=default if isinstance(default, float) else DEFAULT_DEADLINE_SECONDS,
-        deadlines=deadlines,
-    )
+def _is_enabled(spec: Spec, given: Mapping[str, object], *, disable_defaults: bool) -> bool:
+    wanted = given[f"--collector.{spec.name}"]
+    return bool(wanted) or (wanted is None and spec.default and not disable_defaults)
 
 
-def _complain(sentences: Iterable[str], code: ExitCode) -> ExitCode:
-    for sentence in sentences:
-        sys.stderr.write(f"perfloop exporter: {sentence}\n")
-    return code
+def _read_options(spec: Spec, given: Mapping[str, object]) -> dict[str, str | bool]:
+    values = {option.name: given[f"--collector.{spec.name}.{option.name}"] for option in spec.options}
+    joined = {name: "\n".join(value) if isinstance(value, list) else value for name, value in values.items()}
+    return {name: value for name, value in joined.items() if isinstance(value, str | bool)}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the exporter; the exit codes stand in errors.py."""
-    try:
-        settings = read_settings(sys.argv[1:] if argv is None else argv)
-        logs.set_up(settings.log_level, settings.log_format)
-        return run(settings)
-    except UsageError as error:
-        return _complain(error.problems, error.exit_code)
-    except ExporterError as error:
-        return _complain((str(error),), error.exit_code)
-    except SystemExit as asked:  # --help and --version
-        return int(asked.code or ExitCode.OK)
+    """Run the exporter until SIGTERM or SIGINT and return its exit code."""
+
+    def command() -> int:
+        arguments = build_parser().parse_args(argv)
+        set_up_logs(arguments)
+        return run(read_settings(arguments))
+
+    return guard("perfloop exporter", command)

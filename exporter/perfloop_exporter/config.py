@@ -1,46 +1,86 @@
-"""What the exporter was asked to do, as one value that never changes while it runs."""
+"""The exporter's settings: each flag is declared here once, with its default, its rule and its help.
+
+The flags of single collectors are declared beside each collector (collectors/spec.py).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from perfloop_base.addresses import Address, parse_address
+from perfloop_base.durations import parse_positive_duration
+from perfloop_base.flags import flag, section
 from perfloop_base.shipped import shipped_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_LISTEN = "127.0.0.1:19100"
+DEFAULT_LISTEN = Address("127.0.0.1", 19100)
 DEFAULT_DEADLINE_SECONDS = 2.0
 DEFAULT_THRESHOLDS = str(shipped_root() / "prometheus" / "thresholds.yml")
 
-LogFormat = Literal["logfmt", "json"]
 
-
-@dataclass(frozen=True, slots=True)
-class Paths:
-    """Where the machine's own files are mounted."""
-
-    procfs: str = "/proc"
-    sysfs: str = "/sys"
-    rootfs: str = "/"
-    udev: str = "/run/udev/data"
+def _parse_path(text: str) -> str:
+    if not text.startswith("/"):
+        raise ValueError(f"{text!r} does not begin with /")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """How the exporter is reached."""
+    """Where and how the exporter is served."""
 
-    listen: tuple[str, ...] = (DEFAULT_LISTEN,)
-    telemetry_path: str = "/metrics"
-    config_file: str = ""
-    max_requests: int = 40
-    exporter_metrics: bool = True
+    listen: tuple[Address, ...] = flag(
+        "--web.listen-address",
+        (DEFAULT_LISTEN,),
+        parse=parse_address,
+        repeat=True,
+        metavar="HOST:PORT",
+        help="address to listen on; may be repeated",
+    )
+    telemetry_path: str = flag(
+        "--web.telemetry-path", "/metrics", parse=_parse_path, metavar="PATH", help="path of the metrics"
+    )
+    config_file: str = flag(
+        "--web.config.file", "", metavar="FILE", help="TLS and basic authentication, in exporter-toolkit's format"
+    )
+    max_requests: int = flag(
+        "--web.max-requests", 40, minimum=0, help="maximum number of parallel scrapes, 0 for no limit"
+    )
+    disable_exporter_metrics: bool = flag("--web.disable-exporter-metrics", False, help="leave out process_*")  # noqa: FBT003  # the default
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the machine's own files are mounted: elsewhere in a container that watches its host."""
+
+    procfs: str = flag("--path.procfs", "/proc", metavar="DIR", help="mount point of procfs")
+    sysfs: str = flag("--path.sysfs", "/sys", metavar="DIR", help="mount point of sysfs")
+    rootfs: str = flag("--path.rootfs", "/", metavar="DIR", help="mount point of the root filesystem")
+    udev: str = flag("--path.udev.data", "/run/udev/data", metavar="DIR", help="directory of udev's database")
+
+
+@dataclass(frozen=True, slots=True)
+class CommonCollectorSettings:
+    """What holds for every collector unless its own flags say otherwise."""
+
+    disable_defaults: bool = flag(
+        "--collector.disable-defaults",
+        False,  # noqa: FBT003  # the default
+        help="enable only the collectors that are named by a flag",
+    )
+    deadline_seconds: float = flag(
+        "--collector.deadline",
+        DEFAULT_DEADLINE_SECONDS,
+        parse=parse_positive_duration,
+        help="how long a scrape waits for one collector",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorSettings:
-    """Which collectors run, how long each may take, and the options given for each."""
+    """The enabled collectors, the deadline of each (in seconds), and the options that were given for each."""
 
     enabled: tuple[str, ...] = ()
     known: tuple[str, ...] = ()
@@ -50,11 +90,18 @@ class CollectorSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything the command line decides."""
+class Flags:
+    """The flags that are not generated from the list of collectors."""
 
-    web: WebSettings = WebSettings()
-    collectors: CollectorSettings = CollectorSettings()
-    paths: Paths = Paths()
-    log_level: str = "info"
-    log_format: LogFormat = "logfmt"
+    web: WebSettings = section(WebSettings, "web")
+    paths: Paths = section(Paths, "paths")
+    collectors: CommonCollectorSettings = section(CommonCollectorSettings, "collectors")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything the command line decides, except logging."""
+
+    web: WebSettings = field(default_factory=WebSettings)
+    collectors: CollectorSettings = field(default_factory=CollectorSettings)
+    paths: Paths = field(default_factory=Paths)

@@ -1,4 +1,8 @@
-"""One scrape: every collector under its own deadline, timed and judged here, never in the collector."""
+"""One scrape: every collector runs under its own deadline, and is timed and assessed here, never in the collector.
+
+The collectors of a scrape run one after the other on one thread, which is cheapest. Only when one is slow does another
+thread take over the rest, so that a hung driver delays nothing but its own metrics.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +22,20 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.families import Family
 
 DURATION = gauge("node_scrape_collector_duration_seconds", "How long a collector took.", "collector")
-SUCCESS = gauge("node_scrape_collector_success", "Whether a collector told its metrics.", "collector")
-ABSENT = gauge("node_scrape_collector_absent", "Whether the machine lacks what a collector looks at.", "collector")
+SUCCESS = gauge("node_scrape_collector_success", "Whether a collector returned its metrics.", "collector")
+ABSENT = gauge("node_scrape_collector_absent", "Whether the machine does not have what a collector reads.", "collector")
 TIMEOUTS = counter(
     "node_scrape_collector_timeouts_total", "Scrapes that did not wait for a collector past its deadline.", "collector"
 )
 
-# A collector that is still at work after this long keeps its thread, and the others go on in another.
+# A collector that runs longer than this keeps its thread, and the remaining ones continue on another.
 PATIENCE_SECONDS = 0.05
 
-log = logging.getLogger("exporter.scrape")
+log = logging.getLogger(__name__)
 
 
-class Station:
-    """One collector with what the scrape knows of it."""
+class CollectorSlot:
+    """One collector with its state between scrapes."""
 
     def __init__(self, name: str, collector: Collector, deadline_seconds: float) -> None:
         self.name = name
@@ -44,31 +48,31 @@ class Station:
 
 
 class Job:
-    """One collector's part of one scrape."""
+    """One collector's part of one scrape; `seconds` is None until it has finished."""
 
-    def __init__(self, station: Station) -> None:
-        self.station = station
+    def __init__(self, slot: CollectorSlot) -> None:
+        self.slot = slot
         self.started: float | None = None
         self.seconds: float | None = None
         self.text = ""
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Collect and render; whatever goes wrong stays in here."""
-        self.started = self.station.busy_since = time.perf_counter()
+        """Collect and render; never raises."""
+        self.started = self.slot.busy_since = time.perf_counter()
         try:
-            self.text = self.station.renderer.render(self.station.collector.collect())
+            self.text = self.slot.renderer.render(self.slot.collector.collect())
         except Exception as error:  # noqa: BLE001  # the edge of the scrape: no collector can break it
             self.error = error
         # In this order: whoever sees the seconds may run the collector again.
-        self.station.busy_since = None
+        self.slot.busy_since = None
         self.seconds = time.perf_counter() - self.started
 
 
 class Outcome(NamedTuple):
-    """How a job stood when the scrape stopped waiting; a job may still finish after that."""
+    """The state of a job when the scrape stopped waiting; the job itself may still finish after that."""
 
-    station: Station
+    slot: CollectorSlot
     seconds: float
     timed_out: bool
     error: Exception | None
@@ -76,38 +80,43 @@ class Outcome(NamedTuple):
 
 
 class Worker:
-    """A thread that runs jobs; one that hangs is left alone and its thread ends with it."""
+    """A thread that runs jobs; when a collector hangs, it is not waited for and ends with the collector."""
 
     def __init__(self) -> None:
         self._rounds: SimpleQueue[tuple[deque[Job], threading.Event, Callable[[Worker], None]] | None] = SimpleQueue()
         threading.Thread(target=self._run, name="collect", daemon=True).start()
 
-    def take(self, jobs: deque[Job], done: threading.Event, home: Callable[[Worker], None]) -> None:
-        """Run jobs until none is left, call home, then set done."""
-        self._rounds.put((jobs, done, home))
+    def take(self, jobs: deque[Job], done: threading.Event, on_idle: Callable[[Worker], None]) -> None:
+        """Run jobs until none is left, call `on_idle`, then set `done`."""
+        self._rounds.put((jobs, done, on_idle))
 
     def dismiss(self) -> None:
-        """End the thread when it has nothing to do."""
+        """End the thread when it is idle."""
         self._rounds.put(None)
 
     def _run(self) -> None:
         while (task := self._rounds.get()) is not None:
-            jobs, done, home = task
+            jobs, done, on_idle = task
             while jobs:
                 try:
                     job = jobs.popleft()
                 except IndexError:  # another worker was quicker
                     break
                 job.run()
-            home(self)
+            on_idle(self)
             done.set()
 
 
 class Scraper:
-    """Runs the collectors and tells what they told, and how they fared."""
+    """Runs collectors and returns their metrics, together with metrics about the collectors themselves.
 
-    def __init__(self, stations: Iterable[Station], own: Iterable[Station] = ()) -> None:
-        self._stations = {station.name: station for station in stations}
+    Args:
+        slots: The collectors that a scrape may choose from.
+        own: The exporter's own collectors, which run in every scrape and are not assessed.
+    """
+
+    def __init__(self, slots: Iterable[CollectorSlot], own: Iterable[CollectorSlot] = ()) -> None:
+        self._slots = {slot.name: slot for slot in slots}
         self._own = tuple(own)
         self._renderer = Renderer()
         self._lock = threading.Lock()
@@ -115,25 +124,28 @@ class Scraper:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The collectors there are."""
-        return tuple(self._stations)
+        """The names of the collectors."""
+        return tuple(self._slots)
 
     def scrape(self, names: Iterable[str] | None = None, budget_seconds: float = float("inf")) -> str:
-        """The exposition of the collectors named, and of the exporter's own, within the budget whatever they do."""
+        """Return the exposition of the collectors named (all by default) and of the exporter's own.
+
+        Collectors that have not finished after `budget_seconds` are left out, like those past their own deadline.
+        """
         with self._lock:
-            asked = [self._stations[name] for name in (self._stations if names is None else names)]
-            jobs = [Job(station) for station in (*asked, *self._own)]
-            self._run([job for job in jobs if job.station.busy_since is None], budget_seconds)
+            asked = [self._slots[name] for name in (self._slots if names is None else names)]
+            jobs = [Job(slot) for slot in (*asked, *self._own)]
+            self._run([job for job in jobs if job.slot.busy_since is None], budget_seconds)
             outcomes = [_outcome(job) for job in jobs]
             for outcome in outcomes:
-                _tell(outcome)
-            return "".join(outcome.text for outcome in outcomes) + self._judgement(outcomes[: len(asked)])
+                _log_change(outcome)
+            return "".join(outcome.text for outcome in outcomes) + self._self_metrics(outcomes[: len(asked)])
 
     def _run(self, jobs: list[Job], budget_seconds: float) -> None:
         waiting = deque(jobs)
         begin = time.perf_counter()
-        for job in jobs:  # taken from now on, so that no later scrape starts the same collector beside it
-            job.station.busy_since = begin
+        for job in jobs:  # marked before any runs, so that no later scrape starts the same collector in parallel
+            job.slot.busy_since = begin
         end = begin + budget_seconds
         done = threading.Event()
         self._send(waiting, done)
@@ -146,37 +158,37 @@ class Scraper:
             if waiting and sum(_is_slow(job, now) for job in jobs) >= workers:
                 self._send(waiting, done)
                 workers += 1
-        _give_back(waiting)
+        _release(waiting)
 
     def _send(self, jobs: deque[Job], done: threading.Event) -> None:
         worker = self._idle.pop() if self._idle else Worker()
-        worker.take(jobs, done, self._welcome)
+        worker.take(jobs, done, self._park)
 
-    def _welcome(self, worker: Worker) -> None:
-        # One worker is kept for the next scrape; the others were called because one was slow.
+    def _park(self, worker: Worker) -> None:
+        # One worker is kept for the next scrape; the others were only started because a collector was slow.
         if self._idle:
             worker.dismiss()
         else:
             self._idle.append(worker)
 
-    def _judgement(self, outcomes: list[Outcome]) -> str:
-        names = [(outcome.station.name,) for outcome in outcomes]
+    def _self_metrics(self, outcomes: list[Outcome]) -> str:
+        names = [(outcome.slot.name,) for outcome in outcomes]
         columns: dict[Family, list[float]] = {
             DURATION: [outcome.seconds for outcome in outcomes],
             SUCCESS: [int(not outcome.timed_out and outcome.error is None) for outcome in outcomes],
             ABSENT: [int(isinstance(outcome.error, NoDataError)) for outcome in outcomes],
-            TIMEOUTS: [outcome.station.timeouts for outcome in outcomes],
+            TIMEOUTS: [outcome.slot.timeouts for outcome in outcomes],
         }
         return self._renderer.render(
             (family, list(zip(names, column, strict=True))) for family, column in columns.items()
         )
 
 
-def _give_back(waiting: deque[Job]) -> None:
-    """Free the collectors whose turn did not come; one that a worker took in this moment stays taken."""
+def _release(waiting: deque[Job]) -> None:
+    """Free the collectors that did not run; one that a worker takes at this moment stays busy."""
     while waiting:
         try:
-            waiting.pop().station.busy_since = None
+            waiting.pop().slot.busy_since = None
         except IndexError:
             return
 
@@ -188,33 +200,33 @@ def _is_slow(job: Job, now: float) -> bool:
 def _is_settled(job: Job, now: float) -> bool:
     if job.seconds is not None:
         return True
-    return job.started is not None and now - job.started >= job.station.deadline_seconds
+    return job.started is not None and now - job.started >= job.slot.deadline_seconds
 
 
 def _outcome(job: Job) -> Outcome:
-    station = job.station
+    slot = job.slot
     if job.seconds is not None:
-        return Outcome(station, job.seconds, timed_out=False, error=job.error, text=job.text)
-    since = station.busy_since
+        return Outcome(slot, job.seconds, timed_out=False, error=job.error, text=job.text)
+    since = slot.busy_since
     seconds = 0.0 if since is None else time.perf_counter() - since
-    return Outcome(station, seconds, timed_out=True, error=None, text="")
+    return Outcome(slot, seconds, timed_out=True, error=None, text="")
 
 
-def _tell(outcome: Outcome) -> None:
-    """Count and log what went wrong: once when it begins, once when it ends."""
-    station, error = outcome.station, outcome.error
-    station.timeouts += outcome.timed_out
-    was_failing, station.failing = station.failing, outcome.timed_out or error is not None
-    if station.failing == was_failing:
+def _log_change(outcome: Outcome) -> None:
+    """Count a timeout; log a failure once when it begins, and once when the collector has recovered."""
+    slot, error = outcome.slot, outcome.error
+    slot.timeouts += outcome.timed_out
+    was_failing, slot.failing = slot.failing, outcome.timed_out or error is not None
+    if slot.failing == was_failing:
         return
-    where = {"collector": station.name}
+    where = {"collector": slot.name}
     if outcome.timed_out:
-        log.error("collector passed its deadline", extra=where | {"deadline_seconds": station.deadline_seconds})
+        log.error("collector exceeded its deadline", extra=where | {"deadline_seconds": slot.deadline_seconds})
     elif error is None:
-        log.info("collector is well again", extra=where)
+        log.info("collector recovered", extra=where)
     elif isinstance(error, NoDataError):
-        log.debug("collector has nothing to tell", extra=where | {"why": str(error)})
+        log.debug("collector has no data", extra=where | {"err": str(error)})
     elif isinstance(error, CollectorError):
-        log.error("collector failed", extra=where | {"why": str(error)})
+        log.error("collector failed", extra=where | {"err": str(error)})
     else:
-        log.error("collector failed by a mistake in it", extra=where, exc_info=error)
+        log.error("collector raised an unexpected exception", extra=where, exc_info=error)

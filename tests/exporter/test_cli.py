@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_exporter import cli
-from perfloop_exporter.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from tests.exporter.conftest import StartExporter
@@ -31,7 +31,7 @@ def test_every_page_answers_and_sigterm_ends_it_cleanly(start_exporter: StartExp
     metrics = exporter.get()
 
     assert [name for name in PROMISED if f"\n{name}" not in metrics] == []
-    assert 'perfloop_threshold{signal="api_response_time_p95",severity="warning"} 1\n' in metrics
+    assert 'perfloop_threshold{signal="api_response_time_p95",severity="warning"} 1.0\n' in metrics
     assert 'node_scrape_collector_success{collector="cpu"} 1\n' in metrics
     assert exporter.get("/-/healthy") == "perfloop exporter is healthy\n"
     assert exporter.get("/-/ready") == "perfloop exporter is ready\n"
@@ -51,23 +51,27 @@ def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
         timeout=60,
     )
 
-    assert second.returncode == ExitCode.CANNOT_LISTEN
+    assert second.returncode == ExitCode.PORT_TAKEN
     assert second.stderr.count("\n") == 1
-    assert f"cannot listen on {first.address}: Address already in use\n" in second.stderr
+    assert f"of {first.address} is taken by another program" in second.stderr
 
 
-def test_all_wrong_flags_are_told_at_once():
+def test_all_problems_of_the_flags_are_reported_together():
     """Every unknown flag and every bad value is named before the process ends."""
-    with pytest.raises(UsageError) as caught:
-        cli.read_settings(
-            ["--collector.nothing", "--colector.cpu=1", "--web.telemetry-path=metrics", "--web.max-requests=-1"]
-        )
+    flags = ["--collector.nothing", "--colector.cpu=1", "--web.telemetry-path=metrics", "--web.max-requests=-1"]
+
+    with pytest.raises(ConfigError) as caught:
+        cli.build_parser().parse_args([*flags, "--collector.cpu.deadline=never", "--web.listen-address=9100"])
 
     assert caught.value.problems == (
-        "unknown flag or argument: '--collector.nothing'",
-        "unknown flag or argument: '--colector.cpu=1'; did you mean --collector.cpu?",
+        "unknown flag: '--collector.nothing'",
+        "unknown flag: '--colector.cpu=1'; did you mean --collector.cpu?",
+        "--web.listen-address: '9100' is not an address: "  # noqa: ISC004  # one sentence
+        "write HOST:PORT with a port from 0 to 65535, and an IPv6 host in square brackets",
         "--web.telemetry-path: 'metrics' does not begin with /",
-        "--web.max-requests: -1 is below 0",
+        "--web.max-requests: '-1' is too small: the minimum is 0",
+        "--collector.cpu.deadline: 'never' is not a duration: "  # noqa: ISC004  # one sentence
+        "write numbers with units, such as 500ms, 10s, 5m or 1h30m",
     )
 
 
@@ -81,6 +85,6 @@ def test_all_wrong_flags_are_told_at_once():
 )
 def test_collectors_are_chosen_as_in_node_exporter(flags: list[str], expected: dict[str, bool]):
     """--collector.X, --no-collector.X and --collector.disable-defaults choose as node_exporter's do."""
-    enabled = cli.read_settings(flags).collectors.enabled
+    enabled = cli.read_settings(cli.build_parser().parse_args(flags)).collectors.enabled
 
     assert expected == {name: name in enabled for name in expected}

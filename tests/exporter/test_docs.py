@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfloop_base.errors import ExitCode
 from perfloop_exporter import cli
-from perfloop_exporter.collectors import linux_catalogue
-from perfloop_exporter.collectors.portable import catalogue as portable_catalogue
-from perfloop_exporter.errors import ExitCode
+from perfloop_exporter.collectors import catalogue, portable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SPECS = {spec.name: spec for spec in (*linux_catalogue.SPECS, *portable_catalogue.SPECS)}
+SPECS = {spec.name: spec for spec in (*catalogue.SPECS, *portable.SPECS)}
 
 
 @pytest.fixture(scope="module")

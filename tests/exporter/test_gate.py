@@ -18,7 +18,7 @@ import bcrypt
 import httpx
 import pytest
 
-from perfloop_exporter.errors import ExitCode, UsageError
+from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_exporter.web.gate import Bucket, ConfiguredGate
 from perfloop_exporter.web.messages import Request
 
@@ -33,12 +33,12 @@ HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 needs_openssl = pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed: no certificates to test with")
 
 
-def make_certificate(folder: Path, name: str) -> None:
+def make_certificate(directory: Path, name: str) -> None:
     """NAME.crt and NAME.key, signed by themselves, for 127.0.0.1 and NAME.example.org."""
     subprocess.run(
         [
             *(str(OPENSSL), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt"), "-days", "1"),
+            *("-keyout", str(directory / f"{name}.key"), "-out", str(directory / f"{name}.crt"), "-days", "1"),
             *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}.example.org,IP:127.0.0.1"),
         ],
         check=True,
@@ -46,11 +46,11 @@ def make_certificate(folder: Path, name: str) -> None:
     )
 
 
-def trusting(folder: Path, client: str = "") -> ssl.SSLContext:
+def trusting(directory: Path, client: str = "") -> ssl.SSLContext:
     """A client that trusts the server's certificate, and shows its own when it has one."""
-    context = ssl.create_default_context(cafile=str(folder / "server.crt"))
+    context = ssl.create_default_context(cafile=str(directory / "server.crt"))
     if client:
-        context.load_cert_chain(folder / f"{client}.crt", folder / f"{client}.key")
+        context.load_cert_chain(directory / f"{client}.crt", directory / f"{client}.key")
     return context
 
 
@@ -114,8 +114,8 @@ def test_prometheus_scrapes_over_tls_with_a_password(
 
 
 @needs_openssl
-def test_the_file_is_read_anew_without_a_restart(tmp_path: Path, start_exporter: StartExporter) -> None:
-    """A new password holds at once, a broken file closes the door, a mended one opens it."""
+def test_a_changed_file_applies_without_a_restart(tmp_path: Path, start_exporter: StartExporter) -> None:
+    """A new password applies to the next request; an invalid file refuses all, until it is valid again."""
     make_certificate(tmp_path, "server")
     web = tmp_path / "web.yml"
     tls = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n"
@@ -134,7 +134,7 @@ def test_the_file_is_read_anew_without_a_restart(tmp_path: Path, start_exporter:
     web.write_text(f"{tls}basic_auth_users: {{b: secret}}\n")
     with pytest.raises(OSError, match=r"EOF|reset|closed|refused"):
         ask(exporter.address, trusting(tmp_path), "b:secret")
-    assert "the web configuration is not usable" in exporter.log()
+    assert "web configuration is invalid" in exporter.log()
     assert "secret" not in exporter.log()
 
     web.write_text(f"basic_auth_users: {{b: {HASH}}}\n")
@@ -233,10 +233,10 @@ def test_the_rate_limit_lets_a_burst_through_and_then_one_per_interval() -> None
 
 
 BAD = {
-    "unknown": ("tls: {}\n", "tls is not a field of this file"),
+    "unknown": ("tls: {}\n", "unknown field tls"),
     "half": (
         "tls_server_config: {cert_file: a}\n",
-        "tls_server_config.key_file is None, but one of key and key_file is needed",
+        "tls_server_config.key_file is None, but one of key and key_file is required",
     ),
     "version": (
         "tls_server_config: {min_version: SSL3}\n",
@@ -245,7 +245,7 @@ BAD = {
     "any": (
         "tls_server_config: {cert: a, key: b, client_auth_type: RequireAnyClientCert}\n",
         "tls_server_config.client_auth_type is 'RequireAnyClientCert',"  # noqa: ISC004  # one sentence
-        " which trusts anybody: use RequireAndVerifyClientCert and client_ca_file",
+        " which accepts any certificate: use RequireAndVerifyClientCert and client_ca_file",
     ),
     "header": (
         "http_server_config: {headers: {X-Frame-Options: always}}\n",
@@ -253,36 +253,36 @@ BAD = {
     ),
     "password": (
         "basic_auth_users: {a: hunter2}\n",
-        "basic_auth_users.a is '…', not a bcrypt hash such as `htpasswd -nBC 10 USER` writes",
+        "basic_auth_users.a is …, not a bcrypt hash such as `htpasswd -nBC 10 USER` writes",
     ),
     "rate": (
         "rate_limit: {interval: often}\n",
         "rate_limit.interval is 'often', not a duration such as 500ms, 1s or 1m30s",
     ),
-    "list": ("- a\n", " is ['a'], not a mapping"),
+    "list": ("- a\n", "the file must be a mapping of names to values."),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_told_in_one_sentence(name: str, tmp_path: Path) -> None:
-    """The sentence names the file, the field, the value and the rule."""
+def test_an_invalid_file_is_reported_in_one_sentence(name: str, tmp_path: Path) -> None:
+    """The sentence has the file, the line, the field, the value and the rule."""
     text, sentence = BAD[name]
     file = tmp_path / "web.yml"
     file.write_text(text)
 
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ConfigError) as caught:
         ConfiguredGate(str(file))
 
-    assert caught.value.problems == (f"{file}: {sentence}",)
+    assert caught.value.problems == (f"{file}:1: {sentence}",)
     assert caught.value.exit_code == ExitCode.USAGE
 
 
-def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
-    """Every bad field has its sentence."""
+def test_all_problems_of_a_file_are_reported_together(tmp_path: Path) -> None:
+    """Every invalid field has its sentence."""
     file = tmp_path / "web.yml"
     file.write_text("".join(text for text, _ in BAD.values() if text.startswith(("tls:", "rate", "basic"))))
 
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ConfigError) as caught:
         ConfiguredGate(str(file))
 
     assert len(caught.value.problems) == 3

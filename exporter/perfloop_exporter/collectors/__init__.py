@@ -1,1 +1,1 @@
-"""The system collectors: one subject, one file. The whole list of them stands in catalogue.py."""
+"""The system collectors: one file per subject. catalogue.py lists those of this operating system."""

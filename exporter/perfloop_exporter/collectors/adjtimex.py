@@ -1,4 +1,4 @@
-"""The kernel's own account of its clock: adjtimex(2), which Python has no call for."""
+"""The adjtimex(2) system call, for which Python has no wrapper."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ctypes
 
 from perfloop_exporter.errors import NoDataError
 
-# What is handed out, in this order, after the state of the clock that the call returns.
+# The fields that read_clock returns after the clock's state, in this order.
 FIELDS = (
     *("offset", "freq", "maxerror", "esterror", "status", "constant", "tick", "ppsfreq", "jitter"),
     *("shift", "stabil", "jitcnt", "calcnt", "errcnt", "stbcnt", "tai"),
@@ -32,10 +32,17 @@ class _Timex(ctypes.Structure):
 
 
 def read_clock() -> list[int]:
-    """Ask the kernel; nothing is set."""
+    """Read the kernel's clock state without changing it (modes = 0).
+
+    Returns:
+        The return value of adjtimex(2) (TIME_OK … TIME_ERROR), then FIELDS in order, in the kernel's own units.
+
+    Raises:
+        NoDataError: The call is refused, for example by a seccomp filter.
+    """
     answer = _Timex()
     library = ctypes.CDLL(None, use_errno=True)
     state = library.adjtimex(ctypes.byref(answer))
     if state < 0:
-        raise NoDataError(f"adjtimex is refused with error {ctypes.get_errno()}")
+        raise NoDataError(f"adjtimex failed with errno {ctypes.get_errno()}")
     return [state, *(getattr(answer, name) for name in FIELDS)]

@@ -1,4 +1,4 @@
-"""How many neighbours each network device knows: /proc/net/arp."""
+"""ARP entries by network device: /proc/net/arp."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ COLUMNS = 6
 
 
 def count_devices(text: str) -> dict[str, int]:
-    """The entries by device, which is the last of six columns."""
+    """Count the ARP entries of each device.
+
+    Args:
+        text: /proc/net/arp: one heading, then one line of six columns per entry, the device last (proc_net(5)).
+
+    Returns:
+        Number of entries by device name.
+
+    Raises:
+        CollectorError: A line does not have six columns.
+    """
     counts: dict[str, int] = {}
     for line in text.splitlines()[1:]:
         words = line.split()
@@ -28,14 +38,14 @@ def count_devices(text: str) -> dict[str, int]:
 
 
 class ArpCollector:
-    """Tells the entries of each device."""
+    """Exports the number of ARP entries of each device."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._filter = build_filter("arp", "device", options)
 
     def collect(self) -> list[Reading]:
-        """One sample per device that has neighbours."""
+        """Return one sample per device that has entries."""
         counts = count_devices(self._host.read_net("arp"))
         return [(ENTRIES, [((name,), count) for name, count in sorted(counts.items()) if not self._filter.skips(name)])]
 

@@ -1,4 +1,4 @@
-"""What the container may use and what it uses: its control group, version 1 or 2, under cAdvisor's names."""
+"""Resource limits and usage of the container: control groups, version 1 or 2, under cAdvisor's metric names."""
 
 from __future__ import annotations
 
@@ -14,24 +14,31 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
-# Folders that are looked through for groups that the option chooses.
+# Bounds the walk over the hierarchy when --collector.cgroup.include is set: a busy node has tens of thousands.
 WALK_LIMIT = 2000
 
 
 def parse_paths(text: str) -> dict[str, str]:
-    """The path of the process by controller; version 2 is the empty name. Lines are `ID:CONTROLLERS:PATH`."""
+    """Parse /proc/self/cgroup, whose lines are `ID:CONTROLLERS:PATH` (cgroups(7)).
+
+    Returns:
+        The path of the process's group by controller name; the key is empty for version 2.
+
+    Raises:
+        CollectorError: A line does not have this form.
+    """
     paths = {}
     for line in text.splitlines():
         parts = line.split(":", 2)
         if len(parts) != 3 or not parts[2].startswith("/"):  # noqa: PLR2004  # the three parts above
-            raise CollectorError(f"/proc/self/cgroup: '{line[:60]}' is not a control group")
+            raise CollectorError(f"/proc/self/cgroup: '{line[:60]}' is not ID:CONTROLLERS:PATH")
         for controller in parts[1].split(","):
             paths[controller] = parts[2]
     return paths
 
 
 class CgroupCollector:
-    """Tells the exporter's own group, and those that the option chooses."""
+    """Exports the exporter's own group, and the groups whose path matches --collector.cgroup.include."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -39,14 +46,14 @@ class CgroupCollector:
         self._include = pattern("cgroup", "include", options.text("include"))
 
     def collect(self) -> list[Reading]:
-        """Limits, use, throttling, kills and pressure, one sample per group."""
+        """Return limits, usage, throttling, OOM kills and pressure, one sample per group."""
         own = parse_paths(self._host.read_proc("self/cgroup"))
-        # Only the hierarchy that is read gives the name: a kernel may have both.
+        # The `id` label comes from the hierarchy that is read: a kernel may have both versions mounted.
         name = own.get("" if self._unified() else "memory", "/")
         views = {name: self._own(own), **{path: self._other(path) for path in self._chosen(name)}}
         views = {path: view for path, view in views.items() if view}
         if not views:
-            raise NoDataError("no control group tells anything here")
+            raise NoDataError("no readable control group was found")
         return [
             (
                 family,
@@ -56,26 +63,26 @@ class CgroupCollector:
         ]
 
     def _own(self, paths: dict[str, str]) -> View:
-        """The exporter's own group; with version 1 each controller may have put it elsewhere."""
+        """Read the exporter's own group; in version 1 its path may differ between controllers."""
         if self._unified():
             return cgroup_v2.read_view(self._host, self._base + self._inside(self._base, paths.get("", "/")))
-        folders = {}
+        directories = {}
         for controller in cgroup_v1.CONTROLLERS:
             root = f"{self._base}/{controller}"
-            folders[controller] = root + self._inside(root, paths.get(controller, "/"))
-        return cgroup_v1.read_view(self._host, folders)
+            directories[controller] = root + self._inside(root, paths.get(controller, "/"))
+        return cgroup_v1.read_view(self._host, directories)
 
     def _other(self, path: str) -> View:
         if self._unified():
             return cgroup_v2.read_view(self._host, self._base + path)
-        folders = {controller: f"{self._base}/{controller}{path}" for controller in cgroup_v1.CONTROLLERS}
-        return cgroup_v1.read_view(self._host, folders)
+        directories = {controller: f"{self._base}/{controller}{path}" for controller in cgroup_v1.CONTROLLERS}
+        return cgroup_v1.read_view(self._host, directories)
 
     def _unified(self) -> bool:
         return self._host.attribute(f"{self._base}/cgroup.controllers") is not None
 
     def _inside(self, base: str, path: str) -> str:
-        """The path below the mount; where only the group itself is mounted, as in a container, that is the root."""
+        """Return the path below the mount; empty where only the group itself is mounted, as in a container."""
         path = path.rstrip("/")
         return path if self._host.attribute(f"{base}{path}/cgroup.procs") is not None else ""
 
@@ -91,7 +98,7 @@ class CgroupCollector:
         while waiting and len(found) < WALK_LIMIT:
             path = waiting.pop()
             found.append(path or "/")
-            waiting.extend(f"{path}/{name}" for name in self._host.folders(f"{base}{path}"))
+            waiting.extend(f"{path}/{name}" for name in self._host.directories(f"{base}{path}"))
         return sorted(found)
 
 
@@ -103,5 +110,5 @@ SPEC = Spec(
     "cgroup",
     CgroupCollector,
     "limits and use of the container (cgroup v1 and v2)",
-    (Option("include", "", "regular expression of other control groups to tell about, by path"),),
+    (Option("include", "", "regular expression of the paths of further control groups to export"),),
 )

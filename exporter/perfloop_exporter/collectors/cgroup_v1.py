@@ -1,4 +1,4 @@
-"""A control group of version 1: a folder for each controller, Documentation/admin-guide/cgroup-v1."""
+"""Control groups version 1: one directory per controller (kernel: Documentation/admin-guide/cgroup-v1/)."""
 
 from __future__ import annotations
 
@@ -15,47 +15,55 @@ if TYPE_CHECKING:
 
 CONTROLLERS = ("cpu", "cpuacct", "memory", "pids")
 NANOSECONDS = 1_000_000_000
-# The kernel writes no limit as the largest multiple of a page that fits into 63 bits.
+# "No limit" is written as the largest multiple of the page size below 2^63 bytes.
 NO_LIMIT = 1 << 62
 
 
-def read_view(host: Host, folders: Mapping[str, str]) -> View:
-    """What the files of the group tell."""
+def read_view(host: Host, directories: Mapping[str, str]) -> View:
+    """Read one group.
+
+    Args:
+        host: The machine.
+        directories: The group's directory for each of CONTROLLERS.
+
+    Returns:
+        Values by family name; files that do not exist are left out.
+    """
     view: View = {}
-    _cpu(host, folders, view)
-    _memory(host, folders["memory"], view)
+    _cpu(host, directories, view)
+    _memory(host, directories["memory"], view)
     for file, family in (("pids.current", "container_threads"), ("pids.max", "container_threads_max")):
-        text = host.attribute(f"{folders['pids']}/{file}")
+        text = host.attribute(f"{directories['pids']}/{file}")
         if text:
             view[family] = limit(text, file)
     return view
 
 
-def _cpu(host: Host, folders: Mapping[str, str], view: View) -> None:
-    used = host.attribute(f"{folders['cpuacct']}/cpuacct.usage")
+def _cpu(host: Host, directories: Mapping[str, str], view: View) -> None:
+    used = host.attribute(f"{directories['cpuacct']}/cpuacct.usage")
     if used:
         view["container_cpu_usage_seconds_total"] = whole(used, "cpuacct.usage") / NANOSECONDS
-    ticks = parse_fields(host.attribute(f"{folders['cpuacct']}/cpuacct.stat") or "", "cpuacct.stat")
+    ticks = parse_fields(host.attribute(f"{directories['cpuacct']}/cpuacct.stat") or "", "cpuacct.stat")
     for mode in ("user", "system"):
         if mode in ticks:
             view[f"container_cpu_{mode}_seconds_total"] = ticks[mode] / host.clock_ticks
     for file, family in (("cfs_quota_us", "quota"), ("cfs_period_us", "period")):
-        text = host.attribute(f"{folders['cpu']}/cpu.{file}")
+        text = host.attribute(f"{directories['cpu']}/cpu.{file}")
         if text and text != "-1":
             view[f"container_spec_cpu_{family}"] = whole(text, file)
-    stat = parse_fields(host.attribute(f"{folders['cpu']}/cpu.stat") or "", "cpu.stat")
+    stat = parse_fields(host.attribute(f"{directories['cpu']}/cpu.stat") or "", "cpu.stat")
     if "nr_periods" in stat:
         view["container_cpu_cfs_periods_total"] = stat["nr_periods"]
         view["container_cpu_cfs_throttled_periods_total"] = stat.get("nr_throttled", 0)
         view["container_cpu_cfs_throttled_seconds_total"] = stat.get("throttled_time", 0) / NANOSECONDS
 
 
-def _memory(host: Host, folder: str, view: View) -> None:
-    most = host.attribute(f"{folder}/memory.limit_in_bytes")
-    used = host.attribute(f"{folder}/memory.usage_in_bytes")
-    failed = host.attribute(f"{folder}/memory.failcnt")
-    stat = parse_fields(host.attribute(f"{folder}/memory.stat") or "", "memory.stat")
-    kills = parse_fields(host.attribute(f"{folder}/memory.oom_control") or "", "memory.oom_control")
+def _memory(host: Host, directory: str, view: View) -> None:
+    most = host.attribute(f"{directory}/memory.limit_in_bytes")
+    used = host.attribute(f"{directory}/memory.usage_in_bytes")
+    failed = host.attribute(f"{directory}/memory.failcnt")
+    stat = parse_fields(host.attribute(f"{directory}/memory.stat") or "", "memory.stat")
+    kills = parse_fields(host.attribute(f"{directory}/memory.oom_control") or "", "memory.oom_control")
     if most:
         allowed = whole(most, "memory.limit_in_bytes")
         view["container_spec_memory_limit_bytes"] = 0 if allowed >= NO_LIMIT else allowed

@@ -1,4 +1,4 @@
-"""A control group of version 2: one folder with everything, Documentation/admin-guide/cgroup-v2.rst."""
+"""Control groups version 2: one directory per group (kernel: Documentation/admin-guide/cgroup-v2.rst)."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ MICROSECONDS = 1_000_000
 KINDS = {"some": "waiting", "full": "stalled"}
 
 
-def read_view(host: Host, folder: str) -> View:
-    """What the files of the group tell; the root group has few of them."""
+def read_view(host: Host, directory: str) -> View:
+    """Read one group from its directory.
+
+    Returns:
+        Values by family name; files that do not exist are left out, as most are in the root group.
+    """
     view: View = {}
     for read in (_cpu, _memory, _tasks, _pressure):
-        read(host, folder, view)
+        read(host, directory, view)
     return view
 
 
 def limit(text: str, where: str) -> int:
-    """A limit's value, 0 for `max`: none."""
+    """Return the number in a limit file, 0 for `max` (no limit), which is how cAdvisor exports it."""
     return 0 if text == "max" else whole(text, where)
 
 
-def _cpu(host: Host, folder: str, view: View) -> None:
-    stat = parse_fields(host.attribute(f"{folder}/cpu.stat") or "", "cpu.stat")
+def _cpu(host: Host, directory: str, view: View) -> None:
+    stat = parse_fields(host.attribute(f"{directory}/cpu.stat") or "", "cpu.stat")
     names = {
         "usage_usec": ("container_cpu_usage_seconds_total", MICROSECONDS),
         "user_usec": ("container_cpu_user_seconds_total", MICROSECONDS),
@@ -44,7 +48,7 @@ def _cpu(host: Host, folder: str, view: View) -> None:
         for name, (family, divide) in names.items()
         if name in stat
     )
-    text = host.attribute(f"{folder}/cpu.max")
+    text = host.attribute(f"{directory}/cpu.max")
     if text:
         quota, _, period = text.partition(" ")
         view["container_spec_cpu_period"] = whole(period, "cpu.max")
@@ -52,12 +56,12 @@ def _cpu(host: Host, folder: str, view: View) -> None:
             view["container_spec_cpu_quota"] = whole(quota, "cpu.max")
 
 
-def _memory(host: Host, folder: str, view: View) -> None:
-    used = host.attribute(f"{folder}/memory.current")
-    most = host.attribute(f"{folder}/memory.max")
-    stat = parse_fields(host.attribute(f"{folder}/memory.stat") or "", "memory.stat")
-    events = parse_fields(host.attribute(f"{folder}/memory.events") or "", "memory.events")
-    swap = host.attribute(f"{folder}/memory.swap.current")
+def _memory(host: Host, directory: str, view: View) -> None:
+    used = host.attribute(f"{directory}/memory.current")
+    most = host.attribute(f"{directory}/memory.max")
+    stat = parse_fields(host.attribute(f"{directory}/memory.stat") or "", "memory.stat")
+    events = parse_fields(host.attribute(f"{directory}/memory.events") or "", "memory.events")
+    swap = host.attribute(f"{directory}/memory.swap.current")
     if most:
         view["container_spec_memory_limit_bytes"] = limit(most, "memory.max")
     if used:
@@ -74,17 +78,17 @@ def _memory(host: Host, folder: str, view: View) -> None:
             view[family] = events[event]
 
 
-def _tasks(host: Host, folder: str, view: View) -> None:
+def _tasks(host: Host, directory: str, view: View) -> None:
     for file, family in (("pids.current", "container_threads"), ("pids.max", "container_threads_max")):
-        text = host.attribute(f"{folder}/{file}")
+        text = host.attribute(f"{directory}/{file}")
         if text:
             view[family] = limit(text, file)
 
 
-def _pressure(_host: Host, folder: str, view: View) -> None:
+def _pressure(_host: Host, directory: str, view: View) -> None:
     for resource in ("cpu", "memory", "io"):
         try:
-            totals = read_pressure(f"{folder}/{resource}.pressure") or {}
+            totals = read_pressure(f"{directory}/{resource}.pressure") or {}
         except PermissionError as error:
             raise CollectorError(f"{resource}.pressure: {error.strerror}") from error
         for kind, seconds in totals.items():

@@ -1,4 +1,4 @@
-"""One control group as numbers, whichever version of the kernel's interface told them."""
+"""The metrics of one control group, the same for both versions of the kernel's interface."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from perfloop_exporter.collectors.families import Family, counter, gauge
 from perfloop_exporter.collectors.host import whole
 from perfloop_exporter.errors import CollectorError
 
-# By the family's name.
+# Value by family name.
 View = dict[str, float]
 
 FAMILIES: tuple[Family, ...] = (
@@ -17,10 +17,10 @@ FAMILIES: tuple[Family, ...] = (
     gauge("container_spec_cpu_period", "Microseconds of a period of the CPU limit.", "id"),
     counter("container_cpu_cfs_periods_total", "Periods of the CPU limit that passed.", "id"),
     counter("container_cpu_cfs_throttled_periods_total", "Periods in which the CPU limit was reached.", "id"),
-    counter("container_cpu_cfs_throttled_seconds_total", "Seconds stood still for the CPU limit.", "id"),
+    counter("container_cpu_cfs_throttled_seconds_total", "Seconds throttled by the CPU limit.", "id"),
     gauge("container_spec_memory_limit_bytes", "Most memory allowed, 0 without a limit.", "id"),
     gauge("container_memory_usage_bytes", "Memory used, caches included.", "id"),
-    gauge("container_memory_working_set_bytes", "Memory used without caches that can be dropped at once.", "id"),
+    gauge("container_memory_working_set_bytes", "Memory used, without inactive file cache.", "id"),
     gauge("container_memory_cache", "Bytes of page cache.", "id"),
     gauge("container_memory_rss", "Bytes of anonymous memory.", "id"),
     gauge("container_memory_swap", "Bytes of swap used.", "id"),
@@ -40,7 +40,18 @@ FAMILIES: tuple[Family, ...] = (
 
 
 def parse_fields(text: str, where: str) -> dict[str, int]:
-    """The lines `name number`."""
+    """Parse the flat-keyed format of control group files, lines of `NAME NUMBER`.
+
+    Args:
+        text: The file's content.
+        where: The file's name, for the error.
+
+    Returns:
+        Integers by name, in the file's own unit.
+
+    Raises:
+        CollectorError: A line does not have this form.
+    """
     fields = {}
     for line in text.splitlines():
         name, space, number = line.partition(" ")

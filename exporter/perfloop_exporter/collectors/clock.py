@@ -1,4 +1,4 @@
-"""What time the machine thinks it is: its clock, its zone, its clock sources."""
+"""System time, time zone and clock sources: clock_gettime(2), /sys/devices/system/clocksource."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SOURCES = "devices/system/clocksource"
 
 
 class TimeCollector:
-    """Tells clock, zone and clock sources."""
+    """Exports the system time, the time zone and the clock sources."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """The time as it is when this is read."""
+        """Return the time at the moment of this call, in seconds."""
         now = self._host.now()
         zone = time.localtime(now)
         available, current = self._sources()

@@ -1,4 +1,4 @@
-"""How full the table of tracked connections is: /proc/sys/net/netfilter and /proc/net/stat/nf_conntrack."""
+"""The connection tracking table: /proc/sys/net/netfilter and /proc/net/stat/nf_conntrack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ENTRIES = gauge("node_nf_conntrack_entries", "Connections that are tracked.")
 LIMIT = gauge("node_nf_conntrack_entries_limit", "Most connections that can be tracked.")
-# The columns of the statistics that are told, summed over the CPUs; node_exporter has them as gauges.
+# Columns of the statistics file, summed over the CPUs. They are counters, but node_exporter types them as gauges.
 STATISTICS: dict[str, Family] = {
     "found": gauge("node_nf_conntrack_stat_found", "Lookups that found a connection."),
     "invalid": gauge("node_nf_conntrack_stat_invalid", "Packets that cannot be tracked."),
@@ -23,13 +23,24 @@ STATISTICS: dict[str, Family] = {
     "insert": gauge("node_nf_conntrack_stat_insert", "Connections inserted."),
     "insert_failed": gauge("node_nf_conntrack_stat_insert_failed", "Connections that could not be inserted."),
     "drop": gauge("node_nf_conntrack_stat_drop", "Packets dropped because tracking failed."),
-    "early_drop": gauge("node_nf_conntrack_stat_early_drop", "Connections dropped to make room for others."),
+    "early_drop": gauge("node_nf_conntrack_stat_early_drop", "Connections evicted because the table was full."),
     "search_restart": gauge("node_nf_conntrack_stat_search_restart", "Lookups begun anew since the table was resized."),
 }
 
 
 def sum_columns(text: str) -> dict[str, int]:
-    """The hexadecimal columns under their headings, summed over the lines: one for each CPU."""
+    """Sum the statistics of all CPUs.
+
+    Args:
+        text: /proc/net/stat/nf_conntrack: one heading, then a line of hexadecimal numbers per CPU
+            (kernel: net/netfilter/nf_conntrack_standalone.c).
+
+    Returns:
+        Totals by column name.
+
+    Raises:
+        CollectorError: A line has another number of columns than the heading, or a word is not hexadecimal.
+    """
     header, *lines = text.splitlines() or [""]
     names = header.split()
     totals = dict.fromkeys(names, 0)
@@ -43,18 +54,18 @@ def sum_columns(text: str) -> dict[str, int]:
 
 
 class ConntrackCollector:
-    """Tells entries, limit and statistics of the table."""
+    """Exports the table's entries, limit and statistics."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One gauge each; columns that a newer kernel has dropped are told as 0, as node_exporter does."""
-        folder = "sys/net/netfilter/nf_conntrack"
+        """Return one gauge each; columns that newer kernels removed are 0, as in node_exporter."""
+        directory = "sys/net/netfilter/nf_conntrack"
         totals = sum_columns(self._host.read_net("stat/nf_conntrack"))
         return [
-            single(ENTRIES, whole(self._host.read_proc(f"{folder}_count").strip(), "nf_conntrack_count")),
-            single(LIMIT, whole(self._host.read_proc(f"{folder}_max").strip(), "nf_conntrack_max")),
+            single(ENTRIES, whole(self._host.read_proc(f"{directory}_count").strip(), "nf_conntrack_count")),
+            single(LIMIT, whole(self._host.read_proc(f"{directory}_max").strip(), "nf_conntrack_max")),
             *(single(family, totals.get(name, 0)) for name, family in STATISTICS.items()),
         ]
 

@@ -1,15 +1,13 @@
-"""What each CPU spent its time on: /proc/stat."""
+"""CPU time by mode, CPU properties, online state and thermal throttling: /proc/stat, /proc/cpuinfo, /sys."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.cpu_info import read_info
-from perfloop_exporter.collectors.cpu_topology import Topology
-from perfloop_exporter.collectors.families import Reading, Sample, counter
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
 from perfloop_exporter.collectors.host import whole
 from perfloop_exporter.collectors.spec import Option, Spec
-from perfloop_exporter.errors import CollectorError
+from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
@@ -22,8 +20,27 @@ GUEST = counter(
     "cpu",
     "mode",
 )
+# The label, and the field of /proc/cpuinfo that it comes from; fields that an architecture lacks are empty.
+FIELDS = {
+    "package": "physical id",
+    "core": "core id",
+    "cpu": "processor",
+    "vendor": "vendor_id",
+    "family": "cpu family",
+    "model": "model",
+    "model_name": "model name",
+    "microcode": "microcode",
+    "stepping": "stepping",
+    "cachesize": "cache size",
+}
+INFO = gauge("node_cpu_info", "What a CPU is; always 1.", *FIELDS)
+ONLINE = gauge("node_cpu_online", "Whether a CPU is switched on.", "cpu")
+ISOLATED = gauge("node_cpu_isolated", "A CPU that the scheduler keeps free; always 1.", "cpu")
+CORE_THROTTLES = counter("node_cpu_core_throttles_total", "Times a core was slowed for its heat.", "core", "package")
+PACKAGE_THROTTLES = counter("node_cpu_package_throttles_total", "Times a package was slowed for its heat.", "package")
 
-# The order of the columns of a cpu line, proc_stat(5).
+TOPOLOGY = "devices/system/cpu"
+# The order of the columns of a cpu line (proc_stat(5)).
 MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 GUEST_MODES = ("user", "nice")
 IDLE = MODES.index("idle")
@@ -32,7 +49,14 @@ RESET_SECONDS = 3
 
 
 def parse_cpus(text: str) -> dict[str, list[int]]:
-    """The ticks of each CPU by its number, guest columns last; old kernels have fewer columns."""
+    """Parse the cpu lines of /proc/stat (kernel: Documentation/filesystems/proc.rst, section 1.7).
+
+    Returns:
+        Ticks (1/USER_HZ s) of each CPU by its number, in the order of MODES, then guest time; old kernels have fewer.
+
+    Raises:
+        CollectorError: There is no such line, or it is malformed.
+    """
     cpus: dict[str, list[int]] = {}
     for line in text.splitlines():
         if not line.startswith("cpu"):
@@ -48,14 +72,110 @@ def parse_cpus(text: str) -> dict[str, list[int]]:
 
 
 def settle(last: list[int], now: list[int], reset_ticks: int) -> list[int]:
-    """The counters to tell: never lower than last told, unless the CPU was plugged in anew."""
+    """Return counters that never fall, unless the CPU was reset by a hotplug.
+
+    Args:
+        last: Ticks returned for the scrape before.
+        now: Ticks read now.
+        reset_ticks: A fall of the idle counter by this much is a reset.
+    """
     if len(last) != len(now) or (len(now) > IDLE and last[IDLE] - now[IDLE] >= reset_ticks):
         return now
     return [max(pair) for pair in zip(last, now, strict=True)]
 
 
+def parse_processors(text: str) -> list[dict[str, str]]:
+    """Parse /proc/cpuinfo: blocks of `FIELD : VALUE`, separated by empty lines."""
+    processors: list[dict[str, str]] = []
+    for block in text.strip().split("\n\n"):
+        pairs = (line.partition(":") for line in block.splitlines())
+        fields = {name.strip(): value.strip() for name, colon, value in pairs if colon}
+        if "processor" in fields:
+            processors.append(fields)
+    return processors
+
+
+def read_info(host: Host) -> Reading:
+    """Return node_cpu_info, one sample per processor."""
+    found: dict[str, Sample] = {}
+    for fields in parse_processors(host.read_proc("cpuinfo")):
+        labels = tuple(fields.get(field, "") for field in FIELDS.values())
+        found[fields["processor"]] = (labels, 1)
+    return INFO, list(found.values())
+
+
+def parse_range(text: str) -> list[str]:
+    """Parse the kernel's list format for CPUs, such as `0,2-4` (kernel: Documentation/admin-guide/cputopology.rst).
+
+    Raises:
+        CollectorError: A part is not a number or a range.
+    """
+    numbers: list[str] = []
+    for part in filter(None, text.strip().split(",")):
+        first, dash, last = part.partition("-")
+        where = f"{TOPOLOGY}: list of CPUs"
+        begin, end = whole(first, where), whole(last, where) if dash else whole(first, where)
+        if not 0 <= begin <= end < 1 << 16:
+            raise CollectorError(f"{where}: '{part[:40]}' is not a range of CPUs")
+        numbers.extend(map(str, range(begin, end + 1)))
+    return numbers
+
+
+class Topology:
+    """Reads online and isolated CPUs and throttling; the core and package of a CPU are read once."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._base = f"{host.sys}/{TOPOLOGY}"
+        self._places: dict[str, tuple[str, str] | None] = {}
+
+    def readings(self, cpus: list[str]) -> list[Reading]:
+        """Return the readings for these CPUs; virtual machines often have none of these files."""
+        return [*self._throttles(cpus), (ISOLATED, self._isolated()), (ONLINE, self._online())]
+
+    def _isolated(self) -> list[Sample]:
+        return [((cpu,), 1) for cpu in parse_range(self._host.attribute(f"{self._base}/isolated") or "")]
+
+    def _online(self) -> list[Sample]:
+        # The first CPU has no such file where it cannot be switched off; node_exporter then exports no CPU at all.
+        if self._host.attribute(f"{self._base}/cpu0/online") is None:
+            return []
+        try:
+            names = self._host.entries(self._base)
+        except NoDataError:
+            return []
+        cpus = [name.removeprefix("cpu") for name in names if name.startswith("cpu") and name[3:].isdigit()]
+        return [((cpu,), int(self._host.attribute(f"{self._base}/cpu{cpu}/online") == "1")) for cpu in cpus]
+
+    def _throttles(self, cpus: list[str]) -> list[Reading]:
+        counts: dict[Family, dict[tuple[str, ...], int]] = {CORE_THROTTLES: {}, PACKAGE_THROTTLES: {}}
+        for cpu in cpus:
+            place = self._place(cpu)
+            if place is None:
+                continue
+            core, package = place
+            for family, labels, file in (
+                (CORE_THROTTLES, (core, package), "core_throttle_count"),
+                (PACKAGE_THROTTLES, (package,), "package_throttle_count"),
+            ):
+                if labels not in counts[family]:
+                    text = self._host.attribute(f"{self._base}/cpu{cpu}/thermal_throttle/{file}")
+                    if text:
+                        counts[family][labels] = whole(text, file)
+        return [(family, list(found.items())) for family, found in counts.items()]
+
+    def _place(self, cpu: str) -> tuple[str, str] | None:
+        if cpu not in self._places:
+            directory = f"{self._base}/cpu{cpu}"
+            core = self._host.attribute(f"{directory}/topology/core_id")
+            package = self._host.attribute(f"{directory}/topology/physical_package_id")
+            counted = self._host.attribute(f"{directory}/thermal_throttle/core_throttle_count") is not None
+            self._places[cpu] = (core, package) if core and package and counted else None
+        return self._places[cpu]
+
+
 class CpuCollector:
-    """Tells the CPU times, guarded against counters that step back."""
+    """Exports the CPU times, guarded against counters that step back, and the CPUs' properties."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -65,7 +185,7 @@ class CpuCollector:
         self._last: dict[str, list[int]] = {}
 
     def collect(self) -> list[Reading]:
-        """The seconds by CPU and mode, then what /sys tells of the CPUs."""
+        """Return the seconds by CPU and mode, then the readings from /proc/cpuinfo and /sys."""
         reset = RESET_SECONDS * self._host.clock_ticks
         self._last = {
             cpu: settle(self._last.get(cpu, []), ticks, reset)
@@ -92,7 +212,7 @@ SPEC = Spec(
     CpuCollector,
     "CPU time by mode",
     (
-        Option("guest", True, "tell node_cpu_guest_seconds_total"),  # noqa: FBT003  # a switch that is on
-        Option("info", False, "tell node_cpu_info"),  # noqa: FBT003  # a switch that is off
+        Option("guest", True, "export node_cpu_guest_seconds_total"),  # noqa: FBT003  # a switch that is on
+        Option("info", False, "export node_cpu_info"),  # noqa: FBT003  # a switch that is off
     ),
 )

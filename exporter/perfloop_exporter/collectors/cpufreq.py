@@ -1,4 +1,7 @@
-"""How fast each CPU runs: /sys/devices/system/cpu/cpu*/cpufreq."""
+"""CPU frequencies and governors: /sys/devices/system/cpu/cpu*/cpufreq.
+
+Source: kernel Documentation/admin-guide/pm/cpufreq.rst; the files are in kHz.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +36,13 @@ GOVERNOR = gauge("node_cpu_scaling_governor", "Whether the governor is the one i
 
 
 class CpufreqCollector:
-    """Tells the frequencies and the governor of each CPU that scales."""
+    """Exports the frequencies and the governor of each CPU that supports frequency scaling."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One family per file; a machine whose CPUs do not scale, such as most virtual ones, has no samples."""
+        """Return one family per file; without frequency scaling, as on most virtual machines, no samples."""
         samples: dict[Family, list[Sample]] = {family: [] for family in (*FILES.values(), GOVERNOR)}
         base = f"{self._host.sys}/{CPUS}"
         for entry in self._host.entries(base):

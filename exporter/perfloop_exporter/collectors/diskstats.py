@@ -1,4 +1,4 @@
-"""What each disk did: /proc/diskstats, with what udev and /sys know of the device."""
+"""Disk I/O statistics: /proc/diskstats, with the device's properties from udev and /sys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAPPER = gauge(
     "What a mapped device is made of; always 1.",
     *("device", "lv_layer", "lv_name", "name", "uuid", "vg_name"),
 )
-# The properties of ATA disks that udev knows.
+# udev properties of ATA disks.
 ATA = {
     "ID_ATA_WRITE_CACHE": gauge("node_disk_ata_write_cache", "Whether an ATA disk has a write cache.", "device"),
     "ID_ATA_WRITE_CACHE_ENABLED": gauge(
@@ -87,13 +87,20 @@ class Disk(NamedTuple):
 
 
 def device_of(line: str) -> str:
-    """The device's name; empty when the line has none."""
+    """Return the device name in a line of /proc/diskstats; empty when the line is too short."""
     words = line.split(None, 3)
     return words[2] if len(words) > 2 else ""  # noqa: PLR2004  # after the major and the minor number
 
 
 def parse_disk(line: str) -> Disk:
-    """The numbers of a device and its columns."""
+    """Parse a line of /proc/diskstats: `MAJOR MINOR DEVICE` and 11 to 17 counters.
+
+    The counters are sectors of 512 bytes, milliseconds or operations; COLUMNS has the factor of each
+    (kernel: Documentation/admin-guide/iostats.rst).
+
+    Raises:
+        CollectorError: The line has fewer than 14 columns, or one that is not a whole number.
+    """
     words = line.split()
     if len(words) < 3 + LEAST_COLUMNS:
         raise CollectorError(f"/proc/diskstats: '{line[:60]}' has fewer than {3 + LEAST_COLUMNS} columns")
@@ -104,20 +111,20 @@ def parse_disk(line: str) -> Disk:
 
 
 def parse_properties(text: str) -> dict[str, str]:
-    """The properties in udev's database file of a device: the lines `E:NAME=VALUE`."""
+    """Parse a device's file in udev's database (/run/udev/data): the lines `E:NAME=VALUE`."""
     pairs = (line[2:].partition("=") for line in text.splitlines() if line.startswith("E:"))
     return {name: value for name, _, value in pairs}
 
 
 class DiskstatsCollector:
-    """Tells operations, bytes and times of each disk."""
+    """Exports operations, bytes and times of each disk."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._filter = build_filter("diskstats", "device", options)
 
     def collect(self) -> list[Reading]:
-        """One family per column, one sample per disk that has it."""
+        """Return one family per column, one sample per disk that has the column."""
         lines = self._host.read_proc("diskstats").splitlines()
         disks = [parse_disk(line) for line in lines if not self._filter.skips(device_of(line))]
         readings: list[Reading] = []
@@ -155,16 +162,16 @@ class DiskstatsCollector:
 
 
 def _udev(known: dict[Disk, dict[str, str]]) -> list[Reading]:
-    """What udev's database tells of filesystems, device mapper and ATA."""
+    """Return the filesystem, device mapper and ATA properties from udev's database."""
     filesystems: list[Sample] = []
     mapped: list[Sample] = []
     ata: dict[str, list[Sample]] = {name: [] for name in ATA}
     for disk, properties in known.items():
-        told = partial(_labels, disk.device, properties)
+        labels = partial(_labels, disk.device, properties)
         if properties.get("ID_FS_TYPE"):
-            filesystems.append((told("ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_UUID", "ID_FS_VERSION"), 1))
+            filesystems.append((labels("ID_FS_TYPE", "ID_FS_USAGE", "ID_FS_UUID", "ID_FS_VERSION"), 1))
         if properties.get("DM_NAME"):
-            mapped.append((told("DM_LV_LAYER", "DM_LV_NAME", "DM_NAME", "DM_UUID", "DM_VG_NAME"), 1))
+            mapped.append((labels("DM_LV_LAYER", "DM_LV_NAME", "DM_NAME", "DM_UUID", "DM_VG_NAME"), 1))
         for name in ATA.keys() & properties.keys() if properties.get("ID_ATA") else ():
             ata[name].append(((disk.device,), whole(properties[name], f"udev: {name} of {disk.device}")))
     return [(FILESYSTEM, filesystems), (MAPPER, mapped), *((family, ata[name]) for name, family in ATA.items())]

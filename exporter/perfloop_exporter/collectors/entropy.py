@@ -1,4 +1,4 @@
-"""How much randomness the kernel has at hand: /proc/sys/kernel/random."""
+"""The kernel's entropy pool: /proc/sys/kernel/random (kernel: Documentation/admin-guide/sysctl/kernel.rst)."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.spec import Options
 
 FILES = {
-    "entropy_avail": gauge("node_entropy_available_bits", "Bits of entropy at hand."),
+    "entropy_avail": gauge("node_entropy_available_bits", "Bits of available entropy."),
     "poolsize": gauge("node_entropy_pool_size_bits", "Bits of the entropy pool."),
 }
 
 
 class EntropyCollector:
-    """Tells the bits at hand and the size of the pool."""
+    """Exports the available entropy and the pool's size, in bits."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One gauge per file."""
+        """Return one gauge per file."""
         return [
             single(family, whole(self._host.read_proc(f"sys/kernel/random/{file}").strip(), file))
             for file, family in FILES.items()
         ]
 
 
-SPEC = Spec("entropy", EntropyCollector, "the kernel's randomness")
+SPEC = Spec("entropy", EntropyCollector, "the kernel's entropy pool")

@@ -1,8 +1,10 @@
-"""What a collector hands out: metric families with their samples, and the text that Prometheus reads."""
+"""What a collector returns, metric families with their samples, and their rendering in the text format."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+from perfloop_base.exposition import head, label_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -11,14 +13,14 @@ Kind = Literal["counter", "gauge", "untyped"]
 LabelValues = tuple[str, ...]
 Sample = tuple[LabelValues, float]
 
-# Devices and mounts come and go: a family that remembers this many more line starts than it has use for forgets all.
+# Devices and mounts come and go: a family's cache of line prefixes is cleared when it outgrows the samples by this.
 STARTS_SPARE = 64
-# No machine has so many families; what does is noise in a damaged file.
+# No machine has this many families; a damaged file can.
 FAMILIES_KEPT = 10_000
 
 
 class Family(NamedTuple):
-    """A metric's name, type, help and label names, written once in the file that emits it."""
+    """A metric's name, type, help and label names; declared once, in the file that emits it."""
 
     name: str
     kind: Kind
@@ -30,66 +32,51 @@ Reading = tuple[Family, "Sequence[Sample]"]
 
 
 class Verbatim(NamedTuple):
-    """Whole families as text that was checked already: what a textfile holds."""
+    """Complete families as text that has already been validated: the content of a textfile."""
 
     text: str
 
 
 class Collector(Protocol):
-    """Looks at one subject and tells what it sees; timing and failure belong to the scrape."""
+    """Reads one subject; timing, failure and success metrics are the scrape's (scrape.py)."""
 
     def collect(self) -> Iterable[Reading | Verbatim]:
-        """Read the machine now; raise CollectorError when it has no answer."""
+        """Read the machine now.
+
+        Raises:
+            CollectorError: The subject could not be read or is malformed.
+            NoDataError: The machine does not have the subject.
+        """
 
 
 def counter(name: str, help_: str, *labels: str) -> Family:
-    """A family that only grows."""
+    """Declare a counter family."""
     return Family(name, "counter", help_, labels)
 
 
 def gauge(name: str, help_: str, *labels: str) -> Family:
-    """A family that goes up and down."""
+    """Declare a gauge family."""
     return Family(name, "gauge", help_, labels)
 
 
 def single(family: Family, value: float) -> Reading:
-    """The reading of a family without labels."""
+    """Return the reading of a family without labels."""
     return family, (((), value),)
 
 
-def escape(text: str) -> str:
-    """A label value as the text format wants it."""
-    if "\\" in text or '"' in text or "\n" in text:
-        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return text
-
-
-def escape_help(text: str) -> str:
-    """A help text as the text format wants it."""
-    return text.replace("\\", "\\\\").replace("\n", "\\n")
-
-
-def head(family: Family) -> str:
-    """The HELP and TYPE lines."""
-    return f"# HELP {family.name} {escape_help(family.help)}\n# TYPE {family.name} {family.kind}\n"
-
-
 def line_start(family: Family, values: LabelValues) -> str:
-    """A sample's line up to its value."""
-    if not family.labels:
-        return f"{family.name} "
-    pairs = ",".join(f'{name}="{escape(value)}"' for name, value in zip(family.labels, values, strict=True))
-    return f"{family.name}{{{pairs}}} "
+    """Return a sample's line up to its value: the name, the labels and a space."""
+    return f"{family.name}{label_set(zip(family.labels, values, strict=True))} "
 
 
 class Renderer:
-    """Writes readings as text and remembers the start of every line, since only values change between scrapes."""
+    """Writes readings as text; caches the start of every line, since only values change between scrapes."""
 
     def __init__(self) -> None:
         self._known: dict[Family, tuple[str, dict[LabelValues, str]]] = {}
 
     def render(self, readings: Iterable[Reading | Verbatim]) -> str:
-        """The text of all readings; a family without samples is left out."""
+        """Return the text of all readings; a family without samples is left out."""
         lines: list[str] = []
         append = lines.append
         for reading in readings:
@@ -113,5 +100,5 @@ class Renderer:
     def _learn(self, family: Family) -> tuple[str, dict[LabelValues, str]]:
         if len(self._known) >= FAMILIES_KEPT:
             self._known.clear()
-        entry = self._known[family] = (head(family), {})
+        entry = self._known[family] = (head(family.name, family.kind, family.help), {})
         return entry

@@ -1,4 +1,4 @@
-"""How many files are open on the whole machine: /proc/sys/fs/file-nr."""
+"""Open file handles of the whole machine: /proc/sys/fs/file-nr (kernel: Documentation/admin-guide/sysctl/fs.rst)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MAXIMUM = gauge("node_filefd_maximum", "File descriptor statistics: maximum.")
 
 
 class FilefdCollector:
-    """Tells the open files and their limit."""
+    """Exports the open file handles and their limit."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """The first and the third number; the second is always 0 since Linux 2.6, proc(5)."""
+        """Return the first and the third number; the second is always 0 since Linux 2.6 (proc_sys_fs(5))."""
         text = self._host.read_proc("sys/fs/file-nr")
         words = text.split()
         if len(words) != 3:  # noqa: PLR2004  # allocated, unused, maximum

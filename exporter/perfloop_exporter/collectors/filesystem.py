@@ -1,14 +1,15 @@
-"""How full each filesystem is: /proc/1/mountinfo and statvfs."""
+"""Space and inodes of filesystems: /proc/1/mountinfo and statvfs(3)."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfloop_base.durations import parse_positive_duration
+from perfloop_base.errors import ConfigError
 from perfloop_exporter.collectors.families import Family, Reading, Sample, gauge
 from perfloop_exporter.collectors.mount_watch import MountWatch, may_hang
 from perfloop_exporter.collectors.spec import Option, Spec, build_filter, filter_options
-from perfloop_exporter.durations import parse_duration
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
@@ -28,26 +29,26 @@ def _family(name: str, help_: str) -> Family:
     return gauge(f"node_filesystem_{name}", help_, "device", "mountpoint", "fstype", "device_error")
 
 
-DEVICE_ERROR = _family("device_error", "Whether the filesystem could not be asked.")
+DEVICE_ERROR = _family("device_error", "Whether the filesystem could not be read.")
 READONLY = _family("readonly", "Whether the filesystem is mounted read-only.")
 SIZE = _family("size_bytes", "Size of the filesystem.")
 FREE = _family("free_bytes", "Free space of the filesystem.")
-AVAIL = _family("avail_bytes", "Space that ordinary users may still fill.")
+AVAIL = _family("avail_bytes", "Space available to non-root users.")
 FILES = _family("files", "Inodes of the filesystem.")
 FILES_FREE = _family("files_free", "Free inodes of the filesystem.")
 MOUNT_INFO = gauge(
     "node_filesystem_mount_info", "Device numbers of a mount; always 1.", "device", "major", "minor", "mountpoint"
 )
 
-# Their subvolumes have device numbers of their own. On every other filesystem below a foreign root, numbers that differ
-# say that the mount came after our container: statvfs would answer for the filesystem beneath it.
+# Subvolumes have device numbers of their own. On every other filesystem below --path.rootfs, different numbers mean
+# that the mount is newer than our container: statvfs would report the filesystem beneath it.
 OWN_NUMBERS = frozenset({"btrfs", "bcachefs"})
 # mountinfo writes space, tab, newline and backslash in octal, proc_pid_mountinfo(5).
 OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One line of mountinfo, as far as it is told."""
+    """The exported fields of one line of mountinfo; `number` is `MAJOR:MINOR`."""
 
     device: str
     mountpoint: str
@@ -57,12 +58,19 @@ class Mount(NamedTuple):
 
 
 def unescape(text: str) -> str:
-    """A path as it is on disk."""
+    """Replace the octal escapes of mountinfo."""
     return OCTAL.sub(lambda match: chr(int(match[1], 8)), text) if "\\" in text else text
 
 
 def parse_mount(line: str) -> Mount:
-    """`ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAGS…] - FSTYPE SOURCE SUPEROPTIONS`."""
+    """Parse one line of mountinfo (proc_pid_mountinfo(5)).
+
+    Args:
+        line: `ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS [TAGS…] - FSTYPE SOURCE SUPEROPTIONS`.
+
+    Raises:
+        CollectorError: The line does not have this form.
+    """
     mount, separator, filesystem = line.partition(" - ")
     left, right = mount.split(" "), filesystem.split(" ")
     major, colon, minor = left[2].partition(":") if len(left) > 5 else ("", "", "")  # noqa: PLR2004  # six fixed fields
@@ -79,27 +87,25 @@ def parse_mount(line: str) -> Mount:
 
 
 class FilesystemCollector:
-    """Tells size, space and inodes of every mount that is a real filesystem."""
+    """Exports size, space and inodes of every mount that is not excluded."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._mounts = build_filter("filesystem", "mount-points", options)
         self._types = build_filter("filesystem", "fs-types", options)
-        self._watch = MountWatch(
-            host.statvfs, parse_duration(options.text("mount-timeout"), "filesystem.mount-timeout")
-        )
+        self._watch = MountWatch(host.statvfs, _parse_timeout(options.text("mount-timeout")))
         self._text = ""
-        self._told: list[Mount] = []
+        self._chosen: list[Mount] = []
 
     def collect(self) -> list[Reading]:
-        """One sample per mount; one that cannot be asked says so in device_error."""
+        """Return one sample per mount; for one that cannot be read, the reason is the label device_error."""
         samples: dict[Family, list[Sample]] = {
             family: [] for family in (DEVICE_ERROR, READONLY, SIZE, FREE, AVAIL, FILES, FILES_FREE, MOUNT_INFO)
         }
         text = self._mountinfo()
         if text != self._text:  # mounts seldom change
-            self._told, self._text = self._choose(text), text
-        for mount in self._told:
+            self._chosen, self._text = self._choose(text), text
+        for mount in self._chosen:
             error, usage = self._ask(mount)
             labels = (mount.device, mount.mountpoint, mount.fstype, error)
             samples[DEVICE_ERROR].append((labels, int(usage is None)))
@@ -122,14 +128,14 @@ class FilesystemCollector:
         return list(mounts.values())
 
     def _mountinfo(self) -> str:
-        # With hidepid the mounts of process 1 are out of sight; our own are the same unless we live in a container.
+        # With hidepid=2, /proc/1 is not visible; our own mounts are the same unless we run in a container.
         try:
             return self._host.read_proc("1/mountinfo")
         except NoDataError:
             return self._host.read_proc("self/mountinfo")
 
     def _seen_from_root(self, mount: Mount) -> Mount:
-        """The mount as the machine itself sees it, when its root is mounted into our container."""
+        """Return the mount with its path on the machine, where the machine's root is mounted at --path.rootfs."""
         root = self._host.root.rstrip("/")
         if not root or not f"{mount.mountpoint}/".startswith(f"{root}/"):
             return mount
@@ -145,6 +151,13 @@ class FilesystemCollector:
         except OSError as error:
             return (error.strerror or str(error)).lower(), None
         return "", usage
+
+
+def _parse_timeout(text: str) -> float:
+    try:
+        return parse_positive_duration(text)
+    except ValueError as error:
+        raise ConfigError(f"--collector.filesystem.mount-timeout: {error}") from error
 
 
 def _numbers(mount: Mount) -> tuple[int, int]:
@@ -168,7 +181,7 @@ SPEC = Spec(
     "space and inodes of filesystems",
     (
         *filter_options("mount-points", "mount points", default=MOUNTS_EXCLUDE),
-        Option("mount-timeout", "1s", "how long a mount of another machine may take to answer"),
+        Option("mount-timeout", "1s", "how long to wait for statvfs of a network filesystem"),
         *filter_options("fs-types", "filesystem types", default=TYPES_EXCLUDE),
     ),
 )

@@ -1,4 +1,7 @@
-"""What each NVIDIA GPU does: NVML, through nvidia-ml-py."""
+"""NVIDIA GPUs: NVML, through nvidia-ml-py.
+
+Units of NVML (nvml.h): memory in bytes, power in milliwatts, energy in millijoules, clocks in MHz.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def _gauge(name: str, help_: str, *labels: str) -> Family:
 
 
 INFO = _gauge("info", "What a GPU is; always 1.", "driver_version", "name", "uuid")
-USED = _gauge("used_ratio", "Share of the last moments in which the GPU was at work.")
+USED = _gauge("used_ratio", "Share of the last sample period in which a kernel ran on the GPU.")
 MEMORY_USED = _gauge("memory_used_bytes", "Memory of the GPU that is used.")
 MEMORY_TOTAL = _gauge("memory_total_bytes", "Memory of the GPU.")
 MEMORY_RATIO = _gauge("memory_used_ratio", "Share of the GPU's memory that is used.")
@@ -53,12 +56,12 @@ Samples = dict[Family, list[Sample]]
 
 
 def text_of(value: str | bytes) -> str:
-    """NVML's strings are bytes in old bindings."""
+    """Decode a string of NVML, which old bindings return as bytes."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 class GpuCollector:
-    """Tells every GPU; what a model does not measure, such as ECC on a GeForce, is left out."""
+    """Exports every GPU; what a model does not measure, such as ECC on a GeForce, is left out."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -66,9 +69,9 @@ class GpuCollector:
         self._nvml: Any = None
 
     def collect(self) -> list[Reading]:
-        """One sample per GPU and measurement."""
+        """Return one sample per GPU and measurement."""
         if self._nvml is None and not os.path.exists(self._device):  # noqa: PTH110  # one stat, no path built per scrape
-            return []  # no NVIDIA driver, no GPU to tell about, and the library of some megabytes is not loaded
+            return []  # without the driver there is no GPU, and the library's megabytes need not be loaded
         nvml = self._library()
         samples: Samples = {family: [] for family in FAMILIES}
         try:
@@ -77,7 +80,7 @@ class GpuCollector:
                 self._look(nvml, str(index), nvml.nvmlDeviceGetHandleByIndex(index), samples)
                 samples[INFO].append(self._info(nvml, str(index), driver))
         except nvml.NVMLError as error:
-            self._nvml = None  # the driver went away: begin anew next time
+            self._nvml = None  # the driver was unloaded: initialise again at the next scrape
             raise CollectorError(f"NVML: {error}") from error
         return list(samples.items())
 
@@ -93,9 +96,9 @@ class GpuCollector:
         return (gpu, driver, name, uuid), 1
 
     def _look(self, nvml: Any, gpu: str, handle: Any, samples: Samples) -> None:
-        def tell(family: Family, ask: Callable[[], float], *labels: str) -> None:
+        def add(family: Family, measure: Callable[[], float], *labels: str) -> None:
             try:
-                samples[family].append(((gpu, *labels), ask()))
+                samples[family].append(((gpu, *labels), measure()))
             except nvml.NVMLError_NotSupported:
                 return
 
@@ -104,18 +107,18 @@ class GpuCollector:
         samples[MEMORY_TOTAL].append(((gpu,), memory.total))
         if memory.total:
             samples[MEMORY_RATIO].append(((gpu,), memory.used / memory.total))
-        tell(USED, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / PERCENT)
-        tell(TEMPERATURE, lambda: nvml.nvmlDeviceGetTemperature(handle, 0))
-        tell(POWER, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / MILLI)
-        tell(POWER_LIMIT, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / MILLI)
-        tell(ENERGY, lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MILLI)
-        tell(FAN, lambda: nvml.nvmlDeviceGetFanSpeed(handle) / PERCENT)
+        add(USED, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / PERCENT)
+        add(TEMPERATURE, lambda: nvml.nvmlDeviceGetTemperature(handle, 0))
+        add(POWER, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / MILLI)
+        add(POWER_LIMIT, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / MILLI)
+        add(ENERGY, lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / MILLI)
+        add(FAN, lambda: nvml.nvmlDeviceGetFanSpeed(handle) / PERCENT)
         for clock, number in CLOCKS.items():
-            tell(CLOCK, partial(_clock, nvml, handle, number), clock)
+            add(CLOCK, partial(_clock, nvml, handle, number), clock)
         for kind, number in ERRORS.items():
-            tell(ECC, partial(nvml.nvmlDeviceGetTotalEccErrors, handle, number, VOLATILE), kind)
+            add(ECC, partial(nvml.nvmlDeviceGetTotalEccErrors, handle, number, VOLATILE), kind)
         for reason, bit in REASONS.items():
-            tell(THROTTLED, partial(_throttled, nvml, handle, bit), reason)
+            add(THROTTLED, partial(_throttled, nvml, handle, bit), reason)
 
 
 def _clock(nvml: Any, handle: Any, number: int) -> float:
@@ -127,7 +130,11 @@ def _throttled(nvml: Any, handle: Any, bit: int) -> int:
 
 
 def load_nvml() -> Any:
-    """NVIDIA's library, ready to be asked."""
+    """Import and initialise NVIDIA's library.
+
+    Raises:
+        NoDataError: nvidia-ml-py is not installed, or there is no driver.
+    """
     try:
         import pynvml
     except ImportError as error:
@@ -143,5 +150,5 @@ SPEC = Spec(
     "gpu",
     GpuCollector,
     "NVIDIA GPUs (NVML)",
-    (Option("device", "/dev/nvidiactl", "file that is there when NVIDIA's driver is loaded"),),
+    (Option("device", "/dev/nvidiactl", "file that exists while NVIDIA's driver is loaded"),),
 )

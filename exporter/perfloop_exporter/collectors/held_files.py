@@ -1,4 +1,4 @@
-"""Small files that are read on every scrape, held open between them: reading one again costs a fifth of opening it."""
+"""Small sysfs files held open between scrapes: reading one again costs a fifth of opening it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from errno import ENODEV, ENOENT, ESTALE
 from perfloop_exporter.collectors.host import CHUNK, FLAGS, UNREADABLE
 from perfloop_exporter.errors import CollectorError
 
-# A share of what the process may have open: files beyond are opened and closed each time.
+# At most a quarter of RLIMIT_NOFILE is held; files beyond that are opened and closed at each scrape.
 SHARE_OF_LIMIT, MOST_HELD = 4, 512
-# The device has left, or another came under its name: the next scrape opens the file anew.
+# The device is gone, or was replaced under its name: the next scrape opens the file again.
 GONE = frozenset({ENODEV, ENOENT, ESTALE})
 
 
 class HeldFiles:
-    """Reads attributes of sysfs; one whose device has gone is opened anew if it came back."""
+    """Reads attributes of sysfs through cached descriptors; one whose device is gone is closed."""
 
     def __init__(self, most: int | None = None) -> None:
         self._most = _share() if most is None else most
         self._held: dict[str, int] = {}
 
     def read(self, path: str) -> str | None:
-        """The stripped text, or None when the file is missing or has no value now."""
+        """Return the stripped text, or None when the file is missing or has no value now.
+
+        Raises:
+            CollectorError: Reading failed for another reason.
+        """
         descriptor = self._held.get(path)
         try:
             if descriptor is None:
@@ -44,7 +48,7 @@ class HeldFiles:
         return descriptor
 
     def keep(self, prefixes: set[str]) -> None:
-        """Close what lies in no folder of these: its device has gone."""
+        """Close the files that are in none of these directories: their devices are gone."""
         for path in [path for path in self._held if path.rpartition("/")[0] not in prefixes]:
             self._drop(path)
 
@@ -60,6 +64,6 @@ class HeldFiles:
 
 
 def _share() -> int:
-    import resource  # not on Windows, where portable collectors import this module's users for their names
+    import resource  # does not exist on Windows, where portable.py imports this module's users for their families
 
     return min(resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE_OF_LIMIT, MOST_HELD)

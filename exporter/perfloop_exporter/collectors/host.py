@@ -1,4 +1,4 @@
-"""The machine as collectors see it: its /proc, /sys and mounts, wherever they are, and the calls that tests replace."""
+"""What collectors read: /proc, /sys and mounts, wherever they are mounted, and system calls that tests replace."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from perfloop_exporter.errors import CollectorError, NoDataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Without O_NONBLOCK a pipe in the place of a file would be waited on; Windows has neither flag.
+# O_NONBLOCK: opening a named pipe in place of a file would block. Windows has none of these flags but O_BINARY.
 FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-# seq_file hands out about a page at a time; most files come in one piece of this size.
+# seq_file returns about a page per read; most files fit into one read of this size.
 CHUNK = 1 << 16
-# No kernel file that is read here comes near this; what does is damaged or not a kernel file.
+# Bytes read at most: no kernel file comes near this, so what does is damaged or not a kernel file.
 LIMIT = 1 << 24
 ABSENT = frozenset({ENOENT, ENOTDIR, ENODEV, ENXIO})
-# What sysfs answers for an attribute that exists but has no value now (a link that is down, a sensor asleep).
+# errno of sysfs attributes that exist but have no value now (a link that is down, a sleeping sensor).
 UNREADABLE = ABSENT | {EACCES, EINVAL, EIO, ENODATA, EOPNOTSUPP, EPERM}
 
 
 def read_bytes(path: str) -> bytes:
-    """The whole file; the OSError is the caller's to understand."""
+    """Read a whole file, at most LIMIT bytes; OSError is left to the caller."""
     descriptor = os.open(path, FLAGS)
     try:
         data = os.read(descriptor, CHUNK)
@@ -42,29 +42,29 @@ def read_bytes(path: str) -> bytes:
 
 
 def _adjtimex() -> Sequence[int]:
-    # ctypes is loaded when the clock is first asked for.
+    # Imports ctypes, which costs memory, only when the clock is first read.
     from perfloop_exporter.collectors.adjtimex import read_clock
 
     return read_clock()
 
 
 def _missing(*_: str) -> NoReturn:
-    raise NoDataError("this system has no such call")
+    raise NoDataError("this operating system has no such call")
 
 
-# Windows has neither.
+# os.statvfs and os.uname do not exist on Windows.
 STATVFS: Callable[[str], os.statvfs_result] = getattr(os, "statvfs", _missing)
 UNAME: Callable[[], os.uname_result] = getattr(os, "uname", _missing)
 
 
 def device_of(path: str) -> tuple[int, int]:
-    """The numbers of the device that a path lies on."""
+    """Return the major and minor number of the device that a path is on."""
     number = os.stat(path).st_dev  # noqa: PTH116  # the same family of calls as beside it
     return os.major(number), os.minor(number)
 
 
 def read_once(path: str) -> bytes:
-    """A file that is whole in one read: every attribute of sysfs and cgroup is, up to a page."""
+    """Read a file that one read returns whole: sysfs and cgroup attributes are at most a page."""
     descriptor = os.open(path, FLAGS)
     try:
         return os.read(descriptor, CHUNK)
@@ -74,7 +74,7 @@ def read_once(path: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Where to look, and the few system calls that no file answers."""
+    """Where the machine's files are mounted, and the system calls that have no file."""
 
     proc: str = "/proc"
     sys: str = "/sys"
@@ -89,7 +89,12 @@ class Host:
     adjtimex: Callable[[], Sequence[int]] = _adjtimex
 
     def read(self, path: str) -> str:
-        """The text of a file that the collector cannot do without."""
+        """Read a required file.
+
+        Raises:
+            NoDataError: The file or its device does not exist.
+            CollectorError: It cannot be read for another reason.
+        """
         try:
             return read_bytes(path).decode("utf-8", "replace")
         except OSError as error:
@@ -97,13 +102,14 @@ class Host:
             raise kind(f"{path}: {error.strerror}") from error
 
     def read_proc(self, name: str) -> str:
-        """A file below /proc."""
+        """Read a required file below /proc."""
         return self.read(f"{self.proc}/{name}")
 
     def read_net(self, name: str) -> str:
-        """A file below /proc/net, in the network of the machine's first process when /proc is another machine's view.
+        """Read a required file below /proc/net.
 
-        PROCFS/net leads to the network of whoever reads it: in a container that is the container's own.
+        With --path.procfs it is read from PROCFS/1/net: PROCFS/net leads to the reader's own network namespace,
+        which in a container is the container's.
         """
         if self.proc != "/proc":
             try:
@@ -112,12 +118,12 @@ class Host:
                 return self.read(f"{self.proc}/net/{name}")
         return self.read(f"{self.proc}/net/{name}")
 
-    def read_sys(self, name: str) -> str:
-        """A file below /sys."""
-        return self.read(f"{self.sys}/{name}")
-
     def attribute(self, path: str) -> str | None:
-        """The stripped text of a small file that may be missing or have no value now."""
+        """Read a small file; return its stripped text, or None when it is missing or has no value now.
+
+        Raises:
+            CollectorError: Reading failed for another reason.
+        """
         try:
             return read_once(path).decode("utf-8", "replace").strip()
         except OSError as error:
@@ -125,8 +131,8 @@ class Host:
                 return None
             raise CollectorError(f"{path}: {error.strerror}") from error
 
-    def folders(self, path: str) -> list[str]:
-        """The sorted names of the folders in a folder; none when it is gone."""
+    def directories(self, path: str) -> list[str]:
+        """Return the sorted names of the subdirectories; none when the directory does not exist."""
         try:
             with os.scandir(path) as found:
                 return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
@@ -134,7 +140,12 @@ class Host:
             return []
 
     def entries(self, path: str) -> list[str]:
-        """The sorted names in a folder."""
+        """Return the sorted names in a directory.
+
+        Raises:
+            NoDataError: The directory does not exist.
+            CollectorError: It cannot be read.
+        """
         try:
             with os.scandir(path) as found:
                 return sorted(entry.name for entry in found)
@@ -144,7 +155,7 @@ class Host:
 
 
 def whole(text: str, where: str, base: int = 10) -> int:
-    """A whole number as the kernel writes it."""
+    """Parse an integer; `where` names the file in the CollectorError."""
     try:
         return int(text, base)
     except ValueError as error:
@@ -152,7 +163,7 @@ def whole(text: str, where: str, base: int = 10) -> int:
 
 
 def decimal(text: str, where: str) -> float:
-    """A finite number as the kernel writes it."""
+    """Parse a finite number; `where` names the file in the CollectorError."""
     try:
         value = float(text)
     except ValueError as error:

@@ -1,4 +1,7 @@
-"""What the sensors on the board measure: /sys/class/hwmon."""
+"""Hardware sensors: /sys/class/hwmon (kernel: Documentation/hwmon/sysfs-interface.rst).
+
+The files are in millivolts, milliamperes, millidegrees Celsius, microwatts and microjoules; UNITS has the divisors.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,17 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
-CHIP_NAMES = gauge("node_hwmon_chip_names", "The name that a chip gives itself; always 1.", "chip", "chip_name")
+CHIP_NAMES = gauge("node_hwmon_chip_names", "The name that a chip's driver reports; always 1.", "chip", "chip_name")
 LABEL = gauge("node_hwmon_sensor_label", "What a sensor measures; always 1.", "chip", "label", "sensor")
 
-# TYPE NUMBER _ PROPERTY, Documentation/hwmon/sysfs-interface.rst
+# TYPE NUMBER _ PROPERTY, such as temp1_input.
 FILE = re.compile(r"(?P<type>[^0-9]+)(?P<number>[0-9]*)(_(?P<property>.+))?")
 TYPES = frozenset(
     "vrm beep_enable update_interval in cpu fan pwm temp curr power energy humidity intrusion freq".split()  # noqa: SIM905  # one line
 )
 UNCLEAN = re.compile(r"[^a-z0-9:_]")
 FAN_SPEEDS = frozenset(("input", "min", "max", "target"))
-# By type and property, else by type: what follows the name, and what one unit is divided by.
+# By type and property, else by type: the metric's suffix, and the divisor to its unit.
 UNITS: dict[tuple[str, str] | str, tuple[str, int]] = {
     "in": ("_volts", 1000),
     "cpu": ("_volts", 1000),
@@ -48,12 +51,16 @@ Sensors = dict[str, dict[str, str]]
 
 
 def clean(name: str) -> str:
-    """A name as node_exporter writes it into metrics and labels."""
+    """Normalise a name as node_exporter does for metric names and labels."""
     return UNCLEAN.sub("_", name.lower()).strip("_")
 
 
 def split_file(name: str) -> tuple[str, str, str] | None:
-    """Sensor type, sensor and property of a file's name; None when it is no sensor's."""
+    """Split a file name into sensor type, sensor and property: temp1_input into temp, temp1, input.
+
+    Returns:
+        None when the file does not belong to a sensor.
+    """
     match = FILE.fullmatch(name)
     if match is None or match["type"] not in TYPES:
         return None
@@ -61,7 +68,13 @@ def split_file(name: str) -> tuple[str, str, str] | None:
 
 
 def name_value(kind: str, prop: str, *, has_value: bool) -> tuple[str, int]:
-    """The metric that a property is told under, and what its number is divided by."""
+    """Return the metric name of a property, and the divisor of its numbers.
+
+    Args:
+        kind: Sensor type, such as `temp`.
+        prop: Property, such as `input` or `max`; empty for a file without one.
+        has_value: Whether the sensor also has a file without a property: `input` then needs a name of its own.
+    """
     whole_sensor = {"vrm": "voltage_regulator_version", "beep_enable": "beep_enabled"}
     if kind in whole_sensor:
         return f"node_hwmon_{whole_sensor[kind]}", 1
@@ -79,7 +92,7 @@ def name_value(kind: str, prop: str, *, has_value: bool) -> tuple[str, int]:
 
 
 class HwmonCollector:
-    """Tells every sensor of every chip; one that does not answer now is left out."""
+    """Exports every sensor of every chip; one that cannot be read now is left out."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -89,38 +102,40 @@ class HwmonCollector:
         self._families: dict[str, Family] = {}
 
     def collect(self) -> list[Reading]:
-        """One family per kind of measurement."""
+        """Return one family per kind of measurement."""
         samples: dict[Family, list[Sample]] = {CHIP_NAMES: [], LABEL: []}
-        for chip, folder in self._folders():
+        for chip, directory in self._directories():
             if self._chips.skips(chip):
                 continue
-            name = clean(self._host.attribute(f"{folder}/name") or "")
+            name = clean(self._host.attribute(f"{directory}/name") or "")
             if name:
                 samples[CHIP_NAMES].append(((chip, name), 1))
-            for sensor, properties in self._read(folder).items():
+            for sensor, properties in self._read(directory).items():
                 if not self._sensors.skips(f"{chip};{sensor}"):
-                    self._tell(chip, sensor, properties, samples)
+                    self._add(chip, sensor, properties, samples)
         return [(family, found) for family, found in samples.items() if found]
 
-    def _folders(self) -> Iterator[tuple[str, str]]:
-        folders = [f"{self._base}/{entry}" for entry in self._host.entries(self._base)]
-        names = [self._chip(folder) for folder in folders]
-        for folder, name in zip(folders, names, strict=True):
-            # Two chips of one device share its name: the entry's own number keeps them apart.
-            yield (name if names.count(name) == 1 else f"{name}_{clean(folder.rpartition('/')[2])}"), folder
+    def _directories(self) -> Iterator[tuple[str, str]]:
+        directories = [f"{self._base}/{entry}" for entry in self._host.entries(self._base)]
+        names = [self._chip(directory) for directory in directories]
+        for directory, name in zip(directories, names, strict=True):
+            # Two chips of one device have the same name: the number of the hwmon entry keeps their series apart.
+            yield (name if names.count(name) == 1 else f"{name}_{clean(directory.rpartition('/')[2])}"), directory
 
-    def _chip(self, folder: str) -> str:
-        """A name that stays the same between boots: the bus and the device, else what the chip calls itself."""
-        if os.path.lexists(f"{folder}/device"):
-            *_, bus, device = os.path.realpath(f"{folder}/device").rsplit("/", 2)
+    def _chip(self, directory: str) -> str:
+        """Return a name that is stable between boots: bus and device, else the driver's name for the chip."""
+        if os.path.lexists(f"{directory}/device"):
+            *_, bus, device = os.path.realpath(f"{directory}/device").rsplit("/", 2)
             parts = [clean(part) for part in (bus, device) if clean(part)]
             if parts:
                 return "_".join(parts)
-        return clean(self._host.attribute(f"{folder}/name") or "") or clean(os.path.realpath(folder).rpartition("/")[2])
+        return clean(self._host.attribute(f"{directory}/name") or "") or clean(
+            os.path.realpath(directory).rpartition("/")[2]
+        )
 
-    def _read(self, folder: str) -> Sensors:
+    def _read(self, directory: str) -> Sensors:
         sensors: Sensors = {}
-        for place in (folder, f"{folder}/device"):
+        for place in (directory, f"{directory}/device"):
             with suppress(CollectorError):
                 for name in self._host.entries(place):
                     found = split_file(name)
@@ -129,7 +144,7 @@ class HwmonCollector:
                         sensors.setdefault(found[1], {})[found[2]] = text
         return sensors
 
-    def _tell(self, chip: str, sensor: str, properties: dict[str, str], samples: dict[Family, list[Sample]]) -> None:
+    def _add(self, chip: str, sensor: str, properties: dict[str, str], samples: dict[Family, list[Sample]]) -> None:
         kind = sensor.rstrip("0123456789")
         label = properties.pop("label", None)
         if label is not None:
@@ -159,6 +174,6 @@ class HwmonCollector:
 SPEC = Spec(
     "hwmon",
     HwmonCollector,
-    "sensors of the board",
+    "hardware sensors",
     (*filter_options("chip", "chips"), *filter_options("sensor", "sensors, each CHIP;SENSOR")),
 )

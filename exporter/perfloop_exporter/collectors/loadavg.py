@@ -1,4 +1,4 @@
-"""How long the queue for the CPUs was: /proc/loadavg."""
+"""Load averages: /proc/loadavg."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ LOADS = (
 
 
 def parse_loads(text: str) -> list[float]:
-    """The averages over 1, 5 and 15 minutes."""
+    """Parse /proc/loadavg (proc_loadavg(5)).
+
+    Returns:
+        Tasks that run or wait, averaged over 1, 5 and 15 minutes.
+
+    Raises:
+        CollectorError: The text does not begin with three finite numbers.
+    """
     words = text.split()
     if len(words) < len(LOADS):
         raise CollectorError(f"/proc/loadavg: '{text[:60]}' does not begin with three averages")
@@ -29,13 +36,13 @@ def parse_loads(text: str) -> list[float]:
 
 
 class LoadavgCollector:
-    """Tells the three load averages."""
+    """Exports the three load averages."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One gauge per average."""
+        """Return one gauge per average."""
         loads = parse_loads(self._host.read_proc("loadavg"))
         return [single(family, load) for family, load in zip(LOADS, loads, strict=True)]
 

@@ -1,4 +1,4 @@
-"""Where the memory went: /proc/meminfo."""
+"""Memory statistics: /proc/meminfo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\([a-z_]+\))?")
 
 
 def field_family(field: str, unit: str) -> Family:
-    """The family of a field: Active(anon) in kB is node_memory_Active_anon_bytes."""
+    """Return the family of a field: `Active(anon)` in kB is node_memory_Active_anon_bytes.
+
+    Raises:
+        CollectorError: The field's name would not make a valid metric name.
+    """
     if not FIELD.fullmatch(field):
         raise CollectorError(f"/proc/meminfo: '{field[:40]}' is not a field's name")
     name = field.replace("(", "_").replace(")", "")
@@ -28,14 +32,17 @@ def field_family(field: str, unit: str) -> Family:
 
 
 class MeminfoCollector:
-    """Tells every field that the kernel writes, in bytes where it writes kB."""
+    """Exports every field of the file; what it has in kB (1,024 bytes) is exported in bytes.
+
+    Source: kernel Documentation/filesystems/proc.rst, section meminfo.
+    """
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
         self._families: dict[str, Family] = {}
 
     def collect(self) -> list[Reading]:
-        """One gauge per field."""
+        """Return one gauge per field."""
         readings = [self._reading(line) for line in self._host.read_proc("meminfo").splitlines()]
         if not readings:
             raise CollectorError("/proc/meminfo is empty")

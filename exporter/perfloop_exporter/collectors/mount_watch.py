@@ -1,4 +1,4 @@
-"""Asks filesystems that other machines serve without waiting for ever: a dead server costs its own mount."""
+"""statvfs with a timeout for network filesystems, whose dead server would block the scrape for ever."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-# What may hang when a server does not answer; a local filesystem is asked without a thread.
+# Filesystems that can hang on a server; local ones are read without a thread.
 REMOTE = frozenset(
     {"9p", "afs", "ceph", "cifs", "coda", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "smb3", "smbfs"}
 )
@@ -17,12 +17,12 @@ STUCK = "mountpoint timeout"
 
 
 def may_hang(fstype: str) -> bool:
-    """Whether the filesystem's answers come from elsewhere, or from a program."""
+    """Return whether statvfs depends on another machine or on a user-space program (FUSE)."""
     return fstype in REMOTE or fstype.startswith("fuse.")
 
 
 class MountWatch:
-    """Asks each such mount in a thread of its own; while it hangs it is not asked again."""
+    """Reads each mount in a thread of its own; a mount that hangs is not read again until its thread returns."""
 
     def __init__(self, statvfs: Callable[[str], os.statvfs_result], timeout_seconds: float) -> None:
         self._statvfs = statvfs
@@ -30,7 +30,12 @@ class MountWatch:
         self._asking: dict[str, _Question] = {}
 
     def ask(self, path: str) -> os.statvfs_result:
-        """The answer; TimeoutError when it does not come, OSError as the call itself raises it."""
+        """Return the result of statvfs.
+
+        Raises:
+            TimeoutError: There was no result within the timeout, now or at an earlier scrape.
+            OSError: The call failed.
+        """
         question = self._asking.get(path)
         if question is None:
             question = self._asking[path] = _Question(self._statvfs, path)

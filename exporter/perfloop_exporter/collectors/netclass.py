@@ -1,4 +1,4 @@
-"""What each network device is and whether its link is up: /sys/class/net."""
+"""Properties and link state of network devices: /sys/class/net."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _property(name: str) -> Family:
     return build(f"node_network_{name}", f"Network device property: {name}", "device")
 
 
-# The attribute's file and the family it is told under, Documentation/ABI/testing/sysfs-class-net.
+# Attribute file and its family (kernel: Documentation/ABI/testing/sysfs-class-net).
 NUMBERS: dict[str, Family] = {
     "addr_assign_type": _property("address_assign_type"),
     "carrier": _property("carrier"),
@@ -52,7 +52,11 @@ WORDS = ("address", "broadcast", "duplex", "ifalias", "operstate")
 
 
 def parse_number(text: str, where: str) -> int:
-    """A decimal number, or a hexadecimal one that says so."""
+    """Parse a decimal number, or a hexadecimal one with the prefix 0x.
+
+    Raises:
+        CollectorError: It is neither; `where` names the attribute.
+    """
     try:
         return int(text, 0)
     except ValueError as error:
@@ -60,7 +64,7 @@ def parse_number(text: str, where: str) -> int:
 
 
 class NetclassCollector:
-    """Tells link state, speed, queue and identity of each device."""
+    """Exports link state, speed, queue length and identity of each device."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -70,7 +74,7 @@ class NetclassCollector:
         self._drop_invalid_speed = options.switch("ignore-invalid-speed")
 
     def collect(self) -> list[Reading]:
-        """One family per attribute, one sample per device that has it now."""
+        """Return one family per attribute, one sample per device that has it now."""
         samples: dict[Family, list[Sample]] = {family: [] for family in (UP, INFO, SPEED, *NUMBERS.values())}
         devices = self._host.entries(self._base)
         self._files.keep({f"{self._base}/{device}" for device in devices})
@@ -81,14 +85,14 @@ class NetclassCollector:
         return list(samples.items())
 
     def _look(self, device: str, samples: dict[Family, list[Sample]]) -> None:
-        folder = f"{self._base}/{device}"
+        directory = f"{self._base}/{device}"
         read = self._files.read
-        operstate = read(f"{folder}/operstate")
-        if operstate is None:  # a file such as bonding_masters, or a device that left between two reads
+        operstate = read(f"{directory}/operstate")
+        if operstate is None:  # a file such as bonding_masters, or a device removed since the listing
             return
         numbers: dict[str, int] = {}
         for file in (*NUMBERS, "speed"):
-            text = read(f"{folder}/{file}")
+            text = read(f"{directory}/{file}")
             if text:
                 numbers[file] = parse_number(text, f"{file} of {device}")
         for file, family in NUMBERS.items():
@@ -97,7 +101,7 @@ class NetclassCollector:
         speed = numbers.get("speed")
         if speed is not None and (speed >= 0 or not self._drop_invalid_speed):
             samples[SPEED].append(((device,), speed * BYTES_PER_MEGABIT))
-        words = {file: read(f"{folder}/{file}") or "" for file in WORDS}
+        words = {file: read(f"{directory}/{file}") or "" for file in WORDS}
         admin = "unknown" if "flags" not in numbers else "up" if numbers["flags"] & IFF_UP else "down"
         labels = (
             *(device, words["address"], admin, words["broadcast"], words["duplex"]),
@@ -110,9 +114,9 @@ class NetclassCollector:
 SPEC = Spec(
     "netclass",
     NetclassCollector,
-    "links of network devices",
+    "properties and link state of network devices",
     (
         Option("ignored-devices", "^$", "regular expression of network devices to leave out"),
-        Option("ignore-invalid-speed", False, "leave out the speed of devices that do not know it"),  # noqa: FBT003  # off
+        Option("ignore-invalid-speed", False, "leave out negative speeds, which mean unknown"),  # noqa: FBT003  # off
     ),
 )

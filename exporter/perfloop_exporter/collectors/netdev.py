@@ -1,4 +1,4 @@
-"""What passed through each network device: /proc/net/dev."""
+"""Traffic of network devices: /proc/net/dev (proc_net(5); kernel: Documentation/networking/statistics.rst)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ NOHANDLER = counter("node_network_receive_nohandler_total", "Network device stat
 
 
 def parse_columns(header: str) -> tuple[Family, ...]:
-    """The families of the columns, in the file's order, from its second line: `face |bytes … |bytes …`."""
+    """Return the families of the columns, in the file's order.
+
+    Args:
+        header: The file's second line, `face |RECEIVE COLUMNS |TRANSMIT COLUMNS`.
+
+    Raises:
+        CollectorError: The line does not have this form.
+    """
     parts = header.split("|")
     if len(parts) != 3:  # noqa: PLR2004  # the device, what it received, what it sent
         raise CollectorError(f"/proc/net/dev: '{header[:60]}' does not head three groups of columns")
@@ -35,13 +42,24 @@ def parse_columns(header: str) -> tuple[Family, ...]:
 
 
 def column_family(direction: str, name: str) -> Family:
-    """The family of a column: bytes of receive is node_network_receive_bytes_total."""
+    """Return the family of a column: `receive`, `bytes` is node_network_receive_bytes_total."""
     key = f"{direction}_{name}"
     return counter(f"node_network_{key}_total", f"Network device statistic {key}.", "device")
 
 
 def parse_devices(lines: list[str], width: int) -> dict[str, list[int]]:
-    """The columns of each device."""
+    """Parse the lines `DEVICE: NUMBER…`.
+
+    Args:
+        lines: The file without its two headings.
+        width: Number of columns after the device.
+
+    Returns:
+        Bytes, packets or events by device, in the order of the columns.
+
+    Raises:
+        CollectorError: A line does not have this form.
+    """
     devices: dict[str, list[int]] = {}
     for line in lines:
         match = FACE.fullmatch(line)
@@ -53,7 +71,7 @@ def parse_devices(lines: list[str], width: int) -> dict[str, list[int]]:
 
 
 class NetdevCollector:
-    """Tells bytes, packets, errors and drops of each device."""
+    """Exports bytes, packets, errors and drops of each device."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -63,7 +81,7 @@ class NetdevCollector:
         self._families: tuple[Family, ...] = ()
 
     def collect(self) -> list[Reading]:
-        """One counter per column, one sample per device."""
+        """Return one counter per column, one sample per device."""
         lines = self._host.read_net("dev").splitlines()
         if len(lines) < 2:  # noqa: PLR2004  # the file has two lines of headings
             raise CollectorError("/proc/net/dev has no headings")

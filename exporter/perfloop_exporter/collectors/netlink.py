@@ -1,4 +1,4 @@
-"""Questions to the kernel over netlink."""
+"""Socket diagnostics over netlink: sock_diag(7)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ TIMEOUT_SECONDS = 5.0
 
 
 def tcp_dumps() -> list[bytes]:
-    """The diagnosis of every TCP socket, IPv4 and IPv6, as netlink messages."""
+    """Dump the diagnostics of every TCP socket.
+
+    Returns:
+        The raw netlink messages of IPv4, then those of IPv6; tcpstat.count_states parses them.
+
+    Raises:
+        CollectorError: The kernel refuses the request, or does not respond within TIMEOUT_SECONDS.
+    """
     return [_dump(family) for family in (socket.AF_INET, socket.AF_INET6)]
 
 
@@ -34,12 +41,12 @@ def _dump(family: int) -> bytes:
             while not parts or not _is_last(parts[-1]):
                 parts.append(kernel.recv(CHUNK))
     except OSError as error:
-        raise CollectorError(f"the kernel's socket diagnosis: {error.strerror or error}") from error
+        raise CollectorError(f"sock_diag: {error.strerror or error}") from error
     return b"".join(parts)
 
 
 def _is_last(chunk: bytes) -> bool:
-    """Whether the chunk holds the message that ends a dump; the kernel sends it alone or as the last."""
+    """Return whether the chunk contains the message that ends a dump, which the kernel sends alone or last."""
     offset = 0
     while offset + 16 <= len(chunk):
         length, kind = struct.unpack_from("=IH", chunk, offset)

@@ -1,4 +1,7 @@
-"""What the network protocols count: /proc/net/netstat, snmp and snmp6."""
+"""Counters of network protocols: /proc/net/netstat, snmp and snmp6.
+
+Source: kernel Documentation/networking/snmp_counter.rst.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,16 @@ FIELDS = (
     "|Udp6?_(InDatagrams|OutDatagrams|NoPorts|RcvbufErrors|SndbufErrors))$"
 )
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*")
-# A protocol's column of a pair of lines, and the family that it is told under.
+# Index of a word in a line of numbers, and its family.
 Column = tuple[int, Family]
 
 
 def parse_pairs(text: str, file: str) -> Iterator[tuple[str, str]]:
-    """The pairs of lines `Protocol: Name…` and `Protocol: number…`."""
+    """Yield the pairs of lines `PROTOCOL: NAME…` and `PROTOCOL: NUMBER…`.
+
+    Raises:
+        CollectorError: A line of names is not followed by numbers of the same protocol.
+    """
     lines = text.splitlines()
     for names, numbers in zip(lines[::2], lines[1::2], strict=False):
         protocol = names.partition(" ")[0]
@@ -39,7 +46,7 @@ def parse_pairs(text: str, file: str) -> Iterator[tuple[str, str]]:
 
 
 class NetstatCollector:
-    """Tells the fields that the option chooses; what a line's columns mean is learnt once."""
+    """Exports the fields that match --collector.netstat.fields; a line of names is parsed once and cached."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -48,7 +55,7 @@ class NetstatCollector:
         self._six: dict[str, Family | None] = {}
 
     def collect(self) -> list[Reading]:
-        """One untyped family per field, since the files mix counters and gauges."""
+        """Return one untyped family per field, since the files mix counters and gauges."""
         readings = [
             reading
             for file in ("netstat", "snmp")
@@ -98,6 +105,6 @@ class NetstatCollector:
 SPEC = Spec(
     "netstat",
     NetstatCollector,
-    "what IP, ICMP, TCP and UDP count",
-    (Option("fields", FIELDS, "regular expression of fields to tell, each PROTOCOL_NAME"),),
+    "counters of IP, ICMP, TCP and UDP",
+    (Option("fields", FIELDS, "regular expression of fields to export, each PROTOCOL_NAME"),),
 )

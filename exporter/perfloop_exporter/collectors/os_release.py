@@ -1,4 +1,4 @@
-"""Which distribution this is: /etc/os-release."""
+"""The Linux distribution: /etc/os-release."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ MAJOR_MINOR = re.compile(r"[0-9]+\.?[0-9]*")
 
 
 def parse_release(text: str) -> dict[str, str]:
-    """The assignments of the file, os-release(5), names in lower case."""
+    """Parse the shell assignments of os-release(5).
+
+    Returns:
+        Values by lower-case name.
+
+    Raises:
+        CollectorError: A quotation is not closed.
+    """
     try:
         words = shlex.split(text, comments=True)
     except ValueError as error:
@@ -37,7 +44,7 @@ def parse_release(text: str) -> dict[str, str]:
 
 
 class OsCollector:
-    """Tells name and version of the distribution."""
+    """Exports name, version and end of support of the distribution."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
@@ -45,10 +52,10 @@ class OsCollector:
         self._readings: list[Reading] = []
 
     def collect(self) -> list[Reading]:
-        """The file's fields as labels; read anew when the text has changed."""
+        """Return the file's fields as labels; parsed again when the text has changed."""
         text = self._read()
         if text != self._text:
-            self._readings, self._text = _tell(parse_release(text)), text
+            self._readings, self._text = _build_readings(parse_release(text)), text
         return self._readings
 
     def _read(self) -> str:
@@ -60,7 +67,7 @@ class OsCollector:
             return self._host.read(second)
 
 
-def _tell(release: dict[str, str]) -> list[Reading]:
+def _build_readings(release: dict[str, str]) -> list[Reading]:
     readings: list[Reading] = [(INFO, [(tuple(release.get(field, "") for field in FIELDS), 1)])]
     number = MAJOR_MINOR.match(release.get("version_id", ""))
     if number:

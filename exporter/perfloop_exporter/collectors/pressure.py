@@ -1,4 +1,4 @@
-"""How long work stood still for want of CPU, memory or I/O (PSI): /proc/pressure."""
+"""Pressure stall information (PSI): /proc/pressure (kernel: Documentation/accounting/psi.rst)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _stalled(what: str, whom: str) -> Family:
     return counter(f"node_pressure_{what}_stalled_seconds_total", f"Seconds in which no task ran for want of {whom}.")
 
 
-# The file, and the family of its lines some and full; the CPU is never fully stalled, interrupts (6.1) have no some.
+# The file and the families of its lines. The CPU is never fully stalled; interrupts (since Linux 6.1) have no `some`.
 RESOURCES: tuple[tuple[str, dict[str, Family]], ...] = (
     ("cpu", {"some": _waiting("cpu", "a CPU")}),
     ("io", {"some": _waiting("io", "I/O"), "full": _stalled("io", "I/O")}),
@@ -35,7 +35,18 @@ RESOURCES: tuple[tuple[str, dict[str, Family]], ...] = (
 
 
 def parse_pressure(text: str, where: str) -> dict[str, float]:
-    """The stalled seconds in all of the lines `some` and `full`."""
+    """Parse a pressure file, lines of `KIND avg10=… avg60=… avg300=… total=MICROSECONDS`.
+
+    Args:
+        text: The file's content.
+        where: The file's path, for the error.
+
+    Returns:
+        Stalled seconds since boot by kind, `some` and `full`.
+
+    Raises:
+        CollectorError: A line does not have this form.
+    """
     totals = {}
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
@@ -47,7 +58,14 @@ def parse_pressure(text: str, where: str) -> dict[str, float]:
 
 
 def read_pressure(path: str) -> dict[str, float] | None:
-    """The totals of a pressure file; None where the kernel has none or keeps it off (psi=0)."""
+    """Read the totals of a pressure file, in seconds.
+
+    Returns:
+        None where the kernel has no such file or was started with psi=0.
+
+    Raises:
+        CollectorError: The file cannot be read or is malformed.
+    """
     try:
         text = read_bytes(path).decode("ascii", "replace")
     except FileNotFoundError:
@@ -60,13 +78,13 @@ def read_pressure(path: str) -> dict[str, float] | None:
 
 
 class PressureCollector:
-    """Tells the seconds lost to each shortage."""
+    """Exports the stalled seconds by resource."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One counter per resource and kind of stall."""
+        """Return one counter per resource and kind of stall."""
         readings: list[Reading] = []
         for resource, families in RESOURCES:
             totals = read_pressure(f"{self._host.proc}/pressure/{resource}")
@@ -77,8 +95,8 @@ class PressureCollector:
                 raise CollectorError(f"/proc/pressure/{resource} has no line {', '.join(sorted(missing))}")
             readings.extend(single(family, totals[kind]) for kind, family in families.items())
         if not readings:
-            raise NoDataError("this kernel tells no pressure: it needs Linux 4.20 with CONFIG_PSI, and psi=1 on some")
+            raise NoDataError("no pressure data: it needs Linux 4.20 with CONFIG_PSI, on some distributions psi=1")
         return readings
 
 
-SPEC = Spec("pressure", PressureCollector, "time lost for want of CPU, memory or I/O (PSI)")
+SPEC = Spec("pressure", PressureCollector, "pressure stall information (PSI) of CPU, memory and I/O")

@@ -1,4 +1,4 @@
-"""What the kernel counts since boot: /proc/stat."""
+"""Kernel statistics since boot: /proc/stat (kernel: Documentation/filesystems/proc.rst, section 1.7)."""
 
 from __future__ import annotations
 
@@ -27,20 +27,24 @@ VECTORS = ("hi", "timer", "net_tx", "net_rx", "block", "block_iopoll", "tasklet"
 
 
 def parse_totals(text: str) -> dict[str, list[str]]:
-    """The words of each line that is not about one CPU; of the long intr line only its total."""
+    """Split the lines of /proc/stat that are not about a CPU.
+
+    Returns:
+        Words by the line's name; the hundreds of numbers after the totals of `intr` stay one unsplit word.
+    """
     lines = (line for line in text.splitlines() if not line.startswith("cpu"))
     return {name: rest.split(" ", len(VECTORS) + 1) for name, _, rest in (line.partition(" ") for line in lines)}
 
 
 class StatCollector:
-    """Tells boot time, forks, context switches, interrupts and the queue."""
+    """Exports boot time, forks, context switches, interrupts, and processes that run or are blocked."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._softirq = options.switch("softirq")
 
     def collect(self) -> list[Reading]:
-        """One family per line of the file."""
+        """Return one family per line of the file."""
         totals = parse_totals(self._host.read_proc("stat"))
         missing = [name for name in FAMILIES if name not in totals]
         if missing:
@@ -57,5 +61,5 @@ SPEC = Spec(
     "stat",
     StatCollector,
     "boot time, forks, context switches and interrupts",
-    (Option("softirq", False, "tell node_softirqs_total"),),  # noqa: FBT003  # a switch that is off
+    (Option("softirq", False, "export node_softirqs_total"),),  # noqa: FBT003  # a switch that is off
 )

@@ -1,4 +1,4 @@
-"""The exporter's own cost: /proc/self."""
+"""The exporter's own process: /proc/self (proc_pid_stat(5))."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ START_TICKS, VSIZE, RSS_PAGES = 19, 20, 21
 
 
 class ProcessCollector:
-    """Tells what the exporter itself takes."""
+    """Exports the CPU time, memory and descriptors of the exporter itself."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._boot: int | None = None
 
     def collect(self) -> list[Reading]:
-        """The process_* metrics that Prometheus client libraries tell."""
+        """Return the process_* metrics of the Prometheus client libraries."""
         columns = self._host.read_proc("self/stat").rpartition(")")[2].split()
         if len(columns) <= RSS_PAGES:
             raise CollectorError("/proc/self/stat is cut short")
-        import resource  # not on Windows, where psutil tells these
+        import resource  # does not exist on Windows, where portable.py has its own collector
 
         times = os.times()
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]

@@ -1,4 +1,4 @@
-"""How many processes and threads there are, and in which state: /proc/*/stat."""
+"""Processes and threads by state: /proc/*/stat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ STATE_COLUMN, THREADS_COLUMN = 0, 17
 
 
 def parse_stat(text: str, where: str) -> tuple[str, int]:
-    """The state of a task and the threads of its process."""
+    """Parse /proc/PID/stat or /proc/PID/task/TID/stat (proc_pid_stat(5)).
+
+    Returns:
+        The one-letter state of the task, and the number of threads of its process.
+
+    Raises:
+        CollectorError: The text is cut short; `where` names the file.
+    """
     columns = text.rpartition(")")[2].split()
     if len(columns) <= THREADS_COLUMN or len(columns[STATE_COLUMN]) != 1:
         raise CollectorError(f"{where}: '{text[:60]}' is not the state of a process")
@@ -33,13 +40,13 @@ def parse_stat(text: str, where: str) -> tuple[str, int]:
 
 
 class ProcessesCollector:
-    """Counts tasks by state; one that ends while it is looked at is not counted."""
+    """Counts tasks by state; a task that ends during the scrape is not counted."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """Processes, threads and their limits."""
+        """Return processes, threads and their limits."""
         processes: dict[str, int] = {}
         tasks: dict[str, int] = {}
         threads = 0

@@ -1,4 +1,4 @@
-"""How long tasks ran on each CPU and how long they waited for it: /proc/schedstat."""
+"""Time that tasks ran on each CPU and waited for it: /proc/schedstat."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ RUNNING_COLUMN, WAITING_COLUMN, TIMESLICES_COLUMN = 7, 8, 9
 
 
 class SchedstatCollector:
-    """Tells running and waiting time by CPU."""
+    """Exports running time, waiting time and time slices by CPU."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One sample per CPU."""
+        """Return one sample per CPU, nanoseconds converted to seconds."""
         running: list[Sample] = []
         waiting: list[Sample] = []
         slices: list[Sample] = []

@@ -1,4 +1,4 @@
-"""How many sockets there are: /proc/net/sockstat and sockstat6."""
+"""Sockets by protocol and state: /proc/net/sockstat and sockstat6 (kernel: net/ipv4/proc.c)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
 def parse_protocols(text: str, file: str) -> Iterator[tuple[str, str, int]]:
-    """Protocol, state and count: of `TCP: inuse 3 orphan 0` two of them."""
+    """Parse lines of `PROTOCOL: STATE COUNT…`.
+
+    Yields:
+        Protocol, state and count; the state `mem` counts pages, the others sockets.
+
+    Raises:
+        CollectorError: A line does not have this form.
+    """
     for line in text.splitlines():
         protocol, colon, rest = line.partition(":")
         words = rest.split()
@@ -35,7 +42,7 @@ def parse_protocols(text: str, file: str) -> Iterator[tuple[str, str, int]]:
 
 
 class SockstatCollector:
-    """Tells sockets by protocol and state, and the memory that they hold."""
+    """Exports sockets by protocol and state, and the memory of their buffers."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
@@ -43,7 +50,7 @@ class SockstatCollector:
         self._families: dict[tuple[str, str], Family] = {}
 
     def collect(self) -> list[Reading]:
-        """One gauge per protocol and state."""
+        """Return one gauge per protocol and state."""
         readings: list[Reading] = []
         for file in ("sockstat", "sockstat6"):
             try:
@@ -61,7 +68,7 @@ class SockstatCollector:
             yield single(USED, count)
             return
         yield single(self._family(protocol, state), count)
-        if state == "mem":  # counted in pages
+        if state == "mem":  # in pages
             yield single(self._family(protocol, "mem_bytes"), count * self._page)
 
     def _family(self, protocol: str, state: str) -> Family:

@@ -1,4 +1,4 @@
-"""How each CPU kept up with the packets: /proc/net/softnet_stat."""
+"""Packet processing by CPU: /proc/net/softnet_stat."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
-# The columns that mean something, kernel: net/core/net-procfs.c; older kernels have the first nine or eleven.
+# Columns in use (kernel: net/core/net-procfs.c); older kernels have only the first nine or eleven.
 COLUMNS: dict[int, Family] = {
     0: counter("node_softnet_processed_total", "Packets processed.", "cpu"),
     1: counter("node_softnet_dropped_total", "Packets dropped because the backlog was full.", "cpu"),
@@ -27,7 +27,11 @@ LEAST_COLUMNS, CPU_COLUMN = 9, 12
 
 
 def parse_line(line: str) -> list[int]:
-    """The hexadecimal columns of a CPU."""
+    """Parse the hexadecimal columns of one CPU.
+
+    Raises:
+        CollectorError: The line has fewer than nine columns, or one that is not hexadecimal.
+    """
     words = line.split()
     if len(words) < LEAST_COLUMNS:
         raise CollectorError(f"/proc/net/softnet_stat: '{line[:60]}' has fewer than {LEAST_COLUMNS} columns")
@@ -35,13 +39,13 @@ def parse_line(line: str) -> list[int]:
 
 
 class SoftnetCollector:
-    """Tells packets processed, dropped and left over, by CPU."""
+    """Exports packets processed and dropped, by CPU."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One family per column, one sample per CPU."""
+        """Return one family per column, one sample per CPU."""
         samples: dict[int, list[Sample]] = {column: [] for column in COLUMNS}
         for index, line in enumerate(self._host.read_net("softnet_stat").splitlines()):
             numbers = parse_line(line)
@@ -51,4 +55,4 @@ class SoftnetCollector:
         return [(COLUMNS[column], found) for column, found in samples.items()]
 
 
-SPEC = Spec("softnet", SoftnetCollector, "packets that each CPU processed")
+SPEC = Spec("softnet", SoftnetCollector, "packet processing by CPU")

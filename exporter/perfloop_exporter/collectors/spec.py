@@ -1,4 +1,4 @@
-"""How a collector presents itself to the command line: its name, its options and how to build it."""
+"""The declaration of a collector: its name, its options and how to build it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.errors import UsageError
+from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One flag of a collector: `--collector.NAME.OPTION`; a default of True or False makes it a switch.
+    """One flag of a collector, `--collector.NAME.OPTION`; a default of True or False makes it a switch.
 
-    The values of one that repeats are joined by newlines.
+    The values of an option with `repeats` are joined by newlines.
     """
 
     name: str
@@ -30,23 +30,23 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A collector's options: what was given on the command line, and the defaults of the rest."""
+    """The values of a collector's options: those given on the command line, else the defaults."""
 
     given: Mapping[str, str | bool]
     defaults: Mapping[str, str | bool]
 
     def text(self, name: str) -> str:
-        """The value of an option that takes one."""
+        """Return the value of an option that is not a switch."""
         return str(self.given.get(name, self.defaults[name]))
 
     def switch(self, name: str) -> bool:
-        """Whether a switch is on."""
+        """Return whether a switch is on."""
         return bool(self.given.get(name, self.defaults[name]))
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A collector that the exporter has."""
+    """One collector: its name in flags and metrics, its factory, help text, options and default state."""
 
     name: str
     make: Callable[[Host, Options], Collector]
@@ -55,45 +55,54 @@ class Spec:
     default: bool = True
 
     def build(self, host: Host, given: Mapping[str, str | bool] | None = None) -> Collector:
-        """The collector, with the options given and the defaults of the others."""
+        """Build the collector; options that are not given have their defaults.
+
+        Raises:
+            ConfigError: An option has an invalid value.
+        """
         return self.make(host, Options(given or {}, {option.name: option.default for option in self.options}))
 
 
 def pattern(collector: str, option: str, text: str) -> re.Pattern[str] | None:
-    """The compiled regular expression of an option; None when it is empty."""
+    """Compile the regular expression of an option; None when it is empty.
+
+    Raises:
+        ConfigError: It is not a valid regular expression.
+    """
     if not text:
         return None
     try:
         return re.compile(text)
     except re.error as error:
-        raise UsageError(
-            [f"--collector.{collector}.{option}: '{text}' is not a regular expression: {error}"]
-        ) from error
+        raise ConfigError(f"--collector.{collector}.{option}: '{text}' is not a regular expression: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which devices, mounts or sensors a collector tells about."""
+    """Which devices, mounts or sensors a collector exports."""
 
     exclude: re.Pattern[str] | None = None
     include: re.Pattern[str] | None = None
 
     def skips(self, name: str) -> bool:
-        """Whether this one is left out."""
+        """Return whether the name is excluded, or not included."""
         if self.exclude is not None and self.exclude.search(name):
             return True
         return self.include is not None and not self.include.search(name)
 
 
 def build_filter(collector: str, what: str, options: Options) -> Filter:
-    """The filter of the options WHAT-exclude and WHAT-include, as node_exporter reads the pair.
+    """Build the filter of the options WHAT-exclude and WHAT-include, with node_exporter's semantics.
 
-    An include takes the place of the default exclude; beside an exclude that was given it is an error.
+    An include replaces the default exclude.
+
+    Raises:
+        ConfigError: Both were given, or one is not a valid regular expression.
     """
     exclude, include = options.text(f"{what}-exclude"), options.text(f"{what}-include")
     if include and options.given.get(f"{what}-exclude"):
-        raise UsageError(
-            [f"--collector.{collector}.{what}-exclude and --collector.{collector}.{what}-include exclude each other"]
+        raise ConfigError(
+            f"--collector.{collector}.{what}-exclude and --collector.{collector}.{what}-include are mutually exclusive"
         )
     return Filter(
         exclude=None if include else pattern(collector, f"{what}-exclude", exclude),
@@ -102,8 +111,8 @@ def build_filter(collector: str, what: str, options: Options) -> Filter:
 
 
 def filter_options(what: str, noun: str, default: str = "") -> tuple[Option, Option]:
-    """The pair of options that build_filter reads."""
+    """Declare the pair of options that build_filter reads."""
     return (
         Option(f"{what}-exclude", default, f"regular expression of {noun} to leave out"),
-        Option(f"{what}-include", "", f"regular expression of {noun} to tell about, and no other"),
+        Option(f"{what}-include", "", f"regular expression of {noun} to export; all others are left out"),
     )

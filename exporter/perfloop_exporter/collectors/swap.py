@@ -1,4 +1,4 @@
-"""The swap devices and how full they are: /proc/swaps."""
+"""Swap devices and their usage: /proc/swaps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KIB = 1024
 
 
 class Swap(NamedTuple):
-    """One line of /proc/swaps."""
+    """One line of /proc/swaps: labels (device, type), size and usage in bytes, priority."""
 
     labels: tuple[str, str]
     size: int
@@ -29,7 +29,11 @@ class Swap(NamedTuple):
 
 
 def parse_swap(line: str) -> Swap:
-    """`FILENAME TYPE SIZE USED PRIORITY`, sizes in KiB; a file's name may hold spaces, written in octal."""
+    """Parse `FILENAME TYPE SIZE USED PRIORITY`, sizes in KiB (proc_swaps(5)); spaces in names are octal escapes.
+
+    Raises:
+        CollectorError: The line does not have this form.
+    """
     words = line.split()
     if len(words) != 5:  # noqa: PLR2004  # the columns above
         raise CollectorError(f"/proc/swaps: '{line[:60]}' is not a swap device")
@@ -38,13 +42,13 @@ def parse_swap(line: str) -> Swap:
 
 
 class SwapCollector:
-    """Tells size, use and priority of each swap device."""
+    """Exports size, usage and priority of each swap device."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One sample per device; a machine without swap has none."""
+        """Return one sample per device; none on a machine without swap."""
         swaps = [parse_swap(line) for line in self._host.read_proc("swaps").splitlines()[1:]]
         return [
             (SIZE, [(swap.labels, swap.size) for swap in swaps]),

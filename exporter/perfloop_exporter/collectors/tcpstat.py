@@ -1,4 +1,4 @@
-"""How many TCP connections are in each state: the kernel's socket diagnosis over netlink."""
+"""TCP connections by state: sock_diag(7) over netlink."""
 
 from __future__ import annotations
 
@@ -39,7 +39,14 @@ DONE, ERROR = 3, 2
 
 
 def count_states(dump: bytes) -> dict[str, int]:
-    """The connections by state, and the queued bytes, in the netlink messages of a dump."""
+    """Count the connections in the netlink messages of a dump.
+
+    Returns:
+        Connections by state, and the bytes in all queues under rx_queued_bytes and tx_queued_bytes.
+
+    Raises:
+        CollectorError: A message is an error or cut short, or the dump has no end.
+    """
     counts: dict[str, int] = {}
     offset = 0
     while offset + HEADER.size <= len(dump):
@@ -47,24 +54,24 @@ def count_states(dump: bytes) -> dict[str, int]:
         if kind == DONE:
             return counts
         if kind == ERROR or length < QUEUES_AT + QUEUES.size or offset + length > len(dump):
-            raise CollectorError("the kernel's socket diagnosis answers with an error or a message cut short")
+            raise CollectorError("sock_diag: the kernel sent an error, or a message that is cut short")
         _, received, written = QUEUES.unpack_from(dump, offset + QUEUES_AT)
         name = NAMES.get(dump[offset + STATE_AT], "unknown")
         counts[name] = counts.get(name, 0) + 1
         counts["rx_queued_bytes"] = counts.get("rx_queued_bytes", 0) + received
         counts["tx_queued_bytes"] = counts.get("tx_queued_bytes", 0) + written
         offset += (length + 3) & ~3
-    raise CollectorError("the kernel's socket diagnosis has no end")
+    raise CollectorError("sock_diag: the dump has no end")
 
 
 class TcpstatCollector:
-    """Tells the connections of IPv4 and IPv6 together."""
+    """Exports the connections of IPv4 and IPv6 together."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One sample per state that a connection is in."""
+        """Return one sample per state that a connection is in."""
         total: dict[str, int] = {}
         for dump in self._host.tcp_dumps():
             for state, count in count_states(dump).items():

@@ -1,4 +1,4 @@
-"""What batch jobs left in files: `*.prom` in the folders of the option."""
+"""Metrics that batch jobs write to files: `*.prom` in the directories of --collector.textfile.directory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfloop_exporter.collectors.families import Reading, Sample, Verbatim, escape_help, gauge, single
+from perfloop_base.exposition import comments, head
+from perfloop_exporter.collectors.families import Reading, Sample, Verbatim, gauge, single
 from perfloop_exporter.collectors.host import read_bytes
 from perfloop_exporter.collectors.spec import Option, Spec
 from perfloop_exporter.collectors.textfile_format import Parser, TextFamily
@@ -25,7 +26,7 @@ log = logging.getLogger("exporter.textfile")
 
 
 class TextFile(NamedTuple):
-    """A file as it was when it was last read."""
+    """A file as last read: its stamp (modification time in ns, size, inode), its families, or its problem."""
 
     stamp: tuple[int, int, int]
     families: dict[str, TextFamily]
@@ -33,14 +34,14 @@ class TextFile(NamedTuple):
 
 
 class TextfileCollector:
-    """Tells what the files hold; a bad file costs itself, not the others, and is read again when it changes."""
+    """Exports the files' metrics; an invalid file is left out alone, and read again when it changes."""
 
     def __init__(self, _host: Host, options: Options) -> None:
-        self._folders = [folder for folder in options.text("directory").split("\n") if folder]
+        self._directories = [directory for directory in options.text("directory").split("\n") if directory]
         self._known: dict[str, TextFile] = {}
 
     def collect(self) -> list[Reading | Verbatim]:
-        """The families of all files, then when the files were written and whether one is bad."""
+        """Return the families of all files, their modification times, and whether a file is invalid."""
         paths, failed = self._paths()
         self._known = {path: file for path in paths if (file := self._read(path)) is not None}
         families, clash = _merge({path: file for path, file in self._known.items() if not file.problem})
@@ -53,19 +54,19 @@ class TextfileCollector:
     def _paths(self) -> tuple[list[str], bool]:
         found: list[str] = []
         failed = False
-        for folder in self._folders:
-            for place in glob.glob(folder) or [folder]:  # noqa: PTH207  # an absolute pattern, which Path.glob refuses
+        for directory in self._directories:
+            for place in glob.glob(directory) or [directory]:  # noqa: PTH207  # an absolute pattern, which Path.glob refuses
                 try:
                     found.extend(str(path) for path in sorted(Path(place).iterdir()) if path.name.endswith(".prom"))
                 except OSError as error:
-                    log.error("cannot read the folder of textfiles", extra={"folder": place, "why": error.strerror})  # noqa: TRY400  # no trace
+                    log.error("cannot read textfile directory", extra={"directory": place, "err": error.strerror})  # noqa: TRY400  # no trace
                     failed = True
         return found, failed
 
     def _read(self, path: str) -> TextFile | None:
         try:
             status = os.stat(path)  # noqa: PTH116  # the same call as the read beside it
-        except OSError:  # replaced or removed since the folder was listed
+        except OSError:  # replaced or removed since the directory was listed
             return None
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
         known = self._known.get(path)
@@ -76,12 +77,16 @@ class TextfileCollector:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError, CollectorError) as error:
-            log.error("cannot read a textfile", extra={"file": path, "why": str(error)})  # noqa: TRY400  # no trace
+            log.error("cannot read textfile", extra={"file": path, "err": str(error)})  # noqa: TRY400  # no trace
             return TextFile(stamp, {}, str(error))
 
 
 def _merge(files: dict[str, TextFile]) -> tuple[list[tuple[TextFamily, list[str]]], bool]:
-    """The families by name with the files that hold them; one that contradicts an earlier file is left out."""
+    """Merge the files' families by name, each with the paths of its files.
+
+    Returns:
+        The merged families, and whether one was left out: its type, help or series conflicts with an earlier file.
+    """
     merged: dict[str, tuple[TextFamily, list[str]]] = {}
     clash = False
     for path, file in files.items():
@@ -96,14 +101,17 @@ def _merge(files: dict[str, TextFile]) -> tuple[list[tuple[TextFamily, list[str]
 
 
 def _text(family: TextFamily, places: list[str]) -> Verbatim:
-    help_ = family.help if family.help is not None else escape_help(f"Metric read from {', '.join(places)}")
-    head = f"# HELP {family.name} {help_}\n# TYPE {family.name} {family.kind or 'untyped'}\n"
-    return Verbatim(head + "".join(family.lines))
+    kind = family.kind or "untyped"
+    if family.help is None:
+        start = head(family.name, kind, f"Metric read from {', '.join(places)}")
+    else:
+        start = comments(family.name, kind, family.help)  # as it stood in the file, escaped already
+    return Verbatim(start + "".join(family.lines))
 
 
 SPEC = Spec(
     "textfile",
     TextfileCollector,
-    "metrics that batch jobs left in files",
-    (Option("directory", "", "folder with *.prom files; a glob, and may be repeated", repeats=True),),
+    "metrics that batch jobs write to files",
+    (Option("directory", "", "directory of *.prom files; may be a glob, may be repeated", repeats=True),),
 )

@@ -1,4 +1,7 @@
-"""The text format as a `.prom` file may hold it: families of checked lines, no timestamps."""
+"""The text format of a `.prom` file: families of validated lines, no timestamps.
+
+Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ COMMENT = re.compile(rf"#\s*(?P<what>HELP|TYPE)\s+(?P<name>{NAME})(?:[ \t]+(?P<t
 
 @dataclass(slots=True)
 class TextFamily:
-    """A family of one file: its lines are as they go out."""
+    """A family of one file; its lines are ready to be exposed."""
 
     name: str
     kind: str = ""
@@ -30,14 +33,21 @@ class TextFamily:
 
 
 class Parser:
-    """Reads one file, line by line; the first line that breaks the format ends it."""
+    """Parses one file, line by line, up to the first line that is invalid."""
 
     def __init__(self) -> None:
         self.families: dict[str, TextFamily] = {}
         self._seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
 
     def read(self, text: str) -> dict[str, TextFamily]:
-        """The families that have samples."""
+        """Parse a file.
+
+        Returns:
+            The families that have samples, by name.
+
+        Raises:
+            CollectorError: A line is invalid; the message begins with its number.
+        """
         for number, raw in enumerate(text.split("\n"), 1):
             line = raw.strip()
             if not line:
@@ -79,10 +89,10 @@ class Parser:
         labels = LABEL_NAME.findall(match["labels"] or "")
         names = [name for name, _ in labels]
         if len(set(names)) != len(names):
-            raise CollectorError(f"'{line[:60]}' has a label twice")
+            raise CollectorError(f"'{line[:60]}' has a duplicate label")
         key = (match["name"], frozenset(labels))
         if key in self._seen:
-            raise CollectorError(f"'{line[:60]}' is there twice")
+            raise CollectorError(f"'{line[:60]}' is a duplicate")
         self._seen.add(key)
         pairs = ",".join(f"{name}={value}" for name, value in labels)
         braces = f"{{{pairs}}}" if pairs else ""

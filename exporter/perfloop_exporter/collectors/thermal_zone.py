@@ -1,4 +1,7 @@
-"""How hot the zones of the board are and how hard they are cooled: /sys/class/thermal."""
+"""Thermal zones and cooling devices: /sys/class/thermal.
+
+Source: kernel Documentation/ABI/testing/sysfs-class-thermal; temperatures are in millidegrees Celsius.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,14 @@ MILLIDEGREES = 1000
 
 
 class ThermalZoneCollector:
-    """Tells temperatures and cooling states; a zone that does not answer now is left out."""
+    """Exports temperatures and cooling states; a zone that cannot be read now is left out."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
         self._base = f"{host.sys}/class/thermal"
 
     def collect(self) -> list[Reading]:
-        """One sample per zone and per cooling device."""
+        """Return one sample per zone and per cooling device."""
         temperatures: list[Sample] = []
         states: list[Sample] = []
         limits: list[Sample] = []

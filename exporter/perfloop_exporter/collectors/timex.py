@@ -1,4 +1,4 @@
-"""How well the clock is kept: adjtimex(2)."""
+"""Clock synchronisation: adjtimex(2)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TAI = _timex("tai_offset_seconds", "How far international atomic time is ahead o
 
 
 class ClockState(NamedTuple):
-    """What adjtimex answers, as the kernel counts it."""
+    """The result of adjtimex(2) in the kernel's units: microseconds, or nanoseconds where STA_NANO is set."""
 
     state: int
     offset: int
@@ -65,13 +65,13 @@ class ClockState(NamedTuple):
 
 
 class TimexCollector:
-    """Tells offset, errors and synchronisation of the clock."""
+    """Exports offset, errors and synchronisation status of the clock."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One family per field."""
+        """Return one family per field, in seconds, hertz or ratios."""
         try:
             clock = ClockState(*self._host.adjtimex())
         except (OSError, AttributeError) as error:
@@ -98,4 +98,4 @@ class TimexCollector:
         ]
 
 
-SPEC = Spec("timex", TimexCollector, "how well the clock is kept")
+SPEC = Spec("timex", TimexCollector, "clock synchronisation")

@@ -1,4 +1,4 @@
-"""How many bytes wait in UDP sockets: /proc/net/udp and udp6."""
+"""Bytes in the queues of UDP sockets: /proc/net/udp and udp6."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ QUEUES_COLUMN = 4
 
 
 def sum_queues(text: str, file: str) -> tuple[int, int]:
-    """The bytes to send and to receive, `TX:RX` in hexadecimal in the fifth column."""
+    """Sum the queues of all sockets: `TX:RX` in hexadecimal bytes, the fifth column.
+
+    The columns are those of TCP (kernel: Documentation/networking/proc_net_tcp.rst).
+
+    Returns:
+        Bytes in the send queues and bytes in the receive queues.
+
+    Raises:
+        CollectorError: A line has no such column.
+    """
     sending = receiving = 0
     for line in text.splitlines()[1:]:
         words = line.split(None, QUEUES_COLUMN + 1)
@@ -31,13 +40,13 @@ def sum_queues(text: str, file: str) -> tuple[int, int]:
 
 
 class UdpQueuesCollector:
-    """Tells the queued bytes of IPv4 and IPv6."""
+    """Exports the queued bytes of IPv4 and IPv6."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One sample per protocol and direction."""
+        """Return one sample per protocol and direction."""
         samples: list[Sample] = []
         for file, version in (("udp", "v4"), ("udp6", "v6")):
             try:
@@ -50,4 +59,4 @@ class UdpQueuesCollector:
         return [(QUEUES, samples)]
 
 
-SPEC = Spec("udp_queues", UdpQueuesCollector, "bytes that wait in UDP sockets")
+SPEC = Spec("udp_queues", UdpQueuesCollector, "bytes in the queues of UDP sockets")

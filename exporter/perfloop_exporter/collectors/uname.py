@@ -1,4 +1,4 @@
-"""Which kernel runs on which machine: uname."""
+"""Kernel and machine: uname(2)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ NO_DOMAIN = "(none)"
 
 
 class UnameCollector:
-    """Tells what the uname call answers."""
+    """Exports the fields of uname(2)."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
     def collect(self) -> list[Reading]:
-        """One sample with everything in its labels."""
+        """Return one sample with everything in its labels."""
         name = self._host.uname()
-        # os.uname() leaves the NIS domain out.
+        # os.uname() has no NIS domain name.
         domain = self._host.attribute(f"{self._host.proc}/sys/kernel/domainname") or NO_DOMAIN
         return [(INFO, [((domain, name.machine, name.nodename, name.release, name.sysname, name.version), 1)])]
 

@@ -1,4 +1,4 @@
-"""Paging, swapping and kills for want of memory: /proc/vmstat."""
+"""Virtual memory statistics: /proc/vmstat (proc_vmstat(5))."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIELD = re.compile(r"[a-z][A-Za-z0-9_]*")
 
 
 class VmstatCollector:
-    """Tells the fields that the option chooses."""
+    """Exports the fields that match --collector.vmstat.fields."""
 
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
@@ -27,7 +27,7 @@ class VmstatCollector:
         self._families: dict[str, Family | None] = {}
 
     def collect(self) -> list[Reading]:
-        """One untyped family per field, since the file mixes counters and gauges."""
+        """Return one untyped family per field, since the file mixes counters and gauges."""
         readings = []
         for line in self._host.read_proc("vmstat").splitlines():
             field, _, amount = line.partition(" ")
@@ -52,6 +52,6 @@ class VmstatCollector:
 SPEC = Spec(
     "vmstat",
     VmstatCollector,
-    "paging, swapping and kills for want of memory",
-    (Option("fields", FIELDS, "regular expression of fields to tell"),),
+    "paging, swapping and OOM kills",
+    (Option("fields", FIELDS, "regular expression of fields to export"),),
 )

@@ -1,4 +1,4 @@
-"""One line each: HTTP server, database, cache, HTTP client and LLM calls, measured under OpenTelemetry's names."""
+"""Instrumentation of HTTP servers, databases, caches, HTTP clients and LLM calls, under OpenTelemetry's names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from perfloop_exporter.instrument.cache_redis import instrument_redis
 from perfloop_exporter.instrument.database import db_operation
 from perfloop_exporter.instrument.database_sqlalchemy import instrument_sqlalchemy
 from perfloop_exporter.instrument.http_client import instrument_httpx
-from perfloop_exporter.instrument.llm_client import instrument_openai
-from perfloop_exporter.instrument.llm_server import llm_server_call
+from perfloop_exporter.instrument.llm import llm_server_call
+from perfloop_exporter.instrument.llm_openai import instrument_openai
 
 __all__ = [
     "CacheMetrics",

@@ -1,4 +1,4 @@
-"""`instrument(app)`: measure an app's requests and serve its metrics, in one line."""
+"""`instrument(app)`: measure an ASGI app's requests and serve its metrics."""
 
 from __future__ import annotations
 
@@ -30,12 +30,19 @@ def instrument(
     exemplar: ExemplarOf | None = None,
     registry: MetricRegistry = DEFAULT,
 ) -> Any:
-    """Measure a FastAPI, Starlette or any other ASGI app and serve its metrics; returns the app to run.
+    """Measure the requests of a FastAPI, Starlette or other ASGI app, and serve its metrics.
 
-    FastAPI and Starlette apps are changed in place, so the answer can be ignored; `metrics_path` is a route of theirs
-    behind their own middlewares (an authentication of the service holds for it too), `None` mounts none. `exclude`
-    names paths that are not measured. `exemplar(scope)` gives the labels of a request's exemplar; without it they
-    come from the `traceparent` header.
+    Args:
+        app: FastAPI and Starlette apps are changed in place.
+        metrics_path: Path of the metrics, None to serve none. In FastAPI and Starlette apps it is a route behind the
+            app's own middlewares, so that the app's authentication applies to it.
+        exclude: Paths that are not measured.
+        exemplar: Returns the labels of a request's exemplar from its ASGI scope; by default they are the ids in the
+            `traceparent` header.
+        registry: Where the metrics are recorded.
+
+    Returns:
+        The app to run: the same object for FastAPI and Starlette, a wrapper for other apps.
     """
     if getattr(app, _DONE, False):
         return app
@@ -54,7 +61,7 @@ def instrument(
     if app.middleware_stack is not None:
         app.middleware_stack = wrap(app.middleware_stack)
     build = app.build_middleware_stack
-    # Around the whole stack: responses of the service's own error handling are seen as they go out.
+    # Around the whole stack, so that the responses of the app's error handlers are measured as they are sent.
     app.build_middleware_stack = lambda: wrap(build())
     setattr(app, _DONE, True)
     return app
@@ -64,16 +71,14 @@ def _mount(app: Any, path: str, endpoint: MetricsEndpoint) -> None:
     from starlette.routing import Route
 
     if any(getattr(route, "path", None) == path for route in app.router.routes):
-        log.warning(
-            "The app has a route %r of its own: it stays, and metrics_path of instrument() is not mounted", path
-        )
+        log.warning("The app has its own route %r: the metrics_path of instrument() is not mounted", path)
         return
-    # First, so that a catch-all route or a mount at "/" does not take it.
+    # First, so that a catch-all route or a mount at "/" does not match before it.
     app.router.routes.insert(0, Route(path, endpoint, include_in_schema=False))
 
 
 class _PlainApp:
-    """An ASGI app without routes of its own, with the metrics page beside it."""
+    """An ASGI app that is not Starlette's, with the metrics endpoint in front of it."""
 
     def __init__(self, app: ASGIApp, path: str | None, endpoint: MetricsEndpoint) -> None:
         self._app = app

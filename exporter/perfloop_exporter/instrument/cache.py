@@ -1,13 +1,13 @@
-"""Cache metrics: requests, hits, and the duration and failures of each operation."""
+"""Cache metrics: reads, hits, and the duration and errors of each operation."""
 
 from __future__ import annotations
 
 from perfloop_exporter.instrument.failures import note_failure
-from perfloop_exporter.instrument.timed import TimedBlock
 from perfloop_exporter.metrics.registry import DEFAULT
+from perfloop_exporter.metrics.timing import TimedBlock
 
-REQUESTS = DEFAULT.counter("cache_requests_total", "Reads asked of the cache.", ("cache",))
-HITS = DEFAULT.counter("cache_hits_total", "Reads that the cache answered.", ("cache",))
+REQUESTS = DEFAULT.counter("cache_requests_total", "Reads of the cache.", ("cache",))
+HITS = DEFAULT.counter("cache_hits_total", "Reads that were hits.", ("cache",))
 OPERATION_DURATION = DEFAULT.histogram(
     "cache_operation_duration_seconds",
     "Duration of cache operations.",
@@ -24,22 +24,22 @@ class CacheMetrics:
 
     def __init__(self, cache: str) -> None:
         self.cache = cache
-        # Made now: a cache that was never asked has a rate of 0, not no rate.
+        # Created now: the rate of a cache that is never read is 0, not missing.
         self._requests = REQUESTS.labels(cache)
         self._hits = HITS.labels(cache)
 
     def operation(self, operation: str) -> CacheOperation:
-        """Time one operation; setting `.hit` to True or False makes it count as a read."""
+        """Time one operation; it counts as a read when `.hit` is set to True or False in the block."""
         return CacheOperation(self, operation)
 
     def count_reads(self, reads: int, hits: int) -> None:
-        """Count reads, and those of them that were hits."""
+        """Count reads, and how many of them were hits."""
         self._requests.inc(reads)
         self._hits.inc(hits)
 
 
 class CacheOperation(TimedBlock):
-    """One operation under way."""
+    """The timing of one operation."""
 
     __slots__ = ("_metrics", "_operation", "hit")
 
@@ -49,7 +49,7 @@ class CacheOperation(TimedBlock):
         self.hit: bool | None = None
 
     def ended(self, seconds: float, error: BaseException | None) -> None:
-        """Count the operation."""
+        """Record the operation."""
         try:
             OPERATION_DURATION.labels(self._metrics.cache, self._operation).observe(seconds)
             if error is not None:

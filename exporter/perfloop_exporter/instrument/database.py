@@ -1,10 +1,10 @@
-"""Database client metrics, and the block for drivers that have no hook of their own."""
+"""Database client metrics, and the block for drivers without an instrumentation of their own."""
 
 from __future__ import annotations
 
 from perfloop_exporter.instrument.failures import never_raising
-from perfloop_exporter.instrument.timed import TimedBlock
 from perfloop_exporter.metrics.registry import DEFAULT
+from perfloop_exporter.metrics.timing import TimedBlock
 
 _LABELS = ("db_system_name", "db_operation_name")
 
@@ -21,7 +21,7 @@ OPERATION_ERRORS = DEFAULT.counter(
 
 @never_raising
 def count_operation(system: str, operation: str, seconds: float, error: BaseException | None) -> None:
-    """Count one operation that is over."""
+    """Record one operation; `system` and `operation` are label values."""
     OPERATION_DURATION.labels(system, operation).observe(seconds)
     if error is not None:
         OPERATION_ERRORS.labels(system, operation).inc()
@@ -37,5 +37,5 @@ class db_operation(TimedBlock):  # noqa: N801 - reads as a function: `with db_op
         self.operation = operation
 
     def ended(self, seconds: float, error: BaseException | None) -> None:
-        """Count the operation."""
+        """Record the operation."""
         count_operation(self.system, self.operation, seconds, error)

@@ -1,4 +1,4 @@
-"""`instrument_sqlalchemy(engine)`: every statement's duration, and the pool: used, idle, waited for."""
+"""`instrument_sqlalchemy(engine)`: the duration of statements, and the pool's connections, waits and timeouts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONNECTION_WAIT = DEFAULT.histogram(
     (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0),
 )
 CONNECTION_TIMEOUTS = DEFAULT.counter(
-    "db_client_connection_timeouts_total", "Times that the pool had no connection to give.", ("pool",)
+    "db_client_connection_timeouts_total", "Times that no connection was available in time.", ("pool",)
 )
 
 _VERBS = frozenset(
@@ -36,12 +36,12 @@ _VERBS = frozenset(
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
 _STARTED = "_perfloop_started"
 
-# Gone when the engine is: watching a pool must not keep it alive.
+# Weak: watching a pool must not keep its engine alive.
 _watched: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
 
 
 def instrument_sqlalchemy(engine: Any, pool: str = "default") -> None:
-    """Measure an `Engine` or `AsyncEngine`; `pool` names its connection pool in the labels."""
+    """Measure an `Engine` or `AsyncEngine`; `pool` is the label value of its connection pool."""
     from sqlalchemy import event
 
     engine = getattr(engine, "sync_engine", engine)
@@ -70,7 +70,7 @@ def _after(connection: Any, _cursor: Any, statement: str, _parameters: Any, cont
 @never_raising
 def _failed(failure: Any) -> None:
     started = getattr(failure.execution_context, _STARTED, None)
-    if started is None:  # the failure was not in a statement under way
+    if started is None:  # the error did not occur during a statement
         return
     setattr(failure.execution_context, _STARTED, None)
     seconds = perf_counter() - started
@@ -78,25 +78,25 @@ def _failed(failure: Any) -> None:
 
 
 def operation_name(statement: str | None) -> str:
-    """The statement's first word when it is one of SQL's verbs, else `other`: the label stays bounded."""
+    """Return the statement's first word when it is a known SQL verb, else `other`, so that the label stays bounded."""
     found = _FIRST_WORD.match(statement or "")
     word = found.group(1).upper() if found else ""
     return word if word in _VERBS else "other"
 
 
 class _Checkout:
-    """One wait for a connection."""
+    """One wait for a connection of the pool."""
 
     def __init__(self, pool: str) -> None:
         self._pool = pool
         self._started = perf_counter()
 
     def finished(self, _answer: Any) -> None:
-        """The pool gave one."""
+        """Record the wait."""
         CONNECTION_WAIT.labels(self._pool).observe(perf_counter() - self._started)
 
     def failed(self, error: BaseException) -> None:
-        """The pool gave none in time, or the database refused one."""
+        """Record the wait, and a timeout; the database may also have refused the connection."""
         CONNECTION_WAIT.labels(self._pool).observe(perf_counter() - self._started)
         # SQLAlchemy's own TimeoutError, by its documented code: https://sqlalche.me/e/20/3o7r
         if getattr(error, "code", None) == "3o7r":
@@ -105,22 +105,22 @@ class _Checkout:
 
 @never_raising
 def _watch_waiting(engine: Any) -> None:
-    """Measure the pool's `connect`; a disposed engine has a new pool."""
+    """Measure the pool's `connect`; called again after dispose(), which creates a new pool."""
     name = _watched[engine]
     CONNECTION_TIMEOUTS.labels(name)
     measure_method(engine.pool, "connect", lambda *_args, **_kwargs: _Checkout(name))
 
 
 def _read_pools() -> None:
-    """Set the gauges as the pools are at this moment: a scrape sees no older state."""
+    """Set the gauges to the pools' state at the moment of a scrape."""
     for engine, name in list(_watched.items()):
         pool = engine.pool
-        if not hasattr(pool, "checkedout"):  # a pool that holds nothing
+        if not hasattr(pool, "checkedout"):  # NullPool keeps no connections
             continue
         CONNECTION_COUNT.labels(name, "used").set(pool.checkedout())
         CONNECTION_COUNT.labels(name, "idle").set(pool.checkedin())
         size, overflow = pool.size(), getattr(pool, "_max_overflow", 0)
-        if size > 0 and overflow >= 0:  # otherwise it has no limit
+        if size > 0 and overflow >= 0:  # otherwise there is no limit
             CONNECTION_MAX.labels(name).set(size + overflow)
 
 

@@ -1,4 +1,4 @@
-"""One request and its response, watched as they pass: every message goes through unchanged."""
+"""One request and its response: wraps ASGI receive and send, and passes every message on unchanged."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 SPILL_CHUNKS = 256
-# What nginx logs for a client that left before the response began.
+# nginx's status for a client that closed the connection before the response began.
 CLIENT_CLOSED = 499
 
 
 class Exchange:
-    """Stands between the server and the app; its notes can fail, the messages still pass."""
+    """Measures one request between server and app; a failure in here never affects the messages.
+
+    Times are of perf_counter, in seconds; `received` and `sent` are bytes of bodies; `gaps` are the seconds between
+    chunks. `spill` is called when SPILL_CHUNKS chunks have been sent, to count them and set them back to 0.
+    """
 
     __slots__ = (
         "_receive",
@@ -43,7 +47,7 @@ class Exchange:
         self._send = send
         self._spill = spill
         self.scope = scope
-        # Mounts make it longer; what it was tells their part.
+        # Mounts extend it; the difference to the start is their part of the path.
         self.root_path: str = scope.get("root_path", "")
         self.status: int | None = None
         self.received = 0
@@ -58,41 +62,41 @@ class Exchange:
         self.started_at = perf_counter()
 
     async def receive(self) -> Message:
-        """What the app calls for the request's body."""
+        """Receive for the app."""
         message = await self._receive()
         try:
             if message["type"] == "http.request":
                 self.received += len(message.get("body", b""))
             elif not self.complete_at:
                 self.disconnected = True
-        except Exception as error:  # noqa: BLE001 - notes must not fail the request
+        except Exception as error:  # noqa: BLE001 - measuring must not fail the request
             self.failure = error
         return message
 
     async def send(self, message: Message) -> None:
-        """What the app calls with the response."""
+        """Send for the app."""
         last = False
         try:
             kind = message["type"]
             if kind == "http.response.body":
-                last = self._note_body(message)
+                last = self._count_body(message)
             elif kind == "http.response.start":
                 self.status = CLIENT_CLOSED if self.disconnected else message["status"]
             elif kind == "http.response.pathsend":
                 last = True
-        except Exception as error:  # noqa: BLE001 - notes must not fail the request
+        except Exception as error:  # noqa: BLE001 - measuring must not fail the request
             self.failure = error
         try:
             await self._send(message)
         except OSError:
-            # The server's word for a client that is gone (ASGI 2.4).
+            # How servers report a disconnected client (ASGI spec version 2.4).
             self.disconnected = True
             raise
         if last:
-            # Background tasks run after this, inside the same call: they are not the client's wait.
+            # Starlette's background tasks run after this within the same call; the client does not wait for them.
             self.complete_at = perf_counter()
 
-    def _note_body(self, message: Message) -> bool:
+    def _count_body(self, message: Message) -> bool:
         body = message.get("body", b"")
         if body:
             now = perf_counter()
@@ -106,10 +110,10 @@ class Exchange:
                 self.gaps.append(now - self.last_chunk_at)
             self.last_chunk_at = now
             if self.chunks >= SPILL_CHUNKS:
-                # A stream may last for hours: it is counted as it goes, and its notes stay small.
+                # A stream may last for hours: counting it in portions bounds the memory of `gaps`.
                 self._spill(self)
         return not message.get("more_body", False)
 
     def first_byte_seconds(self) -> float:
-        """From the request to the response's first byte, or to its end where it has no byte."""
+        """Return the seconds to the first byte of the response's body, or to its end where the body is empty."""
         return (self.first_byte_at or self.complete_at) - self.started_at

@@ -1,4 +1,4 @@
-"""What happens when measuring itself goes wrong: it is counted, told of once, and the measured call goes on."""
+"""Failures of the instrumentation itself: counted, logged once, and never raised into the measured call."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ P = ParamSpec("P")
 
 
 def failures_in(registry: MetricRegistry) -> CounterSeries:
-    """The counter of a registry."""
+    """Return the registry's counter of such failures."""
     return registry.counter(
-        "perfloop_instrumentation_errors_total", "Calls that worked but could not be measured in full."
+        "perfloop_instrumentation_errors_total", "Calls that succeeded but were not measured completely."
     ).labels()
 
 
@@ -29,21 +29,21 @@ _failures = failures_in(DEFAULT)
 
 
 def note_failure(error: Exception, counter: CounterSeries = _failures) -> None:
-    """Count it; log the first. Even this may fail without anybody's noticing."""
+    """Count a failure and log the first one; ignores failures of its own."""
     with contextlib.suppress(Exception):
         counter.inc()
         if counter.total == 1:
-            log.warning("A call worked but was not measured in full (further ones are only counted): %r", error)
+            log.warning("A call succeeded but was not measured completely (further ones are only counted): %r", error)
 
 
 def never_raising(function: Callable[P, None]) -> Callable[P, None]:
-    """Make a hook harmless to what it is hooked into."""
+    """Decorate a hook so that its exceptions are counted instead of raised."""
 
     @functools.wraps(function)
     def harmless(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a hook must not fail what it watches
+        except Exception as error:  # noqa: BLE001 - a hook must not fail its caller
             note_failure(error)
 
     return harmless

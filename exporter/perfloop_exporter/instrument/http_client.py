@@ -1,4 +1,4 @@
-"""`instrument_httpx(client)`: the duration of every outgoing request, by method, host and status."""
+"""`instrument_httpx(client)`: the duration of outgoing requests by method, host and status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DURATION = DEFAULT.histogram(
     "Duration of outgoing HTTP requests; of streamed ones until the headers of the response.",
     ("http_request_method", "server_address", "http_response_status_code"),
 )
-# In the place of a status where no response came: refused, timed out, cut off.
+# Label value in place of the status when there was no response.
 NO_RESPONSE = "error"
 
 
@@ -23,7 +23,7 @@ def instrument_httpx(client: Any) -> None:
 
 
 class _Request:
-    """One request under way, redirects included."""
+    """One request, including its redirects."""
 
     def __init__(self, request: Any, **_options: Any) -> None:
         self._method = request.method
@@ -31,11 +31,11 @@ class _Request:
         self._started = perf_counter()
 
     def finished(self, response: Any) -> None:
-        """A response came."""
+        """Record the response."""
         self._count(str(response.status_code))
 
     def failed(self, _error: BaseException) -> None:
-        """None came."""
+        """Record the failed request."""
         self._count(NO_RESPONSE)
 
     def _count(self, status: str) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP server's families, and the series that one kind of request writes to."""
+"""The metric families of HTTP servers, and the series of one method, route and status."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from perfloop_exporter.instrument.exchange import Exchange
     from perfloop_exporter.metrics.registry import MetricRegistry
 
-# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/: other methods are one label value.
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/: other methods are counted as _OTHER.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 OTHER_METHOD = "_OTHER"
-# Between two chunks of a stream: a token's pace (10 ms) to a stall.
+# Bucket bounds in seconds for the gaps of a stream: from the pace of tokens (10 ms) to a stall.
 GAP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-# At most one exemplar per series in this time: looking for a trace must not cost every request.
+# Shortest time between two exemplars of a series: extracting a trace id must not cost every request.
 EXEMPLAR_SECONDS = 0.1
 
 _ROUTE = ("http_request_method", "http_route")
 
 
 class HttpMetrics:
-    """Every family of `http_server_*`, in one registry."""
+    """The families of `http_server_*` in one registry."""
 
     def __init__(self, registry: MetricRegistry) -> None:
         histogram, counter = registry.histogram, registry.counter
@@ -54,7 +54,7 @@ class HttpMetrics:
         self._known: dict[tuple[str, str, str], RequestSeries] = {}
 
     def series(self, method: str, route: str, status: str) -> RequestSeries:
-        """Where requests of this kind are counted."""
+        """Return the series of a method, route and status, cached where the labels are not capped."""
         key = (method, route, status)
         known = self._known.get(key)
         if known is None:
@@ -91,9 +91,9 @@ class RequestSeries:
         self.exemplar_after = 0.0
 
     def count(self, exchange: Exchange, gone: bool) -> None:  # noqa: FBT001 - one caller, one fact
-        """Count one request that is over."""
+        """Record one finished request; `gone` means that its client has disconnected."""
         self.duration.observe(exchange.complete_at - exchange.started_at)
-        # A response without a body has its first byte when it is complete; one that never began has none.
+        # An empty response has its first byte when it is complete; one that never began has none.
         if exchange.first_byte_at or not gone:
             self.first_byte.observe(exchange.first_byte_seconds())
         if exchange.chunks:
@@ -104,7 +104,7 @@ class RequestSeries:
             self.disconnects.inc()
 
     def count_chunks(self, exchange: Exchange) -> None:
-        """Count the chunks that were not counted yet."""
+        """Record the chunks since the call before."""
         self.chunks.inc(exchange.chunks)
         self.sent.inc(exchange.sent)
         if exchange.gaps is not None:
@@ -114,7 +114,7 @@ class RequestSeries:
         exchange.gaps = None
 
     def keep_exemplar(self, labels: Labels, exchange: Exchange) -> None:
-        """Point at this request's trace from the buckets it fell into."""
+        """Store the request's trace as the exemplar of its buckets."""
         if not labels:
             return
         now = round(time.time(), 3)

@@ -1,4 +1,4 @@
-"""The ASGI middleware: measures every request, and can neither fail nor change one."""
+"""The ASGI middleware: measures every request without ever failing or changing it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MARK = "perfloop.measured"
 
 
 class MetricsMiddleware:
-    """Wraps an ASGI app."""
+    """Wraps an ASGI app; `exclude` are paths that are not measured."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class MetricsMiddleware:
         try:
             if not self._workers.joined:
                 self._workers.join()
-            # An instrumented app mounted in an instrumented app is measured once.
+            # A request to an instrumented app that is mounted in an instrumented app is measured once.
             if scope["type"] == "http" and scope["path"] not in self._exclude and _MARK not in scope:
                 scope[_MARK] = True
                 exchange = Exchange(receive, send, scope, self._spill)
                 self._metrics.active.inc()
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with the metrics, the request is served
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - measuring must not fail the request
+            self._report(error)
         if exchange is None:
             await self._pass(scope, receive, send)
             return
@@ -61,11 +61,11 @@ class MetricsMiddleware:
         finally:
             try:
                 self._count(exchange)
-            except Exception as error:  # noqa: BLE001 - the response is out already
-                self._tell(error)
+            except Exception as error:  # noqa: BLE001 - measuring must not fail the request
+                self._report(error)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what is not measured as a request: websockets, the lifespan, excluded paths."""
+        """Serve what is not measured as a request: websockets, lifespan, excluded paths."""
         kind = scope["type"]
         self._note(kind, 1)
         try:
@@ -79,11 +79,11 @@ class MetricsMiddleware:
                 self._metrics.websockets.inc(step)
             elif kind == "lifespan" and step < 0:
                 self._workers.write()
-        except Exception as error:  # noqa: BLE001 - not the connection's concern
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - measuring must not fail the connection
+            self._report(error)
 
     def _spill(self, exchange: Exchange) -> None:
-        """Count the chunks of a response under way."""
+        """Count the chunks of a response in progress."""
         route = self._route(exchange)
         self._metrics.series(exchange.scope["method"], route, str(exchange.status)).count_chunks(exchange)
 
@@ -96,7 +96,7 @@ class MetricsMiddleware:
         if not exchange.complete_at:
             exchange.complete_at = perf_counter()
         if exchange.failure is not None:
-            self._tell(exchange.failure)
+            self._report(exchange.failure)
         status = exchange.status
         if status is None:
             status = CLIENT_CLOSED if gone else FAILED
@@ -109,8 +109,8 @@ class MetricsMiddleware:
     def _route(self, exchange: Exchange) -> str:
         try:
             return route_template(exchange.scope, exchange.root_path)
-        except Exception as error:  # noqa: BLE001 - the label is lost, the request still counts
-            self._tell(error)
+        except Exception as error:  # noqa: BLE001 - the request is counted without its route
+            self._report(error)
             return UNMATCHED
 
     def _trace(self, scope: Scope) -> Labels:
@@ -118,5 +118,5 @@ class MetricsMiddleware:
             return exemplar_labels(self._exemplar(scope) or {})
         return trace_of(scope.get("headers", ()))
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         note_failure(error, self._metrics.errors)

@@ -1,8 +1,8 @@
-"""The template of the route that served a request: one look-up after the call, no second matching.
+"""The template of the route that served a request, looked up after the call instead of matching it again.
 
-Starlette leaves the route and the mounts' part of the path (`root_path`) in the scope. FastAPI since 0.137 keeps the
-prefixes of included routers in a context beside it; before, they stand in the route's own path. Starlette before 1.0
-leaves the endpoint alone, which leads to its route.
+Starlette stores the route, and the path of the mounts (`root_path`), in the scope. FastAPI stores the prefixes of
+included routers in a context in the scope since 0.137, before that in the route's own path. Starlette before 1.0 stores
+only the endpoint, from which the route is found.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ Scope = MutableMapping[str, Any]
 
 
 def route_template(scope: Scope, root_before: str) -> str:
-    """`/v1/items/{id}` for `/v1/items/7`; `unmatched` where no route took the request."""
+    """Return `/v1/items/{id}` for `/v1/items/7`, or `unmatched` where no route matched.
+
+    Args:
+        scope: The ASGI scope after the call.
+        root_before: Its `root_path` before the call.
+    """
     root = scope.get("root_path", "")
     mounts: str = root[len(root_before) :] if root != root_before and root.startswith(root_before) else ""
     path = _path_behind(scope, mounts)
@@ -29,10 +34,10 @@ def route_template(scope: Scope, root_before: str) -> str:
 
 
 def _path_behind(scope: Scope, mounts: str) -> str | None:
-    """The route's own path, with its routers' prefixes, below the mounts."""
+    """Return the route's path below the mounts, with the prefixes of its routers; None without a route."""
     route = scope.get("route") or find_route(scope)
     if route is None or hasattr(route, "routes"):
-        # At most a mount took the request: behind it is a router in which nothing matched, or a foreign app.
+        # At most a mount matched: behind it is a router in which nothing matched, or an app without routes.
         foreign = mounts and not getattr(scope.get("endpoint"), "routes", None)
         return "/{path}" if foreign else None
     context = (scope.get("fastapi") or {}).get("effective_route_context")
@@ -43,19 +48,19 @@ def _path_behind(scope: Scope, mounts: str) -> str | None:
 
 
 def _mount_template(mounts: str, parameters: Any, path: str) -> str:
-    """The mounts' part with the values of its own parameters put back to their names."""
+    """Return the mounts' path with the values of its path parameters replaced by their names."""
     for name, value in parameters.items():
         if f"{{{name}}}" not in path and f"{{{name}:" not in path:
             mounts = f"{mounts}/".replace(f"/{value}/", f"/{{{name}}}/", 1)[:-1]
     return mounts
 
 
-# The routes of an app by their endpoint, and how many routes it had then.
+# By app: the number of its routes when they were indexed, and the routes by the id of their endpoint.
 _tables: weakref.WeakKeyDictionary[Any, tuple[int, dict[int, list[Any]]]] = weakref.WeakKeyDictionary()
 
 
 def find_route(scope: Scope) -> Any:
-    """The route of the endpoint that served, where nothing in the scope names it; None where there is none."""
+    """Return the route of the scope's endpoint; None where there is none."""
     endpoint, app = scope.get("endpoint"), scope.get("app")
     routes = getattr(app, "routes", None)
     if endpoint is None or not routes:
@@ -66,7 +71,7 @@ def find_route(scope: Scope) -> Any:
         _collect(routes, table)
         _tables[app] = (len(routes), table)
     candidates = table.get(id(endpoint), [])
-    if len(candidates) < 2:  # noqa: PLR2004 - one function behind two paths is the rare case
+    if len(candidates) < 2:  # noqa: PLR2004 - two routes with one endpoint are rare
         return candidates[0] if candidates else None
     path = str(scope.get("path", "")).removeprefix(scope.get("root_path", ""))
     return next((route for route in candidates if route.path_regex.match(path)), None)

@@ -1,4 +1,4 @@
-"""What one worker process has counted, as a file that outlives it."""
+"""The metrics of one worker process as a JSON file, which outlives the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def dump(families: Iterable[AnyFamily], *, additive_only: bool = False) -> str:
-    """The families as JSON; `additive_only` leaves out gauges, which end with their process."""
+    """Return the families as JSON; `additive_only` leaves out gauges, which end with their process."""
     entries = [
         [asdict(family.descriptor), [[series.labels, series.state()] for series in family.series()]]
         for family in families
@@ -28,18 +28,22 @@ def dump(families: Iterable[AnyFamily], *, additive_only: bool = False) -> str:
 
 
 class DamagedShardError(Exception):
-    """A shard is not what `dump` writes."""
+    """A file does not have the format of `dump`."""
 
 
 def absorb(registry: MetricRegistry, text: str) -> None:
-    """Add a dump to what the registry has."""
+    """Add a dump to a registry.
+
+    Raises:
+        DamagedShardError: The text is not a dump, or its families conflict with those of the registry.
+    """
     try:
         for fields, children in json.loads(text):
             family = registry.restore(_descriptor(fields))
             for labels, state in children:
                 family.child(tuple((name, value) for name, value in labels)).absorb(state)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedShardError(f"it is not a worker's dump: {error!r}") from error
+        raise DamagedShardError(f"not a worker's dump: {error!r}") from error
 
 
 def _descriptor(fields: dict[str, Any]) -> Descriptor:
@@ -49,7 +53,7 @@ def _descriptor(fields: dict[str, Any]) -> Descriptor:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Replace the file in one step: a reader, or a worker that is killed now, never leaves half of it."""
+    """Replace a file atomically: readers never see a part of it, even if this process is killed now."""
     beside = path.with_suffix(f".{os.getpid()}.new")
     try:
         beside.write_text(text)

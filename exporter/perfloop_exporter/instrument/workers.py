@@ -1,8 +1,8 @@
-"""Several worker processes, one `/metrics`: each writes what it counted, whoever is scraped adds them up.
+"""One `/metrics` for several worker processes: each writes its metrics to a file, and whichever is scraped merges them.
 
-The workers of one server share a folder. Each holds a lock on a file of its own for as long as it lives; the kernel
-lets go of it when the process ends, however it ends. A worker whose lock is free is dead: its counters and histograms
-move into the archive (they must never fall), its gauges go, and its files with them.
+The workers of one server share a directory. Each holds a lock on a file of its own as long as it lives; the kernel
+releases it when the process ends, however it ends. A worker whose lock is free has ended: its counters and histograms
+are moved to the archive (they must never fall), its gauges and files are removed.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from multiprocessing import util
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import psutil
+
 from perfloop_exporter.instrument import shards
-from perfloop_exporter.instrument.worker_folder import is_one_of_several, shared_folder
-from perfloop_exporter.instrument.worker_processes import OwnProcess, count_processes, forget_client_process
+from perfloop_exporter.instrument.worker_directory import is_one_of_several, shared_directory
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.registry import MetricRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from perfloop_exporter.metrics.families import AnyFamily
 
@@ -37,35 +38,37 @@ except ImportError:  # not on Windows, where no such server runs
 log = logging.getLogger("perfloop")
 
 WRITE_SECONDS = 1.0
-"""How old a worker's numbers can be in another worker's answer."""
+"""How old a worker's metrics can be in a scrape that another worker serves."""
 
 ENTER_SECONDS = 10.0
-"""How long a scrape waits for its worker to find the others."""
+"""How long a scrape waits until its worker has joined the others."""
 
-_SHARE = 50
+# A write that takes t seconds is followed by a pause of 50 t: at most 2 % of one core, however many series there are.
+_PAUSE_FACTOR = 50
 _ARCHIVE = "archive.json"
+_PID = ("pid",)
 _UNLIMITED = Limits(label_values=10**9, series=10**9)
 
 
 class WorkerGroup:
-    """This process's place among the workers of its server; alone, it adds nothing."""
+    """This process as one of the workers of its server; a single process does nothing here."""
 
     def __init__(self, registry: MetricRegistry) -> None:
         self.joined = False
         self._registry = registry
-        self._folder: Path | None = None
+        self._directory: Path | None = None
         self._alive: IO[str] | None = None
         self._shard: Path | None = None
         self._written = ""
-        self._own: OwnProcess | None = None
+        self._own: _OwnProcess | None = None
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._stop = threading.Event()
-        self._entered = _alone()
+        self._entered = _entered_event()
         registry.after_fork(self._reset)
 
     def join(self) -> None:
-        """Find the other workers, if this process is one of several; nothing here waits for anything."""
+        """Join the other workers in a background thread, if this process is one of several; never blocks."""
         with self._lock:
             if self.joined:
                 return
@@ -73,19 +76,19 @@ class WorkerGroup:
             if fcntl is None or not is_one_of_several():
                 return
             self._entered = threading.Event()
-            work = partial(self._live, self._stop, self._entered)
+            work = partial(self._run, self._stop, self._entered)
             threading.Thread(target=work, name="perfloop-worker", daemon=True).start()
 
-    def _live(self, stop: threading.Event, entered: threading.Event) -> None:
-        """Enter, then write until told to stop."""
+    def _run(self, stop: threading.Event, entered: threading.Event) -> None:
+        """Join, then write until stopped."""
         try:
-            folder = shared_folder()
-            if folder is None:
+            directory = shared_directory()
+            if directory is None:
                 return
-            self._enter(folder)
+            self._enter(directory)
         except OSError as error:
-            self._folder = None
-            log.warning("Workers cannot share their metrics, so each answers for itself alone: %s", error)
+            self._directory = None
+            log.warning("Workers cannot share their metrics, each exports only its own: %s", error)
             return
         finally:
             entered.set()
@@ -93,40 +96,39 @@ class WorkerGroup:
         while not stop.wait(pause):
             started = time.perf_counter()
             self.write()
-            # However many series there are, writing takes two hundredths of one core at most.
-            pause = max(WRITE_SECONDS, _SHARE * (time.perf_counter() - started))
+            pause = max(WRITE_SECONDS, _PAUSE_FACTOR * (time.perf_counter() - started))
 
-    def _enter(self, folder: Path) -> None:
-        with _exclusive(folder):
-            # A dead worker may have had this process's id.
-            self._reap(folder)
-            self._alive = (folder / f"{os.getpid()}.alive").open("w")
+    def _enter(self, directory: Path) -> None:
+        with _exclusive(directory):
+            # An ended worker may have had this process's id.
+            self._reap(directory)
+            self._alive = (directory / f"{os.getpid()}.alive").open("w")
             fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._shard = folder / f"{os.getpid()}.json"
-        self._folder = folder
+        self._shard = directory / f"{os.getpid()}.json"
+        self._directory = directory
         if self._own is None:
-            self._own = OwnProcess(self._registry)
+            self._own = _OwnProcess(self._registry)
             self._registry.before_read(self._own.update)
         atexit.register(self.write)
         # A multiprocessing child ends without atexit.
         util.Finalize(self, self.write, exitpriority=10)
 
     def leave(self) -> None:
-        """Write a last time and give up the place: the others count this worker as ended."""
+        """Write a last time and release the lock: the others treat this worker as ended."""
         self._stop.set()
         self.write()
         alive, self._alive = self._alive, None
         if alive is not None:
             alive.close()
-        self._folder = self._shard = None
+        self._directory = self._shard = None
 
     def write(self) -> None:
-        """Put what this worker counted where the others find it."""
+        """Write this worker's metrics for the others."""
         if self._shard is not None:
             self._write(self._registry.families())
 
     def _write(self, families: list[AnyFamily]) -> str:
-        # One at a time: an older state must never replace a newer one.
+        # One write at a time: an older state must never replace a newer one.
         with self._writing:
             self._touch()
             text = shards.dump(families)
@@ -139,82 +141,82 @@ class WorkerGroup:
             return text
 
     def _touch(self) -> None:
-        """Keep what is not rewritten from those who clean up old temporary files."""
-        if self._folder is not None and self._alive is not None:
-            for path in (Path(self._alive.name), self._folder / _ARCHIVE):
+        """Update the times of files that are not rewritten: cleaners of /tmp remove old files."""
+        if self._directory is not None and self._alive is not None:
+            for path in (Path(self._alive.name), self._directory / _ARCHIVE):
                 with contextlib.suppress(OSError):
                     os.utime(path)
 
     def families(self) -> list[AnyFamily]:
-        """Every family, with the numbers of all workers, living and dead."""
-        # A newborn worker that answered for itself alone would let every counter fall.
+        """Return every family, merged over all workers, including those that have ended."""
+        # Before it has joined, a new worker would export only its own counters: every counter would fall.
         self._entered.wait(ENTER_SECONDS)
         own = self._registry.families()
-        folder = self._folder
-        if folder is None:
+        directory = self._directory
+        if directory is None:
             return own
         try:
-            return self._merge(folder, own)
+            return self._merge(directory, own)
         except OSError as error:
             log.warning("The metrics of the other workers are left out of this scrape: %s", error)
             return own
 
-    def _merge(self, folder: Path, own: list[AnyFamily]) -> list[AnyFamily]:
+    def _merge(self, directory: Path, own: list[AnyFamily]) -> list[AnyFamily]:
         merged = MetricRegistry(_UNLIMITED)
-        # Written before it is told: the next answer, whoever gives it, has at least these numbers.
+        # Written before it is exported: the next scrape, whichever worker serves it, has at least these values.
         shards.absorb(merged, self._write(own))
-        with _exclusive(folder):
-            self._reap(folder)
-            living = [path for path in folder.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
-            for path in [*living, folder / _ARCHIVE]:
+        with _exclusive(directory):
+            self._reap(directory)
+            living = [path for path in directory.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
+            for path in [*living, directory / _ARCHIVE]:
                 _absorb(merged, path)
-        count_processes(merged, [os.getpid(), *(int(path.stem) for path in living)])
+        _count_processes(merged, [os.getpid(), *(int(path.stem) for path in living)])
         return merged.families()
 
     @property
     def shared(self) -> bool:
-        """Whether this process is one of several."""
-        return self._folder is not None
+        """Whether this process has joined other workers."""
+        return self._directory is not None
 
-    def _reap(self, folder: Path) -> None:
-        """Move the dead into the archive."""
-        dead = [path for path in folder.glob("*.alive") if _is_free(path)]
+    def _reap(self, directory: Path) -> None:
+        """Move the counters of ended workers to the archive."""
+        dead = [path for path in directory.glob("*.alive") if _is_unlocked(path)]
         if not dead:
             return
         archive = MetricRegistry(_UNLIMITED)
-        for path in [folder / _ARCHIVE, *(path.with_suffix(".json") for path in dead)]:
+        for path in [directory / _ARCHIVE, *(path.with_suffix(".json") for path in dead)]:
             _absorb(archive, path)
-        archive.counter("perfloop_workers_reaped_total", "Worker processes found dead.").labels().inc(len(dead))
-        shards.write_whole(folder / _ARCHIVE, shards.dump(archive.families(), additive_only=True))
+        archive.counter("perfloop_workers_reaped_total", "Worker processes that have ended.").labels().inc(len(dead))
+        shards.write_whole(directory / _ARCHIVE, shards.dump(archive.families(), additive_only=True))
         for path in dead:
             path.with_suffix(".json").unlink(missing_ok=True)
             path.unlink(missing_ok=True)
-            forget_client_process(int(path.stem))
+            _forget_client_process(int(path.stem))
 
     def _reset(self) -> None:
-        """In a forked process: the parent's place is the parent's."""
+        """Forget the parent's membership, in a forked process."""
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._stop = threading.Event()
         if self._alive is not None:
-            # Closing this copy leaves the parent's lock in place.
+            # Closing the copied descriptor does not release the parent's lock.
             self._alive.close()
-        self._folder = self._alive = self._shard = None
+        self._directory = self._alive = self._shard = None
         self._written = ""
-        self._entered = _alone()
+        self._entered = _entered_event()
         self.joined = False
 
 
-def _alone() -> threading.Event:
-    """Nothing to wait for, until there is."""
+def _entered_event() -> threading.Event:
+    """Return an event that is set: there is nothing to wait for."""
     entered = threading.Event()
     entered.set()
     return entered
 
 
 @contextlib.contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as lock:
+def _exclusive(directory: Path) -> Iterator[None]:
+    with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -228,10 +230,57 @@ def _absorb(merged: MetricRegistry, path: Path) -> None:
         log.warning("A worker's metrics in %s are left out of this scrape: %s", path, error)
 
 
-def _is_free(path: Path) -> bool:
+def _is_unlocked(path: Path) -> bool:
     with path.open("r") as probe:
         try:
             fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
+
+
+class _OwnProcess:
+    """This worker's part of `process_*`, under prometheus_client's names: the values are summed over all workers."""
+
+    def __init__(self, registry: MetricRegistry) -> None:
+        self._cpu = registry.counter("process_cpu_seconds_total", "CPU time of all worker processes.")
+        self._memory = registry.gauge("process_resident_memory_bytes", "Resident memory of all worker processes.")
+        self._files = registry.gauge("process_open_fds", "Open file descriptors of all worker processes.")
+        self._start = registry.gauge("process_start_time_seconds", "When the newest worker started.", latest=True)
+
+    def update(self) -> None:
+        """Set the metrics to the process's state now."""
+        process = psutil.Process()
+        times = process.cpu_times()
+        self._cpu.labels().total = times.user + times.system
+        self._memory.labels().set(process.memory_info().rss)
+        self._files.labels().set(process.num_fds())
+        self._start.labels().set(process.create_time())
+
+
+def _count_processes(registry: MetricRegistry, pids: Iterable[int]) -> None:
+    """Add the number of workers, and CPU time, memory and start of each, to the merged families of a scrape."""
+    workers = registry.gauge("perfloop_workers", "Worker processes that are alive.").labels()
+    cpu = registry.counter("perfloop_worker_cpu_seconds_total", "CPU time of a worker process.", _PID)
+    memory = registry.gauge("perfloop_worker_resident_memory_bytes", "Resident memory of a worker process.", _PID)
+    start = registry.gauge("perfloop_worker_start_time_seconds", "When a worker process started.", _PID)
+    for pid in pids:
+        workers.inc()
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            cpu.labels(str(pid)).inc(times.user + times.system)
+            memory.labels(str(pid)).set(process.memory_info().rss)
+            start.labels(str(pid)).set(process.create_time())
+
+
+def _forget_client_process(pid: int) -> None:
+    """In prometheus_client's multi-process mode, also remove the live gauges of an ended worker there."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return
+    from prometheus_client import multiprocess
+
+    try:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # prometheus_client has no types here
+    except OSError as error:
+        log.warning("The gauges of the ended worker %d stay in PROMETHEUS_MULTIPROC_DIR: %s", pid, error)

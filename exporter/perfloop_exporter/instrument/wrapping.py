@@ -1,4 +1,4 @@
-"""Putting a measurement around a client's method, be it plain, a coroutine function or a mixture of both."""
+"""Wrapping of a client's method with a measurement: of a function, a coroutine function, or a mixture of both."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ _MARK = "_perfloop_measured"
 
 
 class Call(Protocol):
-    """One call under way."""
+    """One measured call."""
 
     def finished(self, answer: Any) -> None:
-        """It gave this answer."""
+        """Record that the call returned `answer`."""
 
     def failed(self, error: BaseException) -> None:
-        """It raised this."""
+        """Record that the call raised `error`."""
 
 
 def measure_method(owner: Any, name: str, begin: Callable[..., Call]) -> None:
-    """Replace `owner.name` by one that calls `begin(*args, **kwargs)` first; doing it twice does it once.
+    """Replace the method `owner.name` by one that is measured; a second time has no effect.
 
-    Answers and exceptions of the method pass unchanged, whatever happens in the measuring.
+    `begin(*args, **kwargs)` is called before the method and returns the Call that records its end. Results and
+    exceptions of the method are passed on unchanged, also when measuring fails.
     """
     original = getattr(owner, name)
     if getattr(original, _MARK, False):
@@ -43,14 +44,14 @@ def measure_method(owner: Any, name: str, begin: Callable[..., Call]) -> None:
         except BaseException as error:
             _quietly(call.failed, error)
             raise
-        # Not "awaitable": redis' async pipelines can be awaited and are used as they are.
+        # Not inspect.isawaitable: redis's async pipelines are awaitable, but are used without being awaited.
         if inspect.iscoroutine(answer):
             return _measure_coroutine(call, answer)
         _quietly(call.finished, answer)
         return answer
 
     if inspect.iscoroutinefunction(original) and hasattr(inspect, "markcoroutinefunction"):
-        # Callers may ask what kind of function it is (Python 3.12 and later).
+        # For callers that check with iscoroutinefunction (Python 3.12 and later).
         measured = inspect.markcoroutinefunction(measured)
     setattr(measured, _MARK, True)
     setattr(owner, name, measured)

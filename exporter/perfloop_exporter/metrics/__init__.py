@@ -1,1 +1,1 @@
-"""The metric store that the application view writes to: families with a hard cap, buffered series, a fast renderer."""
+"""The metric store of the application view: families with a hard cap on series, buffered writes, a fast renderer."""

@@ -1,11 +1,11 @@
-"""Our families as a prometheus_client collector, for services that already expose its registry."""
+"""perfloop's families as a prometheus_client collector, for services that already expose its registry."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.metrics.exposition import format_float
+from perfloop_base.exposition import format_number
 from perfloop_exporter.metrics.series import CounterSeries, Exemplar, HistogramSeries, Series
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class FamiliesCollector:
-    """`REGISTRY.register(FamiliesCollector(registry.families))` puts our metrics into prometheus_client's output."""
+    """Adds families to prometheus_client's output: `REGISTRY.register(FamiliesCollector(registry.families))`."""
 
     def __init__(self, families: Callable[[], Iterable[AnyFamily]]) -> None:
         self._families = families
 
     def collect(self) -> Iterator[Metric]:
-        """Every family as prometheus_client's own type."""
+        """Yield every family as prometheus_client's own type."""
         from prometheus_client.core import Metric
 
         for family in self._families():
@@ -43,7 +43,7 @@ def _add_samples(metric: Metric, name: str, series: Series) -> None:
         counts, total = series.read()
         for bucket, (bound, count) in enumerate(zip((*series.bounds, math.inf), counts, strict=True)):
             exemplar = _exemplar(series.exemplars.get(bucket))
-            metric.add_sample(f"{name}_bucket", {**labels, "le": format_float(bound)}, count, exemplar=exemplar)
+            metric.add_sample(f"{name}_bucket", {**labels, "le": format_number(bound)}, count, exemplar=exemplar)
         metric.add_sample(f"{name}_count", labels, counts[-1])
         metric.add_sample(f"{name}_sum", labels, total)
     elif isinstance(series, CounterSeries):

@@ -1,4 +1,4 @@
-"""Labels of exemplars: what leads from a bucket to the request behind it, within OpenMetrics' 128 characters."""
+"""Labels of exemplars, which lead from a bucket to a request, within OpenMetrics's limit of 128 characters."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
     from perfloop_exporter.metrics.series import Labels
 
-# https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#exemplars
-_CHARACTERS = 128
+# Names and values together: https://github.com/prometheus/OpenMetrics/blob/v1.0.0/specification/OpenMetrics.md#exemplars
+_MAX_CHARACTERS = 128
 
 
 def exemplar_labels(metadata: Mapping[str, Any]) -> Labels:
-    """As many of the pairs as fit, in their order."""
+    """Return as many of the pairs as fit, in their order."""
     kept: dict[str, str] = {}
-    room = _CHARACTERS
+    remaining = _MAX_CHARACTERS
     for key, value in metadata.items():
         name, text = label_name(str(key)), str(value)
         size = len(name) + len(text)
-        if size <= room and name not in kept:
+        if size <= remaining and name not in kept:
             kept[name] = text
-            room -= size
+            remaining -= size
     return tuple(kept.items())
 
 
 def trace_of(headers: Any) -> Labels:
-    """The trace that a request's W3C `traceparent` header names, if it has one."""
+    """Return trace_id and span_id of a request's W3C `traceparent` header; empty without one."""
     for name, value in headers:
         if name == b"traceparent":
             parts = value.decode("ascii", "replace").split("-")

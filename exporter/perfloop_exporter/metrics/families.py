@@ -1,4 +1,4 @@
-"""Families: a metric's name, type, help and labels, and its series under the cap."""
+"""Metric families: name, type, help and labels, and the series, whose number is capped."""
 
 from __future__ import annotations
 
@@ -22,13 +22,20 @@ if TYPE_CHECKING:
 Kind = Literal["counter", "gauge", "histogram"]
 S = TypeVar("S", bound=Series)
 
-# Latency bounds that hold OpenTelemetry's advice for HTTP and the 0.2, 2 and 5 s that thresholds ask about.
+# Bucket bounds for latencies: OpenTelemetry's advice for HTTP, with the 0.2, 2 and 5 s that thresholds compare with.
+# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What stands in the HELP and TYPE lines, the label names in their order, and a histogram's bounds."""
+    """The properties of a family.
+
+    Attributes:
+        label_names: In the order of the values of `Family.labels`.
+        bounds: Upper bounds of a histogram's buckets, ascending, without +Inf.
+        latest: Of a gauge in several worker processes, whether the newest value counts instead of the sum.
+    """
 
     name: str
     kind: Kind
@@ -38,7 +45,7 @@ class Descriptor:
     latest: bool = False
 
     def make_series(self, labels: Labels) -> Series:
-        """An empty series of this family."""
+        """Return an empty series of this family."""
         if self.kind == "histogram":
             return HistogramSeries(labels, self.bounds)
         if self.kind == "counter":
@@ -58,7 +65,7 @@ class Family(Generic[S]):
         self._lock = threading.Lock()
 
     def labels(self, *values: str) -> S:
-        """The series with these label values, in the descriptor's order."""
+        """Return the series with these label values, in the order of the descriptor's label names."""
         try:
             return self._by_values[values]
         except KeyError:
@@ -69,7 +76,7 @@ class Family(Generic[S]):
             return child
 
     def child(self, labels: Labels) -> S:
-        """The series with these labels, or the one they fold into."""
+        """Return the series with these labels, or the overflow series when the cap is reached."""
         child = self._children.get(labels)
         if child is not None:
             return child
@@ -83,11 +90,11 @@ class Family(Generic[S]):
             return child
 
     def series(self) -> list[S]:
-        """Every series, oldest first."""
+        """Return every series, oldest first."""
         return list(self._children.values())
 
     def clear(self) -> None:
-        """Forget all that was counted, in place: the series that instruments hold stay the ones that are read."""
+        """Reset every series in place: instruments hold references to them."""
         self._lock = threading.Lock()
         for child in self.series():
             child.reset()

@@ -1,4 +1,4 @@
-"""The hard cap on label values: what comes after it folds into one overflow value, counted, and told of once."""
+"""The hard cap on label values and series: what exceeds it is counted under one overflow value, and logged once."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("perfloop")
 
-# OpenTelemetry's word for "a value outside of the known ones" (http.request.method).
+# OpenTelemetry's value for anything outside of the known values (http.request.method).
 OVERFLOW = "_OTHER"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many values one label, and how many series one metric may have."""
+    """Maximum number of values per label, and of series per metric."""
 
     label_values: int = 500
     series: int = 2000
 
     @classmethod
     def from_environment(cls) -> Limits:
-        """The defaults, or PERFLOOP_LABEL_VALUES_LIMIT and PERFLOOP_SERIES_LIMIT where they are numbers."""
+        """Return the defaults, replaced by PERFLOOP_LABEL_VALUES_LIMIT and PERFLOOP_SERIES_LIMIT where valid."""
         found = {}
         for field, variable in (("label_values", "PERFLOOP_LABEL_VALUES_LIMIT"), ("series", "PERFLOOP_SERIES_LIMIT")):
             text = os.environ.get(variable, "")
             if text.isdigit() and int(text) > 0:
                 found[field] = int(text)
             elif text:
-                log.warning("%s is %r: not a whole number above 0, so the default stays", variable, text)
+                log.warning("%s is %r, not a whole number above 0: the default is used", variable, text)
         return cls(**found)
 
 
 class LabelGuard:
-    """Decides which labels a metric's next series may carry."""
+    """Decides which labels a metric's next series may have."""
 
     def __init__(self, metric: str, limits: Limits) -> None:
         self.metric = metric
@@ -47,7 +47,7 @@ class LabelGuard:
         self._series = 0
 
     def admit(self, labels: Labels) -> Labels:
-        """These labels, or the same with the values beyond the cap replaced by `_OTHER`."""
+        """Return the labels, with the values beyond the cap replaced by `_OTHER`."""
         full = self._series >= self.limits.series
         admitted = tuple((name, OVERFLOW if full else self._bounded(name, value)) for name, value in labels)
         if admitted == labels:
@@ -70,7 +70,7 @@ class LabelGuard:
         if self.folded == 1:
             names = [name for (name, value), (_, kept) in zip(labels, admitted, strict=True) if value != kept]
             log.warning(
-                "Metric %r: label %s has more values than the cap (%d per label, %d series); the rest counts as %r",
+                "Metric %r: label %s exceeds the cap (%d values per label, %d series): further values count as %r",
                 self.metric,
                 ", ".join(map(repr, names)),
                 self.limits.label_values,

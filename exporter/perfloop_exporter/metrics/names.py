@@ -1,4 +1,4 @@
-"""The user's metric names as Prometheus wants them: a prefix, base units, a suffix that says the unit."""
+"""Metric names for Prometheus from the user's names: a prefix, base units, and the unit as a suffix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "app_"
 
 @dataclass(frozen=True, slots=True)
 class WireName:
-    """How one of the user's metrics goes out: wire value = user's value x factor."""
+    """How one of the user's metrics is exported: exported value = user's value x factor."""
 
     name: str
     kind: Kind
@@ -43,6 +43,6 @@ def wire_name(name: str) -> WireName:
 
 
 def label_name(name: str) -> str:
-    """A tag's name as a label: letters, digits and underscores; `__` in front and `le` are Prometheus' own."""
+    """Return a tag's name as a label name: letters, digits and underscores; `__…`, `le` and `quantile` are reserved."""
     clean = _FORBIDDEN.sub("_", name).lstrip("_") or "unnamed"
     return f"tag_{clean}" if clean[0].isdigit() or clean in {"le", "quantile"} else clean

@@ -1,4 +1,4 @@
-"""The registry: every family of one process, made once by name."""
+"""The registry: every family of one process, created once per name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ log = logging.getLogger("perfloop")
 
 
 class MetricRegistry:
-    """Families by name; asking twice gives the same one."""
+    """Families by name.
+
+    Every method that returns a family returns the existing one where the name is in use, and raises ValueError where
+    that one was created with another type, help text, labels or bounds.
+    """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits.from_environment()
@@ -33,13 +37,13 @@ class MetricRegistry:
         )
 
     def counter(self, name: str, help_text: str, label_names: tuple[str, ...] = ()) -> Family[CounterSeries]:
-        """The counter family `name`, which ends in `_total`."""
+        """Return the counter family `name`, which ends in `_total`."""
         return self._get(Family(Descriptor(name, "counter", help_text, label_names), CounterSeries, self.limits))
 
     def gauge(
         self, name: str, help_text: str, label_names: tuple[str, ...] = (), *, latest: bool = False
     ) -> Family[GaugeSeries]:
-        """The gauge family `name`; over several workers it adds up, or with `latest` the newest value counts."""
+        """Return the gauge family `name`; workers' values are summed, or with `latest` the newest counts."""
         descriptor = Descriptor(name, "gauge", help_text, label_names, latest=latest)
         make: Callable[..., GaugeSeries] = LatestGaugeSeries if latest else GaugeSeries
         return self._get(Family(descriptor, make, self.limits))
@@ -47,12 +51,12 @@ class MetricRegistry:
     def histogram(
         self, name: str, help_text: str, label_names: tuple[str, ...] = (), bounds: tuple[float, ...] = SECONDS
     ) -> Family[HistogramSeries]:
-        """The histogram family `name`."""
+        """Return the histogram family `name`; `bounds` are the buckets' upper bounds, without +Inf."""
         descriptor = Descriptor(name, "histogram", help_text, label_names, bounds)
         return self._get(Family(descriptor, partial(HistogramSeries, bounds=bounds), self.limits))
 
     def restore(self, descriptor: Descriptor) -> AnyFamily:
-        """The family of a descriptor that came from another process."""
+        """Return the family of a descriptor that came from another process."""
         candidate = Family(descriptor, descriptor.make_series, self.limits)
         return self._get(cast("AnyFamily", candidate))
 
@@ -61,20 +65,20 @@ class MetricRegistry:
         with self._lock:
             known = self._families.setdefault(name, candidate)
         if known.descriptor != candidate.descriptor:
-            raise ValueError(f"Metric {name!r} exists as {known.descriptor}; it cannot become {candidate.descriptor}")
+            raise ValueError(f"Metric {name!r} exists as {known.descriptor}; it cannot be {candidate.descriptor}, too")
         return cast("F", known)
 
     def before_read(self, hook: Callable[[], None]) -> None:
-        """Call `hook` before every reading: what keeps values of its own hands them over then."""
+        """Call `hook` before every read, for values that are buffered elsewhere."""
         self._before_read.append(hook)
 
     def families(self) -> list[AnyFamily]:
-        """Every family that has a series, oldest first, with all that was recorded until now."""
+        """Return every family that has a series, oldest first, with everything that was recorded until now."""
         for hook in self._before_read:
             try:
                 hook()
             except Exception:
-                log.exception("A metric source failed before a scrape: the other metrics are served")
+                log.exception("A source of metrics failed before a scrape: the other metrics are exported")
         self._note_folded()
         return [family for family in list(self._families.values()) if family.series()]
 
@@ -84,11 +88,11 @@ class MetricRegistry:
                 self._folded.labels(family.descriptor.name).total = float(family.guard.folded)
 
     def after_fork(self, hook: Callable[[], None]) -> None:
-        """Call `hook` in a forked worker, which begins with a copy of its parent's values."""
+        """Call `hook` in a forked process, which starts with a copy of its parent's values."""
         self._after_fork.append(hook)
 
-    def begin_anew(self) -> None:
-        """Set everything back to its beginning, as a forked worker must: its parent counts what came before."""
+    def reset(self) -> None:
+        """Reset every series, as a forked process must: its parent exports what was counted before."""
         self._lock = threading.Lock()
         for hook in self._after_fork:
             hook()
@@ -98,4 +102,4 @@ class MetricRegistry:
 
 DEFAULT = MetricRegistry()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=DEFAULT.begin_anew)
+    os.register_at_fork(after_in_child=DEFAULT.reset)

@@ -1,4 +1,4 @@
-"""One time series of each kind. Writing is an append or a short lock; the sums are made when somebody reads."""
+"""Time series of each type. A write is an append or a short lock; buckets and sums are computed when read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 Labels = tuple[tuple[str, str], ...]
 
-# Writers fold their own buffer at this size: memory stays bounded when nobody scrapes.
+# A writer folds its buffer at this size, so that memory stays bounded when nothing scrapes.
 BUFFER_LIMIT = 512
 
 
 class Exemplar(NamedTuple):
-    """One observation with the labels that lead to its trace."""
+    """One observation, with the labels that identify its trace."""
 
     labels: Labels
     value: float
@@ -26,7 +26,7 @@ class Exemplar(NamedTuple):
 
 
 class CounterSeries:
-    """A sum that only grows."""
+    """A counter."""
 
     __slots__ = ("_lock", "exemplar", "labels", "text", "total")
     additive: ClassVar[bool] = True
@@ -35,32 +35,32 @@ class CounterSeries:
         self.labels = labels
         self.total = 0.0
         self.exemplar: Exemplar | None = None
-        self.text: Any = None  # what the renderer keeps between scrapes
+        self.text: Any = None  # the renderer's cache between scrapes
         self._lock = threading.Lock()
 
     def inc(self, amount: float = 1.0) -> None:
-        """Add `amount`; a negative or NaN one is not added, as a counter never falls."""
+        """Add `amount`; negative numbers and NaN are ignored, as a counter never falls."""
         if amount >= 0:
             with self._lock:
                 self.total += amount
 
     def state(self) -> list[Any]:
-        """What another process needs to add this series to its own."""
+        """Return what another process needs to add this series to its own: the total."""
         return [self.total]
 
     def absorb(self, state: Sequence[Any]) -> None:
-        """Add a state of the same series from elsewhere."""
+        """Add the state of the same series of another process."""
         self.inc(state[0])
 
     def reset(self) -> None:
-        """Begin anew, as a forked worker does."""
+        """Start from zero, as a forked process does."""
         self._lock = threading.Lock()
         self.total = 0.0
         self.exemplar = None
 
 
 class GaugeSeries:
-    """A value that goes up and down."""
+    """A gauge."""
 
     __slots__ = ("_lock", "labels", "text", "updated_seconds", "value")
     additive: ClassVar[bool] = False
@@ -73,50 +73,50 @@ class GaugeSeries:
         self._lock = threading.Lock()
 
     def set(self, value: float) -> None:
-        """Replace the value."""
+        """Set the value."""
         with self._lock:
             self.value = value
             self.updated_seconds = time.time()
 
     def inc(self, amount: float = 1.0) -> None:
-        """Move the value by `amount`, negative to lower it."""
+        """Add `amount`, which may be negative."""
         with self._lock:
             self.value += amount
 
     def state(self) -> list[Any]:
-        """The value and when it was set."""
+        """Return the value and when it was set, in unix time."""
         with self._lock:
             return [self.value, self.updated_seconds]
 
     def absorb(self, state: Sequence[Any]) -> None:
-        """Add a state of the same series from elsewhere: gauges of workers add up."""
+        """Add the state of the same series of another process: gauges of workers are summed."""
         with self._lock:
             self.value += state[0]
 
     def reset(self) -> None:
-        """Begin anew, as a forked worker does."""
+        """Start from zero, as a forked process does."""
         self._lock = threading.Lock()
         self.value = self.updated_seconds = 0.0
 
 
 class LatestGaugeSeries(GaugeSeries):
-    """A gauge of which the newest value counts when several processes have one."""
+    """A gauge of which only the newest value counts when several processes have one."""
 
     __slots__ = ()
 
     def absorb(self, state: Sequence[Any]) -> None:
-        """Take the other value when it is newer."""
+        """Take the other process's value when it is newer."""
         with self._lock:
             if state[1] >= self.updated_seconds:
                 self.value, self.updated_seconds = state[0], state[1]
 
     def reset(self) -> None:
-        """Keep the value: what was set before a fork is as true after it."""
+        """Keep the value: what was set before a fork still holds after it."""
         self._lock = threading.Lock()
 
 
 class HistogramSeries:
-    """A classic histogram: `observe` appends, `fold` counts."""
+    """A classic histogram: `observe` appends to a buffer, and folding sorts the buffer into the buckets."""
 
     __slots__ = ("_lock", "bounds", "counts", "exemplars", "labels", "pending", "text", "total")
     additive: ClassVar[bool] = True
@@ -132,10 +132,10 @@ class HistogramSeries:
         self._lock = threading.Lock()
 
     def observe(self, value: float) -> None:
-        """Count one value; list.append is atomic, so no lock is taken here."""
+        """Record one value, without a lock: list.append is atomic."""
         pending = self.pending
         pending.append(value)
-        # Whoever holds the lock is folding already: nobody waits.
+        # Another thread that holds the lock is folding already: a writer never waits.
         if len(pending) >= BUFFER_LIMIT and self._lock.acquire(blocking=False):
             try:
                 self._fold()
@@ -143,13 +143,13 @@ class HistogramSeries:
                 self._lock.release()
 
     def observe_all(self, values: list[float]) -> None:
-        """Count many values at once."""
+        """Record many values."""
         with self._lock:
             self.pending.extend(values)
             self._fold()
 
     def keep_exemplar(self, exemplar: Exemplar) -> None:
-        """Make this the exemplar of its value's bucket."""
+        """Store an exemplar for the bucket of its value."""
         self.exemplars[bisect_left(self.bounds, exemplar.value)] = exemplar
 
     def _fold(self) -> None:
@@ -159,27 +159,27 @@ class HistogramSeries:
         counts, total = self.counts, self.total
         for bucket in map(bisect_left, repeat(self.bounds), batch):
             counts[bucket] += 1
-        # One after the other: the bytes of a sum must not depend on when somebody looked.
+        # In order of recording, not sum(batch): the sum's bits must not depend on when it was read.
         for value in batch:
             total += value
         self.total = total
 
     def read(self) -> tuple[list[int], float]:
-        """The cumulative bucket counts, the last one being the count, and the sum: of one moment."""
+        """Return a consistent snapshot: cumulative bucket counts (the last is the total count), and the sum."""
         with self._lock:
             if self.pending:
                 self._fold()
             return list(accumulate(self.counts)), self.total
 
     def state(self) -> list[Any]:
-        """Bucket counts, sum and exemplars, of one moment."""
+        """Return a consistent snapshot: bucket counts (not cumulative), sum and exemplars."""
         with self._lock:
             if self.pending:
                 self._fold()
             return [list(self.counts), self.total, [[bucket, *kept] for bucket, kept in self.exemplars.copy().items()]]
 
     def absorb(self, state: Sequence[Any]) -> None:
-        """Add a state of the same series from elsewhere."""
+        """Add the state of the same series of another process."""
         counts, total, exemplars = state
         with self._lock:
             self.counts = [mine + other for mine, other in zip(self.counts, counts, strict=True)]
@@ -191,7 +191,7 @@ class HistogramSeries:
                     self.exemplars[bucket] = Exemplar(pairs, value, timestamp)
 
     def reset(self) -> None:
-        """Begin anew, as a forked worker does."""
+        """Start from zero, as a forked process does."""
         self._lock = threading.Lock()
         self.counts = [0] * len(self.counts)
         self.total = 0.0

@@ -1,4 +1,4 @@
-"""`performance_monitor`: record what the application knows, read it back, be told when a threshold is crossed."""
+"""`performance_monitor`: custom metrics of an application, their statistics, thresholds and alert callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling the user's callbacks that a threshold was crossed, without ever holding up who recorded the value."""
+"""Delivery of threshold crossings to the user's callbacks, without ever blocking the code that records values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """A value beyond its threshold, in the unit that the user records in.
+    """A value that crossed its threshold, in the unit that the user records in.
 
-    `occurrences` counts the values beyond it since the event before: callbacks are called once per
-    `alert_interval_seconds` and metric, not once per value.
+    Callbacks are called at most once per metric and `alert_interval_seconds`; `occurrences` is the number of values
+    that crossed the threshold since the event before.
     """
 
     metric: str
@@ -40,7 +40,7 @@ AlertCallback = Callable[[AlertEvent], object]
 
 
 class AlertDispatcher:
-    """Coroutine functions run on the event loop, plain functions on one thread of their own."""
+    """Calls coroutine functions on the event loop, plain functions on one thread of its own."""
 
     def __init__(self, interval_seconds: float) -> None:
         self.interval_seconds = interval_seconds
@@ -54,17 +54,25 @@ class AlertDispatcher:
         self._skipped: dict[str, int] = {}
 
     def add(self, callback: AlertCallback) -> None:
-        """Call `callback(event)` from now on."""
+        """Call `callback(event)` for every event from now on.
+
+        Raises:
+            TypeError: It is not callable.
+        """
         if not callable(callback):
             raise TypeError(f"Alert callback {callback!r} is not callable: it must be a function of one event")
         self._callbacks.append(callback)
 
     def remove(self, callback: AlertCallback) -> None:
-        """Call `callback` no more."""
+        """Stop calling `callback`.
+
+        Raises:
+            ValueError: It was not added.
+        """
         self._callbacks.remove(callback)
 
     def occurrences(self, metric: str, at_seconds: float) -> int:
-        """How many crossings an event of now stands for; 0 while the last event is too recent for another."""
+        """Return how many crossings an event at `at_seconds` stands for; 0 within the interval after the last event."""
         with self._lock:
             last = self._last.get(metric)
             if last is not None and at_seconds - last < self.interval_seconds:
@@ -74,7 +82,7 @@ class AlertDispatcher:
             return self._skipped.pop(metric, 0) + 1
 
     def dispatch(self, event: AlertEvent) -> None:
-        """Hand the event to every callback; none of them runs inside this call."""
+        """Queue the event for every callback; none of them runs inside this call."""
         for callback in tuple(self._callbacks):
             if is_async(callback):
                 self._on_loop(callback, event)
@@ -107,7 +115,7 @@ class AlertDispatcher:
         try:
             self._queue.put_nowait((callback, event))
         except queue.Full:
-            log.warning("Alert of %r was not delivered: %d deliveries are waiting already", event.metric, QUEUE_LIMIT)
+            log.warning("Alert of %r was dropped: %d deliveries are pending already", event.metric, QUEUE_LIMIT)
 
     def _work(self) -> None:
         while True:
@@ -118,27 +126,27 @@ class AlertDispatcher:
                 self._queue.task_done()
 
     async def settle(self) -> None:
-        """Wait until the coroutines of this loop have ended, at most a moment."""
+        """Wait until the coroutines of this loop have ended, at most DRAIN_SECONDS."""
         loop = asyncio.get_running_loop()
         waiting = [task for task in self._tasks if task.get_loop() is loop]
         if waiting:
             await asyncio.wait(waiting, timeout=DRAIN_SECONDS)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Wait until the thread has delivered what is queued, at most so long."""
+        """Wait until the thread has delivered what is queued, at most `seconds`."""
         finished = threading.Thread(target=self._queue.join, daemon=True)
         finished.start()
         finished.join(seconds)
 
     def reset(self) -> None:
-        """In a forked worker: the thread stayed with the parent."""
+        """Drop the queue and the thread: in a forked process both stay with the parent."""
         self._lock = threading.Lock()
         self._queue = queue.Queue(QUEUE_LIMIT)
         self._thread = None
 
 
 def is_async(callback: AlertCallback) -> bool:
-    """Whether a call of it has to be awaited."""
+    """Return whether a call of it has to be awaited."""
     return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004 - looks for an async __call__, not for callability
 
 

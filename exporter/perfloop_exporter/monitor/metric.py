@@ -1,36 +1,62 @@
-"""One of the user's metrics: what was recorded and not yet counted, what is remembered, and its threshold."""
+"""One of the user's metrics: its buffer of pending records, its history for statistics, and its threshold."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.metrics.exemplars import exemplar_labels
 from perfloop_exporter.metrics.series import BUFFER_LIMIT, CounterSeries, Exemplar, HistogramSeries, Series
-from perfloop_exporter.monitor.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perfloop_exporter.metrics.families import AnyFamily
     from perfloop_exporter.metrics.names import WireName
 
-# When (monotonic), the series on the wire (none for what only the history wants), the value, the metadata.
+# Monotonic time in s, the exported series (None for values that are only kept in the history), value, metadata.
 Record = tuple[float, Series | None, float, Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of each metric is remembered for `get_metric_stats`."""
+    """How much of each metric is kept for `get_metric_stats`."""
 
     seconds: float = 3600.0
     points: int = 10_000
 
 
+class History:
+    """The newest `points` values of a metric; up to twice as many, 16 bytes each, are held, so trimming is rare."""
+
+    __slots__ = ("_points", "_times", "_values")
+
+    def __init__(self, points: int) -> None:
+        self._points = points
+        self._times = array("d")
+        self._values = array("d")
+
+    def extend(self, times: Iterable[float], values: Iterable[float]) -> None:
+        """Add values and their times (monotonic, in s), oldest first."""
+        self._times.extend(times)
+        self._values.extend(values)
+        if len(self._values) > 2 * self._points:
+            del self._times[: -self._points]
+            del self._values[: -self._points]
+
+    def since(self, start_seconds: float) -> list[float]:
+        """Return the values recorded at or after `start_seconds`, oldest first."""
+        pairs = zip(self._times[-self._points :], self._values[-self._points :], strict=True)
+        return [value for at, value in pairs if at >= start_seconds]
+
+
 class AppMetric:
-    """`pending` takes records without a lock; `fold` counts them."""
+    """One metric. Recording appends to `pending` without a lock; `fold` counts what is pending."""
 
     __slots__ = ("_lock", "above", "below", "checked", "crossed", "family", "history", "name", "pending", "wire")
 
@@ -47,13 +73,13 @@ class AppMetric:
         self._lock = threading.Lock()
 
     def limit(self, above: float, below: float, checked: CounterSeries | None, crossed: CounterSeries | None) -> None:
-        """From now on count every value in `checked`, and in `crossed` those beyond a limit."""
+        """From now on count every value in `checked`, and those beyond a limit in `crossed`."""
         with self._lock:
             self._fold()
             self.above, self.below, self.checked, self.crossed = above, below, checked, crossed
 
-    def relieve(self) -> None:
-        """Fold a long buffer, unless somebody does so already: a writer never waits."""
+    def fold_if_full(self) -> None:
+        """Fold a full buffer, unless another thread is folding: a writer never waits."""
         if len(self.pending) >= BUFFER_LIMIT and self._lock.acquire(blocking=False):
             try:
                 self._fold()
@@ -61,7 +87,7 @@ class AppMetric:
                 self._lock.release()
 
     def fold(self) -> None:
-        """Count what is pending."""
+        """Count everything that is pending."""
         with self._lock:
             self._fold()
 
@@ -71,7 +97,7 @@ class AppMetric:
         del self.pending[:size]
         values = [record[2] for record in batch]
         self.history.extend([record[0] for record in batch], values)
-        self._judge(values)
+        self._count_crossings(values)
         factor = self.wire.factor
         amounts: dict[Series | None, list[float]] = {}
         slowest: dict[Series | None, tuple[float, Mapping[str, Any], float]] = {}
@@ -85,23 +111,23 @@ class AppMetric:
                 slowest[series] = (amount, metadata, at)
         for series, found in amounts.items():
             _write(series, found)
-        # One exemplar per series and batch, the one worth looking at: the others would replace each other anyway.
+        # One exemplar per series and batch, that of the largest value: further ones would replace each other anyway.
         for series, (amount, metadata, at) in slowest.items():
             _keep_exemplar(series, amount, metadata, at)
 
-    def _judge(self, values: list[float]) -> None:
+    def _count_crossings(self, values: list[float]) -> None:
         if self.checked is not None and self.crossed is not None:
             self.checked.inc(len(values))
             self.crossed.inc(sum(value > self.above or value < self.below for value in values))
 
     def values(self, since_seconds: float) -> list[float]:
-        """What was recorded since then, in the user's unit, oldest first."""
+        """Return what was recorded since then, in the user's unit, oldest first."""
         with self._lock:
             self._fold()
             return self.history.since(since_seconds)
 
     def reset(self) -> None:
-        """Forget what was not counted: in a forked worker it is the parent's."""
+        """Drop what is pending: in a forked process the parent counts it."""
         self._lock = threading.Lock()
         self.pending.clear()
 

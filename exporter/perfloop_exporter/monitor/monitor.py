@@ -1,4 +1,4 @@
-"""The object behind `performance_monitor`."""
+"""PerformanceMonitor, the class of `performance_monitor`: recording, statistics, thresholds, system sampling."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from perfloop_exporter.metrics.names import wire_name
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
 from perfloop_exporter.metrics.series import BUFFER_LIMIT
+from perfloop_exporter.metrics.timing import TimeMeasurement
 from perfloop_exporter.monitor.alerts import AlertCallback, AlertDispatcher, AlertEvent, Direction
-from perfloop_exporter.monitor.book import MetricBook
 from perfloop_exporter.monitor.metric import AppMetric, Retention
 from perfloop_exporter.monitor.stats import MetricStats, summarize
+from perfloop_exporter.monitor.store import MetricStore
 from perfloop_exporter.monitor.system import SystemReader
-from perfloop_exporter.monitor.timing import TimeMeasurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,20 +27,26 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("perfloop")
 
-# Names of which a low value is the bad one, when `set_threshold` is not told.
+# Names whose threshold is a lower limit, where `set_threshold` is called without a direction.
 _LOW_IS_BAD = ("hit_rate", "hit_ratio", "availability", "success_rate", "success_ratio")
-# Counters, not a verdict: workers add up, and Prometheus chooses the window.
-_JUDGED = (
+# Two counters rather than a state: those of several workers can be summed, and the alert chooses the window.
+_CROSSINGS = (
     ("perfloop_threshold_checked_total", "Values recorded of a metric that has a threshold."),
     ("perfloop_threshold_crossed_total", "Values recorded beyond their threshold."),
 )
 
 
 class PerformanceMonitor:
-    """Custom metrics in the user's own names and units, out as `app_*` in base units.
+    """Custom metrics under the user's own names and units, exported as `app_*` in base units.
 
     Every method may be called from any thread. Recording never raises and never waits: what cannot be recorded is
-    counted in `perfloop_dropped_records_total`, and the first case of each metric is logged.
+    counted in `perfloop_dropped_records_total`, and logged once per metric.
+
+    Args:
+        registry: Where the metrics are exported.
+        retention: How much is kept for `get_metric_stats`.
+        alert_interval_seconds: Shortest time between two alerts of one metric.
+        clock: Monotonic time in seconds.
     """
 
     def __init__(
@@ -54,8 +60,8 @@ class PerformanceMonitor:
         self._registry = registry
         self._retention = retention or Retention()
         self._clock = clock
-        self._book = MetricBook(registry, self._retention)
-        self._slots = self._book.slots
+        self._store = MetricStore(registry, self._retention)
+        self._slots = self._store.slots
         self._alerts = AlertDispatcher(alert_interval_seconds)
         self._system = SystemReader()
         self._sampling: asyncio.Task[None] | None = None
@@ -70,37 +76,44 @@ class PerformanceMonitor:
         metadata: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record one value: tags become labels, metadata goes to the exemplar."""
+        """Record one value, in the unit of the name's suffix; tags become labels, metadata goes to the exemplar.
+
+        Never raises: what cannot be recorded is counted by reason in `perfloop_dropped_records_total`.
+        """
         try:
             number = float(value)
-            if number - number:  # neither NaN nor an infinity is 0 then; math.isfinite costs a call
+            if number - number:  # not 0 for NaN and infinities; math.isfinite would cost a call
                 raise ValueError(f"{number} is not a finite number")  # noqa: TRY301 - one place counts all drops
             try:
                 metric, series = self._slots[(name, *tags, *tags.values()) if tags else name]
             except (KeyError, TypeError):
-                metric, series = self._book.resolve(name, tags)
+                metric, series = self._store.resolve(name, tags)
             pending = metric.pending
             pending.append((self._clock(), series, number, metadata))
             if number > metric.above or number < metric.below:
                 self._crossed(metric, number, tags)
             if len(pending) >= BUFFER_LIMIT:
-                metric.relieve()
+                metric.fold_if_full()
         except Exception as error:  # noqa: BLE001 - a metric must never fail the service that records it
-            self._book.drop(name, error)
+            self._store.drop(name, error)
 
     def declare(
         self, name: str, *, kind: Kind | None = None, description: str = "", buckets: tuple[float, ...] | None = None
     ) -> None:
-        """Say what a metric is before it is first recorded; `buckets` are in base units and make it a histogram."""
-        self._book.declare(name, kind, description, buckets)
+        """Describe a metric before it is first recorded; `buckets` are in base units and make it a histogram.
+
+        Raises:
+            ValueError: The metric is in use already.
+        """
+        self._store.declare(name, kind, description, buckets)
 
     def measure_time(
         self, name: str, metadata: Mapping[str, Any] | None = None, tags: Mapping[str, Any] | None = None
     ) -> TimeMeasurement:
-        """Measure a block (`with`, `async with`) or a function; a name without a unit is in milliseconds.
+        """Time a block (`with`, `async with`) or a function; a name without a unit is in milliseconds.
 
-        Blocks that raise and blocks that are cancelled are measured too, and counted in
-        `app_NAME_errors_total` and `app_NAME_cancelled_total`.
+        Blocks that raise or are cancelled are timed too, and counted in `app_NAME_errors_total` and
+        `app_NAME_cancelled_total`.
         """
         return TimeMeasurement(partial(self._record_time, name, metadata, tags))
 
@@ -113,7 +126,7 @@ class PerformanceMonitor:
         error: BaseException | None,
     ) -> None:
         if not isinstance(name, str):
-            self._book.drop(name, TypeError("its name is not a text"))
+            self._store.drop(name, TypeError("the name is not a string"))
             return
         timed = _timed_name(name)
         self.record_metric(timed, seconds / wire_name(timed).factor, metadata, tags)
@@ -125,29 +138,40 @@ class PerformanceMonitor:
     # -- reading
 
     def get_metric_stats(self, name: str, window_seconds: float | None = None) -> MetricStats:
-        """The statistics of what was recorded of `name`, over all tags, in the unit it was recorded in."""
-        metric = self._book.get(name) or self._book.get(_timed_name(name))
+        """Return statistics of the values recorded under `name`, over all tags, in the unit they were recorded in.
+
+        Only the newest values are kept (see Retention); `window_seconds` shortens the time further.
+        """
+        metric = self._store.get(name) or self._store.get(_timed_name(name))
         if metric is None:
             return summarize(())
         window = min(self._retention.seconds, math.inf if window_seconds is None else window_seconds)
         return summarize(metric.values(self._clock() - window), metric.wire.unit)
 
     def get_system_stats(self) -> dict[str, float]:
-        """The machine's state now: cpu_percent, memory_percent, disk and network bytes, load, …."""
+        """Return the machine's state now: cpu_percent, memory_percent, disk and network bytes, load and more."""
         return self._system.read()
 
     # -- thresholds
 
     def set_threshold(self, name: str, value: float | None, direction: Direction | None = None) -> None:
-        """Call the alert callbacks when `name` goes beyond `value`, in the user's own unit; `None` takes it away.
+        """Call the alert callbacks when a value of `name` crosses `value`, in the user's own unit; None removes it.
 
-        It is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, beside the stack's own,
-        with counts of the values checked and crossed: the alert AppThresholdCrossed fires on their ratio.
+        The threshold is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, with
+        counters of the values that were checked and that crossed it: AppThresholdCrossed alerts on their ratio.
+
+        Args:
+            name: The metric, as it is recorded.
+            value: The limit.
+            direction: `above` or `below`; by default `below` for hit rates, availability and the like, else `above`.
+
+        Raises:
+            ValueError: The direction is neither.
         """
         chosen = direction or ("below" if any(word in name for word in _LOW_IS_BAD) else "above")
         if chosen not in {"above", "below"}:
             raise ValueError(f"Threshold of {name!r} has direction {direction!r}: it must be 'above' or 'below'")
-        metric = self._book.metric(name)
+        metric = self._store.metric(name)
         signal = metric.wire.name
         thresholds = self._registry.gauge(
             "perfloop_threshold", "The limit of a signal.", ("signal", "severity"), latest=True
@@ -158,7 +182,7 @@ class PerformanceMonitor:
             return
         limit = float(value)
         above, below = (limit, -math.inf) if chosen == "above" else (math.inf, limit)
-        checked, crossed = (self._registry.counter(*one, ("signal",)).labels(signal) for one in _JUDGED)
+        checked, crossed = (self._registry.counter(*one, ("signal",)).labels(signal) for one in _CROSSINGS)
         metric.limit(above, below, checked, crossed)
         thresholds.set(limit * metric.wire.factor)
 
@@ -167,7 +191,11 @@ class PerformanceMonitor:
         self._alerts.add(callback)
 
     def remove_alert_callback(self, callback: AlertCallback) -> None:
-        """Call `callback` no more."""
+        """Stop calling `callback`.
+
+        Raises:
+            ValueError: It was not added.
+        """
         self._alerts.remove(callback)
 
     def _crossed(self, metric: AppMetric, value: float, tags: Mapping[str, Any] | None) -> None:
@@ -180,10 +208,14 @@ class PerformanceMonitor:
         event = AlertEvent(metric.name, value, threshold, direction, time.time(), labels, occurrences)  # type: ignore[arg-type]  # mypy widens the literal in the pair
         self._alerts.dispatch(event)
 
-    # -- life
+    # -- sampling
 
     async def start(self, interval_seconds: float = 5.0) -> None:
-        """Begin to sample the system every `interval_seconds`; a second start changes nothing."""
+        """Start to sample the system every `interval_seconds`; a second call changes nothing.
+
+        Raises:
+            ValueError: The interval is not positive.
+        """
         if interval_seconds <= 0:
             raise ValueError(f"interval_seconds is {interval_seconds}: it must be above 0")
         self._alerts.loop = asyncio.get_running_loop()
@@ -191,7 +223,7 @@ class PerformanceMonitor:
             self._sampling = asyncio.create_task(self._sample(interval_seconds), name="perfloop-monitor")
 
     async def stop(self) -> None:
-        """End the sampling and deliver the alerts that wait; what was recorded stays readable."""
+        """Stop sampling and deliver the pending alerts; what was recorded stays readable."""
         sampling, self._sampling = self._sampling, None
         if sampling is not None and sampling.get_loop() is asyncio.get_running_loop():
             sampling.cancel()
@@ -204,14 +236,14 @@ class PerformanceMonitor:
         while True:
             try:
                 for name, value in (await asyncio.to_thread(self._system.read)).items():
-                    self._remember(name, value)
+                    self._keep_sample(name, value)
             except Exception:
                 log.exception("Sampling the system failed; the next attempt is in %s s", interval_seconds)
             await asyncio.sleep(interval_seconds)
 
-    def _remember(self, name: str, value: float) -> None:
-        """Keep a value of the system for statistics and thresholds; on the wire it is the exporter's."""
-        metric = self._book.metric(name)
+    def _keep_sample(self, name: str, value: float) -> None:
+        """Keep a sample of the system for statistics and thresholds; the exporter, not this service, exports it."""
+        metric = self._store.metric(name)
         metric.pending.append((self._clock(), None, value, None))
         if value > metric.above or value < metric.below:
             self._crossed(metric, value, None)

@@ -1,4 +1,4 @@
-"""The statistics of the values that were recorded lately."""
+"""Statistics of recorded values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MetricStats:
-    """What `get_metric_stats` answers, in the unit of the recorded values; NaN where nothing was recorded."""
+    """What `get_metric_stats` returns, in the unit of the recorded values; NaN where nothing was recorded."""
 
     count: int
     mean: float
@@ -28,7 +28,7 @@ class MetricStats:
 
 
 def summarize(values: Sequence[float], unit: str = "") -> MetricStats:
-    """The statistics of `values`, oldest first; `std` is the sample's (n - 1)."""
+    """Return the statistics of `values`, oldest first; `std` is the sample standard deviation (n - 1)."""
     if not values:
         return MetricStats(0, *(math.nan,) * 8, unit=unit)
     ordered = sorted(values)
@@ -47,7 +47,7 @@ def summarize(values: Sequence[float], unit: str = "") -> MetricStats:
 
 
 def quantile(ordered: Sequence[float], fraction: float) -> float:
-    """The linearly interpolated quantile of sorted values: numpy's default method."""
+    """Return the linearly interpolated quantile of sorted values: method 7 of Hyndman and Fan, numpy's default."""
     position = (len(ordered) - 1) * fraction
     low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
@@ -55,7 +55,7 @@ def quantile(ordered: Sequence[float], fraction: float) -> float:
 
 
 def _deviation(values: Sequence[float]) -> float:
-    # statistics.stdev is exact in rationals and a hundred times slower; fsum of squared distances is exact enough.
+    # statistics.stdev computes in rationals, which takes a hundred times as long; fsum of squares is exact enough.
     if len(values) < 2:  # noqa: PLR2004 - one value has no spread
         return 0.0
     mean = statistics.fmean(values)

@@ -1,4 +1,4 @@
-"""The machine's state in one dictionary, read through psutil."""
+"""The machine's state as one dictionary, through psutil."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import psutil
 
-# psutil says that a CPU percentage over a shorter time is meaningless.
+# Below this, CPU percentages are meaningless: https://psutil.readthedocs.io/en/latest/#psutil.cpu_percent
 _SHORTEST_SECONDS = 0.1
 _RATES = ("disk_read_bytes", "disk_write_bytes", "network_sent_bytes", "network_received_bytes")
 
 
 class SystemReader:
-    """Reads what the machine does; percentages and rates are over the time since the reading before."""
+    """Reads the machine's state; percentages and rates are over the time since the call before."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -24,7 +24,12 @@ class SystemReader:
         self._derived: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
-        """CPU, memory, swap, disk and network now; `_bytes` of disk and network count since boot."""
+        """Return CPU, memory, swap, disk, network and load.
+
+        Returns:
+            Values by name: `_percent` is 0 to 100, `_bytes` of disk and network count since boot, `_per_second` and
+            cpu_percent are over the time since the call before, which is at least 0.1 s.
+        """
         memory, swap = psutil.virtual_memory(), psutil.swap_memory()
         load1, load5, load15 = psutil.getloadavg()
         counters = _read_counters()
@@ -68,7 +73,7 @@ def _read_counters() -> dict[str, float]:
 
 
 def _busy_percent(before: Any, after: Any) -> float:
-    # Linux counts guest time in user time as well: taken out of the whole once.
+    # Linux counts guest time in user time as well, so it is subtracted once.
     spent = (
         sum(after) - sum(before) - sum(_field(after, name) - _field(before, name) for name in ("guest", "guest_nice"))
     )

@@ -1,6 +1,10 @@
-"""The web configuration file, in exporter-toolkit's format: read, checked, every problem told at once.
+"""The web configuration file, in exporter-toolkit's format; all problems are reported together.
 
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+
+Not pydantic: the base install, which runs the exporter, does not have it, and a parsed document has lost the lines that
+a problem must name. The file is parsed by perfloop_base.located, as thresholds.yml is; what is checked here are the
+values that this format alone has.
 """
 
 from __future__ import annotations
@@ -10,15 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from perfloop_exporter.errors import UsageError
+from perfloop_base.durations import parse_duration
+from perfloop_base.errors import ConfigError
+from perfloop_base.located import Entry, parse_located
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 TLS_VERSIONS = ("TLS10", "TLS11", "TLS12", "TLS13")
-# None where any value will do.
+# None where any value is allowed.
 HEADERS: dict[str, tuple[str, ...] | None] = {
     "Strict-Transport-Security": None,
     "X-Content-Type-Options": ("nosniff",),
@@ -27,16 +31,14 @@ HEADERS: dict[str, tuple[str, ...] | None] = {
     "Content-Security-Policy": None,
 }
 CLIENT_AUTH_TYPES = ("NoClientCert", "RequestClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
-# Python's ssl module verifies every certificate it takes: these would need one that is not.
+# Python's ssl module verifies every certificate that it accepts; these types accept unverified ones.
 UNVERIFIED = ("RequireAnyClientCert", "RequireClientCert")
 BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)")
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """Section tls_server_config; files are relative to the configuration's folder."""
+    """Section tls_server_config; file names are relative to the configuration's directory."""
 
     cert: str = ""
     key: str = ""
@@ -54,14 +56,14 @@ class TlsConfig:
 
     @property
     def enabled(self) -> bool:
-        """Whether the section asks for TLS."""
+        """Whether the section enables TLS."""
         files = (self.cert_file, self.key_file, self.client_ca_file)
         return any((self.cert, self.key, self.client_ca, *files, self.client_auth_type))
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """The whole file."""
+    """The whole file; the rate limit is one request per interval (in seconds) and a burst on top."""
 
     tls: TlsConfig = TlsConfig()
     headers: tuple[tuple[str, str], ...] = ()
@@ -71,91 +73,113 @@ class WebConfig:
 
 
 class _Section:
-    """A mapping of the file that remembers what is wrong with it."""
+    """A mapping of the file; problems go to the list that all sections share."""
 
-    def __init__(self, name: str, values: Any, problems: list[str]) -> None:
+    def __init__(self, name: str, values: Any, problems: list[str], file: str, line: int = 1) -> None:
         self._name = name
         self._problems = problems
-        self.values: dict[str, Any] = {}
-        if isinstance(values, dict):
-            self.values = {str(key): value for key, value in values.items()}
+        self._file = file
+        self.values: Mapping[str, Any] = {}
+        self._line = line
+        if isinstance(values, Entry):
+            self.values = values
+            self._line = values.line
         elif values is not None:
-            problems.append(f"{name} is {values!r}, not a mapping"[:200])
+            self._add(line, f"{name} is {values!r}, not a mapping"[:200])
 
-    def complain(self, key: str, rule: str) -> None:
-        """Remember that the value of a key breaks a rule."""
-        self._problems.append(f"{self._name}.{key}".removeprefix(".") + f" is {self.values.get(key)!r}, {rule}")
+    def section(self, key: str) -> _Section:
+        """Return the section under a key, empty where there is none."""
+        name = f"{self._name}.{key}".removeprefix(".")
+        return _Section(name, self.values.get(key), self._problems, self._file, self.line_of(key))
 
-    def only(self, known: Iterable[str]) -> None:
-        """Every other key is a problem."""
-        self._problems.extend(
-            f"{self._name}.{key}".removeprefix(".") + " is not a field of this file"
-            for key in self.values
-            if key not in known
-        )
+    def line_of(self, key: str) -> int:
+        """Return the line of a key, or of the section where it is missing."""
+        return self.values.lines.get(key, self._line) if isinstance(self.values, Entry) else self._line
+
+    def report(self, key: str, rule: str, *, secret: bool = False) -> None:
+        """Add the problem that the value of a key breaks a rule; a secret value is not shown."""
+        shown = "…" if secret else repr(self.values.get(key))
+        self._add(self.line_of(key), f"{self._name}.{key}".removeprefix(".") + f" is {shown}, {rule}")
+
+    def _add(self, line: int, sentence: str) -> None:
+        self._problems.append(f"{self._file}:{line}: {sentence}")
+
+    def allow(self, known: Iterable[str]) -> None:
+        """Report every other key."""
+        for key in self.values:
+            if key not in known:
+                self._add(self.line_of(key), "unknown field " + f"{self._name}.{key}".removeprefix("."))
 
     def text(self, key: str, default: str = "", choices: tuple[str, ...] | None = None) -> str:
-        """A text, one of the choices when there are any."""
+        """Return a text, one of the choices where they are given."""
         value = self.values.get(key)
         if value is None:
             return default
         if not isinstance(value, str):
-            self.complain(key, "not a text")
+            self.report(key, "not a text")
             return default
         if choices is not None and value not in choices:
-            self.complain(key, f"not one of {', '.join(choices)}")
+            self.report(key, f"not one of {', '.join(choices)}")
             return default
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of texts."""
+        """Return a list of texts."""
         value = self.values.get(key)
         if value is None:
             return ()
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            self.complain(key, "not a list of texts")
+            self.report(key, "not a list of texts")
             return ()
         return tuple(value)
 
     def switch(self, key: str, *, default: bool) -> bool:
-        """True or false."""
+        """Return true or false."""
         value = self.values.get(key)
         if value is None or isinstance(value, bool):
             return default if value is None else value
-        self.complain(key, "neither true nor false")
+        self.report(key, "neither true nor false")
         return default
 
 
 def parse_web_config(text: str, file: str) -> WebConfig:
-    """The configuration in the text of a file."""
+    """Parse the text of a web configuration file; an empty file is a valid one.
+
+    Args:
+        text: The content.
+        file: The path, for problems, and as the base of relative file names.
+
+    Raises:
+        ConfigError: It is not YAML, has unknown fields or invalid values: one sentence with file and line each.
+    """
     problems: list[str] = []
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError([f"{file}: not YAML: {' '.join(str(error).split())}"]) from error
-    top = _Section("", document, problems)
-    top.only(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
-    tls = _read_tls(_Section("tls_server_config", top.values.get("tls_server_config"), problems), Path(file).parent)
-    headers = _read_http(_Section("http_server_config", top.values.get("http_server_config"), problems), problems)
-    users = _read_users(_Section("basic_auth_users", top.values.get("basic_auth_users"), problems))
-    interval, burst = _read_limit(_Section("rate_limit", top.values.get("rate_limit"), problems))
+    # A file of comments alone is valid; parse_located would report that it is not a mapping.
+    is_empty = all(not line.strip() or line.lstrip().startswith("#") for line in text.splitlines())
+    top = _Section("", None if is_empty else parse_located(text, file, problems), problems, file)
+    top.allow(("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit"))
+    tls = _read_tls(top.section("tls_server_config"), Path(file).parent)
+    headers = _read_http(top.section("http_server_config"))
+    users = _read_users(top.section("basic_auth_users"))
+    interval, burst = _read_limit(top.section("rate_limit"))
     if problems:
-        raise UsageError([f"{file}: {problem}" for problem in problems])
+        raise ConfigError(problems)
     return WebConfig(tls, headers, users, interval, burst)
 
 
-def _read_tls(section: _Section, folder: Path) -> TlsConfig:
-    section.only(TlsConfig.__slots__)
+def _read_tls(section: _Section, directory: Path) -> TlsConfig:
+    section.allow(TlsConfig.__slots__)
     auth = section.values.get("client_auth_type")
     if auth in UNVERIFIED:
-        section.complain("client_auth_type", "which trusts anybody: use RequireAndVerifyClientCert and client_ca_file")
+        section.report(
+            "client_auth_type", "which accepts any certificate: use RequireAndVerifyClientCert and client_ca_file"
+        )
         auth = ""
     else:
         auth = section.text("client_auth_type", choices=(*CLIENT_AUTH_TYPES, ""))
 
     def placed(key: str) -> str:
         name = section.text(key)
-        return str(folder / name) if name else ""
+        return str(directory / name) if name else ""
 
     tls = TlsConfig(
         cert=section.text("cert"),
@@ -179,22 +203,22 @@ def _read_tls(section: _Section, folder: Path) -> TlsConfig:
 
 def _check_tls(tls: TlsConfig, section: _Section) -> None:
     if not (tls.cert or tls.cert_file):
-        section.complain("cert_file", "but one of cert and cert_file is needed")
+        section.report("cert_file", "but one of cert and cert_file is required")
     if not (tls.key or tls.key_file):
-        section.complain("key_file", "but one of key and key_file is needed")
+        section.report("key_file", "but one of key and key_file is required")
     if (tls.client_ca or tls.client_ca_file) and tls.client_auth_type in {"", "NoClientCert"}:
-        section.complain("client_auth_type", "but there is a client CA: use RequireAndVerifyClientCert")
+        section.report("client_auth_type", "but there is a client CA: use RequireAndVerifyClientCert")
     if tls.client_auth_type.startswith(("Verify", "RequireAndVerify")) and not (tls.client_ca or tls.client_ca_file):
-        section.complain("client_ca_file", "but client certificates are to be verified")
+        section.report("client_ca_file", "but client_auth_type requires it to verify certificates")
     if TLS_VERSIONS.index(tls.min_version) > TLS_VERSIONS.index(tls.max_version):
-        section.complain("min_version", f"above max_version {tls.max_version}")
+        section.report("min_version", f"above max_version {tls.max_version}")
 
 
-def _read_http(section: _Section, problems: list[str]) -> tuple[tuple[str, str], ...]:
-    section.only(("http2", "headers"))
-    section.switch("http2", default=True)  # answered over HTTP/1.1 either way
-    headers = _Section("http_server_config.headers", section.values.get("headers"), problems)
-    headers.only(HEADERS)
+def _read_http(section: _Section) -> tuple[tuple[str, str], ...]:
+    section.allow(("http2", "headers"))
+    section.switch("http2", default=True)  # checked only: the server always uses HTTP/1.1
+    headers = section.section("headers")
+    headers.allow(HEADERS)
     found = ((name, headers.text(name, choices=choices)) for name, choices in HEADERS.items())
     return tuple((name, value) for name, value in found if value and "\n" not in value)
 
@@ -204,21 +228,21 @@ def _read_users(section: _Section) -> dict[str, str]:
     for user in section.values:
         users[user] = section.text(user)
         if not BCRYPT.fullmatch(users[user]):
-            section.values[user] = "…"  # whatever it is, it may be a password
-            section.complain(user, "not a bcrypt hash such as `htpasswd -nBC 10 USER` writes")
+            # The value may be a password in plain text.
+            section.report(user, "not a bcrypt hash such as `htpasswd -nBC 10 USER` writes", secret=True)
     return users
 
 
 def _read_limit(section: _Section) -> tuple[float, int]:
-    section.only(("interval", "burst"))
+    section.allow(("interval", "burst"))
     burst, interval = section.values.get("burst", 0), section.values.get("interval", 0)
     if isinstance(burst, bool) or not isinstance(burst, int) or burst < 0:
-        section.complain("burst", "not a whole number, 0 or more")
+        section.report("burst", "not a whole number, 0 or more")
         burst = 0
     if isinstance(interval, int) and not isinstance(interval, bool):
-        return interval * 1e-9, burst
-    parts = DURATION.findall(str(interval))
-    if not parts or "".join(number + unit for number, unit in parts) != interval:
-        section.complain("interval", "not a duration such as 500ms, 1s or 1m30s")
+        return interval * 1e-9, burst  # Go reads a number without a unit as nanoseconds
+    try:
+        return parse_duration(str(interval)), burst
+    except ValueError:
+        section.report("interval", "not a duration such as 500ms, 1s or 1m30s")
         return 0.0, burst
-    return sum(float(number) * UNITS[unit] for number, unit in parts), burst

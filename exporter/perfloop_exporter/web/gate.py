@@ -1,7 +1,9 @@
-"""What stands before the answers when there is a web configuration: TLS, passwords, headers, a rate limit.
+"""TLS, basic authentication, response headers and the rate limit of the web configuration file.
 
-The file is looked at on every connection and request and read anew when it, or a certificate, has changed. One that
-became bad closes the door until it is good again: passwords are never dropped because of a typing mistake.
+The file's stamp is checked on every connection and request, and the file is read again when it or a certificate has
+changed. While it is invalid every request is refused: authentication is never switched off by a typing mistake.
+
+Hand-written, since no library of the base install has exporter-toolkit's semantics; passwords are checked by bcrypt.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfloop_exporter.errors import ExporterError, UsageError
+from perfloop_base.errors import ConfigError
 from perfloop_exporter.web.config import WebConfig, parse_web_config
 from perfloop_exporter.web.messages import Request, Response, text_response
 from perfloop_exporter.web.tls import build_context, has_allowed_name
@@ -26,26 +28,30 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-# An unknown user costs as much time as a known one: bcrypt, cost 10, of a password nobody has.
-NOBODY = "$2b$10$2x8N55eL93gJozvZL/YnvekBt2QsJhU.OEiXYzTlKdKTvghN9pyIe"
-REMEMBERED = 100
+# Checked for unknown users, so that they take as long as known ones: the bcrypt hash, cost 10, of a random password.
+UNKNOWN_USER = "$2b$10$2x8N55eL93gJozvZL/YnvekBt2QsJhU.OEiXYzTlKdKTvghN9pyIe"
+CACHED_RESULTS = 100
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
-log = logging.getLogger("exporter.web.gate")
+log = logging.getLogger(__name__)
 
 
 def load_bcrypt() -> Any:
-    """The library that checks passwords."""
+    """Import the library that checks passwords.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     try:
         import bcrypt
     except ImportError as error:
-        raise UsageError(["basic_auth_users needs bcrypt: pip install 'perfloop[exporter]'"]) from error
+        raise ConfigError("basic_auth_users needs bcrypt: pip install 'perfloop[exporter]'") from error
     return bcrypt
 
 
 class Passwords:
-    """Checks user and password; what was found is remembered, since bcrypt is slow on purpose."""
+    """Checks user and password; results are cached under a hash of both, since bcrypt is slow by design."""
 
     def __init__(self, users: dict[str, str]) -> None:
         self._users = users
@@ -54,7 +60,7 @@ class Passwords:
         self._lock = threading.Lock()
 
     def allows(self, header: str) -> bool:
-        """Whether the Authorization header names a user with the right password."""
+        """Return whether the Authorization header has a known user with the right password."""
         if self._bcrypt is None:
             return True
         found = parse_basic(header)
@@ -62,23 +68,23 @@ class Passwords:
             return False
         user, password = found
         key = hashlib.sha256(f"{len(user)}:{user}:{password}".encode()).digest()
-        with self._lock:  # one at a time: it takes a core
+        with self._lock:  # one check at a time: each takes a core for some 50 ms
             if key not in self._known:
-                if len(self._known) >= REMEMBERED:
+                if len(self._known) >= CACHED_RESULTS:
                     self._known.clear()
                 self._known[key] = self._check(user, password)
             return self._known[key]
 
     def _check(self, user: str, password: str) -> bool:
-        hashed = self._users.get(user, NOBODY)
+        hashed = self._users.get(user, UNKNOWN_USER)
         try:
             return bool(self._bcrypt.checkpw(password.encode(), hashed.encode())) and user in self._users
-        except ValueError:  # longer than bcrypt takes
+        except ValueError:  # more than bcrypt's 72 bytes
             return False
 
 
 def parse_basic(header: str) -> tuple[str, str] | None:
-    """User and password of an Authorization header."""
+    """Return user and password of an Authorization header; None when it is not valid basic authentication."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -90,7 +96,7 @@ def parse_basic(header: str) -> tuple[str, str] | None:
 
 
 class Bucket:
-    """Lets one request through per interval, and a burst on top."""
+    """A token bucket: one request per interval (in seconds), and a burst on top; no limit with interval 0."""
 
     def __init__(self, interval_seconds: float, burst: int, now: Callable[[], float] = time.monotonic) -> None:
         self._interval, self._burst, self._now = interval_seconds, burst, now
@@ -98,7 +104,7 @@ class Bucket:
         self._lock = threading.Lock()
 
     def allows(self) -> bool:
-        """Take a token if there is one."""
+        """Take a token; return whether there was one."""
         if not self._interval:
             return True
         with self._lock:
@@ -112,7 +118,7 @@ class Bucket:
 
 
 class Setup:
-    """The configuration of one moment, ready to be used."""
+    """The loaded configuration: TLS context, password checker and rate limiter."""
 
     def __init__(self, config: WebConfig) -> None:
         self.config = config
@@ -122,7 +128,7 @@ class Setup:
 
 
 class ConfiguredGate:
-    """A gate kept by the file."""
+    """Applies the web configuration file to every connection and request."""
 
     def __init__(self, file: str) -> None:
         self._file = file
@@ -133,10 +139,14 @@ class ConfiguredGate:
         self._began_with_tls = self._setup.context is not None
 
     def wrap(self, connection: socket.socket) -> socket.socket:
-        """The connection after the handshake; refused while the file is bad or has lost its TLS."""
+        """Return the connection after the TLS handshake.
+
+        Raises:
+            OSError: The file is invalid, has lost its TLS section since the start, or the handshake failed.
+        """
         setup = self._current()
         if setup is None or (self._began_with_tls and setup.context is None):
-            raise ConnectionRefusedError("the web configuration is not usable")
+            raise ConnectionRefusedError("the web configuration is invalid")
         if setup.context is None:
             return connection
         wrapped = setup.context.wrap_socket(connection, server_side=True)
@@ -146,7 +156,7 @@ class ConfiguredGate:
         return wrapped
 
     def check(self, request: Request) -> Response | None:
-        """The refusal of a request beyond the rate, or without a password that is needed."""
+        """Return the error response to a request beyond the rate limit or without valid credentials, else None."""
         setup = self._current()
         if setup is None:
             return text_response(500, "Internal Server Error\n")
@@ -157,7 +167,7 @@ class ConfiguredGate:
         return text_response(401, "Unauthorized\n")._replace(headers=(("WWW-Authenticate", "Basic"),))
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that the file adds."""
+        """Return the response headers of the file."""
         setup = self._setup
         return () if setup is None else setup.config.headers
 
@@ -172,19 +182,19 @@ class ConfiguredGate:
     def _reread(self) -> Setup | None:
         try:
             setup = self._read()
-        except ExporterError as error:
-            log.error("the web configuration is not usable: nothing is answered", extra={"why": str(error)})  # noqa: TRY400  # no trace
+        except ConfigError as error:
+            log.error("web configuration is invalid, refusing all requests", extra={"err": str(error)})  # noqa: TRY400  # no trace
             return None
-        log.info("read the web configuration anew", extra={"file": self._file})
+        log.info("web configuration reloaded", extra={"file": self._file})
         return setup
 
     def _read(self) -> Setup:
         try:
             text = Path(self._file).read_text(encoding="utf-8")
         except OSError as error:
-            raise UsageError([f"--web.config.file: {self._file}: {error.strerror}"]) from error
+            raise ConfigError(f"--web.config.file: {self._file}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise UsageError([f"--web.config.file: {self._file}: {error}"]) from error
+            raise ConfigError(f"--web.config.file: {self._file}: {error}") from error
         config = parse_web_config(text, self._file)
         tls = config.tls
         self._files = (self._file, *filter(None, (tls.cert_file, tls.key_file, tls.client_ca_file)))

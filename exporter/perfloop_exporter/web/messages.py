@@ -1,4 +1,4 @@
-"""HTTP/1.1 as far as scrapers speak it: requests without a body in, whole answers out."""
+"""HTTP/1.1 as scrapers use it: requests without a body, responses with a known length."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REASONS = {
 
 
 class BadRequestError(ExporterError):
-    """Bytes that are no request we answer; the connection ends with the status."""
+    """The bytes are not a supported request; the connection is closed after a response with `status`."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
@@ -35,7 +35,7 @@ class BadRequestError(ExporterError):
 
 
 class Request(NamedTuple):
-    """What was asked; header names are lower case."""
+    """A parsed request; header names are in lower case, the path is unquoted, the query is not."""
 
     method: str
     path: str
@@ -45,7 +45,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What is answered."""
+    """A complete response."""
 
     status: int
     body: bytes
@@ -54,12 +54,23 @@ class Response(NamedTuple):
 
 
 def text_response(status: int, text: str) -> Response:
-    """A short answer in plain words."""
+    """Return a plain-text response."""
     return Response(status, text.encode())
 
 
 def read_head(receive: Callable[[int], bytes], rest: bytes) -> tuple[bytes, bytes]:
-    """The bytes up to the empty line, and those after it; empty when the other side closed."""
+    """Read up to the empty line that ends a request's head.
+
+    Args:
+        receive: Reads from the connection, like socket.recv.
+        rest: Bytes read after the request before.
+
+    Returns:
+        The head, and the bytes read after it; both empty when the client has closed the connection.
+
+    Raises:
+        BadRequestError: The head is longer than HEAD_LIMIT.
+    """
     data = rest
     while END not in data:
         if len(data) > HEAD_LIMIT:
@@ -75,7 +86,11 @@ def read_head(receive: Callable[[int], bytes], rest: bytes) -> tuple[bytes, byte
 
 
 def parse_request(head: bytes) -> Request:
-    """The request in a head."""
+    """Parse a request's head.
+
+    Raises:
+        BadRequestError: It is malformed, or announces a body.
+    """
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004  # method, target, version
@@ -87,7 +102,7 @@ def parse_request(head: bytes) -> Request:
             raise BadRequestError(400, "a header line is not `Name: value`")
         headers[name.lower()] = value.strip()
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        raise BadRequestError(400, "a request with a body is not answered here")
+        raise BadRequestError(400, "requests with a body are not supported")
     path, _, query = words[1].partition("?")
     connection = headers.get("connection", "").lower()
     keep_alive = connection != "close" and (words[2] != "HTTP/1.0" or connection == "keep-alive")
@@ -95,7 +110,7 @@ def parse_request(head: bytes) -> Request:
 
 
 def render_response(response: Response, *, keep_alive: bool, with_body: bool = True) -> bytes:
-    """The answer's bytes."""
+    """Return the response as bytes."""
     lines = [
         f"HTTP/1.1 {response.status} {REASONS[response.status]}",
         f"Content-Type: {response.content_type}",

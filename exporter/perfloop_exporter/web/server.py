@@ -1,4 +1,4 @@
-"""The web server: one thread per connection, each request answered whole, nothing left open when it stops."""
+"""The web server: a thread per connection; stopping finishes the requests in progress and closes the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from perfloop_exporter.errors import ListenError
 from perfloop_exporter.web.messages import (
     HEAD_LIMIT,
     BadRequestError,
@@ -23,69 +22,55 @@ from perfloop_exporter.web.messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-# Prometheus keeps its connection between scrapes; intervals above two minutes are rare.
+# Prometheus keeps its connection open between scrapes; intervals above two minutes are rare.
 IDLE_SECONDS = 150.0
-# What a scraper has to finish a handshake, and to take in an answer.
+# Limit for a TLS handshake, and for sending a response.
 PATIENCE_SECONDS = 10.0
-CONNECTIONS = 256
+MAX_CONNECTIONS = 256
 BACKLOG = 128
-# How long and how much a refused client may still send before it is cut off.
-REFUSAL_SECONDS, REFUSAL_CHUNKS = 1.0, 64
+# How long, and how many chunks, a rejected client may still send before the connection is closed.
+REJECTED_SECONDS, REJECTED_CHUNKS = 1.0, 64
 
-log = logging.getLogger("exporter.web.server")
+log = logging.getLogger(__name__)
 
 
 class Gate(Protocol):
-    """What stands before the answers: TLS, passwords, headers."""
+    """TLS, authentication and response headers, applied before a request is handled."""
 
     def wrap(self, connection: socket.socket) -> socket.socket:
-        """The connection as it is to be spoken on; raise OSError to refuse it."""
+        """Return the connection to use, such as a TLS one; raise OSError to refuse it."""
 
     def check(self, request: Request) -> Response | None:
-        """The refusal, or None when the request may pass."""
+        """Return the error response, or None when the request is allowed."""
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """What every answer carries."""
+        """Return the headers that every response has."""
 
 
 class OpenGate:
-    """No TLS, no passwords."""
+    """No TLS, no authentication."""
 
     def wrap(self, connection: socket.socket) -> socket.socket:
-        """The plain connection."""
+        """Return the plain connection."""
         return connection
 
-    def check(self, request: Request) -> Response | None:  # noqa: ARG002  # everybody may pass
-        """No refusal."""
+    def check(self, request: Request) -> Response | None:  # noqa: ARG002  # every request is allowed
+        """Allow the request."""
         return None
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """None."""
+        """Return no headers."""
         return ()
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT`, `:PORT` or `[HOST]:PORT`."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004  # the highest port
-        raise ListenError(f"--web.listen-address: '{address}' is not HOST:PORT with a port from 0 to 65535")
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def listen(address: str) -> socket.socket:
-    """A listening socket; `:PORT` listens on every address of the machine."""
-    host, port = split_address(address)
-    everywhere = not host and socket.has_dualstack_ipv6()
-    family = socket.AF_INET6 if everywhere or ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=everywhere)
-    except OSError as error:
-        why = str(error.strerror).partition(" (while ")[0]  # Python says the address a second time there
-        raise ListenError(f"--web.listen-address: cannot listen on {address}: {why}") from error
-
-
 class Server:
-    """Accepts on every listener until it is stopped."""
+    """Accepts connections on every listener until it is stopped.
+
+    Args:
+        listeners: Listening sockets, which the server closes.
+        answer: Returns the response to a request that the gate has allowed.
+        gate: Applied to every connection and request.
+    """
 
     def __init__(self, listeners: Sequence[socket.socket], answer: Callable[[Request], Response], gate: Gate) -> None:
         self._listeners = tuple(listeners)
@@ -97,15 +82,15 @@ class Server:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Accept in the background."""
+        """Accept connections, in threads."""
         for listener in self._listeners:
             threading.Thread(target=self._accept, args=(listener,), name="accept", daemon=True).start()
 
     def stop(self, grace_seconds: float = 3.0) -> None:
-        """Accept no more, let the answers under way go out, close what is left."""
+        """Stop accepting, wait up to `grace_seconds` for the responses in progress, and close every connection."""
         self._stopping = True
         for listener in self._listeners:
-            # close() alone would leave the accepting thread asleep on the descriptor.
+            # close() alone would leave the accepting thread blocked on the descriptor.
             _shut_down(listener)
             listener.close()
         end = time.monotonic() + grace_seconds
@@ -122,32 +107,32 @@ class Server:
                 connection, _ = listener.accept()
             except OSError as error:
                 if not self._stopping:
-                    log.error("cannot accept a connection", extra={"why": error.strerror})  # noqa: TRY400  # no trace needed
-                    time.sleep(0.1)  # out of descriptors: give others time to close theirs
+                    log.error("cannot accept connections", extra={"err": error.strerror})  # noqa: TRY400  # no trace needed
+                    time.sleep(0.1)  # out of descriptors: wait until connections are closed
                 continue
-            if len(self._connections) >= CONNECTIONS:
+            if len(self._connections) >= MAX_CONNECTIONS:
                 connection.close()
                 continue
             with self._lock:
                 self._connections.add(connection)
-            threading.Thread(target=self._attend, args=(connection,), name="serve", daemon=True).start()
+            threading.Thread(target=self._serve, args=(connection,), name="serve", daemon=True).start()
 
-    def _attend(self, connection: socket.socket) -> None:
-        spoken = connection
+    def _serve(self, connection: socket.socket) -> None:
+        wrapped = connection
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.settimeout(PATIENCE_SECONDS)
-            spoken = self._gate.wrap(connection)
-            self._converse(spoken)
+            wrapped = self._gate.wrap(connection)
+            self._handle(wrapped)
         except OSError as error:
-            log.debug("connection ended", extra={"why": str(error)})
+            log.debug("connection ended", extra={"err": str(error)})
         finally:
             with self._lock:
                 self._connections.discard(connection)
-            spoken.close()
+            wrapped.close()
             connection.close()
 
-    def _converse(self, connection: socket.socket) -> None:
+    def _handle(self, connection: socket.socket) -> None:
         rest, keep_alive = b"", True
         while keep_alive and not self._stopping:
             connection.settimeout(IDLE_SECONDS)
@@ -157,7 +142,7 @@ class Server:
                     return
                 request = parse_request(head)
             except BadRequestError as error:
-                _refuse(connection, error)
+                _reject(connection, error)
                 return
             connection.settimeout(PATIENCE_SECONDS)
             keep_alive = request.keep_alive
@@ -173,18 +158,18 @@ class Server:
         try:
             response = self._gate.check(request) or self._answer(request)
             response = response._replace(headers=(*response.headers, *self._gate.headers()))
-        except Exception:  # the edge of the server: one request cannot end it
-            log.exception("cannot answer", extra={"path": request.path})
+        except Exception:  # the edge of the server: no request can end it
+            log.exception("request failed", extra={"path": request.path})
             response = text_response(500, "Internal Server Error\n")
         return render_response(response, keep_alive=request.keep_alive, with_body=request.method != "HEAD")
 
 
-def _refuse(connection: socket.socket, error: BadRequestError) -> None:
-    connection.settimeout(REFUSAL_SECONDS)
+def _reject(connection: socket.socket, error: BadRequestError) -> None:
+    connection.settimeout(REJECTED_SECONDS)
     connection.sendall(render_response(text_response(error.status, f"{error}\n"), keep_alive=False))
     connection.shutdown(socket.SHUT_WR)
-    # To close with bytes unread would be a reset, which can overtake the answer.
-    for _ in range(REFUSAL_CHUNKS):
+    # Closing a connection with unread bytes sends a reset, which can overtake the response.
+    for _ in range(REJECTED_CHUNKS):
         if not connection.recv(HEAD_LIMIT):
             return
 
@@ -192,5 +177,5 @@ def _refuse(connection: socket.socket, error: BadRequestError) -> None:
 def _shut_down(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:  # the other side was quicker
+    except OSError:  # the client has closed it already
         return

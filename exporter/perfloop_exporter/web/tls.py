@@ -1,4 +1,4 @@
-"""From the TLS section of the web configuration to a context that connections are wrapped with."""
+"""The TLS section of the web configuration, as the ssl module's context."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.errors import UsageError
+from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from perfloop_exporter.web.config import TlsConfig
@@ -18,7 +18,7 @@ VERSIONS = {
     "TLS12": ssl.TLSVersion.TLSv1_2,
     "TLS13": ssl.TLSVersion.TLSv1_3,
 }
-# The suites of TLS 1.2 by the names that Go and IANA give them, and by OpenSSL's; those of TLS 1.3 cannot be chosen.
+# The suites of TLS 1.2: IANA's names, which Go uses, and OpenSSL's. Those of TLS 1.3 cannot be chosen in OpenSSL.
 CIPHERS = {
     "TLS_RSA_WITH_AES_128_CBC_SHA": "AES128-SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA": "AES256-SHA",
@@ -35,7 +35,7 @@ CIPHERS = {
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
 }
-CIPHERS_TAKEN = frozenset(
+KNOWN_CIPHERS = frozenset(
     (*CIPHERS, "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
 )
 CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
@@ -46,13 +46,17 @@ POLICIES = {
 
 
 def build_context(tls: TlsConfig) -> ssl.SSLContext:
-    """The context; a file that cannot be used or a name that is unknown is a problem told with its place."""
+    """Build the server context.
+
+    Raises:
+        ConfigError: A cipher suite or curve is unknown, or a certificate, key or CA file cannot be loaded.
+    """
     problems = [
-        *(f"cipher_suites: '{name}' is unknown" for name in tls.cipher_suites if name not in CIPHERS_TAKEN),
+        *(f"cipher_suites: '{name}' is unknown" for name in tls.cipher_suites if name not in KNOWN_CIPHERS),
         *(f"curve_preferences: '{name}' is unknown" for name in tls.curve_preferences if name not in CURVES),
     ]
     if problems:
-        raise UsageError([f"tls_server_config.{problem}" for problem in problems])
+        raise ConfigError([f"tls_server_config.{problem}" for problem in problems])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = VERSIONS[tls.min_version], VERSIONS[tls.max_version]
     context.set_alpn_protocols(["http/1.1"])
@@ -61,7 +65,7 @@ def build_context(tls: TlsConfig) -> ssl.SSLContext:
     chosen = [CIPHERS[name] for name in tls.cipher_suites if name in CIPHERS]
     if chosen:
         context.set_ciphers(":".join(chosen))
-    if len(tls.curve_preferences) == 1:  # OpenSSL takes one through Python; of several its own order decides
+    if len(tls.curve_preferences) == 1:  # Python can set only one; with several, OpenSSL's own order decides
         context.set_ecdh_curve(CURVES[tls.curve_preferences[0]])
     _load_own(context, tls)
     _load_clients(context, tls)
@@ -69,17 +73,17 @@ def build_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def _load_own(context: ssl.SSLContext, tls: TlsConfig) -> None:
-    with tempfile.TemporaryDirectory(prefix="perfloop-exporter-") as folder:
+    with tempfile.TemporaryDirectory(prefix="perfloop-exporter-") as directory:
         cert, key = tls.cert_file, tls.key_file
         if not cert:
-            cert = _write(f"{folder}/cert.pem", tls.cert)
+            cert = _write(f"{directory}/cert.pem", tls.cert)
         if not key:
-            key = _write(f"{folder}/key.pem", tls.key)
+            key = _write(f"{directory}/key.pem", tls.key)
         try:
             context.load_cert_chain(cert, key)
         except OSError as error:
             where = f"cert_file '{tls.cert_file}', key_file '{tls.key_file}'"
-            raise UsageError([f"tls_server_config: {where}: {_reason(error)}"]) from error
+            raise ConfigError(f"tls_server_config: {where}: {_reason(error)}") from error
 
 
 def _load_clients(context: ssl.SSLContext, tls: TlsConfig) -> None:
@@ -92,7 +96,7 @@ def _load_clients(context: ssl.SSLContext, tls: TlsConfig) -> None:
             cafile=tls.client_ca_file or None, cadata=None if tls.client_ca_file else tls.client_ca
         )
     except (OSError, ValueError) as error:
-        raise UsageError([f"tls_server_config: client_ca_file '{tls.client_ca_file}': {_reason(error)}"]) from error
+        raise ConfigError(f"tls_server_config: client_ca_file '{tls.client_ca_file}': {_reason(error)}") from error
 
 
 def _write(path: str, text: str) -> str:
@@ -105,7 +109,10 @@ def _reason(error: Exception) -> str:
 
 
 def has_allowed_name(connection: ssl.SSLSocket, allowed: tuple[str, ...]) -> bool:
-    """Whether the client's certificate carries one of the names; without a certificate the policy has decided."""
+    """Return whether the client's certificate has one of the allowed names (client_allowed_sans).
+
+    True where no names are configured, and without a certificate, which client_auth_type has then allowed.
+    """
     certificate = connection.getpeercert()
     if not allowed or not certificate:
         return True

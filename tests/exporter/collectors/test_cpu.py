@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfloop_exporter.collectors import cpu
-from perfloop_exporter.collectors.cpu import parse_cpus, settle
-from perfloop_exporter.collectors.cpu_topology import parse_range
+from perfloop_exporter.collectors.cpu import parse_cpus, parse_range, settle
 from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.errors import CollectorError
 

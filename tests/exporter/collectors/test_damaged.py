@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from perfloop_exporter.errors import CollectorError
-from perfloop_exporter.scrape import Job, Scraper, Station
+from perfloop_exporter.scrape import CollectorSlot, Job, Scraper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,9 +76,9 @@ def test_a_damaged_file_costs_its_own_collector_and_nothing_else(
     """Whatever a file holds, only its collector's success may turn 0, and parsers read the rest."""
     caplog.set_level(logging.CRITICAL + 1, "exporter")
     dice = random.Random(f"{damage.__name__} 1")
-    stations = {machine.name: Station(machine.name, machine.collector(), 120.0) for machine in machines}
-    whole = Scraper(stations.values()).scrape()
-    assert {name for name, success in JUDGED.findall(whole) if success == "1"} == set(stations)
+    slots = {machine.name: CollectorSlot(machine.name, machine.collector(), 120.0) for machine in machines}
+    whole = Scraper(slots.values()).scrape()
+    assert {name for name, success in JUDGED.findall(whole) if success == "1"} == set(slots)
     for machine in machines:
         for path in machine.files():
             before = path.read_bytes()
@@ -86,23 +86,23 @@ def test_a_damaged_file_costs_its_own_collector_and_nothing_else(
                 path.write_bytes(damage(before, dice))
                 check_alone(machine)
             if path in (machine.files()[0], machine.files()[-1]):
-                check_scrape(machine, stations, whole)
+                check_scrape(machine, slots, whole)
             machine.restore(path, before)
-        stations[machine.name].collector = machine.collector()
+        slots[machine.name].collector = machine.collector()
 
 
 def check_alone(machine: Machine) -> None:
     """The damaged machine's collector raises nothing but our own errors, and parsers read what it tells."""
-    alone = Job(Station(machine.name, machine.collector(), 120.0))
+    alone = Job(CollectorSlot(machine.name, machine.collector(), 120.0))
     alone.run()
     assert alone.error is None or isinstance(alone.error, CollectorError), repr(alone.error)
     assert list(text_string_to_metric_families(alone.text)) is not None
 
 
-def check_scrape(machine: Machine, stations: dict[str, Station], whole: str) -> None:
+def check_scrape(machine: Machine, slots: dict[str, CollectorSlot], whole: str) -> None:
     """One scrape of all machines while one is damaged."""
-    stations[machine.name].collector = machine.collector()
-    text = Scraper(stations.values()).scrape()
+    slots[machine.name].collector = machine.collector()
+    text = Scraper(slots.values()).scrape()
 
     failed = {name for name, success in JUDGED.findall(text) if success == "0"}
     assert failed <= {machine.name}
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_read_costs_its_own_collector(wrong: str, machines
         for path in (path for path in machine.files() if path.suffix != ".bin"):  # what netlink answers is no file
             before = path.read_bytes()
             spoil(path, wrong)
-            job = Job(Station(machine.name, machine.collector(), 120.0))
+            job = Job(CollectorSlot(machine.name, machine.collector(), 120.0))
             job.run()
             assert job.error is None or isinstance(job.error, CollectorError), repr(job.error)
             path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from perfloop_base.errors import ConfigError
 from perfloop_exporter.collectors import tcpstat
 from perfloop_exporter.collectors.cgroup import parse_paths
 from perfloop_exporter.collectors.filesystem import parse_mount, unescape
@@ -14,7 +15,7 @@ from perfloop_exporter.collectors.host import Host, decimal, whole
 from perfloop_exporter.collectors.hwmon import clean, name_value, split_file
 from perfloop_exporter.collectors.netlink import tcp_dumps
 from perfloop_exporter.collectors.spec import Options, Spec, build_filter, filter_options
-from perfloop_exporter.errors import CollectorError, UsageError
+from perfloop_exporter.errors import CollectorError
 
 
 @pytest.mark.parametrize(
@@ -152,9 +153,9 @@ def test_an_include_takes_the_place_of_the_default_exclude() -> None:
     assert build_filter("x", "device", Options({}, defaults)).skips("lo")
     assert not build_filter("x", "device", Options({"device-include": "lo"}, defaults)).skips("lo")
     assert build_filter("x", "device", Options({"device-include": "lo"}, defaults)).skips("eth0")
-    with pytest.raises(UsageError, match="exclude each other"):
+    with pytest.raises(ConfigError, match="mutually exclusive"):
         build_filter("x", "device", Options({"device-include": "a", "device-exclude": "b"}, defaults))
-    with pytest.raises(UsageError, match=r"--collector.x.device-exclude: '\(' is not a regular expression"):
+    with pytest.raises(ConfigError, match=r"--collector.x.device-exclude: '\(' is not a regular expression"):
         build_filter("x", "device", Options({"device-exclude": "("}, defaults))
 
 

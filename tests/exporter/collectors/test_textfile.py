@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 BAD = {
     "a b c": "line 1: 'a b c' is not a sample",
     "a 1 2": "line 1: 'a 1 2' has a timestamp, or more than a value",
-    'a{b="1",b="2"} 1': 'line 1: \'a{b="1",b="2"} 1\' has a label twice',
-    "a 1\na 2": "line 2: 'a 2' is there twice",
+    'a{b="1",b="2"} 1': 'line 1: \'a{b="1",b="2"} 1\' has a duplicate label',
+    "a 1\na 2": "line 2: 'a 2' is a duplicate",
     "# TYPE a gauge\n# TYPE a gauge": "line 2: a second TYPE line for a, or one after its samples",
     "a 1\n# TYPE a gauge": "line 2: a second TYPE line for a, or one after its samples",
     "# HELP a x\n# HELP a y": "line 2: a second HELP line for a",

@@ -1,18 +1,20 @@
-"""The committed thresholds, changes of the file, and what is wrong with one."""
+"""The committed thresholds, changes of the file, and a file that becomes invalid."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop_exporter.collectors import thresholds
 from perfloop_exporter.collectors.host import Host
-from perfloop_exporter.errors import CollectorError
-from perfloop_exporter.thresholds import parse_thresholds
+from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from perfloop_exporter.collectors.families import Collector
 
 PROMISED = {
     "api_response_time_p95": 1,
@@ -28,48 +30,99 @@ PROMISED = {
     "cache_hit_ratio": 0.8,
     "vector_search_time_p95": 0.2,
 }
+SIGNAL = """signals:
+  - {signal: a, title: A, component: api, kind: red, unit: seconds, direction: above, warning: WARNING,
+     owner: api, alert: A, category: degradation, record: a, expr: a}
+"""
+
+
+def write(file: Path, warning: object) -> None:
+    """Write a file with one signal."""
+    file.write_text(SIGNAL.replace("WARNING", str(warning)))
+
+
+def replace(file: Path, warning: object) -> None:
+    """Write another file and rename it, as editors do."""
+    write(file.with_suffix(".new"), warning)
+    file.with_suffix(".new").replace(file)
+
+
+def build(file: Path) -> Collector:
+    """Build a collector of this file."""
+    return thresholds.SPEC.build(Host(), {"file": str(file)})
+
+
+def limits(collector: Collector) -> dict[tuple[str, ...], float]:
+    """Return the exported limits by signal and severity."""
+    return dict(dict(collector.collect())[thresholds.THRESHOLD])  # type: ignore[arg-type]  # no Verbatim here
 
 
 def test_the_committed_file_has_the_promised_limits(checkout: Path) -> None:
-    """Each signal warns where the user asked for it, once."""
-    limits = parse_thresholds((checkout / "prometheus" / "thresholds.yml").read_text(), "thresholds.yml")
-    warnings = {limit.signal: limit.value for limit in limits if limit.severity == "warning" and not limit.route}
+    """Each signal warns at the limit that the user asked for."""
+    found = limits(build(checkout / "prometheus" / "thresholds.yml"))
 
-    assert {name: warnings[name] for name in PROMISED} == PROMISED
-    assert len({limit[:2] + limit[3:] for limit in limits}) == len(limits)
+    assert {name: found[name, "warning"] for name in PROMISED} == PROMISED
 
 
-def test_a_changed_file_is_told_and_a_bad_one_fails(tmp_path: Path) -> None:
-    """No restart is needed; a file that became bad turns the collector's success to 0."""
+@pytest.mark.parametrize("change", [write, replace])
+def test_a_changed_file_is_exported_at_the_next_scrape(tmp_path: Path, change) -> None:
+    """No restart is needed, whether the file is written in place or replaced by a rename."""
     file = tmp_path / "thresholds.yml"
-    collector = thresholds.SPEC.build(Host(), {"file": str(file)})
-    for value in (1, 22):
-        file.write_text(f"signals: [{{signal: a, warning: {value}}}]\n")
+    write(file, 1)
+    collector = build(file)
+    assert limits(collector) == {("a", "warning"): 1.0}
 
-        assert list(dict(collector.collect())[thresholds.THRESHOLD]) == [(("a", "warning"), value)]
-    file.write_text("signals: [")
-    with pytest.raises(CollectorError, match="is not YAML"):
+    for value in (2, 3):  # texts of the same length
+        change(file, value)
+
+        assert limits(collector) == {("a", "warning"): float(value)}
+
+
+def test_an_invalid_file_keeps_the_last_valid_limits_and_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The series stay, one line in the log has the problem, and the next valid version is exported."""
+    caplog.set_level(logging.INFO, "perfloop_exporter")
+    file = tmp_path / "thresholds.yml"
+    write(file, 1)
+    collector = build(file)
+    limits(collector)
+
+    write(file, "high")
+    assert [limits(collector) for _ in range(3)] == [{("a", "warning"): 1.0}] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot load thresholds, keeping the last valid ones",
+    ]
+    assert "thresholds.yml:2: signal a: warning has the value 'high'" in caplog.records[0].__dict__["err"]
+
+    write(file, 4)
+    assert limits(collector) == {("a", "warning"): 4.0}
+    assert caplog.records[-1].getMessage() == "thresholds loaded"
+
+
+def test_a_removed_file_keeps_the_last_valid_limits(tmp_path: Path) -> None:
+    """Between the removal and the creation of a file that is replaced, a scrape still has the limits."""
+    file = tmp_path / "thresholds.yml"
+    write(file, 1)
+    collector = build(file)
+    limits(collector)
+
+    file.unlink()
+    assert limits(collector) == {("a", "warning"): 1.0}
+    write(file, 2)
+    assert limits(collector) == {("a", "warning"): 2.0}
+
+
+def test_a_file_that_was_never_valid_fails_every_scrape(tmp_path: Path) -> None:
+    """Invalid and missing files are distinguished; a file that becomes valid is exported."""
+    file = tmp_path / "thresholds.yml"
+    collector = build(file)
+    with pytest.raises(NoDataError, match="No such file"):
         collector.collect()
+    file.write_text("signals: [\n")
+    for _ in range(2):
+        with pytest.raises(CollectorError, match=r"thresholds.yml:\d: not valid YAML"):
+            collector.collect()
 
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("signals: {}", "t has no list `signals`"),
-        ("signals: [{warning: 1}]", "t: signals: {'warning': 1} has no `signal`"),
-        ("signals: [{signal: a, warning: high}]", "t: signals: a: warning is 'high', not a number"),
-        ("signals: [{signal: a, warnin: 1}]", "t: signals: a: 'warnin' is no field"),
-        ("signals: []\nsignal: {}", "t: the file: 'signal' is no field"),
-        (
-            "signals: [{signal: a, warning: 1}]\noverrides: [{signal: a, rute: /x}]",
-            "t: overrides: a: 'rute' is no field",
-        ),
-        ("signals: []\noverrides: [{signal: b, warning: 1}]", "t: overrides: 'b' is no signal of this file"),
-    ],
-)
-def test_what_is_wrong_is_told_in_one_sentence(text: str, sentence: str) -> None:
-    """The sentence names the file, the field and the value."""
-    with pytest.raises(CollectorError) as caught:
-        parse_thresholds(text, "t")
-
-    assert str(caught.value) == sentence
+    write(file, 1)
+    assert limits(collector) == {("a", "warning"): 1.0}

@@ -86,15 +86,15 @@ class AngryFilter(logging.Filter):
 
 
 FAULTS: dict[str, list[tuple[Any, str]]] = {
-    "the registry's look-up": [(Family, "labels"), (HttpMetrics, "series")],
+    "the registry's lookup": [(Family, "labels"), (HttpMetrics, "series")],
     "a histogram": [(HistogramSeries, "observe")],
     "the in-flight gauge": [(GaugeSeries, "inc")],
     "the label guard": [(LabelGuard, "admit")],
     "the counting": [(RequestSeries, "count")],
     "the exemplar": [(RequestSeries, "keep_exemplar")],
-    "the notes of a body": [(Exchange, "_note_body")],
+    "the counting of a body": [(Exchange, "_count_body")],
     "the request's start": [(Exchange, "__init__")],
-    "the workers' folder": [(WorkerGroup, "join")],
+    "the workers' directory": [(WorkerGroup, "join")],
     "all of the counting": [(MetricsMiddleware, "_count")],
 }
 
@@ -161,7 +161,7 @@ def test_logging_may_fail_on_top(
 def test_websockets_open_whatever_fails(
     serve: Callable[..., RunningServer], registry: MetricRegistry, monkeypatch: pytest.MonkeyPatch
 ):
-    """Neither the gauge nor the workers' folder is a websocket's concern."""
+    """Neither the gauge nor the workers' directory is a websocket's concern."""
     app = FastAPI()
 
     @app.websocket("/ws")

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from perfloop_base.exposition import OPENMETRICS, TEXT
 from perfloop_exporter.instrument import instrument
-from perfloop_exporter.metrics.exposition import OPENMETRICS, PLAIN
 from perfloop_exporter.monitor import PerformanceMonitor
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def foreign() -> Iterator[prometheus_client.Counter]:
 def test_the_plain_format_is_the_default(server: RunningServer):
     """Text 0.0.4, without exemplars, and the linter of Prometheus has nothing to say."""
     answer = server.http.get("/metrics")
-    assert answer.headers["content-type"] == PLAIN
+    assert answer.headers["content-type"] == TEXT
     assert " # {" not in answer.text
 
 
@@ -165,7 +165,7 @@ def test_a_page_of_the_user_s_own_stays(
     app.get("/metrics")(lambda: "mine")
     server = serve(instrument(app, registry=registry))
     assert server.http.get("/metrics").json() == "mine"
-    assert "The app has a route '/metrics' of its own: it stays" in caplog.text
+    assert "The app has its own route '/metrics'" in caplog.text
 
 
 def test_a_plain_asgi_app(serve: Callable[..., RunningServer], registry: MetricRegistry):

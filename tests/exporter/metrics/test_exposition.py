@@ -6,14 +6,11 @@ import random
 import subprocess
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
-from prometheus_client.utils import floatToGoString
 
 from perfloop_exporter.metrics.collector import FamiliesCollector
-from perfloop_exporter.metrics.exposition import format_float, render, render_openmetrics
+from perfloop_exporter.metrics.exposition import render, render_openmetrics
 from perfloop_exporter.metrics.families import SECONDS
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.metrics.series import Exemplar
@@ -101,12 +98,6 @@ def test_the_collector_gives_the_same_bytes():
     registry.register(FamiliesCollector(pair.ours.families))
     assert generate_latest(registry) == render(pair.ours.families())
     assert generate_openmetrics(registry) == render_openmetrics(pair.ours.families()) + b"# EOF\n"
-
-
-@given(st.floats())
-def test_floats_as_go_prints_them(value: float):
-    """Any float, infinite and NaN included, is written as prometheus_client writes it."""
-    assert floatToGoString(value) == format_float(value)
 
 
 def test_promtool_finds_nothing_wrong(promtool: str):

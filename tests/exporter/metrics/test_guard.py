@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_values_beyond_the_cap_fold_into_one_and_are_counted(caplog: pytest.LogCaptureFixture):
-    """Only the label that explodes folds; the counter says how often; one warning is written."""
+    """Only the label that exceeds the cap is folded; a counter counts it; one warning is logged."""
     registry = MetricRegistry(Limits(label_values=3, series=1000))
     family = registry.counter("jobs_total", "Jobs.", ("user", "kind"))
     with caplog.at_level(logging.WARNING, "perfloop"):
@@ -26,13 +26,13 @@ def test_values_beyond_the_cap_fold_into_one_and_are_counted(caplog: pytest.LogC
     assert text.count("\njobs_total{") == 4
     assert len(caplog.records) == 1
     assert (
-        "Metric 'jobs_total': label 'user' has more values than the cap (3 per label, 1000 series); "
-        "the rest counts as '_OTHER'" in caplog.text
+        "Metric 'jobs_total': label 'user' exceeds the cap (3 values per label, 1000 series): "
+        "further values count as '_OTHER'" in caplog.text
     )
 
 
 def test_the_number_of_series_is_capped_too():
-    """Many labels with few values each cannot multiply without end."""
+    """Several labels with few values each cannot multiply without bound."""
     registry = MetricRegistry(Limits(label_values=100, series=20))
     family = registry.counter("pairs_total", "Pairs.", ("a", "b"))
     for a in range(50):
@@ -43,8 +43,8 @@ def test_the_number_of_series_is_capped_too():
 
 
 def test_limits_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    """A number is taken; anything else is told of and the default stays."""
+    """A number replaces the default; anything else is logged and ignored."""
     monkeypatch.setenv("PERFLOOP_SERIES_LIMIT", "77")
     monkeypatch.setenv("PERFLOOP_LABEL_VALUES_LIMIT", "many")
     assert Limits.from_environment() == Limits(series=77)
-    assert "PERFLOOP_LABEL_VALUES_LIMIT is 'many': not a whole number above 0, so the default stays" in caplog.text
+    assert "PERFLOOP_LABEL_VALUES_LIMIT is 'many', not a whole number above 0: the default is used" in caplog.text

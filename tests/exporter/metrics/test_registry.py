@@ -1,4 +1,4 @@
-"""The registry: one family per name, and a beginning of its own for a forked process."""
+"""The registry: one family per name, and a reset in a forked process."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ os.wait()
 
 
 def test_asking_twice_gives_the_same_family():
-    """A name has one home; another kind or other labels under the same name are refused."""
+    """A name has one family; another type or other labels under the same name are an error."""
     registry = MetricRegistry()
     family = registry.counter("jobs_total", "Jobs.", ("kind",))
     assert registry.counter("jobs_total", "Jobs.", ("kind",)) is family
-    with pytest.raises(ValueError, match=r"Metric 'jobs_total' exists as .* it cannot become .*gauge"):
+    with pytest.raises(ValueError, match=r"Metric 'jobs_total' exists as .* it cannot be .*gauge"):
         registry.gauge("jobs_total", "Jobs.")
 
 

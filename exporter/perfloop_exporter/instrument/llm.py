@@ -1,22 +1,28 @@
-"""The families of LLM calls, the same on the serving and on the asking side."""
+"""LLM calls: the metric families of server and client, the timing of one call, and the block for the serving side."""
 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+
+from perfloop_exporter.instrument.failures import never_raising
+from perfloop_exporter.metrics.registry import DEFAULT
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from perfloop_exporter.metrics.registry import MetricRegistry
 
 _MODEL = ("gen_ai_request_model",)
-# Bounds of https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, with the 5 s a threshold asks about.
+# Bucket bounds in seconds: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, with the 5 s of the
+# threshold of model inference.
 _FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 _PER_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 _DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.0, 10.24, 20.48, 40.96, 81.92)
 
 
 class LLMMetrics:
-    """The families with one prefix: `gen_ai_server` or `gen_ai_client`."""
+    """The families with the prefix `gen_ai_server` or `gen_ai_client`."""
 
     def __init__(self, registry: MetricRegistry, side: str, duration: str) -> None:
         prefix = f"gen_ai_{side}"
@@ -36,9 +42,9 @@ class LLMMetrics:
 
 
 class LLMTiming:
-    """One call under way; what is observed goes out when it is over, or token by token."""
+    """The timing of one call; times are recorded at the first token and at the end."""
 
-    __slots__ = ("_first", "_last", "_metrics", "_model", "_over", "_start", "tokens")
+    __slots__ = ("_ended", "_first", "_last", "_metrics", "_model", "_start", "tokens")
 
     def __init__(self, metrics: LLMMetrics, model: str) -> None:
         self._metrics = metrics
@@ -46,11 +52,11 @@ class LLMTiming:
         self._start = perf_counter()
         self._first = 0.0
         self._last = 0.0
-        self._over = False
+        self._ended = False
         self.tokens = 0
 
     def note_token(self) -> None:
-        """A token passes now."""
+        """Note that a token was produced or received now."""
         self._last = perf_counter()
         self.tokens += 1
         if not self._first:
@@ -58,10 +64,16 @@ class LLMTiming:
             self._metrics.first_token.labels(self._model).observe(self._first - self._start)
 
     def end(self, *, input_tokens: int, output_tokens: int | None, failed: bool = False) -> None:
-        """The call is over; a second end changes nothing."""
-        if self._over:
+        """Record the call; a second end changes nothing.
+
+        Args:
+            input_tokens: Tokens of the prompt.
+            output_tokens: Tokens of the response; None for the number of noted tokens.
+            failed: Whether the call counts as an error.
+        """
+        if self._ended:
             return
-        self._over = True
+        self._ended = True
         metrics, model = self._metrics, self._model
         metrics.duration.labels(model).observe(perf_counter() - self._start)
         written = self.tokens if output_tokens is None else output_tokens
@@ -72,3 +84,46 @@ class LLMTiming:
         errors = metrics.errors.labels(model)
         if failed:
             errors.inc()
+
+
+SERVER_METRICS = LLMMetrics(DEFAULT, "server", "request")
+
+
+class LLMServerCall:
+    """One served call: `.token()` at each token, `.finish(...)` at the end; leaving a `with` block finishes it, too."""
+
+    __slots__ = ("_timing",)
+
+    def __init__(self, model: str) -> None:
+        self._timing = LLMTiming(SERVER_METRICS, model)
+
+    @never_raising
+    def token(self) -> None:
+        """Note that a token was produced now."""
+        self._timing.note_token()
+
+    @never_raising
+    def finish(self, *, input_tokens: int = 0, output_tokens: int | None = None) -> None:
+        """Record the call; without `output_tokens` the calls of `token` are counted."""
+        self._timing.end(input_tokens=input_tokens, output_tokens=output_tokens)
+
+    @never_raising
+    def fail(self) -> None:
+        """Record the call as failed."""
+        self._timing.end(input_tokens=0, output_tokens=None, failed=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+        else:
+            self.fail()
+
+
+def llm_server_call(model: str) -> LLMServerCall:
+    """Start to measure one served call of `model`."""
+    return LLMServerCall(model)

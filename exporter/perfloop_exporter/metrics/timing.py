@@ -1,4 +1,4 @@
-"""`measure_time`: a context manager for `with` and `async with`, and a decorator for every kind of function."""
+"""Timing of blocks and functions: `with`, `async with`, and a decorator for every kind of function."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 Record = Callable[[float, BaseException | None], None]
 
 
-class TimeMeasurement:
-    """Calls `record(seconds, exception)` when the block or the decorated call ends, however it ends."""
+class TimedBlock:
+    """Base of the context managers that time a block; they call `ended` however the block is left."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
-        self._start = 0.0
-        self.seconds = 0.0
+    __slots__ = ("_start",)
 
     def __enter__(self) -> Self:
         self._start = time.perf_counter()
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        self.seconds = time.perf_counter() - self._start
-        self._record(self.seconds, error)
+        self.ended(time.perf_counter() - self._start, error)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -34,8 +30,27 @@ class TimeMeasurement:
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.__exit__(kind, error, traceback)
 
+    def ended(self, seconds: float, error: BaseException | None) -> None:
+        """Record the block's duration, and the exception that it raised."""
+        raise NotImplementedError
+
+
+class TimeMeasurement(TimedBlock):
+    """Calls `record(seconds, exception)` when the block or the decorated call ends, however it ends."""
+
+    __slots__ = ("_record", "seconds")
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self.seconds = 0.0
+
+    def ended(self, seconds: float, error: BaseException | None) -> None:
+        """Record the duration, which stays readable in `seconds`."""
+        self.seconds = seconds
+        self._record(seconds, error)
+
     def __call__(self, function: F) -> F:
-        """Decorate `function`: each call is measured on its own, until what it returns is exhausted or awaited."""
+        """Decorate `function`: each call is timed on its own, until its result is exhausted or awaited."""
         wrap = next((wrap for matches, wrap in _WRAPPERS if matches(function)), _wrap_function)
         wrapped: Any = functools.wraps(function)(wrap(function, self._record))
         return wrapped  # type: ignore[no-any-return]  # functools.wraps keeps the caller's signature
@@ -70,14 +85,14 @@ def _wrap_async_generator(function: Callable[..., Any], record: Record) -> Calla
         with TimeMeasurement(record):
             inner: AsyncGenerator[Any, Any] = function(*args, **kwargs)
             try:
-                # What `yield from` does for generators: values, exceptions and the closing pass through both ways.
+                # What `yield from` does for generators: values, exceptions and close() pass through in both directions.
                 value = await anext(inner)
                 while True:
                     try:
                         sent = yield value
                     except GeneratorExit:
                         raise
-                    except BaseException as error:  # noqa: BLE001 - handed to the inner generator, which decides
+                    except BaseException as error:  # noqa: BLE001 - the inner generator decides
                         value = await inner.athrow(error)
                     else:
                         value = await inner.asend(sent)

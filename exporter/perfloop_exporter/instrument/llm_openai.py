@@ -1,4 +1,4 @@
-"""`instrument_openai(client)`: calls of an OpenAI-compatible server as the client feels them, streams included."""
+"""`instrument_openai(client)`: calls of an OpenAI-compatible server, measured by the client, including streams."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.instrument.failures import never_raising
-from perfloop_exporter.instrument.llm_metrics import LLMMetrics, LLMTiming
+from perfloop_exporter.instrument.llm import LLMMetrics, LLMTiming
 from perfloop_exporter.instrument.wrapping import measure_method
 from perfloop_exporter.metrics.registry import DEFAULT
 
@@ -17,13 +17,13 @@ METRICS = LLMMetrics(DEFAULT, "client", "operation")
 
 
 def instrument_openai(client: Any) -> None:
-    """Measure an `openai.OpenAI` or `openai.AsyncOpenAI`: chat and text completions, and embeddings."""
+    """Measure the chat completions, text completions and embeddings of an `openai.OpenAI` or `openai.AsyncOpenAI`."""
     for owner in (client.chat.completions, client.completions, client.embeddings):
         measure_method(owner, "create", _Completion)
 
 
 class _Completion:
-    """One call under way; a stream is over when it is exhausted, closed or broken."""
+    """One call; a streamed one ends when the stream is exhausted, closed or fails."""
 
     def __init__(self, *_args: Any, model: Any = "unknown", **_options: Any) -> None:
         self._timing = LLMTiming(METRICS, str(model))
@@ -31,28 +31,28 @@ class _Completion:
         self._output: int | None = None
 
     def finished(self, answer: Any) -> None:
-        """The answer is there, or its stream begins."""
+        """Record the response, or start to watch its stream."""
         inner = getattr(answer, "_iterator", None)
         if inner is None:
             self._read_usage(answer)
             self.end()
             return
-        # Who leaves early closes the stream: its iterator would only end with the garbage.
+        # A caller that leaves early closes the stream; the iterator would only end when it is garbage-collected.
         measure_method(answer, "close", lambda: _Closing(self))
         if hasattr(inner, "__anext__"):
-            answer._iterator = self._watch_async(inner)  # noqa: SLF001 - both ways of reading it go through this one
+            answer._iterator = self._watch_async(inner)  # noqa: SLF001 - every way to read the stream uses it
         else:
-            answer._iterator = self._watch(inner)  # noqa: SLF001 - both ways of reading it go through this one
+            answer._iterator = self._watch(inner)  # noqa: SLF001 - every way to read the stream uses it
 
     def failed(self, _error: BaseException) -> None:
-        """No answer came."""
+        """Record the failed call."""
         self.end(failed=True)
 
     @contextlib.contextmanager
-    def _until_over(self) -> Iterator[None]:
+    def _recording(self) -> Iterator[None]:
         try:
             yield
-        except GeneratorExit:  # the caller has read enough
+        except GeneratorExit:  # the caller stopped reading
             self.end()
             raise
         except BaseException:
@@ -61,13 +61,13 @@ class _Completion:
         self.end()
 
     def _watch(self, chunks: Iterator[Any]) -> Iterator[Any]:
-        with self._until_over():
+        with self._recording():
             for chunk in chunks:
                 self._note(chunk)
                 yield chunk
 
     async def _watch_async(self, chunks: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        with self._until_over():
+        with self._recording():
             async for chunk in chunks:
                 self._note(chunk)
                 yield chunk
@@ -88,21 +88,21 @@ class _Completion:
 
     @never_raising
     def end(self, *, failed: bool = False) -> None:
-        """The call is over; a second end changes nothing."""
+        """Record the call; a second end changes nothing."""
         output = 0 if failed and self._output is None else self._output
         self._timing.end(input_tokens=self._input, output_tokens=output, failed=failed)
 
 
 class _Closing:
-    """The closing of a stream."""
+    """The call of a stream's `close`."""
 
     def __init__(self, completion: _Completion) -> None:
         self._completion = completion
 
     def finished(self, _answer: Any) -> None:
-        """It is closed, read to its end or not."""
+        """Record the call, whether or not the stream was read to its end."""
         self._completion.end()
 
     def failed(self, _error: BaseException) -> None:
-        """It is as good as closed."""
+        """Record the call: a stream that fails to close is not read any further."""
         self._completion.end()

@@ -1,4 +1,4 @@
-"""Every metric that was recorded or declared, by the user's name; and the look-up that the hot path lives on."""
+"""Every metric that was recorded or declared, by the user's name, and the lookup table of the hot path."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ Slot = tuple[AppMetric, Series]
 
 
 class TooManyMetricsError(Exception):
-    """More names were recorded than the book holds: names made from data belong into tags."""
+    """More names were recorded than the limit: names that are made from data belong into tags."""
 
 
-class MetricBook:
-    """`slots` maps the name, its tags and their values, as callers write them, to the metric and its series."""
+class MetricStore:
+    """The metrics of one monitor.
+
+    Attributes:
+        slots: Maps a name, or the tuple of name, tag names and tag values, as callers write them, to metric and series.
+    """
 
     def __init__(self, registry: MetricRegistry, retention: Retention) -> None:
         self._registry = registry
@@ -38,18 +42,22 @@ class MetricBook:
         self._lock = threading.RLock()
         self._failed: set[str] = set()
         self._dropped = registry.counter(
-            "perfloop_dropped_records_total", "Records that could not be taken, by reason.", ("reason",)
+            "perfloop_dropped_records_total", "Records that were dropped, by reason.", ("reason",)
         )
         self.slots: dict[Any, Slot] = {}
         registry.before_read(self.fold)
         registry.after_fork(self.reset)
 
     def get(self, name: str) -> AppMetric | None:
-        """The metric, if it was ever recorded, declared or given a threshold."""
+        """Return the metric, if it was ever recorded, declared or given a threshold."""
         return self._metrics.get(name)
 
     def metric(self, name: str) -> AppMetric:
-        """The metric `name`, made when it is new."""
+        """Return the metric `name`, created when it is new.
+
+        Raises:
+            TooManyMetricsError: There are METRIC_LIMIT metrics already.
+        """
         metric = self._metrics.get(name)
         if metric is not None:
             return metric
@@ -57,14 +65,18 @@ class MetricBook:
             metric = self._metrics.get(name)
             if metric is None:
                 if len(self._metrics) >= METRIC_LIMIT:
-                    raise TooManyMetricsError(f"{METRIC_LIMIT} metrics exist already: put what varies into tags")
+                    raise TooManyMetricsError(f"limit of {METRIC_LIMIT} metrics reached: put what varies into tags")
                 wire = wire_name(name)
                 family = self._family(wire, "", SECONDS)
                 metric = self._metrics[name] = AppMetric(name, wire, family, self._points)
             return metric
 
     def declare(self, name: str, kind: Kind | None, description: str, buckets: tuple[float, ...] | None) -> None:
-        """Make the metric `name` as its user describes it."""
+        """Create the metric `name` as described; `buckets` are in base units.
+
+        Raises:
+            ValueError: The metric exists already, or the registry has its exported name with other properties.
+        """
         with self._lock:
             if name in self._metrics:
                 raise ValueError(f"Metric {name!r} is in use already: declare it before its first value")
@@ -82,19 +94,22 @@ class MetricBook:
         return self._registry.gauge(wire.name, text, latest=True)
 
     def resolve(self, name: str, tags: Mapping[str, Any] | None) -> Slot:
-        """The slow way to a slot: labels made clean, folded past the cap, remembered when they are plain."""
+        """Return the metric and series of a name and tags, the slow way: labels are normalised and capped.
+
+        The result is cached in `slots` where the tags are strings and the labels were not capped.
+        """
         metric = self.metric(name)
         labels: Labels = tuple(sorted({label_name(str(key)): str(tag) for key, tag in (tags or {}).items()}.items()))
         series = metric.family.child(labels)
         slot = (metric, series)
-        # 1, 1.0 and True are one key but three labels: only strings are remembered. Folded ones would be without end.
+        # Only strings: 1, 1.0 and True are equal as keys, but three labels. Capped labels would grow without bound.
         plain = all(type(key) is str and type(tag) is str for key, tag in (tags or {}).items())
         if plain and series.labels == labels and len(self.slots) < ALIAS_LIMIT:
             self.slots[(name, *tags, *tags.values()) if tags else name] = slot
         return slot
 
     def drop(self, name: object, error: Exception) -> None:
-        """Count a record that could not be taken; tell of the first one of each metric."""
+        """Count a dropped record; log the first one of each metric."""
         self._dropped.labels(type(error).__name__).inc()
         text = str(name)[:100]
         if text not in self._failed and len(self._failed) < METRIC_LIMIT:
@@ -107,7 +122,7 @@ class MetricBook:
             metric.fold()
 
     def reset(self) -> None:
-        """In a forked worker: what is pending is the parent's to count."""
+        """Drop what is pending: in a forked process the parent counts it."""
         self._lock = threading.RLock()
         for metric in self._metrics.values():
             metric.reset()
