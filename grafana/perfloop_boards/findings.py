@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 
 # `overall` repeats what the services say, which are listed themselves.
 PARTS = selector(*chosen("service"), 'service!="overall"')
-HEALTH = Limit(warning=90, critical=70, below=True)  # as the analyzer's own page colours it
+HEALTH = Limit(warning=90, critical=70, below=True)  # the limits of the analyzer's own page
 NO_ANALYSIS = "no analysis"
 OPEN = 'state=~"open|accepted"'
 RECOMMENDATION_LABELS = "service, category, priority, title, state"
 
 
 def count_found(expr: str) -> str:
-    """How many series of the analyzer there are: 0 only while it publishes, else nothing."""
+    """Return the query that counts series of the analyzer: 0 only while the analyzer publishes, else no data."""
     return f"count({expr}) or max(perfloop_health_score) * 0"
 
 
 def tally(title: str, good: str, expr: str, limit: Limit) -> AnyPanel:
-    """A figure: how many of them were found."""
+    """Return a number: how many series of the analyzer there are."""
     return number(About(title, good, "none", NO_ANALYSIS, decimals=0), Query(count_found(expr)), limit)
 
 
 def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:
-    """The points that signals take off the health score of the chosen services, worst first."""
+    """Return the table of the points that signals take off the health score of the chosen services, worst first."""
     return rows(
         About(
             "Health penalties",
@@ -54,7 +54,7 @@ def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:
 
 
 def worth_of(*matchers: str, worth: str = "expected") -> str:
-    """The expected (or measured) improvement of each recommendation, a ratio, with its words as labels."""
+    """Return the query of the `expected` or `measured` improvement of recommendations, a ratio, with their labels."""
     # Grouped on both sides: a second analyzer, or a state that has just changed, must not break the join.
     info = f"max by (id, {RECOMMENDATION_LABELS}) (perfloop_recommendation_info{selector(*matchers)})"
     value = f"max by (id) (perfloop_recommendation_{worth}_improvement_ratio)"

@@ -1,4 +1,4 @@
-"""Panel thresholds, from prometheus/thresholds.yml and slos.yml: a limit lives once, and so do its words."""
+"""The limits of panels, from prometheus/thresholds.yml and slos.yml, as Grafana's threshold steps and as text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Where a signal starts to warn and where it is critical; `below` when low is bad."""
+    """Where a signal starts to warn and where it is critical, in the signal's own unit; `below` when low is bad."""
 
     warning: float | None
     critical: float | None = None
@@ -65,31 +65,31 @@ class Limits:
     problems: list[str] = field(default_factory=list)
 
     def signal(self, name: str) -> Limit:
-        """The limit of a signal of thresholds.yml."""
+        """Return the limit of a signal of thresholds.yml."""
         signal = self.thresholds.find_signal(name)
         if signal is None:
             return self._missing(self.thresholds.file, f"the signal {name}")
         return Limit(signal.limits.get("warning"), signal.limits.get("critical"), below=signal.direction == "below")
 
     def goal(self, name: str) -> float:
-        """What a signal should be: its goal, which lies before its warning; its limit where it has no goal."""
+        """Return what a signal should be: its goal, which lies before its warning; its limit where it has no goal."""
         signal = self.thresholds.find_signal(name)
         return self.signal(name).first if signal is None or signal.goal is None else signal.goal
 
     def alert(self, name: str, *, below: bool = False) -> Limit:
-        """The limit of an alert of the packs; `below` when it fires on low values."""
+        """Return the limit of an alert of the packs; `below` when it fires on low values."""
         if name not in self.thresholds.alerts:
             return self._missing(self.thresholds.file, f"the limit {name}")
         limits = self.thresholds.alerts[name].limits
         return Limit(limits.get("warning", limits.get("info")), limits.get("critical"), below=below)
 
     def slo(self, name: str) -> Limit:
-        """The limit of a latency objective of slos.yml, in seconds: what is slower uses up its error budget."""
+        """Return the limit of a latency objective of slos.yml, in seconds: what is slower uses up its error budget."""
         within = self.slos[name].within if name in self.slos else None
         return self._missing(self.slos_file, f"`within` of the SLO {name}") if within is None else Limit(within)
 
     def by_route(self) -> list[str]:
-        """The signals that can have a limit of their own for one route: the analyzer calls those `signal@route`."""
+        """Return the signals that can have a limit of their own for one route, as `signal@route` in the analyzer."""
         return [signal.name for signal in self.thresholds.signals if signal.record_by_route]
 
     def _missing(self, file: str, what: str) -> Limit:
@@ -130,7 +130,7 @@ def megabytes(bytes_per_second: float) -> str:
 
 
 def build_steps(limit: Limit) -> dashboard.ThresholdsConfig:
-    """Grafana's threshold steps, lowest first: green is good on every board."""
+    """Return Grafana's threshold steps, lowest first: green is good on every board."""
     steps = _rising(limit) if not limit.below else _falling(limit)
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 

@@ -43,7 +43,15 @@ SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a panel says about itself: its title (a noun), what good looks like and what to do, unit, empty state."""
+    """What a panel says about itself.
+
+    Attributes:
+        title: a noun that names what is shown.
+        good: what good looks like and what to do otherwise, for the tooltip of the panel.
+        unit: Grafana's id of the unit, `none` for a plain number.
+        empty: what stands there while nothing is found, with the cause or the remedy.
+        decimals: digits after the point; Grafana's own choice where it is None.
+    """
 
     title: str
     good: str
@@ -53,7 +61,7 @@ class About:
 
 
 def build_target(query: Query, position: int) -> prometheus.Dataquery:
-    """One query of a panel; its letter is its place."""
+    """Return one query of a panel; its letter is its position: A for 0."""
     target = prometheus.Dataquery().ref_id(chr(ord("A") + position)).datasource(SOURCE).expr(query.expr)
     target = target.instant() if query.instant else target.range()
     if query.legend:
@@ -62,7 +70,7 @@ def build_target(query: Query, position: int) -> prometheus.Dataquery:
 
 
 def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT) -> PanelT:
-    """What every panel has: title, description, unit, empty state, thresholds, source, queries and their colours."""
+    """Set what every panel has: title, description, unit, empty text, thresholds, source, queries and their colours."""
     panel = panel.title(about.title).description(about.good).datasource(SOURCE)
     panel = panel.unit(about.unit).no_value(about.empty).thresholds(build_steps(limit))
     if about.decimals is not None:
@@ -84,12 +92,12 @@ def _drawn(query: Query) -> list[DynamicConfigValue]:
 
 
 def fixed_colour(colour: str) -> DynamicConfigValue:
-    """A field override that draws a series in one colour."""
+    """Return a field override that draws a series in one colour."""
     return DynamicConfigValue("color", {"mode": "fixed", "fixedColor": colour})
 
 
 def build_words(words: Mapping[str, Word]) -> list[ValueMap | RangeMap | RegexMap | SpecialValueMap]:
-    """Values shown as words in a colour of status; a value between slashes is a pattern."""
+    """Return value mappings that show values as coloured words; a value between slashes is a regular expression."""
     results = {
         value: ValueMappingResult(text=text, color=colour, index=position)
         for position, (value, (text, colour)) in enumerate(words.items())
@@ -104,13 +112,13 @@ def build_words(words: Mapping[str, Word]) -> list[ValueMap | RangeMap | RegexMa
 
 
 def build_nothing(about: About) -> SpecialValueMap:
-    """No value, said in the panel's own words and in the colour of no judgement."""
+    """Return the value mapping that shows the panel's empty text, in the colour of no judgement, for no value."""
     result = ValueMappingResult(text=about.empty, color=colours.UNKNOWN)
     return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
 
 
 def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[str, Word] | None = None) -> stat.Panel:
-    """One figure, coloured by its thresholds, with its recent course behind it."""
+    """Return a single number, coloured by its thresholds, with its recent course behind it."""
     panel = dress(stat.Panel(), about, [query], limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
@@ -121,7 +129,7 @@ def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[s
 
 
 def figure(about: About, query: Query, colour: str) -> stat.Panel:
-    """One figure that is neither good nor bad: it has the colour of its thing."""
+    """Return a single number that is neither good nor bad, in the colour of what it counts."""
     panel = number(about, query)
     return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
 
@@ -129,7 +137,7 @@ def figure(about: About, query: Query, colour: str) -> stat.Panel:
 def lines(
     about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT, known: Mapping[str, str] | None = None
 ) -> timeseries.Panel:
-    """Series over time; the limits are drawn as dashed lines. `known` has colours by the last word of a series."""
+    """Return series over time, the limits as dashed lines; `known` has colours by the last word of a series' name."""
     panel = dress(timeseries.Panel(), about, queries, limit)
     panel = panel.color_scheme(dash.FieldColor().mode(_unnamed_mode(limit)))
     for word, colour in (known or {}).items():
@@ -156,13 +164,13 @@ def _unnamed_mode(limit: Limit) -> FieldColorModeId:
 
 
 def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | None = None) -> timeseries.Panel:
-    """Parts of one whole over time, one upon the other."""
+    """Return the parts of a whole over time, stacked."""
     panel = lines(about, queries, known=known).fill_opacity(35).line_width(1)
     return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
 
 
 def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetimeline.Panel:
-    """States over time, one row for each series."""
+    """Return states over time, one bar for each series; `words` names and colours each state."""
     panel = dress(statetimeline.Panel(), about, [query]).mappings(build_words(words))
     # Not by thresholds: Grafana 9 would then draw the thresholds and pass over the words.
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colours.UNKNOWN))
@@ -177,7 +185,7 @@ def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetime
 
 
 def heat(about: About, query: Query) -> heatmap.Panel:
-    """A histogram over time: where the mass of the values lies, and whether it splits."""
+    """Return a histogram over time; the query gives the rate of each bucket by `le`."""
     panel = dress(heatmap.Panel(), about, []).calculate(calculate=False)
     panel = panel.with_target(build_target(query, 0).format(PromQueryFormat.HEATMAP))
     panel = panel.color(_purples()).y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(1)

@@ -28,7 +28,14 @@ BAR_WIDTH = 150
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: the label (or `Value #A`, the figure of query A) it shows, its heading, and how it is drawn."""
+    """A column of a table.
+
+    Attributes:
+        field: the label that it shows, or `Value #A` for the value of query A.
+        words: how the values of a label are called and coloured.
+        width: in pixels; Grafana divides what is left among the columns without one.
+        full: draws a bar beside the value, complete at this value.
+    """
 
     field: str
     heading: str
@@ -36,11 +43,11 @@ class Column:
     limit: Limit = NO_LIMIT
     words: Mapping[str, Word] | None = None
     width: int | None = None
-    full: float | None = None  # draw a bar as well, which is whole at this value
+    full: float | None = None
 
 
 def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort: str = "") -> table.Panel:
-    """A table of the queries' labels and figures, joined on their labels, with just the named columns."""
+    """Return a table of the values of instant queries, joined on their labels, with the given columns alone."""
     panel = dress(table.Panel(), about, [])
     for position, query in enumerate(queries):
         panel = panel.with_target(build_target(query, position).format(PromQueryFormat.TABLE))
@@ -54,7 +61,10 @@ def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort
 
 
 def bars(about: About, query: Query, limit: Limit = NO_LIMIT, *, full: float = 1, of: str = "Share") -> table.Panel:
-    """One bar for each series, now, beside the labels of the legend; `full` is a whole bar, `of` what is measured."""
+    """Return a table with a bar for each series of an instant query, after the labels that its legend names.
+
+    The bar is complete at `full`, and its column has the heading `of`.
+    """
     labels = re.findall(r"{{(\w+)}}", query.legend)
     columns = [Column(label, HEADINGS.get(label, label.capitalize()), width=WIDTHS.get(label)) for label in labels]
     figure = Column("Value #A", of, unit=about.unit, limit=limit, full=full, width=BAR_WIDTH)
@@ -88,10 +98,10 @@ def _joined(field: str) -> str:
 
 
 def _join(fields: Iterable[str]) -> list[DataTransformerConfig]:
-    """One row for what has the same labels in every query.
+    """Return the transformations that make one row of what has the same labels in every query.
 
-    To merge would do, but for what found nothing: Grafana 12 gives each query a column of its own then, and shows their
-    heads instead of the words of the empty state. Grouped by labels that are not there, nothing remains.
+    `merge` alone would do, except where nothing is found: Grafana 12 then shows a head for each query's column instead
+    of the text of the empty state. Grouped by labels that are not there, nothing remains.
     """
     by = {field: {"operation": "groupby", "aggregations": []} for field in fields if not _is_figure(field)}
     figures = {field: {"operation": "aggregate", "aggregations": [LAST]} for field in fields if _is_figure(field)}
@@ -100,7 +110,7 @@ def _join(fields: Iterable[str]) -> list[DataTransformerConfig]:
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
-    # A cell without a value is just that: the panel's words for "nothing at all" do not belong into it.
+    # A cell without a value shows a dash, not the panel's text for an empty table.
     properties = [DynamicConfigValue("noValue", "-")]
     if column.unit:
         properties.append(DynamicConfigValue("unit", column.unit))

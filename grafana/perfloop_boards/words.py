@@ -1,4 +1,4 @@
-"""Label values and states, as words in the colour of their meaning: the same on every board."""
+"""Label values and states as words in the colour of their meaning, the same on every board."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @cache
 def read_titles() -> dict[str, str]:
-    """The title of every signal to which the analyzer's catalogue gives one: read as data, no code is imported."""
+    """Return the titles of signals from the analyzer's catalogue, which is read as data: no code of it is imported."""
     catalogue = (
         file for file in files("perfloop_analyzer").joinpath("catalog").iterdir() if file.name.endswith(".yml")
     )
@@ -26,7 +26,7 @@ def read_titles() -> dict[str, str]:
 
 
 def name_signals(by_route: Sequence[str], after: str = "") -> dict[str, tuple[str, str]]:
-    """Each signal under its title, `after` behind it; a key between slashes is a pattern.
+    """Return the title of each signal with `after` behind it; a key between slashes is a regular expression.
 
     The signals of `by_route` can be judged for one route alone: the analyzer calls them `signal@route` then.
     """
