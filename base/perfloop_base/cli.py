@@ -102,7 +102,7 @@ def guard(program: str, command: Callable[[], int]) -> int:
     except SystemExit as asked:  # --help and --version
         return asked.code if isinstance(asked.code, int) else ExitCode.OK
     except BrokenPipeError:
-        # Who reads our output has seen enough. Python would complain again when it flushes at the end.
+        # The reader closed our output, as `head` does; without this Python reports the error again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
     except (PerfloopError, OSError, KeyboardInterrupt) as error:

@@ -156,7 +156,7 @@ class _Converter:
 
     def convert(self, node: yaml.Node) -> Any:
         if node not in self._done:
-            self._done[node] = None  # an alias inside of what it names: YAML can say that, no file of ours means it
+            self._done[node] = None  # an alias inside of what it names: valid YAML, but never meant
             self._done[node] = self._convert(node)
         return self._done[node]
 

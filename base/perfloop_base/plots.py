@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 12, 16, 34
 _COLORS = ("#2563eb", "#d97706", "#dc2626", "#059669", "#7c3aed")
 _GRID, _LIMIT, _MARK = "#8884", "#cf222e", "#9a6700"
 _TICKS = 5
-# More points than pixels tell nothing; of a longer line the lowest and the highest of each stretch are drawn.
+# More points than pixels cannot be seen; of a longer line the lowest and the highest point of each part are drawn.
 _MOST_POINTS = 600
 # A line that stays in the upper half of its scale is drawn without the space below it.
 _LOWEST_SHARE = 0.5

@@ -91,7 +91,7 @@ def test_ends_only():
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), st.none() | st.floats(-1e12, 1e12)), max_size=50), st.booleans())
 def test_every_point_is_in_the_picture(points: list[tuple[float, float | None]], from_zero: bool):  # noqa: FBT001 - drawn by hypothesis
-    """Whatever the numbers, the SVG is well formed and inside its box."""
+    """Whatever the numbers, the SVG parses and stays inside its box."""
     svg = draw("t", [Line("a", sorted(points, key=lambda point: point[0]))], Axes(from_zero=from_zero))
     ET.fromstring(svg)
     for x, y in points_of(svg) if svg.startswith("<svg") else ():
