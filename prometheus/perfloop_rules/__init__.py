@@ -1,1 +1,1 @@
-"""The generator behind `prometheus/build.py`: thresholds, SLOs and packs in; rules, alerts and their tests out."""
+"""The generator of rules, alerts, their tests and the runbook's page, from thresholds.yml, slos.yml and the packs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from perfloop_rules.build import main
+from perfloop_rules.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

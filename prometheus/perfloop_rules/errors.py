@@ -1,24 +1,15 @@
-"""What can be wrong with a hand-written file, collected until all of it can be told at once.
+"""What can go wrong beside mistakes in hand-written files, which are `perfloop_base.errors.ConfigError`.
 
-RulebookError   every problem of a file or of the live system, one sentence each
+PerfloopError
+└── UnreachableError   a Prometheus did not answer, or not as one
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from perfloop_base.errors import ExitCode, PerfloopError
 
 
-class ExitCode(IntEnum):
-    """How `build.py` ends."""
+class UnreachableError(PerfloopError):
+    """Prometheus did not answer."""
 
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-
-
-class RulebookError(Exception):
-    """One or more problems; `problems` holds a sentence for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    exit_code = ExitCode.SOURCE_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""A running Prometheus, asked which series it has."""
+"""The series of a running Prometheus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from perfloop_rules.errors import RulebookError
+from perfloop_base.errors import ConfigError
+from perfloop_rules.errors import UnreachableError
 
 TIMEOUT_SECONDS = 10.0
 MINUTES = 10
@@ -17,7 +18,16 @@ RECORDED = re.compile(r"\w+:\w+:\w+$|ALERTS")  # what rules make
 
 
 def read_live(url: str, now: float) -> dict[str, frozenset[str]]:
-    """Return the names of the last minutes' series, each with the labels it has."""
+    """Return the names of the last ten minutes' series, each with the labels it has.
+
+    Args:
+        url: the address of a Prometheus.
+        now: the present, in seconds of Unix time.
+
+    Raises:
+        ConfigError: the address is not one of HTTP.
+        UnreachableError: nothing answers there, or not as Prometheus does.
+    """
     query = urllib.parse.urlencode({"match[]": '{__name__=~".+"}', "start": now - MINUTES * 60, "end": now})
     known: dict[str, set[str]] = {}
     for series in _get(f"{url.rstrip('/')}/api/v1/series?{query}"):
@@ -28,13 +38,12 @@ def read_live(url: str, now: float) -> dict[str, frozenset[str]]:
 
 def _get(url: str) -> list[dict[str, Any]]:
     if not url.startswith(("http://", "https://")):
-        raise RulebookError([f"{url!r} is no address of a Prometheus; it must begin with http:// or https://."])
+        raise ConfigError(f"{url!r} is not the address of a Prometheus; it must begin with http:// or https://.")
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
             return list(json.load(answer)["data"])
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise RulebookError(
-            [f"Prometheus at {url.split('/api', maxsplit=1)[0]} does not answer as one: {error}."]
-        ) from error
+        address = url.split("/api", maxsplit=1)[0]
+        raise UnreachableError(f"Prometheus at {address} does not answer as one: {error}.") from error

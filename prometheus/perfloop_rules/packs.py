@@ -1,4 +1,4 @@
-"""The packs: alerts for the parts around a service. A pack holds questions and words, thresholds.yml the numbers."""
+"""The packs: alerts for what surrounds a service. A pack holds expressions and words, thresholds.yml the numbers."""
 
 from __future__ import annotations
 
@@ -6,34 +6,48 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfloop_rules.errors import RulebookError
-from perfloop_rules.located import Entry, entries, read_located
-from perfloop_rules.severities import tell_once
-from perfloop_rules.thresholds import CATEGORIES, COMPONENTS, Limit
-from perfloop_rules.wording import CAUSE, VALUE_TEMPLATES, ask_recommendation, runbook_url, say_limit
+from perfloop_base.errors import ConfigError
+from perfloop_base.located import Entry, Field, read_located, show_path, suggest
+from perfloop_base.thresholds import CATEGORIES, COMPONENTS
+from perfloop_rules.severities import exclude_critical
+from perfloop_rules.wording import CAUSE, VALUE_TEMPLATES, format_limit, recommendation_template, runbook_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from perfloop_base.thresholds import AlertLimit, Thresholds
 
 Rule = dict[str, Any]
 LIMIT = "$limit"
 COMPARISON = re.compile(r"([<>])=?\s*\$limit")
-PACK_FIELDS = ("pack", "about", "recordings", "alerts")
-ALERT_FIELDS = (
-    "alert",
-    "summary",
-    "description",
-    "category",
-    "component",
-    "unit",
-    "expr",
-    "dashboard",
-    "test",
-    "severity",
-)
-TEST_FIELDS = ("series", "hot", "calm", "minutes")
 UNITS = ("seconds", "ratio", "bytes_per_second", "number")
+PACK_FIELDS = ("pack", "about", "recordings", "alerts")
+RECORDING_FIELDS = (
+    Field(name="record", kind="metric", about="the series that is recorded"),
+    Field(name="expr", about="the PromQL that is recorded"),
+)
 SERVICE_PAGE = "/d/service?var-service={{ $labels.service | urlquery }}"
+ALERT_FIELDS = (
+    Field(name="alert", about="the alert's name, and that of its numbers under `limits` of thresholds.yml"),
+    Field(name="summary", about="what is wrong, in a few words"),
+    Field(name="description", about="a sentence; $VALUE and $LIMIT stand for the value and the limit with their unit"),
+    Field(name="category", kind="choice", choices=(*CATEGORIES, "stack"), about="the kind of alert"),
+    Field(name="component", kind="choice", choices=(*COMPONENTS, "stack", "gpu"), about="what it watches"),
+    Field(name="unit", kind="choice", choices=UNITS, about="the unit of the value and of the limit"),
+    Field(name="expr", about="the PromQL of the condition; $limit stands for the number"),
+    Field(name="dashboard", required=False, default=SERVICE_PAGE, about="the address of the dashboard below Grafana's"),
+    Field(name="severity", required=False, default="", about="of an alert without a number"),
+    Field(
+        name="test", kind="mapping", required=False, about="how the alert is shown to fire, to be quiet and to resolve"
+    ),
+)
+TEST_FIELDS = (
+    Field(name="series", kind="mapping", about="what each input series does: see trials.py"),
+    Field(name="hot", kind="number", required=False, about="a value of x that fires"),
+    Field(name="calm", kind="number", required=False, about="a value of x that does not"),
+    Field(name="minutes", kind="number", required=False, default=0.0, about="how long a phase lasts"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,7 @@ class Trial:
     """How an alert is tested: what its series do, the values of x that fire and that do not, and for how long.
 
     Without minutes a phase is long enough for every range of the expression; an alert that compares with its own past
-    says how soon it must have fired.
+    gives the minutes after which it must have fired.
     """
 
     series: dict[str, str]
@@ -73,88 +87,116 @@ class PackAlert:
         found = COMPARISON.search(self.expr)
         return "below" if found and found[1] == "<" else "above"
 
+    def with_limit(self, limit: float) -> str:
+        """Return the expression with its number."""
+        return self.expr.replace(LIMIT, f"{limit:.15g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One recording rule of a pack."""
+
+    record: str
+    expr: str
+    line: int
+
 
 @dataclass(frozen=True, slots=True)
 class Pack:
     """One file of packs/."""
 
     name: str
-    recordings: tuple[Rule, ...]
+    file: str
+    recordings: tuple[Recording, ...]
     alerts: tuple[PackAlert, ...]
 
 
-def read_packs(folder: Path, limits: dict[str, Limit]) -> tuple[Pack, ...]:
-    """Read every pack and hold it against the limits; raise RulebookError with every problem."""
+def read_packs(directory: Path, thresholds: Thresholds) -> tuple[Pack, ...]:
+    """Read every pack of a directory and check it against the limits.
+
+    Raises:
+        ConfigError: with every problem of every pack.
+    """
     problems: list[str] = []
-    packs = tuple(_pack(path, problems) for path in sorted(folder.glob("*.yml")))
+    packs = tuple(pack for path in sorted(directory.glob("*.yml")) for pack in _read_pack(path, problems))
     alerts = [alert for pack in packs for alert in pack.alerts]
     problems += [
-        f"{alert.file}:{alert.line}: {alert.name} has no entry under `limits` of prometheus/thresholds.yml."
+        f"{alert.file}:{alert.line}: alert {alert.name} has no entry under `limits` of {thresholds.file}."
         for alert in alerts
-        if not alert.fixed_severity and alert.name not in limits
+        if not alert.fixed_severity and alert.name not in thresholds.alerts
     ]
-    known = {alert.name for alert in alerts}
+    known = sorted(alert.name for alert in alerts)
     problems += [
-        f"prometheus/thresholds.yml:{limit.line}: limit {name}: no pack has an alert of this name."
-        for name, limit in limits.items()
+        f"{thresholds.file}:{limit.line}: limit {name}: no pack has an alert of this name; {suggest(name, known)}"
+        for name, limit in thresholds.alerts.items()
         if name not in known
     ]
     if problems:
-        raise RulebookError(problems)
+        raise ConfigError(problems)
     return packs
 
 
-def _pack(path: Path, problems: list[str]) -> Pack:
-    shown_as = f"prometheus/packs/{path.name}"
-    root = read_located(path, shown_as, problems)
-    root.only(PACK_FIELDS, "pack")
+def _read_pack(path: Path, problems: list[str]) -> list[Pack]:
+    """Return the pack of a file, none where it cannot be read."""
+    file = show_path(path)
+    try:
+        root = read_located(path, problems, file)
+    except ConfigError as error:
+        problems += error.problems
+        return []
+    root.allow(PACK_FIELDS, "the pack")
+    if root.get("pack") != path.stem:
+        root.report(f"pack has the value {root.get('pack')!r}; it must be the file's own name, {path.stem}.", "pack")
     recordings = []
-    for entry in entries(root, "recordings"):
-        entry.only(("record", "expr"), "a recording")
-        recordings.append({"record": entry.text("record", "a recording"), "expr": entry.text("expr", "a recording")})
-    alerts = tuple(_alert(entry, shown_as) for entry in entries(root, "alerts"))
-    return Pack(root.text("pack", "pack"), tuple(recordings), alerts)
+    for entry in root.mappings("recordings"):
+        values = entry.read(RECORDING_FIELDS, f"recording {entry.get('record')}")
+        recordings.append(Recording(str(values["record"]), str(values["expr"]), entry.line))
+    alerts = tuple(_read_alert(entry, file) for entry in root.mappings("alerts"))
+    return [Pack(path.stem, file, tuple(recordings), alerts)]
 
 
-def _alert(entry: Entry, file: str) -> PackAlert:
-    name = entry.text("alert", "an alert")
-    what = f"alert {name}"
-    entry.only(ALERT_FIELDS, what)
-    expr, fixed = entry.text("expr", what), str(entry.get("severity") or "")
+def _read_alert(entry: Entry, file: str) -> PackAlert:
+    what = f"alert {entry.get('alert')}"
+    values = entry.read(ALERT_FIELDS, what)
+    expr, fixed = str(values["expr"]), values["severity"]
     if not fixed and not COMPARISON.search(expr):
-        entry.complain(f"{what}: expr compares nothing with {LIMIT}; the number belongs into thresholds.yml.", "expr")
+        entry.report(f"{what}: expr does not compare with {LIMIT}; the number belongs into thresholds.yml.", "expr")
     return PackAlert(
-        name=name,
-        summary=entry.text("summary", what),
-        description=entry.text("description", what),
-        category=entry.choice("category", what, (*CATEGORIES, "stack")),
-        component=entry.choice("component", what, (*COMPONENTS, "stack", "gpu")),
-        unit=entry.choice("unit", what, UNITS),
+        name=str(values["alert"]),
+        summary=values["summary"],
+        description=str(values["description"]),
+        category=values["category"],
+        component=values["component"],
+        unit=values["unit"],
         expr=expr,
-        dashboard=entry.text("dashboard", what, SERVICE_PAGE),
+        dashboard=values["dashboard"],
         fixed_severity=fixed,
-        trial=_trial(entry, what),
+        trial=_read_trial(entry, what),
         file=file,
         line=entry.line,
     )
 
 
-def _trial(entry: Entry, what: str) -> Trial:
+def _read_trial(entry: Entry, what: str) -> Trial:
     test = entry.get("test")
-    if not isinstance(test, Entry) or not isinstance(test.get("series"), dict):
-        entry.complain(f"{what}: test.series is missing; every alert is proven to fire, to stay quiet and to resolve.")
+    if not isinstance(test, Entry) or not isinstance(test.get("series"), Entry):
+        entry.report(f"{what}: test.series is missing; every alert is shown to fire, to be quiet and to resolve.")
         return Trial({}, None, None, 0)
-    test.only(TEST_FIELDS, f"{what}: test")
-    series = {str(name): str(value) for name, value in test["series"].items()}
-    return Trial(series, test.number("hot", what), test.number("calm", what), int(test.number("minutes", what) or 0))
+    values = test.read(TEST_FIELDS, f"{what}: test")
+    series = {name: str(value) for name, value in values["series"].items()}
+    return Trial(series, values["hot"], values["calm"], int(values["minutes"]))
 
 
-def recording_groups(packs: tuple[Pack, ...]) -> list[Rule]:
+def recording_groups(packs: Iterable[Pack]) -> list[Rule]:
     """Return a group of recording rules for each pack that has any."""
-    return [{"name": pack.name, "rules": list(pack.recordings)} for pack in packs if pack.recordings]
+    return [
+        {"name": pack.name, "rules": [{"record": one.record, "expr": one.expr} for one in pack.recordings]}
+        for pack in packs
+        if pack.recordings
+    ]
 
 
-def alert_group(pack: Pack, limits: dict[str, Limit]) -> Rule:
+def alert_group(pack: Pack, limits: Mapping[str, AlertLimit]) -> Rule:
     """Return a pack's alerts, one rule for each severity that has a number."""
     rules: list[Rule] = []
     for alert in pack.alerts:
@@ -165,15 +207,15 @@ def alert_group(pack: Pack, limits: dict[str, Limit]) -> Rule:
     return {"name": pack.name, "rules": rules}
 
 
-def _rules(alert: PackAlert, limit: Limit) -> list[Rule]:
+def _rules(alert: PackAlert, limit: AlertLimit) -> list[Rule]:
     """Return a rule for each number, the critical one first."""
-    return tell_once(
+    return exclude_critical(
         [_rule(alert, severity, value, limit.hold, limit.owner) for severity, value in sorted(limit.limits.items())]
     )
 
 
 def _rule(alert: PackAlert, severity: str, limit: float, hold: str, owner: str) -> Rule:
-    words, value = _words(alert.unit, limit), VALUE_TEMPLATES.get(alert.unit, "{{ $value | humanize }}")
+    words, value = format_limit(limit, alert.unit), VALUE_TEMPLATES[alert.unit]
     annotations = {
         "summary": alert.summary,
         "description": alert.description.replace("$VALUE", value).replace("$LIMIT", words).strip(),
@@ -183,16 +225,12 @@ def _rule(alert: PackAlert, severity: str, limit: float, hold: str, owner: str) 
             "value": value,
             "threshold": words,
             "cause": CAUSE,
-            "recommendation": ask_recommendation(alert.component),
+            "recommendation": recommendation_template(alert.component),
         }
     return {
         "alert": alert.name,
-        "expr": alert.expr.replace(LIMIT, f"{limit:.15g}"),
+        "expr": alert.with_limit(limit),
         **({"for": hold, "keep_firing_for": "20s"} if not alert.fixed_severity else {}),
         "labels": {"severity": severity, "category": alert.category, "component": alert.component, "owner": owner},
         "annotations": annotations | {"dashboard": alert.dashboard, "runbook_url": runbook_url(alert.name)},
     }
-
-
-def _words(unit: str, limit: float) -> str:
-    return f"{limit:g}" if unit == "number" else say_limit(limit, unit)

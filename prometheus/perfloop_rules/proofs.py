@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perfloop_rules.slo_rules import BURNS, Burn, ratio
+from perfloop_base.burn_rates import BURN_RATES, WINDOWS, BurnRate
+from perfloop_base.promql import quote
+from perfloop_rules.slo_rules import BASE, ratio
 from perfloop_rules.trials import STEP_SECONDS, Case, Phases, case, long_enough
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from perfloop_base.slos import Slo
+    from perfloop_base.thresholds import AlertLimit, Override, Severity, Signal, Thresholds
     from perfloop_rules.packs import Pack, PackAlert
-    from perfloop_rules.slos import Slo
-    from perfloop_rules.thresholds import Limit, Override, Severity, Signal, Thresholds
 
 # Just beyond a limit: one part in a hundred.
 BEYOND = {"above": 1.01, "below": 0.99}
+EVENTS = f"service_slo:slo_events:rate{BASE}"
 LABEL_VALUES = {"service": "shop", "instance": "web1:9100", "db_system_name": "sqlite"}
 
 
@@ -24,7 +27,8 @@ def threshold_cases(thresholds: Thresholds) -> list[Case]:
     """Return the tests of alerts/thresholds.yml."""
     cases = []
     for signal in thresholds.signals:
-        own = {override.service for override in thresholds.overrides if override.signal == signal.name}
+        overrides = thresholds.overrides_of(signal.name)
+        own = {override.service for override in overrides}
         labels = {label: LABEL_VALUES.get(label, "a") for label in signal.by}
         if labels["service"] in own:
             labels["service"] = "another"
@@ -34,7 +38,7 @@ def threshold_cases(thresholds: Thresholds) -> list[Case]:
         series = {_series(signal.record, labels): "x"} | _busy(signal, labels)
         who = f'alertname="{signal.alert}",override=""'
         cases += _pair_cases(who, series, Phases(_both(signal.direction, signal.limits)))
-        for override in (one for one in thresholds.overrides if one.signal == signal.name):
+        for override in overrides:
             cases += _override_cases(signal, override)
     return cases
 
@@ -53,7 +57,7 @@ def _override_cases(signal: Signal, override: Override) -> list[Case]:
             f"{severity} of {which}",
             record,
             labels,
-            (limit, f'alertname="{signal.alert}",severity="{severity}",override="{which}"'),
+            (limit, f'alertname="{signal.alert}",severity="{severity}",override={quote(which)}'),
         )
     ]
 
@@ -87,16 +91,16 @@ def _busy(signal: Signal, labels: Mapping[str, str], share: float = 1.01) -> dic
 
 
 def _series(name: str, labels: dict[str, str]) -> str:
-    return name + "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
+    return name + "{" + ",".join(f"{key}={quote(value)}" for key, value in labels.items()) + "}"
 
 
-def slo_cases(slos: tuple[Slo, ...]) -> list[Case]:
+def slo_cases(slos: Iterable[Slo]) -> list[Case]:
     """Return the tests of alerts/slos.yml."""
     return [
         one
         for slo in slos
         for one in (
-            *(_burn_case(slo, burn) for burn in BURNS),
+            *(_burn_case(slo, burn) for burn in BURN_RATES),
             *_pair_cases(*_burning_series(slo)),
             _idle_case(slo),
             _spent_case(slo),
@@ -108,14 +112,14 @@ def _slo_series(slo: Slo, record: str) -> str:
     return _series(record, {"service": "shop", "slo": slo.name})
 
 
-def _burn_case(slo: Slo, burn: Burn) -> Case:
+def _burn_case(slo: Slo, burn: BurnRate) -> Case:
     """Both windows must burn: the phases are neither, both, only the long one, only the short one."""
     limit = burn.factor * slo.budget
     below, above = limit * 0.99, limit * 1.01
     phases = Phases((0, 1, 2, 3), 3)
     one = case(
         f"{slo.alert} {burn.severity}: {burn.factor:g} times too fast in {burn.long} and {burn.short}, not just below",
-        {_slo_series(slo, "service_slo:slo_events:rate5m"): "10"},
+        {_slo_series(slo, EVENTS): "10"},
         phases,
         {f'alertname="{slo.alert}",severity="{burn.severity}"': (0, 1, 0, 0)},
     )
@@ -130,22 +134,20 @@ def _burn_case(slo: Slo, burn: Burn) -> Case:
 
 def _burning_series(slo: Slo) -> tuple[str, dict[str, str], Phases]:
     """Return every window burning as fast as x: not at all, beyond what is critical, beyond what warns, …."""
-    windows = {window for burn in BURNS for window in (burn.long, burn.short)}
-    series = {_slo_series(slo, ratio(window)): "x" for window in sorted(windows)}
-    fastest, slowest = (pick(burn.factor for burn in BURNS) * slo.budget * 1.01 for pick in (max, min))
-    events = {_slo_series(slo, "service_slo:slo_events:rate5m"): "10"}
+    series = {_slo_series(slo, ratio(window)): "x" for window in WINDOWS}
+    fastest, slowest = (pick(burn.factor for burn in BURN_RATES) * slo.budget * 1.01 for pick in (max, min))
+    events = {_slo_series(slo, EVENTS): "10"}
     return f'alertname="{slo.alert}"', series | events, Phases((0, fastest, slowest, fastest, 0), 3)
 
 
 def _idle_case(slo: Slo) -> Case:
-    """With too few events in the long window nothing is said, however bad they were."""
-    windows = {window for burn in BURNS for window in (burn.long, burn.short)}
-    series = {_slo_series(slo, ratio(window)): "1" for window in sorted(windows)}
+    """With too few events in the long window nothing fires, however bad they were."""
+    series = {_slo_series(slo, ratio(window)): "1" for window in WINDOWS}
     phases = Phases((0, 0), 3)
     events = slo.minimum_events / (phases.minutes * 60 * len(phases.values)) * 0.9
     return case(
         f"{slo.alert}: quiet while there are too few events to judge by",
-        series | {_slo_series(slo, "service_slo:slo_events:rate5m"): str(events)},
+        series | {_slo_series(slo, EVENTS): str(events)},
         phases,
         {f'alertname="{slo.alert}"': (0, 0)},
     )
@@ -156,14 +158,14 @@ def _spent_case(slo: Slo) -> Case:
         f"ErrorBudgetSpent for {slo.name}: quiet with a hundredth left, fires at nothing, resolves",
         {
             _slo_series(slo, "service_slo:slo_error_budget_left:ratio"): "x",
-            _slo_series(slo, "service_slo:slo_events:rate5m"): "10",
+            _slo_series(slo, EVENTS): "10",
         },
         Phases((0.01, 0.0, 0.01), 8),
         {f'alertname="ErrorBudgetSpent",slo="{slo.name}"': (0, 1, 0)},
     )
 
 
-def pack_cases(pack: Pack, limits: dict[str, Limit]) -> list[Case]:
+def pack_cases(pack: Pack, limits: Mapping[str, AlertLimit]) -> list[Case]:
     """Return the tests of the alerts of one pack."""
     cases = []
     for alert in pack.alerts:
@@ -172,7 +174,7 @@ def pack_cases(pack: Pack, limits: dict[str, Limit]) -> list[Case]:
             cases.append(case(f"{alert.name}: always fires", alert.trial.series, Phases((0, 0)), always))
             continue
         limit = limits[alert.name]
-        phases = long_enough(alert.expr, limit.hold)
+        phases = long_enough(alert.with_limit(1), limit.hold)
         cases += [_pack_case(alert, severity, value, phases) for severity, value in limit.limits.items()]
         # A rate passes the warning's limit some time before the critical one: then both begin, rightly.
         if alert.trial.hot is None and alert.trial.calm is None and "[" not in alert.expr:

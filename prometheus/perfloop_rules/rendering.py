@@ -1,12 +1,18 @@
-"""Generated files as text: the same input gives the same bytes."""
+"""Generated files as text, and how to recognise one."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-HEADER = "# Written by `python -m perfloop_rules` from {source}: change that file, not this one.\n"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEADER = "# Written by `perfloop generate` from {source}: change that file, not this one.\n"
+# The second is what earlier versions wrote.
+MARKS = ("Written by `perfloop generate` from", "Written by `python -m perfloop_rules` from")
+_HEAD_CHARACTERS = 400  # the page of the runbook has its mark below its title
 
 
 class _Dumper(yaml.SafeDumper):
@@ -17,7 +23,7 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, indentless=False)
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        """Say that nothing is to be written as an alias."""
+        """Report that nothing is to be written as an alias."""
         return True
 
 
@@ -25,3 +31,9 @@ def render_yaml(source: str, document: dict[str, Any]) -> str:
     """Return a generated YAML file with its header."""
     body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
     return HEADER.format(source=source) + body
+
+
+def is_generated(path: Path) -> bool:
+    """Return whether a file was written by the generator; an empty one is a write that was cut short."""
+    head = path.read_text(encoding="utf-8", errors="replace")[:_HEAD_CHARACTERS]
+    return not head.strip() or any(mark in head for mark in MARKS)

@@ -7,7 +7,7 @@ import re
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Runbook</title>
-<!-- Written by `python -m perfloop_rules` from runbook.md: change that file, not this one. -->
+<!-- Written by `perfloop generate` from runbook.md: change that file, not this one. -->
 <style>
 body {{ font-family: sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.45; color: #222 }}
 h2 {{ margin-top: 2rem }} h2:target {{ background: #ffe9a8 }} code {{ background: #f2f2f2; padding: 0 .2rem }}

@@ -1,7 +1,7 @@
-"""Every rule held against the series that exist: recorded ones in `make check`, live ones at start.
+"""Every rule checked against the series that exist: recorded ones in `make check`, live ones of a running stack.
 
-`series/*.txt` says what there is: a name and its labels a line. stack.txt is recorded from a running stack; the others
-list what foreign exporters publish, and the packs for them sleep until such an exporter is scraped.
+`series/*.txt` lists them: a name and its labels a line. stack.txt is recorded from a running stack; the others list
+what foreign exporters publish, and the packs for them have no data until such an exporter is scraped.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop_rules.located import Entry, entries, read_located
-from perfloop_rules.selectors import Selector, find_selectors
+from perfloop_base.located import read_located, show_path
+from perfloop_base.promql import Selector, find_selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,20 +33,20 @@ class Rule:
     line: int
 
 
-def read_rules(room: Path) -> list[Rule]:
-    """Return every rule of rules/ and alerts/, with its place."""
+def read_rules(directory: Path) -> list[Rule]:
+    """Return every rule of rules/ and alerts/, with its place; `directory` is prometheus/.
+
+    Raises:
+        ConfigError: a file is not YAML.
+    """
     problems: list[str] = []
-    found = []
-    for folder in ("rules", "alerts"):
-        for path in sorted((room / folder).glob("*.yml")):
-            shown_as = f"prometheus/{folder}/{path.name}"
-            for group in entries(read_located(path, shown_as, problems), "groups"):
-                found += [_rule(entry, shown_as) for entry in entries(group, "rules")]
-    return found
-
-
-def _rule(entry: Entry, file: str) -> Rule:
-    return Rule(str(entry.get("alert") or entry.get("record")), str(entry["expr"]), file, entry.line)
+    return [
+        Rule(str(rule.get("alert") or rule.get("record")), str(rule.get("expr")), show_path(path), rule.line)
+        for name in ("rules", "alerts")
+        for path in sorted((directory / name).glob("*.yml"))
+        for group in read_located(path, problems).mappings("groups")
+        for rule in group.mappings("rules")
+    ]
 
 
 def read_series(file: Path) -> Known:
@@ -55,11 +55,11 @@ def read_series(file: Path) -> Known:
     return {name: frozenset(labels) for name, *labels in rows}
 
 
-def read_known(room: Path) -> tuple[Known, Known]:
+def read_known(directory: Path) -> tuple[Known, Known]:
     """Return what the stack publishes, and what foreign exporters do."""
     own: Known = {}
     foreign: Known = {}
-    for file in sorted((room / "series").glob("*.txt")):
+    for file in sorted((directory / "series").glob("*.txt")):
         (own if file.name == RECORDED else foreign).update(read_series(file))
     return own, foreign
 
@@ -84,20 +84,20 @@ def _problems(selector: Selector, known: Mapping[str, frozenset[str]]) -> list[s
     return [f"{selector.name} has no label {label!r}; the rule would select nothing." for label in missing]
 
 
-def check_recorded(room: Path) -> list[str]:
+def check_recorded(directory: Path) -> list[str]:
     """Return what is wrong with the rules according to the recorded series."""
-    own, foreign = read_known(room)
-    return find_strays(read_rules(room), own | foreign)
+    own, foreign = read_known(directory)
+    return find_strays(read_rules(directory), own | foreign)
 
 
-def check_live(room: Path, live: Known) -> list[str]:
+def check_live(directory: Path, live: Known) -> list[str]:
     """Return what is wrong with the rules according to a running Prometheus.
 
-    A series of a foreign exporter that is not scraped is no mistake: its pack sleeps.
+    A series of a foreign exporter that is not scraped is not a mistake: its pack has no data yet.
     """
-    _, foreign = read_known(room)
-    asleep = {name: labels for name, labels in foreign.items() if name not in live}
-    return find_strays(read_rules(room), live | asleep)
+    _, foreign = read_known(directory)
+    absent = {name: labels for name, labels in foreign.items() if name not in live}
+    return find_strays(read_rules(directory), live | absent)
 
 
 def render_series(live: Known) -> str:

@@ -1,8 +1,8 @@
-"""One thing, one alert: a warning does not begin while the critical alert of the same series fires.
+"""One fault, one alert: a warning does not begin while the critical alert of the same series fires.
 
-Alertmanager's inhibition says the same of messages, but it knows only what it has been told since it was started. After
-a restart Prometheus tells it the warning again, up to a minute before or after the critical alert, and what began long
-ago is sent at once. A warning that never fired cannot be sent.
+Alertmanager's inhibition does the same to messages, but it knows only the alerts that it has received since it was
+started. After a restart Prometheus sends it the warning again, up to a minute before or after the critical alert, and
+what began long ago is notified immediately. A warning that never fired cannot be notified.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SEVERITIES = ("critical", "warning")
 ADDED = ("alertname", "alertstate", "severity", "category", "component", "owner")
 
 
-def tell_once(rules: list[Rule], *labels: str) -> list[Rule]:
+def exclude_critical(rules: list[Rule], *labels: str) -> list[Rule]:
     """Return the rules of one alert, the warning's condition less what is critical already.
 
     `labels` are those that these rules add beyond what all rules do. The critical rule must stand before the warning's.

@@ -1,6 +1,6 @@
 """promtool tests of every alert: quiet just at its limit, firing just beyond it, resolved when it is over.
 
-A test is a row of phases of equal length. What a series does in them is said in one line:
+A test is a row of phases of equal length. One line describes what a series does in them:
 
     5              stays at 5
     x * 100        follows the tested value x: calm, hot, calm
@@ -14,12 +14,14 @@ A test is a row of phases of equal length. What a series does in them is said in
 from __future__ import annotations
 
 import ast
+import math
 import operator
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfloop_rules.errors import RulebookError
+from perfloop_base.durations import parse_duration
+from perfloop_base.errors import ConfigError
+from perfloop_base.promql import longest_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +30,6 @@ Case = dict[str, Any]
 STEP_SECONDS = 15
 SHORT_MINUTES = 15
 LONG_STEP_SECONDS = 60
-UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-RANGE = re.compile(r"\[(\d+)([smhd])\]")
 OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -53,10 +53,8 @@ class Phases:
 
 
 def long_enough(expr: str, hold: str) -> Phases:
-    """Return empty phases in which every range of an expression fills and empties, with room to spare."""
-    ranges = [int(number) * UNIT_SECONDS[unit] for number, unit in RANGE.findall(expr)]
-    held = int(hold[:-1]) * UNIT_SECONDS[hold[-1]]
-    minutes = -(-(max(ranges, default=0) + held) // 60) + 2
+    """Return empty phases in which every range of an expression fills and empties, and two minutes more."""
+    minutes = math.ceil((longest_range(expr) + parse_duration(hold)) / 60) + 2
     # Promtool evaluates every rule at every step: an hour is walked through in longer steps.
     return Phases((), minutes, STEP_SECONDS if minutes <= SHORT_MINUTES else LONG_STEP_SECONDS)
 
@@ -75,12 +73,12 @@ def calculate(formula: str, x: float) -> float:
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in OPERATORS:
                 return OPERATORS[type(sign)](value(left), value(right))
             case _:
-                raise RulebookError([f"a test says {formula!r}; it must be a formula of numbers and x."])
+                raise ConfigError(f"a test contains {formula!r}; it must be a formula of numbers and x.")
 
     try:
         return value(ast.parse(formula.strip(), mode="eval").body)
     except SyntaxError as error:
-        raise RulebookError([f"a test says {formula!r}; it must be a formula of numbers and x."]) from error
+        raise ConfigError(f"a test contains {formula!r}; it must be a formula of numbers and x.") from error
 
 
 def draw(words: str, phases: Phases) -> str:

@@ -1,11 +1,16 @@
-"""How limits and values are said in a message that somebody reads at night."""
+"""How limits and values are written in an alert, and the templates that ask for its cause and its remedy."""
 
 from __future__ import annotations
 
+from perfloop_base.quantities import quantity
+
+# Prometheus's own functions write 480ms and 50M; people read 480 ms and 50 MB/s, as in the limits beside them.
+DURATION = 'humanizeDuration | reReplaceAll "([0-9])([a-z])" "$1 $2"'
 VALUE_TEMPLATES = {
-    "seconds": "{{ $value | humanizeDuration }}",
+    "seconds": f"{{{{ $value | {DURATION} }}}}",
     "ratio": "{{ $value | humanizePercentage }}",
-    "bytes_per_second": "{{ $value | humanize }}B/s",
+    "bytes_per_second": '{{ $value | humanize | reReplaceAll "([a-zA-Z]*)$" " ${1}B/s" }}',
+    "number": "{{ $value | humanize }}",
 }
 RUNBOOK = "{{ $externalURL }}/user/runbook.html"
 
@@ -20,22 +25,18 @@ _OPEN = 'perfloop_recommendation_info{service=%q,state="open"'
 _GAIN = "on (id) group_left () perfloop_recommendation_expected_improvement_ratio"
 
 
-def ask_recommendation(component: str) -> str:
+def recommendation_template(component: str) -> str:
     """Return the template of the best open recommendation: one about the alert's component first, then by its gain."""
     about, any_ = f'{_OPEN},category="{component}"}}', f"{_OPEN}}}"
     ranked = f"topk(1, {about} * {_GAIN} + 2 or {about} * 0 + 2 or {any_} * {_GAIN} or {any_} * 0)"
-    question = ranked.replace('"', '\\"')
+    query = ranked.replace('"', '\\"')
     services = " $labels.service" * ranked.count("%q")
-    return f'{{{{ range query (printf "{question}"{services}) }}}}{{{{ .Labels.title }}}}{{{{ end }}}}'
+    return f'{{{{ range query (printf "{query}"{services}) }}}}{{{{ .Labels.title }}}}{{{{ end }}}}'
 
 
-def say_limit(value: float, unit: str) -> str:
-    """Return a limit in the unit people say it in: 200 ms, 5 %, 50 MB/s."""
-    if unit == "ratio":
-        return f"{value * 100:g} %"
-    if unit == "bytes_per_second":
-        return f"{value / 1e6:g} MB/s"
-    return f"{value:g} s" if value >= 1 else f"{value * 1000:g} ms"
+def format_limit(value: float, unit: str) -> str:
+    """Return a limit with its unit: 200 ms, 5%, 50 MB/s; all digits that somebody wrote."""
+    return quantity(value, unit, digits=12)
 
 
 def runbook_url(alert: str) -> str:

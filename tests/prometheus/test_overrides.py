@@ -6,9 +6,9 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from perfloop_rules.generation import generate, read_sources, write_files
-from perfloop_rules.threshold_rules import without_routes
-from perfloop_rules.thresholds import read_thresholds
+from perfloop_base.thresholds import read_thresholds
+from perfloop_rules.generation import write
+from perfloop_rules.threshold_rules import recording_groups
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,26 +17,31 @@ LINES = """
   - {signal: db_query_time_p95, service: reports, warning: 2, critical: 5}
   - {signal: error_ratio, route: /beta, warning: 0.2, critical: 0.5}
   - {signal: api_response_time_p95, service: reports, route: /export, warning: 60}
+  - {signal: api_response_time_p95, route: '/say "hi"\\d', warning: 60}
   - {signal: cpu_used_ratio, service: batch, warning: 0.99}
 """
 
 
-def test_a_line_each_makes_alerts_that_pass_their_tests(room: Path, tmp_path: Path, promtool: str):
+def test_a_line_each_makes_alerts_that_pass_their_tests(directory: Path, tmp_path: Path, promtool: str):
     """For a service, a route, and both: promtool takes the rules, which fire at their own limits and not at others."""
-    shutil.copytree(room, tmp_path / "prometheus", ignore=shutil.ignore_patterns("__pycache__"))
     copy = tmp_path / "prometheus"
+    shutil.copytree(directory, copy, ignore=shutil.ignore_patterns("__pycache__"))
     file = copy / "thresholds.yml"
     file.write_text(file.read_text().replace("\noverrides:\n", f"\noverrides:{LINES}"))
-    write_files(copy, generate(read_sources(copy)))
+    write(tmp_path)
     for command in (["check", "rules", "alerts/thresholds.yml"], ["test", "rules", "tests/thresholds_test.yml"]):
         done = subprocess.run([promtool, *command], cwd=copy, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_overridden_route_leaves_its_service(room: Path):
-    """The service's own number is computed without it."""
-    thresholds = read_thresholds(room / "thresholds.yml")
-    signal = next(one for one in thresholds.signals if one.name == "api_response_time_p95")
-    expr = without_routes(signal, thresholds.overrides)
-    assert 'unless http_server_request_duration_seconds_bucket{http_route="/v1/chat/completions"}' in expr
-    assert without_routes(signal, ()) == signal.expr
+def test_an_overridden_route_leaves_its_service(directory: Path):
+    """The service's own number is computed without it, at every quantile; other signals keep all their routes."""
+    thresholds = read_thresholds(directory / "thresholds.yml")
+    (group,) = recording_groups(thresholds)
+    exprs = {rule["record"]: rule["expr"] for rule in group["rules"]}
+    without = 'unless http_server_request_duration_seconds_bucket{http_route="/v1/chat/completions"}'
+    for quantile in ("p50", "p95", "p99"):
+        assert without in exprs[f"service:http_server_request_duration_seconds:{quantile}_rate1m"]
+    errors = thresholds.find_signal("error_ratio")
+    assert errors is not None
+    assert exprs[errors.record] == errors.expr

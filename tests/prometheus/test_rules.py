@@ -24,7 +24,7 @@ def test_no_series_is_recorded_twice(recording_rules: list[dict[str, Any]]):
     assert len(keys) == len(set(keys))
 
 
-def test_every_alert_says_what_how_bad_and_where_to_look(alert_rules: list[dict[str, Any]]):
+def test_every_alert_has_what_how_bad_and_where_to_look(alert_rules: list[dict[str, Any]]):
     """The words that the templates need are there."""
     needed = {"summary", "description", "dashboard", "runbook_url"}
     assert [rule["alert"] for rule in alert_rules if not needed <= set(rule["annotations"])] == []
@@ -38,8 +38,16 @@ def test_every_alert_has_the_labels_that_routes_and_people_need(alert_rules: lis
 
 
 def test_summaries_are_the_same_whatever_the_labels(alert_rules: list[dict[str, Any]]):
-    """A summary stands for the group: it has no label in it."""
-    assert [rule["alert"] for rule in alert_rules if "{{" in rule["annotations"]["summary"]] == []
+    """A summary stands for the group: the first alert's value may be in it, a label may not."""
+    assert [rule["alert"] for rule in alert_rules if "$labels" in rule["annotations"]["summary"]] == []
+
+
+def test_alerts_of_signals_and_slos_say_when_they_are_over(alert_rules: list[dict[str, Any]]):
+    """A resolved message that repeats what was wrong reads as if it still were."""
+    categories = {"degradation", "exhaustion", "errors", "capacity", "slo"}
+    generated = [rule for rule in alert_rules if "signal" in rule["labels"] or rule["labels"]["category"] == "slo"]
+    assert {rule["labels"]["category"] for rule in generated} == categories
+    assert [rule["alert"] for rule in generated if not rule["annotations"].get("resolved")] == []
 
 
 def test_no_alert_blinks(alert_rules: list[dict[str, Any]]):

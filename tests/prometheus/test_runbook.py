@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_alerts_and_sections_are_the_same_list(room: Path, alert_rules: list[dict[str, Any]]):
+def test_alerts_and_sections_are_the_same_list(directory: Path, alert_rules: list[dict[str, Any]]):
     """Nobody is woken up by an alert that nobody wrote down what to do about."""
-    sections = list_sections((room / "runbook.md").read_text())
+    sections = list_sections((directory / "runbook.md").read_text())
     assert sorted(sections) == sorted({rule["alert"] for rule in alert_rules})
 
 
-def test_every_section_says_what_to_check_and_what_to_do(room: Path):
+def test_every_section_says_what_to_check_and_what_to_do(directory: Path):
     """A sentence on what it means, then the two points."""
-    sections = re.split(r"^## ", (room / "runbook.md").read_text(), flags=re.MULTILINE)[1:]
+    sections = re.split(r"^## ", (directory / "runbook.md").read_text(), flags=re.MULTILINE)[1:]
     for section in sections:
         name, meaning, *_ = section.splitlines()
         assert meaning.endswith("."), name
@@ -27,9 +27,9 @@ def test_every_section_says_what_to_check_and_what_to_do(room: Path):
         assert "\n- Do: " in section, name
 
 
-def test_every_link_of_an_alert_finds_its_place_on_the_page(room: Path, alert_rules: list[dict[str, Any]]):
+def test_every_link_of_an_alert_finds_its_place_on_the_page(directory: Path, alert_rules: list[dict[str, Any]]):
     """The address in a message ends in an anchor that the served page has."""
-    page = (room / "runbook" / "runbook.html").read_text()
+    page = (directory / "runbook" / "runbook.html").read_text()
     anchors = set(re.findall(r'<h2 id="(\w+)">', page))
     assert {rule["annotations"]["runbook_url"].split("#")[1] for rule in alert_rules} <= anchors
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfloop_rules.errors import RulebookError
+from perfloop_base.errors import ConfigError
 from perfloop_rules.trials import Phases, calculate, case, draw, long_enough
 
 PHASES = Phases((1.0, 2.0, 1.0), minutes=1, step_seconds=15)
@@ -32,7 +32,7 @@ def test_words_become_promtools_notation(words: str, drawn: str):
 @pytest.mark.parametrize("formula", ["x *", "y", "__import__('os')", "x ** 2"])
 def test_formulas_are_numbers_and_x_only(formula: str):
     """Nothing else is evaluated."""
-    with pytest.raises(RulebookError, match="must be a formula of numbers and x"):
+    with pytest.raises(ConfigError, match="must be a formula of numbers and x"):
         calculate(formula, 1.0)
 
 
