@@ -1,11 +1,11 @@
-"""Make it happen: load shapes, engines, gates, reports. Public names are loaded when first asked for (PEP 562)."""
+"""The load generator: load shapes, engines, gates, reports. Public names are loaded on first use (PEP 562)."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {
+_MODULES = {
     "LoadTestConfig": "perfloop_loadgen.config",
     "LoadTestSuite": "perfloop_loadgen.app",
     "LoadTester": "perfloop_loadgen.app",
@@ -16,13 +16,12 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of names
-    *_HOMES
+    *_MODULES
 ]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        message = f"module 'loadgen' has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(home), name)
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(module), name)

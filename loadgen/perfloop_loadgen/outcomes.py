@@ -26,7 +26,7 @@ NO_PORTS = "no_ports"
 CUT_OFF = "cut_off"
 SCRIPT_ERROR = "script_error"
 
-# What each name says in a report.
+# What each name means, for reports.
 MEANINGS = {
     OK: "answered as expected",
     WRONG_STATUS: "answered with a status that was not expected",
@@ -38,12 +38,12 @@ MEANINGS = {
     UNREACHABLE: "no route to the host",
     CONNECT_FAILED: "the connection could not be made",
     DNS_FAILED: "the host's name does not resolve",
-    TLS_CERTIFICATE: "the server's certificate does not hold",
+    TLS_CERTIFICATE: "the server's certificate is not valid for the host, or not trusted",
     TLS_FAILED: "the TLS handshake failed",
     CLOSED_BEFORE_ANSWER: "the server closed the connection before it answered",
     CLOSED_MID_ANSWER: "the server closed the connection in the middle of its answer",
     NOT_HTTP: "the answer was not HTTP/1.1",
-    BAD_FRAMING: "the answer's length was not told as HTTP/1.1 asks",
+    BAD_FRAMING: "the answer's length was not stated as HTTP/1.1 requires",
     EXCESS_BYTES: "more bytes came than the answer's Content-Length",
     ENDLESS_HEADERS: "the headers went on beyond 64 KiB",
     EMPTY_STREAM: "the stream ended without a single event",
@@ -53,9 +53,9 @@ MEANINGS = {
     SCRIPT_ERROR: "the scenario's own code raised",
 }
 
-# Ends that say that the generator, not the service, was the limit.
+# Outcomes that mean that the generator, not the service, was the limit.
 GENERATOR_LIMITS = frozenset({NO_FILE_DESCRIPTORS, NO_PORTS})
-# Ends after which a closed-loop user waits before it tries again, or it would spin.
+# Outcomes after which a closed-loop user waits before it tries again: without a pause it would use all the CPU.
 CONNECT_FAILURES = frozenset(
     {
         CONNECT_TIMEOUT,

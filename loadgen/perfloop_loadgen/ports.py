@@ -1,4 +1,4 @@
-"""What the rooms above ask of each other: a client that sends, a receiver that is told how it went, a clock."""
+"""The roles between engines and load models: a client that sends, a receiver of its answers, a clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ Clock = Callable[[], int]
 
 
 class Head:
-    """The head of an answer; heads that repeat byte for byte are parsed once and shared."""
+    """The head of an answer: status, body length in bytes, and the bytes themselves.
+
+    Heads that repeat byte for byte are parsed once and shared.
+    """
 
     __slots__ = ("keep_alive", "length", "raw", "status")
 
@@ -28,7 +31,10 @@ class Head:
 
 
 class Receiver(Protocol):
-    """Whoever asked: exactly one of `answered` and `failed` is called for each `send`."""
+    """Takes the result of a request: exactly one of `answered` and `failed` is called for each `send`.
+
+    `now` is in nanoseconds of the run's clock.
+    """
 
     def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
         """Take a whole answer; `body` is empty unless the request wants it."""
@@ -37,30 +43,30 @@ class Receiver(Protocol):
         """Take a piece of the body as it comes, when the request streams."""
 
     def failed(self, outcome: str, now: int) -> None:
-        """Take the name of what went wrong."""
+        """Take the outcome of a request without a whole answer (see `outcomes`)."""
 
 
 class Client(Protocol):
-    """One connection's worth of service under test: a single exchange at a time, reconnecting when it must."""
+    """At most one connection to the service under test, with a single exchange at a time; connects when it must."""
 
     def send(self, request: Request) -> None:
-        """Start an exchange; how it ended is told to the receiver."""
+        """Start an exchange; its result goes to the receiver."""
 
     def abort(self) -> bool:
-        """Give the exchange under way up, without a word to the receiver; say whether it was still connecting."""
+        """Give up the exchange under way without calling the receiver; return whether it was still connecting."""
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
 
 
 class Engine(Protocol):
-    """A way to speak to the service under test."""
+    """A protocol by which the service under test is reached."""
 
     async def open(self) -> None:
-        """Make ready: resolve the name, load certificates."""
+        """Prepare: resolve the name, load certificates."""
 
     def client(self, receiver: Receiver) -> Client:
         """Return a new client that reports to the receiver."""
 
     async def close(self) -> None:
-        """Let everything go."""
+        """Close everything."""

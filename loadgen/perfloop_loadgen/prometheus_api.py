@@ -1,4 +1,4 @@
-"""Ask Prometheus what the service did while the run lasted."""
+"""Query Prometheus about the service during a run."""
 
 from __future__ import annotations
 
@@ -24,19 +24,27 @@ class PrometheusApi:
         self._transport = transport
 
     async def values(self, promql: str, began: float, ended: float) -> list[float]:
-        """Return what an expression was over a run, between two Unix times.
+        """Return the values of an expression over a run, of all its series.
 
-        With `$run` in it the expression is evaluated once, at the end; without, at steps all through the run.
+        With `$run` in it the expression is evaluated once, at the end; without, at steps through the whole run.
+
+        Args:
+            promql: the expression; `$run` is replaced by the run's length, as `30s`.
+            began: Unix time of the run's beginning.
+            ended: Unix time of its end.
+
+        Raises:
+            QueryError: Prometheus did not answer, or refused the expression.
         """
         length = max(1, math.ceil(ended - began))
         if "$run" in promql:
-            data = await self._ask("query", {"query": promql.replace("$run", f"{length}s"), "time": ended})
+            data = await self._query("query", {"query": promql.replace("$run", f"{length}s"), "time": ended})
             return _numbers([[series.get("value")] for series in data])
         step = max(_SHORTEST_STEP_SECONDS, (ended - began) / _STEPS)
-        data = await self._ask("query_range", {"query": promql, "start": began, "end": ended, "step": step})
+        data = await self._query("query_range", {"query": promql, "start": began, "end": ended, "step": step})
         return _numbers([series.get("values", []) for series in data])
 
-    async def _ask(self, what: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def _query(self, what: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             async with httpx.AsyncClient(timeout=10, transport=self._transport) as client:
                 answer = await client.get(f"{self._url}/api/v1/{what}", params=dict(parameters))

@@ -1,13 +1,21 @@
-"""What tests of the load generator share: real servers that can be told how to behave."""
+"""What tests of the load generator share: real servers with programmable answers, and the document of a run."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from perfloop_loadgen.samples.book import Book, Load, Point
+from perfloop_loadgen.samples.labels import Labels
+from perfloop_loadgen.summary import summarize
+from perfloop_loadgen.summary.document import Document
+from perfloop_loadgen.summary.verdict import Generator
 
 if TYPE_CHECKING:
     import ssl
@@ -104,6 +112,28 @@ async def serving(
     finally:
         server.close()
         await service.end()
+
+
+def build_document(p95: float, seed: int, **changes: Any) -> Document:
+    """Return a run of 40 s whose p95 varies by 5 % around `p95` seconds, from the seed."""
+    noise = random.Random(seed)
+
+    def point(second: int) -> Point:
+        value = p95 * noise.lognormvariate(0, 0.05)
+        return Point(float(second), 1.0, 100, 0, value / 2, value, value * 1.5, 0.0, Load(users=5))
+
+    document = Document(
+        run_id="x",
+        profile="constant_users",
+        base_url="http://127.0.0.1:1",
+        started_at="2026-01-01T00:00:00+00:00",
+        summary=summarize("t", Book(Labels(["GET /"])), 30),
+        generator=Generator(),
+        timeline=[point(second) for second in range(40)],
+        distribution=[],
+        config={"concurrent_users": 5},
+    )
+    return replace(document, **changes)
 
 
 @pytest.fixture(autouse=True)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfloop_loadgen.errors import ExitCode
+from perfloop_base.errors import ExitCode
+from perfloop_loadgen import cli
+from perfloop_loadgen.cli import Reports, main
+from perfloop_loadgen.reporters.files import RENDERERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +61,7 @@ def _get(address: str) -> tuple[int, str]:
 
 
 async def _get_soon(address: str, holds: str = "") -> tuple[int, str]:
-    """Return a page once somebody answers and it holds what is waited for: on a busy machine that takes its time."""
+    """Return a page once it is served and holds what is waited for: on a busy machine that takes its time."""
     for _ in range(1200):
         try:
             status, page = await asyncio.to_thread(_get, address)
@@ -65,6 +71,14 @@ async def _get_soon(address: str, holds: str = "") -> tuple[int, str]:
             return status, page
         await asyncio.sleep(0.05)
     raise AssertionError(address)
+
+
+def _wait_for_requests(service: Any) -> bool:
+    for _ in range(600):
+        if service.requests:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _check_metrics(promtool: str, text: str) -> subprocess.CompletedProcess[bytes]:
@@ -85,7 +99,7 @@ async def test_a_run_prints_percentiles_and_ends_with_zero(start: Start, hello: 
 async def test_live_metrics_agree_with_the_server(
     start: Start, hello: Any, tmp_path: Path, free_port: int, promtool: str
 ):
-    """Until it is stopped the run serves valid metrics; the last scrape counts every request the server saw."""
+    """Until it is stopped the run serves valid metrics; the last scrape counts every request of the server."""
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url="http://127.0.0.1:1", duration=0))
     address = f"127.0.0.1:{free_port}"
@@ -112,7 +126,7 @@ async def test_live_metrics_agree_with_the_server(
     assert f"{len(hello.requests)} requests" in out.decode()
 
 
-async def test_a_run_stopped_half_way_still_tells_what_it_measured(
+async def test_a_run_stopped_half_way_reports_what_it_measured(
     start: Start, hello: Any, tmp_path: Path, free_port: int
 ):
     """SIGINT half way: the results until then, and an exit code that says so."""
@@ -129,7 +143,7 @@ async def test_a_run_stopped_half_way_still_tells_what_it_measured(
     assert f"{len(hello.requests)} requests" in out.decode()
 
 
-async def test_an_adhoc_run_is_told_to_prometheus(start: Start, hello: Any, tmp_path: Path):
+async def test_an_ad_hoc_run_is_announced_to_prometheus(start: Start, hello: Any, tmp_path: Path):
     """Where the stack keeps file_sd files, an ad-hoc run has one while it runs."""
     (tmp_path / ".perfloop" / "targets").mkdir(parents=True)
     path = tmp_path / "t.yml"
@@ -155,11 +169,13 @@ async def test_an_adhoc_run_is_told_to_prometheus(start: Start, hello: Any, tmp_
             ExitCode.USAGE,
             "--url: 'x': must start with http:// or https://",
         ),
-        (["run", "a", "--web.listen-address", "x"], ExitCode.USAGE, "'x': must be HOST:PORT, as in 127.0.0.1:19120"),
+        (["run", "a", "--web.listen-address", "x"], ExitCode.USAGE, "--web.listen-address: 'x' is not an address"),
         (["run", "--profile", "basic", "--url", "http://no-such-host.invalid"], ExitCode.USAGE, "does not resolve"),
     ],
 )
-def test_a_bad_command_earns_one_sentence(tmp_path: Path, arguments: list[str], code: ExitCode, sentence: str):
+def test_a_bad_command_is_answered_with_one_sentence(
+    tmp_path: Path, arguments: list[str], code: ExitCode, sentence: str
+):
     """Each mistake on the command line: its exit code and its sentence, no traceback."""
     done = subprocess.run(_command(*arguments), capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == code
@@ -173,13 +189,13 @@ async def test_a_taken_port_is_named(start: Start, hello: Any, tmp_path: Path):
     arguments = ("run", "--profile", "basic", "--url", hello.url, "--web.listen-address", address)
     process = await start(*_command(*arguments), cwd=tmp_path)
     _, err = await process.communicate()
-    assert process.returncode == ExitCode.NOT_LISTENING
+    assert process.returncode == ExitCode.PORT_TAKEN
     assert f"--web.listen-address: cannot listen on {address}: " in err.decode()
     assert not hello.requests
 
 
-async def test_a_full_disk_at_report_time_still_tells_the_results(start: Start, hello: Any, tmp_path: Path):
-    """No file may grow beyond 100 bytes: the numbers are on stdout, the trouble in one sentence, no torn file."""
+async def test_a_full_disk_at_report_time_keeps_the_results_on_stdout(start: Start, hello: Any, tmp_path: Path):
+    """No file may grow beyond 100 bytes: the numbers are on stdout, the problem in one sentence, no partial file."""
     path = tmp_path / "t.yml"
     path.write_text(TEST.format(url=hello.url, duration=0.3))
     command = ["prlimit", "--fsize=100", *_command("run", path, "--report.html", "r.html")]
@@ -192,7 +208,7 @@ async def test_a_full_disk_at_report_time_still_tells_the_results(start: Start, 
 
 
 async def test_every_test_of_a_file_is_read_before_the_first_runs(start: Start, hello: Any, tmp_path: Path):
-    """A gate of the second test that cannot be read: said at once, and nothing was asked."""
+    """A gate of the second test that cannot be read is reported before any request."""
     path = tmp_path / "t.yml"
     second = f'  second: {{base_url: "{hello.url}", endpoints: [{{path: /}}], thresholds: [p95 < 1 parsec]}}'
     path.write_text(TEST.format(url=hello.url, duration=0.5) + second)
@@ -211,9 +227,9 @@ load_tests:
 """
 
 
-@pytest.mark.parametrize(("gate", "code"), [("p95 < 9 s", 0), ("p95 < 1 us", 1), ("ttft_p95 < 1 s", 3)])
+@pytest.mark.parametrize(("gate", "code"), [("p95 < 9 s", 0), ("p95 < 1 us", 1), ("ttft_p95 < 1 s", 9)])
 async def test_the_verdict_is_the_exit_code(start: Start, hello: Any, tmp_path: Path, gate: str, code: int):
-    """Passed 0, failed 1, invalid 3."""
+    """Passed 0, failed 1, invalid 9."""
     path = tmp_path / "t.yml"
     path.write_text(GATED.format(url=hello.url, gate=gate))
     process = await start(*_command("run", path), cwd=tmp_path)
@@ -229,7 +245,7 @@ load_tests:
 
 
 async def test_too_few_file_descriptors_make_the_run_invalid(start: Start, hello: Any, tmp_path: Path):
-    """Eighty users with forty descriptors: counted under its own name, and the run is worth nothing."""
+    """Eighty users with forty descriptors: counted under its own name, and the run is invalid."""
     path = tmp_path / "t.yml"
     path.write_text(CROWD.format(url=hello.url))
     command = ["prlimit", "--nofile=40:40", *_command("run", path)]
@@ -238,3 +254,95 @@ async def test_too_few_file_descriptors_make_the_run_invalid(start: Start, hello
     assert process.returncode == ExitCode.INVALID, err
     assert "no_file_descriptors" in out.decode()
     assert "the generator ran out of file descriptors" in out.decode()
+
+
+UNANSWERED = """
+load_tests:
+  quick: {{base_url: "{url}", duration_seconds: 0.3, concurrent_users: 2, think_time_seconds: 0.01,
+          endpoints: [{{path: /}}], thresholds: [{{promql: up, expect: '> 0'}}{gate}],
+          generator_limits: {{cpu_ratio: 9, event_loop_lag_seconds: 9}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("gate", "code"), [("", ExitCode.SOURCE_UNAVAILABLE), (", 'ttft_p95 < 1 s'", ExitCode.INVALID)]
+)
+async def test_a_prometheus_that_does_not_answer_has_a_code_of_its_own(  # noqa: PLR0913 - fixtures and a table
+    start: Start, hello: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, gate: str, code: ExitCode
+):
+    """Without an answer of the local Prometheus, at the port of its variable: 12; with another reason too: invalid."""
+    monkeypatch.setenv("PERFLOOP_PROMETHEUS_PORT", "1")
+    path = tmp_path / "t.yml"
+    path.write_text(UNANSWERED.format(url=hello.url, gate=gate))
+    process = await start(*_command("run", path), cwd=tmp_path)
+    out, err = await process.communicate()
+    assert process.returncode == code, err
+    assert "prometheus_url: http://127.0.0.1:1: " in out.decode()
+
+
+async def test_without_a_url_the_local_demo_is_tested(
+    start: Start, hello: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A profile follows PERFLOOP_DEMO_PORT and says which service it tests; log lines are JSON where asked for."""
+    monkeypatch.setenv("PERFLOOP_DEMO_PORT", hello.url.rpartition(":")[2])
+    process = await start(*_command("run", "--profile", "basic", "--log.format", "json"), cwd=tmp_path)
+    lines = [json.loads(await process.stderr.readline())["msg"] for _ in range(3)]
+    assert await asyncio.to_thread(_wait_for_requests, hello)
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    assert lines[0] == f"neither --url nor base_url is given: testing the demo service at {hello.url}"
+    assert lines[1].startswith("serving live metrics on http://127.0.0.1:")
+    assert lines[2] == f"basic load test: constant_users against {hello.url}"
+
+
+async def test_ad_hoc_runs_take_the_ports_after_the_stacks_own(
+    start: Start, hello: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """PERFLOOP_LOADGEN_PORT is the steady load's: other runs use the first free port of the nine after it."""
+    monkeypatch.setenv("PERFLOOP_LOADGEN_PORT", "29620")
+    path = tmp_path / "t.yml"
+    path.write_text(TEST.format(url=hello.url, duration=0.2))
+    process = await start(*_command("run", path), cwd=tmp_path)
+    _, err = await process.communicate()
+    found = re.search(r"serving live metrics on http://127\.0\.0\.1:(\d+)/metrics", err.decode())
+    assert found is not None
+    assert 29621 <= int(found[1]) <= 29629
+
+
+def test_every_kind_of_report_has_a_flag():
+    """The flags of `run` and the renderers are the same."""
+    assert [kind.name for kind in fields(Reports)] == list(RENDERERS)
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["breakpoint", "--start-rate", "0"], "--start-rate: '0' must be above 0"),
+        (["breakpoint", "--step-seconds", "0.1"], "--step-seconds: '0.1' is too small: the minimum is 0.5"),
+        (["compare", "a", "b", "--tolerance", "x%"], "--tolerance: 'x%' is not a number of per cent, as 10"),
+        (["compare", "a", "b", "--tolerance", "-1"], "--tolerance: '-1' must not be negative"),
+        (["ab", "http://a", "http://b", "--profile", "basic", "--rounds", "0"], "--rounds: '0' is too small"),
+        (["calibrate", "--seconds", "inf"], "--seconds: 'inf' must be above 0"),
+        (["run", "--profile", "quick"], "--profile: 'quick' is not one of basic, stress, spike, endurance"),
+        (["run", "--report.pdf", "x"], "unknown flag: '--report.pdf'"),
+    ],
+)
+def test_a_bad_flag_is_named(capsys: pytest.CaptureFixture[str], argv: list[str], sentence: str):
+    """Each value that breaks a rule: the flag, the value, the rule."""
+    assert main(argv) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith(f"perfloop loadgen: {sentence}")
+
+
+def test_one_test_against_two_services(monkeypatch: pytest.MonkeyPatch):
+    """`ab` keeps both addresses apart, and the tolerance is a share."""
+    calls: list[tuple[Any, ...]] = []
+
+    async def record(*arguments: Any) -> ExitCode:
+        calls.append(arguments)
+        return ExitCode.OK
+
+    monkeypatch.setattr(cli, "ab", record)
+    assert main(["ab", "http://a/", "http://b", "--profile", "basic", "--tolerance", "5%", "--rounds", "3"]) == 0
+    [(config, sides, rounds, tolerance)] = calls
+    assert config.name == "basic load test"
+    assert (sides, rounds, tolerance) == (("http://a", "http://b"), 3, 0.05)

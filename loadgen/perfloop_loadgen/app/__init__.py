@@ -1,4 +1,4 @@
-"""Where everything is put together: the one room that knows every other."""
+"""The composition root: the one package that imports all the others and puts them together."""
 
 from __future__ import annotations
 

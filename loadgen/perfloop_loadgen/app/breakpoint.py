@@ -1,4 +1,4 @@
-"""Find the highest rate that a service bears, by running one load test after the other."""
+"""Find the highest rate that a service sustains, by running one load test after the other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perfloop_loadgen.app.tester import LoadTester
+from perfloop_loadgen.breakpoint_search import Search, Stage, is_oversaturated, knee_of
 from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
 from perfloop_loadgen.config.secrets import without_secrets
-from perfloop_loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
 from perfloop_loadgen.reporters.exposition import LiveRun
 from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.labels import Labels
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.config import LoadTestConfig
 
-# Where the test names no thresholds, the user's own for an API hold.
+# For a test without thresholds: the limits of `prometheus/thresholds.yml` for an API.
 DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
 
 
@@ -39,17 +39,20 @@ class _Tee(Book):
     def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
         """Enter a span in both books; the search has its own elapsed time."""
         super().add(windows, elapsed_seconds, span_seconds, load)
-        places = [self._whole.labels.index(label) for label in self.labels]
+        rows = [self._whole.labels.index(label) for label in self.labels]
         mapped = [Tally() for _ in self._whole.labels]
-        for place, window in zip(places, windows, strict=False):
-            mapped[place] = window
+        for row, window in zip(rows, windows, strict=False):
+            mapped[row] = window
         self._whole.add(mapped, self._clock(), span_seconds, load)
 
 
 class BreakpointTester:
-    """Doubles, bisects and confirms; looks like a `LoadTester`."""
+    """Doubles, bisects and confirms: a search made of load tests."""
 
     profile = "breakpoint"
+    # Nobody knows before its end how long a search takes, but it always ends.
+    planned_seconds: float | None = None
+    is_endless = False
 
     def __init__(self, config: LoadTestConfig) -> None:
         if not isinstance(config.load, BreakpointConfig):
@@ -60,9 +63,10 @@ class BreakpointTester:
         self.book = Book(Labels())
         self.trials: list[TrialRow] = []
         self.trial_listeners: list[Callable[[TrialRow], None]] = []
+        self.only_queries_failed = False
         self._generator = Generator()
         self.search = Search(
-            rate=self.load.start_rate, most_rate=self.load.most_rate, precision_ratio=self.load.precision_ratio
+            rate=self.load.start_rate, max_rate=self.load.max_rate, precision_ratio=self.load.precision_ratio
         )
         self._began = self._started_at = 0.0
         self._stopped = ""
@@ -74,20 +78,15 @@ class BreakpointTester:
         """Return the name of the search in metrics and reports."""
         return self._run_id
 
-    @property
-    def is_endless(self) -> bool:
-        """A search always ends."""
-        return False
-
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the search; the trials so far are kept."""
         self._stopped = reason
         self._tester.stop(reason, grace_seconds)
 
     async def run_load_test(self) -> Summary:
-        """Search, and return the summary of everything that was asked, with the confirmed rate as its outcome.
+        """Search, and return the summary of all requests, with the confirmed rate as its result.
 
-        What a rate beyond the limit left under way is waited for: the next trial must find the service at rest.
+        What a rate beyond the limit left under way is waited for: the next trial must begin with an idle service.
         """
         self._began, self._started_at = time.monotonic(), time.time()
         faults: list[str] = []
@@ -96,11 +95,11 @@ class BreakpointTester:
             self._tester.listeners.extend(self.listeners)
             summary = await self._tester.run_load_test()
             if not self._stopped:
-                faults = self._note(summary)
-        return self._concluded(faults)
+                faults = self._record(summary)
+        return self._conclude(faults)
 
     def summary(self) -> Summary:
-        """Return the numbers as they stand."""
+        """Return the numbers so far, not judged."""
         return summarize(self.config.name, self.book, self._elapsed(), self._stopped)
 
     def live(self) -> LiveRun:
@@ -138,34 +137,37 @@ class BreakpointTester:
     def _elapsed(self) -> float:
         return time.monotonic() - self._began if self._began else 0.0
 
-    def _note(self, summary: Summary) -> list[str]:
-        """Write a trial down, and return what forbids to go on: at its own limit the generator finds nothing."""
+    def _record(self, summary: Summary) -> list[str]:
+        """Add the trial to the search, and return what ends it: at its own limit the generator finds nothing."""
         self._generator = busier(self._generator, self._tester.generator())
-        trial = self._judged(summary)
+        trial = self._trial_row(summary)
         self.trials.append(trial)
         for listener in self.trial_listeners:
             listener(trial)
         faults = self._tester.generator_faults
+        if self._tester.only_queries_failed:
+            self.only_queries_failed = True
+            return [f"at {trial.rate:.4g} requests/s {reason}" for reason in summary.reasons]
         if faults:
             return [f"at {trial.rate:.4g} requests/s the generator was the limit: {fault}" for fault in faults]
         if not (summary.successful_requests or self.search.good):
             self._stopped = f"at {trial.rate:.4g} requests/s {trial.reason}"
-        self.search = self.search.tell(passed=trial.passed, reason=trial.reason)
+        self.search = self.search.after(passed=trial.passed, reason=trial.reason)
         return []
 
-    def _judged(self, summary: Summary) -> TrialRow:
+    def _trial_row(self, summary: Summary) -> TrialRow:
         seconds = self._tester.config.duration_seconds
         # What comes in after the step belongs to its requests, but not to the rate that the service kept up.
         points = [one for one in self._tester.book.points if one.elapsed_seconds - one.span_seconds < seconds]
         span = sum(point.span_seconds for point in points) or 1.0
         errors = sum(point.errors for point in points)
         answered = sum(point.requests for point in points)
-        # A schedule that cannot be sent is an invalid test, but here it is what was looked for.
+        # A schedule that cannot be sent makes a test invalid, but here it is what the search looks for.
         reasons = [reason for reason in summary.reasons if reason not in self._tester.schedule_faults]
         if self._tester.schedule_faults:
             reasons.append(f"{self.load.max_in_flight} requests were under way unanswered, more had to wait")
         if is_oversaturated([(point.elapsed_seconds, float(point.load.users)) for point in points]):
-            reasons.append("requests under way grew all through the step")
+            reasons.append("requests under way grew throughout the step")
         return TrialRow(
             rate=self.search.rate,
             stage=self.search.stage,
@@ -176,7 +178,7 @@ class BreakpointTester:
             goodput_rate=(answered - errors) / span,
         )
 
-    def _concluded(self, faults: list[str]) -> Summary:
+    def _conclude(self, faults: list[str]) -> Summary:
         rate, knee = self.search.confirmed, self.knee
         if faults:
             verdict, reasons = Verdict.INVALID, faults
@@ -187,8 +189,3 @@ class BreakpointTester:
         if knee is not None:
             reasons.append(f"the knee, up to which good answers kept up with what was asked: {knee:.4g}/s")
         return replace(self.summary(), verdict=verdict, reasons=reasons)
-
-
-def build_tester(config: LoadTestConfig) -> LoadTester | BreakpointTester:
-    """Return what runs a configuration: one test, or a search of many."""
-    return BreakpointTester(config) if isinstance(config.load, BreakpointConfig) else LoadTester(config)

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.app.breakpoint import BreakpointTester
 from perfloop_loadgen.reporters.text import progress_line, trial_line
 
 # rich and grafana-client cost more to import than a short run: they come when they are asked for.
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perfloop_loadgen.app.tester import LoadTester
+    from perfloop_loadgen.app.suite import Tester
     from perfloop_loadgen.reporters.annotations import Annotator
     from perfloop_loadgen.reporters.live_view import LiveView
     from perfloop_loadgen.summary.document import TrialRow
+
+log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 10.0
 # The view is drawn on the loop that sends: at most so much of its time, else requests would start late for it.
@@ -29,36 +31,34 @@ _VIEW_SHARE = 0.003
 class Display:
     """Follows one test, second by second."""
 
-    def __init__(
-        self, tester: LoadTester | BreakpointTester, view: LiveView | None, annotator: Annotator | None
-    ) -> None:
+    def __init__(self, tester: Tester, view: LiveView | None, annotator: Annotator | None) -> None:
         self._tester = tester
         self._view = view
         self._annotator = annotator
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
         self._draw_from = 0.0
         self._writing: set[asyncio.Task[None]] = set()
 
     def second(self, elapsed_seconds: float) -> None:
-        """Show the run as it stands."""
+        """Show the run so far."""
         book = self._tester.book
         if self._view is not None:
             self._draw(self._view, elapsed_seconds)
-        elif time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            self.tell(progress_line(self._tester.config.name, elapsed_seconds, book))
+        elif time.monotonic() - self._reported >= PROGRESS_SECONDS:
+            self._reported = time.monotonic()
+            self.print(progress_line(self._tester.config.name, elapsed_seconds, book))
         self._mark(book.load.phase)
 
-    def tell(self, line: str) -> None:
-        """Say something that stays."""
+    def print(self, line: str) -> None:
+        """Print a line that stays."""
         if self._view is not None:
-            self._view.tell(line)
+            self._view.print(line)
         else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress goes to stderr
+            log.info(line)
 
     def trial(self, trial: TrialRow) -> None:
-        """Tell of a rate that a search has tried."""
-        self.tell(f"{self._tester.config.name}: {trial_line(trial)}")
+        """Print a rate that a search has tried."""
+        self.print(f"{self._tester.config.name}: {trial_line(trial)}")
 
     def _draw(self, view: LiveView, elapsed_seconds: float) -> None:
         began = time.monotonic()
@@ -73,7 +73,7 @@ class Display:
             return []
         self._mark("")
         await asyncio.gather(*self._writing)
-        return [self._annotator.trouble] if self._annotator.trouble else []
+        return [self._annotator.problem] if self._annotator.problem else []
 
     def _mark(self, phase: str) -> None:
         if self._annotator is not None:
@@ -83,28 +83,25 @@ class Display:
 
 
 @contextmanager
-def shown(tester: LoadTester | BreakpointTester) -> Iterator[Display]:
+def shown(tester: Tester) -> Iterator[Display]:
     """Show a test while the block runs."""
     with ExitStack() as stack:
         view = stack.enter_context(_live_view(tester)) if sys.stderr.isatty() else None
-        annotator = _annotator(tester) if "GRAFANA_URL" in os.environ else None
+        annotator = _annotator(tester) if "GRAFANA_TOKEN" in os.environ else None
         display = Display(tester, view, annotator)
         tester.listeners.append(display.second)
-        if isinstance(tester, BreakpointTester):
-            tester.trial_listeners.append(display.trial)
-        display.tell(f"{tester.config.name}: {tester.profile} against {tester.config.base_url}")
+        tester.trial_listeners.append(display.trial)
+        display.print(f"{tester.config.name}: {tester.profile} against {tester.config.base_url}")
         yield display
 
 
-def _live_view(tester: LoadTester | BreakpointTester) -> LiveView:
+def _live_view(tester: Tester) -> LiveView:
     from perfloop_loadgen.reporters.live_view import LiveView
 
-    # How long a search takes, nobody knows before its end.
-    planned = None if isinstance(tester, BreakpointTester) else tester.run.planned_seconds
-    return LiveView(tester.config.name, planned)
+    return LiveView(tester.config.name, tester.planned_seconds)
 
 
-def _annotator(tester: LoadTester | BreakpointTester) -> Annotator | None:
+def _annotator(tester: Tester) -> Annotator | None:
     from perfloop_loadgen.reporters.annotations import Annotator, Grafana
 
     grafana = Grafana.from_environment()

@@ -1,12 +1,14 @@
-"""Judge a run by its configuration's gates, client side and server side."""
+"""The gates of a configuration: those on what the generator measured, and those on what Prometheus says."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.config.gates import GateConfig
-from perfloop_loadgen.errors import ConfigError, QueryError
+from perfloop_base.errors import ConfigError
+from perfloop_base.home import local_url
+from perfloop_loadgen.config.model import GateConfig
+from perfloop_loadgen.errors import QueryError
 from perfloop_loadgen.summary.verdict import GateResult
 from perfloop_loadgen.thresholds.client_gates import ClientGate, judge
 from perfloop_loadgen.thresholds.expression import Expression, parse_expression
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerGate:
-    """An expression of Prometheus and what it must keep."""
+    """A PromQL expression and the bound that it must keep."""
 
     promql: str
     expression: Expression
@@ -31,11 +33,15 @@ class Gates:
 
     client: tuple[ClientGate, ...]
     server: tuple[ServerGate, ...]
-    prometheus_url: str | None
+    prometheus_url: str
 
     @classmethod
     def of(cls, config: LoadTestConfig) -> Gates:
-        """Read the section `thresholds`; every problem is told at once."""
+        """Read the section `thresholds`.
+
+        Raises:
+            ConfigError: with every problem of the section.
+        """
         problems: list[str] = []
         client: list[ClientGate] = []
         server: list[ServerGate] = []
@@ -45,9 +51,8 @@ class Gates:
                 _read(gate, client, server)
             except ConfigError as error:
                 problems += error.problems
-        if server and config.prometheus_url is None:
-            problems.append("prometheus_url: is missing, and thresholds hold a promql gate")
-        labels = {step.label for step in (*config.asked, *(s for one in config.scenarios for s in one.steps))}
+        labels = {step.label for step in (*config.requested, *(s for one in config.scenarios for s in one.steps))}
+        # A script may request an endpoint that no file lists.
         scripted = any(scenario.python for scenario in config.scenarios)
         unknown = [gate.endpoint for gate in client if gate.endpoint and gate.endpoint not in labels and not scripted]
         problems += [
@@ -55,20 +60,26 @@ class Gates:
         ]
         if problems:
             raise ConfigError(problems)
-        return cls(tuple(client), tuple(server), config.prometheus_url)
+        return cls(tuple(client), tuple(server), config.prometheus_url or local_url("prometheus"))
 
-    async def judge(self, book: Book, began: float, ended: float) -> tuple[list[GateResult], list[str]]:
-        """Return each gate's result, and the questions that could not be asked."""
+    async def judge(self, book: Book, began: float, ended: float) -> tuple[list[GateResult], dict[str, str]]:
+        """Return each gate's result, and by a gate's text why Prometheus did not answer it.
+
+        Args:
+            book: what was measured.
+            began: Unix time of the run's beginning.
+            ended: Unix time of its end.
+        """
         results = [judge(gate, book, ended - began) for gate in self.client]
-        troubles: list[str] = []
+        unanswered: dict[str, str] = {}
         for gate in self.server:
             try:
-                values = await _ask(self.prometheus_url or "", gate.promql, began, ended)
+                values = await _query(self.prometheus_url, gate.promql, began, ended)
             except QueryError as error:
-                troubles.append(str(error))
+                unanswered[gate.text] = str(error)
                 values = []
             results.append(_judged(gate, values))
-        return results, troubles
+        return results, unanswered
 
 
 def _read(gate: GateConfig, client: list[ClientGate], server: list[ServerGate]) -> None:
@@ -79,7 +90,7 @@ def _read(gate: GateConfig, client: list[ClientGate], server: list[ServerGate]) 
         server.append(ServerGate(gate.promql, expression, gate.name or f"{gate.promql} {gate.expect}"))
 
 
-async def _ask(url: str, promql: str, began: float, ended: float) -> list[float]:
+async def _query(url: str, promql: str, began: float, ended: float) -> list[float]:
     from perfloop_loadgen.prometheus_api import PrometheusApi  # brings httpx, and most runs do without
 
     return await PrometheusApi(url).values(promql, began, ended)

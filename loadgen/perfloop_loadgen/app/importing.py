@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from perfloop_loadgen.errors import ConfigError
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen.scenario.har import test_from_har
 from perfloop_loadgen.scenario.openapi import test_from_openapi
 
@@ -23,7 +23,11 @@ _NOTE = (
 
 
 def import_file(form: str, path: Path) -> str:
-    """Return the YAML of a test file."""
+    """Return the YAML of a test file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a document of this form.
+    """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

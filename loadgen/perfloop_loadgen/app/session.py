@@ -1,4 +1,4 @@
-"""A run from the command line: signals, the metrics page, lines of progress, the end."""
+"""A run from the command line: signals, the metrics page, lines of progress, reports, the exit code."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import re
 import resource
 import signal
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from perfloop_loadgen.app.breakpoint import BreakpointTester, build_tester
+from perfloop_base.errors import ExitCode, ListenError
+from perfloop_base.home import find_home, local_port
 from perfloop_loadgen.app.display import shown
-from perfloop_loadgen.app.home import home
-from perfloop_loadgen.errors import ConfigError, ExitCode, ListenError
+from perfloop_loadgen.app.suite import build_testers
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import write_reports
 from perfloop_loadgen.reporters.text import summary_lines, trial_line
@@ -29,36 +29,38 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from perfloop_loadgen.app.tester import LoadTester
+    from perfloop_base.addresses import Address
+    from perfloop_loadgen.app.suite import Tester
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.summary import Summary
     from perfloop_loadgen.summary.document import Document
 
-ADHOC_PORTS = range(19121, 19130)
+log = logging.getLogger(__name__)
+
 # SIGTERM must end the process within 5 s: answers get this long, and the last scrape the rest.
 GRACE_SECONDS = 2.5
 LAST_SCRAPE_SECONDS = 1.5
 LINGER_SECONDS = 15.0
-CODES = {Verdict.PASSED: ExitCode.OK, Verdict.FAILED: ExitCode.FAILED, Verdict.INVALID: ExitCode.INVALID}
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where the metrics page is served; without a port, the first free one of the ad-hoc range."""
-
-    host: str = "127.0.0.1"
-    port: int | None = None
+# The stack's steady load has the port itself; other runs take the first free one of those after it.
+_AD_HOC_PORTS = 9
+_CODES = {Verdict.PASSED: ExitCode.OK, Verdict.FAILED: ExitCode.FAILED, Verdict.INVALID: ExitCode.INVALID}
 
 
 class Session:
-    """Runs tests one after the other beside the metrics page."""
+    """Runs tests one after the other beside the metrics page.
 
-    def __init__(self, configs: Sequence[LoadTestConfig], listen: Listen, reports: Mapping[str, Path]) -> None:
+    Args:
+        configs: the tests.
+        listen: where live metrics are served; None: the first free port after that of the stack's steady load.
+        reports: the file of each kind of report.
+    """
+
+    def __init__(self, configs: Sequence[LoadTestConfig], listen: Address | None, reports: Mapping[str, Path]) -> None:
         self._configs = configs
         self._listen = listen
         self._reports = reports
         self._collector = LoadgenCollector()
-        self._current: LoadTester | BreakpointTester | None = None
+        self._current: Tester | None = None
         self._stopped = ""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
@@ -66,33 +68,38 @@ class Session:
         self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs))
 
     async def go(self) -> ExitCode:
-        """Run every test and return what the process should say."""
-        testers = _build_all(self._configs)
+        """Run every test and return the exit code of the worst.
+
+        Raises:
+            ConfigError: with what is wrong with any of the tests; nothing has run.
+            ListenError: the metrics address is taken; nothing has run.
+        """
+        testers = build_testers(self._configs)
         _allow_all_descriptors()
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()
         await self._start_server()
-        advert = _advertise(self._server.address) if self._listen.port is None else None
-        _say(f"serving live metrics on http://{self._server.address}/metrics")
+        target_file = _announce(self._server.address) if self._listen is None else None
+        log.info("serving live metrics on http://%s/metrics", self._server.address)
         self._catch_signals()
         try:
             codes = [await self._run(tester) for tester in testers if not self._stopped]
             await self._linger()
         finally:
-            if advert is not None:
-                advert.unlink(missing_ok=True)
+            if target_file is not None:
+                target_file.unlink(missing_ok=True)
             await self._server.stop()
         return max(codes, default=ExitCode.OK)
 
-    async def _run(self, tester: LoadTester | BreakpointTester) -> ExitCode:
+    async def _run(self, tester: Tester) -> ExitCode:
         self._current = tester
         live = tester.live()
         self._collector.runs = [*self._collector.runs, live]
         with shown(tester) as display:
             summary = await tester.run_load_test()
         live.verdict = summary.verdict
-        for trouble in await display.finish():
-            _say(trouble)
+        for problem in await display.finish():
+            log.warning(problem)
         document = tester.document(summary)
         for line in (*summary_lines(summary), *(f"  {trial_line(trial)}" for trial in document.trials)):
             print(line)  # noqa: T201 - the result is the program's output
@@ -101,26 +108,33 @@ class Session:
         return max(self._code_of(tester, summary), written)
 
     def _write_reports(self, document: Document) -> ExitCode:
-        places = self._reports
+        files = self._reports
         if len(self._configs) > 1:
             name = re.sub(r"[^\w.-]+", "-", document.summary.name)
-            places = {kind: path.with_stem(f"{path.stem}-{name}") for kind, path in places.items()}
-        troubles = write_reports(document, places)
-        for trouble in troubles:
-            _say(str(trouble))
-        return ExitCode.NOT_WRITTEN if troubles else ExitCode.OK
+            files = {kind: path.with_stem(f"{path.stem}-{name}") for kind, path in files.items()}
+        problems = write_reports(document, files)
+        for problem in problems:
+            log.error(str(problem))
+        return ExitCode.NOT_WRITTEN if problems else ExitCode.OK
 
-    def _code_of(self, tester: LoadTester | BreakpointTester, summary: Summary) -> ExitCode:
+    def _code_of(self, tester: Tester, summary: Summary) -> ExitCode:
         if self._stopped:
             # To be stopped is the only end that a run without a duration has.
             return ExitCode.OK if tester.is_endless else ExitCode.STOPPED
-        return CODES[summary.verdict]
+        if tester.only_queries_failed:
+            return ExitCode.SOURCE_UNAVAILABLE
+        return _CODES[summary.verdict]
 
     async def _start_server(self) -> None:
-        ports = ADHOC_PORTS if self._listen.port is None else [self._listen.port]
+        if self._listen is not None:
+            # An empty host means every address, as in Go.
+            await self._server.start(self._listen.host or "0.0.0.0", self._listen.port)  # noqa: S104
+            return
+        first = local_port("loadgen") + 1
+        ports = range(first, first + _AD_HOC_PORTS)
         for port in ports:
             try:
-                await self._server.start(self._listen.host, port)
+                await self._server.start("127.0.0.1", port)
             except ListenError:
                 if port == ports[-1]:
                     raise
@@ -133,13 +147,14 @@ class Session:
             loop.add_signal_handler(number, self._on_signal, number)
 
     def _on_signal(self, number: signal.Signals) -> None:
+        # The second signal does not wait for answers.
         grace = 0.0 if self._stopped else GRACE_SECONDS
         self._stopped = f"stopped by {signal.Signals(number).name}"
         if self._current is not None:
             self._current.stop(self._stopped, grace)
 
     async def _linger(self) -> None:
-        """Stay until a scrape has seen the end, if anybody scrapes."""
+        """Wait until a scrape has seen the end, if there were scrapes at all."""
         seen = self._server.scrapes
         left = LAST_SCRAPE_SECONDS if self._stopped else LINGER_SECONDS
         while seen and self._server.scrapes == seen and left > 0:
@@ -154,42 +169,24 @@ class Session:
         return "\n".join(summary_lines(self._current.summary()))
 
 
-def _build_all(configs: Sequence[LoadTestConfig]) -> list[LoadTester | BreakpointTester]:
-    """Return what runs each test; what is wrong with any of them is told before the first one runs."""
-    testers: list[LoadTester | BreakpointTester] = []
-    problems: list[str] = []
-    for config in configs:
-        try:
-            testers.append(build_tester(config))
-        except ConfigError as error:
-            problems += (f"{config.name}: {problem}" for problem in error.problems)
-    if problems:
-        raise ConfigError(problems)
-    return testers
-
-
-def _advertise(address: str) -> Path | None:
-    """Tell Prometheus of an ad-hoc run through file service discovery, where the stack keeps such files."""
-    folder = home() / "targets"
-    if not folder.is_dir():
+def _announce(address: str) -> Path | None:
+    """Write a target file for Prometheus's file service discovery, where the stack keeps them; return its path."""
+    directory = find_home() / "targets"
+    if not directory.is_dir():
         return None
-    path = folder / f"loadgen-{address.rpartition(':')[2]}.json"
+    path = directory / f"loadgen-{address.rpartition(':')[2]}.json"
     partial = path.with_suffix(".partial")
     try:
         partial.write_text(json.dumps([{"targets": [address], "labels": {"service": "loadgen"}}]), encoding="utf-8")
         partial.rename(path)
     except OSError as error:
-        _say(f"{folder}: Prometheus is not told of this run: {error.strerror}")
+        log.warning("%s: cannot be written, so Prometheus will not scrape this run: %s", directory, error.strerror)
         return None
     return path
 
 
 def _allow_all_descriptors() -> None:
-    """Take as many file descriptors as the system lets this process have: each connection needs one."""
+    """Raise the limit on file descriptors as far as the system allows: each connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS tells a hard limit that it does not grant
+    with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress goes to stderr, one line per event

@@ -1,15 +1,98 @@
-"""Several load tests, one after the other."""
+"""What runs each configuration, and several of them one after the other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from perfloop_loadgen.app.breakpoint import build_tester
+from perfloop_base.errors import ConfigError
+from perfloop_loadgen.app.breakpoint import BreakpointTester
+from perfloop_loadgen.app.tester import LoadTester
+from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.reporters.text import summary_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.reporters.exposition import LiveRun
+    from perfloop_loadgen.samples.book import Book
     from perfloop_loadgen.summary import Summary
+    from perfloop_loadgen.summary.document import Document, TrialRow
+
+
+class Tester(Protocol):
+    """What runs a configuration: one load test, or a search made of many."""
+
+    config: LoadTestConfig
+    only_queries_failed: bool
+    # Called with each rate that a search has tried.
+    trial_listeners: list[Callable[[TrialRow], None]]
+
+    @property
+    def run_id(self) -> str:
+        """Return the name of the run in metrics and reports."""
+
+    @property
+    def profile(self) -> str:
+        """Return the name of the load shape."""
+
+    @property
+    def book(self) -> Book:
+        """Return the measurements so far."""
+
+    @property
+    def listeners(self) -> list[Callable[[float], None]]:
+        """Return what is called with the elapsed seconds whenever a second has been added to the book."""
+
+    @property
+    def planned_seconds(self) -> float | None:
+        """Return how long the run is meant to last; None: nobody knows."""
+
+    @property
+    def is_endless(self) -> bool:
+        """Return whether the run ends only when it is stopped."""
+
+    async def run_load_test(self) -> Summary:
+        """Run to the end, judge, and return what was measured."""
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the run early; what was measured is kept."""
+
+    def summary(self) -> Summary:
+        """Return the numbers so far, not judged."""
+
+    def live(self) -> LiveRun:
+        """Return the run as the metrics page shows it."""
+
+    def document(self, summary: Summary) -> Document:
+        """Return everything that is known about the run, for reports."""
+
+
+def build_tester(config: LoadTestConfig) -> Tester:
+    """Return what runs a configuration.
+
+    Raises:
+        ConfigError: a gate, a file or a scenario of the configuration cannot be used.
+    """
+    return BreakpointTester(config) if isinstance(config.load, BreakpointConfig) else LoadTester(config)
+
+
+def build_testers(configs: Sequence[LoadTestConfig]) -> list[Tester]:
+    """Return what runs each test.
+
+    Raises:
+        ConfigError: with what is wrong with any of them, before the first one runs.
+    """
+    testers: list[Tester] = []
+    problems: list[str] = []
+    for config in configs:
+        try:
+            testers.append(build_tester(config))
+        except ConfigError as error:
+            problems += (f"{config.name}: {problem}" for problem in error.problems)
+    if problems:
+        raise ConfigError(problems)
+    return testers
 
 
 class LoadTestSuite:
@@ -20,7 +103,7 @@ class LoadTestSuite:
         self.results: list[Summary] = []
 
     def add_test(self, config: LoadTestConfig) -> None:
-        """Put a test at the end of the suite."""
+        """Add a test at the end of the suite."""
         self.tests.append(config)
 
     async def run_suite(self) -> list[Summary]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from perfloop_loadgen.app.build import build_run
+from perfloop_loadgen.app.build import build_rate_shape, build_run
 from perfloop_loadgen.app.calibration import read_calibration
 from perfloop_loadgen.app.fleet import Fleet
 from perfloop_loadgen.app.gates import Gates
-from perfloop_loadgen.app.shapes import build_rate_shape
 from perfloop_loadgen.config.load import EnduranceConfig
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
@@ -18,16 +17,48 @@ from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import Document, distribution_of, iso_time
 from perfloop_loadgen.summary.drift import drift_of
-from perfloop_loadgen.thresholds.decide import decide
-from perfloop_loadgen.thresholds.validity import generator_faults, schedule_faults
+from perfloop_loadgen.summary.verdict import Verdict
+from perfloop_loadgen.thresholds.decide import decide, generator_faults, schedule_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perfloop_loadgen.config import LoadTestConfig
-    from perfloop_loadgen.runner.run import Run
     from perfloop_loadgen.samples.labels import Labels
+    from perfloop_loadgen.summary.document import TrialRow
     from perfloop_loadgen.summary.verdict import GateResult, Generator
+
+
+class Execution(Protocol):
+    """A load under way: in this process, or shared by several."""
+
+    book: Book
+    end_reason: str
+    # Why the numbers say nothing about the service, one sentence each.
+    faults: list[str]
+    # Called with the elapsed seconds whenever a second has been added to the book.
+    listeners: list[Callable[[float], None]]
+
+    @property
+    def planned_seconds(self) -> float | None:
+        """Return how long the run is meant to last; None: until it is stopped."""
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """Return the time since the first request could start."""
+
+    @property
+    def began_unix(self) -> float:
+        """Return the wall time of the beginning."""
+
+    def generator(self) -> Generator:
+        """Return the figures of the generator itself."""
+
+    def stop(self, reason: str, grace_seconds: float | None = None) -> None:
+        """End the run early."""
+
+    async def go(self) -> None:
+        """Run to the end."""
 
 
 @dataclass(slots=True)
@@ -37,34 +68,43 @@ class LoadTester:
     config: LoadTestConfig
     open_book: Callable[[Labels], Book] = Book
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    run: Run | Fleet = field(init=False)
+    run: Execution = field(init=False)
     started_at: float = field(init=False, default=0.0)
     generator_faults: list[str] = field(init=False, default_factory=list)
     schedule_faults: list[str] = field(init=False, default_factory=list)
+    # Whether the run has no result for one reason alone: Prometheus gave no usable answer.
+    only_queries_failed: bool = field(init=False, default=False)
+    # A single test has no trials: what is put here is never called.
+    trial_listeners: list[Callable[[TrialRow], None]] = field(init=False, default_factory=list)
     _gates: Gates = field(init=False)
 
     def __post_init__(self) -> None:
         self._gates = Gates.of(self.config)
         self.run = self._build()
 
-    def _build(self) -> Run | Fleet:
+    def _build(self) -> Execution:
         if self.config.workers > 1:
             return Fleet(self.config, self.open_book)
         return build_run(self.config, open_book=self.open_book)
 
     @property
     def book(self) -> Book:
-        """Return the measurements as they stand."""
+        """Return the measurements so far."""
         return self.run.book
 
     @property
     def listeners(self) -> list[Callable[[float], None]]:
-        """Return what is called with the elapsed time whenever a second has been added to the book."""
+        """Return what is called with the elapsed seconds whenever a second has been added to the book."""
         return self.run.listeners
 
     @property
+    def planned_seconds(self) -> float | None:
+        """Return how long the run is meant to last; None: until it is stopped."""
+        return self.run.planned_seconds
+
+    @property
     def is_endless(self) -> bool:
-        """Say whether the run ends only when it is stopped."""
+        """Return whether the run ends only when it is stopped."""
         return self.run.planned_seconds is None
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
@@ -77,19 +117,23 @@ class LoadTester:
         return self.config.load.shape if self.config.load is not None else "constant_users"
 
     async def run_load_test(self) -> Summary:
-        """Run to the end, judge, and return what was measured."""
+        """Run to the end, judge, and return what was measured.
+
+        Raises:
+            TargetError: the host of `base_url` does not resolve.
+        """
         await self.run.go()
         self.started_at = self.run.began_unix
         ended_at = self.started_at + self.run.elapsed_seconds
-        gates, troubles = await self._gates.judge(self.run.book, self.started_at, ended_at)
-        return self._concluded(gates, troubles)
+        gates, unanswered = await self._gates.judge(self.run.book, self.started_at, ended_at)
+        return self._conclude(gates, unanswered)
 
     def summary(self) -> Summary:
-        """Return the numbers as they stand, not judged."""
+        """Return the numbers so far, not judged."""
         return summarize(self.config.name, self.run.book, self.run.elapsed_seconds, self.run.end_reason)
 
     def generator(self) -> Generator:
-        """Return how the generator itself fared."""
+        """Return the figures of the generator itself."""
         return self.run.generator()
 
     def live(self) -> LiveRun:
@@ -112,19 +156,22 @@ class LoadTester:
             calibration=read_calibration(),
         )
 
-    def _concluded(self, gates: list[GateResult], troubles: list[str]) -> Summary:
+    def _conclude(self, gates: list[GateResult], unanswered: Mapping[str, str]) -> Summary:
         tally = self.run.book.total()
         self.generator_faults = generator_faults(self.config.generator_limits, self.generator(), tally)
         if build_rate_shape(self.config) is not None:
             self.schedule_faults = schedule_faults(self.config.generator_limits, tally)
-        faults = [*self.run.troubles, *self.generator_faults, *troubles, *self.schedule_faults]
-        verdict, reasons = decide(tally, gates, faults, self._failures())
+        faults = [*self.run.faults, *self.generator_faults, *self.schedule_faults]
+        failures = self._failures()
+        verdict, reasons = decide(tally, gates, [*faults, *dict.fromkeys(unanswered.values())], failures)
+        answered = [gate for gate in gates if gate.text not in unanswered]
+        self.only_queries_failed = bool(unanswered) and decide(tally, answered, faults)[0] is not Verdict.INVALID
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 
     def _failures(self) -> list[str]:
         failures = [self.run.end_reason] if self.run.end_reason.startswith("max_errors") else []
         if isinstance(self.config.load, EnduranceConfig):
-            limit = self.config.load.most_drift_ratio
+            limit = self.config.load.max_drift_ratio
             drift = drift_of(self.run.book.timeline())
             if drift is not None and drift > limit:
                 failures.append(f"the p95 rose by {drift:.0%} over the run (limit {limit:.0%})")

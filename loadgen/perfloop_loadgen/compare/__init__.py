@@ -1,1 +1,1 @@
-"""Two runs side by side: what changed, and whether chance could have done it."""
+"""Two runs side by side: what changed, and whether the change is significant."""

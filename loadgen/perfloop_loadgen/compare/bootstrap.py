@@ -1,4 +1,4 @@
-"""Confidence in the change of a level between two time series (moving-block bootstrap, Künsch 1989).
+"""Confidence in the change of a level between two time series: the moving-block bootstrap (Künsch 1989).
 
 Neighbouring seconds of a load test resemble each other. Drawing single seconds would take them for independent and
 make the interval too narrow; drawing blocks keeps what neighbours share.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FEWEST_POINTS = 8
+MIN_POINTS = 8
 _DRAWS = 1000
 _CONFIDENCE = 0.95
 
@@ -29,13 +29,22 @@ class Change:
 
     @property
     def is_certain(self) -> bool:
-        """Say whether the interval excludes no change at all."""
+        """Return whether the interval excludes no change at all."""
         return self.low > 0 or self.high < 0
 
 
 def change_of(base: Sequence[float], new: Sequence[float], seed: int = 1) -> Change | None:
-    """Return the change from base to new as a share of base; None of too little data or a base of nought."""
-    if min(len(base), len(new)) < FEWEST_POINTS or not median(base):
+    """Return the change of the median from base to new as a share of base, with a percentile interval.
+
+    Args:
+        base: one value a second, in the order of time.
+        new: the same of the other run; the lengths may differ.
+        seed: the same seed gives the same interval.
+
+    Returns:
+        None for too little data or a base of 0.
+    """
+    if min(len(base), len(new)) < MIN_POINTS or not median(base):
         return None
     chance = random.Random(seed)  # noqa: S311 - resampling, not a secret
     draws = sorted(_ratio(_draw(base, chance), _draw(new, chance)) for _ in range(_DRAWS))

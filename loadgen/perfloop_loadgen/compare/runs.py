@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Finding(StrEnum):
-    """What a comparison says of one number."""
+    """The result of a comparison for one number."""
 
-    SAME = "no certain change"
+    SAME = "no significant change"
     BETTER = "better"
     WORSE = "worse"
     REGRESSED = "regressed"
@@ -65,14 +65,20 @@ def obstacles(base: Document, new: Document) -> list[str]:
         if one != other
     ]
     return found + [
-        f"the {name} run was invalid: {run.summary.reasons[0] if run.summary.reasons else 'no reason told'}"
+        f"the {name} run was invalid: {run.summary.reasons[0] if run.summary.reasons else 'no reason given'}"
         for name, run in (("base", base), ("new", new))
         if run.summary.verdict is Verdict.INVALID
     ]
 
 
 def compare(base: Sequence[Document], new: Sequence[Document], tolerance_ratio: float) -> list[Row]:
-    """Compare measure by measure, second by second; several documents a side are rounds of one experiment."""
+    """Compare each measure, second by second.
+
+    Args:
+        base: the runs of the baseline, as rounds of one experiment.
+        new: the runs to judge.
+        tolerance_ratio: the largest significant change, as a share of the baseline, that is no regression.
+    """
     rows = [_row(measure, base, new, tolerance_ratio) for measure in MEASURES]
     return [*rows, _errors(base, new, tolerance_ratio)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfloop_loadgen.config.model import LoadTestConfig
 from perfloop_loadgen.config.profiles import (
+    PROFILES,
     create_basic_load_test,
     create_endurance_test,
     create_spike_test,
@@ -12,6 +13,7 @@ from perfloop_loadgen.config.profiles import (
 from perfloop_loadgen.config.scenario import EndpointConfig, ScenarioConfig
 
 __all__ = [
+    "PROFILES",
     "EndpointConfig",
     "LoadTestConfig",
     "ScenarioConfig",

@@ -1,4 +1,4 @@
-"""The section `load`: the shapes beside the plain `concurrent_users`."""
+"""The section `load`: the shapes beside the plain `concurrent_users`. Times are seconds, rates requests per second."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from perfloop_loadgen.config.strict import Strict
 
 
 class UserStage(Strict):
-    """Move on a straight line to so many users within so many seconds."""
+    """Move on a straight line to `users` within `seconds`."""
 
     users: int = Field(ge=0)
     seconds: float = Field(gt=0)
 
 
 class RateStage(Strict):
-    """Move on a straight line to so many requests per second within so many seconds."""
+    """Move on a straight line to `rate` requests per second within `seconds`."""
 
     rate: float = Field(ge=0)
     seconds: float = Field(gt=0)
@@ -32,21 +32,25 @@ class RampingUsersConfig(Strict):
 
 
 class _Open(Strict):
-    max_in_flight: int = Field(default=1000, ge=1)
+    max_in_flight: int = Field(
+        default=1000,
+        ge=1,
+        description="Requests under way at most; further ones wait, and are dropped after the timeout.",
+    )
 
 
 class ConstantRateConfig(_Open):
     """Open: evenly spaced requests for `duration_seconds`."""
 
     shape: Literal["constant_rate"]
-    rate: float = Field(gt=0)
+    rate: float = Field(gt=0, description="Requests per second.")
 
 
 class RampingRateConfig(_Open):
     """Open: a rate along stages; the stages are the duration."""
 
     shape: Literal["ramping_rate"]
-    start_rate: float = Field(default=0, ge=0)
+    start_rate: float = Field(default=0, ge=0, description="Requests per second at the beginning.")
     stages: list[RateStage] = Field(min_length=1)
 
 
@@ -54,8 +58,8 @@ class PoissonRateConfig(_Open):
     """Open: independent arrivals, as from many unrelated callers, for `duration_seconds`."""
 
     shape: Literal["poisson_rate"]
-    rate: float = Field(gt=0)
-    seed: int = 1
+    rate: float = Field(gt=0, description="Requests per second on average.")
+    seed: int = Field(default=1, description="The same seed gives the same schedule.")
 
 
 class SpikeConfig(Strict):
@@ -75,18 +79,18 @@ class EnduranceConfig(Strict):
     """Closed: `concurrent_users` for long, judged by drift: response time must not creep up."""
 
     shape: Literal["endurance"]
-    most_drift_ratio: float = Field(default=0.1, gt=0)
+    max_drift_ratio: float = Field(default=0.1, gt=0, description="The p95 may rise by this share over the run.")
 
 
 class BreakpointConfig(_Open):
-    """Open: search the highest rate that meets every threshold: double, bisect, confirm."""
+    """Open: search for the highest rate that keeps every threshold: double, bisect, confirm."""
 
     shape: Literal["breakpoint"]
-    start_rate: float = Field(default=10, gt=0)
-    most_rate: float = Field(default=100_000, gt=0)
-    step_seconds: float = Field(default=10, ge=0.5)
-    confirm_seconds: float = Field(default=30, ge=0.5)
-    precision_ratio: float = Field(default=0.05, gt=0, lt=1)
+    start_rate: float = Field(default=10, gt=0, description="The first rate, in requests per second.")
+    max_rate: float = Field(default=100_000, gt=0, description="No higher rate is tried.")
+    step_seconds: float = Field(default=10, ge=0.5, description="Length of each trial.")
+    confirm_seconds: float = Field(default=30, ge=0.5, description="Length of the trials that confirm the result.")
+    precision_ratio: float = Field(default=0.05, gt=0, lt=1, description="Bisect until the bounds are this close.")
 
 
 LoadConfig = Annotated[

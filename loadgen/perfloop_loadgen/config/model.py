@@ -1,24 +1,52 @@
-"""The test in the user's words: what to ask, how hard, for how long."""
+"""The test in the user's words: what is requested, under which load, for how long, and what must hold."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from perfloop_loadgen.config.gates import GateConfig, GeneratorLimits
 from perfloop_loadgen.config.load import LoadConfig
 from perfloop_loadgen.config.reading import choose_one, read_all
 from perfloop_loadgen.config.scenario import EndpointConfig, ScenarioConfig
-from perfloop_loadgen.config.strict import Strict
+from perfloop_loadgen.config.strict import Strict, known_keys
+
+DEFAULT_URL = "http://localhost:8000"
 
 
 class TlsConfig(Strict):
-    """Whom to trust: the system's authorities, one file of them, or (for tests) anybody."""
+    """Which certificates to trust: the system's authorities, one file of them, or (for tests) any."""
 
     verify: bool = True
     ca_file: Path | None = None
+
+
+class GateConfig(Strict):
+    """A gate on one endpoint, or on a PromQL expression evaluated over the run.
+
+    `promql` without `$run` must keep `expect` at every moment of the run; with `$run` (the run's length, as in
+    `rate(x_total[$run])`) it is evaluated once, at the end.
+    """
+
+    expect: str = Field(description="As 'p95 < 0.5 s'; for a promql gate a sign and a bound, as '< 20'.")
+    endpoint: str | None = Field(default=None, description="The endpoint's name; left out: all of them.")
+    promql: str | None = None
+    name: str | None = Field(default=None, description="The name of a promql gate in reports.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> GateConfig:
+        if self.endpoint is not None and self.promql is not None:
+            raise ValueError("endpoint and promql exclude each other")
+        return self
+
+
+class GeneratorLimits(Strict):
+    """Beyond these the generator, not the service, was the limit, and the run is invalid."""
+
+    cpu_ratio: float = Field(default=0.9, gt=0, description="CPU used by the generator, in cores.")
+    event_loop_lag_seconds: float = Field(default=0.05, gt=0, description="99th percentile of the generator's delays.")
+    achieved_ratio: float = Field(default=0.99, ge=0, le=1, description="Share of an open schedule that must be sent.")
 
 
 DEFAULT_ENDPOINTS = (
@@ -35,25 +63,27 @@ def _default_endpoints() -> list[EndpointConfig]:
 class LoadTestConfig(Strict):
     """One load test. `duration_seconds: 0` runs until it is stopped."""
 
-    name: str = "load test"
-    base_url: str = "http://localhost:8000"
-    duration_seconds: float = Field(default=60, ge=0)
+    name: str = Field(default="load test", description="The name in metrics and reports; in a file, else the key.")
+    base_url: str = Field(default=DEFAULT_URL, description="The service under test.")
+    duration_seconds: float = Field(default=60, ge=0, description="0: until the run is stopped.")
     concurrent_users: int = Field(default=10, ge=1)
-    ramp_up_seconds: float = Field(default=0, ge=0)
-    ramp_down_seconds: float = Field(default=0, ge=0)
-    think_time_seconds: float = Field(default=0, ge=0)
-    max_errors: int | None = Field(default=None, ge=1)
-    timeout_seconds: float = Field(default=30, gt=0)
+    ramp_up_seconds: float = Field(default=0, ge=0, description="Lies inside the duration.")
+    ramp_down_seconds: float = Field(default=0, ge=0, description="Lies inside the duration.")
+    think_time_seconds: float = Field(default=0, ge=0, description="Pause of a user between two requests.")
+    max_errors: int | None = Field(default=None, ge=1, description="Errors that end the run, which has then failed.")
+    timeout_seconds: float = Field(default=30, gt=0, description="Of each request, connecting included.")
     endpoints: list[EndpointConfig] = Field(default_factory=_default_endpoints, min_length=1)
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
-    data_file: Path | None = None
-    load: LoadConfig | None = None
-    engine: Literal["http1", "httpx"] = "http1"
-    http2: bool = False
+    data_file: Path | None = Field(default=None, description="A .csv or .json file whose rows fill ${name}.")
+    load: LoadConfig | None = Field(default=None, description="A shape other than concurrent_users with ramps.")
+    engine: Literal["http1", "httpx"] = Field(default="http1", description="The program's own HTTP/1.1, or httpx.")
+    http2: bool = Field(default=False, description="Needs engine: httpx.")
     tls: TlsConfig = Field(default_factory=TlsConfig)
-    workers: int = Field(default=1, ge=1)
-    thresholds: list[str | GateConfig] = Field(default_factory=list)
-    prometheus_url: str | None = None
+    workers: int = Field(default=1, ge=1, description="Processes that share the load.")
+    thresholds: list[str | GateConfig] = Field(default_factory=list, description="Gates, as 'p95 < 0.5 s'.")
+    prometheus_url: str | None = Field(
+        default=None, description="Where promql gates are evaluated; left out: the local stack's Prometheus."
+    )
     generator_limits: GeneratorLimits = Field(default_factory=GeneratorLimits)
 
     @field_validator("base_url")
@@ -80,18 +110,39 @@ class LoadTestConfig(Strict):
         return self
 
     @property
-    def asked(self) -> list[EndpointConfig]:
-        """Return the endpoints that are asked: the default ones only where nothing else is."""
+    def requested(self) -> list[EndpointConfig]:
+        """Return the endpoints that are requested: the default ones only where nothing else is."""
         named = "endpoints" in self.model_fields_set
         return self.endpoints if named or not self.scenarios else []
 
     @classmethod
     def from_yaml(cls, path: str | Path, test: str | None = None) -> LoadTestConfig:
-        """Read one test from a file; `test` names it when the file holds several."""
+        """Read one test from a file; `test` names it when the file holds several.
+
+        Raises:
+            ConfigError: with every problem of the file, each with its line.
+        """
         return choose_one(Path(path), cls.all_from_yaml(path), test)
 
     @classmethod
     def all_from_yaml(cls, path: str | Path) -> dict[str, LoadTestConfig]:
-        """Read every test of a file, by its key."""
-        known = [*cls.model_fields, *EndpointConfig.model_fields, *ScenarioConfig.model_fields]
-        return read_all(Path(path), cls.model_validate, known)
+        """Read every test of a file, by its key.
+
+        Raises:
+            ConfigError: with every problem of the file, each with its line.
+        """
+        return read_all(Path(path), cls.model_validate, known_keys())
+
+
+class LoadTestFile(Strict):
+    """A file of load tests for `perfloop loadgen run FILE`."""
+
+    load_tests: dict[str, LoadTestConfig] | LoadTestConfig = Field(description="The tests by name, or one test.")
+
+
+def load_test_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file of load tests, by which editors complete and check it."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **LoadTestFile.model_json_schema(by_alias=True, mode="validation"),
+    }

@@ -1,11 +1,9 @@
-"""Tests that need no file: the four that the user names, each with the shape its name promises."""
+"""Tests that need no file: basic, stress, spike and endurance, each with the shape of its name."""
 
 from __future__ import annotations
 
 from perfloop_loadgen.config.load import EnduranceConfig, SpikeConfig
-from perfloop_loadgen.config.model import LoadTestConfig
-
-DEFAULT_URL = "http://localhost:8000"
+from perfloop_loadgen.config.model import DEFAULT_URL, LoadTestConfig
 
 
 def create_basic_load_test(base_url: str = DEFAULT_URL) -> LoadTestConfig:
@@ -43,3 +41,11 @@ def create_endurance_test(base_url: str = DEFAULT_URL) -> LoadTestConfig:
         think_time_seconds=0.5,
         load=EnduranceConfig(shape="endurance"),
     )
+
+
+PROFILES = {
+    "basic": create_basic_load_test,
+    "stress": create_stress_test,
+    "spike": create_spike_test,
+    "endurance": create_endurance_test,
+}

@@ -1,4 +1,4 @@
-"""The sections `endpoints` and `scenarios`: what is asked, and what the answers must be."""
+"""The sections `endpoints` and `scenarios`: what is requested, and what the answers must be."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CheckConfig(Strict):
     equals: Any = None
 
     @model_validator(mode="after")
-    def _looks_at_one_thing(self) -> CheckConfig:
+    def _has_one_subject(self) -> CheckConfig:
         named = [name for name in ("json_path", "header", "body_contains") if getattr(self, name) is not None]
         if len(named) != 1:
             raise ValueError("name one of json, header and body_contains")
@@ -29,7 +29,7 @@ class CheckConfig(Strict):
 
 
 class SloConfig(Strict):
-    """What a streamed answer must keep to count as good; what is left out asks nothing."""
+    """The limits that a streamed answer must keep to count as good; a limit that is left out is not checked."""
 
     first_token_seconds: float | None = Field(default=None, gt=0)
     per_token_seconds: float | None = Field(default=None, gt=0)
@@ -37,7 +37,7 @@ class SloConfig(Strict):
 
 
 class LlmConfig(Strict):
-    """An OpenAI-compatible chat: prompts from a file (one a line, or a JSON list) or so many synthetic words."""
+    """An OpenAI-compatible chat: prompts from a file (one a line, or a JSON list), else `prompt_words` random words."""
 
     model: str
     prompts_file: Path | None = None
@@ -49,21 +49,21 @@ class LlmConfig(Strict):
 class EndpointConfig(Strict):
     """One kind of request and its share of the traffic."""
 
-    path: str
+    path: str = Field(description="As '/items/7?page=2'; ${name} is filled from data and extracted values.")
     method: Method = "GET"
-    name: str | None = None
-    data: Any = None
+    name: str | None = Field(default=None, description="The name in metrics and reports; else METHOD PATH.")
+    data: Any = Field(default=None, description="The body: text as it is, everything else as JSON.")
     headers: dict[str, str] = Field(default_factory=dict)
-    weight: int = Field(default=1, ge=1)
-    expected_status: list[int] = Field(default_factory=list)
+    weight: int = Field(default=1, ge=1, description="Its share of the traffic, against the other weights.")
+    expected_status: list[int] = Field(default_factory=list, description="Left out: any status from 200 to 399.")
     checks: list[CheckConfig] = Field(default_factory=list)
-    stream: bool = False
+    stream: bool = Field(default=False, description="Measure server-sent events one by one.")
     slo: SloConfig = Field(default_factory=SloConfig)
     llm: LlmConfig | None = None
 
     @field_validator("path")
     @classmethod
-    def _starts_at_the_root(cls, path: str) -> str:
+    def _is_absolute(cls, path: str) -> str:
         if not path.startswith("/"):
             raise ValueError("must start with '/'")
         if any(character in path for character in " \r\n"):
@@ -72,30 +72,30 @@ class EndpointConfig(Strict):
 
     @field_validator("headers")
     @classmethod
-    def _one_line_each(cls, headers: dict[str, str]) -> dict[str, str]:
+    def _are_single_lines(cls, headers: dict[str, str]) -> dict[str, str]:
         if any(character in text for pair in headers.items() for text in pair for character in "\r\n"):
             raise ValueError("must not hold line ends")
         return headers
 
     @field_validator("method", mode="before")
     @classmethod
-    def _in_capitals(cls, method: Any) -> Any:
+    def _to_capitals(cls, method: Any) -> Any:
         return method.upper() if isinstance(method, str) else method
 
-    @field_validator("expected_status", mode="before")
+    @field_validator("expected_status", mode="before", json_schema_input_type=int | list[int])
     @classmethod
-    def _as_a_list(cls, status: Any) -> Any:
+    def _to_list(cls, status: Any) -> Any:
         return [status] if isinstance(status, int) else status or []
 
     @model_validator(mode="after")
-    def _says_its_body_once(self) -> EndpointConfig:
+    def _has_one_body(self) -> EndpointConfig:
         if self.llm is not None and self.data is not None:
             raise ValueError("llm makes the request's body: leave data out")
         return self
 
     @property
     def label(self) -> str:
-        """Return the name this endpoint has in metrics and reports."""
+        """Return the endpoint's name in metrics and reports."""
         method = self.method if self.llm is None else "POST"
         return self.name or f"{method} {self.path.partition('?')[0]}"
 
@@ -103,20 +103,22 @@ class EndpointConfig(Strict):
 class StepConfig(EndpointConfig):
     """One request of a scenario, and what is kept of its answer for the later ones."""
 
-    extract: dict[str, str] = Field(default_factory=dict)
+    extract: dict[str, str] = Field(
+        default_factory=dict, description="NAME: json:PATH, header:NAME or regex:PATTERN; later steps use ${NAME}."
+    )
     think_time_seconds: float = Field(default=0, ge=0)
 
     @field_validator("extract")
     @classmethod
-    def _says_where(cls, extract: dict[str, str]) -> dict[str, str]:
-        for name, place in extract.items():
-            if place.partition(":")[0] not in {"json", "header", "regex"}:
+    def _have_known_sources(cls, extract: dict[str, str]) -> dict[str, str]:
+        for name, source in extract.items():
+            if source.partition(":")[0] not in {"json", "header", "regex"}:
                 raise ValueError(f"{name} must be json:PATH, header:NAME or regex:PATTERN")
         return extract
 
 
 class ScenarioConfig(Strict):
-    """Steps that one user takes in order, or an async function of a Python file: `python: shop.py:buy`."""
+    """Steps that one user takes in order, or an async function of a Python file, as `shop.py:buy`."""
 
     name: str = "scenario"
     weight: int = Field(default=1, ge=1)

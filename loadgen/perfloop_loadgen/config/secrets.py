@@ -10,7 +10,7 @@ HIDDEN = "(hidden)"
 
 
 def without_secrets(value: Any) -> Any:
-    """Return the value with everything hidden whose key sounds like a credential, and passwords in URLs too."""
+    """Return the value with every text hidden whose key sounds like a credential."""
     if isinstance(value, Mapping):
         return {key: HIDDEN if _is_secret(key, part) else without_secrets(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -1,1 +1,1 @@
-"""Ways to speak to the service under test."""
+"""The protocols by which the service under test is reached."""

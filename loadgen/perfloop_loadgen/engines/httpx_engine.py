@@ -1,4 +1,4 @@
-"""httpx for HTTP/2 and everything exotic: slower, and exact in the same ways."""
+"""HTTP/2, by httpx: slower than the program's own HTTP/1.1, with the same outcomes and the same clock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OWN_HEADERS = frozenset({"host", "content-length"})
 
 
 class HttpxEngine:
-    """One httpx client for all lanes; its pool is as large as it must be."""
+    """One httpx client for all lanes, with a pool of unlimited size."""
 
     def __init__(
         self, target: Target, timeout_seconds: float, clock: Clock, *, tls: ssl.SSLContext | None, http2: bool
@@ -35,7 +35,7 @@ class HttpxEngine:
         self.http: httpx.AsyncClient
 
     async def open(self) -> None:
-        """Make sure that the name resolves, and make the client."""
+        """Check that the name resolves, and make the client."""
         try:
             await asyncio.get_running_loop().getaddrinfo(self.target.host, self.target.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
@@ -71,24 +71,24 @@ class HttpxClient:
         self._task = asyncio.get_running_loop().create_task(self._exchange(request))
 
     def abort(self) -> bool:
-        """Give the exchange under way up; httpx does not tell how far it was."""
+        """Give up the exchange under way; httpx does not report how far it was."""
         if self._task is not None:
             self._task.cancel()
         return False
 
     def close(self) -> None:
-        """Let go."""
+        """Give up what is under way."""
         self.abort()
 
     async def _exchange(self, request: Request) -> None:
         try:
-            head, body, size = await self._ask(request)
+            head, body, size = await self._request(request)
         except (httpx.TransportError, OSError) as error:
-            self._receiver.failed(_name(error), self._engine.clock())
+            self._receiver.failed(_outcome_of(error), self._engine.clock())
             return
         self._receiver.answered(head, size, body, self._engine.clock())
 
-    async def _ask(self, request: Request) -> tuple[Head, bytes, int]:
+    async def _request(self, request: Request) -> tuple[Head, bytes, int]:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _OWN_HEADERS}
         parts: list[bytes] = []
         size = 0
@@ -105,8 +105,8 @@ class HttpxClient:
         return Head(answer.status_code, size, keep_alive=True, raw=raw), b"".join(parts), size + len(raw)
 
 
-def _name(error: Exception) -> str:
-    """Name a failure of httpx as our own engine would; what caused it is deeper in the chain."""
+def _outcome_of(error: Exception) -> str:
+    """Return the outcome of an httpx error, the same as the HTTP/1.1 engine's; its cause is deeper in the chain."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and (cause.errno is not None or isinstance(cause, ssl.SSLError)):
@@ -121,7 +121,7 @@ def _name(error: Exception) -> str:
     return outcomes.CONNECT_FAILED
 
 
-# httpx tells a closed connection only in words; the last is HTTP/2's GOAWAY.
+# httpx reports a closed connection only by its message; the last is HTTP/2's GOAWAY.
 _CLOSED = {
     "Server disconnected": outcomes.CLOSED_BEFORE_ANSWER,
     "peer closed connection": outcomes.CLOSED_MID_ANSWER,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import grafana_client
 from grafana_client.client import GrafanaException
 
+from perfloop_base.home import local_url
 from perfloop_loadgen.errors import QueryError
 
 if TYPE_CHECKING:
@@ -22,16 +23,16 @@ TAGS = ("perfloop", "loadgen")
 
 @dataclass(frozen=True, slots=True)
 class Grafana:
-    """Where Grafana is, and the token to write with."""
+    """Grafana's address, and the token to write with."""
 
     url: str
     token: str
 
     @classmethod
     def from_environment(cls) -> Grafana | None:
-        """Return Grafana as GRAFANA_URL and GRAFANA_TOKEN name it, or None."""
-        url, token = os.environ.get("GRAFANA_URL"), os.environ.get("GRAFANA_TOKEN")
-        return cls(url, token) if url and token else None
+        """Return Grafana at GRAFANA_URL, else that of the local stack; None without GRAFANA_TOKEN."""
+        token = os.environ.get("GRAFANA_TOKEN")
+        return cls(os.environ.get("GRAFANA_URL") or local_url("grafana"), token) if token else None
 
 
 @contextmanager
@@ -61,7 +62,7 @@ class Annotator:
         self._test = test
         self._phase = ""
         self._since = 0.0
-        self.trouble: str | None = None
+        self.problem: str | None = None
 
     async def edge(self, phase: str, now: float) -> None:
         """Close the phase before this one, if it is another; the last one is closed with an empty name."""
@@ -82,5 +83,5 @@ class Annotator:
                     text=f"{self._test}: {phase}",
                 )
         except (GrafanaException, OSError) as error:
-            # A run is not worth less because nobody marked it: the trouble is told once, at the end.
-            self.trouble = str(QueryError(f"GRAFANA_URL: the phases could not be annotated: {error}"))
+            # A run is worth no less without its marks: the problem is reported once, at the end.
+            self.problem = str(QueryError(f"Grafana at {self._grafana.url}: the phases were not annotated: {error}"))

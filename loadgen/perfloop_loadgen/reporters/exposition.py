@@ -24,7 +24,7 @@ BOUNDS = (
 
 @dataclass(slots=True)
 class LiveRun:
-    """A run as the metrics page knows it; the verdict comes when it has ended."""
+    """A run as the metrics page shows it; the verdict is set when it has ended."""
 
     test: str
     run_id: str
@@ -40,7 +40,7 @@ class LoadgenCollector:
         self.runs: list[LiveRun] = []
 
     def collect(self) -> Iterable[Metric]:
-        """Yield every family, built from the books as they stand."""
+        """Yield every family, built from the books so far."""
         yield from self._counters()
         yield from self._histograms()
         yield from self._streams()

@@ -24,19 +24,19 @@ RENDERERS: Mapping[str, Callable[[Document], bytes]] = {
 }
 
 
-def write_reports(document: Document, places: Mapping[str, Path]) -> list[ReportError]:
-    """Write every report that is asked for; one that cannot be written does not keep the others back."""
-    troubles = []
-    for kind, path in places.items():
+def write_reports(document: Document, files: Mapping[str, Path]) -> list[ReportError]:
+    """Write every report that is asked for; return the errors of those that could not be written."""
+    problems = []
+    for kind, path in files.items():
         try:
             _write(path, RENDERERS[kind](document))
         except OSError as error:
-            troubles.append(ReportError(f"--report.{kind}: {path} cannot be written: {error.strerror or error}"))
-    return troubles
+            problems.append(ReportError(f"--report.{kind}: {path} cannot be written: {error.strerror or error}"))
+    return problems
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace the file only once its new content is whole: a full disk leaves the old one."""
+    """Replace the file only once its new content is complete: a full disk leaves the old one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:

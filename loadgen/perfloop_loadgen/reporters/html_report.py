@@ -22,7 +22,7 @@ _NINES = 6
 
 def render_html(document: Document) -> bytes:
     """Return the whole page."""
-    import jinja2  # brought in by the one report that needs it
+    import jinja2  # imported by the one report that needs it
     from markupsafe import Markup
 
     environment = jinja2.Environment(
@@ -78,7 +78,7 @@ def _cpu(point: Point) -> float | None:
 
 
 def _distribution(document: Document) -> Line:
-    """Percentiles on a scale of nines: 90 %, 99 %, 99.9 % stand at equal distances."""
+    """Percentiles on a scale of nines: 90 %, 99 %, 99.9 % have equal distances, x = -log10(1 - share)."""
     total = sum(count for _, count in document.distribution)
     pairs: list[tuple[float, float | None]] = []
     seen = 0
@@ -96,9 +96,9 @@ def _knee(document: Document) -> str:
     trials = sorted(document.trials, key=lambda trial: trial.rate)
     lines = [
         Line("goodput", [(trial.rate, trial.goodput_rate) for trial in trials]),
-        Line("asked", [(trial.rate, trial.rate) for trial in trials]),
+        Line("requested", [(trial.rate, trial.rate) for trial in trials]),
     ]
-    return figure("Goodput against the rate asked for", lines, Axes("requests/s asked for", "good answers/s"))
+    return figure("Goodput against the requested rate", lines, Axes("requested rate, requests/s", "good answers/s"))
 
 
 _TIMES: dict[str, Callable[[Point], float | None]] = {

@@ -41,4 +41,4 @@ def _case(suite: Element, name: str, gate: GateResult) -> None:
     if gate.passed is None:
         SubElement(case, "error", message="no data")
     elif not gate.passed:
-        SubElement(case, "failure", message=f"saw {gate.saw} (n={gate.samples})")
+        SubElement(case, "failure", message=f"measured {gate.measured} (n={gate.samples})")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+import logging
+import sys
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -21,7 +23,7 @@ _QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 
 class LiveView:
-    """Redraws itself once a second; the hot loop knows nothing of it."""
+    """Redraws itself when it is asked to; the code that sends requests does not depend on it."""
 
     def __init__(self, name: str, planned_seconds: float | None, console: Console | None = None) -> None:
         self._name = name
@@ -30,17 +32,19 @@ class LiveView:
 
     def __enter__(self) -> Self:
         self._live.start()
+        _log_to(sys.stderr)  # rich has replaced it: what goes there now appears above the view
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        _log_to(sys.stderr)
 
     def show(self, elapsed_seconds: float, book: Book) -> None:
-        """Draw the run as it stands."""
+        """Draw the run so far."""
         self._live.update(self.render(elapsed_seconds, book), refresh=True)
 
-    def tell(self, line: str) -> None:
-        """Write a line that stays, above what is redrawn."""
+    def print(self, line: str) -> None:
+        """Print a line that stays, above what is redrawn."""
         self._live.console.print(line, markup=False, highlight=False)
 
     def render(self, elapsed_seconds: float, book: Book) -> Group:
@@ -63,6 +67,12 @@ class LiveView:
         return head
 
 
+def _log_to(stream: TextIO) -> None:
+    for handler in logging.getLogger().handlers:
+        if type(handler) is logging.StreamHandler:
+            handler.setStream(stream)
+
+
 def _times(book: Book) -> Table:
     table = Table("response time", *(f"p{quantile * 100:.4g}" for quantile in _QUANTILES), "requests", "errors")
     table.add_row(f"last {RECENT_WINDOWS} s", *_row(book.lately()))
@@ -80,5 +90,6 @@ def _outcomes(book: Book) -> Table:
     lately, total = book.lately().outcomes, book.total()
     for outcome in sorted(total.outcomes.keys() - {OK}):
         table.add_row(outcome, str(lately.get(outcome, 0)), str(total.outcomes[outcome]))
-    table.add_row("late starts, dropped", "", f"{total.late}, {total.dropped}")
+    table.add_row("late starts", "", str(total.late))
+    table.add_row("dropped", "", str(total.dropped))
     return table

@@ -1,4 +1,4 @@
-"""Markdown for the comment under a pull request."""
+"""Markdown, for a terminal and for the comment under a pull request: one run, or two side by side."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from perfloop_loadgen.reporters.text import gate_line, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from perfloop_loadgen.compare.runs import Row
     from perfloop_loadgen.summary import EndpointSummary, Summary
     from perfloop_loadgen.summary.document import Document
 
@@ -29,6 +32,23 @@ def render_markdown(document: Document) -> bytes:
         lines += ["", *(f"- {_safe(gate_line(gate))}" for gate in summary.gates)]
     lines += ["", f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {document.base_url}."]
     return ("\n".join(lines) + "\n").encode()
+
+
+def comparison_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a comparison as a table."""
+    yield "| measure | base | new | change | 95 % interval | finding |"
+    yield "|---|---:|---:|---:|---:|---|"
+    for row in rows:
+        change = "-" if row.change is None else f"{row.change.ratio:+.1%}"
+        interval = "-" if row.change is None else f"{row.change.low:+.1%} to {row.change.high:+.1%}"
+        cells = (row.name, _value(row.name, row.base), _value(row.name, row.new), change, interval, row.finding)
+        yield f"| {' | '.join(cells)} |"
+
+
+def _value(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return seconds(value) if name.endswith("_seconds") else f"{value:.4g}"
 
 
 def _headline(summary: Summary) -> str:

@@ -20,12 +20,12 @@ _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
 
 
 def seconds(value: float | None) -> str:
-    """Return a time at a size that reads well."""
+    """Return a time (given in seconds) in µs, ms or s."""
     return quantity(value, "seconds", DIGITS)
 
 
 def progress_line(name: str, elapsed_seconds: float, book: Book) -> str:
-    """Return one line on the run under way: the last seconds beside the whole."""
+    """Return one line on the run under way: the last seconds, and the whole run."""
     lately, total = book.lately(), book.total()
     point = book.timeline()[-1]
     rate = point.requests / point.span_seconds if point.span_seconds else 0.0
@@ -39,7 +39,7 @@ def progress_line(name: str, elapsed_seconds: float, book: Book) -> str:
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
-    """Yield the end of a run."""
+    """Yield the results of a run."""
     total = summary.total
     yield f"{summary.name}: {summary.end_reason}" if summary.end_reason else summary.name
     yield (
@@ -50,7 +50,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield from _times("service", total.service)
     yield from _times("schedule lag", total.lag)
     if total.late or total.dropped:
-        yield f"  late starts {total.late}, dropped {total.dropped}"
+        yield f"  {'late starts':<22} {total.late}"
+        yield f"  {'dropped':<22} {total.dropped}"
     for outcome, count in total.outcomes.items():
         yield f"  {outcome:<22} {count}"
     for endpoint in summary.endpoints:
@@ -59,7 +60,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
             yield from _streams(endpoint.streams, summary.duration_seconds)
     for gate in summary.gates:
         yield f"  gate {gate_line(gate)}"
-    yield f"  verdict: {summary.verdict}{'' if summary.gates or summary.reasons else ', with no thresholds to keep'}"
+    yield f"  verdict: {summary.verdict}{'' if summary.gates or summary.reasons else ', without thresholds'}"
     yield from (f"    {reason}" for reason in summary.reasons)
 
 
@@ -71,10 +72,10 @@ def trial_line(trial: TrialRow) -> str:
 
 
 def gate_line(gate: GateResult) -> str:
-    """Return a gate, what it saw, and on how many samples that rests."""
+    """Return a gate, the value it measured, and the number of samples behind it."""
     mark = {True: "passed", False: "FAILED", None: "NO DATA"}[gate.passed]
-    saw = "" if gate.value is None else f", saw {gate.saw} (n={gate.samples})"
-    return f"{mark}: {gate.text}{saw}"
+    measured = "" if gate.value is None else f", measured {gate.measured} (n={gate.samples})"
+    return f"{mark}: {gate.text}{measured}"
 
 
 def _streams(streams: StreamSummary, duration_seconds: float) -> Iterator[str]:
@@ -92,7 +93,7 @@ def _streams(streams: StreamSummary, duration_seconds: float) -> Iterator[str]:
         yield f"    goodput {streams.good / duration_seconds:.2f}/s = {FORMULAS['goodput']}"
     if streams.counted_by_usage < streams.answers:
         counted = streams.answers - streams.counted_by_usage
-        yield f"    {counted} of {streams.answers} answers told no usage: one event was taken for one token"
+        yield f"    {counted} of {streams.answers} answers reported no usage: each event was counted as one token"
 
 
 def _times(name: str, times: Times) -> Iterator[str]:

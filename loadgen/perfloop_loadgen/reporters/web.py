@@ -1,4 +1,8 @@
-"""The page that Prometheus scrapes: a small HTTP/1.1 server on the run's own event loop."""
+"""The page that Prometheus scrapes: a small HTTP/1.1 server on the run's own event loop.
+
+It is written by hand because it shares the loop with the requests under test: a scrape must not start a thread, and no
+web framework is imported into a program whose start is part of its figures.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from perfloop_loadgen.errors import ListenError
+from perfloop_base.errors import ListenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +25,7 @@ Page = tuple[HTTPStatus, str, bytes]
 
 
 class MetricsServer:
-    """Answers /metrics, /-/healthy, /-/ready and a page at / that says what this is."""
+    """Answers /metrics, /-/healthy, /-/ready and a page with the numbers so far at /."""
 
     def __init__(self, registry: CollectorRegistry, describe: Callable[[], str], is_ready: Callable[[], bool]) -> None:
         self._registry = registry
@@ -32,7 +36,11 @@ class MetricsServer:
         self.scrapes = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Listen, or say why not."""
+        """Listen.
+
+        Raises:
+            ListenError: the address is taken or is not one of this machine's.
+        """
         try:
             self._server = await asyncio.start_server(self._serve, host, port, limit=_LARGEST_REQUEST)
         except OSError as error:
@@ -54,7 +62,7 @@ class MetricsServer:
                 writer.write(_render(self._answer(head), head_only=head.startswith(b"HEAD ")))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a caller that speaks no HTTP, or hung up, gets no answer
+            pass  # a caller that does not speak HTTP, or has gone, gets no answer
         finally:
             writer.close()
 
@@ -62,7 +70,7 @@ class MetricsServer:
         method, _, rest = head.partition(b" ")
         path = rest.split(b" ", 1)[0].split(b"?", 1)[0].decode("latin-1")
         if method not in {b"GET", b"HEAD"}:
-            return HTTPStatus.METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"only GET is answered here\n"
+            return HTTPStatus.METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", b"only GET and HEAD are allowed\n"
         if path == "/metrics":
             self.scrapes += 1
             return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry)

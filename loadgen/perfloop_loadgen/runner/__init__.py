@@ -1,1 +1,1 @@
-"""Run a test: lanes that ask, loops that decide when, the watch on the generator itself."""
+"""Run a test: lanes send requests, loops decide when, a watch measures the generator itself."""

@@ -1,4 +1,4 @@
-"""The closed model: users who wait for their answer, think, and ask again."""
+"""The closed model: users who wait for their answer, think, and send the next request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from perfloop_loadgen.samples.book import Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
 
 if TYPE_CHECKING:
-    from perfloop_loadgen.pacing.shapes import UserShape
+    from perfloop_loadgen.pacing import UserShape
     from perfloop_loadgen.ports import Clock, Engine
-    from perfloop_loadgen.runner.plan import Plan
+    from perfloop_loadgen.scenario.plan import Plan
 
-# A user whose connection failed waits this long, so that a dead service is not asked in a spin.
+# A user whose connection failed waits this long: otherwise a dead service would keep the CPU busy.
 RETRY_AFTER_NANOSECONDS = 100_000_000
 
 
@@ -28,23 +28,23 @@ class UserLane(Lane):
         self._loop = loop
         self._due = 0
         self.number = number
-        # Users start at different places of the cycle, so that the mix holds from the first second.
+        # Users start at different positions of the cycle, so that the mix holds from the first second.
         self.position = number % loop.length
 
     @property
-    def is_away(self) -> bool:
-        """Say whether the user has no request and no journey under way."""
+    def is_idle(self) -> bool:
+        """Return whether the user has no request and no journey under way."""
         return not self.busy and self.script is None
 
-    def ask(self, intended: int, now: int) -> None:
-        """Start on the next place of the cycle."""
+    def send_next(self, intended: int, now: int) -> None:
+        """Start the next journey of the cycle."""
         loop = self._loop
         position = self.position
         self.position = position + 1 if position + 1 < loop.length else 0
         journey = loop.plan.cycle[position]
         only = journey.only
         if only is not None:
-            # What `begin` does, once a request: the call would be a tenth of the time spent here.
+            # The body of `begin`, repeated: the call would be a tenth of the time spent here.
             self.request = only
             self.intended = intended
             self.started = now
@@ -54,7 +54,7 @@ class UserLane(Lane):
             self.begin_journey(journey, loop.plan.next_values(), intended, now)
 
     def ended(self, now: int) -> None:
-        """Ask again: at once, after the think time, or not at all when the shape has no place for this user."""
+        """Send the next request: directly, after the think time, or not at all when the shape has fewer users now."""
         loop = self._loop
         if self.number >= loop.active:
             self.busy = False
@@ -64,7 +64,7 @@ class UserLane(Lane):
         elif loop.think:
             self._later(now + loop.think)
         else:
-            self.ask(now, now)
+            self.send_next(now, now)
 
     def _later(self, due: int) -> None:
         self.busy = False
@@ -72,13 +72,13 @@ class UserLane(Lane):
         self._loop.agenda.at(due, lambda now: self._wake(due, now))
 
     def _wake(self, due: int, now: int) -> None:
-        # A user that was sent off and called back meanwhile has another appointment.
-        if due == self._due and self.number < self._loop.active and self.is_away:
-            self.ask(due, now)
+        # A user that was stopped and started again meanwhile has another appointment.
+        if due == self._due and self.number < self._loop.active and self.is_idle:
+            self.send_next(due, now)
 
 
 class ClosedLoop:
-    """Keeps as many users asking as the shape wants at each moment."""
+    """Keeps as many users active as the shape has at each moment."""
 
     def __init__(self, shape: UserShape, plan: Plan, think_seconds: float, clock: Clock) -> None:
         self.shape = shape
@@ -91,21 +91,21 @@ class ClosedLoop:
         self.agenda: Agenda
 
     def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
-        """Make every user that the shape will ever want."""
-        del began  # users start when the shape has room for them, not by a schedule
+        """Make every user that the shape will ever have."""
+        del began  # users start when the shape grows, not by a schedule
         self.agenda = Agenda(self.clock)
-        self.lanes = [UserLane(self, engine, recorder, number) for number in range(self.shape.most_users)]
+        self.lanes = [UserLane(self, engine, recorder, number) for number in range(self.shape.max_users)]
 
     def steer(self, elapsed_seconds: float) -> None:
-        """Follow the shape: wake users that it has room for; the others stop after their answer."""
+        """Follow the shape: start users where it has grown; those beyond it stop after their answer."""
         before, self.active = self.active, self.shape.users_at(elapsed_seconds)
         for lane in self.lanes[before : self.active]:
-            if lane.is_away:
+            if lane.is_idle:
                 now = self.clock()
-                lane.ask(now, now)
+                lane.send_next(now, now)
 
     def stop(self) -> None:
-        """Ask nothing more."""
+        """Start no more requests."""
         self.active = 0
 
     @property
@@ -117,7 +117,7 @@ class ClosedLoop:
         """Nothing waits that could be dropped."""
 
     def close(self) -> None:
-        """Let connections and appointments go."""
+        """Close connections and drop appointments."""
         self.agenda.close()
         for lane in self.lanes:
             lane.leave()

@@ -1,4 +1,4 @@
-"""A lane carries one exchange at a time and writes down how it went."""
+"""A lane carries one exchange at a time and counts its outcome."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
-from perfloop_loadgen.samples.stream_meter import StreamMeter
+from perfloop_loadgen.samples.streams import StreamMeter
 from perfloop_loadgen.scenario.journey import Answer, Journey, Pause, Script
 from perfloop_loadgen.scenario.request import Request
 
@@ -22,7 +22,10 @@ _NO_ANSWER = b""
 
 
 class Lane:
-    """Plays journeys and counts how their requests end; what follows a journey, each load model defines."""
+    """Runs journeys and counts the outcomes of their requests; each load model defines what follows a journey.
+
+    Moments are nanoseconds of the run's clock.
+    """
 
     __slots__ = (
         "_agenda",
@@ -55,7 +58,7 @@ class Lane:
         self.request: Request
 
     def ended(self, now: int) -> None:
-        """Go on after a journey."""
+        """Continue after a journey."""
         raise NotImplementedError
 
     def begin_journey(self, journey: Journey, values: dict[str, Any], intended: int, now: int) -> None:
@@ -77,7 +80,7 @@ class Lane:
         self.send(request)
 
     def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
-        """Count an answer. This runs once a request: the bucket is worked out here, as `bucket_of` would."""
+        """Count an answer. This runs once a request, so the body of `bucket_of` is repeated here instead of called."""
         request = self.request
         window = self.windows[request.index]
         started = self.started
@@ -102,7 +105,7 @@ class Lane:
         self._meter.feed(data, now)
 
     def failed(self, outcome: str, now: int) -> None:
-        """Count a request without an answer; only a timeout has a time worth keeping, as a lower bound."""
+        """Count a request without an answer; only a timeout has a response time, as a lower bound."""
         window = self.windows[self.request.index]
         window.outcomes[outcome] += 1
         if outcome == outcomes.TIMEOUT:
@@ -121,7 +124,7 @@ class Lane:
         self.failed(outcomes.CONNECT_TIMEOUT if connecting and outcome == outcomes.TIMEOUT else outcome, now)
 
     def leave(self) -> None:
-        """Forget the journey under way: the run is over."""
+        """End the journey under way: the run is over."""
         script, self.script = self.script, None
         if script is not None:
             script.close()
@@ -133,7 +136,7 @@ class Lane:
             window.record_behind(self.intended, self.started, now)
 
     def _judge(self, request: Request, head: Head, body: bytes, now: int) -> str:
-        """Look at an answer beyond its status; measure a stream that is whole."""
+        """Return the outcome of an answer with the right status: run its checks, measure a complete stream."""
         if request.judge is not None and not request.judge(head.raw, body):
             return outcomes.CHECK_FAILED
         if request.streams:
@@ -144,7 +147,7 @@ class Lane:
         return outcomes.OK
 
     def _move(self, answer: Answer | None, intended: int, now: int) -> None:
-        """Take the journey's next step."""
+        """Send the answer to the journey and carry out its next move."""
         script = self.script
         if script is None:
             return
@@ -152,7 +155,7 @@ class Lane:
             move = script.send(answer)
         except StopIteration:
             move = None
-        except Exception as error:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted and told
+        except Exception as error:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted and logged
             self.windows[self._row].outcomes[outcomes.SCRIPT_ERROR] += 1
             self._script_errors.note(error)
             move = None
@@ -168,13 +171,13 @@ class Lane:
             due = now + round(move.seconds * SECOND)
             self._agenda.at(due, lambda woken: self._move(None, due, woken))
         elif isinstance(move, asyncio.Future):
-            # The scenario awaits something of its own: it goes on when that is done.
+            # The scenario awaits something of its own: it continues when that is done.
             self.busy = False
-            move.add_done_callback(lambda _: self._move_on())
+            move.add_done_callback(lambda _: self._resume())
         else:
             self.script = None
             self.ended(now)
 
-    def _move_on(self) -> None:
+    def _resume(self) -> None:
         now = self._agenda.now()
         self._move(None, now, now)

@@ -15,25 +15,25 @@ from perfloop_loadgen.samples.histogram import SECOND
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from perfloop_loadgen.pacing.shapes import RateShape
+    from perfloop_loadgen.pacing import RateShape
     from perfloop_loadgen.ports import Clock, Engine
-    from perfloop_loadgen.runner.plan import Plan
     from perfloop_loadgen.scenario.journey import Journey
+    from perfloop_loadgen.scenario.plan import Plan
 
-# Arrivals closer together than this are sent in one waking: the lag stays well below a millisecond.
+# Arrivals closer together than this are sent in one wake-up: the lag stays well below a millisecond.
 _COALESCE_NANOSECONDS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class OpenLimits:
-    """How many requests may be under way, and how long one may wait for its place before it is dropped."""
+    """How many requests may be under way, and how long one may wait for a free lane before it is dropped."""
 
     max_in_flight: int
     patience_seconds: float
 
 
 class ArrivalLane(Lane):
-    """A place for one request under way."""
+    """A lane for one arrival after the other."""
 
     __slots__ = ("_loop",)
 
@@ -42,13 +42,13 @@ class ArrivalLane(Lane):
         self._loop = loop
 
     def ended(self, now: int) -> None:
-        """Take what waits, or rest."""
+        """Take a waiting request, or become idle."""
         self.busy = False
         self._loop.freed(self, now)
 
 
 class OpenLoop:
-    """Starts each request at its moment of one absolute schedule; what cannot start waits its turn and is late.
+    """Starts each request at its moment of one absolute schedule; what cannot start waits and is late.
 
     `max_in_flight` bounds the connections. Beyond it arrivals wait; one that has waited longer than the timeout
     is dropped and counted. A share of the schedule (every n-th arrival) makes one worker of several.
@@ -59,7 +59,7 @@ class OpenLoop:
         self.clock = clock
         self.lanes: list[ArrivalLane] = []
         self._plan = plan
-        self._most = limits.max_in_flight
+        self._max_in_flight = limits.max_in_flight
         self._patience = round(limits.patience_seconds * SECOND)
         self._idle: list[ArrivalLane] = []
         self._waiting: deque[tuple[int, Journey]] = deque()
@@ -75,7 +75,7 @@ class OpenLoop:
         self._number = index
 
     def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
-        """Make the first appointment."""
+        """Make the first appointment; `began` is the zero of the schedule."""
         self._engine = engine
         self._recorder = recorder
         self.agenda = Agenda(self.clock)
@@ -86,7 +86,7 @@ class OpenLoop:
         self._appoint()
 
     def steer(self, elapsed_seconds: float) -> None:
-        """The schedule steers itself; only what waited too long is given up."""
+        """Drop what has waited too long; the schedule itself needs no steering."""
         del elapsed_seconds
         oldest = self.clock() - self._patience
         while self._waiting and self._waiting[0][0] < oldest:
@@ -100,7 +100,7 @@ class OpenLoop:
 
     @property
     def waiting(self) -> int:
-        """Return how many arrivals wait for their place."""
+        """Return how many arrivals wait for a free lane."""
         return len(self._waiting)
 
     def abandon(self) -> None:
@@ -109,14 +109,14 @@ class OpenLoop:
             self._drop(self._waiting.popleft()[1])
 
     def close(self) -> None:
-        """Let connections and appointments go."""
+        """Close connections and drop appointments."""
         self.agenda.close()
         for lane in self.lanes:
             lane.leave()
             lane.client.close()
 
     def load_at(self, elapsed_seconds: float) -> Load:
-        """Return the rate asked for and the requests under way."""
+        """Return the requested rate and the requests under way."""
         return Load(
             users=len(self.lanes) - len(self._idle),
             target_rate=self.shape.rate_at(elapsed_seconds),
@@ -142,7 +142,7 @@ class OpenLoop:
         if self._idle and not self._waiting:
             lane = self._idle.pop()
             lane.begin_journey(journey, self._plan.next_values(), due, now)
-        elif len(self.lanes) < self._most:
+        elif len(self.lanes) < self._max_in_flight:
             lane = ArrivalLane(self, self._engine, self._recorder)
             self.lanes.append(lane)
             lane.begin_journey(journey, self._plan.next_values(), due, now)

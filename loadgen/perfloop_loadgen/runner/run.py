@@ -31,10 +31,10 @@ class LoadModel(Protocol):
 
     @property
     def lanes(self) -> Sequence[Lane]:
-        """Return everything that may have an exchange under way."""
+        """Return all lanes, idle ones included."""
 
     def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
-        """Make ready."""
+        """Prepare; `began` is the moment at which the shape begins."""
 
     def steer(self, elapsed_seconds: float) -> None:
         """Follow the shape."""
@@ -44,21 +44,21 @@ class LoadModel(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Return how many requests were due and wait for their place."""
+        """Return how many requests are due and wait for a free lane."""
 
     def abandon(self) -> None:
         """Drop what waits."""
 
     def close(self) -> None:
-        """Let everything go."""
+        """Close every connection."""
 
     def load_at(self, elapsed_seconds: float) -> Load:
-        """Return what is asked of the service now."""
+        """Return the load at a moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a run ends, besides its being stopped from outside."""
+    """When a run ends, unless it is stopped from outside."""
 
     duration_seconds: float | None
     timeout_seconds: float
@@ -80,7 +80,7 @@ class Run:
         self.watch = Watch()
         self.end_reason = ""
         self.grace_seconds = limits.timeout_seconds
-        self.troubles: list[str] = []
+        self.faults: list[str] = []
         self.listeners: list[Callable[[float], None]] = []
 
     @property
@@ -99,7 +99,7 @@ class Run:
         return time.time() - (self._clock() - self._began) / SECOND if self._began else time.time()
 
     def generator(self) -> Generator:
-        """Return how the generator itself fared."""
+        """Return the figures of the generator itself."""
         return self.watch.sum_up(self.elapsed_seconds)
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
@@ -111,7 +111,7 @@ class Run:
             self.grace_seconds = min(self.grace_seconds, grace_seconds)
 
     async def go(self, begin_at: int | None = None) -> None:
-        """Run to the end; what was measured until then stands in the book, whatever happens.
+        """Run to the end; what was measured until then is in the book, whatever happens.
 
         Workers of one run begin at the same moment of the machine's monotonic clock.
         """
@@ -129,12 +129,16 @@ class Run:
             self._roll(self._ended)
             self._model.close()
             await self._engine.close()
-            # An aborted connection closes its socket in the loop's next rounds: they must still happen.
+            # An aborted connection closes its socket in the loop's next iterations: they must still happen.
             for _ in range(3):
                 await asyncio.sleep(0)
 
     async def make_ready(self) -> None:
-        """Do what takes time before the first request."""
+        """Do what takes time before the first request.
+
+        Raises:
+            TargetError: the host does not resolve.
+        """
         await self._engine.open()
 
     async def _moment(self, begin_at: int | None) -> int:
@@ -151,16 +155,16 @@ class Run:
                 return
             self._model.steer(elapsed)
             wait = STEER_SECONDS if duration is None else min(STEER_SECONDS, duration - elapsed)
-            await self._tend(max(wait, 0.001))
+            await self._wait(max(wait, 0.001))
             self._count_errors()
 
     async def _drain(self) -> None:
         until = self._clock() + round(self.grace_seconds * SECOND)
         while (self._model.waiting or self._busy_lanes()) and self._clock() < until:
-            await self._tend(0.005)
+            await self._wait(0.005)
             until = min(until, self._clock() + round(self.grace_seconds * SECOND))
 
-    async def _tend(self, wait_seconds: float) -> None:
+    async def _wait(self, wait_seconds: float) -> None:
         before = self._clock()
         await asyncio.sleep(wait_seconds)
         now = self._clock()

@@ -1,4 +1,4 @@
-"""The watch on the generator itself: its CPU and its event loop, whose delays would be taken for the service's."""
+"""The watch on the generator itself: its CPU and its event loop, whose delays would look like the service's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Measures CPU used and how late the loop wakes, from one `look` to the next."""
+    """Measures the CPU used and how late the loop wakes, from one `look` to the next."""
 
     def __init__(self, cpu_seconds: Callable[[], float] = time.process_time) -> None:
         self._cpu_seconds = cpu_seconds
@@ -24,11 +24,11 @@ class Watch:
         self._cpu_began = self._cpu_before
 
     def woke(self, late_nanoseconds: int) -> None:
-        """Note how much later than asked for the loop came back."""
+        """Record how much later than requested the loop continued."""
         self._lag.record(max(0, late_nanoseconds))
 
     def sum_up(self, duration_seconds: float) -> Generator:
-        """Return how the generator fared over the whole run."""
+        """Return the figures of the whole run."""
         used = self._cpu_before - self._cpu_began
         return Generator(
             cpu_ratio=used / duration_seconds if duration_seconds else 0.0,

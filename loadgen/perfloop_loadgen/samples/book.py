@@ -1,4 +1,4 @@
-"""Where a run's measurements come together: totals by endpoint, the last seconds, and a bounded timeline."""
+"""All measurements of a run: totals by endpoint, the last seconds, and a timeline of bounded length."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.samples.labels import Labels
 
+# One window a second.
 RECENT_WINDOWS = 10
-MOST_POINTS = 1800
+MAX_POINTS = 1800
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What the generator was asked to do at a moment, and how it was doing."""
+    """The load at a moment, as it was asked for, and the generator's own CPU (in cores) and delays."""
 
     users: int = 0
     target_rate: float | None = None
@@ -32,7 +33,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One stretch of the timeline."""
+    """One span of the timeline; `elapsed_seconds` is its end."""
 
     elapsed_seconds: float
     span_seconds: float
@@ -46,17 +47,17 @@ class Point:
 
 
 class ScriptErrors:
-    """What scenarios raised, once for each place in their code."""
+    """The exceptions that scenarios raised, once for each line of their code."""
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._taken = 0
 
     def note(self, error: Exception) -> None:
-        """Keep the first error of a place."""
+        """Keep the first exception of a line."""
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{frame.filename}, line {frame.lineno}"
-        self._texts.setdefault(place, f"{type(error).__name__}: {error} ({place})")
+        line = f"{frame.filename}, line {frame.lineno}"
+        self._texts.setdefault(line, f"{type(error).__name__}: {error} ({line})")
 
     def take(self) -> list[str]:
         """Return what is new since the last call."""
@@ -66,28 +67,31 @@ class ScriptErrors:
 
 
 class Recorder:
-    """The tallies that a hot loop writes to; `take` hands them over and puts empty ones in their place."""
+    """The tallies that a hot loop writes to; `take` returns them and leaves empty ones."""
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.windows = [Tally() for _ in labels]
         self.script_errors = ScriptErrors()
-        # A script may name an endpoint that no file lists.
-        labels.on_new.append(self._make_room)
+        # A script may request an endpoint that no file lists.
+        labels.on_new.append(self._add_windows)
 
-    def _make_room(self) -> None:
+    def _add_windows(self) -> None:
         self.windows += [Tally() for _ in range(len(self.labels) - len(self.windows))]
 
     def take(self) -> list[Tally]:
         """Return what was counted since the last call."""
         taken = self.windows[:]
-        # In place: lanes hold this very list.
+        # The list itself is kept: lanes hold a reference to it.
         self.windows[:] = [Tally() for _ in taken]
         return taken
 
 
 class Book:
-    """Totals, recent windows and timeline of a run; its size does not depend on the number of requests."""
+    """Totals, recent windows and timeline of a run; its size does not depend on the number of requests.
+
+    When the timeline is full, neighbouring points are merged and later points span twice as many windows.
+    """
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
@@ -96,20 +100,20 @@ class Book:
         self.points: list[Point] = []
         self.load = Load()
         self._stride = 1
-        self._waiting: list[Point] = []
+        self._unmerged: list[Point] = []
 
     def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
-        """Take in what was counted over the last span."""
+        """Add what was counted over the last span; `windows` has one tally for each label."""
         self.totals += [Tally() for _ in windows[len(self.totals) :]]
         for total, window in zip(self.totals, windows, strict=False):
             total.add(window)
         self.recent.append(list(windows))
         self.load = load
-        self._waiting.append(_point(sum_of(list(windows)), elapsed_seconds, span_seconds, load))
-        if len(self._waiting) >= self._stride:
-            self.points.append(_merged(self._waiting))
-            self._waiting = []
-        if len(self.points) > MOST_POINTS:
+        self._unmerged.append(_point(sum_of(list(windows)), elapsed_seconds, span_seconds, load))
+        if len(self._unmerged) >= self._stride:
+            self.points.append(_merged(self._unmerged))
+            self._unmerged = []
+        if len(self.points) > MAX_POINTS:
             self.points = [_merged(self.points[at : at + 2]) for at in range(0, len(self.points), 2)]
             self._stride *= 2
 
@@ -119,7 +123,7 @@ class Book:
 
     def timeline(self) -> list[Point]:
         """Return the points, oldest first, the unfinished stretch included."""
-        return self.points + ([_merged(self._waiting)] if self._waiting else [])
+        return self.points + ([_merged(self._unmerged)] if self._unmerged else [])
 
     def total(self) -> Tally:
         """Return everything, over all endpoints."""
@@ -137,7 +141,7 @@ def _point(tally: Tally, elapsed: float, span: float, load: Load) -> Point:
 
 
 def _merged(points: Sequence[Point]) -> Point:
-    """Join neighbours; a joined quantile is the worse one, so a spike stays visible however long the run."""
+    """Merge neighbours; the merged quantile is the larger one, so that a spike stays visible however long the run."""
     last = points[-1]
     return replace(
         last,

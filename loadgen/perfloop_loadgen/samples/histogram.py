@@ -1,8 +1,8 @@
 """A bounded, mergeable, high-dynamic-range histogram of nanoseconds.
 
-Log-linear buckets as in HdrHistogram: values below 2^11 have a bucket each, every octave above is cut into 2^10 equal
-buckets, so a value is known to better than 0.1 % from 1 ns to a day, and there are never more than
-2^11 + 36 * 2^10 buckets however many values come in. Only buckets that were hit are stored.
+Log-linear buckets, the layout of HdrHistogram (hdrhistogram.org): values below 2^11 have a bucket each, every octave
+above is cut into 2^10 equal buckets, so a value is known to better than 0.1 % from 1 ns to a day, and there are never
+more than 2^11 + 36 * 2^10 buckets however many values come in. Only buckets that were hit are stored.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def bucket_of(nanoseconds: int) -> int:
 
 
 def bucket_bounds(bucket: int) -> tuple[int, int]:
-    """Return the lowest value of the bucket and the lowest of the next one."""
+    """Return the lowest value of the bucket and the lowest of the next one, in nanoseconds."""
     shift = (bucket >> PRECISION_BITS) - 1
     if shift <= 0:
         return bucket, bucket + 1
     return (bucket - (shift << PRECISION_BITS)) << shift, (bucket + 1 - (shift << PRECISION_BITS)) << shift
 
 
-# By bucket, the value that stands for everything in it. Buckets of one nanosecond come first, then octave by octave.
+# By bucket, the value that represents everything in it. Buckets of one nanosecond come first, then octave by octave.
 _MIDDLES = array("d", range(2 * HALF))
 for _shift in range(1, LARGEST.bit_length() - PRECISION_BITS):
     _MIDDLES.extend(range((HALF << _shift) + (1 << _shift - 1), 2 * HALF << _shift, 1 << _shift))
@@ -59,7 +59,7 @@ class Histogram:
         self.counts: Counts = defaultdict(int, counts or {})
 
     def record(self, nanoseconds: int, times: int = 1) -> None:
-        """Count a value; what lies outside 0 to a day is counted at that end."""
+        """Count a value; one outside 0 to a day is counted at that end."""
         self.counts[bucket_of(min(nanoseconds, LARGEST))] += times
 
     def merge(self, other: Histogram) -> None:
@@ -85,12 +85,12 @@ class Histogram:
 
     @property
     def mean_seconds(self) -> float | None:
-        """Return the mean, or None of nothing."""
+        """Return the mean, or None without values."""
         count = self.count
         return self.total_seconds / count if count else None
 
     def quantiles_seconds(self, quantiles: Sequence[float]) -> list[float | None]:
-        """Return the value at or below which each share of the values lies; None of nothing."""
+        """Return the value of each quantile (0 to 1) by nearest rank: the smallest with that share at or below it."""
         buckets, seen = self._ascending()
         if not seen:
             return [None] * len(quantiles)
@@ -102,7 +102,7 @@ class Histogram:
         return self.quantiles_seconds([quantile])[0]
 
     def cumulative(self, bounds_seconds: Iterable[float]) -> list[int]:
-        """Return how many values lie at or below each bound; the bounds ascend."""
+        """Return how many values are at or below each bound; the bounds ascend."""
         buckets, seen = self._ascending()
         ends = (bisect_right(buckets, bound * SECOND, key=_MIDDLES.__getitem__) for bound in bounds_seconds)
         return [seen[end - 1] if end else 0 for end in ends]

@@ -9,7 +9,7 @@ from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import Histogram
 from perfloop_loadgen.samples.streams import StreamTally
 
-# A start this much after its place in the schedule is called late.
+# A start this much after its due time is called late.
 LATE_NANOSECONDS = 10_000_000
 
 
@@ -17,8 +17,9 @@ class Tally:
     """Counts and histograms that add up over endpoints, seconds and processes.
 
     A request that starts exactly when it was due has one time, not two: it is counted once, in `on_time`.
-    `response` (from the intended start) and `service` (from the actual start) share those counts, and the
-    others stand in a pair of histograms of their own.
+    `response` (from the intended start) and `service` (from the actual start) share those counts; requests that
+    started late have a pair of histograms of their own. Response times from the intended start are what avoids
+    coordinated omission: a stalled service delays the requests after the stall too, and callers would have waited.
     """
 
     __slots__ = (
@@ -45,19 +46,19 @@ class Tally:
         self.streams: StreamTally | None = None
 
     def record_behind(self, intended: int, started: int, ended: int) -> None:
-        """Count a request that started after its place in the schedule."""
+        """Count a request that started after it was due; moments in nanoseconds."""
         self.response_behind.record(ended - intended)
         self.service_behind.record(ended - started)
         self.record_lag(started - intended)
 
     def record_lag(self, nanoseconds: int) -> None:
-        """Count how far behind its place in the schedule a request started."""
+        """Count how long after it was due a request started."""
         self.lag_behind.record(nanoseconds)
         if nanoseconds > LATE_NANOSECONDS:
             self.late += 1
 
     def add(self, other: Tally) -> None:
-        """Take over everything that the other tally counted."""
+        """Add everything that the other tally counted."""
         for name in _HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
         for outcome, count in other.outcomes.items():
@@ -68,19 +69,19 @@ class Tally:
             self.streams_here().add(other.streams)
 
     def streams_here(self) -> StreamTally:
-        """Return the tally of streamed answers, made when the first one comes."""
+        """Return the tally of streamed answers, created with the first one."""
         if self.streams is None:
             self.streams = StreamTally()
         return self.streams
 
     @property
     def requests(self) -> int:
-        """Return how many requests came to an end, whatever the end."""
+        """Return how many requests ended, whatever the outcome."""
         return sum(self.outcomes.values())
 
     @property
     def errors(self) -> int:
-        """Return how many of them did not end well."""
+        """Return how many of them were not answered as expected."""
         return self.requests - self.outcomes.get(OK, 0)
 
     @property
@@ -109,7 +110,7 @@ class Tally:
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Tally:
-        """Build the tally that `to_wire` told of."""
+        """Build the tally that `to_wire` was called on."""
         tally = cls()
         for name in _HISTOGRAMS:
             setattr(tally, name, Histogram(wire[name]))
@@ -126,7 +127,7 @@ _NUMBERS = ("late", "dropped", "bytes_received")
 
 
 def _sum_of(first: Histogram, second: Histogram) -> Histogram:
-    # To copy is cheaper than to merge: the larger one is copied.
+    # Copying is cheaper than merging: the larger one is copied.
     smaller, larger = sorted((first, second), key=lambda histogram: len(histogram.counts))
     total = Histogram(larger.counts)
     total.merge(smaller)

@@ -1,21 +1,28 @@
-"""Say whether an answer is right, beyond its status."""
+"""Look into an answer: find a value in it, and check it beyond its status.
+
+A source names where a value is: `json:items[0].id`, `header:ETag`, `regex:id=([0-9]+)`.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
-
-from perfloop_loadgen.scenario.places import MISSING, find_header, find_json
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perfloop_loadgen.config.scenario import CheckConfig
+
+# The value is not in the answer; None is a value that may well be there.
+MISSING = object()
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 # Takes the head and the body of an answer.
 Judge = Callable[[bytes, bytes], bool]
 
 
 def build_judge(checks: Sequence[CheckConfig]) -> Judge | None:
-    """Return one question that stands for all checks, or None when there are none."""
+    """Return one function for all checks, or None when there are none."""
     if not checks:
         return None
     kept = tuple(checks)
@@ -29,3 +36,45 @@ def _holds(check: CheckConfig, head: bytes, body: bytes) -> bool:
     if check.equals is None:
         return found is not MISSING
     return bool(found == check.equals)
+
+
+def find(source: str, head: bytes, body: bytes) -> Any:
+    """Return the value that a source names, or MISSING."""
+    kind, _, where = source.partition(":")
+    if kind == "json":
+        return find_json(where, body)
+    if kind == "header":
+        return find_header(where, head)
+    found = re.search(where, body.decode("utf-8", "replace"))
+    # The first group where the pattern has one, else the whole match.
+    return found[found.re.groups and 1] if found else MISSING
+
+
+def find_json(path: str, body: bytes) -> Any:
+    """Follow a path of names and [numbers] into a JSON body."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return MISSING
+    for name, number in _STEP.findall(path):
+        value = _step(value, name, number)
+        if value is MISSING:
+            break
+    return value
+
+
+def find_header(name: str, head: bytes) -> Any:
+    """Return a header's value by its name in any case."""
+    for line in head.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == name.lower().encode():
+            return value.strip().decode("latin-1")
+    return MISSING
+
+
+def _step(value: Any, name: str, number: str) -> Any:
+    if name and isinstance(value, dict):
+        return value.get(name, MISSING)
+    if number and isinstance(value, Sequence) and not isinstance(value, str) and int(number) < len(value):
+        return value[int(number)]
+    return MISSING

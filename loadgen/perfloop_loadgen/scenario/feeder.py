@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
-from perfloop_loadgen.errors import ConfigError
+from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,11 @@ Row = Mapping[str, Any]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a .csv file with a header line, or of a .json file with a list of objects."""
+    """Return the rows of a .csv file with a header line, or of a .json file with a list of objects.
+
+    Raises:
+        ConfigError: the file cannot be read, has another form, or holds no rows.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from perfloop_loadgen.config.secrets import HIDDEN
 
-# What the engine writes itself, or what belongs to the recorded connection alone.
+# Headers that the engine writes itself, or that belong to the recorded connection alone.
 _NOT_KEPT = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent", "content-type"})
 _SECRET = frozenset({"authorization", "cookie"})
 

@@ -1,7 +1,8 @@
-"""What one user does from start to end: requests and pauses, one following from the answer to the other.
+"""What one user does from start to end: requests and pauses, each chosen by the answer before it.
 
-A journey is played by a generator (steps of a file) or a coroutine (plain async Python); both hand out moves through
-`send` and take answers through it, so a lane drives both the same way, without a task or a future for each request.
+A journey is run by a generator (steps of a file) or a coroutine (plain async Python). Both return the next move from
+`send` and take the answer to it as its argument, so that a lane drives both in the same way, without a task or a future
+for each request.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from perfloop_loadgen.outcomes import OK
-from perfloop_loadgen.scenario.places import MISSING, find
+from perfloop_loadgen.scenario.checks import MISSING, find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -26,7 +27,7 @@ class Pause(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """How a request ended, as a journey sees it."""
+    """The result of a request, as a journey gets it."""
 
     outcome: str
     status: int
@@ -35,7 +36,7 @@ class Answer(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Say whether it ended as expected."""
+        """Return whether it ended as expected."""
         return self.outcome == OK
 
     @property
@@ -60,7 +61,7 @@ class Script(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a journey; `build` fills its open places."""
+    """One request of a journey; `build` fills its placeholders, `extract` maps names to sources."""
 
     build: Callable[[Mapping[str, Any]], Request]
     extract: Mapping[str, str]
@@ -69,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A weighted thing to do: one ready request (`only`) or a script to play; `index` is its first request's row."""
+    """One ready request (`only`), or a script to run (`play`); `index` is the row of its first request."""
 
     name: str
     index: int
@@ -78,13 +79,13 @@ class Journey:
 
 
 def play_steps(steps: Sequence[Step], values: dict[str, Any]) -> Generator[Request | Pause, Answer, None]:
-    """Take the steps in order; one that fails, or whose answer lacks what is to be extracted, ends the journey."""
+    """Take the steps in order; a step that fails, or whose answer lacks a value to extract, ends the journey."""
     for step in steps:
         answer = yield step.build(values)
         if not answer.ok:
             return
-        for name, place in step.extract.items():
-            value = find(place, answer.head, answer.body)
+        for name, source in step.extract.items():
+            value = find(source, answer.head, answer.body)
             if value is MISSING:
                 return
             values[name] = value

@@ -1,4 +1,4 @@
-"""Requests to an OpenAI-compatible model: streamed, with the server's own token counts asked for."""
+"""Requests to an OpenAI-compatible model: streamed, with the server's own token counts requested."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from perfloop_loadgen.errors import ConfigError
+from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from perfloop_loadgen.config.scenario import EndpointConfig, LlmConfig
 
-# Enough different prompts that a prefix cache cannot answer for the model.
+# Enough different prompts that a prefix cache cannot answer instead of the model.
 SYNTHETIC_PROMPTS = 200
 _WORDS = (
     "river",
@@ -40,7 +40,11 @@ def prompt_endpoints(endpoint: EndpointConfig, llm: LlmConfig) -> list[EndpointC
 
 
 def read_prompts(path: Path) -> list[str]:
-    """Return the prompts of a .json list, or of a text with one on each line."""
+    """Return the prompts of a .json list, or of a text file with one on each line.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds no prompts.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         prompts = json.loads(text) if path.suffix == ".json" else [line for line in text.splitlines() if line.strip()]

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-_DEEPEST = 8
+_MAX_DEPTH = 8
 _PLAIN = {"integer": 1, "number": 1.0, "boolean": True, "string": "text"}
 _FORMATS = {
     "date-time": "2026-01-01T00:00:00Z",
@@ -17,7 +17,11 @@ _FORMATS = {
 
 
 def test_from_openapi(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a test that asks every operation equally often."""
+    """Return a test that requests every operation equally often.
+
+    Raises:
+        KeyError, TypeError, AttributeError: the document does not have the form of OpenAPI 3.
+    """
     endpoints = [
         _endpoint(document, path, method, item[method], item.get("parameters", []))
         for path, item in document["paths"].items()
@@ -79,13 +83,13 @@ def _fitting(document: dict[str, Any], schema: dict[str, Any], depth: int) -> An
             return schema[key][0]
     for key in ("anyOf", "oneOf", "allOf"):
         if schema.get(key):
-            return _fitting(document, schema[key][0], depth + 1) if depth < _DEEPEST else None
+            return _fitting(document, schema[key][0], depth + 1) if depth < _MAX_DEPTH else None
     return _of_type(document, schema, depth)
 
 
 def _of_type(document: dict[str, Any], schema: dict[str, Any], depth: int) -> Any:
     kind = schema.get("type")
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return None
     if kind == "object" or "properties" in schema:
         required = schema.get("required", list(schema.get("properties", {})))

@@ -1,4 +1,4 @@
-"""A request made ready once, so that sending it again costs nothing."""
+"""A request prepared once, so that sending it again costs nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANY_GOOD_STATUS = frozenset(range(200, 400))
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The place that requests go to."""
+    """The service that requests go to."""
 
     scheme: str
     host: str
@@ -27,7 +27,7 @@ class Target:
 
     @classmethod
     def from_url(cls, url: str) -> Target:
-        """Take a base URL apart."""
+        """Parse a base URL."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return cls(parts.scheme, parts.hostname or "", port, parts.path.rstrip("/"))
@@ -41,7 +41,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """One request: what an engine sends, and how its answer is counted."""
+    """One request: the bytes that an engine sends, and how its answer is judged and counted (in row `index`)."""
 
     index: int
     label: str
@@ -56,12 +56,12 @@ class Request:
     bodiless: bool = False
     judge: Judge | None = None
     slo: SloConfig = field(default_factory=SloConfig)
-    # Whether the status alone says how it went: the hot path asks once, not for each feature.
+    # Whether the status alone decides: the hot path checks this once, not each feature.
     is_plain: bool = True
 
 
 def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants_body: bool = False) -> Request:
-    """Make an endpoint of the file ready to send."""
+    """Prepare an endpoint of the file for sending."""
     judge = build_judge(endpoint.checks)
     body, content_type = encode_body(endpoint.data)
     accept = "text/event-stream" if endpoint.stream else "*/*"
@@ -91,7 +91,7 @@ def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants
 
 
 def encode_body(data: Any) -> tuple[bytes, str | None]:
-    """Return the bytes of `data` and their content type: text goes as it is, all else as JSON."""
+    """Return the bytes of `data` and their content type: text as it is, everything else as JSON."""
     if data is None:
         return b"", None
     if isinstance(data, str):
@@ -100,7 +100,7 @@ def encode_body(data: Any) -> tuple[bytes, str | None]:
 
 
 def merged_headers(defaults: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Lay the test's own headers over the defaults, whatever the case of their names."""
+    """Return the defaults overridden by the test's own headers, whatever the case of their names."""
     named = {name.lower() for name in wanted}
     return {name: value for name, value in defaults.items() if name.lower() not in named} | dict(wanted)
 

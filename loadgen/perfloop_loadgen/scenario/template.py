@@ -1,4 +1,4 @@
-"""Put values in the places that a request leaves open: `${name}`."""
+"""Fill the placeholders of a request: `${name}`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from perfloop_loadgen.errors import ConfigError
+from perfloop_base.errors import ConfigError
 
-_PLACE = re.compile(r"\$\{([A-Za-z_][\w.-]*)\}")
+_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][\w.-]*)\}")
 
 
 def is_open(value: Any) -> bool:
-    """Say whether any text inside the value has a place to fill."""
+    """Return whether any text inside the value has a placeholder."""
     if isinstance(value, str):
-        return _PLACE.search(value) is not None
+        return _PLACEHOLDER.search(value) is not None
     if isinstance(value, Mapping):
         return any(is_open(part) for pair in value.items() for part in pair)
     if isinstance(value, list):
@@ -24,10 +24,14 @@ def is_open(value: Any) -> bool:
 
 
 def fill(value: Any, values: Mapping[str, Any]) -> Any:
-    """Return the value with every place filled; a text that is one place alone takes the value's own type."""
+    """Return the value with every placeholder filled; a text that is only a placeholder takes the value's own type.
+
+    Raises:
+        ConfigError: there is no value of this name.
+    """
     if isinstance(value, str):
-        alone = _PLACE.fullmatch(value)
-        return _look_up(alone[1], values) if alone else _PLACE.sub(lambda m: str(_look_up(m[1], values)), value)
+        alone = _PLACEHOLDER.fullmatch(value)
+        return _look_up(alone[1], values) if alone else _PLACEHOLDER.sub(lambda m: str(_look_up(m[1], values)), value)
     if isinstance(value, Mapping):
         return {str(fill(key, values)): fill(part, values) for key, part in value.items()}
     if isinstance(value, list):
@@ -36,8 +40,8 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def fill_path(path: str, values: Mapping[str, Any]) -> str:
-    """Return a path with every place filled and made safe for a URL."""
-    return _PLACE.sub(lambda m: quote(str(_look_up(m[1], values)), safe=""), path)
+    """Return a path with every placeholder filled and quoted for a URL."""
+    return _PLACEHOLDER.sub(lambda m: quote(str(_look_up(m[1], values)), safe=""), path)
 
 
 def _look_up(name: str, values: Mapping[str, Any]) -> Any:

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.scenario import EndpointConfig
-from perfloop_loadgen.errors import ConfigError
 from perfloop_loadgen.scenario.journey import Answer, Pause
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Scenario = Callable[["User"], Coroutine[Any, Any, None]]
 
 
 class _Move:
-    """Something to wait for that the lane itself carries out: it sees the move, and sends the answer in."""
+    """An awaitable that the lane itself carries out: it receives the move and sends the answer in."""
 
     __slots__ = ("_move",)
 
@@ -37,45 +37,49 @@ class _Move:
 
 
 class User:
-    """Asks and thinks; `values` holds the row of data that this pass was given."""
+    """Sends requests and pauses; `values` holds the row of data of this pass."""
 
     def __init__(self, values: dict[str, Any], build: Callable[[EndpointConfig], Request]) -> None:
         self.values = values
         self._build = build
 
     def request(self, method: str, path: str, **details: Any) -> Awaitable[Answer]:
-        """Ask; `details` are the keys of an endpoint: data, headers, name, expected_status, checks."""
+        """Send a request; `details` are the keys of an endpoint: data, headers, name, expected_status, checks."""
         endpoint = EndpointConfig.model_validate({"method": method, "path": path, **details})
         return _Move(self._build(endpoint))
 
     def get(self, path: str, **details: Any) -> Awaitable[Answer]:
-        """Ask with GET."""
+        """Send a GET request."""
         return self.request("GET", path, **details)
 
     def post(self, path: str, **details: Any) -> Awaitable[Answer]:
-        """Ask with POST."""
+        """Send a POST request."""
         return self.request("POST", path, **details)
 
     def put(self, path: str, **details: Any) -> Awaitable[Answer]:
-        """Ask with PUT."""
+        """Send a PUT request."""
         return self.request("PUT", path, **details)
 
     def delete(self, path: str, **details: Any) -> Awaitable[Answer]:
-        """Ask with DELETE."""
+        """Send a DELETE request."""
         return self.request("DELETE", path, **details)
 
     def think(self, seconds: float) -> Awaitable[Answer]:
-        """Do nothing for a while, timed by the run's own clock."""
+        """Pause, timed by the run's own clock."""
         return _Move(Pause(seconds))
 
 
-def load_scenario(place: str) -> Scenario:
-    """Return the async function that `FILE.py:FUNCTION` names."""
-    file, _, name = place.rpartition(":")
+def load_scenario(reference: str) -> Scenario:
+    """Return the async function that `FILE.py:FUNCTION` names.
+
+    Raises:
+        ConfigError: there is no such file or async function, or the file raised.
+    """
+    file, _, name = reference.rpartition(":")
     path = Path(file)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise ConfigError([f"python: {place!r}: there is no Python file {file}"])
+        raise ConfigError([f"python: {reference!r}: there is no Python file {file}"])
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -83,5 +87,5 @@ def load_scenario(place: str) -> Scenario:
         raise ConfigError([f"python: {file}: cannot be loaded: {type(error).__name__}: {error}"]) from error
     function = getattr(module, name, None)
     if not inspect.iscoroutinefunction(function):
-        raise ConfigError([f"python: {place!r}: {name} must be an async function that takes the user"])
+        raise ConfigError([f"python: {reference!r}: {name} must be an async function that takes the user"])
     return function

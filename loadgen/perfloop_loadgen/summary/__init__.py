@@ -1,4 +1,4 @@
-"""What a run comes to, in plain numbers."""
+"""The results of a run, in plain numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as a document: what every report is made from, and what `compare` reads back."""
+"""A run as a document: the source of every report, and what `compare` reads back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from perfloop_loadgen.errors import ConfigError
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen.samples.book import Point
 from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
 from perfloop_loadgen.summary.numbers import Summary
@@ -22,7 +22,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine that generated the load: figures of another one do not compare."""
+    """The machine that generated the load: its figures do not compare with another machine's."""
 
     name: str = field(default_factory=platform.node)
     system: str = field(default_factory=platform.platform)
@@ -32,7 +32,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What `calibrate` measured on this machine, against a server that does nothing."""
+    """The results of `calibrate` on this machine, against a server that does nothing."""
 
     measured_at: str
     requests_per_cpu_second: float
@@ -83,12 +83,12 @@ _ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
 
 
 def iso_time(unix_seconds: float) -> str:
-    """Return a moment as people and programs read it."""
+    """Return a moment in ISO 8601, in UTC."""
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def distribution_of(histogram: Histogram) -> list[tuple[float, int]]:
-    """Return every bucket that was hit, by its upper bound."""
+    """Return (upper bound in seconds, count) of every bucket with values, ascending."""
     return [(bucket_bounds(bucket)[1] / SECOND, histogram.counts[bucket]) for bucket in sorted(histogram.counts)]
 
 
@@ -98,17 +98,21 @@ def to_json(document: Document) -> bytes:
 
 
 def from_json(path: Path) -> Document:
-    """Read a document back, or say in one sentence why that cannot be done."""
+    """Read a document back.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not a report of this program.
+    """
     try:
         return _ADAPTER.validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError([f"{path}: is not a report of this program: {place}: {first['msg']}"]) from error
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError([f"{path}: is not a report of this program: {where}: {first['msg']}"]) from error
 
 
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of the document."""
+def report_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the JSON report."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_ADAPTER.json_schema(mode="serialization")}

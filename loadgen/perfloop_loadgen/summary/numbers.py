@@ -1,4 +1,4 @@
-"""The numbers of a run: the user's fields, and beside each latency the count it rests on."""
+"""The numbers of a run: the user's fields, and with each latency the number of values it was computed from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """One distribution: every percentile stands beside the number of values it was taken from."""
+    """One distribution, in seconds, with the number of values that its percentiles were computed from."""
 
     count: int
     mean_seconds: float | None
@@ -25,13 +25,13 @@ class Times:
 
     @classmethod
     def of(cls, histogram: Histogram) -> Times:
-        """Take the numbers out of a histogram."""
+        """Read the numbers of a histogram."""
         low, *values, high = histogram.quantiles_seconds([0.0, *QUANTILES, 1.0])
         named = {percentile_name(q): value for q, value in zip(QUANTILES, values, strict=True)}
         return cls(histogram.count, histogram.mean_seconds, named, low, high)
 
     def milliseconds(self, name: str) -> float:
-        """Return a percentile in the user's unit; 0 of nothing."""
+        """Return a percentile in milliseconds; 0 without values."""
         return (self.quantiles_seconds[name] or 0.0) * 1000
 
 
@@ -42,7 +42,7 @@ def percentile_name(quantile: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StreamSummary:
-    """Streamed answers; `perfloop_loadgen.samples.streams` says how each number is made."""
+    """Streamed answers; the formulas are in `perfloop_loadgen.samples.streams`."""
 
     answers: int
     good: int
@@ -57,7 +57,7 @@ class StreamSummary:
 
     @classmethod
     def of(cls, tally: StreamTally) -> StreamSummary:
-        """Take the numbers out of a tally of streams."""
+        """Read the numbers of a tally of streams."""
         return cls(
             answers=tally.answers,
             good=tally.good,
@@ -91,7 +91,7 @@ class EndpointSummary:
 
     @classmethod
     def of(cls, label: str, tally: Tally) -> EndpointSummary:
-        """Take the numbers out of a tally."""
+        """Read the numbers of a tally."""
         return cls(
             label=label,
             total_requests=tally.requests,
@@ -109,7 +109,7 @@ class EndpointSummary:
 
     @property
     def error_ratio(self) -> float:
-        """Return failed requests over all; 0 of nothing."""
+        """Return failed requests over all; 0 without requests."""
         return self.failed_requests / self.total_requests if self.total_requests else 0.0
 
 
@@ -128,7 +128,7 @@ class Summary:
 
     @property
     def total_requests(self) -> int:
-        """Return how many requests came to an end."""
+        """Return how many requests ended, whatever the outcome."""
         return self.total.total_requests
 
     @property
@@ -138,17 +138,17 @@ class Summary:
 
     @property
     def failed_requests(self) -> int:
-        """Return how many were not."""
+        """Return how many were not answered as expected."""
         return self.total.failed_requests
 
     @property
     def error_rate_percent(self) -> float:
-        """Return failed requests in per cent of all."""
+        """Return failed requests in percent of all."""
         return self.total.error_ratio * 100
 
     @property
     def requests_per_second(self) -> float:
-        """Return the mean throughput."""
+        """Return the mean throughput over the whole run."""
         return self.total_requests / self.duration_seconds if self.duration_seconds else 0.0
 
     @property

@@ -1,4 +1,4 @@
-"""What a run comes to: passed, failed, or invalid."""
+"""The verdict on a run, and what it is made of."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """One gate and what it saw; `passed` is None when there was no data."""
+    """One gate and the value that it measured; `passed` is None when there was no data."""
 
     text: str
     passed: bool | None
@@ -29,14 +29,14 @@ class GateResult:
     unit: str = ""
 
     @property
-    def saw(self) -> str:
+    def measured(self) -> str:
         """Return the value as people read it."""
         return "no data" if self.value is None else quantity(self.value, self.unit, DIGITS)
 
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """How the generator itself fared."""
+    """The figures of the generator itself: CPU in cores, and how late its event loop woke."""
 
     cpu_ratio: float = 0.0
     busiest_cpu_ratio: float = 0.0

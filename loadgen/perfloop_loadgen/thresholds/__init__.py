@@ -1,1 +1,1 @@
-"""Gates: what a run must keep, and whether it is worth judging at all."""
+"""Gates: what must hold for a run, and whether its numbers can be judged at all."""

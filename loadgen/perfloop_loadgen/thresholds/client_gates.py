@@ -27,12 +27,12 @@ class ClientGate:
 
     @property
     def text(self) -> str:
-        """Return the gate as it stands in reports."""
+        """Return the gate as reports show it."""
         return f"{self.endpoint}: {self.expression.text}" if self.endpoint else self.expression.text
 
 
 def judge(gate: ClientGate, book: Book, duration_seconds: float) -> GateResult:
-    """Return what the gate saw; a gate without data has no answer."""
+    """Return the value of the gate's metric and whether it passed; without data, neither."""
     tally = _tally(gate.endpoint, book)
     value, samples = (None, 0) if tally is None else _measure(gate.expression.metric, tally, book, duration_seconds)
     passed = None if value is None else gate.expression.comparison.holds(value)

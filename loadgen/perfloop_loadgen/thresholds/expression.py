@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.errors import ConfigError
+from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,13 +24,13 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "%": 1e-2, "/s": 1.0}
 _TIME = re.compile(r"(?:(?P<of>service|lag|ttft|gap|stall|tpot)_)?(?P<what>p\d+(?:\.\d+)?|avg|min|max)")
 NUMBERS = ("errors", "timeouts", "dropped", "rate", "requests", "goodput", "tokens_per_second", "drift")
-_TOLD_IN = {
+_SHOWN_IN = {
     "errors": "ratio",
     "timeouts": "ratio",
     "drift": "ratio",
-    "rate": "/s",
-    "goodput": "/s",
-    "tokens_per_second": "/s",
+    "rate": "per_second",
+    "goodput": "per_second",
+    "tokens_per_second": "per_second",
 }
 
 
@@ -42,7 +42,7 @@ class Comparison:
     bound: float
 
     def holds(self, value: float) -> bool:
-        """Say whether the value keeps the bound."""
+        """Return whether the value keeps the bound."""
         return _SIGNS[self.sign](value, self.bound)
 
     def worst(self, values: list[float]) -> float:
@@ -52,7 +52,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A metric and what it must keep; the metric is empty for a bare `< 20`."""
+    """A metric and the bound that it must keep; the metric is empty for a bare `< 20`."""
 
     text: str
     metric: str
@@ -60,7 +60,11 @@ class Expression:
 
 
 def parse_expression(text: str, *, bare: bool = False) -> Expression:
-    """Read a gate; with `bare`, only sign and bound are allowed."""
+    """Read a gate; with `bare`, only sign and bound are allowed.
+
+    Raises:
+        ConfigError: the text is not a gate, or names an unknown metric or unit.
+    """
     found = _FORM.fullmatch(text)
     if found is None:
         raise ConfigError([f"thresholds: {text!r}: must read like 'p95 < 0.5 s' or 'errors < 1 %'"])
@@ -73,7 +77,7 @@ def parse_expression(text: str, *, bare: bool = False) -> Expression:
 
 
 def time_of(metric: str) -> tuple[str, str] | None:
-    """Return which time a metric looks at and what of it, as ("response", "p95"); None of others."""
+    """Return the distribution and the statistic of a metric, as ("response", "p95"); None of other metrics."""
     found = _TIME.fullmatch(metric)
     if found is None or (found["what"].startswith("p") and float(found["what"][1:]) > 100):  # noqa: PLR2004 - per cent
         return None
@@ -81,12 +85,12 @@ def time_of(metric: str) -> tuple[str, str] | None:
 
 
 def unit_of(metric: str) -> str:
-    """Return the unit in which a metric's value is told."""
-    return "s" if time_of(metric) is not None else _TOLD_IN.get(metric, "")
+    """Return the base unit of a metric's value."""
+    return "seconds" if time_of(metric) is not None else _SHOWN_IN.get(metric, "number")
 
 
 def known_metrics() -> str:
-    """List the metrics that a gate may look at."""
+    """List the metrics that a gate may be about."""
     return "pN, avg, min, max (also service_, lag_, ttft_, gap_, stall_, tpot_), " + ", ".join(NUMBERS)
 
 

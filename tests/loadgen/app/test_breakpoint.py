@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from perfloop_loadgen import LoadTestConfig
-from perfloop_loadgen.app.breakpoint import build_tester
+from perfloop_loadgen.app.breakpoint import BreakpointTester
 from perfloop_loadgen.summary.verdict import Verdict
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -34,7 +34,7 @@ def _config(url: str) -> LoadTestConfig:
     load = {
         "shape": "breakpoint",
         "start_rate": 50,
-        "most_rate": 1600,
+        "max_rate": 1600,
         "step_seconds": 0.6,
         "confirm_seconds": 1,
         "precision_ratio": 0.2,
@@ -51,9 +51,9 @@ def _config(url: str) -> LoadTestConfig:
 
 
 async def test_the_limit_of_a_known_server_is_found(serve: Any):
-    """A server that answers 300 a second: the confirmed rate lies near there, and nothing is lost from sight."""
+    """A server that answers 300 a second: the confirmed rate lies near there, and every request is counted."""
     async with serve(Budget(300)) as service:
-        tester = build_tester(_config(service.url))
+        tester = BreakpointTester(_config(service.url))
         summary = await tester.run_load_test()
         assert summary.total_requests == len(service.requests)
     document = tester.document(summary)
@@ -66,10 +66,10 @@ async def test_the_limit_of_a_known_server_is_found(serve: Any):
     assert sum(point.requests for point in document.timeline) == summary.total_requests
 
 
-async def test_a_search_that_waited_its_turn_tells_its_own_duration(serve: Any):
+async def test_a_search_that_waited_reports_its_own_duration(serve: Any):
     """Built with the other tests of its file and run after them: the clock starts with the search."""
     async with serve(Budget(300)) as service:
-        tester = build_tester(_config(service.url))
+        tester = BreakpointTester(_config(service.url))
         assert tester.summary().duration_seconds == 0
         await asyncio.sleep(2)
         began = asyncio.get_running_loop().time()
@@ -83,7 +83,7 @@ async def test_a_search_that_waited_its_turn_tells_its_own_duration(serve: Any):
 async def test_a_search_that_is_stopped_keeps_its_trials(serve: Any):
     """Stopped in the first step: no rate, and the summary says why."""
     async with serve(Budget(300)) as service:
-        tester = build_tester(_config(service.url))
+        tester = BreakpointTester(_config(service.url))
         task = asyncio.create_task(tester.run_load_test())
         await asyncio.sleep(0.3)
         tester.stop("enough", 0)
@@ -94,12 +94,12 @@ async def test_a_search_that_is_stopped_keeps_its_trials(serve: Any):
 
 
 async def test_a_service_that_answers_nothing_well_ends_the_search(serve: Any):
-    """Not one good answer at the first rate: no lower one is tried, and the reason says what was seen."""
+    """Not one good answer at the first rate: no lower one is tried, and the reason says what was measured."""
     async with serve(Budget(0)) as service:
-        tester = build_tester(_config(service.url))
+        tester = BreakpointTester(_config(service.url))
         summary = await tester.run_load_test()
     assert summary.verdict is Verdict.FAILED
-    assert summary.reasons[0].startswith("at 50 requests/s the gate 'errors < 5 %' saw 1")
+    assert summary.reasons[0].startswith("at 50 requests/s the gate 'errors < 5 %' measured 100%")
     assert len(tester.document(summary).trials) == 1
 
 
@@ -120,7 +120,7 @@ async def test_a_trial_waits_until_the_one_before_is_answered(serve: Any):
     """Beyond the limit a backlog builds up: it is answered before the next rate is tried, and nothing is cut off."""
     async with serve(Backlog()) as service:
         config = _config(service.url).model_copy(update={"thresholds": ["p95 < 150 ms"]})
-        tester = build_tester(config)
+        tester = BreakpointTester(config)
         busy: list[int] = []
         tester.trial_listeners.append(lambda _: busy.append(service.requests_open))
         summary = await tester.run_load_test()

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
 events {{ worker_connections 256; }}
 http {{
-  log_format protocol '$server_protocol $request_uri $status'; access_log {folder}/access.log protocol;
-  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  log_format protocol '$server_protocol $request_uri $status'; access_log {directory}/access.log protocol;
+  client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
+  uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
   server {{
     listen 127.0.0.1:{plain}; keepalive_requests 50;
     location = / {{ return 200 "hello"; }}
@@ -35,7 +35,7 @@ http {{
   }}
   server {{
     listen 127.0.0.1:{tls} ssl http2; keepalive_requests 100000;
-    ssl_certificate {folder}/both.pem; ssl_certificate_key {folder}/both.pem;
+    ssl_certificate {directory}/both.pem; ssl_certificate_key {directory}/both.pem;
     location = / {{ return 200 "hello"; }}
   }}
 }}
@@ -47,7 +47,7 @@ class Nginx(NamedTuple):
 
     plain: str
     tls: str
-    folder: Path
+    directory: Path
 
 
 def _two_ports() -> tuple[int, int]:
@@ -57,10 +57,10 @@ def _two_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
-def _make_certificate(folder: Path) -> None:
+def _make_certificate(directory: Path) -> None:
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    subprocess.run([*command, "-keyout", folder / "key", "-out", folder / "crt"], check=True, capture_output=True)
-    (folder / "both.pem").write_text((folder / "key").read_text() + (folder / "crt").read_text())
+    subprocess.run([*command, "-keyout", directory / "key", "-out", directory / "crt"], check=True, capture_output=True)
+    (directory / "both.pem").write_text((directory / "key").read_text() + (directory / "crt").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +69,16 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if program is None:
         pytest.skip("nginx is not installed (Debian: nginx-light)")
-    folder = tmp_path_factory.mktemp("nginx")
-    folder.chmod(0o777)
-    _make_certificate(folder)
+    directory = tmp_path_factory.mktemp("nginx")
+    directory.chmod(0o777)
+    _make_certificate(directory)
     plain, tls = _two_ports()
-    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, plain=plain, tls=tls))
-    command = [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"]
+    (directory / "nginx.conf").write_text(CONFIG.format(directory=directory, plain=plain, tls=tls))
+    command = [program, "-c", f"{directory}/nginx.conf", "-e", f"{directory}/error.log"]
     with subprocess.Popen(command) as process:
         try:
             _wait_until_open(plain)
-            yield Nginx(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", folder)
+            yield Nginx(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", directory)
         finally:
             process.terminate()
 
@@ -122,9 +122,9 @@ async def test_nginx_counts_what_was_measured_to_the_request(nginx: Nginx):
 
 
 @pytest.mark.parametrize(("http2", "protocol"), [(True, "HTTP/2.0"), (False, "HTTP/1.1")])
-async def test_httpx_speaks_what_it_is_told_to(nginx: Nginx, http2: bool, protocol: str):  # noqa: FBT001 - a column
+async def test_httpx_speaks_the_protocol_of_its_key(nginx: Nginx, http2: bool, protocol: str):  # noqa: FBT001 - a column
     """The engine of one key, over TLS: nginx's log names the protocol, and counts the same requests."""
-    log = nginx.folder / "access.log"
+    log = nginx.directory / "access.log"
     before = len(log.read_text().splitlines()) if log.exists() else 0
     config = _config(nginx.tls, engine="httpx", http2=http2, tls={"verify": False}, concurrent_users=2)
     summary = await LoadTester(config).run_load_test()

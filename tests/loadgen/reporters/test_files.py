@@ -12,10 +12,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from pydantic import TypeAdapter
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen import LoadTestConfig, LoadTester
-from perfloop_loadgen.errors import ConfigError
 from perfloop_loadgen.reporters.files import RENDERERS, write_reports
-from perfloop_loadgen.summary.document import Document, from_json, schema, to_json
+from perfloop_loadgen.summary.document import Document, from_json, report_schema, to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,14 +40,14 @@ async def document(hello: Any) -> Document:
 
 
 async def test_all_reports_agree_on_the_number_of_requests(document: Document, tmp_path: Path):
-    """JSON, HTML, CSV and Markdown tell of the same requests, to the request."""
-    places = {kind: tmp_path / f"report.{kind}" for kind in RENDERERS}
-    assert write_reports(document, places) == []
+    """JSON, HTML, CSV and Markdown count the same requests, to the request."""
+    files = {kind: tmp_path / f"report.{kind}" for kind in RENDERERS}
+    assert write_reports(document, files) == []
     count = document.summary.total_requests
-    assert json.loads(places["json"].read_bytes())["summary"]["total"]["total_requests"] == count
-    assert f'data-value="{count}"' in places["html"].read_text()
-    assert sum(int(row["requests"]) for row in csv.DictReader(places["csv"].read_text().splitlines())) == count
-    assert f"| all | {count} | 0 |" in places["markdown"].read_text()
+    assert json.loads(files["json"].read_bytes())["summary"]["total"]["total_requests"] == count
+    assert f'data-value="{count}"' in files["html"].read_text()
+    assert sum(int(row["requests"]) for row in csv.DictReader(files["csv"].read_text().splitlines())) == count
+    assert f"| all | {count} | 0 |" in files["markdown"].read_text()
     assert sum(n for _, n in document.distribution) == count
 
 
@@ -63,10 +63,10 @@ async def test_json_comes_back_as_it_was_written(document: Document, tmp_path: P
         from_json(tmp_path / "none.json")
 
 
-def test_the_published_schema_is_the_programs(checkout: Path):
-    """perfloop_loadgen/report.schema.json is what `python -m perfloop_loadgen schema` prints."""
-    published = json.loads((checkout / "loadgen" / "perfloop_loadgen" / "report.schema.json").read_text())
-    assert published == json.loads(json.dumps(schema()))
+def test_the_published_schema_of_the_report_is_current(checkout: Path):
+    """docs/schemas/load_test_report.schema.json is what `python -m perfloop_loadgen schema` prints."""
+    published = json.loads((checkout / "docs" / "schemas" / "load_test_report.schema.json").read_text())
+    assert published == json.loads(json.dumps(report_schema()))
     assert TypeAdapter(dict[str, Any]).validate_python(published)["title"] == "Document"
 
 
@@ -79,11 +79,12 @@ async def test_the_page_needs_nothing_but_itself(document: Document):
     assert "top-secret" not in page
     assert "(hidden)" in page
     assert page.count("<figure>") == 6
-    assert "saw" in page
+    assert "measured" in page
+    assert re.search(r"<dt>Late starts</dt><dd>\d+</dd>\s*<dt>Dropped</dt><dd>0</dd>", page)
 
 
 async def test_junit_has_a_case_for_each_gate(document: Document):
-    """The verdict and both gates; the one that failed says what it saw."""
+    """The verdict and both gates; the one that failed says what it measured."""
     suite = ET.parse(io.BytesIO(RENDERERS["junit"](document))).getroot()
     cases = {case.get("name"): case for case in suite.iter("testcase")}
     assert list(cases) == ["verdict", "p95 < 1 us", "errors < 1 %"]
@@ -98,12 +99,12 @@ async def test_markdown_keeps_its_table(document: Document):
     assert "a &lt;b>bold&lt;/b> \\| test" in text
 
 
-async def test_a_report_that_cannot_be_written_is_told_and_the_others_are_kept(document: Document, tmp_path: Path):
-    """A place that cannot be: one sentence, no torn file, the other report is there."""
+async def test_a_report_that_cannot_be_written_is_reported_and_the_others_are_kept(document: Document, tmp_path: Path):
+    """A path below a file: one sentence, no partial file, the other report is there."""
     blocked = tmp_path / "file"
     blocked.write_text("")
-    places = {"json": blocked / "r.json", "csv": tmp_path / "r.csv"}
-    troubles = write_reports(document, places)
-    assert len(troubles) == 1
-    assert str(troubles[0]).startswith(f"--report.json: {blocked}/r.json cannot be written: ")
-    assert places["csv"].exists()
+    files = {"json": blocked / "r.json", "csv": tmp_path / "r.csv"}
+    problems = write_reports(document, files)
+    assert len(problems) == 1
+    assert str(problems[0]).startswith(f"--report.json: {blocked}/r.json cannot be written: ")
+    assert files["csv"].exists()

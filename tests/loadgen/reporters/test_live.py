@@ -7,7 +7,7 @@ import io
 import json
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -18,10 +18,13 @@ from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally
 
+if TYPE_CHECKING:
+    import pytest
+
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{"id":1}'
 
 
-def test_the_view_shows_the_last_seconds_beside_the_whole_run():
+def test_the_view_shows_the_last_seconds_and_the_whole_run():
     """Progress, rate against target, both rows of percentiles, errors by kind."""
     book = Book(Labels(["GET /"]))
     for milliseconds in (10, *[20] * 10):
@@ -36,6 +39,22 @@ def test_the_view_shows_the_last_seconds_beside_the_whole_run():
     assert [line.split()[-3:] for line in shown.splitlines() if "last 10 s" in line and "500" in line]
     assert any("whole run" in line and "550" in line for line in shown.splitlines())
     assert any(line.split()[1:6:2] == ["timeout", "10", "11"] for line in shown.splitlines())
+    assert [line.split()[1:3] for line in shown.splitlines() if "late" in line or "dropped" in line] == [
+        ["late", "starts"],
+        ["dropped", "│"],
+    ]
+
+
+def test_grafana_is_found_by_its_variables(monkeypatch: pytest.MonkeyPatch):
+    """Without a token nothing is annotated; with one, at GRAFANA_URL, else at the local stack's port."""
+    monkeypatch.delenv("GRAFANA_TOKEN", raising=False)
+    monkeypatch.delenv("GRAFANA_URL", raising=False)
+    assert Grafana.from_environment() is None
+    monkeypatch.setenv("GRAFANA_TOKEN", "t")
+    monkeypatch.setenv("PERFLOOP_GRAFANA_PORT", "3999")
+    assert Grafana.from_environment() == Grafana("http://127.0.0.1:3999", "t")
+    monkeypatch.setenv("GRAFANA_URL", "http://grafana.example")
+    assert Grafana.from_environment() == Grafana("http://grafana.example", "t")
 
 
 class SlowView:
@@ -67,7 +86,7 @@ async def test_each_phase_becomes_one_annotation(serve: Any):
         for phase, now in (("ramp up", 100.0), ("ramp up", 101.0), ("steady", 110.0), ("", 160.5)):
             await annotator.edge(phase, now)
         bodies = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in service.requests]
-    assert annotator.trouble is None
+    assert annotator.problem is None
     assert [(body["time"], body["timeEnd"], body["text"]) for body in bodies] == [
         (100_000, 110_000, "shop: ramp up"),
         (110_000, 160_500, "shop: steady"),
@@ -76,9 +95,10 @@ async def test_each_phase_becomes_one_annotation(serve: Any):
     assert b"Bearer secret" in service.requests[0]
 
 
-async def test_a_grafana_that_is_not_there_is_told_once(free_port: int):
-    """The trouble is one sentence; nothing is raised."""
-    annotator = Annotator(Grafana(f"http://127.0.0.1:{free_port}", "t"), "shop", "r1")
+async def test_a_grafana_that_does_not_answer_is_reported_once(free_port: int):
+    """The problem is one sentence with the address; nothing is raised."""
+    url = f"http://127.0.0.1:{free_port}"
+    annotator = Annotator(Grafana(url, "t"), "shop", "r1")
     await asyncio.wait_for(annotator.edge("a", 1), 5)
     await asyncio.wait_for(annotator.edge("", 2), 5)
-    assert annotator.trouble.startswith("GRAFANA_URL: the phases could not be annotated: ")
+    assert annotator.problem.startswith(f"Grafana at {url}: the phases were not annotated: ")

@@ -47,11 +47,11 @@ def test_merging_loses_nothing(first: list[int], second: list[int]):
 
 
 def test_its_size_is_bounded():
-    """A million values over nine decades take no more buckets than the formula says."""
-    chance = random.Random(7)
+    """A hundred thousand values over fourteen decades take no more buckets than the formula says."""
+    values = random.Random(7)
     histogram = Histogram()
     for _ in range(100_000):
-        histogram.record(int(10 ** chance.uniform(0, 14.5)))
+        histogram.record(int(10 ** values.uniform(0, 14.5)))
     assert len(histogram.counts) <= (1 << 11) + 36 * (1 << 10)
     assert histogram.count == 100_000
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.config.scenario import SloConfig
-from perfloop_loadgen.errors import ConfigError
-from perfloop_loadgen.samples.stream_meter import StreamMeter
-from perfloop_loadgen.samples.streams import StreamTally
+from perfloop_loadgen.samples.streams import StreamMeter, StreamTally
 from perfloop_loadgen.scenario.llm import read_prompts
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ def _tally() -> Tally:
 
 
 def test_a_late_start_has_two_times():
-    """Response counts from the intended start, service from the actual one, and the lag is what lies between."""
+    """Response counts from the intended start, service from the actual one, and the lag is the difference."""
     tally = _tally()
-    assert tally.response.quantile_seconds(1.0) == 0.05 or abs(tally.response.quantile_seconds(1.0) - 0.05) < 5e-5
+    assert abs(tally.response.quantile_seconds(1.0) - 0.05) < 5e-5
     assert abs(tally.service.quantile_seconds(1.0) - 0.03) < 3e-5
     assert abs(tally.lag.quantile_seconds(1.0) - 0.02) < 2e-5
     assert tally.late == 1

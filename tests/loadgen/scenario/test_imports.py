@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI, Header
 from pydantic import BaseModel
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.importing import import_file
 from perfloop_loadgen.config import LoadTestConfig
-from perfloop_loadgen.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def test_a_recording_keeps_order_pauses_and_no_secret(tmp_path: Path):
         {"Cookie": "(hidden)", "X-A": "b"},
     )
     assert (cart.method, cart.data) == ("POST", {"id": 3})
-    assert config.asked == []
+    assert config.requested == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Scenarios of a file and of plain Python, played against a real server."""
+"""Scenarios of a file and of plain Python, run against a real server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen import LoadTestConfig, LoadTester
-from perfloop_loadgen.errors import ConfigError
 
 if TYPE_CHECKING:
     import asyncio
@@ -127,34 +127,35 @@ async def test_a_python_scenario_runs(serve: Any, script: Path):
         assert summary.total_requests == len(service.requests)
     by_label = {endpoint.label: endpoint.total_requests for endpoint in summary.endpoints}
     assert summary.failed_requests == 0
-    assert by_label["login"] - by_label["item"] in {0, 1, 2}
+    # Each of the two users may have been stopped between its two requests.
+    assert 0 <= by_label["login"] - by_label["item"] <= 2
     assert by_label["item"] > 5
 
 
 async def test_a_scenario_that_raises_is_counted(serve: Any, script: Path, caplog: pytest.LogCaptureFixture):
-    """An exception in the user's code is an outcome of its own scenario, told once with its place; the run goes on."""
+    """An exception in the user's code is an outcome of its scenario, logged once with its line; the run continues."""
     async with serve(_shop) as service:
         config = _config(service.url, duration_seconds=0.2, scenarios=[{"python": f"{script}:breaks"}])
         summary = await LoadTester(config).run_load_test()
     assert summary.outcomes["script_error"] > 1
     rows = {endpoint.label: endpoint.outcomes for endpoint in summary.endpoints}
     assert rows["scenario"] == {"script_error": summary.outcomes["script_error"]}
-    [told] = [record.getMessage() for record in caplog.records if record.name == "perfloop_loadgen.runner.run"]
-    assert told.startswith("a scenario raised ")
-    assert f"({script}, line " in told
+    [logged] = [record.getMessage() for record in caplog.records if record.name == "perfloop_loadgen.runner.run"]
+    assert logged.startswith("a scenario raised ")
+    assert f"({script}, line " in logged
 
 
 @pytest.mark.parametrize(
-    ("place", "sentence"),
+    ("reference", "sentence"),
     [
         ("none.py:buy", "there is no Python file none.py"),
         ("{script}:not_async", "not_async must be an async function that takes the user"),
         ("{script}:nobody", "nobody must be an async function that takes the user"),
     ],
 )
-def test_a_bad_place_is_named(script: Path, place: str, sentence: str):
+def test_a_bad_reference_is_named(script: Path, reference: str, sentence: str):
     """No file, no function, not async: one sentence each."""
-    config = _config("http://127.0.0.1:1", scenarios=[{"python": place.format(script=script)}])
+    config = _config("http://127.0.0.1:1", scenarios=[{"python": reference.format(script=script)}])
     with pytest.raises(ConfigError, match=sentence):
         LoadTester(config)
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.gates import Gates
 from perfloop_loadgen.config import LoadTestConfig
-from perfloop_loadgen.config.gates import GeneratorLimits
-from perfloop_loadgen.errors import ConfigError
+from perfloop_loadgen.config.model import GeneratorLimits
 from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary.verdict import GateResult, Generator, Verdict
 from perfloop_loadgen.thresholds.client_gates import ClientGate, judge
-from perfloop_loadgen.thresholds.decide import decide
+from perfloop_loadgen.thresholds.decide import decide, generator_faults, schedule_faults
 from perfloop_loadgen.thresholds.expression import parse_expression
-from perfloop_loadgen.thresholds.validity import generator_faults, schedule_faults
 
 
 def _tally() -> Tally:
@@ -86,12 +85,24 @@ def test_a_gate_that_cannot_be_read_is_refused(text: str, sentence: str):
         parse_expression(text)
 
 
-def test_every_bad_gate_of_a_file_is_told_at_once():
-    """Unknown metrics, endpoints and a missing Prometheus in one go."""
-    thresholds = ["x < 1", {"expect": "p95 < 1 s", "endpoint": "GET /none"}, {"expect": "< 3", "promql": "up"}]
+def test_every_bad_gate_of_a_file_is_reported():
+    """An unknown metric, an unknown endpoint and a promql gate with a metric of its own, together."""
+    thresholds = ["x < 1", {"expect": "p95 < 1 s", "endpoint": "GET /none"}, {"expect": "p95 < 3", "promql": "up"}]
     with pytest.raises(ConfigError) as caught:
         Gates.of(LoadTestConfig.model_validate({"thresholds": thresholds}))
-    assert len(caught.value.problems) == 3
+    first, second, third = caught.value.problems
+    assert "there is no metric 'x'" in first
+    assert "expect of a promql gate is a sign and a bound" in second
+    assert "'GET /none': there is no such endpoint" in third
+
+
+def test_promql_gates_ask_the_local_stack_by_default(monkeypatch: pytest.MonkeyPatch):
+    """Without prometheus_url the gates are evaluated by the local Prometheus, at the port of its variable."""
+    monkeypatch.setenv("PERFLOOP_PROMETHEUS_PORT", "9999")
+    config = LoadTestConfig.model_validate({"thresholds": [{"expect": "< 3", "promql": "up"}]})
+    assert Gates.of(config).prometheus_url == "http://127.0.0.1:9999"
+    config.prometheus_url = "http://prometheus.example"
+    assert Gates.of(config).prometheus_url == "http://prometheus.example"
 
 
 def test_three_verdicts():
@@ -99,7 +110,7 @@ def test_three_verdicts():
     good, bad = GateResult("p95 < 1 s", passed=True, value=0.5), GateResult("errors < 1 %", passed=False, value=0.02)
     silent = GateResult("ttft_p95 < 1 s", passed=None, value=None)
     assert decide(_tally(), [good], []) == (Verdict.PASSED, [])
-    assert decide(_tally(), [good, bad], []) == (Verdict.FAILED, ["the gate 'errors < 1 %' saw 0.02"])
+    assert decide(_tally(), [good, bad], []) == (Verdict.FAILED, ["the gate 'errors < 1 %' measured 0.02"])
     assert decide(_tally(), [good, silent], [])[0] is Verdict.INVALID
     assert decide(_tally(), [good, bad], ["CPU"])[0] is Verdict.INVALID
     assert decide(Tally(), [], [])[0] is Verdict.INVALID
@@ -144,16 +155,16 @@ def test_a_sound_generator_has_no_faults():
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "saw"),
+    ("value", "unit", "measured"),
     [
-        (0.04819, "s", "48.19 ms"),
-        (1.5, "s", "1.5 s"),
-        (0.0123, "ratio", "1.23 %"),
-        (88.0, "/s", "88 /s"),
-        (3.0, "", "3"),
-        (None, "s", "no data"),
+        (0.04819, "seconds", "48.19 ms"),
+        (1.5, "seconds", "1.5 s"),
+        (0.0123, "ratio", "1.23%"),
+        (88.0, "per_second", "88/s"),
+        (3.0, "number", "3"),
+        (None, "seconds", "no data"),
     ],
 )
-def test_what_a_gate_saw_is_told_in_its_unit(value: float | None, unit: str, saw: str):
-    """Times in ms or s, shares in per cent, rates per second, counts bare."""
-    assert GateResult("gate", passed=None, value=value, unit=unit).saw == saw
+def test_what_a_gate_measured_has_its_unit(value: float | None, unit: str, measured: str):
+    """Times in ms or s, ratios in percent, rates per second, counts bare."""
+    assert GateResult("gate", passed=None, value=value, unit=unit).measured == measured

@@ -10,7 +10,7 @@ _HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
 
 
 class ChunkedBody:
-    """A body whose chunks say how long they are; `done` once the closing empty line came."""
+    """A body in chunks, each after its own length; `done` once the closing empty line came."""
 
     __slots__ = ("_buffer", "_left", "_trailer", "done", "rest")
 

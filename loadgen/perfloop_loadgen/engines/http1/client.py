@@ -1,4 +1,4 @@
-"""A client of one connection at a time, which it makes when it must."""
+"""A client of one connection at a time, made when a request needs it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BY_ERRNO = {
 
 
 class Http1Engine:
-    """Our own HTTP/1.1: keep-alive, TLS, chunked and streamed bodies; no redirects, no pipelining."""
+    """HTTP/1.1 with keep-alive, TLS, chunked and streamed bodies; no redirects, no pipelining."""
 
     def __init__(self, target: Target, timeout_seconds: float, clock: Clock, tls: ssl.SSLContext | None = None) -> None:
         self.target = target
@@ -41,7 +41,11 @@ class Http1Engine:
         self.address: tuple[str, int] = ("", 0)
 
     async def open(self) -> None:
-        """Resolve the name once: a run measures the service, not the resolver."""
+        """Resolve the name once: a run measures the service, not the resolver.
+
+        Raises:
+            TargetError: the host does not resolve.
+        """
         try:
             found = await asyncio.get_running_loop().getaddrinfo(
                 self.target.host, self.target.port, type=socket.SOCK_STREAM
@@ -56,7 +60,7 @@ class Http1Engine:
         return Http1Client(self, receiver)
 
     async def close(self) -> None:
-        """Nothing is held beyond the clients' own connections."""
+        """Do nothing: only the clients hold connections."""
 
 
 class Http1Client:
@@ -79,7 +83,7 @@ class Http1Client:
             self._task = asyncio.get_running_loop().create_task(self._connect_and_send(request))
 
     def abort(self) -> bool:
-        """Give the exchange under way up; the next one takes a new connection."""
+        """Give up the exchange under way; the next one takes a new connection."""
         connecting = self._task is not None
         if self._task is not None:
             self._task.cancel()
@@ -89,7 +93,7 @@ class Http1Client:
         return connecting
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self.abort()
 
     async def _connect_and_send(self, request: Request) -> None:
@@ -122,7 +126,7 @@ class Http1Client:
 
 
 def outcome_of(error: OSError | TimeoutError) -> str:
-    """Name a connection that could not be made."""
+    """Return the outcome of a connection that could not be made."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return outcomes.TLS_CERTIFICATE
     if isinstance(error, ssl.SSLError):

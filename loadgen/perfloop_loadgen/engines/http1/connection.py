@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.head import HEAD_END, Heads, Malformed
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request, reads its answer, tells the receiver; `lost` is called when it cannot be used again."""
+    """Sends a request, reads its answer, calls the receiver; `lost` is called when it cannot be used again."""
 
     __slots__ = (
         "_clock",
@@ -68,15 +68,15 @@ class Connection(asyncio.Protocol):
         """Take bytes. Nearly always they are one whole answer, with the head that the last one had."""
         size = len(data)
         if size == self._size and self._whole and data.startswith(self._head_bytes):
-            # What `_answer` does, once a request.
+            # The body of `_answer`, repeated: this runs once a request.
             self._waiting = self._whole = False
             body = data[len(self._head_bytes) :] if self._request.wants_body else b""
             self._receiver.answered(self._head, size, body, self._clock())
         elif not (self._whole and self._is_whole(data)):
-            self._read_on(data)
+            self._read_piece(data)
 
     def _is_whole(self, data: bytes) -> bool:
-        """Take one whole answer with a head that some connection saw before, or say that it is none."""
+        """Take one whole answer with a head that some connection has read before; return whether it was one."""
         end = data.find(HEAD_END) + len(HEAD_END)
         head = self._heads.get(data[: end - len(HEAD_END)])
         if head is None or head.length != len(data) - end or not head.keep_alive:
@@ -90,10 +90,10 @@ class Connection(asyncio.Protocol):
         body = data[len(self._head_bytes) :] if self._request.wants_body else b""
         self._receiver.answered(head, size, body, self._clock())
 
-    def _read_on(self, data: bytes) -> None:
+    def _read_piece(self, data: bytes) -> None:
         now = self._clock()
         if not self._waiting:
-            # Nobody asked: the connection cannot be trusted with the next request.
+            # No request is under way: the connection cannot be trusted with the next one.
             self.drop()
             return
         if self._message is None:
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         self._receiver.answered(message.head, message.size, body, now)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Name the loss if an answer was awaited."""
+        """Report the outcome if an answer was awaited."""
         self._lost(self)
         if not self._waiting:
             return
@@ -148,14 +148,9 @@ class Connection(asyncio.Protocol):
         self._receiver.failed(outcome, now)
 
     def drop(self) -> None:
-        """Close at once and forget the exchange under way."""
+        """Close immediately and forget the exchange under way."""
         self._waiting = self._whole = False
         self._message = None
         self._parts = []
         self._lost(self)
         self._transport.abort()
-
-    @property
-    def peer(self) -> Any:
-        """Return the address that is spoken to."""
-        return self._transport.get_extra_info("peername")

@@ -12,7 +12,7 @@ _BODILESS = frozenset({204, 304})  # RFC 9112, section 6.3
 _MOST_REMEMBERED = 512
 
 
-class Malformed(Exception):  # noqa: N818 - it is an outcome first
+class Malformed(Exception):  # noqa: N818 - it carries an outcome and never leaves the engine
     """The answer breaks the protocol; `outcome` is the name it is counted under."""
 
     def __init__(self, outcome: str) -> None:

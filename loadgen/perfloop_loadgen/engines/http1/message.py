@@ -1,4 +1,4 @@
-"""Read an answer that comes in pieces, is chunked, streams, or lasts until the connection closes."""
+"""Read an answer that comes in pieces, is chunked, streams, or ends when the connection closes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from perfloop_loadgen.ports import Head
 
 
 class Message:
-    """One answer under way. `feed` returns the pieces of body that came; `done` says when it is whole."""
+    """One answer under way. `feed` returns the pieces of body that came; `done` is set when it is complete."""
 
     __slots__ = ("_bodiless", "_chunked", "_heads", "_left", "_start", "done", "head", "rest", "size")
 
@@ -70,7 +70,7 @@ class Message:
         return [piece]
 
     def ended_by_close(self) -> bool:
-        """Say whether the answer is whole now that the server has closed the connection."""
+        """Return whether the answer is complete now that the server has closed the connection."""
         return self.head is not None and self.head.length == Head.UNTIL_CLOSE
 
 

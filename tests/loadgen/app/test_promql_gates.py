@@ -43,13 +43,13 @@ def prometheus(prometheus_binary: str, tmp_path_factory: pytest.TempPathFactory)
         process.wait()
 
 
-def _start(binary: str, folders: pytest.TempPathFactory) -> tuple[subprocess.Popen[bytes], str]:
+def _start(binary: str, directories: pytest.TempPathFactory) -> tuple[subprocess.Popen[bytes], str]:
     """Start on a free port; another process may take it in between, then the next one is tried."""
     for _ in range(5):
-        folder: Path = folders.mktemp("prometheus")
+        directory: Path = directories.mktemp("prometheus")
         address = _free_address()
-        (folder / "prometheus.yml").write_text(CONFIG.format(address=address))
-        command = [binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        (directory / "prometheus.yml").write_text(CONFIG.format(address=address))
+        command = [binary, f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data"]
         command.append(f"--web.listen-address={address}")
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if _has_data(process, f"http://{address}"):
@@ -109,7 +109,7 @@ async def test_no_data_is_invalid(prometheus: str, hello: Any):
     assert any(reason.startswith("prometheus_url: http://127.0.0.1:1: ") for reason in summary.reasons)
 
 
-async def test_a_broken_expression_is_told_in_prometheus_words(prometheus: str):
+async def test_a_broken_expression_is_reported_in_prometheus_words(prometheus: str):
     """The sentence of Prometheus itself, beside the expression."""
     with pytest.raises(QueryError, match=r"promql 'up\['"):
         await asyncio.wait_for(PrometheusApi(prometheus).values("up[", 0, 1), 10)

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfloop_loadgen.scenario.mix import spread
+from perfloop_loadgen.scenario.plan import spread
 
 WEIGHTS = st.lists(st.integers(1, 20), min_size=1, max_size=5)
 
@@ -21,5 +21,5 @@ def test_every_index_comes_as_often_as_its_weight(weights: list[int]):
 
 
 def test_shares_are_spread():
-    """Five to one to one: the small ones do not stand together at the end."""
+    """Five to one to one: the small ones are not together at the end."""
     assert spread([5, 1, 1]) == [0, 0, 1, 0, 2, 0, 0]

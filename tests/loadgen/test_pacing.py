@@ -1,4 +1,4 @@
-"""Open shapes: the schedule against what the rate promises."""
+"""The shapes: users at each moment, and schedules against what their rate promises."""
 
 from __future__ import annotations
 
@@ -8,10 +8,69 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfloop_loadgen.pacing.constant_rate import ConstantRate
-from perfloop_loadgen.pacing.line import Stage
-from perfloop_loadgen.pacing.poisson_rate import PoissonRate
-from perfloop_loadgen.pacing.ramping_rate import RampingRate
+from perfloop_loadgen.pacing import (
+    ConstantRate,
+    ConstantUsers,
+    Endurance,
+    PoissonRate,
+    RampingRate,
+    RampingUsers,
+    RateShape,
+    Spike,
+    Stage,
+    UserShape,
+    UserShare,
+)
+
+SPIKE = Spike(base=5, peak=50, after_seconds=10, spike_seconds=10, rise_seconds=1, duration_seconds=40)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "users", "phase"),
+    [(0, 1, "ramp up"), (5, 5, "ramp up"), (10, 10, "steady"), (50, 10, "steady"), (95, 5, "ramp down")],
+)
+def test_constant_users_have_their_ramps_inside(elapsed: float, users: int, phase: str):
+    """Ten users over 100 s with ramps of 10 s at both ends."""
+    shape = ConstantUsers(10, 100, 10, 10)
+    assert (shape.users_at(elapsed), shape.phase_at(elapsed)) == (users, phase)
+
+
+def test_no_users_after_the_end():
+    """Past the duration no user is active."""
+    assert ConstantUsers(10, 100).users_at(100) == 0
+    assert Endurance(10, 100).users_at(100) == 0
+
+
+@pytest.mark.parametrize(("elapsed", "users"), [(0, 0), (5, 5), (10, 10), (15, 10), (25, 5)])
+def test_ramping_users_follow_the_line(elapsed: float, users: int):
+    """Up to ten in 10 s, stay, down to none in 10 s."""
+    shape = RampingUsers(0, (Stage(10, 10), Stage(10, 10), Stage(0, 10)))
+    assert shape.users_at(elapsed) == users
+    assert (shape.max_users, shape.duration_seconds) == (10, 30)
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "users", "phase"),
+    [(0, 5, "before"), (9.9, 5, "before"), (11, 50, "spike"), (20, 50, "spike"), (23, 5, "recovery")],
+)
+def test_a_spike_rises_and_falls(elapsed: float, users: int, phase: str):
+    """Five users, fifty for 10 s, five again."""
+    assert (SPIKE.users_at(elapsed), SPIKE.phase_at(elapsed)) == (users, phase)
+
+
+def test_shapes_say_which_model_they_are():
+    """A user shape is not a rate shape."""
+    assert isinstance(SPIKE, UserShape)
+    assert not isinstance(SPIKE, RateShape)
+
+
+def test_shares_add_up():
+    """At every moment the workers' users are the shape's."""
+    shape = ConstantUsers(17, 100, 40)
+    for elapsed in range(0, 100, 7):
+        shares = [UserShare(shape, index, 4).users_at(elapsed) for index in range(4)]
+        assert sum(shares) == shape.users_at(elapsed)
+
 
 STAGES = st.lists(st.tuples(st.floats(0, 200), st.floats(0.1, 5)), min_size=1, max_size=4)
 

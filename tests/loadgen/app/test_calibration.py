@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.app.calibrate import calibrate
-from perfloop_loadgen.app.calibration import read_calibration, write_calibration
+from perfloop_loadgen.app.calibration import calibrate, read_calibration, write_calibration
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfloop_loadgen.pacing.breakpoint import Search, Stage, is_oversaturated, knee_of
+from perfloop_loadgen.breakpoint_search import Search, Stage, is_oversaturated, knee_of
 
 
 def _search(limit: float, start: float = 10, most: float = 100_000, precision: float = 0.05) -> Search:
-    search = Search(rate=start, most_rate=most, precision_ratio=precision)
+    search = Search(rate=start, max_rate=most, precision_ratio=precision)
     while search.stage is not Stage.DONE:
         assert len(search.trials) < 100
-        search = search.tell(passed=search.rate <= limit)
+        search = search.after(passed=search.rate <= limit)
     return search
 
 
@@ -33,34 +33,34 @@ def test_the_order_is_double_bisect_confirm():
 
 
 def test_a_service_without_limit_is_confirmed_at_the_most():
-    """The search stops at most_rate and confirms there."""
+    """The search stops at max_rate and confirms there."""
     assert _search(1e9, most=1000).confirmed == 1000
 
 
 def test_a_rate_that_does_not_hold_for_long_is_stepped_down():
     """A confirmation that fails lowers the rate until one holds."""
-    search = Search(rate=64, most_rate=64, precision_ratio=0.1).tell(passed=True)
+    search = Search(rate=64, max_rate=64, precision_ratio=0.1).after(passed=True)
     assert search.stage is Stage.CONFIRM
-    search = search.tell(passed=False, reason="p95").tell(passed=True)
+    search = search.after(passed=False, reason="p95").after(passed=True)
     assert search.confirmed == pytest.approx(57.6)
     assert search.trials[1].reason == "p95"
 
 
 def test_a_dead_service_has_no_rate():
-    """When not even one request a minute is borne the search ends without a rate."""
+    """When not even one request a minute is answered the search ends without a rate."""
     assert _search(0).confirmed is None
 
 
-def test_oversaturation_is_growth_of_what_is_under_way():
-    """A backlog that grows through the step is over-saturation; one that swings is not."""
+def test_oversaturation_is_growth_of_the_requests_under_way():
+    """A backlog that grows through the step is over-saturation; one that oscillates is not."""
     growing = [(float(t), 10.0 + 10 * t) for t in range(40)]
-    swinging = [(float(t), 100.0 + 30 * (t % 2)) for t in range(40)]
+    oscillating = [(float(t), 100.0 + 30 * (t % 2)) for t in range(40)]
     assert is_oversaturated(growing)
-    assert not is_oversaturated(swinging)
+    assert not is_oversaturated(oscillating)
     assert not is_oversaturated([])
 
 
-def test_the_knee_is_where_good_answers_stop_to_keep_up():
+def test_the_knee_is_where_good_answers_stop_keeping_up():
     """The highest rate below the first one that fell behind; a lucky trial beyond it does not count."""
     assert knee_of([(40, 40), (10, 10), (20, 19.5), (80, 60), (60, 58)]) == 60
     assert knee_of([(10, 10), (20, 12), (40, 39)]) == 10

@@ -1,1 +1,0 @@
-"""When requests start: one file for each load shape, every one a pure function of elapsed time."""
