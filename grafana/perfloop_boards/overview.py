@@ -24,7 +24,7 @@ def _health_now() -> AnyPanel:
     return number(
         About(
             "Health score",
-            f"Health score from 0 to 100: 100 minus the penalties in the table below. Good: {plain(HEALTH.first)} "
+            f"From 0 to 100: 100 minus the penalties in the table below. Good: {plain(HEALTH.first)} "
             f"and above. Below {plain(HEALTH.last)}, act.",
             "none",
             "no score yet",

@@ -161,8 +161,8 @@ def _rule_time(limits: Limits) -> AnyPanel:
     return lines(
         About(
             "Rule evaluation time",
-            f"Relative to each group's interval, the slowest six. Good: under {percent(slow_rules.first)}. At 100 "
-            "%, the next evaluation is missed.",
+            f"Relative to each group's interval, the slowest six. Good: under {percent(slow_rules.first)}. At "
+            "100%, the next evaluation is missed.",
             "percentunit",
             NO_PROMETHEUS,
         ),
