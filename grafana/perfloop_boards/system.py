@@ -356,8 +356,8 @@ def _killed() -> AnyPanel:
     return lines(
         About(
             "Out-of-memory kills",
-            "Processes that the kernel killed in five minutes. Good: 0. Each aborts what it was doing: raise the "
-            "memory limit.",
+            "Processes that the kernel killed in five minutes for lack of memory. Good: 0. Each lost its work: "
+            "raise the memory limit.",
             "none",
             NO_CONTAINER,
         ),
