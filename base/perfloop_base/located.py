@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 # Prometheus's own grammar: whole numbers, the largest unit first, each unit once.
-_DURATION = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
-_METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+DURATION_PATTERN = r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
+METRIC_PATTERN = "[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL_PATTERN = "[a-zA-Z_][a-zA-Z0-9_]*"
+_DURATION, _METRIC, _LABEL = (re.compile(pattern) for pattern in (DURATION_PATTERN, METRIC_PATTERN, LABEL_PATTERN))
 
 FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels", "mapping"]
 

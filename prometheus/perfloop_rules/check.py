@@ -10,14 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
-from perfloop_base.located import Entry, is_duration, read_located
+from perfloop_base.located import LABEL_PATTERN, METRIC_PATTERN, Entry, is_duration, read_located
 from perfloop_base.promql import find_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+METRIC, LABEL = re.compile(METRIC_PATTERN), re.compile(LABEL_PATTERN)
 DURATIONS = ("interval", "query_offset", "for", "keep_firing_for")
 # As in Prometheus's documentation of rules. Groups have query_offset since 2.53 and labels since 3.0.
 GROUP_FIELDS = ("name", "interval", "limit", "query_offset", "labels", "rules")

@@ -4,11 +4,13 @@ python -m perfloop_rules                write the generated files
 python -m perfloop_rules --check        list what is stale or could never work; exit 1 if anything is
 python -m perfloop_rules --live URL     check every rule against the series of a running Prometheus
 python -m perfloop_rules --record URL   write series/stack.txt from a running stack
+python -m perfloop_rules --schemas DIR  write the JSON Schemas of thresholds.yml and slos.yml
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.cli import Parser, guard
 from perfloop_base.errors import ExitCode
+from perfloop_base.schemas import SCHEMAS
 from perfloop_base.shipped import shipped_root
 from perfloop_rules.check import check_rule_files
 from perfloop_rules.generation import PROMETHEUS, stale, write
@@ -62,7 +65,14 @@ def _parser() -> Parser:
     ways.add_argument("--check", action="store_true", help="list problems, write nothing")
     ways.add_argument("--live", metavar="URL", help="the running Prometheus to check the rules against")
     ways.add_argument("--record", metavar="URL", help="the running Prometheus whose series are recorded")
+    ways.add_argument("--schemas", metavar="DIR", type=Path, help="where the JSON Schemas are written")
     return parser
+
+
+def write_schemas(directory: Path) -> None:
+    """Write the JSON Schema of each hand-written file of this package."""
+    for name, schema in SCHEMAS.items():
+        (directory / name).write_text(json.dumps(schema(), indent=2) + "\n", encoding="utf-8")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -73,6 +83,8 @@ def _run(options: argparse.Namespace) -> int:
         problems = check_live(options.directory / PROMETHEUS, read_live(options.live, time.time()))
     elif options.record:
         record(options.directory, options.record)
+    elif options.schemas:
+        write_schemas(options.schemas)
     else:
         write(options.directory)
     sys.stderr.write("".join(f"{sentence}\n" for sentence in problems))

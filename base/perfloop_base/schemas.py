@@ -1,0 +1,99 @@
+"""JSON Schemas of thresholds.yml and slos.yml for editors, made from the same fields that the readers check by.
+
+They hold what a schema can express; the readers know more (a critical limit lies beyond the warning's, an override
+names a signal of the file). The files under docs/schemas are these; the first line of each YAML file points to its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perfloop_base.located import DURATION_PATTERN, LABEL_PATTERN, METRIC_PATTERN
+from perfloop_base.slos import PERIOD, SLO_FIELDS
+from perfloop_base.thresholds import LIMIT_FIELDS, OVERRIDE_FIELDS, SEVERITIES, SIGNAL_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_base.located import Field
+
+Schema = dict[str, Any]
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def thresholds_schema() -> Schema:
+    """Return the schema of thresholds.yml."""
+    limits = _mapping(LIMIT_FIELDS, "The numbers of one alert of a pack.", one_of=("info", *SEVERITIES))
+    override = _mapping(OVERRIDE_FIELDS, "Other limits for a service, a route, or both.", one_of=SEVERITIES)
+    override["allOf"] = [{"anyOf": override.pop("anyOf")}, {"anyOf": _any_of(("service", "route"))}]
+    return {
+        "$schema": DRAFT,
+        "title": "Perfloop: thresholds.yml",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["signals"],
+        "properties": {
+            "signals": _list_of(_mapping(SIGNAL_FIELDS, "One number that is compared with limits.", one_of=SEVERITIES)),
+            "overrides": _list_of(override),
+            "limits": {"type": ["object", "null"], "additionalProperties": limits},
+        },
+    }
+
+
+def slos_schema() -> Schema:
+    """Return the schema of slos.yml."""
+    slo = _mapping(SLO_FIELDS, "One promise: a share of good events.")
+    slo["properties"]["objective"] |= {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    slo["properties"]["within"] |= {"exclusiveMinimum": 0}
+    slo["oneOf"] = _any_of(("bad", "good"))
+    return {
+        "$schema": DRAFT,
+        "title": "Perfloop: slos.yml",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["window"],
+        "properties": {"window": {"const": PERIOD}, "slos": _list_of(slo)},
+    }
+
+
+# By the name of the published file.
+SCHEMAS = {"thresholds.schema.json": thresholds_schema, "slos.schema.json": slos_schema}
+
+
+def _mapping(fields: Sequence[Field], about: str, one_of: Sequence[str] = ()) -> Schema:
+    """Return the schema of a mapping that holds these fields, and at least one of `one_of`."""
+    schema: Schema = {
+        "type": "object",
+        "description": about,
+        "additionalProperties": False,
+        "required": [field.name for field in fields if field.required],
+        "properties": {field.name: _value(field) for field in fields},
+    }
+    return schema | ({"anyOf": _any_of(one_of)} if one_of else {})
+
+
+def _any_of(names: Sequence[str]) -> list[Schema]:
+    return [{"required": [name]} for name in names]
+
+
+def _list_of(items: Schema) -> Schema:
+    return {"type": ["array", "null"], "items": items}
+
+
+def _value(field: Field) -> Schema:
+    kind = {"enum": list(field.choices)} if field.kind == "choice" else _KINDS[field.kind]
+    return {"description": field.about, **kind, **({"default": field.default} if field.default else {})}
+
+
+def _text(pattern: str) -> Schema:
+    return {"type": "string", "pattern": f"^({pattern})$"}
+
+
+_KINDS: dict[str, Schema] = {
+    "text": {"type": "string", "pattern": r"\S"},
+    "number": {"type": "number", "minimum": 0},
+    "duration": _text(DURATION_PATTERN),
+    "metric": _text(METRIC_PATTERN),
+    "labels": {"type": "array", "minItems": 1, "items": _text(LABEL_PATTERN)},
+    "mapping": {"type": "object"},
+}
