@@ -1,4 +1,4 @@
-# One image for every program of ours: `python3 -m perfloop_exporter`, `analyzer`, `loadgen`, `demo.service`, `demo.inbox`.
+# One image for all our programs: `python3 -m perfloop_exporter`, `perfloop_analyzer`, `perfloop_loadgen`, …
 # It needs no BuildKit. Tag and digest: the same pair stands in ten public files found by an exact search for the digest
 # (as python:3.13-slim, python:3.13-slim-trixie and python:3.13.15-slim-trixie), November 2026.
 ARG PERFLOOP_PYTHON_IMAGE=python:3.13.15-slim-trixie@sha256:9d2e5553305c7c7b0097999bb17187c69b921ccd6bc9d40e4bb5ebe652c00285
@@ -11,7 +11,6 @@ RUN python3 -m venv /opt/perfloop \
     && /opt/perfloop/bin/pip install --require-hashes --only-binary=:all: -r /build/requirements.lock
 
 FROM libraries AS program
-COPY pyproject.toml README.md /build/
 COPY perfloop /build/perfloop
 COPY base/perfloop_base /build/perfloop_base
 COPY exporter/perfloop_exporter /build/perfloop_exporter
@@ -21,6 +20,8 @@ COPY prometheus/perfloop_rules /build/perfloop_rules
 COPY grafana/perfloop_boards /build/perfloop_boards
 COPY alertmanager/perfloop_inbox /build/perfloop_inbox
 COPY demo/perfloop_demo /build/perfloop_demo
+# The defaults of a program that is given no file.
+COPY prometheus/thresholds.yml prometheus/slos.yml /build/perfloop_base/data/prometheus/
 # The packages are laid where pip would lay them: no build tool, so none to download and trust.
 RUN site=$(/opt/perfloop/bin/python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
     && cp -R /build/perfloop* "$site" \

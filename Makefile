@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @$(PYTHON) perfloop/stack/bootstrap.py
 
-.PHONY: help setup setup-dev setup-bench tools up down test check format rules boards golden bench demo clean
+.PHONY: help setup setup-dev setup-bench tools up down test check format generate bench demo clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,26 +36,24 @@ check: setup-dev ## Format, lint, types, import directions, docstrings, rules an
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.glossary
 	@$(BIN)/interrogate -q perfloop base exporter analyzer loadgen prometheus grafana alertmanager demo
 	@$(BIN)/python -m perfloop.stack.programs
+	@$(BIN)/perfloop generate --check
 	@$(BIN)/python -m perfloop_rules --check
-	@$(BIN)/python -m perfloop_boards --check
 
-format: setup-dev ## Format the code and mend what the linter can mend
+format: setup-dev ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-rules: setup-dev ## Write the rules and alerts anew from prometheus/thresholds.yml
-	@$(BIN)/python -m perfloop_rules
-
-boards: setup-dev ## Write the dashboards anew
-	@$(BIN)/python -m perfloop_boards
+generate: setup ## Write the rules, alerts and dashboards that are stale
+	@$(BIN)/perfloop generate
 
 bench: setup-bench ## Measure every figure of docs/benchmarks.md next to its peer
 	@$(BIN)/python benchmarks/run_all.py
 
 demo: setup ## Show the closed loop end to end, in about five minutes
-	@$(BIN)/python -m perfloop_demo.tour
+	@$(BIN)/perfloop tour
 
 clean: ## Remove the environment and all that runs have left
 	@rm -rf .venv .perfloop build dist

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.shipped import is_checkout, shipped_root
@@ -11,7 +13,20 @@ from perfloop_base.shipped import is_checkout, shipped_root
 _NAME = ".perfloop"
 _LAST_PORT = 65_535
 # What each component listens on unless `PERFLOOP_<NAME>_PORT` moves it.
-DEFAULT_PORTS = {"demo": 8000, "prometheus": 9090, "grafana": 3000, "analyzer": 19110, "loadgen": 19120}
+DEFAULT_PORTS = {
+    "exporter": 19100,
+    "analyzer": 19110,
+    "loadgen": 19120,
+    "inbox": 19130,
+    "inbox_smtp": 19125,
+    "demo": 8000,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "grafana": 3000,
+    "alertmanager_cluster": 9094,
+    "alertmanager_2": 9095,
+    "alertmanager_2_cluster": 9096,
+}
 
 
 def find_home() -> Path:
@@ -28,13 +43,17 @@ def find_home() -> Path:
     return shipped_root() / _NAME
 
 
+def _variable(component: str) -> str:
+    return f"PERFLOOP_{component.upper()}_PORT"
+
+
 def local_port(component: str) -> int:
     """Return the port of a component: `PERFLOOP_<NAME>_PORT`, else its default.
 
     Raises:
         ConfigError: the variable does not hold a port.
     """
-    variable = f"PERFLOOP_{component.upper()}_PORT"
+    variable = _variable(component)
     text = os.environ.get(variable, "").strip()
     if not text:
         return DEFAULT_PORTS[component]
@@ -46,3 +65,28 @@ def local_port(component: str) -> int:
 def local_url(component: str) -> str:
     """Return the address of a component of the stack on this machine."""
     return f"http://127.0.0.1:{local_port(component)}"
+
+
+def running_url(component: str) -> str:
+    """Return the address of a component of the running stack, as a command on this machine reaches it.
+
+    That is `PERFLOOP_<NAME>_PORT` where it is set; else what `perfloop up` recorded in the stack's directory; else the
+    default port on this machine.
+
+    Raises:
+        ConfigError: the variable does not hold a port.
+    """
+    if not os.environ.get(_variable(component), "").strip():
+        for entry in _recorded():
+            if entry.get("name") == component and str(entry.get("url", "")).startswith("http"):
+                return str(entry["url"]).rstrip("/")
+    return local_url(component)
+
+
+def _recorded() -> list[dict[str, Any]]:
+    """Return what `perfloop up` recorded of each component; nothing when no stack runs."""
+    try:
+        found = json.loads((find_home() / "run" / "stack.json").read_text(encoding="utf-8"))
+        return [entry for entry in found["components"] if isinstance(entry, dict)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

@@ -3,26 +3,23 @@
 A channel goes to the inbox until its secret is a file in `secrets/`; then it goes to the real service. Which files
 those are stands in `SECRETS`. A secret's value is never written into the configuration: Alertmanager
 reads the file itself, through its `*_file` options.
-
-`python -m perfloop.stack.alertmanager_config SOURCE TARGET --secrets DIR` writes the effective folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from perfloop.stack.errors import ExitCode, StackError
+from perfloop.stack.errors import StackError
 from perfloop.stack.render import rewrite_addresses
+from perfloop_base.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 CONFIG = "alertmanager.yml"
 LINKS = "links.tmpl"
@@ -47,10 +44,10 @@ HEARTBEAT = "heartbeat_url"
 MAIL_NEEDS = ("smtp_smarthost", "smtp_auth_username", "smtp_from", "email_to")
 
 
-class AlertmanagerConfigError(StackError):
+class AlertmanagerConfigError(StackError, ConfigError):
     """The committed file or a file in `secrets/` cannot be used; one sentence for each problem."""
 
-    code = ExitCode.USAGE
+    exit_code = ExitCode.USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +55,15 @@ class Secrets:
     """What lies in `secrets/`: the values that were checked, and where Alertmanager will read them."""
 
     values: Mapping[str, str]
-    folder: Path
+    directory: Path
 
     def path(self, name: str) -> str:
         """Return the path that goes into a `*_file` option."""
-        return str(self.folder / name)
+        return str(self.directory / name)
 
 
-def read_secrets(folder: Path, *, seen_as: Path | None = None) -> Secrets:
-    """Read and check every secret present; `seen_as` is the folder's path where Alertmanager runs.
+def read_secrets(directory: Path, *, seen_as: Path | None = None) -> Secrets:
+    """Read and check every secret present; `seen_as` is the directory's path where Alertmanager runs.
 
     Raises:
         AlertmanagerConfigError: with a sentence for each file whose content cannot be right.
@@ -74,7 +71,7 @@ def read_secrets(folder: Path, *, seen_as: Path | None = None) -> Secrets:
     values: dict[str, str] = {}
     problems: list[str] = []
     for name, (form, rule) in SECRETS.items():
-        path = folder / name
+        path = directory / name
         if not path.is_file():
             continue
         values[name] = path.read_text(encoding="utf-8", errors="replace").strip()
@@ -85,8 +82,8 @@ def read_secrets(folder: Path, *, seen_as: Path | None = None) -> Secrets:
         missing = [name for name in MAIL_NEEDS if name not in values]
         problems += [f"secrets/{name} is missing: with secrets/{MAIL_SWITCH} it must be there." for name in missing]
     if problems:
-        raise AlertmanagerConfigError("\n".join(problems))
-    return Secrets(values, seen_as or folder.resolve())
+        raise AlertmanagerConfigError(problems)
+    return Secrets(values, seen_as or directory.resolve())
 
 
 def render(
@@ -96,9 +93,9 @@ def render(
 
     Args:
         committed: the text of the committed alertmanager.yml.
-        secrets_dir: the folder that may hold the files of `SECRETS`.
+        secrets_dir: the directory that may hold the files of `SECRETS`.
         addresses: what to write for each `host:port` of the committed file; empty leaves them.
-        secrets_seen_as: the path of that folder where Alertmanager runs, if it is another.
+        secrets_seen_as: the path of that directory where Alertmanager runs, if it is another.
 
     Raises:
         AlertmanagerConfigError: when the text is no configuration or a secret cannot be right.
@@ -157,7 +154,7 @@ def _switch_mail(config: dict[str, Any], secrets: Secrets) -> None:
 
 
 def _switch_heartbeat(config: dict[str, Any], secrets: Secrets) -> None:
-    """Let the heartbeat be heard outside as well: the inbox dies with the machine that it watches."""
+    """Send the heartbeat outside as well: the inbox dies with the machine that it watches."""
     for receiver in config["receivers"]:
         if receiver["name"] == "heartbeat":
             outside = {"url_file": secrets.path(HEARTBEAT), "send_resolved": False}
@@ -175,14 +172,14 @@ _SWITCHES: dict[str, Callable[[dict[str, Any], Secrets], None]] = {
 def install(
     source: Path, target: Path, secrets_dir: Path, addresses: Mapping[str, str], *, seen_as: Path | None = None
 ) -> None:
-    """Write the effective folder: configuration, templates, and the secrets without the newline an editor adds.
+    """Write the effective directory: configuration, templates, and the secrets without the newline an editor adds.
 
     Alertmanager before 0.27 sends the newline at the end of a password file as part of the password.
 
     Args:
         source: the committed `alertmanager/`.
-        target: the folder to write; made when it is missing.
-        secrets_dir: the folder that may hold the files of `SECRETS`.
+        target: the directory to write; made when it is missing.
+        secrets_dir: the directory that may hold the files of `SECRETS`.
         addresses: what to write for each `host:port` of the committed files; that of Grafana is for people.
         seen_as: the path of `target` where Alertmanager runs, if it is another.
 
@@ -201,41 +198,13 @@ def install(
     (target / CONFIG).write_text(effective, encoding="utf-8")
 
 
-def _write_secrets(folder: Path, values: Mapping[str, str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+def _write_secrets(directory: Path, values: Mapping[str, str]) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in SECRETS:
-        (folder / name).unlink(missing_ok=True)
+        (directory / name).unlink(missing_ok=True)
     for name, value in values.items():
-        path = folder / name
+        path = directory / name
         path.touch(mode=0o400)
         path.chmod(0o600)
         path.write_text(value, encoding="utf-8")
         path.chmod(0o400)
-
-
-def _address_pair(text: str) -> tuple[str, str]:
-    committed, found, actual = text.partition("=")
-    if not found or not actual:
-        raise argparse.ArgumentTypeError(f"{text!r} must be HOST:PORT=HOST:PORT")
-    return committed, actual
-
-
-def main(argv: list[str] | None = None, write: Callable[[str], object] = sys.stderr.write) -> int:
-    """Write the effective folder; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m perfloop.stack.alertmanager_config", description=__doc__)
-    parser.add_argument("source", type=Path, help="the committed alertmanager/ folder")
-    parser.add_argument("target", type=Path, help="the folder to write")
-    parser.add_argument("--secrets", type=Path, default=Path("secrets"), help="the folder of secrets")
-    parser.add_argument("--seen-as", type=Path, help="the target's path where Alertmanager runs")
-    parser.add_argument("--address", type=_address_pair, action="append", default=[], help="HOST:PORT=HOST:PORT")
-    options = parser.parse_args(argv)
-    try:
-        install(options.source, options.target, options.secrets, dict(options.address), seen_as=options.seen_as)
-    except (StackError, OSError) as error:
-        write(f"{error}\n")
-        return ExitCode.USAGE
-    return ExitCode.OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

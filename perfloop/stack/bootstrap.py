@@ -42,7 +42,7 @@ def installed_extras() -> list[str]:
 
 
 def is_set_up(extras: list[str]) -> bool:
-    """Tell whether the environment has at least these extras, of this very project file."""
+    """Return whether the environment has at least these extras, of this very project file."""
     have = installed_extras()
     if not have or not set(extras) <= set(have):
         return False

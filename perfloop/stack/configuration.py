@@ -1,95 +1,161 @@
-"""Writes the effective configuration of every part of a native stack below `etc/`."""
+"""The effective configuration of a native stack: prepared beside the one in use, checked, then put in its place.
+
+What the programs read is below `etc/` of the stack's home: Prometheus's file with a copy of the rules, Alertmanager's
+with its secrets, Grafana's provisioning, supervisord's. So a rule file that is half written in the configuration is not
+loaded by a Prometheus that happens to restart, and a configuration that is refused changes nothing.
+"""
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import secrets
-from typing import TYPE_CHECKING
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from perfloop.stack import alertmanager_config, render
-from perfloop.stack.parts import ALERTMANAGERS, Part
+from perfloop.stack.components import ALERTMANAGERS, Component
+from perfloop.stack.files import list_files, move_changed, replace_files
 from perfloop.stack.supervision import render_supervisord
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from perfloop.stack.settings import Settings
 
+ETC = "etc"
+_PREPARED = "etc.new"
 
-def _write_prometheus(settings: Settings, parts: list[Part], addresses: dict[str, str]) -> None:
-    source = settings.checkout / "prometheus"
+
+def _rule_files(source: Path, patterns: Sequence[str], generated: Mapping[Path, str]) -> dict[Path, str]:
+    """Return the rule files of a configuration, those that are about to be generated in their new form."""
+    names = {path.relative_to(source) for pattern in patterns for path in source.glob(pattern)}
+    fresh = {name.relative_to("prometheus"): text for name, text in generated.items() if name.parts[0] == "prometheus"}
+    names |= {name for name in fresh if any(fnmatch.fnmatch(str(name), pattern) for pattern in patterns)}
+    return {
+        name: fresh[name] if name in fresh else (source / name).read_text(encoding="utf-8") for name in sorted(names)
+    }
+
+
+def find_rule_files(source: Path, generated: Mapping[Path, str]) -> dict[Path, str]:
+    """Return the text of every rule file that the configuration names, those to be generated in their new form.
+
+    Args:
+        source: the directory of prometheus.yml.
+        generated: the generated files, by their path in the configuration.
+    """
+    config = yaml.safe_load((source / "prometheus.yml").read_text(encoding="utf-8"))
+    return _rule_files(source, _copied_patterns(config), generated)
+
+
+def _copied_patterns(config: Mapping[str, Any]) -> list[str]:
+    """Return the patterns of rule files below the directory: one elsewhere is read where it is."""
+    patterns = config.get("rule_files") or []
+    return [pattern for pattern in patterns if not Path(pattern).is_absolute() and not pattern.startswith("../")]
+
+
+def _prepare_prometheus(
+    settings: Settings, components: list[Component], generated: Mapping[Path, str], target: Path
+) -> None:
+    source = settings.configuration / "prometheus"
     text = render.render_prometheus(
         (source / "prometheus.yml").read_text(encoding="utf-8"),
         source=source,
         home=settings.home,
-        addresses=addresses,
-        present={part.name for part in parts},
+        addresses=render.native_addresses(settings.ports),
+        present={component.name for component in components},
     )
-    (settings.home / "etc" / "prometheus.yml").write_text(text, encoding="utf-8")
+    replace_files(target, {Path("prometheus.yml"): text, **find_rule_files(source, generated)})
 
 
-def _write_alertmanagers(settings: Settings, parts: list[Part], addresses: dict[str, str]) -> None:
-    source = settings.checkout / "alertmanager"
+def _prepare_provisioning(settings: Settings, target: Path) -> None:
+    grafana = settings.configuration / "grafana"
+    addresses = render.native_addresses(settings.ports)
+    texts = {}
+    for name in list_files(grafana / "provisioning"):
+        if name.suffix == ".yml":
+            committed = (grafana / "provisioning" / name).read_text(encoding="utf-8")
+            texts[name] = render.render_provisioning(committed, dashboards=grafana / "dashboards", addresses=addresses)
+    replace_files(target, texts)
+
+
+def prepare(settings: Settings, components: list[Component], generated: Mapping[Path, str]) -> Path:
+    """Write the effective configuration of every component into a directory of its own and return that.
+
+    Args:
+        settings: where the stack lives and listens.
+        components: the programs of the stack.
+        generated: files of the configuration that will be written before this one takes effect.
+
+    Raises:
+        ConfigError: a file or a secret cannot be used; one sentence each.
+    """
+    prepared = settings.home / _PREPARED
+    shutil.rmtree(prepared, ignore_errors=True)
+    _prepare_prometheus(settings, components, generated, prepared / "prometheus")
     alertmanager_config.install(
-        source, settings.home / "etc" / "alertmanager", settings.checkout / "secrets", addresses
+        settings.configuration / "alertmanager",
+        prepared / "alertmanager",
+        settings.secrets,
+        render.native_addresses(settings.ports),
+        seen_as=(settings.home / ETC / "alertmanager").resolve(),
     )
-    others = [part for part in parts if part.name in ALERTMANAGERS[1:]]
+    _prepare_provisioning(settings, prepared / "grafana")
+    conf = render_supervisord(components, home=settings.home, directory=settings.directory)
+    replace_files(prepared, {Path("supervisord.conf"): conf})
+    return prepared
+
+
+def apply(settings: Settings, components: list[Component]) -> None:
+    """Put what `prepare` wrote in the place of the configuration in use."""
+    move_changed(settings.home / _PREPARED, settings.home / ETC)
     second = settings.home / "alertmanagers" / "second.yml"
+    others = [component for component in components if component.name in ALERTMANAGERS[1:]]
     if others:
-        groups = [{"targets": [f"127.0.0.1:{settings.ports[part.port]}"]} for part in others]
-        second.write_text(json.dumps(groups), encoding="utf-8")
+        groups = [{"targets": [f"127.0.0.1:{settings.ports[component.port]}"]} for component in others]
+        replace_files(second.parent, {Path(second.name): json.dumps(groups)})
     else:
         second.unlink(missing_ok=True)
 
 
-def _write_provisioning(settings: Settings, addresses: dict[str, str]) -> None:
-    grafana = settings.checkout / "grafana"
-    for source in (grafana / "provisioning").rglob("*.yml"):
-        target = settings.home / "etc" / "grafana" / source.relative_to(grafana / "provisioning")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        committed = source.read_text(encoding="utf-8")
-        text = render.render_provisioning(committed, dashboards=grafana / "dashboards", addresses=addresses)
-        target.write_text(text, encoding="utf-8")
+def drop_prepared(home: Path) -> None:
+    """Remove what `prepare` wrote, where it was refused."""
+    shutil.rmtree(home / _PREPARED, ignore_errors=True)
 
 
-def write_configuration(settings: Settings, parts: list[Part]) -> None:
-    """Write the effective configuration of every part.
-
-    Raises:
-        StackError: when a file or a secret cannot be used, in one sentence each.
-    """
-    addresses = render.native_addresses(settings.ports)
-    _write_prometheus(settings, parts, addresses)
-    _write_alertmanagers(settings, parts, addresses)
-    _write_provisioning(settings, addresses)
-    conf = render_supervisord(parts, home=settings.home, checkout=settings.checkout)
-    (settings.home / "etc" / "supervisord.conf").write_text(conf, encoding="utf-8")
-
-
-def _digest(files: list[Path]) -> str:
+def _digest(directory: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(files):
-        if path.is_file():
-            digest.update(path.read_bytes())
+    for name in list_files(directory):
+        content = (directory / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def read_watched_files(home: Path) -> dict[str, str]:
-    """Return, for each part that can reload, a hash of what it would read again."""
-    alertmanager = _digest(list((home / "etc" / "alertmanager").rglob("*")))
-    return {"prometheus": _digest([home / "etc" / "prometheus.yml"]), **dict.fromkeys(ALERTMANAGERS, alertmanager)}
+def digest_loaded_files(home: Path) -> dict[str, str]:
+    """Return, for each component that reads its configuration again on SIGHUP, a hash of all that it reads."""
+    alertmanager = _digest(home / ETC / "alertmanager")
+    return {"prometheus": _digest(home / ETC / "prometheus"), **dict.fromkeys(ALERTMANAGERS, alertmanager)}
 
 
 def random_secret_file(path: Path) -> Path:
     """Return `path`, made with a random secret in it that its owner alone may read when there is none yet."""
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(18), encoding="utf-8")
-        fresh.replace(path)
+        write_secret(path, secrets.token_urlsafe(18))
     return path
+
+
+def write_secret(path: Path, value: str) -> None:
+    """Write a secret into a file that its owner alone may read, not even for a moment anybody else."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(value, encoding="utf-8")
+    fresh.replace(path)
 
 
 def grafana_password_file(home: Path) -> Path:
@@ -98,5 +164,5 @@ def grafana_password_file(home: Path) -> Path:
 
 
 def analyzer_token_file(home: Path) -> Path:
-    """Return where the token is that the analyzer asks of whoever accepts or implements a recommendation."""
+    """Return where the token is that the analyzer wants from whoever accepts or implements a recommendation."""
     return random_secret_file(home / "analyzer" / "token")

@@ -1,4 +1,4 @@
-"""Programs out of Debian's packages, unpacked below a folder: no root, nothing installed, no trace elsewhere."""
+"""Programs out of Debian's packages, unpacked below a directory: no root, nothing installed, no trace elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Package:
     Attributes:
         name: the package.
         programs: the names of its programs, by our names.
-        assets: the folder that Debian built into the server, which an unpacked package lacks; empty for none.
+        assets: the directory that Debian built into the server, which an unpacked package lacks; empty for none.
         companions: the packages whose files the server's pages are made of.
         split_off: packages of some of the programs in later Debians, unknown to earlier ones.
     """
@@ -72,11 +72,11 @@ exec "$here/{name}.relocated" "$@"
 """
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], directory: Path) -> None:
     shown = " ".join([command[0], *(word for word in command[1:] if not word.startswith("-"))][:2])
     try:
         subprocess.run(  # noqa: S603 - a fixed command line
-            command, cwd=folder, check=True, capture_output=True, text=True, timeout=_APT_TIMEOUT_SECONDS
+            command, cwd=directory, check=True, capture_output=True, text=True, timeout=_APT_TIMEOUT_SECONDS
         )
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or error.stdout).strip().splitlines() or ["it said nothing"]
@@ -87,13 +87,13 @@ def _run(command: list[str], folder: Path) -> None:
         raise ProgramError(message) from error
 
 
-def _apt(tool: str, folder: Path) -> list[str]:
-    """Return an apt-get or apt-cache that keeps its lists and cache below `folder`."""
+def _apt(tool: str, directory: Path) -> list[str]:
+    """Return an apt-get or apt-cache that keeps its lists and cache below `directory`."""
     for name in ("lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (directory / name).mkdir(parents=True, exist_ok=True)
     options = {
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
+        "Dir::State::lists": directory / "lists",
+        "Dir::Cache": directory / "cache",
         "Debug::NoLocking": "true",
         "APT::Sandbox::User": "",
         "Acquire::Languages": "none",
@@ -102,28 +102,28 @@ def _apt(tool: str, folder: Path) -> list[str]:
     return [tool, "-qq", *(f"-o{key}={value}" for key, value in options.items())]
 
 
-def _is_known(package: str, folder: Path) -> bool:
-    """Tell whether this Debian has the package."""
+def _is_known(package: str, directory: Path) -> bool:
+    """Return whether this Debian has the package."""
     asked = subprocess.run(  # noqa: S603 - a fixed command line
-        [*_apt("apt-cache", folder), "show", package], capture_output=True, timeout=_APT_TIMEOUT_SECONDS, check=False
+        [*_apt("apt-cache", directory), "show", package], capture_output=True, timeout=_APT_TIMEOUT_SECONDS, check=False
     )
     return asked.returncode == 0
 
 
-def _download(package: Package, folder: Path) -> list[Path]:
-    apt = _apt("apt-get", folder)
-    for old in folder.glob("*.deb"):
+def _download(package: Package, directory: Path) -> list[Path]:
+    apt = _apt("apt-get", directory)
+    for old in directory.glob("*.deb"):
         old.unlink()
-    if not any((folder / "lists").glob("*Packages*")):
-        _run([*apt, "update"], folder)
+    if not any((directory / "lists").glob("*Packages*")):
+        _run([*apt, "update"], directory)
     packages = [package.name, *package.companions]
-    packages += [name for name in package.split_off if _is_known(name, folder)]
+    packages += [name for name in package.split_off if _is_known(name, directory)]
     try:
-        _run([*apt, "download", *packages], folder)
+        _run([*apt, "download", *packages], directory)
     except ProgramError:  # the lists may be of another day than the archive
-        _run([*apt, "update"], folder)
-        _run([*apt, "download", *packages], folder)
-    return sorted(folder.glob("*.deb"))
+        _run([*apt, "update"], directory)
+        _run([*apt, "download", *packages], directory)
+    return sorted(directory.glob("*.deb"))
 
 
 def relocate(server: Path, assets: str) -> None:
@@ -139,20 +139,20 @@ def relocate(server: Path, assets: str) -> None:
     server.write_text(_LAUNCHER.format(descriptor=_DESCRIPTOR, assets=assets, name=server.name), encoding="utf-8")
 
 
-def unpack_package(program: str, folder: Path) -> dict[str, Path]:
-    """Unpack the package that holds `program` below `folder`; return its programs by our names.
+def unpack_package(program: str, directory: Path) -> dict[str, Path]:
+    """Unpack the package that holds `program` below `directory`; return its programs by our names.
 
     Raises:
-        ProgramError: when the machine has no apt, or the package is not to be had.
+        ProgramError: when the machine has no apt, or the package cannot be downloaded.
     """
     if program not in PACKAGES or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         message = f"there is no Debian package of {program} for this machine"
         raise ProgramError(message)
     package = PACKAGES[program]
-    for archive in _download(package, folder / "apt"):
-        _run(["dpkg-deb", "-x", str(archive), str(folder / "debian")], folder)
+    for archive in _download(package, directory / "apt"):
+        _run(["dpkg-deb", "-x", str(archive), str(directory / "debian")], directory)
         archive.unlink()
-    programs = {name: folder / "debian" / "usr" / "bin" / binary for name, binary in package.programs.items()}
+    programs = {name: directory / "debian" / "usr" / "bin" / binary for name, binary in package.programs.items()}
     if package.assets:
         relocate(programs[program], package.assets)
     return programs

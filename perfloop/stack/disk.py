@@ -1,4 +1,4 @@
-"""Whether the disk under the stack has room: a Prometheus that cannot write answers, and its alerts stand still."""
+"""Whether the disk of the stack has space: a Prometheus that cannot write still answers, but its alerts stand still."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from perfloop.stack.errors import StackError
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,17 +16,17 @@ _START_BYTES = 100_000_000
 _FULL_BYTES = 10_000_000
 
 
-def find_mounted(home: Path) -> Path:
-    """Return the nearest folder at or above `home` that exists."""
+def find_existing(home: Path) -> Path:
+    """Return the nearest directory at or above `home` that exists."""
     return next(path for path in (home, *home.parents) if path.exists())
 
 
 def free_bytes(home: Path) -> int:
     """Return how many bytes a user other than root may still write where `home` is or will be."""
-    return shutil.disk_usage(find_mounted(home)).free
+    return shutil.disk_usage(find_existing(home)).free
 
 
-def require_room(home: Path) -> None:
+def require_space(home: Path) -> None:
     """Refuse to start where the first writes would fail.
 
     Raises:
@@ -34,8 +35,8 @@ def require_room(home: Path) -> None:
     free = free_bytes(home)
     if free < _START_BYTES:
         message = (
-            f"the disk of {home} has {free / 1e6:.1f} MB free and the stack needs 100 MB to start: free some space, "
-            "or put the stack elsewhere by PERFLOOP_HOME"
+            f"the disk of {home} has {quantity(free, 'bytes')} free and the stack needs 100 MB to start: "
+            "free some space, or put the stack elsewhere by PERFLOOP_HOME"
         )
         raise StackError(message)
 
@@ -46,6 +47,6 @@ def find_trouble(home: Path) -> str | None:
     if free >= _FULL_BYTES:
         return None
     return (
-        f"the disk of {home} is full ({free / 1e6:.1f} MB free): nothing is stored and alerts stand still; free some "
-        "space, and the stack goes on by itself"
+        f"the disk of {home} is full ({quantity(free, 'bytes')} free): nothing is stored and alerts stand still; "
+        "free some space, and the stack goes on by itself"
     )

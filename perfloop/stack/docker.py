@@ -10,38 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perfloop.stack import ports, programs
+from perfloop.stack import build_context, generation, health, ports, records, validation
+from perfloop.stack.components import ComponentStatus
+from perfloop.stack.configuration import write_secret
 from perfloop.stack.docker_engine import Engine, last_words
 from perfloop.stack.errors import DockerError, StackError
-from perfloop.stack.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
-DEMO_PARTS = ("demo", "loadgen", "postgres", "redis")
+    from perfloop.stack.settings import Settings
+
+DEMO_COMPONENTS = ("demo", "loadgen", "postgres", "redis")
 SECOND = "alertmanager_2"
 _PUBLISHED = ("exporter", "analyzer", "loadgen", "inbox", "demo", "prometheus", "alertmanager", SECOND, "grafana")
 COMPOSE_FILES = "docker-compose.yml:docker-compose.ha.yml"
-PARTS = (*_PUBLISHED, "postgres", "redis")
+COMPONENTS = (*_PUBLISHED, "postgres", "redis")
 IMAGE_VARIABLE = "PERFLOOP_IMAGE"
 PYTHON_VARIABLE = "PERFLOOP_PYTHON_IMAGE"
 _BUILD_SECONDS = 1200.0
 _DOWN_SECONDS = 120.0
 _POLL_SECONDS = 0.5
-_GIVE_UP_RESTARTS = 4  # a part that ends that often on its way up will not come
+_RELOAD_SECONDS = 10.0
+_READ_TOKEN = ("exec", "-T", "analyzer", "cat", "/run/perfloop/token")
+_GIVE_UP_RESTARTS = 4  # a component that ends that often on its way up will not come
 _STATES = {"created": "starting", "running": "running", "restarting": "restarting"}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One row of `perfloop status`."""
-
-    name: str
-    state: str
-    healthy: bool
-    url: str
-    restarts: int
-    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +45,17 @@ class Availability:
     reason: str
 
 
-def read_part(name: str, container: Mapping[str, Any] | None, url: str) -> Part:
-    """Return the row of one part from what `docker inspect` says of its container."""
+def read_status(name: str, container: Mapping[str, Any] | None, url: str) -> ComponentStatus:
+    """Return the row of one component from what `docker inspect` says of its container."""
     if container is None:
-        return Part(name, "absent", healthy=False, url=url, restarts=0, since="")
+        return ComponentStatus(name, "absent", healthy=False, url=url, restarts=0, since="")
     state = container["State"]
     health = state.get("Health", {}).get("Status", "none")
     shown = _STATES.get(state["Status"], "exited")
     if shown == "running" and health == "starting":
         shown = "starting"
     started = str(state.get("StartedAt", ""))
-    return Part(
+    return ComponentStatus(
         name,
         shown,
         healthy=shown == "running" and health == "healthy",
@@ -73,7 +66,7 @@ def read_part(name: str, container: Mapping[str, Any] | None, url: str) -> Part:
 
 
 def _shares_mounts(mountinfo: str) -> bool:
-    """Tell whether mounts made later below / reach a container: `rslave` is refused where / is private."""
+    """Return whether mounts made later below / reach a container: `rslave` is refused where / is private."""
     for line in mountinfo.splitlines():
         fields = line.split()
         if len(fields) > 5 and fields[4] == "/":  # noqa: PLR2004 - proc(5): the fifth field is the mount point
@@ -86,33 +79,41 @@ def _service(container: Mapping[str, Any]) -> str:
 
 
 class DockerStack:
-    """The Compose project of one checkout.
+    """The Compose project of one configuration.
 
     Args:
-        checkout: the folder of docker-compose.yml.
+        settings: where the stack lives and listens.
         env: the environment with what `.env` adds; the process's own when it is left out.
+        say: where to report what goes on, one line at a time.
     """
 
-    def __init__(self, checkout: Path = programs.CHECKOUT, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, env: Mapping[str, str] | None = None, say: Callable[[str], None] = lambda _: None
+    ) -> None:
         environment = dict(os.environ if env is None else env)
-        self._settings = read_settings(checkout, environment)
-        if self._settings.home != checkout / ".perfloop":  # another home is another stack: it shares no container
-            digest = hashlib.sha256(str(self._settings.home).encode()).hexdigest()
+        self._settings = settings
+        self._say = say
+        if settings.home != settings.configuration / ".perfloop":  # another home is another stack: no shared container
+            digest = hashlib.sha256(str(settings.home).encode()).hexdigest()
             environment.setdefault("COMPOSE_PROJECT_NAME", f"perfloop-{digest[:8]}")
-        if self._settings.alertmanagers > 1:
+        if settings.alertmanagers > 1:
             environment.setdefault("COMPOSE_FILE", COMPOSE_FILES)
         mountinfo = Path("/proc/self/mountinfo")
         if mountinfo.exists() and _shares_mounts(mountinfo.read_text(encoding="utf-8")):
             environment.setdefault("PERFLOOP_ROOT_PROPAGATION", ",rslave")
-        self._engine = Engine(checkout, environment)
+        if settings.directory != settings.configuration and settings.secrets.is_dir():
+            environment.setdefault("PERFLOOP_SECRETS_DIR", str(settings.secrets))
+        if not build_context.is_complete(settings.configuration):
+            environment.setdefault("PERFLOOP_BUILD_CONTEXT", str(settings.home / "build"))
+        self._engine = Engine(settings.configuration, environment)
 
     @staticmethod
     def exists() -> bool:
-        """Tell whether a Docker client is on PATH at all."""
+        """Return whether a Docker client is on PATH at all."""
         return shutil.which("docker") is not None
 
     def availability(self) -> Availability:
-        """Tell whether the stack can run in containers here; nothing is pulled or started."""
+        """Return whether the stack can run in containers here; nothing is pulled or started."""
         if not self.exists():
             return Availability(usable=False, reason="no Docker client is on PATH")
         try:
@@ -138,25 +139,25 @@ class DockerStack:
         return sorted((images - {own}) | {own if self._engine.env.get(IMAGE_VARIABLE) else str(base)})
 
     def running(self) -> bool:
-        """Tell whether the engine has a container of this project; no engine, no container."""
+        """Return whether the engine has a container of this project; no engine, no container."""
         try:
             return any(_service(container) != "init" for container in self._engine.containers())
         except DockerError:
             return False
 
-    def status(self) -> list[Part]:
-        """Return a row for every part that this project has a container for, in the order of the pages."""
+    def status(self) -> list[ComponentStatus]:
+        """Return a row for every component that this project has a container for, in the order of the pages."""
         by_name = {_service(container): container for container in self._engine.containers()}
-        return [read_part(name, by_name[name], self._url(name)) for name in PARTS if name in by_name]
+        return [read_status(name, by_name[name], self._url(name)) for name in COMPONENTS if name in by_name]
 
     def _url(self, name: str) -> str:
         return f"http://127.0.0.1:{self._settings.ports[name]}" if name in _PUBLISHED else ""
 
-    def up(self, *, demo: bool = True, grafana: bool = True, timeout: float = 300) -> list[Part]:
+    def up(self, *, demo: bool = True, grafana: bool = True, timeout: float = 300) -> list[ComponentStatus]:
         """Start everything and return once all is healthy.
 
         Args:
-            demo: whether the demo service, its load and its databases are among the parts.
+            demo: whether the demo service, its load and its databases are among the components.
             grafana: whether Grafana is; it is not either where PERFLOOP_GRAFANA_SCALE is 0.
             timeout: seconds to wait for health once the images are there.
 
@@ -164,6 +165,7 @@ class DockerStack:
             StackError: in one sentence; what this call started is then stopped again.
         """
         self._engine.require_answer()
+        self._generate()
         before = {_service(container) for container in self._engine.containers()} - {"init"}
         wanted = self._choose(demo=demo, grafana=grafana)
         self._require_ports(set(wanted) - before)
@@ -174,16 +176,36 @@ class DockerStack:
             if not before:
                 self.down()
             raise
-        for name in before & {"alertmanager", SECOND} & set(wanted):  # what `init` wrote may be new
-            # By its own shell: after a signal from `docker kill`, the engine no longer restarts a container.
-            self._engine.compose("exec", "-T", name, "sh", "-c", "kill -HUP 1")
+        for name in before & {"prometheus", "alertmanager", SECOND} & set(wanted):  # what they read may be new
+            self._reload(name)
+        write_secret(self._settings.home / "analyzer" / "token", self._engine.compose(*_READ_TOKEN).strip())
         return self.status()
+
+    def _generate(self) -> None:
+        """Check the configuration and write what is stale: the containers see the directories of the host.
+
+        Raises:
+            ConfigError: with a sentence for each problem; nothing was changed.
+        """
+        changes = validation.require_sources(self._settings)
+        generation.write(self._settings.configuration, changes)
+        if changes.paths:
+            self._say(f"generated {', '.join(map(str, changes.paths))}")
+
+    def _reload(self, name: str) -> None:
+        component = records.Watched(name, self._url(name), "")
+        before = health.read_last_reload(component)
+        # By its own shell: after a signal from `docker kill`, the engine no longer restarts a container.
+        self._engine.compose("exec", "-T", name, "sh", "-c", "kill -HUP 1")
+        if not health.wait_reloaded(component, before, _RELOAD_SECONDS):
+            words = last_words(self._engine.compose("logs", "--no-color", "--tail=20", name))
+            raise DockerError(f"{name} did not take its new configuration; its log ends: {words}")
 
     def _choose(self, *, demo: bool, grafana: bool) -> list[str]:
         grafana = grafana and self._engine.env.get("PERFLOOP_GRAFANA_SCALE", "1") != "0"
-        left_out = (() if demo else DEMO_PARTS) + (() if grafana else ("grafana",))
+        left_out = (() if demo else DEMO_COMPONENTS) + (() if grafana else ("grafana",))
         left_out += () if self._settings.alertmanagers > 1 else (SECOND,)
-        return [name for name in PARTS if name not in left_out]
+        return [name for name in COMPONENTS if name not in left_out]
 
     def _require_ports(self, names: set[str]) -> None:
         published = [name for name in self._settings.ports if name.removesuffix("_smtp") in names & set(_PUBLISHED)]
@@ -191,8 +213,10 @@ class DockerStack:
 
     def _get_images(self, wanted: Collection[str]) -> None:
         if not self._engine.env.get(IMAGE_VARIABLE):
+            if not build_context.is_complete(self._settings.configuration):
+                build_context.assemble(self._settings.home / "build")
             self._engine.compose("build", "init", timeout=_BUILD_SECONDS)
-        absent = [name for name in PARTS if name not in wanted]
+        absent = [name for name in COMPONENTS if name not in wanted]
         missing = self._engine.find_unobtainable(self._needed_images(absent))
         if missing:
             raise DockerError(
@@ -207,7 +231,7 @@ class DockerStack:
         return [name for name in wanted if not self._engine.has_image(str(services[name]["image"]))]
 
     def _start(self, wanted: list[str], timeout: float) -> None:
-        unwanted = set(PARTS) - set(wanted)
+        unwanted = set(COMPONENTS) - set(wanted)
         leaving = [container["Id"] for container in self._engine.containers() if _service(container) in unwanted]
         if leaving:
             self._engine.run("docker", "stop", *leaving, timeout=_DOWN_SECONDS)
@@ -217,16 +241,16 @@ class DockerStack:
             self._engine.compose("up", "--detach", "--no-build", *wanted, timeout=timeout)
         except DockerError as error:
             raise DockerError(self._explain(wanted) or str(error)) from error
-        while not all(part.healthy for part in self.status()):
+        while not all(component.healthy for component in self.status()):
             if time.monotonic() > deadline or self._is_hopeless():
                 raise DockerError(self._explain(wanted) or f"not everything was healthy within {timeout:.0f} seconds")
             time.sleep(_POLL_SECONDS)
 
     def _is_hopeless(self) -> bool:
-        return any(part.restarts >= _GIVE_UP_RESTARTS for part in self.status() if not part.healthy)
+        return any(component.restarts >= _GIVE_UP_RESTARTS for component in self.status() if not component.healthy)
 
     def _explain(self, wanted: Collection[str]) -> str:
-        """Return a sentence on the first part that failed, with the last line of its log; empty when none did."""
+        """Return a sentence on the first component that failed, with the last line of its log; empty when none did."""
         for container in self._engine.containers():
             name, state = _service(container), container["State"]
             failed = state["Status"] == "exited" and state["ExitCode"] != 0
@@ -237,19 +261,31 @@ class DockerStack:
                 return f"{name} {verb}; its log ends: {last_words(log.stderr or log.stdout)}"
         return ""
 
+    def has_grafana(self) -> bool:
+        """Return whether Grafana is among the containers of this project."""
+        return any(_service(container) == "grafana" for container in self._engine.containers())
+
+    def read_grafana_password(self) -> str:
+        """Return the password of Grafana's `admin`, which only its container and `init` can read.
+
+        Raises:
+            DockerError: when the container does not answer.
+        """
+        return self._engine.compose("exec", "-T", "grafana", "cat", "/run/perfloop/admin-password").strip()
+
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove every container and network of the project, and what was measured where `volumes` is set."""
-        # With the second file, so that what it adds goes too, whether or not it is asked for now.
-        whole = Engine(self._engine.checkout, {"COMPOSE_FILE": COMPOSE_FILES, **self._engine.env})
+        # With the second file, so that what it adds goes too, whether or not it is used now.
+        whole = Engine(self._engine.directory, {"COMPOSE_FILE": COMPOSE_FILES, **self._engine.env})
         whole.compose("down", "--remove-orphans", *(["--volumes"] if volumes else []), timeout=_DOWN_SECONDS)
 
     def logs(self, name: str, *, follow: bool = False, tail: int = 200) -> int:
-        """Show the log of one part on this terminal and return Compose's exit code.
+        """Show the log of one component on this terminal and return Compose's exit code.
 
         Raises:
-            DockerError: naming the parts there are, when `name` is none of them.
+            DockerError: naming the components there are, when `name` is none of them.
         """
         known = sorted(_service(container) for container in self._engine.containers())
         if name not in known:
-            raise DockerError(f"{name!r} is no part of this stack: it has {', '.join(known) or 'none'}")
+            raise DockerError(f"unknown component {name!r}: this stack has {', '.join(known) or 'none'}")
         return self._engine.stream(("logs", f"--tail={tail}", *(["--follow"] if follow else []), name))

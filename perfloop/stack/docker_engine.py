@@ -1,4 +1,4 @@
-"""The Docker Engine and Compose as commands: what they are asked, and their refusals as one sentence."""
+"""The Docker Engine and Compose as commands, and their refusals as one sentence."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NOISE = ("deprecated", "found orphan containers", "level=warning", "the attribu
 def last_words(output: str, limit: int = 300) -> str:
     """Return the line of a command's output that says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if not any(noise in line.lower() for noise in _NOISE)]
-    return (telling or lines or ["it said nothing"])[-1].rstrip(".")[:limit]
+    meaningful = [line for line in lines if not any(noise in line.lower() for noise in _NOISE)]
+    return (meaningful or lines or ["it said nothing"])[-1].rstrip(".")[:limit]
 
 
 def project_name(name: str) -> str:
@@ -36,17 +36,17 @@ def project_name(name: str) -> str:
 
 
 class Engine:
-    """One Docker Engine, and the Compose project of one checkout on it.
+    """One Docker Engine, and the Compose project of one directory on it.
 
     Attributes:
-        checkout: the folder of docker-compose.yml.
+        directory: that of docker-compose.yml.
         env: the environment that Docker and Compose are run in.
         project: the project's name, as Compose itself makes it.
     """
 
-    def __init__(self, checkout: Path, env: Mapping[str, str]) -> None:
-        self.checkout = checkout
-        self.project = project_name(env.get("COMPOSE_PROJECT_NAME") or checkout.name)
+    def __init__(self, directory: Path, env: Mapping[str, str]) -> None:
+        self.directory = directory
+        self.project = project_name(env.get("COMPOSE_PROJECT_NAME") or directory.name)
         self.env = {**env, "COMPOSE_PROJECT_NAME": self.project}
         self._compose: tuple[str, ...] | None = None
 
@@ -59,7 +59,7 @@ class Engine:
         try:
             return subprocess.run(  # noqa: S603 - no shell, and the words are ours
                 command,
-                cwd=self.checkout,
+                cwd=self.directory,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -127,7 +127,7 @@ class Engine:
         return list(json.loads(found.stdout or "[]"))
 
     def has_image(self, image: str) -> bool:
-        """Tell whether the engine has this image."""
+        """Return whether the engine has this image."""
         return self.run("docker", "image", "inspect", "--format", "{{.Id}}", image).returncode == 0
 
     def _can_pull(self, image: str) -> bool:
@@ -145,7 +145,7 @@ class Engine:
     def stream(self, words: Sequence[str]) -> int:
         """Run one Compose command on this terminal and return its exit code; Ctrl-C ends it, not us."""
         command = (*self.compose_command(), *words)
-        with subprocess.Popen(command, cwd=self.checkout, env=self.env) as process:  # noqa: S603 - as in `run`
+        with subprocess.Popen(command, cwd=self.directory, env=self.env) as process:  # noqa: S603 - as in `run`
             try:
                 return process.wait()
             except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What Compose's `init` container does, once before everything else: passwords, and the effective Alertmanager folder.
+"""What Compose's `init` container does, once before everything else: passwords, and what Alertmanager reads.
 
 It runs as root within its own walls, without the power to write where others own: what it rewrites, it replaces.
 `python -m perfloop.stack.docker_init` needs no argument in the container.
@@ -6,7 +6,6 @@ It runs as root within its own walls, without the power to write where others ow
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import shutil
@@ -17,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop.stack import alertmanager_config
-from perfloop.stack.errors import ExitCode, StackError
+from perfloop.stack.errors import StackError
+from perfloop_base.cli import Parser, guard
+from perfloop_base.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 ALERTMANAGER_UID = 65534
 GRAFANA_UID = 472
 OUR_UID = 10001  # as in the Dockerfile
+_PROGRAM = "perfloop.stack.docker_init"
 SEEN_AS = Path("/etc/perfloop")  # where Alertmanager's container has the volume
 SECOND_ALERTMANAGER = "alertmanager-2:9093"
 _OWNER_READS = 0o400
@@ -64,21 +66,26 @@ def make_password(path: Path, owner: int) -> None:
         _replace(path, _new_password(), mode=_OWNER_READS, owner=owner)
 
 
-def make_demo_password(folder: Path) -> None:
+def make_demo_password(directory: Path) -> None:
     """Make the password of the demo's database and cache, unless there is one, and Redis' configuration with it."""
-    path = folder / "password"
+    path = directory / "password"
     if not path.exists():
         _replace(path, _new_password(), mode=_MOUNTED_READ)
-    _replace(folder / "redis.conf", _REDIS.format(password=path.read_text(encoding="utf-8")), mode=_MOUNTED_READ)
+    _replace(directory / "redis.conf", _REDIS.format(password=path.read_text(encoding="utf-8")), mode=_MOUNTED_READ)
+
+
+def find_addresses(grafana_port: str) -> dict[str, str]:
+    """Return what stands for the hosts of the committed files: people open Grafana from outside the containers."""
+    return {alertmanager_config.GRAFANA: f"127.0.0.1:{grafana_port}"}
 
 
 def install_alertmanager(source: Path, secrets_dir: Path, target: Path, grafana_port: str) -> None:
-    """Replace what `target` holds by the effective Alertmanager folder.
+    """Replace what `target` holds by the effective Alertmanager directory.
 
     Raises:
         StackError: with a sentence for each file that cannot be used; `target` is then as it was.
     """
-    addresses = {"grafana:3000": f"127.0.0.1:{grafana_port}"}
+    addresses = find_addresses(grafana_port)
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch) / "alertmanager"
         alertmanager_config.install(source, fresh, secrets_dir, addresses, seen_as=SEEN_AS)
@@ -93,59 +100,57 @@ def install_alertmanager(source: Path, secrets_dir: Path, target: Path, grafana_
                 _replace(copy, path.read_text(encoding="utf-8"), mode=mode, owner=ALERTMANAGER_UID)
 
 
-def announce_second_alertmanager(folder: Path) -> None:
-    """Tell Prometheus, by a file that it watches, of the second Alertmanager of docker-compose.ha.yml."""
-    _replace(folder / "second.yml", f'- targets: ["{SECOND_ALERTMANAGER}"]\n', mode=_MOUNTED_READ)
+def announce_second_alertmanager(directory: Path) -> None:
+    """Announce the second Alertmanager of docker-compose.ha.yml to Prometheus, by a file that it watches."""
+    _replace(directory / "second.yml", f'- targets: ["{SECOND_ALERTMANAGER}"]\n', mode=_MOUNTED_READ)
 
 
-def _unreadable(folder: Path) -> Iterator[Path]:
-    for path in (folder, *sorted(folder.rglob("*"))):
+def _unreadable(directory: Path) -> Iterator[Path]:
+    for path in (directory, *sorted(directory.rglob("*"))):
         mode = path.lstat().st_mode
         needed = stat.S_IROTH | stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH
         if mode & needed != needed and not stat.S_ISLNK(mode):
             yield path
 
 
-def require_readable(folders: Iterable[Path]) -> None:
+def require_readable(directories: Iterable[Path]) -> None:
     """Check that the containers' users, who are not the owner, can read the committed configuration.
 
     Raises:
         StackError: naming the first file that they cannot read, and the command that helps.
     """
-    for folder in folders:
-        found = next(_unreadable(folder), None)
+    for directory in directories:
+        found = next(_unreadable(directory), None)
         if found is not None:
-            shown = folder.name / found.relative_to(folder)
+            shown = directory.name / found.relative_to(directory)
             mode = stat.S_IMODE(found.lstat().st_mode)
             raise StackError(
-                f"{shown} has mode {mode:04o}, so the containers' users cannot read it: `chmod -R o+rX {folder.name}`"
+                f"{shown} has mode {mode:04o}, so the containers' users cannot read it: "
+                f"`chmod -R o+rX {directory.name}`"
             )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Make everything; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m perfloop.stack.docker_init", description=__doc__)
+    return guard(_PROGRAM, lambda: _run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
+    parser = Parser(prog=f"python -m {_PROGRAM}", description=__doc__)
     parser.add_argument(
         "--source", type=Path, default=Path("/src"), help="prometheus/, alertmanager/, grafana/, secrets/"
     )
-    parser.add_argument("--out", type=Path, default=Path("/out"), help="the volumes, a folder for each")
+    parser.add_argument("--out", type=Path, default=Path("/out"), help="the volumes, a directory for each")
     options = parser.parse_args(argv)
     source, out = options.source, options.out
     port = os.environ.get("PERFLOOP_GRAFANA_PORT") or "3000"
-    try:
-        require_readable(source / name for name in ("prometheus", "alertmanager", "grafana"))
-        make_password(out / "grafana" / "admin-password", GRAFANA_UID)
-        make_password(out / "analyzer" / "token", OUR_UID)
-        make_demo_password(out / "demo")
-        install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", port)
-        if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":
-            announce_second_alertmanager(out / "alertmanagers")
-    except StackError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.code
-    except OSError as error:
-        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
-        return ExitCode.FAILED
+    require_readable(source / name for name in ("prometheus", "alertmanager", "grafana"))
+    make_password(out / "grafana" / "admin-password", GRAFANA_UID)
+    make_password(out / "analyzer" / "token", OUR_UID)
+    make_demo_password(out / "demo")
+    install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", port)
+    if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":
+        announce_second_alertmanager(out / "alertmanagers")
     return ExitCode.OK
 
 

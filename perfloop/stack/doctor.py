@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import stat
-import subprocess
 import sys
+import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop.stack import disk, health, ports, programs, records, validation
+from perfloop.stack.configuration import ETC
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
 from perfloop.stack.send_test import send_test as deliver
 from perfloop.stack.settings import Settings, port_variable
+from perfloop.stack.usage import find_differences
+from perfloop_base.errors import ConfigError
+from perfloop_base.quantities import quantity
+from perfloop_rules.live import read_live
+from perfloop_rules.series import check_live
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from perfloop.stack.components import ComponentStatus
 
 _PYTHON = (3, 11)
-_RULES_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One thing looked at: what, whether it is well, and one sentence."""
+    """One thing looked at: what, whether it is as it should be, and one sentence."""
 
     subject: str
     ok: bool
@@ -39,7 +45,7 @@ def _python(_: Settings) -> Iterator[Result]:
 
 def _disk(settings: Settings) -> Iterator[Result]:
     free = disk.free_bytes(settings.home)
-    finding = f"{free / 1e9:.1f} GB free in {disk.find_mounted(settings.home)} (1 GB is needed)"
+    finding = f"{quantity(free, 'bytes')} free in {disk.find_existing(settings.home)} (1 GB is needed)"
     yield Result("disk", free > disk.COMFORTABLE_BYTES, finding)
 
 
@@ -52,19 +58,19 @@ def _programs(settings: Settings) -> Iterator[Result]:
 
 
 def _docker(settings: Settings) -> Iterator[Result]:
-    yield Result("docker", ok=True, finding=DockerStack(settings.checkout).availability().reason)
+    yield Result("docker", ok=True, finding=DockerStack(settings).availability().reason)
 
 
 def _configuration(settings: Settings) -> Iterator[Result]:
-    problems = [*validation.find_broken_files(settings.checkout), *validation.find_invalid_configuration(settings)]
+    problems = [*validation.check_sources(settings)[0], *validation.find_refused(settings, settings.home / ETC)]
     for problem in problems:
         yield Result("configuration", ok=False, finding=problem)
     if not problems:
-        yield Result("configuration", ok=True, finding="every file is valid")
+        yield Result("configuration", ok=True, finding=f"every file of {settings.configuration} is valid")
 
 
 def _secrets(settings: Settings) -> Iterator[Result]:
-    for path in sorted((settings.checkout / "secrets").glob("*")):
+    for path in sorted(settings.secrets.glob("*")):
         if path.name == "README.md" or not path.is_file():
             continue
         open_to_all = bool(path.stat().st_mode & stat.S_IROTH)
@@ -82,43 +88,69 @@ def _ports(settings: Settings) -> Iterator[Result]:
             )
 
 
-def _running(settings: Settings) -> Iterator[Result]:
-    for row in NativeStack(settings).status():
+def _components(settings: Settings, rows: Iterable[ComponentStatus]) -> Iterator[Result]:
+    for row in rows:
         finding = f"{row.state}, {'healthy' if row.healthy else 'not healthy'}, {row.restarts} restarts"
         yield Result(row.name, row.healthy, finding)
-    down = health.find_targets_down(f"http://127.0.0.1:{settings.ports['prometheus']}")
+    down = health.find_targets_down(settings.url("prometheus"))
     yield Result("targets", not down, "; ".join(down) or "every target is up")
 
 
-def _rules(settings: Settings) -> Iterator[Result]:
-    """Hold every rule against the series that the running Prometheus has.
+def _usage(settings: Settings, docker: DockerStack | None) -> Iterator[Result]:
+    """Compare what each component uses with the files; skipped where the files themselves are wrong."""
+    if validation.check_sources(settings)[0]:
+        return
+    for subject, problems, agreement in find_differences(settings, docker):
+        for problem in problems:
+            yield Result(subject, ok=False, finding=f"{problem}: run `perfloop up`")
+        if not problems:
+            yield Result(subject, ok=True, finding=agreement)
 
-    Without the demo there may be no service yet whose series the rules wait for: then it is told, but nothing is wrong.
+
+def _series(settings: Settings, *, demo: bool) -> Iterator[Result]:
+    """Check every rule against the series that the running Prometheus has.
+
+    Without the demo there may be no service yet whose series the rules wait for: that is reported, but not a failure.
     """
+    try:
+        problems = check_live(settings.configuration / "prometheus", read_live(settings.url("prometheus"), time.time()))
+    except ConfigError as error:
+        problems = list(error.problems)
+    if problems and not demo:
+        yield Result(
+            "rules", ok=True, finding=f"{len(problems)} selectors wait for series that no service publishes yet"
+        )
+        return
+    for sentence in problems:
+        yield Result("rules", ok=False, finding=sentence)
+    if not problems:
+        yield Result("rules", ok=True, finding="every rule selects existing series")
+
+
+def examine(settings: Settings, docker: DockerStack | None = None) -> list[Result]:
+    """Look at everything that a stack needs; at its components when it runs, at its ports when it does not.
+
+    Args:
+        settings: where the stack lives and listens.
+        docker: the stack in containers, where that is the one that runs.
+    """
+    looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets, _configuration]
+    results = [result for look in looks for result in look(settings)]
     running = records.load_running(settings.home)
-    url = f"http://127.0.0.1:{settings.ports['prometheus']}"
-    command = [sys.executable, str(settings.checkout / "prometheus" / "build.py"), "--live", url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_RULES_SECONDS, check=False)  # noqa: S603 - our own program
-    for sentence in done.stderr.splitlines():
-        yield Result("rules", ok=running is None or not running.demo, finding=sentence)
-    if not done.stderr:
-        yield Result("rules", ok=True, finding="every rule selects what it should")
-
-
-def examine(settings: Settings) -> list[Result]:
-    """Look at everything that a native stack needs; at its parts when it runs, at its ports when it does not."""
-    looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets]
-    looks += [_configuration, *((_running, _rules) if records.load_running(settings.home) else (_ports,))]
-    return [result for look in looks for result in look(settings)]
+    if docker is None and running is None:
+        return [*results, *_ports(settings)]
+    rows = NativeStack(settings).status() if docker is None else docker.status()
+    demo = any(row.name == "demo" for row in rows)
+    return [*results, *_components(settings, rows), *_usage(settings, docker), *_series(settings, demo=demo)]
 
 
 def send_test(settings: Settings) -> list[Result]:
     """Send one test notification through every channel and report what came back."""
     try:
         answers = deliver(
-            alertmanager_url=f"http://127.0.0.1:{settings.ports['alertmanager']}",
-            inbox_url=f"http://127.0.0.1:{settings.ports['inbox']}",
-            secrets_dir=Path(settings.checkout / "secrets"),
+            alertmanager_url=settings.url("alertmanager"),
+            inbox_url=settings.url("inbox"),
+            secrets_dir=settings.secrets,
         )
     except StackError as error:
         return [Result("test notification", ok=False, finding=str(error))]

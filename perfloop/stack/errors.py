@@ -1,77 +1,63 @@
-"""The stack's errors and exit codes.
+"""The stack's errors; their exit codes are those of every program (perfloop_base/errors.py).
 
-StackError
-├── SettingsError     the environment or `.env` is wrong
-├── PortsTakenError   a port is not free
-├── ProgramError      a program cannot be had
-├── BusyError         another `perfloop up` or `down` is at work
-├── NotRunningError   no stack runs here
-├── UnhealthyError    a part did not become healthy
-└── DockerError       the Docker Engine or Compose said no
+PerfloopError
+├── ConfigError           problems of the hand-written files, one sentence each
+└── StackError
+    ├── SettingsError     the environment, `.env` or the command line cannot be used
+    ├── PortsTakenError   a port is not free
+    ├── ProgramError      a program is neither installed nor downloadable
+    ├── BusyError         another `perfloop up` or `down` is at work
+    ├── NotRunningError   no stack runs here
+    ├── UnhealthyError    a component did not become healthy
+    └── DockerError       the Docker Engine or Compose refused
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
+from perfloop_base.errors import ConfigError, ExitCode, PerfloopError
 
 
-class ExitCode(IntEnum):
-    """What `perfloop up`, `down`, `status`, `logs` and `doctor` end with."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    PORT_TAKEN = 3
-    PROGRAM_MISSING = 4
-    BUSY = 5
-    NOT_RUNNING = 6
-    UNHEALTHY = 7
-    DOCKER = 8
-
-
-class StackError(Exception):
+class StackError(PerfloopError):
     """One sentence: the thing, the value, and what to do."""
 
-    code = ExitCode.FAILED
 
+class SettingsError(StackError, ConfigError):
+    """The environment, `.env` or the command line holds values that cannot be used; one sentence for each."""
 
-class SettingsError(StackError):
-    """The environment or `.env` holds values that cannot be used."""
-
-    code = ExitCode.USAGE
+    exit_code = ExitCode.USAGE
 
 
 class PortsTakenError(StackError):
     """Ports that the stack needs are held by others."""
 
-    code = ExitCode.PORT_TAKEN
+    exit_code = ExitCode.PORT_TAKEN
 
 
 class ProgramError(StackError):
-    """A program is neither here nor to be had."""
+    """A program is neither installed nor downloadable."""
 
-    code = ExitCode.PROGRAM_MISSING
+    exit_code = ExitCode.PROGRAM_MISSING
 
 
 class BusyError(StackError):
     """Another command is starting or stopping the stack."""
 
-    code = ExitCode.BUSY
+    exit_code = ExitCode.BUSY
 
 
 class NotRunningError(StackError):
     """No stack runs here."""
 
-    code = ExitCode.NOT_RUNNING
+    exit_code = ExitCode.NOT_RUNNING
 
 
 class UnhealthyError(StackError):
-    """A part did not become healthy in time."""
+    """A component did not become healthy in time."""
 
-    code = ExitCode.UNHEALTHY
+    exit_code = ExitCode.UNHEALTHY
 
 
 class DockerError(StackError):
     """The Docker Engine or Compose refused."""
 
-    code = ExitCode.DOCKER
+    exit_code = ExitCode.DOCKER

@@ -1,7 +1,10 @@
-"""The guardian: supervisord tells it of every part that ends; it writes why into that part's log and counts it.
+"""The guardian: notified by supervisord of every component that ends, it writes why into that component's log.
 
-It also outlives supervisord: when that dies without `perfloop down`, the guardian ends the orphans and brings the stack
-back. It speaks supervisord's event listener protocol over standard input and output.
+It counts the restarts, and it outlives supervisord: when that dies without `perfloop down`, the guardian ends the
+orphans and brings the stack back. It speaks supervisord's event listener protocol over standard input and output.
+
+Why a component ended is read from supervisord's log: an event says whether the end was expected, but neither the exit
+status nor the signal, and wait(2) answers the parent alone. Only the line `exited: NAME (REASON)` has it.
 """
 
 from __future__ import annotations
@@ -54,7 +57,7 @@ def _read_reason(home: Path, name: str) -> str:
 
 
 class Guardian:
-    """What is known of the parts, and what is done when one ends."""
+    """What is known of the components, and what is done when one ends."""
 
     def __init__(self, home: Path) -> None:
         self._home = home

@@ -1,26 +1,18 @@
-"""The native stack: the parts as processes of this machine, under supervisord."""
+"""The native stack: its components as processes of this machine, under supervisord."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psutil
 
-from perfloop.stack import disk, health, ports, programs, records, validation
-from perfloop.stack.configuration import (
-    analyzer_token_file,
-    grafana_password_file,
-    read_watched_files,
-    write_configuration,
-)
+from perfloop.stack import configuration, disk, generation, health, ports, programs, records, validation
+from perfloop.stack.components import ALERTMANAGERS, Component, ComponentStatus, build_components
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
-from perfloop.stack.parts import ALERTMANAGERS, Part, build_parts
 from perfloop.stack.supervision import GUARDIAN, Supervisor
 
 if TYPE_CHECKING:
@@ -31,28 +23,17 @@ if TYPE_CHECKING:
 
 _WAVE_SECONDS = 60.0
 _TARGETS_SECONDS = 45.0
+_RELOAD_SECONDS = 10.0
 _STOP_SECONDS = 30.0
 _LOG_LINES = 15
-_FOLDERS = ("analyzer", "alertmanagers", "demo", "etc", "grafana", "logs", "prometheus", "run", "targets")
-
-
-@dataclass(frozen=True, slots=True)
-class PartStatus:
-    """One row of `perfloop status`. `since` is ISO 8601 in UTC, empty when the part does not run."""
-
-    name: str
-    state: str
-    healthy: bool
-    url: str
-    restarts: int
-    since: str
+_DIRECTORIES = ("analyzer", "alertmanagers", "demo", "etc", "grafana", "logs", "prometheus", "run", "targets")
 
 
 def find_binaries(settings: Settings, say: Callable[[str], None]) -> dict[str, Path]:
-    """Return where Prometheus, Alertmanager and, if it can be had, Grafana are.
+    """Return where Prometheus, Alertmanager and, where there is one, Grafana are.
 
     Raises:
-        ProgramError: when one of the first two cannot be had.
+        ProgramError: when one of the first two is neither installed nor downloadable.
     """
     binaries = {}
     for name in ("prometheus", "alertmanager"):
@@ -68,11 +49,13 @@ def find_binaries(settings: Settings, say: Callable[[str], None]) -> dict[str, P
     return binaries | {"grafana": grafana}
 
 
-def watch(parts: list[Part], settings: Settings) -> tuple[records.Watched, ...]:
-    """Return the parts as `perfloop status` needs to know them."""
+def watch(components: list[Component], settings: Settings) -> tuple[records.Watched, ...]:
+    """Return the components as `perfloop status` needs to know them."""
     return tuple(
-        records.Watched(part.name, url := f"http://127.0.0.1:{settings.ports[part.port]}", url + part.health)
-        for part in parts
+        records.Watched(
+            component.name, url := f"http://127.0.0.1:{settings.ports[component.port]}", url + component.health
+        )
+        for component in components
     )
 
 
@@ -94,89 +77,117 @@ class NativeStack:
         self._supervisor = Supervisor(settings.home)
 
     def is_running(self) -> bool:
-        """Tell whether a supervisord of this home answers."""
+        """Return whether a supervisord of this home answers."""
         return self._supervisor.is_running()
 
-    def up(self, *, demo: bool) -> records.Running:
-        """Bring everything up and wait until it is well; whatever fails, nothing is left half-started.
+    def up(self, *, demo: bool, resume: bool = False) -> records.Running:
+        """Bring everything up and wait until it is healthy; whatever fails, nothing is left half-started.
+
+        Args:
+            demo: whether the demo service and its steady load are among the components.
+            resume: start with the effective configuration as it was, even where the files it came from are broken now.
 
         Raises:
+            ConfigError: the configuration is wrong; one sentence for each problem.
             StackError: in one sentence; what this call started is stopped again.
         """
-        validation.require_readable(self._settings)
-        disk.require_room(self._home)
-        for folder in _FOLDERS:
-            (self._home / folder).mkdir(parents=True, exist_ok=True)
-        binaries = find_binaries(self._settings, self._say)
-        parts = build_parts(self._settings, binaries, demo=demo)
-        ports.require_free(self._settings.ports, [name for part in parts for name in (part.port, *part.extra_ports)])
-        grafana_password_file(self._home)
-        analyzer_token_file(self._home)
+        disk.require_space(self._home)
+        for directory in _DIRECTORIES:
+            (self._home / directory).mkdir(parents=True, exist_ok=True)
+        resume = resume and (self._home / configuration.ETC / "supervisord.conf").exists()
+        changes = generation.Changes() if resume else validation.require_sources(self._settings)
+        components = build_components(self._settings, find_binaries(self._settings, self._say), demo=demo)
+        self._require_ports(components)
+        configuration.grafana_password_file(self._home)
+        configuration.analyzer_token_file(self._home)
+        if not resume:
+            validation.require_effective(self._settings, components, changes)
+            self._apply(components, changes)
         records.forget_running(self._home)
         self._forget_notifications()
-        write_configuration(self._settings, parts)
-        validation.require_valid(self._settings)
         try:
-            running = self._start(parts, demo=demo)
+            running = self._start(components, demo=demo)
         except (Exception, KeyboardInterrupt):
             self.down()
             raise
-        records.save_running(self._home, running)
+        records.save_loaded(self._home, configuration.digest_loaded_files(self._home))
         return running
 
+    def _require_ports(self, components: list[Component]) -> None:
+        names = [name for component in components for name in (component.port, *component.extra_ports)]
+        ports.require_free(self._settings.ports, names)
+
+    def _apply(self, components: list[Component], changes: generation.Changes) -> None:
+        generation.write(self._settings.configuration, changes)
+        if changes.paths:
+            self._say(f"generated {', '.join(map(str, changes.paths))}")
+        configuration.apply(self._settings, components)
+
     def _forget_notifications(self) -> None:
-        """Let what still fires after a rest be told anew, rather than only when it would be repeated, hours later."""
+        """Let what still fires after a pause be sent again, not only when it would be repeated, hours later."""
         for name in ALERTMANAGERS:
             (self._home / name / "nflog").unlink(missing_ok=True)
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, **self._settings.environment, "PERFLOOP_HOME": str(self._home), "PYTHONUNBUFFERED": "1"}
 
-    def _start(self, parts: list[Part], *, demo: bool) -> records.Running:
+    def _start(self, components: list[Component], *, demo: bool) -> records.Running:
         self._supervisor.launch(self._environment())
-        running = records.Running("native", demo, watch(parts, self._settings))
+        running = records.Running("native", demo, watch(components, self._settings))
         records.save_running(self._home, running)  # so that `status` and the guardian know it from the first moment
-        for wave in sorted({part.wave for part in parts}):
-            self._start_wave([part for part in parts if part.wave == wave])
-        down = health.wait_targets_up(f"http://127.0.0.1:{self._settings.ports['prometheus']}", _TARGETS_SECONDS)
+        for wave in sorted({component.wave for component in components}):
+            self._start_wave([component for component in components if component.wave == wave])
+        down = health.wait_targets_up(self._settings.url("prometheus"), _TARGETS_SECONDS)
         if down:
-            message = f"Prometheus cannot scrape {'; '.join(down)}"
-            raise UnhealthyError(message)
+            raise UnhealthyError(f"Prometheus cannot scrape {'; '.join(down)}")
         return running
 
-    def _start_wave(self, parts: list[Part]) -> None:
-        for part in parts:
-            self._supervisor.start(part.name)
-        unwell = health.wait_healthy(watch(parts, self._settings), _WAVE_SECONDS, self._gave_up)
-        if unwell:
-            name = next(filter(self._gave_up, unwell), unwell[0])  # the culprit before those it kept waiting
+    def _start_wave(self, components: list[Component]) -> None:
+        for component in components:
+            self._supervisor.start(component.name)
+        unhealthy = health.wait_healthy(watch(components, self._settings), _WAVE_SECONDS, self._gave_up)
+        if unhealthy:
+            name = next(filter(self._gave_up, unhealthy), unhealthy[0])  # the culprit before those it kept waiting
             log = read_log_tail(self._home / "logs" / f"{name}.log", _LOG_LINES)
             what = "does not stay up" if self._gave_up(name) else f"was not healthy within {_WAVE_SECONDS:.0f} s"
-            message = f"{name} {what}, so the stack was stopped again; the end of its log:\n{log}"
-            raise UnhealthyError(message)
+            raise UnhealthyError(f"{name} {what}, so the stack was stopped again; the end of its log:\n{log}")
 
     def _gave_up(self, name: str) -> bool:
         state = self._supervisor.processes().get(name, {}).get("statename")
         return state == "FATAL" or records.load_restarts(self._home).get(name, 0) > 1
 
     def reload(self) -> None:
-        """Write the configuration anew, for what changed in the checkout or in `secrets/` since the start.
+        """Apply what changed in the configuration or in `secrets/` since the start.
 
-        Prometheus and Alertmanager read theirs again only when its text is another.
+        Prometheus and Alertmanager read theirs again only when it changed; exporter, analyzer and Grafana look at
+        their files by themselves.
+
+        Raises:
+            ConfigError: the configuration is wrong; nothing was changed.
+            UnhealthyError: a component refused what it read.
         """
         running = records.load_running(self._home)
         if running is None:
             return
-        validation.require_readable(self._settings)
+        changes = validation.require_sources(self._settings)
         binaries = find_binaries(self._settings, self._say)
-        before = read_watched_files(self._home)
-        write_configuration(self._settings, build_parts(self._settings, binaries, demo=running.demo))
-        validation.require_valid(self._settings)
-        after = read_watched_files(self._home)
-        for part in running.parts:
-            if before.get(part.name) != after.get(part.name):
-                self._say(f"the configuration of {part.name} has changed: reloading it")
-                self._supervisor.reload(part.name)
+        components = build_components(self._settings, binaries, demo=running.demo)
+        validation.require_effective(self._settings, components, changes)
+        self._apply(components, changes)
+        # Against what was loaded, not against what was on the disk before: an `up` that was interrupted is made good.
+        loaded, present = records.load_loaded(self._home), configuration.digest_loaded_files(self._home)
+        for component in running.components:
+            if loaded.get(component.name) != present.get(component.name):
+                self._reload_component(component)
+        records.save_loaded(self._home, present)
+
+    def _reload_component(self, component: records.Watched) -> None:
+        self._say(f"the configuration of {component.name} has changed: reloading it")
+        before = health.read_last_reload(component)
+        self._supervisor.reload(component.name)
+        if not health.wait_reloaded(component, before, _RELOAD_SECONDS):
+            log = read_log_tail(self._home / "logs" / f"{component.name}.log", _LOG_LINES)
+            raise UnhealthyError(f"{component.name} did not take its new configuration; the end of its log:\n{log}")
 
     def down(self) -> None:
         """Stop everything and wait until it is gone. What was measured stays on disk."""
@@ -191,31 +202,36 @@ class NativeStack:
         records.forget_running(self._home)
         (self._home / "run" / "supervisor.sock").unlink(missing_ok=True)
 
-    def status(self) -> list[PartStatus]:
-        """Return one row a part.
+    def status(self) -> list[ComponentStatus]:
+        """Return one row for each component.
 
         Raises:
             NotRunningError: when no native stack runs here.
         """
         running = records.load_running(self._home)
         if running is None:
-            message = f"no stack runs in {self._home}: `perfloop up` starts one"
-            raise NotRunningError(message)
+            raise NotRunningError(f"no stack runs in {self._home}: `perfloop up` starts one")
         processes = self._supervisor.processes()
         restarts = records.load_restarts(self._home)
-        return [_row(part, processes.get(part.name, {}), restarts.get(part.name, 0)) for part in running.parts]
+        return [
+            _row(component, processes.get(component.name, {}), restarts.get(component.name, 0))
+            for component in running.components
+        ]
 
     def log_files(self) -> Mapping[str, Path]:
-        """Return each part's log file by name."""
-        names = [part.name for part in (records.load_running(self._home) or records.Running("", True, ())).parts]  # noqa: FBT003 - an empty record
+        """Return each component's log file by name."""
+        running = records.load_running(self._home)
+        names = [component.name for component in running.components] if running else []
         return {name: self._home / "logs" / f"{name}.log" for name in [*names, "supervisord", GUARDIAN]}
 
 
-def _row(part: records.Watched, process: Mapping[str, object], restarts: int) -> PartStatus:
+def _row(component: records.Watched, process: Mapping[str, object], restarts: int) -> ComponentStatus:
     state = str(process.get("statename", "STOPPED")).lower()
     start = process.get("start")
     since = datetime.fromtimestamp(int(str(start)), UTC).isoformat() if state == "running" and start else ""
-    return PartStatus(part.name, state, health.is_healthy(part.health_url), part.url, restarts, since)
+    return ComponentStatus(
+        component.name, state, health.is_healthy(component.health_url), component.url, restarts, since
+    )
 
 
 def follow(path: Path, *, lines: int, follow_on: bool) -> None:
@@ -227,16 +243,10 @@ def follow(path: Path, *, lines: int, follow_on: bool) -> None:
     try:
         file = path.open(encoding="utf-8", errors="replace")
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise StackError(message) from error
+        raise StackError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         sys.stdout.writelines(file.readlines()[-lines:])
         while follow_on:
             sys.stdout.write(file.read())
             sys.stdout.flush()
             time.sleep(0.2)
-
-
-def remove_home(home: Path) -> None:
-    """Remove all that runs have left."""
-    shutil.rmtree(home, ignore_errors=True)

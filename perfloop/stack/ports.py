@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a program could listen on 127.0.0.1:`port` now."""
+    """Return whether a program could listen on 127.0.0.1:`port` now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

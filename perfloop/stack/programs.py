@@ -28,25 +28,25 @@ _DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or 
 
 
 def home() -> Path:
-    """Return the folder where a run leaves everything: `PERFLOOP_HOME`, else `.perfloop` in the checkout."""
+    """Return the directory where a run leaves everything: `PERFLOOP_HOME`, else `.perfloop` in the checkout."""
     return Path(os.environ.get("PERFLOOP_HOME") or CHECKOUT / ".perfloop").resolve()
 
 
-def find(name: str, folder: Path | None = None) -> Path | None:
-    """Return the program's path, or None where it is not to be had without a download.
+def find(name: str, directory: Path | None = None) -> Path | None:
+    """Return the program's path, or None where it must be downloaded first.
 
-    A program on PATH wins; then `bin/` of `folder` (default: `home()`), then `.perfloop/bin` of the checkout.
+    A program on PATH wins; then `bin/` of `directory` (default: `home()`), then `.perfloop/bin` of the checkout.
     """
     on_path = shutil.which(name)
     if on_path:
         return Path(on_path)
-    candidates = [(folder or home()) / "bin" / name, CHECKOUT / ".perfloop" / "bin" / name]
+    candidates = [(directory or home()) / "bin" / name, CHECKOUT / ".perfloop" / "bin" / name]
     return next((path for path in candidates if os.access(path, os.X_OK)), None)
 
 
-def find_grafana(folder: Path) -> Path | None:
+def find_grafana(directory: Path) -> Path | None:
     """Return Grafana's server: `grafana` since 9.4, `grafana-server` before."""
-    return find("grafana", folder) or find("grafana-server", folder)
+    return find("grafana", directory) or find("grafana-server", directory)
 
 
 def download(url: str, target: Path) -> str:
@@ -59,8 +59,8 @@ def download(url: str, target: Path) -> str:
     return digest.hexdigest()
 
 
-def _link(folder: Path, name: str, target: Path) -> None:
-    link = folder / "bin" / name
+def _link(directory: Path, name: str, target: Path) -> None:
+    link = directory / "bin" / name
     link.parent.mkdir(parents=True, exist_ok=True)
     fresh = link.with_name(f".{name}.new")
     fresh.unlink(missing_ok=True)
@@ -68,14 +68,14 @@ def _link(folder: Path, name: str, target: Path) -> None:
     fresh.replace(link)
 
 
-def install_release(release: Release, folder: Path) -> None:
-    """Unpack a release below `folder` and link its programs into `folder/bin`.
+def install_release(release: Release, directory: Path) -> None:
+    """Unpack a release below `directory` and link its programs into `directory/bin`.
 
     Raises:
         ProgramError: when it cannot be downloaded, or does not hash to what is pinned.
     """
-    archive = folder / "download.part"
-    folder.mkdir(parents=True, exist_ok=True)
+    archive = directory / "download.part"
+    directory.mkdir(parents=True, exist_ok=True)
     try:
         digest = download(release.url, archive)
         if digest != release.sha256:
@@ -85,40 +85,40 @@ def install_release(release: Release, folder: Path) -> None:
             top = tar.getnames()[0].split("/")[0]
             # Debian 12's Python has no filters yet; what is unpacked there was checked against its digest just above.
             filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            tar.extractall(folder / "releases", **filters)  # type: ignore[arg-type]  # noqa: S202 - its digest is pinned
+            tar.extractall(directory / "releases", **filters)  # type: ignore[arg-type]  # noqa: S202 - its digest is pinned
     except (OSError, urllib.error.URLError, tarfile.TarError) as error:
         message = f"{release.url} could not be downloaded: {error}"
         raise ProgramError(message) from error
     finally:
         archive.unlink(missing_ok=True)
     for program in release.programs:
-        _link(folder, Path(program).name, folder / "releases" / top / program)
+        _link(directory, Path(program).name, directory / "releases" / top / program)
 
 
-def install_debian_package(program: str, folder: Path) -> None:
-    """Unpack the Debian package that holds `program` below `folder` and link its programs into `folder/bin`.
+def install_debian_package(program: str, directory: Path) -> None:
+    """Unpack the Debian package that holds `program` below `directory` and link its programs into `directory/bin`.
 
     Raises:
-        ProgramError: when the machine has no apt, or the package is not to be had.
+        ProgramError: when the machine has no apt, or the package cannot be downloaded.
     """
-    for name, path in unpack_package(program, folder).items():
-        _link(folder, name, path)
+    for name, path in unpack_package(program, directory).items():
+        _link(directory, name, path)
 
 
-def ensure(program: str, folder: Path) -> Path:
-    """Return the path of `program`, fetched into `folder` when it is nowhere on this machine.
+def ensure(program: str, directory: Path) -> Path:
+    """Return the path of `program`, fetched into `directory` when it is nowhere on this machine.
 
     Raises:
         ProgramError: saying what was tried.
     """
-    found = find(program, folder)
+    found = find(program, directory)
     if found:
         return found
     tried = []
     release = find_release(program)
     for install in (
-        (lambda: install_release(release, folder)) if release else None,
-        lambda: install_debian_package(program, folder),
+        (lambda: install_release(release, directory)) if release else None,
+        lambda: install_debian_package(program, directory),
     ):
         if install is None:
             continue
@@ -127,7 +127,7 @@ def ensure(program: str, folder: Path) -> Path:
         except ProgramError as error:
             tried.append(str(error))
             continue
-        found = find(program, folder)
+        found = find(program, directory)
         if found:
             return found
     message = (
@@ -136,10 +136,10 @@ def ensure(program: str, folder: Path) -> Path:
     raise ProgramError(message)
 
 
-def ensure_all(folder: Path) -> Mapping[str, Path]:
+def ensure_all(directory: Path) -> Mapping[str, Path]:
     """Return the paths of all that a stack and its checks need, fetched where they are missing."""
-    programs = {name: ensure(name, folder) for name in ("prometheus", "alertmanager")}
-    tools = {name: find(name, folder) for name in ("promtool", "amtool")}
+    programs = {name: ensure(name, directory) for name in ("prometheus", "alertmanager")}
+    tools = {name: find(name, directory) for name in ("promtool", "amtool")}
     return programs | {name: path for name, path in tools.items() if path}
 
 
@@ -150,7 +150,7 @@ def main() -> int:
             sys.stdout.write(f"{name}: {path}\n")
     except ProgramError as error:
         sys.stderr.write(f"{error}\n")
-        return int(error.code)
+        return int(error.exit_code)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves on disk for the commands that follow: the lock, what runs, and how often each part came back."""
+"""What a run leaves on disk for the commands that follow: the lock, what runs, and each component's restarts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A part as `perfloop status` needs to know it."""
+    """A component as `perfloop status` needs to know it."""
 
     name: str
     url: str
@@ -31,7 +31,7 @@ class Running:
 
     mode: str
     demo: bool
-    parts: tuple[Watched, ...]
+    components: tuple[Watched, ...]
 
 
 def _write(path: Path, value: Any) -> None:
@@ -58,13 +58,23 @@ def load_running(home: Path) -> Running | None:
     found = _read(home / "run" / "stack.json")
     if found is None:
         return None
-    return Running(found["mode"], found["demo"], tuple(Watched(**part) for part in found["parts"]))
+    return Running(found["mode"], found["demo"], tuple(Watched(**component) for component in found["components"]))
 
 
 def forget_running(home: Path) -> None:
     """Remove the record of what was brought up and of the restarts."""
-    for name in ("stack.json", "restarts.json", "pids.json", "stopping"):
+    for name in ("stack.json", "loaded.json", "restarts.json", "pids.json", "stopping"):
         (home / "run" / name).unlink(missing_ok=True)
+
+
+def save_loaded(home: Path, digests: dict[str, str]) -> None:
+    """Record a hash of the configuration that each component has read."""
+    _write(home / "run" / "loaded.json", digests)
+
+
+def load_loaded(home: Path) -> dict[str, str]:
+    """Return a hash of the configuration that each component has read."""
+    return dict(_read(home / "run" / "loaded.json") or {})
 
 
 def save_restart(home: Path, name: str, why: str) -> int:
@@ -78,23 +88,23 @@ def save_restart(home: Path, name: str, why: str) -> int:
 
 
 def load_restarts(home: Path) -> dict[str, int]:
-    """Return how often each part came back since `perfloop up`."""
+    """Return how often each component came back since `perfloop up`."""
     return {name: entry["count"] for name, entry in (_read(home / "run" / "restarts.json") or {}).items()}
 
 
 def mark_stopping(home: Path) -> None:
-    """Say that the end of supervisord is wanted, so that the guardian lets it rest."""
+    """Record that supervisord is meant to end, so that the guardian does not start it again."""
     (home / "run").mkdir(parents=True, exist_ok=True)
     (home / "run" / "stopping").touch()
 
 
 def is_stopping(home: Path) -> bool:
-    """Tell whether `perfloop down` is at work."""
+    """Return whether `perfloop down` is at work."""
     return (home / "run" / "stopping").exists()
 
 
 def save_pids(home: Path, pids: dict[str, tuple[int, float]]) -> None:
-    """Record each part's process id and start (Unix seconds), for the day that supervisord itself is killed."""
+    """Record each component's process id and start (Unix seconds), for the day that supervisord itself is killed."""
     _write(home / "run" / "pids.json", pids)
 
 
@@ -118,8 +128,7 @@ def exclusive(home: Path, names: Iterable[str] = ("perfloop up",)) -> Iterator[N
         except OSError as error:
             lock.seek(0)
             holder = lock.read().strip() or "another command"
-            message = f"{holder} is running in {home}: wait until it has ended"
-            raise BusyError(message) from error
+            raise BusyError(f"{holder} is running in {home}: wait until it has ended") from error
         lock.seek(0)
         lock.truncate()
         lock.write(f"`{' '.join(names)}` (pid {os.getpid()})")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from perfloop.stack.settings import DEFAULT_PORTS
+from perfloop_base.home import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,18 +27,18 @@ def rewrite_addresses(text: str, addresses: Mapping[str, str]) -> str:
     return re.sub(rf"(?<![\w.-])({known})(?!\d)", lambda match: addresses[match[1]], text)
 
 
-# Folders of service discovery that the stack itself writes: natively they are in its home.
-_HOME_FOLDERS = {"run-targets": "targets", "alertmanagers": "alertmanagers"}
+# Directories of service discovery that the stack itself writes: natively they are in its home.
+_HOME_DIRECTORIES = {"run-targets": "targets", "alertmanagers": "alertmanagers"}
 
 
 def _absolute(pattern: str, source: Path, home: Path) -> str:
     path = Path(pattern)
-    ours = _HOME_FOLDERS.get(path.parts[0])
+    ours = _HOME_DIRECTORIES.get(path.parts[0])
     return str(home / ours / path.name if ours else source / path)
 
 
 def _static_from_dns(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Compose finds these parts by DNS, so that one that is left out is no failing target; natively they are static."""
+    """Compose finds these by DNS, so that one that is left out is no failing target; natively they are static."""
     return [
         {"targets": [f"{name}:{entry['port']}" for name in entry["names"]]} for entry in job.pop("dns_sd_configs", [])
     ]
@@ -73,16 +73,20 @@ def render_prometheus(
 
     Args:
         text: the committed file.
-        source: the folder that its relative paths start from.
-        home: the folder of the stack, where load tests and a second Alertmanager are announced.
+        source: the directory that its relative paths start from. Those of `rule_files` stay as they are: the rules are
+            copied beside the result, so that a file half written here is never loaded.
+        home: the directory of the stack, where load tests and a second Alertmanager are announced.
         addresses: see `native_addresses`.
-        present: the names of the parts that this stack has; the targets of others are left out.
+        present: the names of the components that this stack has; the targets of others are left out.
     """
     config = yaml.safe_load(text)
     for scope in [*config["scrape_configs"], *config.get("alerting", {}).get("alertmanagers", [])]:
         _adapt(scope, source, home, present)
     config["scrape_configs"] = [job for job in config["scrape_configs"] if _has_targets(job)]
-    config["rule_files"] = [_absolute(pattern, source, home) for pattern in config.get("rule_files", [])]
+    # A pattern that leaves the directory cannot be copied beside the result: it is read where it is.
+    config["rule_files"] = [
+        str(source / pattern) if pattern.startswith("../") else pattern for pattern in config.get("rule_files") or []
+    ]
     return rewrite_addresses(yaml.safe_dump(config, sort_keys=False), addresses)
 
 

@@ -133,7 +133,7 @@ def _look_for_beat(test: _Test, channel: str) -> Answer | None:
 
 
 def _look_for_beat_outside(test: _Test, channel: str) -> Answer | None:
-    """The inbox is told too: what was sent beyond its share went outside."""
+    """The inbox receives it too: what was sent beyond its share went outside."""
     heard = _look_for_beat(test, channel)
     if heard is None or not heard.delivered:
         return heard

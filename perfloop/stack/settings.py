@@ -1,39 +1,35 @@
-"""Where the stack lives and listens: read from the environment over `.env`, all problems told at once."""
+"""Where the stack lives and listens: read from the environment over `.env`, all problems reported together.
+
+Written by hand rather than with pydantic-settings: the base install, where `perfloop exporter` must work, has no
+pydantic; and every problem names its variable, the nearest known one for a typing error, and both of two that share a
+port, for which a model's messages would have to be rewritten.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop.stack.errors import SettingsError
+from perfloop_base.home import DEFAULT_PORTS
+from perfloop_base.shipped import is_checkout, shipped_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_PORTS = {
-    "exporter": 19100,
-    "analyzer": 19110,
-    "loadgen": 19120,
-    "inbox": 19130,
-    "inbox_smtp": 19125,
-    "demo": 8000,
-    "prometheus": 9090,
-    "alertmanager": 9093,
-    "grafana": 3000,
-    "alertmanager_cluster": 9094,
-    "alertmanager_2": 9095,
-    "alertmanager_2_cluster": 9096,
-}
 ALERTMANAGERS_VARIABLE = "PERFLOOP_ALERTMANAGERS"
-# Variables that are not ports; the last two, and `_IMAGE` ones, are read by Compose alone.
+# Variables that are not ports; those after the second, and `_IMAGE` ones, are read by Compose alone.
 _OTHER_VARIABLES = {
     "PERFLOOP_HOME",
     ALERTMANAGERS_VARIABLE,
+    "PERFLOOP_BUILD_CONTEXT",
     "PERFLOOP_GRAFANA_SCALE",
     "PERFLOOP_ROOT_PROPAGATION",
+    "PERFLOOP_SECRETS_DIR",
 }
 _PREFIX = "PERFLOOP_"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
@@ -50,18 +46,51 @@ class Settings:
     """Where a stack lives and listens.
 
     Attributes:
-        checkout: the folder with the configuration that is committed.
-        home: the folder for everything that a run leaves.
+        configuration: the directory of `prometheus/`, `alertmanager/`, `grafana/`, `demo/` and docker-compose.yml.
+        directory: where `.env` and `secrets/` are; the configuration's own, or the current one for the shipped files.
+        home: the directory for everything that a run leaves.
         ports: TCP port on 127.0.0.1 by name (`DEFAULT_PORTS` has the names).
         environment: what `.env` adds to the programs' environment.
         alertmanagers: 1, or 2 for a cluster that loses no notification when one dies.
     """
 
-    checkout: Path
+    configuration: Path
+    directory: Path
     home: Path
     ports: Mapping[str, int]
     environment: Mapping[str, str]
     alertmanagers: int = 1
+
+    @property
+    def secrets(self) -> Path:
+        """The directory of the files that switch a channel to its real service."""
+        return self.directory / "secrets"
+
+    @property
+    def is_editable(self) -> bool:
+        """Whether the configuration is a person's own: what came with an installed wheel is never written."""
+        return is_checkout() or self.configuration != shipped_root()
+
+    def url(self, name: str) -> str:
+        """Return the address of a component on this machine."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+
+def is_configuration(directory: Path) -> bool:
+    """Return whether a directory holds a configuration: a checkout, or what `perfloop init` wrote."""
+    return (directory / "prometheus" / "prometheus.yml").is_file()
+
+
+def find_configuration(current: Path) -> tuple[Path, Path]:
+    """Return the configuration to use and the directory of `.env`, `secrets/` and `.perfloop`.
+
+    That is the current directory where it holds a configuration, else the shipped one: in a checkout the checkout
+    itself, and for an installed wheel its package data, which keeps nothing of a run.
+    """
+    if is_configuration(current):
+        return current, current
+    shipped = shipped_root()
+    return shipped, shipped if is_checkout() else current
 
 
 def parse_env_file(text: str, source: str) -> tuple[dict[str, str], list[str]]:
@@ -112,19 +141,32 @@ def _shared_ports(ports: Mapping[str, int]) -> list[str]:
     ]
 
 
-def read_settings(checkout: Path, environ: Mapping[str, str]) -> Settings:
-    """Read `.env` of the checkout and the environment, which wins.
+def _read_env_file(path: Path) -> tuple[dict[str, str], list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env cannot be read: {error}") from error
+    return parse_env_file(text, ".env")
+
+
+def find_home(directory: Path, variables: Mapping[str, str]) -> Path:
+    """Return the directory for everything that a run leaves; a relative PERFLOOP_HOME starts from `directory`."""
+    return directory / Path(variables.get("PERFLOOP_HOME") or ".perfloop").expanduser()
+
+
+def read_settings(configuration: Path, environ: Mapping[str, str], directory: Path | None = None) -> Settings:
+    """Read `.env` and the environment, which wins.
+
+    Args:
+        configuration: the directory of the configuration.
+        environ: the environment.
+        directory: where `.env` and `secrets/` are; the configuration's own when it is left out.
 
     Raises:
         SettingsError: with every problem, one a line.
     """
-    env_file = checkout / ".env"
-    try:
-        text = env_file.read_text(encoding="utf-8") if env_file.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        message = f".env cannot be read: {error}"
-        raise SettingsError(message) from error
-    from_file, problems = parse_env_file(text, ".env")
+    directory = directory or configuration
+    from_file, problems = _read_env_file(directory / ".env")
     merged = {**from_file, **environ}
     problems += _unknown_variables({name: value for name, value in from_file.items() if name.startswith(_PREFIX)})
     problems += _unknown_variables(
@@ -141,7 +183,29 @@ def read_settings(checkout: Path, environ: Mapping[str, str]) -> Settings:
     if alertmanagers not in {"1", "2"}:
         problems.append(f"{ALERTMANAGERS_VARIABLE} is {alertmanagers!r}: it is 1 or 2")
     if problems:
-        raise SettingsError("\n".join(problems))
-    home = Path(merged.get("PERFLOOP_HOME") or checkout / ".perfloop").expanduser()
-    home = home if home.is_absolute() else checkout / home
-    return Settings(checkout, home, ports, from_file, int(alertmanagers))
+        raise SettingsError(problems)
+    return Settings(configuration, directory, find_home(directory, merged), ports, from_file, int(alertmanagers))
+
+
+def current_settings() -> Settings:
+    """Return the settings of the current directory and environment.
+
+    Raises:
+        SettingsError: with every problem, one a line.
+    """
+    configuration, directory = find_configuration(Path.cwd())
+    return read_settings(configuration, os.environ, directory)
+
+
+def find_program_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return PERFLOOP_HOME and the ports of `.env`, by which a program finds the stack of the current directory.
+
+    A `.env` that cannot be used is left to the stack's own commands: it may be another project's.
+    """
+    _, directory = find_configuration(Path.cwd())
+    try:
+        from_file, _ = _read_env_file(directory / ".env")
+    except SettingsError:
+        from_file = {}
+    ports = {name: value for name, value in from_file.items() if name.startswith(_PREFIX) and name.endswith("_PORT")}
+    return {**ports, "PERFLOOP_HOME": str(find_home(directory, {**from_file, **environ}))}

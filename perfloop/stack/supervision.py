@@ -1,4 +1,4 @@
-"""How supervisord looks after the parts: its configuration file and its control socket."""
+"""How supervisord looks after the components: its configuration file and its control socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from perfloop.stack.parts import Part
+    from perfloop.stack.components import Component
 
 GUARDIAN = "guardian"
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisord makes a temporary name beside it
@@ -51,10 +51,10 @@ def _section(title: str, values: dict[str, object]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _program(part: Part, home: Path) -> str:
-    environment = ",".join(f'{key}="{value}"' for key, value in sorted(part.environment.items()))
+def _program(component: Component, home: Path) -> str:
+    environment = ",".join(f'{key}="{value}"' for key, value in sorted(component.environment.items()))
     values: dict[str, object] = {
-        "command": shlex.join(part.command),
+        "command": shlex.join(component.command),
         "autostart": "false",  # `perfloop up` starts them wave by wave
         "autorestart": "true",
         "startsecs": 1,
@@ -63,30 +63,36 @@ def _program(part: Part, home: Path) -> str:
         "stopasgroup": "true",
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": home / "logs" / f"{part.name}.log",
+        "stdout_logfile": home / "logs" / f"{component.name}.log",
         "stdout_logfile_maxbytes": _LOG_BYTES,
         "stdout_logfile_backups": 2,
     }
     if environment:
         values["environment"] = environment
-    return _section(f"program:{part.name}", values)
+    return _section(f"program:{component.name}", values)
 
 
-def render_supervisord(parts: Iterable[Part], *, home: Path, checkout: Path) -> str:
-    """Return the text of `supervisord.conf`: each part a program, and the guardian that hears of their ends."""
+def render_supervisord(components: Iterable[Component], *, home: Path, directory: Path) -> str:
+    """Return the text of `supervisord.conf`: each component a program, and the guardian that is notified of their ends.
+
+    Args:
+        components: the programs.
+        home: the directory of the stack.
+        directory: the working directory of every program.
+    """
     socket = socket_path(home)
     supervisord: dict[str, object] = {
         "logfile": home / "logs" / "supervisord.log",
         "logfile_maxbytes": _LOG_BYTES,
         "pidfile": home / "run" / "supervisord.pid",
-        "directory": checkout,
+        "directory": directory,
         "childlogdir": home / "logs",
         "nocleanup": "true",
     }
     if os.geteuid() == 0:
         supervisord["user"] = "root"  # said outright, or supervisord warns that nobody said it
     guardian: dict[str, object] = {
-        "command": shlex.join((sys.executable, "-m", "perfloop.stack.guardian", str(home))),
+        "command": shlex.join((sys.executable, "-P", "-m", "perfloop.stack.guardian", str(home))),
         "events": "PROCESS_STATE",
         "buffer_size": 1000,
         "autorestart": "true",
@@ -102,7 +108,7 @@ def render_supervisord(parts: Iterable[Part], *, home: Path, checkout: Path) -> 
                 {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
             ),
             _section(f"eventlistener:{GUARDIAN}", guardian),
-            *(_program(part, home) for part in parts),
+            *(_program(component, home) for component in components),
         ]
     )
 
@@ -148,7 +154,7 @@ class Supervisor:
             yield proxy.supervisor
 
     def is_running(self) -> bool:
-        """Tell whether a supervisord answers."""
+        """Return whether a supervisord answers."""
         try:
             with self._calls() as calls:
                 return bool(calls.getState()["statename"] == "RUNNING")

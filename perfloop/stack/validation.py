@@ -1,25 +1,31 @@
-"""Whether the configuration that a stack would start with is valid; asked before anything is started."""
+"""Whether the configuration that a stack would use is valid: asked before anything is written, started or reloaded."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from typing import TYPE_CHECKING
 
 import yaml
 
-from perfloop.stack import programs
+from perfloop.stack import alertmanager_config, generation, programs
+from perfloop.stack.configuration import drop_prepared, prepare
 from perfloop.stack.errors import SettingsError
+from perfloop_base.errors import ConfigError
+from perfloop_base.located import read_located
+from perfloop_rules.check import check_rule_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from perfloop.stack.components import Component
     from perfloop.stack.settings import Settings
 
 _CHECK_SECONDS = 60
-_COMMITTED = (
+# The files that have no reader of their own here: the programs read them. A pattern may match nothing.
+_PLAIN = (
     "prometheus/prometheus.yml",
-    "prometheus/thresholds.yml",
     "prometheus/targets/*.y*ml",
     "alertmanager/alertmanager.yml",
     "grafana/provisioning/*/*.yml",
@@ -27,26 +33,56 @@ _COMMITTED = (
 )
 
 
-def _describe(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or "it cannot be read"
-    return f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else " ".join(str(error).split())
-
-
-def find_broken_files(checkout: Path) -> Iterator[str]:
-    """Yield one sentence for each committed file that is missing or no YAML."""
-    for pattern in _COMMITTED:
-        found = sorted(checkout.glob(pattern))
+def find_broken_files(configuration: Path) -> Iterator[str]:
+    """Yield one sentence, with file and line, for each file of a configuration that is missing or not YAML."""
+    for pattern in _PLAIN:
+        found = sorted(configuration.glob(pattern))
         if not found and "*" not in pattern:
-            yield f"{pattern} is missing: it belongs to the checkout"
+            yield f"{pattern}: the file is missing, and the stack cannot run without it."
         for path in found:
-            name = path.relative_to(checkout)
+            name = path.relative_to(configuration)
             try:
                 yaml.safe_load(path.read_text(encoding="utf-8"))
-            except yaml.YAMLError as error:
-                yield f"{name} is not valid YAML: {_describe(error)}"
-            except (OSError, UnicodeDecodeError) as error:
-                yield f"{name} cannot be read: {error}"
+            except yaml.MarkedYAMLError as error:
+                line = error.problem_mark.line + 1 if error.problem_mark else 1
+                yield f"{name}:{line}: not valid YAML: {error.problem or 'it cannot be read'}."
+            except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+                yield f"{name}:1: cannot be read: {' '.join(str(error).split())}."
+
+
+def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
+    """Return one sentence for each problem of the hand-written files, and what must be regenerated from them.
+
+    A sentence begins with `file:line:` where there is a line. The configuration that came with an installed wheel is
+    complete and read-only: nothing of it is generated.
+    """
+    problems = list(find_broken_files(settings.configuration))
+    changes = generation.Changes()
+    try:
+        if settings.is_editable:
+            changes = generation.find_changes(settings.configuration)
+    except ConfigError as error:
+        problems += error.problems
+    problems += check_rule_files(settings.configuration)
+    committed = settings.configuration / "alertmanager" / alertmanager_config.CONFIG
+    try:
+        if committed.is_file():
+            alertmanager_config.render(committed.read_text(encoding="utf-8"), settings.secrets, {})
+    except ConfigError as error:
+        problems += error.problems
+    return list(dict.fromkeys(problems)), changes
+
+
+def require_sources(settings: Settings) -> generation.Changes:
+    """Check the hand-written files and return what must be regenerated from them.
+
+    Raises:
+        ConfigError: with every problem, one a line.
+    """
+    problems, changes = check_sources(settings)
+    if problems:
+        raise SettingsError(problems)
+    return changes
 
 
 def _ask(tool: Path, *arguments: str) -> str | None:
@@ -56,41 +92,58 @@ def _ask(tool: Path, *arguments: str) -> str | None:
     )
     if done.returncode == 0:
         return None
-    said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    if any("field url_file not found" in line for line in said):
+    output = f"{done.stdout}\n{done.stderr}"
+    if "field url_file not found" in output:
         return "secrets/heartbeat_url needs Alertmanager 0.26 or later, which reads an address from a file"
-    return next((line for line in reversed(said) if "FAILED" in line or "error" in line.lower()), said[-1])
+    return " ".join(output.rpartition("FAILED:")[2].split())
 
 
-def find_invalid_configuration(settings: Settings) -> Iterator[str]:
+def _find_place(problem: str, path: Path) -> str:
+    """Return `FILE:LINE: …` where promtool names a rule in one of its own forms, else nothing.
+
+    Args:
+        problem: what promtool wrote, the files by their path from that of `path`.
+        path: the effective prometheus.yml.
+    """
+    directory = path.parent.name
+    for form in (r"(\S+\.ya?ml): (\d+):\d+: (.*)", r"(\S+\.ya?ml): yaml: unmarshal errors: line (\d+): (.*)"):
+        found = re.fullmatch(form, problem)
+        if found:
+            return f"{directory}/{found[1]}:{found[2]}: {found[3]}"
+    # A mistake in a template has no line, only the number of its rule in its group.
+    found = re.fullmatch(r'(\S+\.ya?ml): (group "([^"]*)", rule (\d+), .*)', problem)
+    if not found:
+        return ""
+    groups = read_located(path.parent / found[1], []).mappings("groups")
+    lines = [group.mappings("rules")[int(found[4]) - 1].line for group in groups if group.get("name") == found[3]]
+    return f"{directory}/{found[1]}:{lines[0] if lines else 1}: {found[2]}"
+
+
+def find_refused(settings: Settings, effective: Path) -> Iterator[str]:
     """Yield one sentence for each effective file that Prometheus or Alertmanager would refuse."""
     for name, file, arguments in (
-        ("promtool", "prometheus.yml", ("check", "config")),
+        ("promtool", "prometheus/prometheus.yml", ("check", "config")),
         ("amtool", "alertmanager/alertmanager.yml", ("check-config",)),
     ):
-        tool, path = programs.find(name, settings.home), settings.home / "etc" / file
+        tool, path = programs.find(name, settings.home), effective / file
         problem = _ask(tool, *arguments, str(path)) if tool and path.exists() else None
         if problem:
-            yield f"{name} refuses {path}: {problem}"
+            shown = problem.replace(f"{path.parent}/", "")
+            yield _find_place(shown, path) or f"{name} refuses {file}: {shown}"
 
 
-def require_readable(settings: Settings) -> None:
-    """Check the committed files.
-
-    Raises:
-        SettingsError: with every problem, one a line.
-    """
-    problems = list(find_broken_files(settings.checkout))
-    if problems:
-        raise SettingsError("\n".join(problems))
-
-
-def require_valid(settings: Settings) -> None:
-    """Check the effective files with the programs' own tools.
+def require_effective(settings: Settings, components: list[Component], changes: generation.Changes) -> None:
+    """Prepare the effective configuration, and check it with the programs' own tools; where it is refused, drop it.
 
     Raises:
-        SettingsError: with every problem, one a line.
+        ConfigError: with every problem, one a line.
     """
-    problems = list(find_invalid_configuration(settings))
+    accepted = False
+    try:
+        problems = list(find_refused(settings, prepare(settings, components, changes.written)))
+        accepted = not problems
+    finally:
+        if not accepted:
+            drop_prepared(settings.home)
     if problems:
-        raise SettingsError("\n".join(problems))
+        raise SettingsError(problems)

@@ -13,6 +13,7 @@ import pytest
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
 from perfloop.stack.errors import DockerError
+from perfloop.stack.settings import read_settings
 from tests.docker import standins
 from tests.docker.running import IMAGE, Running
 
@@ -46,9 +47,9 @@ def engine() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def images(engine: None, checkout: Path) -> dict[str, str]:
-    """The variables that name the images: none where the public ones can be had, else stand-ins, without Grafana."""
+    """The variables that name the images: none where the public ones can be pulled, else stand-ins, without Grafana."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PERFLOOP_")}
-    if DockerStack(checkout, plain).availability().usable:
+    if DockerStack(read_settings(checkout, plain), plain).availability().usable:
         return {}
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         pytest.skip("THE DOCKER TESTS DID NOT RUN: no image can be pulled, and the stand-ins need root and debootstrap")
@@ -70,7 +71,7 @@ def images(engine: None, checkout: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def clone(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed and the new files, in a folder that a test may write to."""
+    """The committed and the new files, in a directory that a test may write to."""
     target = tmp_path_factory.mktemp("clone") / "perfloop"
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=checkout, capture_output=True, text=True, check=True).stdout.split("\0")

@@ -13,7 +13,8 @@ import pytest
 
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
-from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+from perfloop.stack.settings import port_variable, read_settings
+from perfloop_base.home import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ class Running:
         self.project = f"perfloop-test-{home.name}-{os.getpid()}".lower()
         own = {"PERFLOOP_HOME": str(home), "PERFLOOP_IMAGE": IMAGE, "COMPOSE_PROJECT_NAME": self.project}
         self.env = {**clean, **images, **moved, **own}
-        self.docker = DockerStack(clone, self.env)
+        self.docker = DockerStack(read_settings(clone, self.env), self.env)
         self.engine = Engine(clone, self.env)
 
     def compose(self, *words: str) -> str:
@@ -48,11 +49,11 @@ class Running:
         return self.engine.compose(*words, timeout=600)
 
     def url(self, name: str, path: str = "") -> str:
-        """Return the address of a part on the host."""
+        """Return the address of a component on the host."""
         return f"http://127.0.0.1:{self.ports[name]}{path}"
 
     def get(self, name: str, path: str, **params: str) -> Any:
-        """Return the JSON that a part answers."""
+        """Return the JSON that a component answers."""
         return httpx.get(self.url(name, path), params=params, timeout=10).raise_for_status().json()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
@@ -60,12 +61,12 @@ class Running:
         return list(self.get("prometheus", "/api/v1/query", query=expression)["data"]["result"])
 
     def container(self, name: str) -> dict[str, Any]:
-        """Return what the engine knows of a part's container."""
+        """Return what the engine knows of a component's container."""
         by_name = {c["Config"]["Labels"]["com.docker.compose.service"]: c for c in self.engine.containers()}
         return by_name[name]
 
     def wait_healthy(self) -> None:
-        """Wait until every part is healthy; else fail with what the others say."""
+        """Wait until every component is healthy; else fail with what the others say."""
         deadline = time.monotonic() + 90
         while ill := [row.name for row in self.docker.status() if not row.healthy]:
             if time.monotonic() > deadline:

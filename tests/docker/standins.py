@@ -32,12 +32,12 @@ def _run(*command: str, **options: object) -> str:
 
 
 def has_image(tag: str) -> bool:
-    """Tell whether the engine has an image of this tag."""
+    """Return whether the engine has an image of this tag."""
     return subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False).returncode == 0
 
 
-def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+def _digest(*pieces: bytes) -> str:
+    return hashlib.sha256(b"\0".join(pieces)).hexdigest()[:12]
 
 
 def pip_settings() -> str:
@@ -61,8 +61,8 @@ def _mirror() -> list[str]:
 
 def _furnish(root: Path) -> None:
     """Hand the machine's own package settings to the new system: how to reach the registries, and whom to trust."""
-    for folder in ("sources.list.d", "apt.conf.d"):
-        shutil.copytree(f"/etc/apt/{folder}", root / "etc/apt" / folder, dirs_exist_ok=True)
+    for directory in ("sources.list.d", "apt.conf.d"):
+        shutil.copytree(f"/etc/apt/{directory}", root / "etc/apt" / directory, dirs_exist_ok=True)
     if any((root / "etc/apt/sources.list.d").iterdir()):
         (root / "etc/apt/sources.list").unlink(missing_ok=True)
     for stranger in [*root.glob("etc/apt/apt.conf.d/docker-*"), *root.glob("etc/apt/sources.list.d/*")]:
@@ -84,11 +84,11 @@ def ensure_base() -> str:
     tag = base_tag()
     if has_image(tag):
         return tag
-    with tempfile.TemporaryDirectory(prefix="perfloop-base-") as folder:
-        root = Path(folder) / "root"
+    with tempfile.TemporaryDirectory(prefix="perfloop-base-") as directory:
+        root = Path(directory) / "root"
         _run("debootstrap", "--variant=minbase", f"--include={_PACKAGES}", SUITE, str(root), *_mirror())
         _furnish(root)
-        archive = Path(folder) / "base.tar"
+        archive = Path(directory) / "base.tar"
         _run("tar", "--exclude=./var/cache/apt/archives/*.deb", "-C", str(root), "-cf", str(archive), ".")
         trust = [f"--change=ENV {name}={_BUNDLE}" for name in ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")]
         _run("docker", "import", *trust, str(archive), tag)

@@ -11,7 +11,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+from perfloop.stack.settings import port_variable
+from perfloop_base.home import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def test_every_port_is_local_and_can_be_moved(services: dict[str, dict[str, Any]
 
 
 def test_nothing_starts_before_what_it_needs_is_healthy(services: dict[str, dict[str, Any]]):
-    """Every dependency waits for health, and for `init` to have ended well; every part has a health check."""
+    """Every dependency waits for health, and for `init` to have ended well; every component has a health check."""
     for name, service in services.items():
         for needed, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if needed == "init" else "service_healthy"
@@ -117,11 +118,11 @@ def test_the_lock_satisfies_the_project(checkout: Path, python: str):
         for need in needs
         if canonicalize_name(need.name) not in locked or locked[canonicalize_name(need.name)] not in need.specifier
     ]
-    assert unmet == [], "make requirements.lock anew: its first lines say how"
+    assert unmet == [], "regenerate requirements.lock: its first lines say how"
 
 
 def test_every_pin_has_hashes(checkout: Path):
-    """Pip is told to refuse whatever has another hash, so every pin must have one."""
+    """Pip refuses whatever has another hash, so every pin must have one."""
     blocks = re.split(r"\n(?=[a-z])", (checkout / "requirements.lock").read_text(encoding="utf-8"))
     assert [block[:40] for block in blocks[1:] if "--hash=sha256:" not in block] == []
 

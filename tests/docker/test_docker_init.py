@@ -24,7 +24,7 @@ def volumes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def source(checkout: Path, tmp_path: Path) -> Path:
-    """The committed folders, readable as a clone's are, and no secret."""
+    """The committed directories, readable as a clone's are, and no secret."""
     for name in ("prometheus", "alertmanager", "grafana"):
         shutil.copytree(checkout / name, tmp_path / "src" / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "src" / "secrets").mkdir()
@@ -58,7 +58,7 @@ def test_redis_asks_for_the_demo_password(source: Path, volumes: Path):
     assert f"requirepass {password}\n" in (volumes / "demo" / "redis.conf").read_text(encoding="utf-8")
 
 
-def test_alertmanager_gets_its_folder(source: Path, volumes: Path):
+def test_alertmanager_gets_its_directory(source: Path, volumes: Path):
     """Configuration and templates lie beside each other; without secrets there is none."""
     assert _run(source, volumes) == 0
     assert (volumes / "alertmanager" / "alertmanager.yml").exists()
@@ -82,28 +82,29 @@ def test_a_secret_is_copied_for_its_reader_alone_and_goes_with_its_file(source: 
 
 
 def test_a_wrong_secret_changes_nothing(source: Path, volumes: Path, capsys: pytest.CaptureFixture[str]):
-    """A secret of the wrong form is told without its value, and Alertmanager's folder stays as it was."""
+    """A secret of the wrong form is reported without its value, and Alertmanager's directory stays as it was."""
     assert _run(source, volumes) == 0
     before = (volumes / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8")
     (source / "secrets" / "pagerduty_routing_key").write_text("hunter2", encoding="utf-8")
     assert _run(source, volumes) == 2
-    told = capsys.readouterr().err
-    assert "secrets/pagerduty_routing_key holds 7 characters" in told
-    assert "hunter2" not in told
+    reported = capsys.readouterr().err
+    assert "secrets/pagerduty_routing_key holds 7 characters" in reported
+    assert "hunter2" not in reported
     assert (volumes / "alertmanager" / "alertmanager.yml").read_text(encoding="utf-8") == before
 
 
-def test_a_clone_that_only_its_owner_can_read_is_told(source: Path, volumes: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_clone_that_only_its_owner_reads_is_reported(source: Path, volumes: Path, capsys: pytest.CaptureFixture[str]):
     """The sentence names the file, its mode and the command, and nothing was made."""
     (source / "prometheus" / "prometheus.yml").chmod(0o600)
     assert _run(source, volumes) == 1
     assert capsys.readouterr().err == (
-        "prometheus/prometheus.yml has mode 0600, so the containers' users cannot read it: `chmod -R o+rX prometheus`\n"
+        "perfloop.stack.docker_init: prometheus/prometheus.yml has mode 0600, "
+        "so the containers' users cannot read it: `chmod -R o+rX prometheus`\n"
     )
     assert list((volumes / "grafana").iterdir()) == []
 
 
 def test_an_absent_volume_is_one_sentence(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    """A folder that is not there is named."""
+    """A directory that is not there is named."""
     assert _run(source, tmp_path / "nowhere") == 1
-    assert capsys.readouterr().err.startswith(f"{tmp_path}/nowhere/grafana/")
+    assert capsys.readouterr().err.startswith(f"perfloop.stack.docker_init: {tmp_path}/nowhere/grafana/")

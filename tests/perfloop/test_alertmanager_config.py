@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from perfloop.stack.alertmanager_config import AlertmanagerConfigError, install, main, render
+from perfloop.stack.alertmanager_config import AlertmanagerConfigError, install, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +26,12 @@ MAIL = {
 ADDRESSES = {"inbox:19130": "127.0.0.1:29130", "inbox:19125": "127.0.0.1:29125", "grafana:3000": "127.0.0.1:23000"}
 
 
-def put(folder: Path, secrets: dict[str, str], end: str = "\n") -> Path:
+def put(directory: Path, secrets: dict[str, str], end: str = "\n") -> Path:
     """Write secrets as people do, with a newline at the end."""
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     for name, value in secrets.items():
-        (folder / name).write_text(value + end)
-    return folder
+        (directory / name).write_text(value + end)
+    return directory
 
 
 def channel(text: str, receiver: str, kind: str) -> dict:
@@ -69,7 +69,7 @@ def test_each_secret_switches_its_own_channel_alone(committed: str, tmp_path: Pa
 
 
 def test_the_pagers_key_sends_to_the_real_service(committed: str, tmp_path: Path):
-    """No address of ours is left in the channel."""
+    """No address of the inbox is left in the channel."""
     pager = channel(
         render(committed, put(tmp_path, {"pagerduty_routing_key": KEY}), {}), "pagerduty", "pagerduty_configs"
     )
@@ -89,7 +89,7 @@ def test_mail_goes_to_the_real_server_with_tls(committed: str, tmp_path: Path):
 
 
 def test_the_heartbeat_goes_outside_as_well(committed: str, tmp_path: Path):
-    """The inbox, whose silence an alert tells, hears it still."""
+    """The inbox, whose silence raises an alert, still receives it."""
     text = render(committed, put(tmp_path, {"heartbeat_url": "https://hc-ping.com/1234"}), {})
     (receiver,) = (one for one in yaml.safe_load(text)["receivers"] if one["name"] == "heartbeat")
     inside, outside = receiver["webhook_configs"]
@@ -117,7 +117,7 @@ def test_no_value_of_a_secret_is_ever_written_into_the_configuration(committed: 
         ({"smtp_auth_password": "x"}, "secrets/email_to is missing: with secrets/smtp_auth_password it must be there."),
     ],
 )
-def test_a_secret_that_cannot_be_right_is_told_without_being_shown(
+def test_a_secret_that_cannot_be_right_is_named_without_being_shown(
     committed: str, tmp_path: Path, secrets: dict[str, str], sentence: str
 ):
     """The file and the rule, never the value."""
@@ -144,7 +144,7 @@ def test_addresses_are_replaced_whole(tmp_path: Path):
     }
 
 
-def test_the_effective_folder_holds_templates_links_and_stripped_secrets(checkout: Path, tmp_path: Path):
+def test_the_effective_directory_holds_templates_links_and_stripped_secrets(checkout: Path, tmp_path: Path):
     """What Alertmanager needs lies together; the newline an editor added is gone, and only the owner may read."""
     secrets = put(tmp_path / "secrets", {"slack_api_url": SLACK})
     install(checkout / "alertmanager", tmp_path / "out", secrets, ADDRESSES)
@@ -178,19 +178,3 @@ def test_alertmanager_takes_the_effective_configuration(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_command_line_writes_the_folder(checkout: Path, tmp_path: Path):
-    """What the init container calls."""
-    arguments = [str(checkout / "alertmanager"), str(tmp_path / "out"), "--secrets", str(tmp_path / "none")]
-    assert main([*arguments, "--seen-as", "/etc/x", "--address", "grafana:3000=localhost:1"]) == 0
-    assert "http://localhost:1" in (tmp_path / "out" / "templates" / "links.tmpl").read_text()
-
-
-def test_command_line_says_what_is_wrong(checkout: Path, tmp_path: Path):
-    """One sentence and exit code 2."""
-    said: list[str] = []
-    secrets = put(tmp_path / "secrets", {"slack_api_url": "x"})
-    arguments = [str(checkout / "alertmanager"), str(tmp_path / "out"), "--secrets", str(secrets)]
-    assert main(arguments, said.append) == 2
-    assert "".join(said).startswith("secrets/slack_api_url holds 1 characters that are not")

@@ -1,4 +1,4 @@
-"""A disk without room: a real small file system, mounted where only the command itself sees it."""
+"""A disk without space: a real small file system, mounted where only the command itself sees it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run_on_disk(folder: Path, megabytes: int, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a shell command with `folder` on a file system of this size."""
+def run_on_disk(directory: Path, megabytes: int, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell command with `directory` on a file system of this size."""
     enter = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs -o size={megabytes}M none {folder}"
+    mount = f"mount -t tmpfs -o size={megabytes}M none {directory}"
     if shutil.which("unshare") is None or subprocess.run([*enter, mount], check=False, capture_output=True).returncode:
         pytest.skip("NO FULL DISK WAS TRIED: this user may not mount one in a namespace of its own")
-    environment = {**os.environ, "PERFLOOP_HOME": str(folder)}
+    environment = {**os.environ, "PERFLOOP_HOME": str(directory)}
     script = f"{mount} && {command}"
     return subprocess.run([*enter, script], check=False, capture_output=True, text=True, env=environment)
 
 
 def test_no_start_on_a_small_disk(tmp_path: Path):
-    """One sentence with the folder, what is free and what is needed; nothing is written."""
+    """One sentence with the directory, what is free and what is needed; nothing is written."""
     done = run_on_disk(
         tmp_path, 50, f"{sys.executable} -m perfloop up --native; code=$?; ls -A {tmp_path}/run; exit $code"
     )
@@ -37,17 +37,17 @@ def test_no_start_on_a_small_disk(tmp_path: Path):
     assert not (tmp_path / "run" / "supervisord.pid").exists()
 
 
-def test_a_full_disk_is_told_and_a_roomy_one_is_not(tmp_path: Path):
+def test_a_full_disk_is_reported_and_one_with_space_is_not(tmp_path: Path):
     """The sentence that `perfloop status` shows, before and after the last byte is taken."""
     code = "import sys, pathlib; from perfloop.stack import disk; print(disk.find_trouble(pathlib.Path(sys.argv[1])))"
     ask = f"{sys.executable} -c '{code}' {tmp_path}"
     done = run_on_disk(tmp_path, 50, f"{ask}; dd if=/dev/zero of={tmp_path}/fill bs=1M status=none; {ask}")
-    roomy, full = done.stdout.splitlines()
-    assert roomy == "None"
-    assert full.startswith(f"the disk of {tmp_path} is full (0.0 MB free)")
+    fine, full = done.stdout.splitlines()
+    assert fine == "None"
+    assert full.startswith(f"the disk of {tmp_path} is full (0 B free)")
 
 
 def test_a_home_that_is_not_there_yet_is_measured_above(tmp_path: Path):
-    """The nearest folder that exists is the one whose disk counts."""
-    assert disk.find_mounted(tmp_path / "a" / "b") == tmp_path
+    """The nearest directory that exists is the one whose disk counts."""
+    assert disk.find_existing(tmp_path / "a" / "b") == tmp_path
     assert disk.free_bytes(tmp_path / "a" / "b") > 0

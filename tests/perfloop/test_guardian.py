@@ -10,8 +10,8 @@ def test_event_header_is_parsed() -> None:
     assert parse_tokens(header)["len"] == "54"
 
 
-def test_last_reason_of_the_right_part_is_found() -> None:
-    """The reason is the newest of that part, and none where there is none."""
+def test_last_reason_of_the_right_component_is_found() -> None:
+    """The reason is the newest of that component, and none where there is none."""
     log = (
         "INFO exited: demo (exit status 1; not expected)\n"
         "INFO exited: inbox (terminated by SIGTERM; not expected)\n"

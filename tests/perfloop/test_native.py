@@ -18,7 +18,8 @@ import pytest
 from perfloop.stack import records
 from perfloop.stack.health import find_targets_down
 from perfloop.stack.ports import is_free
-from perfloop.stack.settings import DEFAULT_PORTS, port_variable
+from perfloop.stack.settings import port_variable
+from perfloop_base.home import DEFAULT_PORTS
 from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
@@ -55,11 +56,11 @@ class Stack:
             out, err = process.communicate(timeout=150)
             return process.returncode, out, err
 
-    def parts(self) -> dict[str, dict[str, object]]:
-        """Return `perfloop status --json` by part."""
+    def components(self) -> dict[str, dict[str, object]]:
+        """Return `perfloop status --json` by component."""
         _, out, err = self.run("status", "--json")
         assert out, err
-        return {part["name"]: part for part in json.loads(out)["parts"]}
+        return {component["name"]: component for component in json.loads(out)["parts"]}
 
 
 def wait(condition: Callable[[], bool], seconds: float) -> float:
@@ -91,7 +92,10 @@ def settle(stack: Stack) -> None:
     """Wait until what an earlier test has killed is back and scraped, and no command is at work."""
     url = f"http://127.0.0.1:{stack.ports['prometheus']}"
     wait(lambda: (stack.home / "run" / "lock").read_text() == "", 60)
-    wait(lambda: all(part["healthy"] for part in stack.parts().values()) and not find_targets_down(url), 45)
+    wait(
+        lambda: all(component["healthy"] for component in stack.components().values()) and not find_targets_down(url),
+        45,
+    )
 
 
 @pytest.fixture
@@ -101,9 +105,9 @@ def settled(stack: Stack) -> Stack:
     return stack
 
 
-def test_every_part_is_healthy_and_scraped(settled: Stack) -> None:
-    """Every part is healthy and every target of Prometheus is up."""
-    assert all(part["state"] == "running" for part in settled.parts().values())
+def test_every_component_is_healthy_and_scraped(settled: Stack) -> None:
+    """Every component is healthy and every target of Prometheus is up."""
+    assert all(component["state"] == "running" for component in settled.components().values())
     answer = httpx.get(f"http://127.0.0.1:{settled.ports['prometheus']}/api/v1/targets").json()
     targets = answer["data"]["activeTargets"]
     assert {target["labels"]["job"] for target in targets} >= {"node", "analyzer", "inbox", "alertmanager"}
@@ -112,19 +116,19 @@ def test_every_part_is_healthy_and_scraped(settled: Stack) -> None:
 
 def test_every_printed_page_opens(settled: Stack) -> None:
     """Every URL that `up` prints is a page that a browser can show."""
-    urls = [str(part["url"]) for part in settled.parts().values()]
+    urls = [str(component["url"]) for component in settled.components().values()]
     answers = {url: httpx.get(url, follow_redirects=True).status_code for url in urls}
     assert answers == dict.fromkeys(urls, 200)
 
 
 def test_second_up_changes_nothing(settled: Stack) -> None:
     """A second `up` says so, ends 0, and every process is the same."""
-    before = {name: part["since"] for name, part in settled.parts().items()}
+    before = {name: component["since"] for name, component in settled.components().items()}
     code, out, err = settled.run("up", "--native", "--no-demo")
     assert code == 0
     assert "already running" in err
     assert str(settled.ports["prometheus"]) in out
-    assert {name: part["since"] for name, part in settled.parts().items()} == before
+    assert {name: component["since"] for name, component in settled.components().items()} == before
 
 
 def test_up_with_the_demo_on_a_stack_without_it_is_refused(settled: Stack) -> None:
@@ -138,25 +142,25 @@ def _pid(stack: Stack, name: str) -> int:
 
 
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager", "exporter", "analyzer", "inbox"])
-def test_killed_part_is_back_within_five_seconds(settled: Stack, name: str) -> None:
-    """A part killed by SIGKILL runs again within five seconds; `status` and its log tell of it."""
+def test_killed_component_is_back_within_five_seconds(settled: Stack, name: str) -> None:
+    """A component killed by SIGKILL runs again within five seconds; `status` and its log show it."""
     before, restarts = _pid(settled, name), records.load_restarts(settled.home).get(name, 0)
     os.kill(before, signal.SIGKILL)
     assert wait(lambda: _pid(settled, name) != before, 5) < 5
-    wait(lambda: bool(settled.parts()[name]["healthy"]), 30)
-    assert settled.parts()[name]["restarts"] == restarts + 1
+    wait(lambda: bool(settled.components()[name]["healthy"]), 30)
+    assert settled.components()[name]["restarts"] == restarts + 1
     assert "ended (terminated by SIGKILL; not expected)" in settled.run("logs", name, "-n", "500")[1]
 
 
 def test_killed_supervisord_is_back_too(settled: Stack) -> None:
     """When supervisord itself is killed the guardian brings the whole stack back, with no process twice."""
     supervisord = int((settled.home / "run" / "supervisord.pid").read_text())
-    orphans = [_pid(settled, name) for name in settled.parts()]
+    orphans = [_pid(settled, name) for name in settled.components()]
     os.kill(supervisord, signal.SIGKILL)
 
     def is_back() -> bool:
         code, out, _ = settled.run("status", "--json")
-        return code == 0 and all(part["healthy"] for part in json.loads(out)["parts"])
+        return code == 0 and all(component["healthy"] for component in json.loads(out)["parts"])
 
     wait(lambda: not any(psutil.pid_exists(pid) for pid in orphans), 15)
     wait(is_back, 60)
@@ -175,7 +179,7 @@ def test_user_targets_are_picked_up_without_a_restart(stack: Stack, checkout: Pa
         file.unlink()
 
 
-def test_doctor_finds_everything_well(settled: Stack) -> None:
+def test_doctor_finds_nothing_wrong(settled: Stack) -> None:
     """On a healthy stack every line of `doctor` is ok."""
     code, out, err = settled.run("doctor")
     assert code == 0, out + err
@@ -183,11 +187,11 @@ def test_doctor_finds_everything_well(settled: Stack) -> None:
     assert "every target is up" in out
 
 
-def test_logs_of_an_unknown_part(stack: Stack) -> None:
-    """The sentence names the parts that there are."""
+def test_logs_of_an_unknown_component(stack: Stack) -> None:
+    """The sentence names the components that there are."""
     code, _, err = stack.run("logs", "postgres")
     assert code == 6
-    assert "'postgres' is no part of this stack: it has exporter" in err
+    assert "unknown component 'postgres': this stack has exporter" in err
 
 
 def test_taken_port_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -215,11 +219,11 @@ def test_two_ups_at_once(tmp_path: Path) -> None:
     assert stack.run("status")[0] == 6, "an interrupted `up` leaves nothing half-started"
 
 
-def test_part_that_does_not_start_stops_the_rest(tmp_path: Path) -> None:
-    """A part that cannot run ends `up` with its name and the end of its log; the others are stopped again."""
+def test_component_that_does_not_start_stops_the_rest(tmp_path: Path) -> None:
+    """A component that cannot run ends `up` with its name and the end of its log; the others are stopped again."""
     stack = Stack(tmp_path)
     (tmp_path / "prometheus").mkdir(parents=True)
-    (tmp_path / "prometheus" / "wal").write_text("a file where a folder must be")
+    (tmp_path / "prometheus" / "wal").write_text("a file where a directory must be")
     code, _, err = stack.run("up", "--native", "--no-demo")
     assert code == 7
     assert "prometheus does not stay up, so the stack was stopped again; the end of its log:" in err

@@ -6,7 +6,8 @@ import socket
 import pytest
 
 from perfloop.stack import ports
-from perfloop.stack.errors import ExitCode, PortsTakenError
+from perfloop.stack.errors import PortsTakenError
+from perfloop_base.errors import ExitCode
 
 
 def test_free_port_is_free(free_port: int) -> None:
@@ -15,7 +16,7 @@ def test_free_port_is_free(free_port: int) -> None:
 
 
 def test_taken_ports_are_named_with_holder_and_variable() -> None:
-    """Each taken port is told with who holds it and which variable moves it, all at once."""
+    """Each taken port is reported with who holds it and which variable moves it, all together."""
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         taken = {"demo": first.getsockname()[1], "grafana": second.getsockname()[1]}
         with pytest.raises(PortsTakenError) as caught:
@@ -26,4 +27,4 @@ def test_taken_ports_are_named_with_holder_and_variable() -> None:
     assert f"(pid {os.getpid()})" in lines[0]
     assert "PERFLOOP_DEMO_PORT" in lines[0]
     assert "PERFLOOP_GRAFANA_PORT" in lines[1]
-    assert caught.value.code == ExitCode.PORT_TAKEN
+    assert caught.value.exit_code == ExitCode.PORT_TAKEN

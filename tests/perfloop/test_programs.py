@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """A web server on loopback that serves `served/`."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    directory = tmp_path / "served"
+    directory.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(directory))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         thread = threading.Thread(target=httpd.serve_forever)
         thread.start()
@@ -68,7 +68,7 @@ def test_release_that_is_not_there(tmp_path: Path, server: str) -> None:
 
 
 def test_ensure_says_what_was_tried(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program that cannot be had by any way is one sentence that names the ways."""
+    """A program that cannot be fetched in any way is one sentence that names the ways."""
     release = Release(f"{server}/nothing.tar.gz", "0" * 64, ())
     monkeypatch.setattr(programs, "find_release", lambda _: release)
     with pytest.raises(ProgramError) as caught:
@@ -78,8 +78,8 @@ def test_ensure_says_what_was_tried(tmp_path: Path, server: str, monkeypatch: py
     assert "no Debian package of no-such-program" in str(caught.value)
 
 
-def test_relocated_program_finds_its_folder_anywhere(tmp_path: Path) -> None:
-    """A program with a fixed folder in it reads that of the unpacked package, whatever the working directory is."""
+def test_relocated_program_finds_its_directory_anywhere(tmp_path: Path) -> None:
+    """A program with a fixed directory in it reads that of the unpacked package, whatever the working directory is."""
     fixed = "/usr/share/prometheus/alertmanager"
     program = tmp_path / "usr" / "bin" / "prometheus-alertmanager"
     share = tmp_path / "usr" / "share" / "prometheus" / "alertmanager"

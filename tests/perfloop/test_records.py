@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfloop.stack import records
-from perfloop.stack.errors import BusyError, ExitCode
+from perfloop.stack.errors import BusyError
+from perfloop_base.errors import ExitCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_running_survives_a_round_trip(tmp_path: Path) -> None:
     """What `up` records is what `status` reads."""
-    running = records.Running("native", demo=True, parts=(records.Watched("a", "http://a", "http://a/h"),))
+    running = records.Running("native", demo=True, components=(records.Watched("a", "http://a", "http://a/h"),))
     records.save_running(tmp_path, running)
     assert records.load_running(tmp_path) == running
     records.forget_running(tmp_path)
@@ -22,7 +23,7 @@ def test_running_survives_a_round_trip(tmp_path: Path) -> None:
 
 
 def test_restarts_are_counted(tmp_path: Path) -> None:
-    """Each restart adds one, per part."""
+    """Each restart adds one, per component."""
     assert records.load_restarts(tmp_path) == {}
     assert records.save_restart(tmp_path, "demo", "x") == 1
     assert records.save_restart(tmp_path, "demo", "y") == 2
@@ -38,7 +39,7 @@ def _take(home: Path, answers: multiprocessing.Queue[str]) -> None:
 
 
 def test_second_command_says_that_the_first_is_running(tmp_path: Path) -> None:
-    """While one command holds the lock, another process hears its name and process id."""
+    """While one command holds the lock, another process is given its name and process id."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     with records.exclusive(tmp_path, ("perfloop up",)):
@@ -48,7 +49,7 @@ def test_second_command_says_that_the_first_is_running(tmp_path: Path) -> None:
         other.join()
     assert answer.startswith("`perfloop up` (pid ")
     assert f"is running in {tmp_path}: wait until it has ended" in answer
-    assert BusyError.code == ExitCode.BUSY
+    assert BusyError.exit_code == ExitCode.BUSY
 
 
 def test_lock_is_free_after_use(tmp_path: Path) -> None:

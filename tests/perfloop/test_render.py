@@ -5,13 +5,13 @@ from pathlib import Path
 import yaml
 
 from perfloop.stack.render import native_addresses, render_prometheus, render_provisioning, rewrite_addresses
-from perfloop.stack.settings import DEFAULT_PORTS
+from perfloop_base.home import DEFAULT_PORTS
 
 PORTS = {name: 20000 + index for index, name in enumerate(DEFAULT_PORTS)}
 ADDRESSES = native_addresses(PORTS)
 COMMITTED = """
 global: {scrape_interval: 5s}
-rule_files: [rules/*.yml]
+rule_files: [rules/*.yml, ../more/*.yml]
 alerting:
   alertmanagers:
     - static_configs: [{targets: [alertmanager:9093]}]
@@ -48,7 +48,7 @@ ALL = {"exporter", "demo", "loadgen", "grafana", "alertmanager"}
 
 
 def test_hosts_become_loopback_ports() -> None:
-    """Every part's `host:port` is that of this machine, and its labels stay."""
+    """Every component's `host:port` is that of this machine, and its labels stay."""
     jobs = _jobs(_render(ALL))
     assert jobs["node"]["static_configs"] == [
         {"targets": [f"127.0.0.1:{PORTS['exporter']}"], "labels": {"service": "host"}}
@@ -57,7 +57,7 @@ def test_hosts_become_loopback_ports() -> None:
 
 
 def test_absent_parts_are_no_targets() -> None:
-    """A part that is left out is not scraped; a job without any way to a target is gone."""
+    """A component that is left out is not scraped; a job without any way to a target is gone."""
     jobs = _jobs(_render({"exporter", "alertmanager"}))
     assert "demo" not in jobs
     assert "grafana" not in jobs
@@ -65,14 +65,14 @@ def test_absent_parts_are_no_targets() -> None:
 
 
 def test_foreign_targets_stay() -> None:
-    """A target that is none of the parts is left as it was."""
+    """A target that is none of the components is left as it was."""
     assert _jobs(_render(set()))["mine"]["static_configs"] == [{"targets": ["example.test:8000"]}]
 
 
 def test_relative_paths_become_absolute() -> None:
-    """Rules and service discovery are read from the checkout, load tests' announcements from the stack's home."""
+    """Targets are read from the configuration, load tests' announcements from the home; rules lie beside the file."""
     config = _render(ALL)
-    assert config["rule_files"] == ["/c/prometheus/rules/*.yml"]
+    assert config["rule_files"] == ["rules/*.yml", "/c/prometheus/../more/*.yml"]
     assert _jobs(config)["services"]["file_sd_configs"] == [{"files": ["/c/prometheus/targets/*.yml"]}]
     assert _jobs(config)["loadgen"]["file_sd_configs"] == [{"files": ["/h/targets/*.json"]}]
     assert config["alerting"]["alertmanagers"][0]["file_sd_configs"] == [{"files": ["/h/alertmanagers/*.yml"]}]
@@ -86,7 +86,7 @@ def test_addresses_are_whole_words() -> None:
 
 
 def test_provisioning_reads_the_checkouts_dashboards() -> None:
-    """A dashboard provider reads the committed folder, a datasource the native port."""
+    """A dashboard provider reads the committed directory, a datasource the native port."""
     provider = render_provisioning(
         "providers: [{name: a, options: {path: x}}]", dashboards=Path("/c/d"), addresses=ADDRESSES
     )

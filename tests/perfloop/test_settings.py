@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfloop.stack.errors import SettingsError
-from perfloop.stack.settings import DEFAULT_PORTS, parse_env_file, port_variable, read_settings
+from perfloop.stack.settings import parse_env_file, port_variable, read_settings
+from perfloop_base.home import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def test_relative_home_is_in_the_checkout(tmp_path: Path) -> None:
     assert read_settings(tmp_path, {"PERFLOOP_HOME": "runs/a"}).home == tmp_path / "runs" / "a"
 
 
-def test_all_problems_at_once(tmp_path: Path) -> None:
+def test_all_problems_together(tmp_path: Path) -> None:
     """Every broken line and value is named in one go, each in one sentence."""
     (tmp_path / ".env").write_text("# fine\nPERFLOOP_DEMO_PORT=http\njust words\nPERFLOOP_DEMOO_PORT=1\n")
     with pytest.raises(SettingsError) as caught:
@@ -46,7 +47,7 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
 
 
 def test_one_port_for_two_parts_is_an_error(tmp_path: Path) -> None:
-    """Two parts cannot listen on one port, and the message names both variables."""
+    """Two components cannot listen on one port, and the message names both variables."""
     with pytest.raises(SettingsError, match="PERFLOOP_PROMETHEUS_PORT and PERFLOOP_ALERTMANAGER_PORT"):
         read_settings(tmp_path, {"PERFLOOP_ALERTMANAGER_PORT": "9090"})
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from perfloop.stack import records
+from perfloop.stack.components import Component
 from perfloop.stack.errors import StackError
-from perfloop.stack.parts import Part
 from perfloop.stack.supervision import Supervisor, render_supervisord
 
 if TYPE_CHECKING:
@@ -30,12 +30,14 @@ def _wait(condition: Callable[[], bool], seconds: float = 10) -> float:
 
 @pytest.fixture
 def supervisor(tmp_path: Path, checkout: Path) -> Iterator[Supervisor]:
-    """A supervisord with one part, `sleeper`, whose command has a per cent sign and a space in it."""
-    for folder in ("etc", "logs", "run"):
-        (tmp_path / folder).mkdir()
+    """A supervisord with one component, `sleeper`, whose command has a per cent sign and a space in it."""
+    for directory in ("etc", "logs", "run"):
+        (tmp_path / directory).mkdir()
     command = ("sh", "-c", "echo 'up 100% of it'; exec sleep 600")
-    part = Part("sleeper", command, "demo", environment={"WHO": "50%"})
-    (tmp_path / "etc" / "supervisord.conf").write_text(render_supervisord([part], home=tmp_path, checkout=checkout))
+    component = Component("sleeper", command, "demo", environment={"WHO": "50%"})
+    (tmp_path / "etc" / "supervisord.conf").write_text(
+        render_supervisord([component], home=tmp_path, directory=checkout)
+    )
     supervisor = Supervisor(tmp_path)
     supervisor.launch({**os.environ, "PERFLOOP_HOME": str(tmp_path)})
     pid = supervisor.pid()
@@ -48,8 +50,8 @@ def supervisor(tmp_path: Path, checkout: Path) -> Iterator[Supervisor]:
     _wait(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
-def test_killed_part_comes_back_and_its_log_says_why(supervisor: Supervisor, tmp_path: Path) -> None:
-    """A part killed by SIGKILL runs again within five seconds; its log and the restart count tell of it."""
+def test_killed_component_comes_back_and_its_log_says_why(supervisor: Supervisor, tmp_path: Path) -> None:
+    """A component killed by SIGKILL runs again within five seconds; its log and the restart count show it."""
     before = supervisor.processes()["sleeper"]["pid"]
     os.kill(before, signal.SIGKILL)
 
@@ -64,8 +66,8 @@ def test_killed_part_comes_back_and_its_log_says_why(supervisor: Supervisor, tmp
     assert "up 100% of it" in log.read_text()
 
 
-def test_start_of_a_running_part_changes_nothing(supervisor: Supervisor) -> None:
-    """Starting a part twice leaves the first process alone."""
+def test_start_of_a_running_component_changes_nothing(supervisor: Supervisor) -> None:
+    """Starting a component twice leaves the first process alone."""
     before = supervisor.processes()["sleeper"]["pid"]
     supervisor.start("sleeper")
     assert supervisor.processes()["sleeper"]["pid"] == before

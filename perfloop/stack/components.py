@@ -1,4 +1,4 @@
-"""The parts of a native stack: what each is, how it starts, and how to see that it is well."""
+"""The components of a native stack: what each is, how it starts, and the address that says that it is healthy."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Component:
     """One program of the stack.
 
     Attributes:
         name: its name in `perfloop status`, in logs and in Compose.
         command: its command line.
         port: the name of the port of its page.
-        health: the path that answers 200 when the part is well.
-        wave: parts start wave by wave; the next wave waits until this one is healthy.
+        health: the path that answers 200 when the component is healthy.
+        wave: components start wave by wave; the next wave waits until this one is healthy.
         environment: variables it needs beside those it inherits.
         extra_ports: names of further ports that it listens on.
     """
@@ -40,8 +40,21 @@ class Part:
     extra_ports: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """One row of `perfloop status`. `since` is ISO 8601 in UTC, empty when the component does not run."""
+
+    name: str
+    state: str
+    healthy: bool
+    url: str
+    restarts: int
+    since: str
+
+
 def _module(name: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", name, *arguments)
+    # -P: a directory of the user's own that is named like a library must not be imported in its place.
+    return (sys.executable, "-P", "-m", name, *arguments)
 
 
 def _address(settings: Settings, name: str) -> str:
@@ -52,18 +65,18 @@ def _listen(settings: Settings, name: str) -> str:
     return f"--web.listen-address={_address(settings, name)}"
 
 
-def _own_parts(settings: Settings) -> list[Part]:
-    thresholds = settings.checkout / SIGNALS_FILE
-    exporter = Part(
+def _own_components(settings: Settings) -> list[Component]:
+    thresholds = settings.configuration / SIGNALS_FILE
+    exporter = Component(
         "exporter",
         _module("perfloop_exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),
         "exporter",
     )
     smtp = f"--smtp.listen-address={_address(settings, 'inbox_smtp')}"
-    inbox = Part(
+    inbox = Component(
         "inbox", _module("perfloop_inbox", _listen(settings, "inbox"), smtp), "inbox", extra_ports=("inbox_smtp",)
     )
-    analyzer = Part(
+    analyzer = Component(
         "analyzer",
         _module(
             "perfloop_analyzer",
@@ -81,18 +94,18 @@ def _own_parts(settings: Settings) -> list[Part]:
     return [exporter, inbox, analyzer]
 
 
-def _demo_parts(settings: Settings) -> list[Part]:
-    service = Part(
+def _demo_components(settings: Settings) -> list[Component]:
+    service = Component(
         "demo",
         _module("perfloop_demo.service", _listen(settings, "demo"), f"--data.dir={settings.home / 'demo'}"),
         "demo",
     )
-    steady = Part(
+    steady = Component(
         "loadgen",
         _module(
             "perfloop_loadgen",
             "run",
-            str(settings.checkout / "demo" / "steady.yml"),
+            str(settings.configuration / "demo" / "steady.yml"),
             f"--url=http://{_address(settings, 'demo')}",
             _listen(settings, "loadgen"),
         ),
@@ -102,17 +115,17 @@ def _demo_parts(settings: Settings) -> list[Part]:
     return [service, steady]
 
 
-def _prometheus(settings: Settings, binary: Path) -> Part:
-    return Part(
+def _prometheus(settings: Settings, binary: Path) -> Component:
+    return Component(
         "prometheus",
         (
             str(binary),
-            f"--config.file={settings.home / 'etc' / 'prometheus.yml'}",
+            f"--config.file={settings.home / 'etc' / 'prometheus' / 'prometheus.yml'}",
             f"--storage.tsdb.path={settings.home / 'prometheus'}",
             f"--storage.tsdb.retention.time={RETENTION}",
             f"--web.listen-address={_address(settings, 'prometheus')}",
             f"--web.external-url=http://{_address(settings, 'prometheus')}",
-            f"--web.user-assets={settings.checkout / 'prometheus' / 'runbook'}",
+            f"--web.user-assets={settings.configuration / 'prometheus' / 'runbook'}",
             "--enable-feature=exemplar-storage",
         ),
         "prometheus",
@@ -120,18 +133,18 @@ def _prometheus(settings: Settings, binary: Path) -> Part:
     )
 
 
-def _alertmanagers(settings: Settings, binary: Path) -> list[Part]:
+def _alertmanagers(settings: Settings, binary: Path) -> list[Component]:
     """Return one Alertmanager, or a cluster of two that gossip, so that none notifies twice."""
     names = ALERTMANAGERS[: settings.alertmanagers]
     clustered = len(names) > 1
     return [
-        Part(
+        Component(
             name,
             (
                 str(binary),
                 f"--config.file={settings.home / 'etc' / 'alertmanager' / 'alertmanager.yml'}",
                 f"--storage.path={settings.home / name}",
-                # What was told is kept every ten seconds, so that one that is killed still sends its all-clear.
+                # What was sent is kept every ten seconds, so that one that is killed still sends its all-clear.
                 "--data.maintenance-interval=10s",
                 f"--web.listen-address={_address(settings, name)}",
                 f"--web.external-url=http://{_address(settings, name)}",
@@ -149,12 +162,12 @@ def _gossip(settings: Settings, name: str, names: tuple[str, ...]) -> list[str]:
     return [f"--cluster.listen-address={_address(settings, f'{name}_cluster')}", *peers]
 
 
-def _grafana(settings: Settings, binary: Path) -> Part:
+def _grafana(settings: Settings, binary: Path) -> Component:
     data = settings.home / "grafana"
     server = () if binary.name == "grafana-server" else ("server",)
     root = next((parent for parent in binary.resolve().parents if (parent / "conf" / "defaults.ini").exists()), None)
     homepath = (f"--homepath={root}",) if root else ()
-    return Part(
+    return Component(
         "grafana",
         (str(binary), *server, *homepath),
         "grafana",
@@ -164,7 +177,7 @@ def _grafana(settings: Settings, binary: Path) -> Part:
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
             "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(
-                settings.checkout / "grafana" / "dashboards" / "overview.json"
+                settings.configuration / "grafana" / "dashboards" / "overview.json"
             ),
             "GF_NEWS_NEWS_FEED_ENABLED": "false",
             "GF_PATHS_DATA": str(data),
@@ -182,16 +195,16 @@ def _grafana(settings: Settings, binary: Path) -> Part:
     )
 
 
-def build_parts(settings: Settings, binaries: Mapping[str, Path], *, demo: bool) -> list[Part]:
-    """Return the parts in the order of their waves.
+def build_components(settings: Settings, binaries: Mapping[str, Path], *, demo: bool) -> list[Component]:
+    """Return the components in the order of their waves.
 
     Args:
         settings: where the stack lives and listens.
-        binaries: the path of `prometheus` and `alertmanager`, and of `grafana` where it is to be had.
+        binaries: the path of `prometheus` and `alertmanager`, and of `grafana` where there is one.
         demo: whether the demo service and its steady load are among them.
     """
-    parts = _own_parts(settings)
-    parts += _demo_parts(settings) if demo else []
-    parts += [_prometheus(settings, binaries["prometheus"]), *_alertmanagers(settings, binaries["alertmanager"])]
-    parts += [_grafana(settings, binaries["grafana"])] if "grafana" in binaries else []
-    return sorted(parts, key=lambda part: part.wave)
+    components = _own_components(settings)
+    components += _demo_components(settings) if demo else []
+    components += [_prometheus(settings, binaries["prometheus"]), *_alertmanagers(settings, binaries["alertmanager"])]
+    components += [_grafana(settings, binaries["grafana"])] if "grafana" in binaries else []
+    return sorted(components, key=lambda component: component.wave)

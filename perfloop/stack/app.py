@@ -1,0 +1,239 @@
+"""`perfloop init`, `up`, `down`, `status`, `logs`, `doctor`, `generate`: what each does with its flags."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from perfloop.stack import disk, generation, records
+from perfloop.stack import doctor as checks
+from perfloop.stack.configuration import analyzer_token_file, grafana_password_file
+from perfloop.stack.docker import DockerStack
+from perfloop.stack.errors import NotRunningError, SettingsError
+from perfloop.stack.initialization import write_copy
+from perfloop.stack.native import NativeStack, follow
+from perfloop.stack.settings import Settings, current_settings
+from perfloop_base.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    from perfloop.stack.components import ComponentStatus
+
+# What each page is for, in the order in which a newcomer should look.
+_PAGES = {
+    "grafana": "dashboards",
+    "analyzer": "health, findings, recommendations",
+    "inbox": "the notifications that were sent",
+    "prometheus": "queries, targets, rules",
+    "alertmanager": "alerts, silences",
+    "demo": "the service that is watched; switch its faults on here",
+    "exporter": "metrics of this machine",
+    "loadgen": "the load test that runs",
+}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _docker(settings: Settings) -> DockerStack:
+    return DockerStack(settings, {**settings.environment, **os.environ}, _say)
+
+
+def _runs_in_docker(settings: Settings) -> bool:
+    return DockerStack.exists() and _docker(settings).running()
+
+
+def _choose_docker(settings: Settings, *, docker: bool, native: bool) -> bool:
+    """Decide the mode and say in one line which and why."""
+    if native:
+        _say("mode: native, as asked")
+        return False
+    availability = _docker(settings).availability()
+    if docker or availability.usable:
+        _say(f"mode: docker, {'as asked' if docker else availability.reason}")
+        return True
+    _say(f"mode: native, {availability.reason}")
+    return False
+
+
+def _print_pages(urls: Mapping[str, str]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, purpose in _PAGES.items():
+        if name in urls:
+            table.add_row(name, urls[name], purpose)
+    Console(width=120).print(table)
+
+
+def _print_secrets(settings: Settings, *, grafana: bool) -> None:
+    token = analyzer_token_file(settings.home)
+    sys.stdout.write(f"The analyzer's token, for accepting recommendations, is in {token}\n")
+    if grafana:
+        sys.stdout.write(f"Grafana's user is admin, its password is in {grafana_password_file(settings.home)}\n")
+        return
+    sys.stdout.write(
+        "Grafana was not found and could not be downloaded. The rest runs.\n"
+        "To have the dashboards too: install Grafana (https://grafana.com/grafana/download), then "
+        "`perfloop down` and `perfloop up`.\n"
+    )
+
+
+def _up_native(settings: Settings, *, demo: bool, resume: bool) -> None:
+    stack = NativeStack(settings, _say)
+    if stack.is_running():
+        running = records.load_running(settings.home)
+        if running is not None and running.demo != demo:
+            word = "with" if running.demo else "without"
+            raise SettingsError(f"the stack runs {word} the demo: `perfloop down` first")
+        stack.reload()
+        _say("the stack is already running")
+        components = running.components if running else ()
+    else:
+        components = stack.up(demo=demo, resume=resume).components
+    _print_pages({component.name: component.url for component in components})
+    _print_secrets(settings, grafana=any(component.name == "grafana" for component in components))
+
+
+def _up_docker(settings: Settings, *, demo: bool) -> None:
+    components = _docker(settings).up(demo=demo)
+    _print_pages({component.name: component.url for component in components})
+    sys.stdout.write(
+        f"The analyzer's token, for accepting recommendations, is in {analyzer_token_file(settings.home)}\n"
+    )
+    if any(component.name == "grafana" for component in components):
+        sys.stdout.write("Grafana's user is admin; `docker compose exec grafana cat /run/perfloop/admin-password`\n")
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def up(options: argparse.Namespace) -> ExitCode:
+    """Start the whole stack, or apply what changed, and print every URL."""
+    # A start that is stopped half way takes back what it started.
+    signal.signal(signal.SIGTERM, _interrupt)
+    settings = current_settings()
+    with records.exclusive(settings.home, ("perfloop up",)):
+        if NativeStack(settings).is_running() and not options.docker:
+            _up_native(settings, demo=options.demo, resume=False)
+        elif not options.resume and _choose_docker(settings, docker=options.docker, native=options.native):
+            _up_docker(settings, demo=options.demo)
+        else:
+            _up_native(settings, demo=options.demo, resume=options.resume)
+    return ExitCode.OK
+
+
+def down(_: argparse.Namespace) -> ExitCode:
+    """Stop the whole stack."""
+    settings = current_settings()
+    with records.exclusive(settings.home, ("perfloop down",)):
+        stack = NativeStack(settings)
+        native = stack.is_running() or records.load_running(settings.home) is not None
+        if native:
+            stack.down()
+        docker = _runs_in_docker(settings)
+        if docker:
+            _docker(settings).down()
+    _say("the stack is stopped" if native or docker else "no stack was running")
+    return ExitCode.OK
+
+
+def _rows(settings: Settings) -> tuple[str, Sequence[ComponentStatus]]:
+    if records.load_running(settings.home) is not None:
+        return "native", NativeStack(settings).status()
+    if _runs_in_docker(settings):
+        return "docker", _docker(settings).status()
+    raise NotRunningError(f"no stack runs in {settings.home}: `perfloop up` starts one")
+
+
+def status(options: argparse.Namespace) -> ExitCode:
+    """Show each component: its state, whether it is healthy, how often it was restarted."""
+    settings = current_settings()
+    mode, rows = _rows(settings)
+    trouble = disk.find_trouble(settings.home) if mode == "native" else None
+    if options.as_json:
+        shown = {"mode": mode, "parts": [asdict(row) for row in rows], "trouble": trouble}
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
+    else:
+        table = Table("component", "state", "healthy", "restarts", "since", "url", box=None, padding=(0, 2, 0, 0))
+        for row in rows:
+            table.add_row(row.name, row.state, "yes" if row.healthy else "no", str(row.restarts), row.since, row.url)
+        Console(width=120).print(table)
+    if trouble:
+        _say(f"perfloop: {trouble}")
+    return ExitCode.UNHEALTHY if trouble or not all(row.healthy for row in rows) else ExitCode.OK
+
+
+def logs(options: argparse.Namespace) -> ExitCode:
+    """Show the log of one component."""
+    settings = current_settings()
+    if records.load_running(settings.home) is None and _runs_in_docker(settings):
+        _docker(settings).logs(options.name, follow=options.follow, tail=options.lines)
+        return ExitCode.OK
+    files = NativeStack(settings).log_files()
+    if options.name not in files:
+        raise NotRunningError(f"unknown component {options.name!r}: this stack has {', '.join(files)}")
+    follow(files[options.name], lines=options.lines, follow_on=options.follow)
+    return ExitCode.OK
+
+
+def doctor(options: argparse.Namespace) -> ExitCode:
+    """Check what the stack needs and, when it runs, that every component works with the present configuration."""
+    settings = current_settings()
+    docker = _docker(settings) if records.load_running(settings.home) is None and _runs_in_docker(settings) else None
+    results = checks.examine(settings, docker)
+    if options.send_test:
+        results += checks.send_test(settings)
+    for result in results:
+        sys.stdout.write(f"{'ok  ' if result.ok else 'FAIL'} {result.subject}: {result.finding}\n")
+    return ExitCode.OK if all(result.ok for result in results) else ExitCode.FAILED
+
+
+def generate(options: argparse.Namespace) -> ExitCode:
+    """Write every generated file that is stale; with `--check`, name it instead."""
+    settings = current_settings()
+    if not settings.is_editable:
+        raise SettingsError("the configuration that came with the package is complete: `perfloop init DIR` copies it")
+    changes = generation.find_changes(settings.configuration)
+    if options.check:
+        for path in changes.paths:
+            _say(f"perfloop: {path} is stale: run `perfloop generate`")
+        return ExitCode.FAILED if changes.paths else ExitCode.OK
+    generation.write(settings.configuration, changes)
+    for path in changes.paths:
+        sys.stdout.write(f"{path}\n")
+    return ExitCode.OK
+
+
+def init(options: argparse.Namespace) -> ExitCode:
+    """Write an editable copy of the configuration and say what to do next."""
+    target = Path(options.directory).expanduser()
+    write_copy(target)
+    sys.stdout.write(
+        f"The configuration is in {target}: thresholds in prometheus/thresholds.yml, objectives in\n"
+        f"prometheus/slos.yml, rules of your own in prometheus/alerts/, services to watch in prometheus/targets/.\n"
+        f"Next: `cd {target}` and `perfloop up`; again after each change.\n"
+    )
+    return ExitCode.OK
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], ExitCode]] = {
+    "init": init,
+    "up": up,
+    "down": down,
+    "status": status,
+    "logs": logs,
+    "doctor": doctor,
+    "generate": generate,
+}

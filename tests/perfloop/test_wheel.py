@@ -1,0 +1,402 @@
+"""The wheel as a user has it: built, installed into an empty environment, and the whole stack run from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psutil
+import pytest
+
+from perfloop.stack.ports import is_free
+from perfloop.stack.settings import port_variable
+from perfloop_base.home import DEFAULT_PORTS
+from tests.support.free_ports import find_free_ports
+from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("wheel"), pytest.mark.timeout(900)]
+
+# Everywhere within 15 seconds, as docs/stack.md says.
+PROMISED_SECONDS = 15
+SIGNAL = "api_response_time_p95"
+
+
+def _run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the working tree."""
+    out = tmp_path_factory.mktemp("dist")
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps")
+    _run(*pip, "--wheel-dir", out, checkout)
+    (built,) = out.glob("perfloop-*.whl")
+    return built
+
+
+def _install(directory: Path, checkout: Path, *requirements: str) -> Path:
+    """Make an environment that holds these requirements, and return its `bin`."""
+    _run(sys.executable, "-m", "venv", directory)
+    pip = (directory / "bin" / "pip", "--disable-pip-version-check", "install", "--quiet")
+    _run(*pip, "-c", checkout / "constraints.txt", *requirements)
+    return directory / "bin"
+
+
+@pytest.fixture(scope="module")
+def base_bin(wheel: Path, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the base install alone."""
+    return _install(tmp_path_factory.mktemp("base") / "venv", checkout, str(wheel))
+
+
+@pytest.fixture(scope="module")
+def full_bin(wheel: Path, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with every extra, and Prometheus and Alertmanager on its PATH as on a user's machine."""
+    return _install(tmp_path_factory.mktemp("all") / "venv", checkout, f"{wheel}[all]")
+
+
+def test_top_level_names(wheel: Path) -> None:
+    """The wheel installs `perfloop` and `perfloop_*` and no other name, and no file of another project's tree."""
+    names = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    packages = {name for name in names if not name.endswith(".dist-info")}
+    assert [name for name in packages if not re.fullmatch(r"perfloop(_[a-z]+)?", name)] == []
+    assert packages >= {"perfloop", "perfloop_base", "perfloop_exporter", "perfloop_analyzer", "perfloop_loadgen"}
+
+
+def test_an_instrumented_service_beside_directories_of_the_programs_names(base_bin: Path, tmp_path: Path) -> None:
+    """A service whose own packages are named exporter, analyzer, loadgen and demo imports them and ours."""
+    for name in ("exporter", "analyzer", "loadgen", "demo"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"OWNER = 'the service: {name}'\n")
+    (tmp_path / "service.py").write_text(
+        "import exporter, analyzer, loadgen, demo\n"
+        "from perfloop import instrument, performance_monitor\n"
+        "async def app(scope, receive, send):\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': b'ok'})\n"
+        "instrument(app)\n"
+        "performance_monitor.record_metric('api_response_time_ms', 150.5)\n"
+        "from prometheus_client import generate_latest\n"
+        "print([m.OWNER for m in (exporter, analyzer, loadgen, demo)])\n"
+        "print(generate_latest().decode())\n"
+    )
+    done = _run(base_bin / "python", "service.py", cwd=tmp_path)
+    owners, _, metrics = done.stdout.partition("\n")
+    assert owners == str([f"the service: {name}" for name in ("exporter", "analyzer", "loadgen", "demo")])
+    assert "app_api_response_time_seconds" in metrics
+
+
+def _fail(*command: str | Path) -> tuple[int, str]:
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def test_help_with_the_base_install(base_bin: Path) -> None:
+    """`perfloop --help` lists every command, whatever is installed."""
+    done = _run(base_bin / "perfloop", "--help")
+    for command in ("init", "up", "down", "status", "logs", "doctor", "generate", "completion", "exporter", "analyzer"):
+        assert re.search(rf"^ +{command}\b", done.stdout, re.MULTILINE), command
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (("status",), "stack"),
+        (("completion", "bash"), "stack"),
+        (("analyzer", "--help"), "analyzer"),
+        (("loadgen", "--help"), "loadgen"),
+        (("inbox",), "demo"),
+        (("demo",), "demo"),
+        (("tour",), "demo"),
+    ],
+)
+def test_a_missing_extra_is_named(base_bin: Path, command: tuple[str, ...], extra: str) -> None:
+    """A command whose extra is missing says which `pip install` brings it."""
+    code, err = _fail(base_bin / "perfloop", *command)
+    assert code == 2, err
+    assert re.fullmatch(rf"perfloop: \w+ is not installed: `pip install 'perfloop\[{extra}\]'` installs it\n", err), err
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"), [("optimization_analyzer", "analyzer"), ("LoadTester", "loadgen"), ("LoadTestConfig", "loadgen")]
+)
+def test_a_public_name_without_its_extra(base_bin: Path, name: str, extra: str) -> None:
+    """A public name whose extra is missing is an ImportError of one sentence, with no library's traceback."""
+    code, err = _fail(base_bin / "python", "-c", f"from perfloop import {name}")
+    assert code == 1
+    sentence = rf"ImportError: perfloop\.{name}: \w+ is not installed: `pip install 'perfloop\[{extra}\]'` installs it"
+    assert re.fullmatch(sentence, err.splitlines()[-1]), err
+    assert "During handling" not in err
+    assert "direct cause" not in err
+
+
+class Stack:
+    """The installed `perfloop` command in one directory, with ports of its own."""
+
+    def __init__(self, bin_: Path, directory: Path, checkout: Path) -> None:
+        self.bin = bin_
+        self.directory = directory
+        self.ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("PERFLOOP_", "PYTHON"))}
+        # What `make tools` fetched for the checkout stands for the programs that a user has installed.
+        path = os.pathsep.join([str(bin_), own["PATH"], str(checkout / ".perfloop" / "bin")])
+        moved = {port_variable(name): str(port) for name, port in self.ports.items()}
+        self.environment = {**own, **moved, "PATH": path, "DOCKER_HOST": f"unix://{directory}/no-engine"}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        return subprocess.run(
+            [str(self.bin / "perfloop"), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.directory,
+            env=self.environment,
+            timeout=200,
+        )
+
+    def url(self, name: str, path: str) -> str:
+        """Return an address of a component."""
+        return f"http://127.0.0.1:{self.ports[name]}{path}"
+
+    def get(self, name: str, path: str) -> Any:
+        """Return the JSON that a component answers."""
+        return httpx.get(self.url(name, path), timeout=10).raise_for_status().json()
+
+    def targets(self) -> set[str]:
+        """Return the jobs that are scraped, after checking that every target is up."""
+        targets = self.get("prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
+        assert {target["health"] for target in targets} == {"up"}
+        return {target["labels"]["job"] for target in targets}
+
+    def processes(self) -> list[psutil.Process]:
+        """Return supervisord and everything below it."""
+        pid = int((self.directory / ".perfloop" / "run" / "supervisord.pid").read_text())
+        return [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+
+    def rules(self, kind: str) -> list[dict[str, Any]]:
+        """Return the rules of one kind, `alerting` or `recording`, that Prometheus has loaded."""
+        groups = self.get("prometheus", "/api/v1/rules")["data"]["groups"]
+        return [rule for group in groups for rule in group["rules"] if rule["type"] == kind]
+
+    def doctor(self) -> dict[str, str]:
+        """Return the findings of `perfloop doctor` that failed, by subject."""
+        lines = [line[5:].partition(": ") for line in self.run("doctor").stdout.splitlines() if line.startswith("FAIL")]
+        return {subject: finding for subject, _, finding in lines}
+
+
+def read_limits(stack: Stack, configuration: Path) -> dict[str, str]:
+    """Return what each place shows of the warning limit of one signal, and of one objective."""
+    metrics = httpx.get(stack.url("exporter", "/metrics"), timeout=10).text
+    exported = re.search(rf'perfloop_threshold{{signal="{SIGNAL}",severity="warning"}} (\S+)', metrics)
+    objectives = [
+        rule["query"].rpartition("+ ")[2]
+        for rule in stack.rules("recording")
+        if rule["name"] == "service_slo:slo_objective:ratio" and rule["labels"]["slo"] == "availability"
+    ]
+    alerts = [
+        re.search(r"p95_rate1m > (\S+)", rule["query"])
+        for rule in stack.rules("alerting")
+        if rule["labels"].get("signal") == SIGNAL and rule["labels"]["severity"] == "warning"
+    ]
+    place = json.loads((configuration / "grafana" / "panels.json").read_text())["signals"][SIGNAL]
+    board = json.loads((configuration / "grafana" / "dashboards" / f"{place['uid']}.json").read_text())
+    panel = next(panel for panel in _panels(board) if panel["id"] == place["panel"])
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    analyzer = stack.get("analyzer", "/api/v1/thresholds")["signals"][SIGNAL]["warning"]
+    return {
+        "exporter": exported[1] if exported else "",
+        "recording rule": " ".join(objectives),
+        "alert": alerts[0][1] if alerts and alerts[0] else "",
+        "board": f"{steps[1]['value']:g}",
+        "analyzer": f"{analyzer:g}",
+    }
+
+
+def _panels(board: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for panel in board.get("panels", []):
+        yield panel
+        yield from _panels(panel)
+
+
+def shown(limit: str, objective: str) -> dict[str, str]:
+    """Return what every place shows of a limit and an objective."""
+    return {
+        "exporter": f"{float(limit)}",
+        "recording rule": objective,
+        "alert": limit,
+        "board": limit,
+        "analyzer": limit,
+    }
+
+
+def test_the_shipped_configuration_runs_in_an_empty_directory(full_bin: Path, checkout: Path, tmp_path: Path) -> None:
+    """`perfloop up`, with the demo, where nothing is: every target is up; `down` leaves no process and no port."""
+    stack = Stack(full_bin, tmp_path, checkout)
+    site = Path(
+        _run(full_bin / "python", "-c", "import perfloop_base; print(perfloop_base.__path__[0])").stdout.strip()
+    )
+    before = {path: path.stat().st_mtime_ns for path in (site / "data").rglob("*")}
+    up = stack.run("up", "--native")
+    try:
+        assert up.returncode == 0, up.stderr
+        assert stack.targets() >= {"node", "demo", "loadgen", "analyzer", "inbox", "prometheus", "alertmanager"}
+        assert stack.run("status").returncode == 0
+        assert stack.doctor() == {}
+        processes = stack.processes()
+    finally:
+        down = stack.run("down")
+    assert down.returncode == 0, down.stderr
+    _assert_nothing_left(stack, processes)
+    assert [path.name for path in tmp_path.iterdir()] == [".perfloop"]
+    assert {path: path.stat().st_mtime_ns for path in (site / "data").rglob("*")} == before
+    assert stack.run("status").returncode == 6
+
+
+def _assert_nothing_left(stack: Stack, processes: list[psutil.Process]) -> None:
+    assert [process for process in processes if process.is_running()] == []
+    assert [name for name, port in stack.ports.items() if not is_free(port)] == []
+
+
+@pytest.fixture(scope="module")
+def copy(full_bin: Path, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack without the demo that runs from a copy which `perfloop init` wrote."""
+    directory = tmp_path_factory.mktemp("empty")
+    stack = Stack(full_bin, directory, checkout)
+    done = stack.run("init", "observability")
+    assert done.returncode == 0, done.stderr
+    assert "cd observability" in done.stdout
+    stack.directory = directory / "observability"
+    up = stack.run("up", "--native", "--no-demo")
+    assert up.returncode == 0, up.stderr
+    processes = stack.processes()
+    yield stack
+    down = stack.run("down")
+    assert down.returncode == 0, down.stderr
+    _assert_nothing_left(stack, processes)
+
+
+def test_init_overwrites_nothing(copy: Stack) -> None:
+    """A second `init` into the same directory names what is there and changes nothing."""
+    before = _read_tree(copy.directory)
+    done = copy.run("init", ".")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"perfloop: \. already holds docker-compose\.yml, .+ and \d+ more: nothing was written; .+\n", done.stderr
+    )
+    assert _read_tree(copy.directory) == before
+
+
+def _read_tree(directory: Path) -> dict[str, bytes]:
+    files = (path for path in directory.rglob("*") if path.is_file() and ".perfloop" not in path.parts)
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_changed_threshold_is_seen_everywhere(copy: Stack) -> None:
+    """One `up` after an edit: within 15 seconds every place shows the new numbers, and no program was restarted."""
+    assert read_limits(copy, copy.directory) == shown("1", "0.999")
+    since = copy.run("status", "--json").stdout
+    _edit(
+        copy.directory / "prometheus" / "thresholds.yml",
+        "warning: 1\n    critical: 2\n",
+        "warning: 0.8\n    critical: 2\n",
+    )
+    _edit(copy.directory / "prometheus" / "slos.yml", "objective: 0.999", "objective: 0.995")
+    behind = copy.doctor()
+    assert set(behind) >= {"prometheus rules", "dashboard files"}
+    assert (
+        "Prometheus uses 0.999, the file says 0.995" in behind["prometheus rules"] or "1" in behind["prometheus rules"]
+    )
+    assert copy.run("generate", "--check").returncode == 1
+
+    up = copy.run("up", "--native", "--no-demo")
+    assert up.returncode == 0, up.stderr
+    ended = time.monotonic()
+    wait_for(
+        lambda: read_limits(copy, copy.directory) == shown("0.8", "0.995"), "the new limit everywhere", PROMISED_SECONDS
+    )
+    assert time.monotonic() - ended < PROMISED_SECONDS
+    assert _starts(copy.run("status", "--json").stdout) == _starts(since)
+    assert copy.run("generate", "--check").returncode == 0
+    assert copy.doctor() == {}
+    assert copy.run("doctor").returncode == 0
+
+
+def _starts(status: str) -> dict[str, str]:
+    return {row["name"]: row["since"] for row in json.loads(status)["parts"]}
+
+
+def test_a_rule_file_of_ones_own_is_loaded_by_the_next_up(copy: Stack) -> None:
+    """`doctor` names the file that is not loaded; after `up` Prometheus has its alert."""
+    (copy.directory / "prometheus" / "alerts" / "mine.yml").write_text(
+        "groups:\n  - name: mine\n    rules:\n      - {alert: Mine, expr: up == 0, labels: {severity: info}}\n"
+    )
+    assert "prometheus/alerts/mine.yml is not loaded" in copy.doctor()["prometheus rules"]
+    assert copy.run("up", "--native", "--no-demo").returncode == 0
+    assert [rule["name"] for rule in copy.rules("alerting") if rule["name"] == "Mine"] == ["Mine"]
+    assert copy.doctor() == {}
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "expected"),
+    [
+        ("thresholds.yml", "warning: 0.8", "warning: much", r"prometheus/thresholds\.yml:22: "),
+        ("thresholds.yml", "signals:", "signals: [", r"prometheus/thresholds\.yml:\d+: not valid YAML: "),
+        ("slos.yml", "objective: 0.995", "objective: 2", r"prometheus/slos\.yml:\d+: "),
+        ("alerts/mine.yml", "up == 0", "sum(", r"prometheus/alerts/mine\.yml:4: "),
+    ],
+)
+def test_a_broken_file_changes_nothing(copy: Stack, file: str, old: str, new: str, expected: str) -> None:
+    """`up` ends with 2 and a sentence with file and line; no file, no rule and no limit is another than before."""
+    path = copy.directory / "prometheus" / file
+    good = path.read_text()
+    rules, limits = copy.rules("alerting"), read_limits(copy, copy.directory)
+    _edit(path, old, new)
+    tree, effective = _read_tree(copy.directory), _read_tree(copy.directory / ".perfloop" / "etc")
+    try:
+        done = copy.run("up", "--native", "--no-demo")
+        assert done.returncode == 2
+        assert re.search(rf"^perfloop: {expected}", done.stderr, re.MULTILINE), done.stderr
+        assert "reloading" not in done.stderr
+        assert _read_tree(copy.directory) == tree
+        assert _read_tree(copy.directory / ".perfloop" / "etc") == effective
+        assert _texts(copy.rules("alerting")) == _texts(rules)
+        assert read_limits(copy, copy.directory) == limits
+    finally:
+        path.write_text(good)
+
+
+def _texts(rules: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(rule["name"], rule["query"]) for rule in rules]
+
+
+def test_exit_codes_of_the_real_command(copy: Stack, tmp_path: Path, checkout: Path) -> None:
+    """`status` ends with 7 when a component is not healthy, `doctor` with 1; elsewhere `status` ends with 6."""
+    assert Stack(copy.bin, tmp_path, checkout).run("status").returncode == 6
+    exporter = next(process for process in copy.processes() if "perfloop_exporter" in process.cmdline())
+    exporter.suspend()
+    try:
+        assert copy.run("status").returncode == 7
+        assert copy.run("doctor").returncode == 1
+    finally:
+        exporter.resume()
+    wait_for(lambda: copy.run("status").returncode == 0, "the exporter to answer again", 30)
