@@ -23,7 +23,7 @@ from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.config import RunConfig
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.pipeline import Knowledge
-from perfloop_analyzer.ports import Answers, Question
+from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.series import Batch, Floats, Grid
 from perfloop_analyzer.store import Database
@@ -96,9 +96,9 @@ class Clean:
             self._short[name] = clean(kind, self._rows, short, self._rng, phase)
             self._past[name] = clean(kind, self._rows, past, self._rng, phase)
 
-    async def ask(self, questions: Sequence[Question], grid: Grid) -> Answers:
-        """Answer every question, whatever its step."""
-        return Answers({one.signal: self._batch(one.signal, grid) for one in questions}, {})
+    async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
+        """Answer every query, whatever its step."""
+        return Responses({one.signal: self._batch(one.signal, grid) for one in queries}, {})
 
     async def scrape_interval(self) -> float:
         """Return the time between two points."""

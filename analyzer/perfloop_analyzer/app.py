@@ -7,33 +7,34 @@ import contextlib
 import logging
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from sqlalchemy.engine import make_url
 
-from perfloop_analyzer.catalog import load_catalog, read_thresholds
-from perfloop_analyzer.config import RunConfig, read_secret
-from perfloop_analyzer.errors import AnalyzerError, ConfigError
-from perfloop_analyzer.incidents import read_topology
+from perfloop_analyzer.config import IN_MEMORY, RunConfig, WebConfig, read_secret
+from perfloop_analyzer.configuration import ConfigurationFiles
+from perfloop_analyzer.errors import AnalyzerError
 from perfloop_analyzer.language_model import LanguageModel
-from perfloop_analyzer.loop import Loop, OwnWords
-from perfloop_analyzer.pipeline import Knowledge
+from perfloop_analyzer.loop import Loop, NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
-from perfloop_analyzer.recommend import load_rules
-from perfloop_analyzer.reporters.html import Record, render_report
-from perfloop_analyzer.server import REPORT_SECONDS, build_web
+from perfloop_analyzer.reporters.html import Commands, Record, render_report
+from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
+from perfloop_base.addresses import Address, bound_address, listen
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Iterator
 
-    from perfloop_analyzer.ports import Result, Wording
+    from perfloop_analyzer.ports import Result, Rewriter
 
 log = logging.getLogger("analyzer")
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to us, so that SIGTERM ends the process with 0."""
+    """Leaves the signals to `serve`, so that SIGTERM ends the process with 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -41,43 +42,31 @@ class _Server(uvicorn.Server):
         yield
 
 
-def build_knowledge(config: RunConfig) -> Knowledge:
-    """Read catalogue, limits, rules and topology; every problem of every file at once."""
-    problems: list[str] = []
-    try:
-        thresholds = read_thresholds(config.thresholds_file)
-    except ConfigError as error:
-        problems, thresholds = list(error.problems), None
-    try:
-        catalog = load_catalog(config.catalog_files, thresholds)
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        rules = load_rules(config.rule_files)
-    except ConfigError as error:
-        problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return Knowledge(catalog, rules, read_topology(config.topology_file))
-
-
 @contextlib.asynccontextmanager
 async def open_loop(config: RunConfig) -> AsyncIterator[tuple[Loop, Database]]:
-    """Open source and database around a loop."""
-    knowledge = build_knowledge(config)
+    """Open Prometheus and the database, and yield a loop over them.
+
+    Raises:
+        ConfigError: With every problem of every configuration file.
+        StoreError: The database cannot be opened.
+    """
+    files = ConfigurationFiles(config)
+    source_config = config.source.located()
     database = Database(config.store_url)
     try:
-        async with PrometheusSource(config.source) as source, _wording(config) as wording:
-            yield Loop(config, source, database, knowledge, wording), database
+        async with PrometheusSource(source_config) as source, _open_rewriter(config) as rewriter:
+            loop = Loop(config, source, database, files.knowledge, rewriter)
+            loop.follow(files, time.time())
+            yield loop, database
     finally:
         database.close()
 
 
 @contextlib.asynccontextmanager
-async def _wording(config: RunConfig) -> AsyncIterator[Wording]:
-    """Put a language model in where one is configured."""
-    if config.llm_url is None:
-        yield OwnWords()
+async def _open_rewriter(config: RunConfig) -> AsyncIterator[Rewriter]:
+    """Yield the language model where one is configured."""
+    if not config.llm_url:
+        yield NoRewriting()
         return
     token = read_secret(config.llm_token_file) if config.llm_token_file else None
     model = LanguageModel(config.llm_url, config.llm_model, token)
@@ -88,7 +77,11 @@ async def _wording(config: RunConfig) -> AsyncIterator[Wording]:
 
 
 async def run_once(config: RunConfig) -> Result:
-    """Run one analysis; an unreachable Prometheus is an error."""
+    """Run one analysis.
+
+    Raises:
+        AnalyzerError: The cycle failed, for example because Prometheus did not answer.
+    """
     async with open_loop(config) as (loop, _):
         return await _one_cycle(loop, time.time())
 
@@ -101,40 +94,63 @@ async def _one_cycle(loop: Loop, at: float) -> Result:
 
 
 async def write_report(config: RunConfig) -> str:
-    """Run one analysis and return the report."""
+    """Run one analysis and return the report as HTML.
+
+    Raises:
+        AnalyzerError: The cycle failed.
+    """
     async with open_loop(config) as (loop, database):
         at = time.time()
         result = await _one_cycle(loop, at)
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
-        alerts = await loop.alerts(at)
-        return render_report(result, loop.published.batches, Record(past, stored, alerts))
+        record = Record(past, stored, await loop.alerts(at))
+        return render_report(result, loop.published.batches, record, _store_commands(config))
 
 
-def open_store(config: RunConfig) -> Database:
-    """Open the database alone, for commands that need no Prometheus."""
-    return Database(config.store_url)
+async def serve(config: RunConfig, web: WebConfig) -> None:
+    """Run the service until SIGTERM or SIGINT.
 
-
-async def serve(config: RunConfig) -> None:
-    """Run the service until SIGTERM or SIGINT."""
-    token = read_secret(config.token_file) if config.token_file else None
-    async with open_loop(config) as (loop, database):
-        stop = asyncio.Event()
-        web = build_web(loop.published, database, token)
-        server = _Server(
-            uvicorn.Config(
-                web, host=config.listen_host, port=config.listen_port, log_level="warning", timeout_graceful_shutdown=3
-            )
-        )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        log.info("listening on http://%s:%d", config.listen_host, config.listen_port)
-        await _until_stopped(loop, server, stop)
+    Raises:
+        ConfigError: A setting or a configuration file is wrong.
+        ListenError: The listen address is taken.
+        StoreError: The database cannot be opened.
+    """
+    token = read_secret(web.token_file) if web.token_file else None
+    with contextlib.closing(listen(web.address(), "--web.listen-address")) as listener:
+        address = bound_address(listener)
+        async with open_loop(config) as (loop, database):
+            settings = WebSettings(token, _commands(config, web, address), str(config.thresholds_file or ""))
+            application = build_web(loop.published, database, settings)
+            server = _Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
+            stop = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            log.info("listening on http://%s", address)
+            await _until_stopped(loop, server, listener, stop)
     log.info("stopped")
 
 
-async def _until_stopped(loop: Loop, server: uvicorn.Server, stop: asyncio.Event) -> None:
-    serving = asyncio.create_task(_serve(server))
+def _commands(config: RunConfig, web: WebConfig, address: Address) -> Commands:
+    """Return the commands for a page on this machine: complete, whatever the reader's current directory is."""
+    if web.token_file is None:
+        return _store_commands(config)
+    local = Address("127.0.0.1" if address.host in {"", "0.0.0.0", "::"} else address.host, address.port)  # noqa: S104 - read, not bound
+    flags = (f"--web.url=http://{local}", f"--web.token-file={web.token_file.absolute()}")
+    return Commands(web.command, flags)
+
+
+def _store_commands(config: RunConfig) -> Commands:
+    """Return the commands that change the database directly; none for a database in memory."""
+    if config.store_url == IN_MEMORY:
+        return Commands(enabled=False)
+    url = make_url(config.store_url)
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith("/"):
+        url = url.set(database=str(Path(url.database).absolute()))
+    return Commands(flags=(f"--store.url={url.render_as_string(hide_password=True)}",))
+
+
+async def _until_stopped(loop: Loop, server: uvicorn.Server, listener: socket.socket, stop: asyncio.Event) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     cycling = asyncio.create_task(loop.run(stop))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, cycling, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -146,14 +162,3 @@ async def _until_stopped(loop: Loop, server: uvicorn.Server, stop: asyncio.Event
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
-
-
-async def _serve(server: uvicorn.Server) -> None:
-    """Uvicorn leaves with SystemExit when the port is taken; say so in our own words."""
-    try:
-        await server.serve()
-    except SystemExit as error:
-        config = server.config
-        raise ConfigError(
-            f"--web.listen-address has value '{config.host}:{config.port}': the port is taken or not ours to open"
-        ) from error

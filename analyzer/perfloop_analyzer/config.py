@@ -1,119 +1,207 @@
-"""The settings of a run, checked once, all problems told at once."""
+"""The analyzer's settings, each declared once: its flag, default, rule and help."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
-import yaml
-from pydantic import BaseModel, ValidationError
-
-from perfloop_analyzer.errors import ConfigError
+from perfloop_base.addresses import Address, parse_address
+from perfloop_base.durations import parse_positive_duration
+from perfloop_base.errors import ConfigError
+from perfloop_base.flags import flag, section
+from perfloop_base.home import local_port, running_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdw])")
-_FULL_DURATION = re.compile(rf"(?:{_DURATION.pattern})+")
-
-M = TypeVar("M", bound=BaseModel)
+AUTO = "auto"
+IN_MEMORY = "sqlite://"
 
 
-def parse_duration(text: str) -> float:
-    """Turn Prometheus' own notation (`10s`, `1h30m`) into seconds."""
-    if not _FULL_DURATION.fullmatch(text):
-        raise ConfigError(f"'{text}' is not a duration: write a number and a unit out of ms, s, m, h, d, w, as in 10s")
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+def _parse_url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} is not a URL: it must begin with http:// or https://")
+    return text
 
 
-def format_duration(seconds: float) -> str:
-    """Turn seconds into the shortest whole-unit Prometheus duration."""
-    for unit in ("d", "h", "m", "s"):
-        if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
-            return f"{int(seconds // _UNITS[unit])}{unit}"
-    return f"{round(seconds * 1000)}ms"
+def _parse_header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"{text!r} is not a header: write NAME: VALUE")
+    return name.strip(), value.strip()
 
 
-def read_yaml(path: Path) -> Any:
-    """Read one YAML file; whatever is wrong with it becomes a sentence that names it."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: is not valid YAML: {reason}") from error
-
-
-def parse_model(model: type[M], data: object, where: str) -> M:
-    """Check `data` against `model`; every problem is listed with its place."""
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError([f"{where}: {_sentence(problem)}" for problem in error.errors()]) from error
-
-
-def _sentence(problem: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in problem["loc"]) or "document"
-    if problem["type"] == "extra_forbidden":
-        return f"unknown field '{place}'"
-    if problem["type"] == "missing":
-        return f"field '{place}' is missing"
-    return f"field '{place}' has value {problem['input']!r}: {problem['msg'].lower()}"
+def _parse_rate_window(text: str) -> str:
+    if text != AUTO:
+        parse_positive_duration(text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """Where Prometheus is, how to sign in, and how much may be asked of it."""
+    """Where Prometheus is, how to authenticate, and how much may be queried. Times are in seconds."""
 
-    url: str = "http://127.0.0.1:9090"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    username: str | None = None
-    password_file: Path | None = None
-    bearer_token_file: Path | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    insecure: bool = False
-    timeout_seconds: float = 10.0
-    concurrency: int = 4
-    max_points: int = 11_000
-    max_samples: int = 20_000_000
+    url: str = flag(
+        "--prometheus.url",
+        "",
+        parse=_parse_url,
+        metavar="URL",
+        help="a Prometheus-compatible API with its path prefix (default: the running stack's Prometheus)",
+    )
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] = flag(
+        "--prometheus.header",
+        (),
+        parse=_parse_header,
+        repeat=True,
+        metavar="NAME: VALUE",
+        help="a header of every request; may be repeated",
+    )
+    tenant: str = flag("--prometheus.tenant", "", help="value of the header X-Scope-OrgID (Mimir, Cortex)")
+    username: str = flag("--prometheus.username", "", help="user name of basic authentication")
+    password_file: Path | None = flag("--prometheus.password-file", None, parse=Path, help="file with the password")
+    bearer_token_file: Path | None = flag(
+        "--prometheus.bearer-token-file", None, parse=Path, help="file with a bearer token"
+    )
+    ca_file: Path | None = flag("--prometheus.ca-file", None, parse=Path, help="certificates of trusted authorities")
+    cert_file: Path | None = flag("--prometheus.cert-file", None, parse=Path, help="the client's certificate")
+    key_file: Path | None = flag("--prometheus.key-file", None, parse=Path, help="the key of the client's certificate")
+    insecure: bool = flag("--prometheus.insecure", default=False, help="do not verify the server's certificate")
+    timeout_seconds: float = flag(
+        "--query.timeout", 10.0, parse=parse_positive_duration, help="time limit of one query"
+    )
+    concurrency: int = flag("--query.concurrency", 4, minimum=1, help="concurrent queries")
+    max_samples: int = flag("--query.max-samples", 20_000_000, minimum=1, help="samples that one cycle may read")
     retries: int = 2
+
+    def all_headers(self) -> dict[str, str]:
+        """Return the headers of every request, the tenant's included."""
+        return dict(self.headers) | ({"X-Scope-OrgID": self.tenant} if self.tenant else {})
+
+    def located(self) -> Self:
+        """Return these settings with the URL of the running stack's Prometheus where none was given.
+
+        Raises:
+            ConfigError: PERFLOOP_PROMETHEUS_PORT does not hold a port.
+        """
+        return self if self.url else replace(self, url=running_url("prometheus"))
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One run of the service."""
+    """The settings of an analysis: what is queried, how often, against which limits, and where results are kept."""
 
-    source: SourceConfig = field(default_factory=SourceConfig)
-    listen_host: str = "127.0.0.1"
-    listen_port: int = 19110
-    token_file: Path | None = None
-    store_url: str = "sqlite://"
-    thresholds_file: Path | None = None
-    catalog_files: Sequence[Path] = ()
-    rule_files: Sequence[Path] = ()
-    topology_file: Path | None = None
-    interval_seconds: float = 10.0
-    points: int = 240
-    step_seconds: float | None = None
-    rate_window: str = "auto"
+    source: SourceConfig = section(SourceConfig, "Prometheus")
+    store_url: str = flag(
+        "--store.url", IN_MEMORY, metavar="URL", help="a SQLAlchemy database URL; sqlite:// is lost at exit"
+    )
+    thresholds_file: Path | None = flag(
+        "--thresholds.file", None, parse=Path, help="limits that replace the catalogue's; read again when it changes"
+    )
+    slos_file: Path | None = flag(
+        "--slos.file", None, parse=Path, help="objectives that replace the catalogue's; read again when it changes"
+    )
+    catalog_files: tuple[Path, ...] = flag(
+        "--catalog.file", (), parse=Path, repeat=True, help="more signals; may be repeated"
+    )
+    rule_files: tuple[Path, ...] = flag(
+        "--rules.file", (), parse=Path, repeat=True, help="more recommendation rules; may be repeated"
+    )
+    topology_file: Path | None = flag("--topology.file", None, parse=Path, help="the call graph between services")
+    interval_seconds: float = flag(
+        "--interval", 10.0, parse=parse_positive_duration, help="time from the start of one cycle to the next"
+    )
+    points: int = flag("--query.points", 240, minimum=16, help="points of each series that one cycle reads")
+    step_seconds: float | None = flag(
+        "--query.step",
+        None,
+        auto=True,
+        parse=parse_positive_duration,
+        help="time between two points; auto is the scrape interval",
+    )
+    rate_window: str = flag(
+        "--query.rate-window", AUTO, parse=_parse_rate_window, help="range of rate(); auto is four scrape intervals"
+    )
     history_seconds: float = 604_800.0
     history_step_seconds: float = 600.0
     history_interval_seconds: float = 300.0
     burn_interval_seconds: float = 60.0
     follow_interval_seconds: float = 60.0
-    llm_url: str | None = None
-    llm_model: str = ""
-    llm_token_file: Path | None = None
+    llm_url: str = flag(
+        "--llm.url",
+        "",
+        parse=_parse_url,
+        metavar="URL",
+        help="an OpenAI-compatible API that may reword recommendations, such as http://host/v1",
+    )
+    llm_model: str = flag("--llm.model", "", help="the model that rewords")
+    llm_token_file: Path | None = flag("--llm.token-file", None, parse=Path, help="file with the API's token")
+
+    def files(self) -> tuple[Path, ...]:
+        """Return every configuration file that is read again when it changes."""
+        single = (self.thresholds_file, self.slos_file, self.topology_file)
+        return (*(path for path in single if path), *self.catalog_files, *self.rule_files)
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the service listens, and who may change recommendations."""
+
+    listen_address: Address | None = flag(
+        "--web.listen-address",
+        None,
+        parse=parse_address,
+        metavar="HOST:PORT",
+        help="address to listen on (default: 127.0.0.1 and PERFLOOP_ANALYZER_PORT, else 19110)",
+    )
+    token_file: Path | None = flag(
+        "--web.token-file",
+        None,
+        parse=Path,
+        help="file with the bearer token for changes; without it none are allowed",
+    )
+    command: str = flag(
+        "--web.command",
+        "perfloop analyzer",
+        metavar="COMMAND",
+        help="how this analyzer's commands are run where the page is read; the page shows it",
+    )
+
+    def address(self) -> Address:
+        """Return the address to listen on.
+
+        Raises:
+            ConfigError: PERFLOOP_ANALYZER_PORT does not hold a port.
+        """
+        return self.listen_address or Address("127.0.0.1", local_port("analyzer"))
+
+
+@dataclass(frozen=True, slots=True)
+class TargetConfig:
+    """Which analyzer's recommendations a command reads or changes; by default the running stack's."""
+
+    web_url: str = flag(
+        "--web.url",
+        "",
+        parse=_parse_url,
+        metavar="URL",
+        help="the running analyzer (default: the running stack's)",
+    )
+    token_file: Path | None = flag(
+        "--web.token-file",
+        None,
+        parse=Path,
+        help="file with its bearer token (default: PERFLOOP_ANALYZER_TOKEN_FILE, else the running stack's)",
+    )
+    store_url: str = flag("--store.url", "", metavar="URL", help="its database, when no analyzer runs")
 
 
 def read_secret(path: Path) -> str:
-    """Read a one-line secret; an empty or missing file is an error that names it."""
+    """Return the one line of a file.
+
+    Raises:
+        ConfigError: The file cannot be read or is empty.
+    """
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`optimization_analyzer`: the same analysis for dictionaries that a program has in hand, without Prometheus."""
+"""`optimization_analyzer`: the same analysis for dictionaries of measured values, without Prometheus."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.errors import AnalyzerError
 from perfloop_analyzer.findings import OVERALL, Severity
 from perfloop_analyzer.pipeline import Knowledge, Settings, analyze
-from perfloop_analyzer.ports import Answers, Result
+from perfloop_analyzer.ports import Responses, Result
 from perfloop_analyzer.recommend import Recommendation, load_rules
 from perfloop_analyzer.reporters.formatting import metric_words
 from perfloop_analyzer.samples import read_samples, resolve_alias, to_batch
@@ -41,7 +41,7 @@ class OptimizationAnalyzer:
         for name, value in _entries(metrics_data):
             self._take(name, value, batches, ignored)
         at = max((batch.grid.end for batch in batches.values()), default=0.0)
-        result = analyze(Answers(batches, {}), self._known(), at)
+        result = analyze(Responses(batches, {}), self._known(), at)
         answer = _answer(result, batches, ignored)
         self.history.append({"at": at, "system_health_score": answer["system_health_score"]})
         return answer
@@ -94,7 +94,7 @@ def _stamped(reading: Mapping[str, Any], name: str) -> object:
 def _answer(result: Result, batches: Mapping[str, Batch], ignored: dict[str, str]) -> dict[str, Any]:
     scores = {one.service: one for one in result.health}
     overall = scores.get(OVERALL)
-    recommendations = [_recommendation(made) for made in result.recommendations]
+    recommendations = [_recommendation(one) for one in result.recommendations]
     return {
         "system_health_score": overall.score if overall else None,
         "health_penalties": dict(overall.penalties) if overall else {},
@@ -113,20 +113,20 @@ def _answer(result: Result, batches: Mapping[str, Batch], ignored: dict[str, str
     }
 
 
-def _recommendation(made: Recommendation) -> dict[str, Any]:
-    gain = made.improvement
+def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
+    gain = recommendation.improvement
     words = (
         f"{gain.low:.0%} to {gain.high:.0%} less {metric_words(gain.metric, {})}: {gain.explanation}"
         if gain
         else "not computable from what was given"
     )
-    return made.as_dict() | {
-        "description": made.action,
+    return recommendation.as_dict() | {
+        "description": recommendation.action,
         "expected_improvement": words,
         "expected_improvement_ratio": gain.ratio if gain else None,
-        "implementation_effort": made.effort,
-        "cost_impact": made.cost,
-        "metrics_affected": list(made.affects),
+        "implementation_effort": recommendation.effort,
+        "cost_impact": recommendation.cost,
+        "metrics_affected": list(recommendation.affects),
     }
 
 

@@ -1,51 +1,42 @@
-"""Everything that can go wrong, as one tree, and the exit code of each.
+"""Everything that can go wrong in the analyzer, as one tree.
 
-AnalyzerError
-├── ConfigError          a flag, a catalogue, a rule base or a thresholds file is wrong (all its problems at once)
-├── SourceError          Prometheus gave no usable answer
-│   ├── SourceUnavailable    it did not answer, or said 429, 5xx (trying again may help)
-│   ├── QueryRejected        it refused the question: 400, 422 (trying again will not help)
-│   └── BadAnswer            it answered with something that is no Prometheus answer
-├── StoreError           the database is locked, full or unreachable
-└── NotFoundError        no recommendation of that id
-    └── TransitionError  the recommendation is in a state that does not allow this step
+PerfloopError                    one sentence and an exit code (perfloop_base)
+├── ConfigError                  a flag, a catalogue, rules or thresholds file breaks rules; carries every problem
+├── ListenError                  the listen address is taken
+└── AnalyzerError
+    ├── SourceError              Prometheus gave no usable answer
+    │   ├── SourceUnavailable    it did not answer, or answered 429 or 5xx (a retry may help)
+    │   ├── QueryRejected        it rejected the query: 400, 422, ... (a retry does not help)
+    │   └── BadAnswer            its answer is not what the Prometheus API specifies
+    ├── StoreError               the database is locked, full or unreachable
+    ├── NotRunningError          neither a running analyzer nor its database was found
+    ├── AccessError              the running analyzer refused the token, or none was found
+    └── NotFoundError            no recommendation has that id
+        └── TransitionError      the recommendation's state does not allow this step
 """
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import TYPE_CHECKING
+from perfloop_base.errors import ConfigError, ExitCode, ListenError, PerfloopError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-
-class ExitCode(IntEnum):
-    """What `perfloop analyzer` ends with."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    SOURCE_UNAVAILABLE = 3
-    STORE_FAILED = 4
-    NOT_READY = 5
-    FINDINGS = 6
-
-
-class AnalyzerError(Exception):
-    """Anything that the analyzer refuses or cannot do, said in one sentence."""
-
-    exit_code = ExitCode.FAILED
+__all__ = [
+    "AccessError",
+    "AnalyzerError",
+    "BadAnswer",
+    "ConfigError",
+    "ListenError",
+    "NotFoundError",
+    "NotRunningError",
+    "QueryRejected",
+    "SourceError",
+    "SourceUnavailable",
+    "StoreError",
+    "TransitionError",
+]
 
 
-class ConfigError(AnalyzerError):
-    """A configuration is wrong; `problems` lists every reason."""
-
-    exit_code = ExitCode.USAGE
-
-    def __init__(self, problems: str | Sequence[str]) -> None:
-        self.problems = [problems] if isinstance(problems, str) else list(problems)
-        super().__init__("\n".join(self.problems))
+class AnalyzerError(PerfloopError):
+    """Anything that the analyzer refuses or cannot do, as one sentence."""
 
 
 class SourceError(AnalyzerError):
@@ -55,15 +46,15 @@ class SourceError(AnalyzerError):
 
 
 class SourceUnavailable(SourceError):  # noqa: N818 - reads as what happened
-    """Prometheus did not answer in time, or asked to be left alone."""
+    """Prometheus did not answer in time, or asked to be queried later."""
 
 
 class QueryRejected(SourceError):  # noqa: N818 - reads as what happened
-    """Prometheus refused the expression."""
+    """Prometheus rejected the expression."""
 
 
 class BadAnswer(SourceError):  # noqa: N818 - reads as what happened
-    """The answer is not what the Prometheus API promises."""
+    """The answer is not what the Prometheus API specifies."""
 
 
 class StoreError(AnalyzerError):
@@ -72,8 +63,18 @@ class StoreError(AnalyzerError):
     exit_code = ExitCode.STORE_FAILED
 
 
+class NotRunningError(AnalyzerError):
+    """Neither a running analyzer nor its database was found."""
+
+    exit_code = ExitCode.NOT_RUNNING
+
+
+class AccessError(AnalyzerError):
+    """The running analyzer refused the token, or no token was found."""
+
+
 class NotFoundError(AnalyzerError):
-    """Nothing carries that id."""
+    """No recommendation has that id."""
 
 
 class TransitionError(NotFoundError):

@@ -1,4 +1,4 @@
-"""A finding: one thing that a detector says about one series of one signal."""
+"""A finding: one thing that a detector reports about one series of one signal."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OVERALL = "overall"
+COMPONENT_NAMES = {"api": "API", "cpu": "CPU", "gpu": "GPU", "vector": "vector search", "storage": "object storage"}
+
+
+def component_name(component: str) -> str:
+    """Return a component's name for people."""
+    return COMPONENT_NAMES.get(component, component.replace("_", " "))
 
 
 class Severity(IntEnum):
@@ -27,7 +33,19 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, where, since when, and the numbers that say so."""
+    """What was found, where, since when, and the numbers behind it.
+
+    Attributes:
+        detector: threshold, burn, forecast, anomaly, novelty, change_point or trend.
+        kind: use (a resource) or red (what callers experience).
+        value: The current level, in `unit`.
+        expected: The level before, in `unit`; the limit where there is no level from before.
+        onset: When it began, in Unix seconds.
+        limit: The warning limit, in `unit`.
+        p_value: The probability of as much by chance; None for detectors without a test.
+        score: How far beyond the limit or the band: 1 is the critical limit or the edge of the band.
+        expr: The PromQL that was evaluated over `window` (start and end in Unix seconds).
+    """
 
     detector: str
     signal: str
@@ -49,19 +67,14 @@ class Finding:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What must be equal for two findings to speak of the same thing."""
-        return self.service, self.component, self.signal
-
-    @property
     def place(self) -> str:
-        """What tells this series from the service's others, in brackets; empty when there is nothing to tell."""
+        """The labels that distinguish this series from the service's others, in parentheses; else nothing."""
         names = [value for name, value in sorted(self.labels.items()) if name not in ("service", "job")]
         return f" ({', '.join(names)})" if names else ""
 
     @property
-    def never_better(self) -> bool:
-        """Whether there is no level from before: then the limit stands in for what is expected."""
+    def has_no_baseline(self) -> bool:
+        """Whether there is no level from before; the limit is then the expected value."""
         return self.limit is not None and self.expected == self.limit
 
     def as_dict(self) -> dict[str, Any]:

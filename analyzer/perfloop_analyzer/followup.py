@@ -1,4 +1,4 @@
-"""Follows what people did: an implemented recommendation is measured, and becomes validated or refuted."""
+"""Measures what implemented recommendations brought: each becomes validated or refuted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.ports import Question, Source, Store
+from perfloop_analyzer.ports import Query, Source, Store
 from perfloop_analyzer.recommend.validation import AFTER, BEFORE, Trial, Verdict, judge
 from perfloop_analyzer.series import Batch, Floats, Grid, Labels, service_of
 from perfloop_base.durations import parse_duration
@@ -22,46 +22,55 @@ DAY = 86_400.0
 
 
 class FollowUp:
-    """Asks for the metric of each implemented recommendation before and after the change, and concludes."""
+    """Queries the metric of each implemented recommendation before and after the change, and concludes."""
 
-    def __init__(self, source: Source, store: Store, catalog: Mapping[str, Signal]) -> None:
+    def __init__(self, source: Source, store: Store) -> None:
         self._source = source
         self._store = store
-        self._catalog = catalog
 
-    async def look(self, window: str, at: float) -> None:
-        """Conclude what can be concluded; what lacks data is left as it is, and after a day for good."""
+    async def measure(self, catalog: Mapping[str, Signal], window: str, at: float) -> None:
+        """Conclude what can be concluded.
+
+        A recommendation without enough data stays as it is, and for good once its change is a day old.
+
+        Args:
+            catalog: The signals, by name.
+            window: The rate window; points that far apart share no sample.
+            at: The moment of the cycle in Unix seconds.
+
+        Raises:
+            StoreError: The database could not be read or written.
+        """
         step = parse_duration(window)
-        for made in await asyncio.to_thread(self._store.recommendations, "implemented"):
-            trial = trial_of(made, self._catalog)
+        for recommendation in await asyncio.to_thread(self._store.recommendations, "implemented"):
+            trial = trial_of(recommendation, catalog)
             if trial and (AFTER + 2) * step <= at - trial.changed <= DAY:
-                verdict = await self._try(trial, window, step)
+                verdict = await self._judge(trial, catalog[trial.metric], window, step)
                 if verdict:
                     outcome = "validate" if verdict.holds else "refute"
                     measured = verdict.as_dict() | {"metric": trial.metric}
-                    await asyncio.to_thread(self._store.conclude, made.id, outcome, measured, at)
+                    await asyncio.to_thread(self._store.conclude, recommendation.id, outcome, measured, at)
 
-    async def _try(self, trial: Trial, window: str, step: float) -> Verdict | None:
-        signal = self._catalog[trial.metric]
-        asked = [Question(trial.metric, signal.query(window))]
-        spans = []
-        for grid in grids(trial, step):
-            answers = await self._source.ask(asked, grid)
-            spans.append(course(answers.batches.get(trial.metric), trial, signal))
-        return judge(spans[0], spans[1], above=signal.direction == "above")
+    async def _judge(self, trial: Trial, signal: Signal, window: str, step: float) -> Verdict | None:
+        queries = [Query(trial.metric, signal.query(window))]
+        before, after = [
+            course((await self._source.query(queries, grid)).batches.get(trial.metric), trial, signal)
+            for grid in grids(trial, step)
+        ]
+        return judge(before, after, above=signal.direction == "above")
 
 
-def trial_of(made: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
-    """Return what to compare for a recommendation: the metric it promised to improve, while its finding stood."""
-    promised = made.improvement.metric if made.improvement else ""
-    shown = [item for item in made.evidence if item.get("signal") in catalog]
-    until = made.values.get("stood_until")
+def trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
+    """Return what to compare: the metric that was to improve, while the finding held and after the change."""
+    promised = recommendation.improvement.metric if recommendation.improvement else ""
+    shown = [item for item in recommendation.evidence if item.get("signal") in catalog]
+    until = recommendation.values.get("stood_until")
     if until is None or not shown:
         return None
-    labels = _labels(shown, made.service)
+    labels = _labels(shown, recommendation.service)
     metric = promised if promised in catalog else str(shown[0]["signal"])
     since = min(float(item["onset"]) for item in shown)
-    return Trial(metric, made.service, labels, since, float(until), made.updated)
+    return Trial(metric, recommendation.service, labels, since, float(until), recommendation.updated)
 
 
 def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:
@@ -70,14 +79,15 @@ def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:
 
 
 def grids(trial: Trial, step: float) -> tuple[Grid, Grid]:
-    """Return the moments before, while the trouble stood, and after, both one rate window apart."""
+    """Return the grids before the change, while the finding held, and after it; `step` is in seconds."""
     points = int(np.clip((trial.until - trial.since) // step, 1, BEFORE))
     before = Grid(trial.until - (points - 1) * step, step, points)
+    # The first two steps after the change still see samples from before it.
     return before, Grid(trial.changed + 2 * step, step, AFTER)
 
 
 def course(batch: Batch | None, trial: Trial, signal: Signal) -> Floats:
-    """Return the metric over the grid: the sum of the service's series that the finding's labels do not rule out."""
+    """Return the metric over the grid, shape (points,): the sum of the series that the trial's labels allow."""
     if batch is None:
         return np.empty(0)
     rows = [row for row, labels in enumerate(batch.labels) if _same(labels, trial, signal)]

@@ -1,4 +1,4 @@
-"""Optional words by any OpenAI-compatible API; without it, or when it fails, nothing is missing."""
+"""Optional rewording by any OpenAI-compatible API; without it, or when it fails, the rules' own texts are shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import orjson
 
-from perfloop_analyzer.recommend.rewriting import accepted, prompt_for
+from perfloop_analyzer.recommend.rewriting import is_supported, prompt_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("analyzer.language_model")
 
-MOST_A_CYCLE = 3
+REQUESTS_PER_CYCLE = 3
 
 
 class LanguageModel:
-    """Asks for a rewording of each recommendation, and keeps it while its numbers stand in the evidence."""
+    """Requests a rewording of each recommendation, and keeps it while the evidence contains its numbers.
+
+    Attributes:
+        rejected: How many texts contained a number that the evidence does not.
+    """
 
     def __init__(
         self, url: str, model: str, token: str | None, transport: httpx.AsyncBaseTransport | None = None
@@ -32,41 +36,42 @@ class LanguageModel:
             base_url=url.rstrip("/") + "/", headers=headers, timeout=20.0, transport=transport
         )
         self._model = model
-        self._words: dict[str, str] = {}
-        self.refused = 0
+        self._texts: dict[str, str] = {}
+        self.rejected = 0
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def reword(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
-        """Return the recommendations with the words that passed, under `values.words`."""
-        asked = 0
-        for made in recommendations:
-            held = self._words.get(made.id)
-            if held and not accepted(held, made):
-                held = None  # the evidence has moved on
-                del self._words[made.id]
-            if held is None and asked < MOST_A_CYCLE:
-                asked += 1
-                self._words[made.id] = await self._ask(made)
-        return tuple(
-            replace(made, values={**made.values, "words": words}) if (words := self._words.get(made.id)) else made
-            for made in recommendations
-        )
+    async def rewrite(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return the recommendations with the accepted texts under `values.words`."""
+        requested = 0
+        for recommendation in recommendations:
+            held = self._texts.get(recommendation.id)
+            if held and not is_supported(held, recommendation):
+                held = None  # the evidence has changed
+                del self._texts[recommendation.id]
+            if held is None and requested < REQUESTS_PER_CYCLE:
+                requested += 1
+                self._texts[recommendation.id] = await self._request(recommendation)
+        return tuple(self._with_text(recommendation) for recommendation in recommendations)
 
-    async def _ask(self, made: Recommendation) -> str:
-        """Return words that passed, else nothing."""
-        body = {"model": self._model, "messages": prompt_for(made), "temperature": 0}
+    def _with_text(self, recommendation: Recommendation) -> Recommendation:
+        text = self._texts.get(recommendation.id)
+        return replace(recommendation, values={**recommendation.values, "words": text}) if text else recommendation
+
+    async def _request(self, recommendation: Recommendation) -> str:
+        """Return an accepted text, else an empty one."""
+        body = {"model": self._model, "messages": prompt_for(recommendation), "temperature": 0}
         try:
             response = await self._client.post("chat/completions", json=body)
             response.raise_for_status()
             text = str(orjson.loads(response.content)["choices"][0]["message"]["content"])
         except (httpx.HTTPError, orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
-            log.warning("the language model gave no words for %s: %s", made.id, error)
+            log.warning("the language model returned no text for %s: %s", recommendation.id, error)
             return ""
-        if accepted(text, made):
+        if is_supported(text, recommendation):
             return text.strip()
-        self.refused += 1
-        log.warning("the language model's words for %s hold a number that the evidence does not: discarded", made.id)
+        self.rejected += 1
+        log.warning("text of the language model rejected for %s: it has a number without evidence", recommendation.id)
         return ""

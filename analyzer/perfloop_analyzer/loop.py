@@ -1,4 +1,4 @@
-"""The service's heart: one cycle after the other, never two at once; the last good result stays published."""
+"""The service's loop: one cycle after the other, never two in parallel; the last good result stays published."""
 
 from __future__ import annotations
 
@@ -6,86 +6,94 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
+from perfloop_analyzer.config import AUTO, RunConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.followup import FollowUp
-from perfloop_analyzer.pipeline import History, Knowledge, NoveltyWatch, analyze, history_questions, learn, pack, unpack
-from perfloop_analyzer.pipeline.burns import burn_questions, find_burning
-from perfloop_analyzer.ports import Answers, Question, Result, Source, Store, Wording
-from perfloop_analyzer.reporters.metrics import Costs
-from perfloop_analyzer.series import Batch, Grid
+from perfloop_analyzer.pipeline import Knowledge, NoveltyWatch, analyze, history_queries, learn, pack, unpack
+from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
+from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
+from perfloop_analyzer.published import Published
+from perfloop_analyzer.series import Grid
 from perfloop_base.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from perfloop_analyzer.config import RunConfig
+    from perfloop_analyzer.pipeline import History
     from perfloop_analyzer.recommend import Recommendation
 
 log = logging.getLogger("analyzer")
 
-SCRAPES_PER_WINDOW = 4
+SCRAPES_PER_WINDOW = 4  # a rate needs two samples; four scrapes bridge a lost one
 DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
 BASELINE_DAYS = 14
 DECIDED_DAYS = 30
+DAY_SECONDS = 86_400.0
 SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
 
 
-class OwnWords:
-    """Leaves every word as the rule base wrote it: the wording without a language model."""
+class NoRewriting:
+    """The rewriter without a language model: every text stays as the rules have it."""
 
-    refused = 0
+    rejected = 0
 
-    async def reword(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
-        """Return what came."""
+    async def rewrite(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return the recommendations unchanged."""
         return tuple(recommendations)
 
 
-@dataclass(slots=True)
-class Published:
-    """What readers see."""
+class Configuration(Protocol):
+    """The configuration files, read again when one of them changes."""
 
-    result: Result | None = None
-    batches: Mapping[str, Batch] = field(default_factory=dict)
-    costs: Costs = field(default_factory=Costs)
-    trouble: str = ""
+    knowledge: Knowledge
+    problem: str
+
+    def refresh(self) -> bool:
+        """Return whether `knowledge` is new."""
 
 
 class Loop:
-    """Asks, thinks, remembers, publishes."""
+    """Query, analyze, store, publish.
+
+    Attributes:
+        published: What readers see.
+        failure: The error of the newest cycle; None when it succeeded.
+    """
 
     def __init__(
-        self,
-        config: RunConfig,
-        source: Source,
-        store: Store,
-        knowledge: Knowledge,
-        wording: Wording | None = None,
+        self, config: RunConfig, source: Source, store: Store, knowledge: Knowledge, rewriter: Rewriter | None = None
     ) -> None:
         self._config = config
         self._source = source
         self._store = store
         self._knowledge = knowledge
-        self._wording = wording or OwnWords()
+        self._rewriter = rewriter or NoRewriting()
+        self._files: Configuration | None = None
         self._table = knowledge.by_name()
         self._step = config.step_seconds or DEFAULT_STEP
-        self._scrapes_known = False
+        self._scrape_interval_known = False
         self._watch = NoveltyWatch()
-        self._follow = FollowUp(source, store, self._table)
-        self._looked: dict[str, float] = {}
-        self.published = Published()
+        self._follow = FollowUp(source, store)
+        self._last_run: dict[str, float] = {}
+        self.published = Published(catalog=knowledge.catalog)
         self.failure: AnalyzerError | None = None
-        window = DEFAULT_WINDOW if config.rate_window == "auto" else config.rate_window
-        self._settle(window=window, level=cycle_level(config.interval_seconds))
+        window = DEFAULT_WINDOW if config.rate_window == AUTO else config.rate_window
+        self._update_settings(window=window, level=cycle_level(config.interval_seconds))
+
+    def follow(self, files: Configuration, at: float) -> None:
+        """Use the knowledge of these files from now on, whenever they change."""
+        self._files = files
+        self.published.costs.last_reload_success = at
 
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
-        """Cycle at every multiple of the interval until told to stop; a cycle that is late sheds what it missed."""
+        """Run a cycle at every multiple of the interval until `stop` is set; a late cycle skips those it missed."""
         loop = asyncio.get_running_loop()
-        self.recall(clock())
+        self.load_baselines(clock())
         due = loop.time()
         while not stop.is_set():
             await self.cycle(clock())
@@ -100,73 +108,92 @@ class Loop:
                 continue
 
     async def cycle(self, at: float) -> Result | None:
-        """Run one cycle; whatever happens, it is counted and the next one starts afresh."""
+        """Run one cycle and return its result; a failure is counted, published and logged, and gives None."""
         started, cpu = time.perf_counter(), time.process_time()
         costs = self.published.costs
         result: Result | None = None
         try:
-            result = await self._think(at)
-            self.published.result, self.published.trouble, self.failure = result, "", None
+            result = await self._analyze(at)
+            self.published.result, self.published.error, self.failure = result, "", None
             costs.last_success = at
         except AnalyzerError as error:
-            self.published.trouble, self.failure = str(error), error
+            self.published.error, self.failure = str(error), error
             log.warning("cycle failed: %s", error)
         except Exception as error:  # the loop's edge: one broken cycle must not end the service
-            self.published.trouble = f"{type(error).__name__}: {error}"
-            self.failure = AnalyzerError(self.published.trouble)
+            self.published.error = f"{type(error).__name__}: {error}"
+            self.failure = AnalyzerError(self.published.error)
             log.exception("cycle failed")
         costs.cycles[_outcome(result)] += 1
         costs.cycle_seconds = time.perf_counter() - started
         costs.cpu_seconds += time.process_time() - cpu
         return result
 
-    async def _think(self, at: float) -> Result:
-        await self._learn_scrapes()
+    async def _analyze(self, at: float) -> Result:
+        await self._refresh_configuration(at)
+        await self._detect_scrape_interval()
         window = self._knowledge.settings.window
-        questions = [Question(s.name, s.query(window)) for s in self._knowledge.catalog]
+        queries = [Query(signal.name, signal.query(window)) for signal in self._knowledge.catalog]
         points = self._config.points
-        answers = await self._ask(questions, Grid(at - self._step * (points - 1), self._step, points))
-        if questions and not answers.batches:
-            raise SourceUnavailable(f"no question was answered: {next(iter(answers.failures.values()))}")
-        await self._look_back(at)
-        await self._look_at_budgets(at)
-        await self._look_at_changes(at)
-        result = await asyncio.to_thread(analyze, answers, self._knowledge, at)
-        result = replace(result, recommendations=await self._wording.reword(result.recommendations))
-        self.published.costs.refused_words = self._wording.refused
-        self.published.batches = answers.batches
-        return await asyncio.to_thread(self._remember, result)
+        responses = await self._query(queries, Grid(at - self._step * (points - 1), self._step, points))
+        if queries and not responses.batches:
+            raise SourceUnavailable(f"no query was answered: {next(iter(responses.failures.values()))}")
+        await self._refresh_history(at)
+        await self._refresh_burn_rates(at)
+        await self._follow_up(at)
+        result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
+        result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
+        self.published.costs.refused_texts = self._rewriter.rejected
+        self.published.batches = responses.batches
+        return await asyncio.to_thread(self._persist, result)
 
-    async def _ask(self, questions: list[Question], grid: Grid) -> Answers:
-        answers = await self._source.ask(questions, grid)
+    async def _refresh_configuration(self, at: float) -> None:
+        """Take up changed files; history and burn rates are due then, because they were judged by the old limits."""
+        if self._files is None:
+            return
+        is_new = await asyncio.to_thread(self._files.refresh)
         costs = self.published.costs
-        costs.queries += len(questions)
-        costs.query_failures += len(answers.failures)
-        costs.samples += answers.samples
-        costs.query_seconds = answers.seconds
-        return answers
+        costs.reload_succeeded = not self._files.problem
+        if not is_new:
+            return
+        costs.last_reload_success = at
+        self._knowledge = replace(self._files.knowledge, settings=self._knowledge.settings)
+        self._table = self._knowledge.by_name()
+        self.published.catalog = self._knowledge.catalog
+        self._last_run.pop("history", None)
+        self._last_run.pop("burn", None)
+        self._update_settings(burning=(), burn_readings=())
+
+    async def _query(self, queries: list[Query], grid: Grid) -> Responses:
+        responses = await self._source.query(queries, grid)
+        costs = self.published.costs
+        costs.queries += len(queries)
+        costs.query_failures += len(responses.failures)
+        costs.samples += responses.samples
+        costs.query_seconds = responses.seconds
+        return responses
 
     async def alerts(self, at: float) -> list[dict[str, str]]:
-        """Return the labels of what Prometheus alerts on now."""
-        answers = await self._ask([Question("alerts", 'ALERTS{alertstate="firing"}')], Grid(at - 60.0, 30.0, 3))
-        return [dict(labels) for labels in answers.batches["alerts"].labels] if answers.batches else []
+        """Return the labels of every alert that fires in Prometheus."""
+        query = Query("alerts", 'ALERTS{alertstate="firing"}')
+        responses = await self._query([query], Grid(at - 60.0, 30.0, 3))
+        return [dict(labels) for labels in responses.batches["alerts"].labels] if responses.batches else []
 
-    async def _look_back(self, at: float) -> None:
-        """Read the history again when it is time; what it teaches holds until the next time."""
+    async def _refresh_history(self, at: float) -> None:
+        """Read the history when it is due; what it teaches holds until the next time."""
         if not self._is_due("history", at, self._config.history_interval_seconds):
             return
         step = self._config.history_step_seconds
         end = at - at % step
         grid = Grid(end - self._config.history_seconds + step, step, round(self._config.history_seconds / step))
         settings = self._knowledge.settings
-        answers = await self._ask(history_questions(self._table, settings.window), grid)
-        if not answers.batches:
+        responses = await self._query(history_queries(self._table, settings.window), grid)
+        if not responses.batches:
             return  # what was learned before still holds
         level = cycle_level(self._config.history_interval_seconds)
-        learned = await asyncio.to_thread(learn, answers.batches, self._table, settings.window, level)
-        new = await asyncio.to_thread(self._watch.watch, answers.batches, self._table, settings.window)
+        learned = await asyncio.to_thread(learn, responses.batches, self._table, settings.window, level)
+        new = await asyncio.to_thread(self._watch.watch, responses.batches, self._table, settings.window)
         known = {**settings.history.learned, **learned.learned}
-        self._settle(history=replace(learned, learned=known, findings=(*learned.findings, *new)))
+        self._update_settings(history=replace(learned, learned=known, findings=(*learned.findings, *new)))
         if learned.learned:
             await asyncio.to_thread(self._keep_baselines, learned, at)
 
@@ -174,14 +201,14 @@ class Loop:
         with self._store_may_fail():
             self._store.write_baselines(pack(learned), at)
 
-    def recall(self, at: float) -> None:
-        """Take up the baselines of the last days from before the restart."""
+    def load_baselines(self, at: float) -> None:
+        """Use the baselines that were stored within the last BASELINE_DAYS."""
         with self._store_may_fail():
-            self._settle(history=unpack(self._store.baselines(at - BASELINE_DAYS * 86_400.0)))
+            self._update_settings(history=unpack(self._store.baselines(at - BASELINE_DAYS * DAY_SECONDS)))
 
     @contextlib.contextmanager
     def _store_may_fail(self) -> Iterator[None]:
-        """Without its database the analyzer goes on, and says so."""
+        """Without its database the analyzer continues, counts and logs."""
         try:
             yield
         except StoreError as error:
@@ -189,57 +216,56 @@ class Loop:
             log.warning("%s", error)
 
     def _is_due(self, what: str, at: float, interval: float) -> bool:
-        """Say whether it is time, and note that it was done; a clock that jumped back makes everything due."""
-        since = at - self._looked.get(what, float("-inf"))
+        """Return whether it is time, and record that it was done; a clock that was set back makes everything due."""
+        since = at - self._last_run.get(what, float("-inf"))
         if 0 <= since < interval:
             return False
-        self._looked[what] = at
+        self._last_run[what] = at
         return True
 
-    async def _look_at_budgets(self, at: float) -> None:
-        """Ask for the burn windows when it is time; while a budget burns every cycle, so that its end is seen."""
+    async def _refresh_burn_rates(self, at: float) -> None:
+        """Query the burn windows when they are due; in every cycle while a budget burns, so that its end is seen."""
         standing = self._knowledge.settings.burning
         if not self._is_due("burn", at, self._config.burn_interval_seconds) and not standing:
             return
-        answers = await self._ask(burn_questions(self._table), Grid(at - 2.0, 1.0, 3))
-        findings, readings = find_burning(answers.batches, self._table, standing)
-        self._settle(burning=tuple(findings), burn_readings=tuple(readings))
+        responses = await self._query(burn_queries(self._table), Grid(at - 2.0, 1.0, 3))
+        findings, readings = find_burning(responses.batches, self._table, standing)
+        self._update_settings(burning=tuple(findings), burn_readings=tuple(readings))
 
-    async def _look_at_changes(self, at: float) -> None:
-        """See what became of the recommendations that people implemented."""
+    async def _follow_up(self, at: float) -> None:
+        """Measure the effect of implemented recommendations."""
         if not self._is_due("follow", at, self._config.follow_interval_seconds):
             return
         with self._store_may_fail():
-            await self._follow.look(self._knowledge.settings.window, at)
+            await self._follow.measure(self._table, self._knowledge.settings.window, at)
 
-    def _settle(self, **changes: Any) -> None:
+    def _update_settings(self, **changes: Any) -> None:
         self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))
 
-    def _remember(self, result: Result) -> Result:
-        """Without its database the cycle is partial, not lost."""
+    def _persist(self, result: Result) -> Result:
+        """Store the result; without the database the cycle is partial, not lost."""
         try:
             self._store.write_findings(result.findings, result.at)
             standing = self._store.merge(result.recommendations, result.at)
-            ids = {made.id for made in standing}
-            decided = self._store.decided(result.at - DECIDED_DAYS * 86_400.0)
-            return replace(
-                result, recommendations=standing, decided=tuple(made for made in decided if made.id not in ids)
-            )
+            ids = {recommendation.id for recommendation in standing}
+            decided = self._store.decided(result.at - DECIDED_DAYS * DAY_SECONDS)
+            return replace(result, recommendations=standing, decided=tuple(one for one in decided if one.id not in ids))
         except StoreError as error:
             self.published.costs.store_failures += 1
             log.warning("%s", error)
             return replace(result, failures={**result.failures, "store": str(error)})
 
-    async def _learn_scrapes(self) -> None:
-        """A rate needs four scrapes to bridge a lost one; asking between two scrapes tells nothing new."""
-        if self._scrapes_known:
+    async def _detect_scrape_interval(self) -> None:
+        """Derive the automatic rate window and step from the scrape interval, once it is known."""
+        if self._scrape_interval_known:
             return
         interval = await self._source.scrape_interval()
         if interval is None:
             return
-        self._scrapes_known = True
-        if self._config.rate_window == "auto":
-            self._settle(window=format_duration(interval * SCRAPES_PER_WINDOW))
+        self._scrape_interval_known = True
+        if self._config.rate_window == AUTO:
+            self._update_settings(window=format_duration(interval * SCRAPES_PER_WINDOW))
+        # A step shorter than the scrape interval reads every sample twice.
         self._step = self._config.step_seconds or min(max(interval, SHORTEST_STEP), LONGEST_STEP)
 
 

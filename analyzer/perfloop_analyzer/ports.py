@@ -1,4 +1,4 @@
-"""What the loop needs from the outside, as roles."""
+"""What the loop needs from outside, as roles, and the values that pass between them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One expression to be asked over a grid."""
+class Query:
+    """One PromQL expression; `signal` names its response."""
 
     signal: str
     expr: str
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What came back: batches, and for every question that failed the sentence that says why."""
+class Responses:
+    """What Prometheus returned.
+
+    Attributes:
+        batches: The series of each answered query, by signal.
+        failures: For each failed query, by signal, one sentence with the reason.
+        samples: How many samples were read.
+        seconds: How long it took.
+    """
 
     batches: Mapping[str, Batch]
     failures: Mapping[str, str]
@@ -33,27 +40,27 @@ class Answers:
 
 
 class Source(Protocol):
-    """Whoever answers PromQL."""
+    """Something that answers PromQL."""
 
-    async def ask(self, questions: Sequence[Question], grid: Grid) -> Answers:
-        """Answer every question that the budget allows."""
+    async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
+        """Run every query over the grid, as far as the budget allows."""
 
     async def scrape_interval(self) -> float | None:
-        """Return the usual time between two scrapes, when it can be known."""
+        """Return the usual time between two scrapes in seconds; None when it is unknown."""
 
 
-class Wording(Protocol):
-    """Whoever words recommendations for people; counts the texts that were refused."""
+class Rewriter(Protocol):
+    """Something that rewords recommendations for people; it counts the texts that it rejected."""
 
-    refused: int
+    rejected: int
 
-    async def reword(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
-        """Return the recommendations with words."""
+    async def rewrite(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return the recommendations, some of them with a text under `values.words`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """One service's health: 100 minus penalties that add up exactly."""
+    """One service's health score: 100 minus penalties (by signal) that add up exactly."""
 
     service: str
     score: float
@@ -66,7 +73,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one cycle found."""
+    """What one cycle found; `at` is its moment in Unix seconds."""
 
     at: float
     health: tuple[Health, ...] = ()
@@ -93,19 +100,19 @@ class Result:
 
 
 class Store(Protocol):
-    """Whoever remembers."""
+    """The analyzer's memory across restarts. Every method may raise a StoreError."""
 
     def merge(self, recommendations: Sequence[Recommendation], at: float) -> tuple[Recommendation, ...]:
-        """Take what a cycle recommends, keep each one's state, and return all that are alive."""
+        """Store what a cycle recommends and return it with the state that each one has."""
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
-        """Return what is remembered, newest first."""
+        """Return the stored recommendations, of one state if it is given, newest first."""
 
     def decided(self, since: float) -> tuple[Recommendation, ...]:
-        """Return what people took up or the analyzer judged since a moment."""
+        """Return the recommendations that were accepted, implemented or measured since a moment."""
 
     def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
-        """Write down what an implemented recommendation was measured to bring."""
+        """Record the measured effect of an implemented recommendation."""
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on in its life."""
@@ -114,13 +121,13 @@ class Store(Protocol):
         """Return every step in the life of a recommendation."""
 
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
-        """Remember what stands."""
+        """Record the findings of a cycle."""
 
     def findings(self, since: float) -> Sequence[Any]:
-        """Return findings with the span in which they stood, since a moment."""
+        """Return the findings that held at or after a moment, each with its time span."""
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
-        """Remember what is usual."""
+        """Record seasonal profiles, by signal."""
 
     def baselines(self, since: float) -> dict[str, dict[str, Any]]:
-        """Return what was usual, where it is recent enough."""
+        """Return the seasonal profiles that were recorded at or after a moment."""

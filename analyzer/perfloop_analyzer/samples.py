@@ -58,7 +58,7 @@ _RATIOS = ("_ratio",)
 
 
 def resolve_alias(name: str) -> Alias | None:
-    """Return what a name means; None when it is unalias."""
+    """Return what a name means; None when it is unknown."""
     found = measure(name.lower())
     if found.stem not in ALIASES:
         return None

@@ -15,7 +15,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The moments a question is asked for."""
+    """The moments a query is asked for."""
 
     start: float
     step: float
@@ -49,7 +49,7 @@ class Batch:
 
 
 def empty_batch(signal: str, grid: Grid) -> Batch:
-    """A batch without a series: the question was answered, and nothing was there."""
+    """A batch without a series: the query was answered, and nothing was there."""
     return Batch(signal, grid, (), np.empty((0, grid.points)))
 
 

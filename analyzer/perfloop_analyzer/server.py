@@ -1,10 +1,10 @@
-"""The HTTP face: metrics, health checks, the JSON API with its OpenAPI text, and the page at `/`."""
+"""The HTTP server: metrics, health checks, the JSON API with its OpenAPI schema, and the page at `/`."""
 
 from __future__ import annotations
 
 import hmac
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
@@ -13,14 +13,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollecto
 from prometheus_client.exposition import generate_latest
 
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
-from perfloop_analyzer.recommend.recommendation import OWN_STEPS, STATES, STEPS
-from perfloop_analyzer.reporters.html import Record, render_page, render_report
-from perfloop_analyzer.reporters.metrics import Published, ResultCollector
+from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
+from perfloop_analyzer.reporters.html import Commands, Record, render_page, render_report
+from perfloop_analyzer.reporters.metrics import ResultCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfloop_analyzer.catalog import Limit
     from perfloop_analyzer.ports import Store
+    from perfloop_analyzer.published import Published
 
 T = TypeVar("T")
 
@@ -29,126 +31,169 @@ api = APIRouter(prefix="/api/v1")
 REPORT_SECONDS = 7 * 86_400.0
 
 
+NO_RESULT = "no cycle has succeeded yet"
+
+
 @dataclass(frozen=True, slots=True)
-class Desk:
+class WebSettings:
+    """What the server needs to know besides the results.
+
+    Attributes:
+        token: The bearer token for changes; None allows none.
+        commands: The commands that the page shows.
+        thresholds_file: Where the limits come from; empty for the catalogue alone.
+    """
+
+    token: str | None = None
+    commands: Commands = field(default_factory=lambda: Commands(enabled=False))
+    thresholds_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
     """What the handlers work with."""
 
     published: Published
     store: Store
-    token: str | None
+    settings: WebSettings
     registry: CollectorRegistry
     clock: Callable[[], float]
 
 
-def build_web(published: Published, store: Store, token: str | None, clock: Callable[[], float] = time.time) -> FastAPI:
-    """Put the routes together."""
+def build_web(
+    published: Published, store: Store, settings: WebSettings, clock: Callable[[], float] = time.time
+) -> FastAPI:
+    """Return the ASGI application."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(ResultCollector(published))
     web = FastAPI(
-        title="Perfloop analyzer", description="What is wrong, and what to do.", docs_url=None, redoc_url=None
+        title="Perfloop analyzer",
+        description="Findings, incidents and recommendations.",
+        docs_url=None,
+        redoc_url=None,
     )
-    web.state.desk = Desk(published, store, token, registry, clock)
+    web.state.analyzer = State(published, store, settings, registry, clock)
     web.include_router(router)
     web.include_router(api)
     return web
 
 
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
+def _state(request: Request) -> State:
+    state: State = request.app.state.analyzer
+    return state
 
 
-At = Annotated[Desk, Depends(_desk)]
+Injected = Annotated[State, Depends(_state)]
 
 
 @router.get("/metrics", response_class=PlainTextResponse, include_in_schema=False)
-def metrics(desk: At) -> Response:
+def metrics(state: Injected) -> Response:
     """Return the metrics that Prometheus scrapes."""
-    return Response(generate_latest(desk.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(state.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/-/healthy", response_class=PlainTextResponse, include_in_schema=False)
 async def healthy() -> str:
-    """Say that the process answers."""
+    """Report that the process answers."""
     return "Analyzer is healthy.\n"
 
 
 @router.get("/-/ready", response_class=PlainTextResponse, include_in_schema=False)
-async def ready(desk: At) -> Response:
-    """Say whether a first result is there."""
-    if desk.published.result is None:
-        return PlainTextResponse("No cycle has ended well yet.\n", status_code=503)
+async def ready(state: Injected) -> Response:
+    """Report whether there is a first result."""
+    if state.published.result is None:
+        return PlainTextResponse("No cycle has succeeded yet.\n", status_code=503)
     return PlainTextResponse("Analyzer is ready.\n")
 
 
 @router.get("/", response_class=HTMLResponse, include_in_schema=False)
-def page(desk: At) -> str:
-    """Show the state of things to a person."""
-    return render_page(desk.published, desk.clock())
+def page(state: Injected) -> str:
+    """Return the page for people."""
+    return render_page(state.published, state.clock(), state.settings.commands)
 
 
 @router.get("/report", response_class=HTMLResponse, include_in_schema=False)
-def report(desk: At) -> str:
+def report(state: Injected) -> str:
     """Return the report of the newest result, one self-contained page."""
-    result = desk.published.result
+    result = state.published.result
     if result is None:
-        raise HTTPException(503, "no cycle has ended well yet")
-    past = _stored(lambda: desk.store.findings(result.at - REPORT_SECONDS))
-    return render_report(result, desk.published.batches, Record(past, _stored(desk.store.recommendations)))
+        raise HTTPException(503, NO_RESULT)
+    past = _stored(lambda: state.store.findings(result.at - REPORT_SECONDS))
+    record = Record(past, _stored(state.store.recommendations))
+    return render_report(result, state.published.batches, record, state.settings.commands)
 
 
-def _latest(desk: Desk) -> dict[str, Any]:
-    if desk.published.result is None:
-        raise HTTPException(503, "no cycle has ended well yet")
-    return desk.published.result.as_dict() | {"age_seconds": desk.clock() - desk.published.result.at}
+def _latest(state: State) -> dict[str, Any]:
+    if state.published.result is None:
+        raise HTTPException(503, NO_RESULT)
+    return state.published.result.as_dict() | {"age_seconds": state.clock() - state.published.result.at}
 
 
 @api.get("/health")
-def health(desk: At) -> dict[str, Any]:
+def health(state: Injected) -> dict[str, Any]:
     """Return the score of each service and of the whole, with the penalties that make it."""
-    latest = _latest(desk)
+    latest = _latest(state)
     return {key: latest[key] for key in ("at", "age_seconds", "health", "failures")}
 
 
 @api.get("/findings")
-def findings(desk: At) -> dict[str, Any]:
+def findings(state: Injected) -> dict[str, Any]:
     """Return what the detectors found in the last good cycle."""
-    latest = _latest(desk)
+    latest = _latest(state)
     return {key: latest[key] for key in ("at", "age_seconds", "findings")}
 
 
 @api.get("/incidents")
-def incidents(desk: At) -> dict[str, Any]:
+def incidents(state: Injected) -> dict[str, Any]:
     """Return the findings that belong together, causes ranked."""
-    latest = _latest(desk)
+    latest = _latest(state)
     return {key: latest[key] for key in ("at", "age_seconds", "incidents")}
 
 
 @api.get("/recommendations")
-def recommendations(desk: At, state: str | None = None, *, standing: bool = False) -> list[dict[str, Any]]:
-    """Return the recommendations that are remembered, newest first; or those that stand now, most urgent first."""
+def recommendations(analyzer: Injected, state: str | None = None, *, standing: bool = False) -> list[dict[str, Any]]:
+    """Return the stored recommendations, newest first; with `standing` those of the last cycle, most urgent first."""
     if standing:
-        made: list[dict[str, Any]] = _latest(desk)["recommendations"]
-        return [one for one in made if state in (None, one["state"])]
+        current: list[dict[str, Any]] = _latest(analyzer)["recommendations"]
+        return [one for one in current if state in (None, one["state"])]
     if state is not None and state not in STATES:
-        raise HTTPException(422, f"state has value '{state}': it is one of {', '.join(sorted(STATES))}")
-    return [made.as_dict() for made in _stored(lambda: desk.store.recommendations(state))]
+        raise HTTPException(422, f"state has value '{state}': it must be one of {', '.join(sorted(STATES))}")
+    return [one.as_dict() for one in _stored(lambda: analyzer.store.recommendations(state))]
 
 
 @api.get("/recommendations/{identifier}")
-def recommendation(desk: At, identifier: str) -> dict[str, Any]:
+def recommendation(state: Injected, identifier: str) -> dict[str, Any]:
     """Return one recommendation with every step of its life."""
-    for made in _stored(desk.store.recommendations):
-        if made.id == identifier:
-            return made.as_dict() | {"events": list(_stored(lambda: desk.store.events(identifier)))}
+    for one in _stored(state.store.recommendations):
+        if one.id == identifier:
+            return one.as_dict() | {"events": list(_stored(lambda: state.store.events(identifier)))}
     raise HTTPException(404, f"no recommendation has the id '{identifier}'")
 
 
-def _signed_in(request: Request) -> None:
-    token = _desk(request).token
+@api.get("/thresholds")
+def thresholds(state: Injected) -> dict[str, Any]:
+    """Return the limits that are in use: of each signal, and of each alert that gives a signal its limits."""
+    catalog = state.published.catalog
+    return {
+        "source": state.settings.thresholds_file,
+        "signals": {
+            signal.name: _numbers(signal.limit)
+            | {"services": {service: _numbers(limit) for service, limit in signal.own_limits.items()}}
+            for signal in catalog
+        },
+        "alerts": {signal.alert: _numbers(signal.limit) for signal in catalog if signal.alert},
+    }
+
+
+def _numbers(limit: Limit) -> dict[str, Any]:
+    return {"warning": limit.warning, "critical": limit.critical, "goal": limit.goal}
+
+
+def _require_token(request: Request) -> None:
+    token = _state(request).settings.token
     if token is None:
         raise HTTPException(403, "no token is set: start the analyzer with --web.token-file to allow changes")
     given = request.headers.get("authorization", "")
@@ -156,13 +201,13 @@ def _signed_in(request: Request) -> None:
         raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 
-@api.post("/recommendations/{identifier}/{step}", dependencies=[Depends(_signed_in)])
-def transition(desk: At, identifier: str, step: str) -> dict[str, Any]:
+@api.post("/recommendations/{identifier}/{step}", dependencies=[Depends(_require_token)])
+def transition(state: Injected, identifier: str, step: str) -> dict[str, Any]:
     """Move a recommendation on: accept, implement, dismiss or reopen."""
-    if step not in STEPS or step in OWN_STEPS:
-        raise HTTPException(404, f"'{step}' is no step: it is one of accept, implement, dismiss, reopen")
+    if step not in PEOPLES_STEPS:
+        raise HTTPException(404, f"unknown step '{step}': it must be one of {', '.join(PEOPLES_STEPS)}")
     try:
-        return _stored(lambda: desk.store.transition(identifier, step, desk.clock())).as_dict()
+        return _stored(lambda: state.store.transition(identifier, step, state.clock())).as_dict()
     except TransitionError as error:
         raise HTTPException(409, str(error)) from error
     except NotFoundError as error:

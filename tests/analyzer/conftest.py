@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import yaml
 
 from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.findings import Finding, Severity
@@ -35,6 +36,16 @@ class Build:
     def batch(values: object, signal: str = "db_query_time_p95", step: float = 5.0, **labels: str) -> Batch:
         """A batch of the given rows."""
         return make_batch(values, signal, step, **labels)
+
+    @staticmethod
+    def threshold(**changes: object) -> str:
+        """An entry of thresholds.yml, any field changed."""
+        return make_threshold(**changes)
+
+    @staticmethod
+    def thresholds(*entries: str, rest: str = "") -> str:
+        """A whole thresholds.yml."""
+        return make_thresholds(*entries, rest=rest)
 
     @staticmethod
     def finding(**changes: object) -> Finding:
@@ -165,3 +176,29 @@ def make_finding(**changes: object) -> Finding:
         "labels": {"service": "shop"},
     }
     return Finding(**(fields | changes))  # type: ignore[arg-type]
+
+
+def make_threshold(**changes: object) -> str:
+    """One entry of thresholds.yml as YAML, any field changed; a field that is None is left out."""
+    fields: dict[str, object] = {
+        "signal": "depth",
+        "title": "Queue depth",
+        "component": "database",
+        "kind": "use",
+        "unit": "seconds",
+        "direction": "above",
+        "warning": 10,
+        "critical": 20,
+        "owner": "database",
+        "alert": "DepthHigh",
+        "category": "capacity",
+        "record": "depth",
+        "expr": "depth",
+    }
+    entry = {name: value for name, value in (fields | changes).items() if value is not None}
+    return yaml.safe_dump([entry], sort_keys=False)
+
+
+def make_thresholds(*entries: str, rest: str = "") -> str:
+    """A whole thresholds.yml of the given entries."""
+    return f"signals:\n{''.join(entries)}{rest}"

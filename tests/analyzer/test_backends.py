@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.ports import Result
 
-LIMITS = """
+SIGNALS = """
 signals:
-- {signal: depth, title: Queue depth, component: database, kind: use, unit: items, warning: 10, expr: depth}
+- {name: depth, title: Queue depth, component: database, kind: use, unit: items, expr: depth, limit: {warning: 10}}
 """
 NGINX = """
 daemon off; pid {home}/nginx.pid; error_log {home}/error.log; worker_processes 1; {user}
@@ -58,10 +58,10 @@ def _program(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _started(command: Sequence[object], ready: str, folder: Path | None = None) -> Iterator[None]:
-    """Run a program while the block lasts, in a folder for what it leaves behind."""
+def _started(command: Sequence[object], ready: str, directory: Path | None = None) -> Iterator[None]:
+    """Run a program while the block lasts, in a directory for what it leaves behind."""
     words = [str(part) for part in command]
-    process = subprocess.Popen(words, cwd=folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(words, cwd=directory, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         wait_for(ready, 60.0)
         yield
@@ -74,8 +74,8 @@ def _started(command: Sequence[object], ready: str, folder: Path | None = None) 
             process.wait()
 
 
-def _scrape_file(folder: Path, target: int) -> Path:
-    path = folder / "scrape.yml"
+def _scrape_file(directory: Path, target: int) -> Path:
+    path = directory / "scrape.yml"
     path.write_text(
         "global: {scrape_interval: 1s, external_labels: {replica: a}}\nscrape_configs:\n- job_name: shop\n"
         f"  static_configs: [{{targets: ['127.0.0.1:{target}'], labels: {{service: shop}}}}]\n"
@@ -84,36 +84,36 @@ def _scrape_file(folder: Path, target: int) -> Path:
 
 
 @contextlib.contextmanager
-def _prometheus(binary: str, folder: Path, target: int) -> Iterator[str]:
+def _prometheus(binary: str, directory: Path, target: int) -> Iterator[str]:
     (port,) = find_free_ports(1)
     url = f"http://127.0.0.1:{port}"
-    flags = [f"--config.file={_scrape_file(folder, target)}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    flags = [f"--config.file={_scrape_file(directory, target)}", f"--storage.tsdb.path={directory / 'tsdb'}"]
     with _started([binary, *flags, f"--web.listen-address=127.0.0.1:{port}"], f"{url}/-/ready"):
         yield url
 
 
 @contextlib.contextmanager
-def _victoria_metrics(folder: Path, target: int) -> Iterator[str]:
+def _victoria_metrics(directory: Path, target: int) -> Iterator[str]:
     """The single binary, scraping by itself; asked below its own path prefix."""
     binary = _program("victoria-metrics")
     (port,) = find_free_ports(1)
-    (folder / "scrape.yml").write_text(
-        _scrape_file(folder, target).read_text().replace(", external_labels: {replica: a}", "")
+    (directory / "scrape.yml").write_text(
+        _scrape_file(directory, target).read_text().replace(", external_labels: {replica: a}", "")
     )
-    flags = [f"-promscrape.config={folder / 'scrape.yml'}", f"-storageDataPath={folder / 'vm'}"]
+    flags = [f"-promscrape.config={directory / 'scrape.yml'}", f"-storageDataPath={directory / 'vm'}"]
     flags += [f"-httpListenAddr=127.0.0.1:{port}", "-search.latencyOffset=0s"]
     with _started([binary, *flags], f"http://127.0.0.1:{port}/health"):
         yield f"http://127.0.0.1:{port}/prometheus"
 
 
 @contextlib.contextmanager
-def _thanos(folder: Path, target: int, prometheus: str) -> Iterator[str]:
+def _thanos(directory: Path, target: int, prometheus: str) -> Iterator[str]:
     """A querier before a sidecar before Prometheus."""
     binary = _program("thanos")
     sidecar, sidecar_http, query, query_http = find_free_ports(4)
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(_prometheus(prometheus, folder, target))
-        beside = [f"--prometheus.url={source}", f"--tsdb.path={folder / 'tsdb'}"]
+        source = stack.enter_context(_prometheus(prometheus, directory, target))
+        beside = [f"--prometheus.url={source}", f"--tsdb.path={directory / 'tsdb'}"]
         beside += [f"--grpc-address=127.0.0.1:{sidecar}", f"--http-address=127.0.0.1:{sidecar_http}"]
         stack.enter_context(_started([binary, "sidecar", *beside], f"http://127.0.0.1:{sidecar_http}/-/ready"))
         flags = [f"--endpoint=127.0.0.1:{sidecar}", f"--grpc-address=127.0.0.1:{query}", "--web.route-prefix=/thanos"]
@@ -148,16 +148,16 @@ RING_OF_ONE = "{instance_addr: 127.0.0.1, replication_factor: 1, kvstore: {store
 
 
 @contextlib.contextmanager
-def _mimir(folder: Path, target: int, prometheus: str) -> Iterator[str]:
+def _mimir(directory: Path, target: int, prometheus: str) -> Iterator[str]:
     """A Mimir that Prometheus writes to."""
     binary = _program("mimir")
     http, grpc = find_free_ports(2)
-    numbers = {"http": http, "grpc": grpc, "home": folder / "mimir", "ring": RING, "ring_of_one": RING_OF_ONE}
-    (folder / "mimir.yml").write_text(MIMIR.format(**numbers))
+    numbers = {"http": http, "grpc": grpc, "home": directory / "mimir", "ring": RING, "ring_of_one": RING_OF_ONE}
+    (directory / "mimir.yml").write_text(MIMIR.format(**numbers))
     url = f"http://127.0.0.1:{http}"
-    with _started([binary, f"-config.file={folder / 'mimir.yml'}"], f"{url}/ready", folder):
+    with _started([binary, f"-config.file={directory / 'mimir.yml'}"], f"{url}/ready", directory):
         write = f"remote_write: [{{url: '{url}/api/v1/push'}}]\n"
-        source = folder / "source"
+        source = directory / "source"
         source.mkdir()
         config = _scrape_file(source, target)
         config.write_text(config.read_text() + write)
@@ -168,12 +168,12 @@ def _mimir(folder: Path, target: int, prometheus: str) -> Iterator[str]:
             yield f"{url}/prometheus"
 
 
-async def _finds(source: SourceConfig, folder: Path) -> Result:
+async def _finds(source: SourceConfig, directory: Path) -> Result:
     """Analyze until the deep queue is found."""
-    limits = folder / "limits.yml"
-    limits.write_text(LIMITS)
+    signals = directory / "signals.yml"
+    signals.write_text(SIGNALS)
     for _ in range(150):
-        result = await run_once(RunConfig(source, thresholds_file=limits))
+        result = await run_once(RunConfig(source, catalog_files=(signals,)))
         if result.findings:
             return result
         await asyncio.sleep(0.3)
@@ -181,7 +181,7 @@ async def _finds(source: SourceConfig, folder: Path) -> Result:
 
 
 def _is_complete(result: Result) -> bool:
-    """Whether every question of the catalogue was answered, and the finding is the queue's."""
+    """Whether every query of the catalogue was answered, and the finding is the queue's."""
     return not result.failures and {found.signal for found in result.findings} == {"depth"}
 
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from perfloop_analyzer.app import build_knowledge, open_loop
+from perfloop_analyzer.app import open_loop
 from perfloop_analyzer.config import RunConfig, SourceConfig
+from perfloop_analyzer.configuration import load_knowledge
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.pipeline import NoveltyWatch
-from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_analyzer.store import Database
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 NOW = 1_700_000_000.0
 HOUR = 3600.0
-LIMITS = "signals: [{signal: jobs, title: Jobs, kind: red, warning: 50, expr: 'rate(jobs_total[10s])'}]"
+SIGNALS = "signals: [{name: jobs, component: api, kind: red, limit: {warning: 50}, expr: 'rate(jobs_total[10s])'}]"
 
 
 class Course:
@@ -37,13 +38,13 @@ class Course:
         self.rows: dict[str, float] = {"a": 0.02}
         self.asked: list[tuple[str, Grid]] = []
 
-    async def ask(self, questions: Any, grid: Grid) -> Answers:
+    async def query(self, queries: Any, grid: Grid) -> Responses:
         """Answer with the rows that are there."""
-        self.asked += [(question.signal, grid) for question in questions]
-        wanted = {question.signal for question in questions} & {"db_query_time_p95"}
+        self.asked += [(query.signal, grid) for query in queries]
+        wanted = {query.signal for query in queries} & {"db_query_time_p95"}
         labels = tuple({"service": "shop", "db_system_name": name} for name in self.rows)
         values = np.array([[level] * grid.points for level in self.rows.values()]).reshape(len(labels), grid.points)
-        return Answers({name: Batch(name, grid, labels, values) for name in wanted}, {})
+        return Responses({name: Batch(name, grid, labels, values) for name in wanted}, {})
 
     async def scrape_interval(self) -> float | None:
         """Nobody knows."""
@@ -63,7 +64,7 @@ def course() -> Course:
 def loop(course: Course) -> Iterator[Loop]:
     """A loop over it."""
     with contextlib.closing(Database("sqlite://")) as database:
-        yield Loop(RunConfig(), course, database, build_knowledge(RunConfig()))
+        yield Loop(RunConfig(), course, database, load_knowledge(RunConfig()))
 
 
 async def test_a_clock_that_jumps_fails_nothing_and_stops_nothing(loop: Loop, course: Course) -> None:
@@ -107,19 +108,19 @@ async def test_a_history_that_is_not_answered_leaves_what_was_learned(loop: Loop
     learned = dict(loop._knowledge.settings.history.learned)
     assert learned
 
-    async def silent(questions: Any, grid: Grid) -> Answers:
-        return Answers({}, {"db_query_time_p95": "HTTP 503"}) if grid.step == 600.0 else await ask(questions, grid)
+    async def silent(queries: Any, grid: Grid) -> Responses:
+        return Responses({}, {"db_query_time_p95": "HTTP 503"}) if grid.step == 600.0 else await query(queries, grid)
 
-    ask, course.ask = course.ask, silent  # type: ignore[method-assign]
+    query, course.query = course.query, silent  # type: ignore[method-assign]
     assert await loop.cycle(NOW + 400) is not None
     assert loop._knowledge.settings.history.learned == learned
 
 
 async def test_a_counter_that_restarts_is_no_jump(prometheus: str, service: Any, tmp_path: Path) -> None:
     """A process that begins again from nothing has neither a negative nor a huge rate, and no finding."""
-    limits = tmp_path / "limits.yml"
-    limits.write_text(LIMITS)
-    config = RunConfig(SourceConfig(prometheus), thresholds_file=limits, step_seconds=1.0, points=30)
+    signals = tmp_path / "signals.yml"
+    signals.write_text(SIGNALS)
+    config = RunConfig(SourceConfig(prometheus), catalog_files=(signals,), step_seconds=1.0, points=30)
     for count in (1_000_000, 1_000_010, 1_000_020, 0, 10, 20, 30, 40):
         service.text = f"# TYPE jobs_total counter\njobs_total {count}\n"
         scrapes = len(service.hits)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from perfloop_analyzer.catalog import load_catalog, read_thresholds
-from perfloop_analyzer.errors import ConfigError
+from perfloop_analyzer.catalog import load_catalog
+from perfloop_analyzer.catalog.loading import Limits
+from perfloop_base.errors import ConfigError
+from perfloop_base.slos import read_slos
+from perfloop_base.thresholds import read_thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from perfloop_analyzer.catalog import Signal
 
 WIRE = {
     "api_response_time_p95",
@@ -29,48 +34,68 @@ WIRE = {
 }
 
 
-def _file(folder: Path, text: str) -> Path:
-    path = folder / "mine.yml"
+def _file(directory: Path, text: str) -> Path:
+    path = directory / "mine.yml"
     path.write_text(text)
     return path
 
 
+def _limited(path: Path) -> dict[str, Signal]:
+    """The catalogue by name, with the limits of a thresholds.yml."""
+    return {signal.name: signal for signal in load_catalog((), Limits(read_thresholds(path)))}
+
+
 def test_shipped_catalogue_has_every_signal_of_the_thresholds(checkout: Path) -> None:
-    """Each signal with a limit is watched, and takes the numbers of thresholds.yml."""
+    """Each signal of thresholds.yml is read under the same title, with its numbers, component and direction."""
     thresholds = read_thresholds(checkout / "prometheus" / "thresholds.yml")
-    table = {signal.name: signal for signal in load_catalog((), thresholds)}
-    assert set(table) >= WIRE
-    for name in WIRE & set(thresholds.signals):
-        entry = thresholds.signals[name]
-        assert entry.warning == table[name].limit.warning, name
-        assert entry.component == table[name].component, name
-        assert entry.direction == table[name].direction, name
+    titles = {signal.name: signal.title for signal in load_catalog()}
+    table = {signal.name: signal for signal in load_catalog((), Limits(thresholds))}
+    assert {entry.name for entry in thresholds.signals} == WIRE
+    for entry in thresholds.signals:
+        signal = table[entry.name]
+        numbers = {"warning": signal.limit.warning, "critical": signal.limit.critical}
+        assert entry.limits == {name: value for name, value in numbers.items() if value is not None}, entry.name
+        assert entry.title == titles[entry.name] == signal.title
+        assert (entry.component, entry.direction) == (signal.component, signal.direction), entry.name
 
 
 def test_without_a_file_the_shipped_limits_hold(checkout: Path) -> None:
-    """The catalogue judges by itself as the shipped thresholds.yml does: the numbers of both are the same."""
-    shipped = load_catalog((), read_thresholds(checkout / "prometheus" / "thresholds.yml"))
+    """The catalogue's own numbers are those of the shipped thresholds.yml and slos.yml."""
+    directory = checkout / "prometheus"
+    limits = Limits(read_thresholds(directory / "thresholds.yml"), read_slos(directory / "slos.yml"))
     alone = {signal.name: signal.limit for signal in load_catalog()}
+    shipped = load_catalog((), limits)
     assert {one.name: one.limit for one in shipped if one.name in alone and one.limit != alone[one.name]} == {}
 
 
 def test_a_signal_takes_the_numbers_of_its_alert(checkout: Path, tmp_path: Path) -> None:
-    """Who changes an alert's limit changes the analyzer's; what the alert does not say stays the catalogue's."""
+    """A changed limit of an alert changes the analyzer's; a severity that the alert does not have stays."""
     path = tmp_path / "thresholds.yml"
-    path.write_text("limits: {LlmPreemptions: {warning: 0.3, for: 1m, owner: model}}\n")
-    table = {signal.name: signal for signal in load_catalog((), read_thresholds(path))}
-    assert (table["vllm_preemption_rate"].limit.warning, table["vllm_preemption_rate"].limit.critical) == (0.3, 1.0)
+    path.write_text("signals: []\nlimits: {LlmPreemptions: {warning: 0.3, for: 1m, owner: model}}\n")
+    limit = _limited(path)["vllm_preemption_rate"].limit
+    assert (limit.warning, limit.critical) == (0.3, 1.0)
     alerts = read_thresholds(checkout / "prometheus" / "thresholds.yml").alerts
     assert [one.name for one in load_catalog() if one.alert and one.alert not in alerts] == []
 
 
-def test_first_and_further_tokens_are_judged_as_by_their_objectives(checkout: Path) -> None:
-    """The p95 warns where an objective of 95 % starts to break."""
-    slos = yaml.safe_load((checkout / "prometheus" / "slos.yml").read_text(encoding="utf-8"))["slos"]
-    within = {one["slo"]: (one["within"], one["objective"]) for one in slos if "within" in one}
-    table = {signal.name: signal.limit.warning for signal in load_catalog()}
-    assert within["first_token"] == (table["time_to_first_token_p95"], 0.95)
-    assert within["inter_token"] == (table["time_per_output_token_p95"], 0.95)
+def test_objectives_give_budgets_and_warnings(checkout: Path, tmp_path: Path) -> None:
+    """An objective of slos.yml is the goal of the error ratio, and the p95 warns at the limit of its objective."""
+    text = (checkout / "prometheus" / "slos.yml").read_text(encoding="utf-8")
+    changed = text.replace("objective: 0.999", "objective: 0.99").replace("within: 1\n", "within: 3\n")
+    assert text != changed
+    path = _file(tmp_path, changed)
+    thresholds = read_thresholds(checkout / "prometheus" / "thresholds.yml")
+    table = {one.name: one.limit for one in load_catalog((), Limits(thresholds, read_slos(path)))}
+    assert (table["error_ratio"].goal, table["error_ratio"].warning) == (0.01, 0.05)
+    assert (table["time_to_first_token_p95"].warning, table["time_per_output_token_p95"].warning) == (3.0, 0.1)
+
+
+def test_an_entry_without_a_critical_limit_has_none(tmp_path: Path, build: Any) -> None:
+    """A severity that thresholds.yml leaves out is not judged, whatever the catalogue has."""
+    entry = build.threshold(signal="cpu_used_ratio", title="CPU used", unit="ratio", warning=0.5, critical=None)
+    path = _file(tmp_path, build.thresholds(entry))
+    limit = _limited(path)["cpu_used_ratio"].limit
+    assert (limit.warning, limit.critical, limit.capacity) == (0.5, None, 1.0)
 
 
 def test_titles_units_and_expressions_are_given() -> None:
@@ -85,7 +110,7 @@ def test_every_expression_is_promql(promtool: str, checkout: Path, tmp_path: Pat
     """The real promtool accepts every expression as a recording rule, those of overridden routes too."""
     import subprocess
 
-    catalog = load_catalog((), read_thresholds(checkout / "prometheus" / "thresholds.yml"))
+    catalog = load_catalog((), Limits(read_thresholds(checkout / "prometheus" / "thresholds.yml")))
     rules = [{"record": f"check:n{at}", "expr": signal.query("1m")} for at, signal in enumerate(catalog)]
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "catalogue", "rules": rules}]}))
@@ -105,22 +130,31 @@ def test_a_users_file_adds_and_replaces(tmp_path: Path) -> None:
     assert table["cpu_used_ratio"].expr == "my_cpu"
 
 
-def test_a_threshold_without_an_entry_becomes_a_signal(tmp_path: Path) -> None:
-    """A limit that the user adds is watched without a second file."""
-    path = _file(
-        tmp_path, "signals:\n- {signal: lag, component: queue, kind: use, unit: seconds, warning: 5, expr: my_lag}\n"
-    )
-    table = {signal.name: signal for signal in load_catalog((), read_thresholds(path))}
-    assert (table["lag"].expr, table["lag"].limit.warning) == ("my_lag", 5)
+def test_a_threshold_without_an_entry_becomes_a_signal(tmp_path: Path, build: Any) -> None:
+    """An entry that the user adds to thresholds.yml is analyzed without a second file, by its recorded series."""
+    path = _file(tmp_path, build.thresholds(build.threshold(signal="lag", record="my:lag", warning=5)))
+    signal = _limited(path)["lag"]
+    assert (signal.expr, signal.limit.warning, signal.limit.critical) == ("my:lag", 5, 20)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("signals:\n- {name: a, expr: x, component: c, kind: use, colour: red}\n", "unknown field 'signals.0.colour'"),
-        ("signals:\n- {name: a, component: c, kind: use}\n", "field 'signals.0.expr' is missing"),
-        ("signals:\n- {name: a, expr: x, component: c, kind: maybe}\n", "field 'signals.0.kind' has value 'maybe'"),
-        ("signals: [\n", "is not valid YAML"),
+        (
+            "signals:\n- {name: a, expr: x, component: c, kind: use, detekt: []}\n",
+            "mine.yml:2: unknown field 'signals.0.detekt'; did you mean 'detect'?",
+        ),
+        (
+            "signals:\n- name: a\n  expr: x\n  component: c\n  kind: use\n  limit: {warn: 1}\n",
+            "mine.yml:6: unknown field 'signals.0.limit.warn'; did you mean 'warning'?",
+        ),
+        ("signals:\n- {name: a, component: c, kind: use}\n", "mine.yml:2: field 'signals.0.expr' is missing"),
+        (
+            "signals:\n- name: a\n  expr: x\n  component: c\n  kind: maybe\n",
+            "mine.yml:5: field 'signals.0.kind' has value 'maybe': input should be 'red' or 'use'",
+        ),
+        ("signals: [\n", "mine.yml:1: not valid YAML"),
+        ("signals:\n- {name: a, expr: 'sum(', component: c, kind: use}\n", "signal a: expr is not PromQL"),
     ],
 )
 def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, text: str, sentence: str) -> None:
@@ -139,46 +173,21 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
 
 
-def test_a_signal_listed_twice_in_the_thresholds_is_an_error(tmp_path: Path) -> None:
-    """Two limits for one signal are none."""
-    path = _file(tmp_path, "signals:\n- {signal: a, warning: 1}\n- {signal: a, warning: 2}\n")
-    with pytest.raises(ConfigError, match="signal 'a' is listed more than once"):
-        read_thresholds(path)
-
-
-OVERRIDES = """
-signals: [{signal: api_response_time_p95, warning: 1, critical: 2}]
-overrides:
+OVERRIDES = """overrides:
 - {signal: api_response_time_p95, route: /v1/chat, warning: 15, critical: 30}
 - {signal: api_response_time_p95, service: batch, warning: 9}
 """
 
 
-def test_overrides_of_routes_and_services_are_taken(tmp_path: Path) -> None:
-    """A route with its own limits leaves the service's figure and is judged beside it; a service has its own limits."""
-    path = tmp_path / "thresholds.yml"
-    path.write_text(OVERRIDES)
-    table = {signal.name: signal for signal in load_catalog((), read_thresholds(path))}
-    usual, route = table["api_response_time_p95"], table["api_response_time_p95@/v1/chat"]
+def test_overrides_of_routes_and_services_are_taken(tmp_path: Path, build: Any) -> None:
+    """A route with its own limits is excluded from the service's figure and judged beside it; a service has its own."""
+    name = "api_response_time_p95"
+    entry = build.threshold(signal=name, warning=1, critical=2, record_by_route="by_route")
+    table = _limited(_file(tmp_path, build.thresholds(entry, rest=OVERRIDES)))
+    usual, route = table[name], table[f"{name}@/v1/chat"]
     metric = "http_server_request_duration_seconds_bucket"
     assert f'unless {metric}{{http_route="/v1/chat"}}' in usual.query("1m")
     assert f'rate({metric}{{http_route="/v1/chat"}}[1m])' in route.query("1m")
     assert (route.limit.warning, route.limit.critical) == (15, 30)
     assert [usual.limit_of(name).warning for name in ("shop", "batch")] == [1, 9]
-    assert usual.limit_of("batch").critical == 2
-
-
-@pytest.mark.parametrize(
-    ("line", "sentence"),
-    [
-        ("{signal: api_response_time_p95, warning: 3}", "names neither a service nor a route"),
-        ("{signal: nothing, service: shop, warning: 3}", "an override is for 'nothing', which is no signal"),
-        ("{signal: api_response_time_p95, service: shop, warn: 3}", "unknown field 'overrides.2.warn'"),
-    ],
-)
-def test_a_wrong_override_is_named(tmp_path: Path, line: str, sentence: str) -> None:
-    """One sentence with the file and the field."""
-    path = tmp_path / "thresholds.yml"
-    path.write_text(f"{OVERRIDES}- {line}\n")
-    with pytest.raises(ConfigError, match=sentence):
-        read_thresholds(path)
+    assert usual.limit_of("batch").critical is None

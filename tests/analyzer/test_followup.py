@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from perfloop_analyzer.app import build_knowledge
 from perfloop_analyzer.config import RunConfig
+from perfloop_analyzer.configuration import load_knowledge
 from perfloop_analyzer.loop import Loop
-from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_analyzer.store import Database
 
@@ -29,15 +29,15 @@ class History:
         self.broke, self.mended, self.after = broke, mended, after
         self.silent = False
 
-    async def ask(self, questions: Any, grid: Grid) -> Answers:
+    async def query(self, queries: Any, grid: Grid) -> Responses:
         """Answer what is known."""
         times = grid.times()
         slow = (times >= self.broke) & (times < self.mended)
         level = np.where(slow, 0.5, np.where(times >= self.mended, self.after, 0.02))
         values = (level * (1.0 + 0.01 * np.sin(times)))[None, :]
         labels = ({"service": "shop", "db_system_name": "sqlite"},)
-        known = {q.signal for q in questions} & {"db_query_time_p95"}
-        return Answers({} if self.silent else {name: Batch(name, grid, labels, values) for name in known}, {})
+        known = {q.signal for q in queries} & {"db_query_time_p95"}
+        return Responses({} if self.silent else {name: Batch(name, grid, labels, values) for name in known}, {})
 
     async def scrape_interval(self) -> float | None:
         """Nobody knows."""
@@ -53,7 +53,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 async def _implemented(source: History, database: Database) -> tuple[Loop, str]:
     """Let the trouble be found, and a person say that it is mended."""
-    loop = Loop(RunConfig(), source, database, build_knowledge(RunConfig()))
+    loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
     for at in (NOW + 5 * MINUTE, NOW + 9 * MINUTE):
         result = await loop.cycle(at)
     assert result is not None

@@ -56,7 +56,7 @@ async def test_words_that_keep_to_the_evidence_are_used_once(server: tuple[list[
     answer["words"] = "Queries went from 21 ms to 975 ms: add the missing index."
     model = LanguageModel(url, "small", "key")
     for _ in range(2):
-        (made,) = await model.reword([MADE])
+        (made,) = await model.rewrite([MADE])
     await model.close()
     assert made.values["words"] == answer["words"]
     assert made.action == "Index"
@@ -70,9 +70,9 @@ async def test_an_invented_number_discards_the_words(server: tuple[list[Any], di
     _, answer, url = server
     answer["words"] = "This will make it 40 times faster."
     model = LanguageModel(url, "small", None)
-    assert await model.reword([MADE]) == (MADE,)
+    assert await model.rewrite([MADE]) == (MADE,)
     await model.close()
-    assert model.refused == 1
+    assert model.rejected == 1
 
 
 async def test_a_failing_or_absent_model_leaves_everything_as_it_was(
@@ -83,5 +83,5 @@ async def test_a_failing_or_absent_model_leaves_everything_as_it_was(
     answer["status"] = 500
     for address in (url, f"http://127.0.0.1:{free_port}/v1"):
         model = LanguageModel(address, "small", None)
-        assert await model.reword([MADE]) == (MADE,)
+        assert await model.rewrite([MADE]) == (MADE,)
         await model.close()

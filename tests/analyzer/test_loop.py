@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfloop_analyzer.app import build_knowledge
 from perfloop_analyzer.config import RunConfig
+from perfloop_analyzer.configuration import load_knowledge
 from perfloop_analyzer.loop import Loop
-from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.store import Database
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class Scripted:
     """A source that answers as a test says."""
 
-    def __init__(self, *answers: Answers | Exception) -> None:
+    def __init__(self, *answers: Responses | Exception) -> None:
         self._answers = list(answers)
 
-    async def ask(self, questions: Any, grid: Any) -> Answers:
+    async def query(self, queries: Any, grid: Any) -> Responses:
         """Give the next answer, the last one for ever."""
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
@@ -44,22 +44,22 @@ def make_loop() -> Iterator[Make]:
     """Loops over scripted answers; their databases are closed at the end."""
     with contextlib.ExitStack() as stack:
 
-        def make(*answers: Answers | Exception, store: str = "sqlite://", source: Scripted | None = None) -> Loop:
+        def make(*answers: Responses | Exception, store: str = "sqlite://", source: Scripted | None = None) -> Loop:
             database = Database(store)
             stack.callback(database.close)
             config = RunConfig(interval_seconds=0.05)
-            return Loop(config, source or Scripted(*answers), database, build_knowledge(RunConfig()))
+            return Loop(config, source or Scripted(*answers), database, load_knowledge(RunConfig()))
 
         yield make
 
 
-def _good(build: Any, value: float = 0.5) -> Answers:
-    return Answers({"db_query_time_p95": build.batch([value] * 30)}, {})
+def _good(build: Any, value: float = 0.5) -> Responses:
+    return Responses({"db_query_time_p95": build.batch([value] * 30)}, {})
 
 
 async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any, make_loop: Make) -> None:
     """Silence and surprises fail their cycle only; nothing is invented meanwhile."""
-    nothing = Answers({}, {"db_query_time_p95": "does not answer"})
+    nothing = Responses({}, {"db_query_time_p95": "does not answer"})
     good = _good(build)
     loop = make_loop(good, good, good, nothing, ValueError("surprise"), good, good, good)
     first = await loop.cycle(100.0)
@@ -68,14 +68,14 @@ async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any
     assert await loop.cycle(120.0) is None
     assert loop.published.result is first
     assert loop.published.costs.last_success == 100.0
-    assert loop.published.trouble
+    assert loop.published.error
     assert await loop.cycle(130.0) is not None
     assert loop.published.costs.cycles == {"complete": 2, "partial": 0, "failed": 2, "shed": 0}
 
 
 async def test_some_answers_make_a_partial_cycle(build: Any, make_loop: Make) -> None:
     """What was answered counts, what was not is named."""
-    answers = Answers(_good(build).batches, {"cpu_used_ratio": "HTTP 422"})
+    answers = Responses(_good(build).batches, {"cpu_used_ratio": "HTTP 422"})
     loop = make_loop(answers)
     result = await loop.cycle(100.0)
     assert result is not None
@@ -106,13 +106,13 @@ async def test_cycles_never_overlap_and_late_ones_are_shed(build: Any, make_loop
     running = most = 0
 
     class Slow(Scripted):
-        async def ask(self, questions: Any, grid: Any) -> Answers:
+        async def query(self, queries: Any, grid: Any) -> Responses:
             nonlocal running, most
             running += 1
             most = max(most, running)
             await asyncio.sleep(0.06)
             running -= 1
-            return await super().ask(questions, grid)
+            return await super().query(queries, grid)
 
     loop = make_loop(source=Slow(_good(build)))
     stop = asyncio.Event()

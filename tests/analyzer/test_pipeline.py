@@ -17,15 +17,15 @@ from perfloop_analyzer.pipeline import (
     NoveltyWatch,
     Settings,
     analyze,
-    history_questions,
+    history_queries,
     learn,
     pack,
     unpack,
 )
-from perfloop_analyzer.pipeline.burns import burn_questions, find_burning
+from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.pipeline.detect import detect_all
 from perfloop_analyzer.pipeline.health import score_health
-from perfloop_analyzer.ports import Answers
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.series import Batch, Grid
 
@@ -54,7 +54,7 @@ def test_slow_queries_from_end_to_end() -> None:
         "db_query_time_p95": _batch(database, "db_query_time_p95", db_system_name="sqlite"),
         "api_response_time_p95": _batch(api, "api_response_time_p95"),
     }
-    result = analyze(Answers(batches, {}), _knowledge(), 1e6)
+    result = analyze(Responses(batches, {}), _knowledge(), 1e6)
     assert result.incidents[0].causes[0].component == "database"
     assert result.recommendations[0].rule == "slow_queries"
     shop = next(one for one in result.health if one.service == "shop")
@@ -65,14 +65,14 @@ def test_slow_queries_from_end_to_end() -> None:
 def test_a_quiet_day_is_silent() -> None:
     """Noise inside the limits gives neither finding nor penalty."""
     batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
-    result = analyze(Answers(batches, {}), _knowledge(), 1e6)
+    result = analyze(Responses(batches, {}), _knowledge(), 1e6)
     assert result.findings == ()
     assert {100.0} == {one.score for one in result.health}
 
 
 def test_without_answers_nothing_is_said() -> None:
     """No data is not health."""
-    result = analyze(Answers({}, {"cpu_used_ratio": "no answer"}), _knowledge(), 1e6)
+    result = analyze(Responses({}, {"cpu_used_ratio": "no answer"}), _knowledge(), 1e6)
     assert (result.health, result.findings, result.recommendations) == ((), (), ())
     assert result.failures == {"cpu_used_ratio": "no answer"}
 
@@ -82,7 +82,7 @@ def test_an_anomaly_within_the_limits_is_a_finding() -> None:
     values = _noise(100e6, 1e5)
     values[-4:] += 100e6
     batches = {"process_resident_memory_bytes": _batch(values, "process_resident_memory_bytes")}
-    (finding,) = analyze(Answers(batches, {}), _knowledge(), 1e6).findings
+    (finding,) = analyze(Responses(batches, {}), _knowledge(), 1e6).findings
     assert (finding.detector, finding.severity) == ("anomaly", Severity.WARNING)
     assert finding.onset == pytest.approx(1e6 + 236 * 5.0)
     assert finding.p_value is not None
@@ -91,7 +91,7 @@ def test_an_anomaly_within_the_limits_is_a_finding() -> None:
 def test_readings_tell_value_band_and_score() -> None:
     """A panel needs the value with its band, whether or not anything is wrong."""
     batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
-    names = {reading.name for reading in analyze(Answers(batches, {}), _knowledge(), 1e6).readings}
+    names = {reading.name for reading in analyze(Responses(batches, {}), _knowledge(), 1e6).readings}
     assert {"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"} <= names
 
 
@@ -192,9 +192,9 @@ def test_a_filling_volume_is_forecast_from_history(build: Any) -> None:
 
 
 def test_error_budget_burns_are_found() -> None:
-    """Both windows over the factor on enough events: critical; the questions ask for every window once."""
+    """Both windows over the factor on enough events: critical; the queries ask for every window once."""
     table = {signal.name: signal for signal in load_catalog()}
-    asked = {question.signal for question in burn_questions(table)}
+    asked = {query.signal for query in burn_queries(table)}
     assert {"error_ratio@1h", "error_ratio@5m", "request_rate@3d"} <= asked
     batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
     batches["request_rate@1h"] = _batch([9.0] * 3, "request_rate@1h")
@@ -220,6 +220,6 @@ def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: A
 def test_history_asks_for_what_it_can_learn_from() -> None:
     """Signals without detectors of the long view are not asked for."""
     table = {signal.name: signal for signal in load_catalog()}
-    asked = {question.signal for question in history_questions(table, "1m")}
+    asked = {query.signal for query in history_queries(table, "1m")}
     assert "cpu_used_ratio" in asked
     assert "request_rate" not in asked

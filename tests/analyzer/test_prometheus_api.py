@@ -1,4 +1,4 @@
-"""Answers of all kinds: real ones, broken ones, refusals, silence; and the budget."""
+"""Responses of all kinds: real ones, broken ones, refusals, silence; and the budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from perfloop_analyzer.config import SourceConfig
 from perfloop_analyzer.errors import BadAnswer, ConfigError
-from perfloop_analyzer.ports import Question
+from perfloop_analyzer.ports import Query
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.prometheus_api.budget import Budget
 from perfloop_analyzer.prometheus_api.decode import decode_range
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GRID = Grid(1000.0, 10.0, 4)
-QUESTION = [Question("up", "up")]
+QUESTION = [Query("up", "up")]
 
 
 def _matrix(*rows: list[list[object]]) -> bytes:
@@ -116,7 +116,7 @@ async def test_refusals_are_not_repeated_and_overload_is(broken: tuple[Broken, s
     state.status = status
     state.body = b'{"status":"error","errorType":"execution","error":"too many samples"}'
     async with PrometheusSource(SourceConfig(url)) as source:
-        answers = await source.ask(QUESTION, GRID)
+        answers = await source.query(QUESTION, GRID)
     assert f"HTTP {status}, execution: too many samples" in answers.failures["up"]
     assert asked == len(state.asked)
 
@@ -128,7 +128,7 @@ async def test_headers_path_prefix_and_sign_in_reach_the_server(broken: tuple[Br
     token.write_text("secret\n")
     config = SourceConfig(f"{url}/mimir/prometheus/", {"X-Scope-OrgID": "team"}, bearer_token_file=token)
     async with PrometheusSource(config) as source:
-        await source.ask(QUESTION, GRID)
+        await source.query(QUESTION, GRID)
     path, headers, body = state.asked[0]
     assert path == "/mimir/prometheus/api/v1/query_range"
     assert (headers["X-Scope-Orgid"] if "X-Scope-Orgid" in headers else headers["X-Scope-OrgID"]) == "team"
@@ -142,7 +142,7 @@ async def test_basic_auth(broken: tuple[Broken, str], tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("p")
     async with PrometheusSource(SourceConfig(url, username="u", password_file=password)) as source:
-        await source.ask(QUESTION, GRID)
+        await source.query(QUESTION, GRID)
     assert state.asked[0][1]["Authorization"] == "Basic dTpw"
 
 
@@ -152,23 +152,23 @@ async def test_a_dead_server_closes_the_budget_for_longer_each_time() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     async with PrometheusSource(SourceConfig(f"http://127.0.0.1:{port}", retries=0)) as source:
-        first = await source.ask(QUESTION, GRID)
-        second = await source.ask(QUESTION, GRID)
+        first = await source.query(QUESTION, GRID)
+        second = await source.query(QUESTION, GRID)
     assert "does not answer" in first.failures["up"]
-    assert "not asked: pausing" in second.failures["up"]
+    assert "not queried: pausing" in second.failures["up"]
 
 
 async def test_a_slow_server_is_left_after_a_few_questions(broken: tuple[Broken, str]) -> None:
-    """Forty questions do not wait forty timeouts."""
+    """Forty queries do not wait forty timeouts."""
     state, url = broken
     state.delay = 1.0
     config = SourceConfig(url, timeout_seconds=0.2, retries=0, concurrency=2)
     async with PrometheusSource(config) as source:
-        many = [Question(f"s{i}", "up") for i in range(40)]
-        answers = await asyncio.wait_for(source.ask(many, GRID), 5)
+        many = [Query(f"s{i}", "up") for i in range(40)]
+        answers = await asyncio.wait_for(source.query(many, GRID), 5)
     assert len(answers.failures) == 40
     assert len(state.asked) <= 4
-    assert any("not asked" in reason for reason in answers.failures.values())
+    assert any("not queried" in reason for reason in answers.failures.values())
 
 
 async def test_samples_are_bounded(broken: tuple[Broken, str]) -> None:
@@ -176,7 +176,7 @@ async def test_samples_are_bounded(broken: tuple[Broken, str]) -> None:
     state, url = broken
     state.body = _matrix(*[[[1000, "1"]]] * 50)
     async with PrometheusSource(SourceConfig(url, max_samples=100, concurrency=1)) as source:
-        answers = await source.ask([Question(f"s{i}", "up") for i in range(5)], GRID)
+        answers = await source.query([Query(f"s{i}", "up") for i in range(5)], GRID)
     assert list(answers.batches) == ["s0"]
     assert "budget" in answers.failures["s4"]
 
@@ -206,8 +206,8 @@ async def test_a_real_prometheus_answers_and_refuses(prometheus: str) -> None:
     async with PrometheusSource(SourceConfig(prometheus)) as source:
         for _ in range(50):
             now = time.time()
-            questions = [Question("up", "up"), Question("none", "absent_metric"), Question("bad", "sum(")]
-            answers = await source.ask(questions, Grid(now - 10, 1.0, 11))
+            queries = [Query("up", "up"), Query("none", "absent_metric"), Query("bad", "sum(")]
+            answers = await source.query(queries, Grid(now - 10, 1.0, 11))
             if np.isfinite(answers.batches["up"].values).any():
                 break
             await asyncio.sleep(0.2)

@@ -11,8 +11,8 @@ from prometheus_client.exposition import generate_latest
 
 from perfloop_analyzer.findings import Reading
 from perfloop_analyzer.incidents import Topology, group_incidents
-from perfloop_analyzer.loop import Published
 from perfloop_analyzer.ports import Health, Result
+from perfloop_analyzer.published import Published
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, worst_first
 from perfloop_analyzer.reporters.html import Record, plots, render_page, render_report
@@ -69,17 +69,17 @@ def test_bands_are_bounded_by_the_loudest_series() -> None:
 
 def test_page_tells_of_a_failed_cycle_and_keeps_the_last_result() -> None:
     """What a person sees says how old it is and why."""
-    published = Published(Result(1000.0, (Health("shop", 100.0, {}),)), trouble="Prometheus does not answer <now>")
+    published = Published(Result(1000.0, (Health("shop", 100.0, {}),)), error="Prometheus does not answer <now>")
     page = render_page(published, 1090.0)
     assert "90 s ago" in page
     assert "Prometheus does not answer &lt;now&gt;" in page
-    assert "No cycle has ended well yet" in render_page(Published(), 0.0)
+    assert "No cycle has succeeded yet" in render_page(Published(), 0.0)
 
 
 def test_report_without_anything_is_whole() -> None:
     """An empty day is a report too."""
     html = render_report(Result(1000.0), {}, Record(alerts=[{"alertname": "X<y>", "severity": "critical"}]))
-    assert "Nothing was found" in html
+    assert "No findings." in html
     assert "X&lt;y&gt;" in html
 
 
@@ -117,7 +117,7 @@ def test_what_was_measured_is_exported_and_reported() -> None:
     text = _exposed(Published(result))
     assert 'perfloop_recommendation_measured_improvement_ratio{id="id-1"} 0.62' in text
     assert 'state="validated"' in text
-    assert "62 % (50 to 70)" in render_report(result, {}, Record(stored=[made]))
+    assert "62% (50 to 70)" in render_report(result, {}, Record(stored=[made]))
 
 
 def test_metrics_have_words() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import os
 import signal
@@ -11,6 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,15 +21,16 @@ import pytest
 from perfloop_analyzer.app import open_loop, run_once
 from perfloop_analyzer.cli import main
 from perfloop_analyzer.config import RunConfig, SourceConfig
-from perfloop_analyzer.errors import ConfigError, ExitCode
+from perfloop_base.errors import ConfigError, ExitCode
+from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-LIMITS = """
+SIGNALS = """
 signals:
-- {signal: depth, title: Queue depth, component: database, kind: use, unit: items, warning: 10, expr: depth}
+- {name: depth, title: Queue depth, component: database, kind: use, unit: items, expr: depth,
+   limit: {warning: 10, critical: 20}}
 """
 BOTTLENECK = 'perfloop_bottleneck{resource="database",service="shop",severity="critical"}'
 
@@ -65,33 +69,49 @@ def _post(url: str, token: str | None = None) -> int:
             return error.code
 
 
-@pytest.fixture
-def running(prometheus: str, tmp_path: Path) -> Iterator[tuple[str, Path, subprocess.Popen[bytes]]]:
-    """The analyzer as a process, with a token and a database."""
-    import socket
+@dataclass(frozen=True)
+class Running:
+    """An analyzer as a process, in a directory that is laid out as `perfloop up` does it."""
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    limits, token = tmp_path / "thresholds.yml", tmp_path / "token"
-    limits.write_text(LIMITS)
-    token.write_text("sesame")
+    url: str
+    home: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def thresholds(self) -> Path:
+        """The file that it reads its limits from."""
+        return self.home / "thresholds.yml"
+
+    def log(self) -> str:
+        """What it logged."""
+        return (self.home / "log").read_text()
+
+
+@pytest.fixture
+def running(prometheus: str, tmp_path: Path, build: Any) -> Iterator[Running]:
+    """The analyzer as a process, with a token and a database."""
+    port = find_free_ports(1)[0]
+    (tmp_path / "analyzer").mkdir()
+    (tmp_path / "analyzer" / "token").write_text("sesame")
+    (tmp_path / "signals.yml").write_text(SIGNALS)
+    (tmp_path / "thresholds.yml").write_text(build.thresholds(build.threshold(signal="lag", warning=5, critical=9)))
     command = [sys.executable, "-m", "perfloop_analyzer", "run", f"--web.listen-address=127.0.0.1:{port}"]
-    command += [f"--prometheus.url={prometheus}", f"--thresholds.file={limits}", f"--web.token-file={token}"]
-    command += [f"--store.url=sqlite:///{tmp_path / 'state.db'}", "--interval=1s"]
+    command += [f"--prometheus.url={prometheus}", f"--catalog.file={tmp_path / 'signals.yml'}"]
+    command += [f"--thresholds.file={tmp_path / 'thresholds.yml'}", f"--web.token-file={tmp_path}/analyzer/token"]
+    command += [f"--store.url=sqlite:///{tmp_path}/analyzer/analyzer.sqlite", "--interval=1s"]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)
     url = f"http://127.0.0.1:{port}"
     _until(lambda: "ready" in _text(f"{url}/-/ready"))
-    yield url, tmp_path, process
+    yield Running(url, tmp_path, process)
     if process.poll() is None:
         process.terminate()
         process.wait(10)
 
 
-def test_a_finding_comes_lives_and_vanishes(running: tuple[str, Path, Any], service: Any) -> None:
+def test_a_finding_comes_lives_and_vanishes(running: Running, service: Any) -> None:
     """Metrics, API, page and report tell of a breach; when it heals, its series are gone and its state is kept."""
-    url, _, process = running
+    url, process = running.url, running.process
     service.text = "depth 50\n"
     _until(lambda: BOTTLENECK in _text(f"{url}/metrics"))
     health = {one["service"]: one for one in _get(f"{url}/api/v1/health")["health"]}
@@ -110,16 +130,24 @@ def test_a_finding_comes_lives_and_vanishes(running: tuple[str, Path, Any], serv
     assert process.wait(5) == 0
 
 
-def test_the_life_of_a_recommendation_over_http(running: tuple[str, Path, Any], service: Any, capfd: Any) -> None:
-    """Without the token nothing moves; with it each step follows the states, and survives a SIGKILL right after."""
-    url, folder, process = running
-    service.text = (
-        '# TYPE db_client_connection_count gauge\ndb_client_connection_count{pool="main",state="used"} 10\n'
-        '# TYPE db_client_connection_max gauge\ndb_client_connection_max{pool="main"} 10\n'
-    )
-    made = _until(lambda: _get(f"{url}/api/v1/recommendations?standing=true"))[0]
-    assert made["rule"] == "pool_too_small"
-    step = f"{url}/api/v1/recommendations/{made['id']}"
+POOL = (
+    '# TYPE db_client_connection_count gauge\ndb_client_connection_count{pool="main",state="used"} 10\n'
+    '# TYPE db_client_connection_max gauge\ndb_client_connection_max{pool="main"} 10\n'
+)
+
+
+def _recommended(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = _until(lambda: _get(f"{url}/api/v1/recommendations?standing=true"))[0]
+    return found
+
+
+def test_the_life_of_a_recommendation_over_http(running: Running, service: Any) -> None:
+    """Without the token nothing changes; with it each step follows the states."""
+    url = running.url
+    service.text = POOL
+    recommendation = _recommended(url)
+    assert recommendation["rule"] == "pool_too_small"
+    step = f"{url}/api/v1/recommendations/{recommendation['id']}"
     assert [
         _post(f"{step}/accept"),
         _post(f"{step}/accept", "guess"),
@@ -132,19 +160,115 @@ def test_the_life_of_a_recommendation_over_http(running: tuple[str, Path, Any], 
     one = _get(step)
     assert one["state"] == "implemented"
     assert [event["step"] for event in one["events"]] == ["open", "accept", "implement"]
-    _until(lambda: f'id="{made["id"]}"' in _text(f"{url}/metrics") and 'state="implemented"' in _text(f"{url}/metrics"))
-    process.kill()
-    process.wait(10)
-    store = f"--store.url=sqlite:///{folder / 'state.db'}"
-    assert main(["recommendations", store, "--state=implemented", "--json"]) == ExitCode.OK
-    assert made["id"] in capfd.readouterr().out
-    assert main(["reopen", made["id"], store]) == ExitCode.OK
-    assert main(["accept", "nobody", store]) == ExitCode.FAILED
+    identifier = recommendation["id"]
+    _until(lambda: f'id="{identifier}"' in (text := _text(f"{url}/metrics")) and 'state="implemented"' in text)
 
 
-def test_metrics_are_well_formed(running: tuple[str, Path, Any], promtool: str, service: Any) -> None:
+def test_the_command_of_the_page_works_as_printed(running: Running, service: Any, tmp_path: Path) -> None:
+    """A person copies it from the page into a shell, in any directory, and the running analyzer knows."""
+    service.text = POOL
+    recommendation = _recommended(running.url)
+    page = html.unescape(_text(f"{running.url}/"))
+    command = page.partition("Accept it: <code>")[2].partition("</code>")[0]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PERFLOOP_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == (f"{recommendation['id']} is now accepted\n", 0), done.stderr
+    assert _get(f"{running.url}/api/v1/recommendations/{recommendation['id']}")["state"] == "accepted"
+
+
+def test_commands_find_the_running_stack(running: Running, service: Any, monkeypatch: Any, capfd: Any) -> None:
+    """Without a flag: over HTTP while it runs, from its database after a SIGKILL; what was decided is still there."""
+    service.text = POOL
+    identifier = _recommended(running.url)["id"]
+    monkeypatch.setenv("PERFLOOP_HOME", str(running.home))
+    monkeypatch.setenv("PERFLOOP_ANALYZER_PORT", running.url.rpartition(":")[2])
+    assert main(["accept", identifier]) == ExitCode.OK
+    assert _get(f"{running.url}/api/v1/recommendations/{identifier}")["state"] == "accepted"
+    assert main(["accept", identifier]) == ExitCode.FAILED
+    assert f"recommendation '{identifier}' is accepted" in capfd.readouterr().err
+    running.process.kill()
+    running.process.wait(10)
+    assert main(["recommendations", "--state=accepted", "--json"]) == ExitCode.OK
+    assert [one["id"] for one in json.loads(capfd.readouterr().out)] == [identifier]
+    assert main(["reopen", identifier]) == ExitCode.OK
+    assert main(["accept", "nobody"]) == ExitCode.FAILED
+
+
+def test_without_its_token_the_running_analyzer_changes_nothing(
+    running: Running, monkeypatch: Any, tmp_path: Path, capfd: Any
+) -> None:
+    """One sentence says which places were looked at, or which token was refused."""
+    home = tmp_path / "elsewhere"
+    monkeypatch.setenv("PERFLOOP_HOME", str(home))
+    monkeypatch.delenv("PERFLOOP_ANALYZER_TOKEN_FILE", raising=False)
+    assert main(["accept", "x", f"--web.url={running.url}"]) == ExitCode.FAILED
+    places = f"--web.token-file, PERFLOOP_ANALYZER_TOKEN_FILE or {home}/analyzer/token"
+    assert f"needs a token; none in {places}" in capfd.readouterr().err
+    (tmp_path / "wrong").write_text("guess")
+    monkeypatch.setenv("PERFLOOP_ANALYZER_TOKEN_FILE", str(tmp_path / "wrong"))
+    assert main(["accept", "x", f"--web.url={running.url}"]) == ExitCode.FAILED
+    assert "a valid bearer token is needed" in capfd.readouterr().err
+
+
+def test_what_is_not_there_is_named_with_every_place(tmp_path: Path, monkeypatch: Any, capfd: Any) -> None:
+    """Neither an analyzer nor its database: the sentence names both, and what to do."""
+    monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path))
+    port = find_free_ports(1)[0]
+    monkeypatch.setenv("PERFLOOP_ANALYZER_PORT", str(port))
+    assert main(["recommendations"]) == ExitCode.NOT_RUNNING
+    sentence = capfd.readouterr().err
+    assert f"http://127.0.0.1:{port} does not answer and {tmp_path}/analyzer/analyzer.sqlite does not exist" in sentence
+    assert "perfloop up" in sentence
+
+
+def test_changed_thresholds_are_used_within_a_cycle(running: Running, service: Any, build: Any) -> None:
+    """A file that is replaced by a rename takes effect without a restart; what is in use can be read."""
+    thresholds = f"{running.url}/api/v1/thresholds"
+    assert _get(thresholds)["source"] == str(running.thresholds)
+    assert _get(thresholds)["signals"]["lag"]["warning"] == 5
+    service.text = "lag 3\n"
+    time.sleep(2.5)
+    assert _get(f"{running.url}/api/v1/findings")["findings"] == []
+    _replace(running.thresholds, build.thresholds(build.threshold(signal="lag", record="lag", warning=1, critical=2)))
+    _until(lambda: _get(thresholds)["signals"]["lag"]["warning"] == 1, 10)
+    _until(lambda: [one["signal"] for one in _get(f"{running.url}/api/v1/findings")["findings"]] == ["lag"])
+
+
+def test_a_broken_file_leaves_the_last_good_one_in_use(running: Running, build: Any) -> None:
+    """It is logged once, in one sentence with file and line, and a metric shows it until the file is mended."""
+    ok = "perfloop_analyzer_config_last_reload_successful"
+    success = "perfloop_analyzer_config_last_reload_success_timestamp_seconds"
+    assert f"{ok} 1.0" in _text(f"{running.url}/metrics")
+    good = running.thresholds.read_text()
+    _replace(running.thresholds, good.replace("warning: 5", "warning: much"))
+    _until(lambda: f"{ok} 0.0" in _text(f"{running.url}/metrics"), 10)
+    time.sleep(2.5)
+    assert _get(f"{running.url}/api/v1/thresholds")["signals"]["lag"]["warning"] == 5
+    lines = [line for line in running.log().splitlines() if "level=error" in line]
+    assert len(lines) == 1, lines
+    assert "thresholds.yml:" in lines[0]
+    assert "warning has the value 'much'" in lines[0]
+    _replace(running.thresholds, good.replace("warning: 5", "warning: 6"))
+    _until(lambda: f"{ok} 1.0" in _text(f"{running.url}/metrics"), 10)
+    assert _get(f"{running.url}/api/v1/thresholds")["signals"]["lag"]["warning"] == 6
+    (line,) = [
+        line for line in _text(f"{running.url}/metrics").splitlines() if line.startswith(f"perfloop_analyzer_{success}")
+    ]
+    assert abs(float(line.split()[1]) - time.time()) < 30
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def test_metrics_are_well_formed(running: Running, promtool: str, service: Any) -> None:
     """The real promtool finds no fault that is ours."""
-    url, _, _ = running
+    url = running.url
     service.text = "depth 50\n"
     _until(lambda: "perfloop_bottleneck{" in _text(f"{url}/metrics"))
     text = _text(f"{url}/metrics")
@@ -155,22 +279,22 @@ def test_metrics_are_well_formed(running: tuple[str, Path, Any], promtool: str, 
 async def test_once_finds_and_prints(prometheus: str, service: Any, tmp_path: Path, capsysbinary: Any) -> None:
     """One analysis for a terminal, as a table and as JSON, and one report in one file."""
     service.text = "depth 50\n"
-    limits = tmp_path / "thresholds.yml"
-    limits.write_text(LIMITS)
-    config = RunConfig(SourceConfig(prometheus), thresholds_file=limits)
+    signals = tmp_path / "signals.yml"
+    signals.write_text(SIGNALS)
+    config = RunConfig(SourceConfig(prometheus), catalog_files=(signals,))
     for _ in range(100):
         if (await run_once(config)).findings:
             break
         await asyncio.sleep(0.2)
-    flags = [f"--prometheus.url={prometheus}", f"--thresholds.file={limits}"]
+    flags = [f"--prometheus.url={prometheus}", f"--catalog.file={signals}"]
     assert await asyncio.to_thread(main, ["once", "--json", *flags]) == ExitCode.OK
-    told = json.loads(capsysbinary.readouterr().out)
-    assert told["findings"][0]["signal"] == "depth"
+    printed = json.loads(capsysbinary.readouterr().out)
+    assert printed["findings"][0]["signal"] == "depth"
     assert await asyncio.to_thread(main, ["once", *flags]) == ExitCode.OK
     assert b"health of shop" in capsysbinary.readouterr().out
     page = tmp_path / "report.html"
     assert await asyncio.to_thread(main, ["report", "--html", str(page), *flags]) == ExitCode.OK
-    html = page.read_text()
+    report = page.read_text()
     for part in (
         'id="now"',
         'id="plots"',
@@ -180,36 +304,35 @@ async def test_once_finds_and_prints(prometheus: str, service: Any, tmp_path: Pa
         "<svg",
         "Queue depth",
     ):
-        assert part in html
-    assert "http://" not in html.replace("http://127.0.0.1", "")
-    assert "<script" not in html
+        assert part in report
+    assert "http://" not in report.replace("http://127.0.0.1", "")
+    assert "<script" not in report
 
 
 @pytest.mark.parametrize(
     ("flags", "code", "sentence"),
     [
-        (
-            ["once", "--interval=soon", "--prometheus.url=ftp://x"],
-            ExitCode.USAGE,
-            "--interval: 'soon' is not a duration",
-        ),
+        (["once", "--interval=soon"], ExitCode.USAGE, "--interval: 'soon' is not a duration"),
         (["once", "--prometheus.url=ftp://x"], ExitCode.USAGE, "must begin with http:// or https://"),
-        (["run", "--web.listen-address=here"], ExitCode.USAGE, "--web.listen-address has value 'here'"),
+        (["run", "--web.listen-address=here"], ExitCode.USAGE, "--web.listen-address: 'here' is not an address"),
         (["once", "--thresholds.file=/absent.yml"], ExitCode.USAGE, "/absent.yml: cannot be read"),
-        (["once", "--prometheus.header=x"], ExitCode.USAGE, "--prometheus.header has value 'x'"),
-        (["once", "--query.points=3"], ExitCode.USAGE, "--query.points has value 3: it must be at least 16"),
+        (["once", "--prometheus.header=x"], ExitCode.USAGE, "--prometheus.header: 'x' is not a header"),
+        (["once", "--query.points=3"], ExitCode.USAGE, "--query.points: '3' is too small: the minimum is 16"),
         (["run", "--web.token-file=/absent"], ExitCode.USAGE, "/absent: the secret cannot be read"),
         (["once", "--prometheus.url=http://127.0.0.1:9"], ExitCode.SOURCE_UNAVAILABLE, "does not answer"),
         (["recommendations", "--store.url=sqlite:////absent/x"], ExitCode.STORE_FAILED, "unable to open"),
         (["dance"], ExitCode.USAGE, "invalid choice"),
+        (["once", "--prometheus.urn=http://x"], ExitCode.USAGE, "did you mean --prometheus.url?"),
+        (["accept", "x", "--web.url=http://127.0.0.1:9"], ExitCode.NOT_RUNNING, "no analyzer answers at"),
+        (["report", "--html=/absent/x", "--prometheus.url=http://127.0.0.1:9"], ExitCode.SOURCE_UNAVAILABLE, "answer"),
     ],
 )
 def test_mistakes_are_one_sentence_and_an_exit_code(flags: list[str], code: int, sentence: str, capfd: Any) -> None:
     """The thing, the value and the rule; never a traceback."""
     assert code == main(flags)
-    told = capfd.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+    printed = capfd.readouterr().err
+    assert sentence in printed
+    assert "Traceback" not in printed
 
 
 def test_a_taken_port_is_said(free_port: int, capfd: Any) -> None:
@@ -220,7 +343,7 @@ def test_a_taken_port_is_said(free_port: int, capfd: Any) -> None:
         taken.bind(("127.0.0.1", free_port))
         taken.listen()
         code = main(["run", f"--web.listen-address=127.0.0.1:{free_port}", "--prometheus.url=http://127.0.0.1:9"])
-    assert code == ExitCode.USAGE
+    assert code == ExitCode.PORT_TAKEN
     assert f"127.0.0.1:{free_port}" in capfd.readouterr().err
 
 
@@ -229,7 +352,7 @@ async def test_every_problem_of_every_file_comes_at_once(tmp_path: Path) -> None
     bad = tmp_path / "bad.yml"
     bad.write_text("signals: [{name: X}]\n")
     with pytest.raises(ConfigError) as caught:
-        async with open_loop(RunConfig(thresholds_file=bad, catalog_files=[bad], rule_files=[bad])):
+        async with open_loop(RunConfig(thresholds_file=bad, catalog_files=(bad,), rule_files=(bad,))):
             pass
     assert len(caught.value.problems) >= 5
     assert any("field 'rules' is missing" in problem for problem in caught.value.problems)

@@ -9,7 +9,7 @@ import pytest
 from perfloop.stack.settings import DEFAULT_PORTS as STACK_PORTS
 from perfloop_base import home
 from perfloop_base.errors import ConfigError
-from perfloop_base.home import DEFAULT_PORTS, find_home, local_port, local_url
+from perfloop_base.home import DEFAULT_PORTS, find_home, local_port, local_url, running_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,3 +62,20 @@ def test_a_variable_that_holds_no_port_is_named(monkeypatch: pytest.MonkeyPatch,
 def test_the_defaults_are_the_stacks():
     """A component is looked for where the stack starts it."""
     assert {name: STACK_PORTS[name] for name in DEFAULT_PORTS} == DEFAULT_PORTS
+
+
+def test_a_running_stack_is_found_where_it_was_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """The record of `perfloop up` comes before the default port, the variable before both; a broken record is none."""
+    monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path))
+    monkeypatch.delenv("PERFLOOP_ANALYZER_PORT", raising=False)
+    assert running_url("analyzer") == "http://127.0.0.1:19110"
+    (tmp_path / "run").mkdir()
+    record = tmp_path / "run" / "stack.json"
+    record.write_text('{"components": [{"name": "analyzer", "url": "http://127.0.0.1:21110/"}, {"name": "demo"}]}')
+    assert running_url("analyzer") == "http://127.0.0.1:21110"
+    assert running_url("demo") == "http://127.0.0.1:8000"
+    monkeypatch.setenv("PERFLOOP_ANALYZER_PORT", "22110")
+    assert running_url("analyzer") == "http://127.0.0.1:22110"
+    monkeypatch.delenv("PERFLOOP_ANALYZER_PORT")
+    record.write_text("[")
+    assert running_url("analyzer") == "http://127.0.0.1:19110"

@@ -1,51 +1,46 @@
 """Other limits for one service, one route, or one route of one service: the `overrides` of thresholds.yml.
 
-A service's own limits stand beside the signal's. A route with limits of its own is left out of the service's figure and
-becomes a signal beside it, `name@route`, as the recorded series of the alerts have it.
+A service's own limits are kept beside the signal's. A route with limits of its own is excluded from the service's
+figure and becomes a signal of its own, `name@route`, as in the recorded series of the alerts.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from perfloop_base.promql import only_series, without_series
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from perfloop_analyzer.catalog.limits import Override
-    from perfloop_analyzer.catalog.signals import Signal
+    from perfloop_analyzer.catalog.signals import Limit, Signal
+    from perfloop_base.thresholds import Override, Severity
 
-RATE = re.compile(r"rate\((?P<metric>[\w:]+)(?:\{(?P<matchers>[^}]*)\})?\[(?P<window>\$?\w+)\]\)")
-BETWEEN = "@"
+ROUTE_SEPARATOR = "@"
 
 
-def with_overrides(signal: Signal, overrides: Sequence[Override]) -> list[Signal]:
+def replace_limits(usual: Limit, limits: Mapping[Severity, float]) -> Limit:
+    """Return the limit with other numbers; a severity that they leave out is not judged."""
+    return usual.model_copy(update={"warning": limits.get("warning"), "critical": limits.get("critical")})
+
+
+def split_routes(signal: Signal, overrides: Sequence[Override]) -> list[Signal]:
     """Return the signal without the routes that have limits of their own, and one more signal for each of these."""
-    routes = [one for one in overrides if one.route]
-    services = {one.service: one.limit(signal.limit) for one in overrides if not one.route}
-    usual = signal.model_copy(update={"expr": _without(signal.expr, routes), "own_limits": services})
-    return [usual, *(_of_route(signal, one) for one in routes)]
+    routes = [override for override in overrides if override.route]
+    services = {one.service: replace_limits(signal.limit, one.limits) for one in overrides if not one.route}
+    expr = without_series(signal.expr, [override.labels for override in routes])
+    usual = signal.model_copy(update={"expr": expr, "own_limits": {**signal.own_limits, **services}})
+    return [usual, *(_route_signal(signal, override) for override in routes)]
 
 
-def _without(expr: str, routes: Sequence[Override]) -> str:
-    def less(found: re.Match[str]) -> str:
-        left_out = "".join(f" unless {found['metric']}{{{one.matchers}}}" for one in routes)
-        return f"({found[0]}{left_out})"
-
-    return RATE.sub(less, expr) if routes else expr
-
-
-def _of_route(signal: Signal, override: Override) -> Signal:
-    def only(found: re.Match[str]) -> str:
-        matchers = ",".join(filter(None, (found["matchers"], override.matchers)))
-        return f"rate({found['metric']}{{{matchers}}}[{found['window']}])"
-
+def _route_signal(signal: Signal, override: Override) -> Signal:
     return signal.model_copy(
         update={
-            "name": f"{signal.name}{BETWEEN}{override.route}",
-            "title": f"{signal.label}, of {override.route}",
-            "expr": RATE.sub(only, signal.expr),
-            "limit": override.limit(signal.limit),
-            "detect": tuple(one for one in signal.detect if one != "burn"),
+            "name": f"{signal.name}{ROUTE_SEPARATOR}{override.route}",
+            "title": f"{signal.label}, route {override.route}",
+            "expr": only_series(signal.expr, override.labels),
+            "limit": replace_limits(signal.limit, override.limits),
+            # The error budget is the service's.
+            "detect": tuple(detector for detector in signal.detect if detector != "burn"),
         }
     )

@@ -1,4 +1,4 @@
-"""A signal: a named PromQL expression with component, kind, unit, direction and limit."""
+"""A signal: a named PromQL expression with component, kind, unit, direction and limits."""
 
 from __future__ import annotations
 
@@ -7,38 +7,50 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from perfloop_analyzer.catalog.limits import Direction, Limit
+from perfloop_base.promql import WINDOW
+from perfloop_base.thresholds import Direction, Kind
 
-WINDOW = "$window"
+Detector = Literal["threshold", "anomaly", "change", "trend", "forecast", "burn"]
+
+
+class Limit(BaseModel):
+    """Numbers that a signal is compared with, in the signal's unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    warning: float | None = Field(
+        default=None, description="beyond it, in the signal's direction, the signal is a warning"
+    )
+    critical: float | None = Field(default=None, description="beyond it the signal is critical")
+    goal: float | None = Field(default=None, description="the goal; with `burn`, the SLO's error budget")
+    capacity: float | None = Field(default=None, description="the value that forecasts lead up to")
 
 
 class Signal(BaseModel):
-    """One entry of a catalogue. `use` watches a resource, `red` what callers feel.
+    """One entry of a catalogue. Its kind is `use` for a resource, `red` for what callers experience.
 
-    Its numbers are those of the signal in thresholds.yml that it names by `threshold` (or that has its name), or of the
-    alert there that it names by `alert`; `limit` holds where that file says nothing.
+    Limits come from thresholds.yml where it has an entry: of the signal named by `threshold` (else of the same name),
+    or of the alert named by `alert`. Those of the objective named by `slo` come from slos.yml. `limit` holds otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    expr: str = Field(min_length=1)
-    component: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    kind: Literal["use", "red"]
-    title: str = ""
-    unit: str = ""
-    direction: Direction = "above"
-    limit: Limit = Limit()
-    own_limits: Mapping[str, Limit] = {}
-    threshold: str | None = None
-    alert: str | None = None
-    service: str | None = None
-    min_deviation: float = 0.0
-    detect: tuple[Literal["threshold", "anomaly", "change", "trend", "forecast", "burn"], ...] = (
-        "threshold",
-        "anomaly",
-        "change",
-        "trend",
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the signal's name; a later entry replaces an earlier")
+    expr: str = Field(min_length=1, description="PromQL; $window stands for the rate window")
+    component: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="the part of a service or machine it measures")
+    kind: Kind = Field(description="use: how full a resource is; red: what callers experience")
+    title: str = Field(default="", description="the signal's name for people")
+    unit: str = Field(default="", description="the base unit of its values, such as seconds, ratio or bytes")
+    direction: Direction = Field(default="above", description="on which side of a limit values are bad")
+    limit: Limit = Field(default=Limit(), description="the limits where thresholds.yml gives none")
+    own_limits: Mapping[str, Limit] = Field(default={}, description="the limits of single services, by service")
+    threshold: str | None = Field(default=None, description="the signal of thresholds.yml whose limits it takes")
+    alert: str | None = Field(default=None, description="the alert of thresholds.yml whose limits it takes")
+    slo: str | None = Field(default=None, description="the objective of slos.yml that gives its goal or its warning")
+    service: str | None = Field(default=None, description="the service of every series, where no label names it")
+    min_deviation: float = Field(default=0.0, ge=0, description="smaller changes, in its unit, are never reported")
+    detect: tuple[Detector, ...] = Field(
+        default=("threshold", "anomaly", "change", "trend"), description="the detectors that look at it"
     )
 
     @field_validator("expr")
@@ -48,17 +60,25 @@ class Signal(BaseModel):
 
     @property
     def label(self) -> str:
-        """What a person reads."""
+        """The signal's name for people."""
         return self.title or self.name.replace("_", " ")
 
     def query(self, window: str) -> str:
-        """The PromQL with its rate window filled in."""
+        """Return the PromQL with `window`, such as `1m`, as its rate window."""
         return self.expr.replace(WINDOW, window)
 
     def limit_of(self, service: str) -> Limit:
-        """Return the limit that holds for a service."""
+        """Return the limits of a service."""
         return self.own_limits.get(service, self.limit)
 
     def is_worse(self, new: float, old: float) -> bool:
-        """Whether a move from old to new goes where it hurts."""
+        """Return whether a move from `old` to `new` is in the direction of the limit."""
         return new > old if self.direction == "above" else new < old
+
+
+class CatalogFile(BaseModel):
+    """A catalogue file: signals that add to the shipped ones or replace them by name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    signals: list[Signal]

@@ -20,8 +20,8 @@ from scipy.special import stdtr, stdtrit
 from perfloop_analyzer.detectors.robust import difference_scale, mad_scale, quiet_nanmedian
 
 if TYPE_CHECKING:
-    from perfloop_analyzer.catalog.limits import Direction
     from perfloop_analyzer.series import Floats
+    from perfloop_base.thresholds import Direction
 
 PERSIST = 3
 GUARD = 12

@@ -1,9 +1,8 @@
 """SLO burn: how many times too fast the error budget is spent, seen over a long and a short window at once.
 
-Google, "The Site Reliability Workbook" (2018), chapter 5: alert when both the long and the short window burn faster
-than a factor, factor = budget share x period / long window. The long window keeps a blip from alerting, the short one
-makes it stop soon after the fault. At little traffic one error is no burn: a window needs `MIN_EVENTS` events. A long
-window that holds hardly more events than the short one is not full yet (the service is young) and confirms nothing.
+The windows and factors are perfloop_base.burn_rates'. At little traffic one error is no burn: a window needs
+`MIN_EVENTS` events. A long window that holds hardly more events than the short one is not full yet (the service is
+young) and confirms nothing.
 """
 
 from __future__ import annotations
@@ -13,33 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfloop_base.burn_rates import PERIOD_SECONDS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from perfloop_analyzer.series import Floats
+    from perfloop_base.burn_rates import BurnRate
 
-PERIOD_SECONDS = 30 * 86_400.0
 MIN_EVENTS = 10.0
 LONGER = 1.05
-
-
-@dataclass(frozen=True, slots=True)
-class BurnWindow:
-    """One row of the workbook's table."""
-
-    long: str
-    short: str
-    factor: float
-    critical: bool
-
-
-# The workbook's table 5-8 for a period of 30 days: 2 % in 1 h, 5 % in 6 h page; 10 % in 1 d, 10 % in 3 d make a ticket.
-WINDOWS = (
-    BurnWindow("1h", "5m", 14.4, critical=True),
-    BurnWindow("6h", "30m", 6.0, critical=True),
-    BurnWindow("1d", "2h", 3.0, critical=False),
-    BurnWindow("3d", "6h", 1.0, critical=False),
-)
 
 
 def burn_rate(error_ratio: Floats, objective: float) -> Floats:
@@ -59,9 +41,9 @@ class Events:
         return (self.long >= MIN_EVENTS) & ~(self.long < LONGER * self.short)
 
 
-def find_burns(long: Floats, short: Floats, events: Events, window: BurnWindow, objective: float) -> NDArray[np.bool_]:
+def find_burns(long: Floats, short: Floats, events: Events, row: BurnRate, objective: float) -> NDArray[np.bool_]:
     """Return which series burn too fast in both windows on enough events."""
-    most = window.factor * objective
+    most = row.factor * objective
     with np.errstate(invalid="ignore"):
         return (long > most) & (short > most) & events.enough()
 

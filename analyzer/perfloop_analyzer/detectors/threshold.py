@@ -19,7 +19,8 @@ from perfloop_analyzer.series import Floats, current
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from perfloop_analyzer.catalog.limits import Direction, Limit
+    from perfloop_analyzer.catalog import Limit
+    from perfloop_base.thresholds import Direction
 
 
 @dataclass(frozen=True, slots=True)

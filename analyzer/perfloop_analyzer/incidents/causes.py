@@ -124,7 +124,7 @@ def _slowed_by(machine: list[Finding], suspect: list[Finding]) -> bool:
 
 def _sentence(finding: Finding) -> str:
     now, usual = (quantity(value, finding.unit) for value in (finding.value, finding.expected))
-    against = "beyond its limit of" if finding.never_better else "expected"
+    against = "beyond its limit of" if finding.has_no_baseline else "expected"
     return f"{finding.title}{finding.place} is {now}, {against} {usual}"
 
 

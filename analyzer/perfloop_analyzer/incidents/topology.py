@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from perfloop_analyzer.config import parse_model, read_yaml
+from perfloop_analyzer.documents import read_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +67,7 @@ def read_topology(path: Path | None) -> Topology:
     """Read `services: [{service, calls}]` and `hosts: {host: [services]}`; no file means no call graph."""
     if path is None:
         return Topology()
-    file = parse_model(_File, read_yaml(path), str(path))
+    file = read_document(_File, path)
     return Topology(
         {entry.service: frozenset(entry.calls) for entry in file.services},
         {host: frozenset(services) for host, services in file.hosts.items()},

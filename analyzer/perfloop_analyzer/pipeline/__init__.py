@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfloop_analyzer.pipeline.cycle import Knowledge, analyze
 from perfloop_analyzer.pipeline.detect import Settings
-from perfloop_analyzer.pipeline.history import History, history_questions, learn, pack, unpack
+from perfloop_analyzer.pipeline.history import History, history_queries, learn, pack, unpack
 from perfloop_analyzer.pipeline.novelties import NoveltyWatch
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "NoveltyWatch",
     "Settings",
     "analyze",
-    "history_questions",
+    "history_queries",
     "learn",
     "pack",
     "unpack",

@@ -7,30 +7,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.detectors.burn import WINDOWS, BurnWindow, Events, burn_rate, find_burns, seconds_to_exhaustion
+from perfloop_analyzer.detectors.burn import Events, burn_rate, find_burns, seconds_to_exhaustion
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.pipeline.history import key_of
 from perfloop_analyzer.pipeline.subject import Subject
-from perfloop_analyzer.ports import Question
+from perfloop_analyzer.ports import Query
 from perfloop_analyzer.series import Batch, Floats, current
+from perfloop_base.burn_rates import BURN_RATES, WINDOWS
 from perfloop_base.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_base.burn_rates import BurnRate
 
 RATE = "request_rate"
-SHORTEST_SECONDS = min(parse_duration(window.short) for window in WINDOWS)
+SHORTEST_SECONDS = parse_duration(WINDOWS[0])
 
 
-def burn_questions(catalog: Mapping[str, Signal]) -> list[Question]:
+def burn_queries(catalog: Mapping[str, Signal]) -> list[Query]:
     """Return every (signal, window) that the table needs, and the rates that tell how many events there were."""
-    spans = sorted({window.long for window in WINDOWS} | {window.short for window in WINDOWS}, key=parse_duration)
     burning = [signal for signal in catalog.values() if _burns(signal)]
-    asked = [Question(f"{s.name}@{span}", s.query(span)) for s in burning for span in spans]
+    asked = [Query(f"{s.name}@{span}", s.query(span)) for s in burning for span in WINDOWS]
     if burning and RATE in catalog:
-        asked += [Question(f"{RATE}@{span}", catalog[RATE].query(span)) for span in spans]
+        asked += [Query(f"{RATE}@{span}", catalog[RATE].query(span)) for span in WINDOWS]
     return asked
 
 
@@ -47,16 +48,14 @@ def find_burning(
     readings: list[Reading] = []
     for signal in catalog.values():
         if _burns(signal):
-            for window in WINDOWS:
+            for window in BURN_RATES:
                 for finding in _row(batches, signal, window, readings):
                     key = (signal.name, *key_of(finding.labels))
                     findings.setdefault(key, replace(finding, onset=since.get(key, finding.onset)))
     return list(findings.values()), readings
 
 
-def _row(
-    batches: Mapping[str, Batch], signal: Signal, window: BurnWindow, readings: list[Reading]
-) -> Sequence[Finding]:
+def _row(batches: Mapping[str, Batch], signal: Signal, window: BurnRate, readings: list[Reading]) -> Sequence[Finding]:
     long, short = batches.get(f"{signal.name}@{window.long}"), batches.get(f"{signal.name}@{window.short}")
     if long is None or short is None or not len(long):
         return ()
@@ -74,7 +73,7 @@ def _row(
         readings.append(subject.reading(row, f"error_budget_burn:{window.long}", burn[row]))
         if burning[row]:
             readings.append(subject.reading(row, "error_budget_exhausted_seconds", left[row]))
-    severity = Severity.CRITICAL if window.critical else Severity.WARNING
+    severity = Severity.CRITICAL if window.severity == "critical" else Severity.WARNING
     began = -SHORTEST_SECONDS / long.grid.step  # the shortest window is full of it
     return [
         subject.finding(row, "burn", severity, onset=began, value=newest[row], expected=objective, score=burn[row])

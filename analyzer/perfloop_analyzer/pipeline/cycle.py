@@ -10,7 +10,7 @@ from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
 from perfloop_analyzer.pipeline.health import score_health
 from perfloop_analyzer.pipeline.measured import Measurements
-from perfloop_analyzer.ports import Answers, Result
+from perfloop_analyzer.ports import Responses, Result
 from perfloop_analyzer.recommend import Context, Rule, recommend
 from perfloop_analyzer.recommend.rightsizing import desired_replicas
 from perfloop_analyzer.series import service_of
@@ -35,7 +35,7 @@ class Knowledge:
         return {signal.name: signal for signal in self.catalog}
 
 
-def analyze(answers: Answers, knowledge: Knowledge, at: float) -> Result:
+def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
     """Think about one cycle's answers. Signals without an answer take no part: nothing is invented for them."""
     table = knowledge.by_name()
     detection: Detection = detect_all(answers.batches, table, knowledge.settings)
@@ -64,7 +64,7 @@ def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:
             yield Reading("desired_replicas", "", service, desired_replicas(count, used, cores))
 
 
-def _services(answers: Answers, table: Mapping[str, Signal]) -> set[str]:
+def _services(answers: Responses, table: Mapping[str, Signal]) -> set[str]:
     return {
         service_of(labels, table[name].service if name in table else None)
         for name, batch in answers.batches.items()

@@ -11,7 +11,7 @@ from perfloop_analyzer.detectors.anomaly import Band
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
 from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.pipeline.trends import find_long_trends
-from perfloop_analyzer.ports import Question
+from perfloop_analyzer.ports import Query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,10 +93,10 @@ def _floats(rows: list[list[float | None]]) -> Floats:
     return np.array([[np.nan if value is None else value for value in row] for row in rows], dtype=np.float64)
 
 
-def history_questions(catalog: Mapping[str, Signal], window: str) -> list[Question]:
+def history_queries(catalog: Mapping[str, Signal], window: str) -> list[Query]:
     """Return the signals whose past teaches something."""
     wanted = {"anomaly", "trend", "forecast"}
-    return [Question(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
+    return [Query(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
 
 
 def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str, level: float) -> History:

@@ -1,4 +1,4 @@
-"""The way to any Prometheus API: asking under a budget, and decoding answers into arrays."""
+"""Client of any Prometheus API: queries within a budget, responses decoded into arrays."""
 
 from __future__ import annotations
 

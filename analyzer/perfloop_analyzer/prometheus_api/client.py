@@ -1,4 +1,4 @@
-"""Range queries over HTTP: Prometheus, VictoriaMetrics, Thanos, Mimir behind any path, tenant and sign-in."""
+"""Range queries over HTTP to Prometheus, VictoriaMetrics, Thanos or Mimir: path prefix, tenant, authentication."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 
 from perfloop_analyzer.config import SourceConfig, read_secret
 from perfloop_analyzer.errors import BadAnswer, ConfigError, QueryRejected, SourceError, SourceUnavailable
-from perfloop_analyzer.ports import Answers, Question
+from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.prometheus_api.budget import Budget
 from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence
 from perfloop_analyzer.series import Batch, Grid
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 REFUSED = frozenset({400, 401, 403, 404, 405, 414, 422})
-RETRY_PAUSE = 0.2
+RETRY_PAUSE = 0.2  # seconds, doubled after each retry
+SMALL_BYTES = 1_000_000  # responses up to this size are decoded on the event loop
 
 
 @dataclass(slots=True)
 class _Spent:
-    """What one round of questions used up: samples, and questions that met silence."""
+    """What one round of queries used: samples read, and queries without an answer."""
 
     samples: int = 0
-    silences: int = 0
+    unanswered: int = 0
 
 
 class PrometheusSource:
-    """One Prometheus API, asked within a budget."""
+    """One Prometheus API, queried within a budget."""
 
     def __init__(
         self,
@@ -46,9 +47,10 @@ class PrometheusSource:
     ) -> None:
         self._config = config
         self._clock = clock
-        self.budget = Budget(config.concurrency, config.max_points, config.max_samples)
+        self.budget = Budget(config.concurrency, config.max_samples)
         self._gate = asyncio.Semaphore(config.concurrency)
-        self._decoding = asyncio.Lock()  # a large answer takes ten times its bytes while it is decoded: one at a time
+        # Decoding takes ten times the memory of a response: large ones are decoded one at a time.
+        self._decoding = asyncio.Lock()
         self._client = httpx.AsyncClient(
             base_url=config.url.rstrip("/") + "/",
             headers=_headers(config),
@@ -66,25 +68,25 @@ class PrometheusSource:
     ) -> None:
         await self._client.aclose()
 
-    async def ask(self, questions: Sequence[Question], grid: Grid) -> Answers:
-        """Ask every question; one that fails is named with its reason, the others stand."""
+    async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
+        """Run every query; each failed one is listed with its reason, the others are not affected."""
         started = self._clock()
         if not self.budget.is_open(started):
             wait = self.budget.closed_until - started
-            reason = f"not asked: pausing {wait:.0f} s, because {self.budget.reason}"
-            return Answers({}, {question.signal: reason for question in questions})
+            reason = f"not queried: pausing {wait:.0f} s, because {self.budget.reason}"
+            return Responses({}, {query.signal: reason for query in queries})
         spent = _Spent()
-        outcomes = await asyncio.gather(*(self._one(question, grid, spent) for question in questions))
+        outcomes = await asyncio.gather(*(self._one(query, grid, spent) for query in queries))
         batches = {o.signal: o for o in outcomes if isinstance(o, Batch)}
-        failures = {q.signal: str(o) for q, o in zip(questions, outcomes, strict=True) if isinstance(o, SourceError)}
+        failures = {q.signal: str(o) for q, o in zip(queries, outcomes, strict=True) if isinstance(o, SourceError)}
         if all(isinstance(outcome, SourceUnavailable) for outcome in outcomes) and outcomes:
             self.budget.failed(self._clock(), str(outcomes[0]))
         else:
             self.budget.succeeded()
-        return Answers(batches, failures, spent.samples, self._clock() - started)
+        return Responses(batches, failures, spent.samples, self._clock() - started)
 
     async def scrape_interval(self) -> float | None:
-        """Return the median scrape interval of the active targets; None where the API does not tell."""
+        """Return the median scrape interval of the active targets; None where the API does not report it."""
         try:
             response = await self._client.get("api/v1/targets", params={"state": "active"})
             targets = orjson.loads(response.content)["data"]["activeTargets"]
@@ -93,32 +95,32 @@ class PrometheusSource:
             return None
         return known[len(known) // 2] if known else None
 
-    async def _one(self, question: Question, grid: Grid, spent: _Spent) -> Batch | SourceError:
+    async def _one(self, query: Query, grid: Grid, spent: _Spent) -> Batch | SourceError:
         async with self._gate:
             if spent.samples >= self.budget.max_samples:
                 most = self.budget.max_samples
-                return SourceError(f"{question.signal}: not asked: {most} samples are this cycle's budget")
-            if spent.silences >= self._config.concurrency:
-                return SourceUnavailable(f"{question.signal}: not asked: {self._config.url} does not answer")
+                return SourceError(f"{query.signal}: not queried: the budget of {most} samples per cycle is used up")
+            if spent.unanswered >= self._config.concurrency:
+                return SourceUnavailable(f"{query.signal}: not queried: {self._config.url} does not answer")
             try:
-                batch = await self._retrying(question, grid)
+                batch = await self._retrying(query, grid)
             except SourceError as error:
-                spent.silences += isinstance(error, SourceUnavailable)
+                spent.unanswered += isinstance(error, SourceUnavailable)
                 return error
         spent.samples += batch.values.size
         return batch
 
-    async def _retrying(self, question: Question, grid: Grid) -> Batch:
+    async def _retrying(self, query: Query, grid: Grid) -> Batch:
         for attempt in range(self._config.retries):
             try:
-                return await self._fetch(question, grid)
+                return await self._fetch(query, grid)
             except SourceUnavailable:
                 await asyncio.sleep(RETRY_PAUSE * 2**attempt)
-        return await self._fetch(question, grid)
+        return await self._fetch(query, grid)
 
-    async def _fetch(self, question: Question, grid: Grid) -> Batch:
+    async def _fetch(self, query: Query, grid: Grid) -> Batch:
         form = {
-            "query": question.expr,
+            "query": query.expr,
             "start": f"{grid.start:.3f}",
             "end": f"{grid.end:.3f}",
             "step": f"{grid.step:g}",
@@ -128,35 +130,32 @@ class PrometheusSource:
             response = await self._client.post("api/v1/query_range", data=form)
         except httpx.TransportError as error:
             reason = str(error) or type(error).__name__
-            raise SourceUnavailable(f"{question.signal}: {self._config.url} does not answer: {reason}") from error
+            raise SourceUnavailable(f"{query.signal}: {self._config.url} does not answer: {reason}") from error
         except httpx.HTTPError as error:
-            raise BadAnswer(f"{question.signal}: {error}") from error
-        _check(response, question)
-        if len(response.content) > _CHEAP_BYTES:
+            raise BadAnswer(f"{query.signal}: {error}") from error
+        _check(response, query)
+        if len(response.content) > SMALL_BYTES:
             async with self._decoding:
-                return await asyncio.to_thread(decode_range, response.content, question.signal, grid)
-        return decode_range(response.content, question.signal, grid)
+                return await asyncio.to_thread(decode_range, response.content, query.signal, grid)
+        return decode_range(response.content, query.signal, grid)
 
 
-_CHEAP_BYTES = 1_000_000
-
-
-def _check(response: httpx.Response, question: Question) -> None:
+def _check(response: httpx.Response, query: Query) -> None:
     if response.status_code == httpx.codes.OK:
         return
-    sentence = f"{question.signal}: {error_sentence(response.content, response.status_code)}"
+    sentence = f"{query.signal}: {error_sentence(response.content, response.status_code)}"
     raise QueryRejected(sentence) if response.status_code in REFUSED else SourceUnavailable(sentence)
 
 
 def _headers(config: SourceConfig) -> dict[str, str]:
-    headers = dict(config.headers)
+    headers = config.all_headers()
     if config.bearer_token_file is not None:
         headers["Authorization"] = f"Bearer {read_secret(config.bearer_token_file)}"
     return headers
 
 
 def _auth(config: SourceConfig) -> tuple[str, str] | None:
-    if config.username is None:
+    if not config.username:
         return None
     return config.username, read_secret(config.password_file) if config.password_file else ""
 

@@ -1,4 +1,4 @@
-"""From a range answer's bytes to arrays. NaN, Inf, gaps and scalars are data; half a JSON is an error."""
+"""From the bytes of a range response to arrays. NaN, Inf and gaps are allowed; incomplete JSON is an error."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from perfloop_analyzer.series import Batch, Floats, Grid, Labels
 
 
 def decode_range(body: bytes, signal: str, grid: Grid) -> Batch:
-    """Place every sample of a matrix answer on the grid; samples off the grid are dropped, infinities are no data."""
+    """Return the series of a matrix response, every sample at its place on the grid.
+
+    Samples outside the grid are dropped; infinities become NaN.
+
+    Raises:
+        BadAnswer: The body is not a matrix response of the Prometheus API.
+    """
     try:
         answer = orjson.loads(body)
         data = answer["data"]
         kind, result = data["resultType"], data["result"]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadAnswer(f"{signal}: the answer is not a Prometheus answer: {type(error).__name__}") from error
+        raise BadAnswer(f"{signal}: the response is not a Prometheus response: {type(error).__name__}") from error
     if kind != "matrix" or not isinstance(result, list):
-        raise BadAnswer(f"{signal}: the expression gives a {kind}, a range needs a matrix")
+        raise BadAnswer(f"{signal}: the expression returns a {kind}, a range query needs a matrix")
     try:
         rows = [_row(series, grid) for series in result]
         labels: tuple[Labels, ...] = tuple(series["metric"] for series in result)
@@ -32,10 +38,10 @@ def decode_range(body: bytes, signal: str, grid: Grid) -> Batch:
 
 
 def _row(series: dict[str, Any], grid: Grid) -> Floats:
-    """Full rows, the usual case, skip the placing."""
     samples = series.get("values") or []
     times, texts = zip(*samples, strict=True) if samples else ((), ())
     values = np.array(texts, dtype=np.float64) if texts else np.empty(0)
+    # The usual case, a row without gaps, needs no placing.
     if len(samples) == grid.points and abs(times[0] - grid.start) < grid.step / 2:
         return values
     row = np.full(grid.points, np.nan)
@@ -46,7 +52,7 @@ def _row(series: dict[str, Any], grid: Grid) -> Floats:
 
 
 def error_sentence(body: bytes, status: int) -> str:
-    """Return Prometheus' own words for a refusal, cut short."""
+    """Return the error that Prometheus reported, cut to 300 characters."""
     try:
         answer = orjson.loads(body)
         words = f"{answer['errorType']}: {answer['error']}"

@@ -1,4 +1,4 @@
-"""From incidents to recommendations: the rules that match, each with evidence, rivals and a computed improvement."""
+"""From incidents to recommendations: the matching rules, with evidence, other causes and a computed improvement."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfloop_analyzer.findings import Finding, Severity
+from perfloop_analyzer.findings import Finding, Severity, component_name
 from perfloop_analyzer.recommend.improvement import Measured, compute
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation
 
@@ -21,12 +21,13 @@ ROOT_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the rules may look at besides the incidents."""
+    """What the rules may read besides the incidents; `at` is in Unix seconds."""
 
     measured: Measured
     at: float
 
 
+# What a title says where the series has no such label.
 UNNAMED = {
     "cache": "the cache",
     "db_system_name": "SQL",
@@ -40,7 +41,7 @@ UNNAMED = {
 
 
 class _Labels(dict[str, str]):
-    """Fills a title; a label that is not there reads as the thing itself."""
+    """The labels of a finding for a title; a missing one reads as the thing itself."""
 
     def __missing__(self, key: str) -> str:
         return UNNAMED.get(key, "it")
@@ -52,13 +53,13 @@ def recommend(incidents: Sequence[Incident], rules: Sequence[Rule], context: Con
     for incident in incidents:
         for rule in rules:
             for finding in _first_per_resource(f for f in incident.findings if rule.matches(f)):
-                made = _fill(rule, finding, incident, context)
-                found.setdefault(made.id, made)
+                recommendation = _fill(rule, finding, incident, context)
+                found.setdefault(recommendation.id, recommendation)
     return tuple(sorted(found.values(), key=_urgency))
 
 
-def _urgency(made: Recommendation) -> tuple[int, float]:
-    return -PRIORITIES.index(made.priority), -float(made.values.get("cause_score", 0.0))
+def _urgency(recommendation: Recommendation) -> tuple[int, float]:
+    return -PRIORITIES.index(recommendation.priority), -float(recommendation.values.get("cause_score", 0.0))
 
 
 def _first_per_resource(findings: Iterable[Finding]) -> list[Finding]:
@@ -86,11 +87,7 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
         cost=rule.cost,
         affects=rule.affects,
         evidence=tuple(evidence(f) for f in incident.findings if f.component == finding.component),
-        rivals=tuple(
-            f"{c.service}/{c.component} carries {c.score:.0%} of the blame"
-            for c in incident.causes
-            if (c.service, c.component) != (finding.service, finding.component)
-        ),
+        rivals=tuple(_other_cause(other, finding.service) for other in incident.causes if other is not cause),
         improvement=compute(rule.improvement, finding, context.measured),
         created=context.at,
         updated=context.at,
@@ -98,8 +95,14 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
     )
 
 
+def _other_cause(cause: Cause, service: str) -> str:
+    """Return a cause with its score, and its service where that is another one."""
+    owner = "" if cause.service == service else f" of {cause.service}"
+    return f"{component_name(cause.component)}{owner} ({cause.score:.0%})"
+
+
 def _priority(finding: Finding, cause: Cause, incident: Incident) -> str:
-    """Severity sets it; being the likely root raises it, being a mere victim of another lowers it."""
+    """Return the priority: the finding's severity, raised for the probable cause and lowered for a mere consequence."""
     level = 1 + int(finding.severity)
     if cause is incident.causes[0] or cause.score >= ROOT_SHARE:
         level = max(level, 2) if finding.severity >= Severity.WARNING else level

@@ -72,7 +72,7 @@ def _return_to_expected(how: Computation, finding: Finding, measured: Measured) 
     now, then = quantity(finding.value, finding.unit), quantity(finding.expected, finding.unit)
     words = (
         f"{finding.title} is {now}, its limit {then}: reaching the limit takes {bounds[0]:.0%} away"
-        if finding.never_better
+        if finding.has_no_baseline
         else f"{finding.title} is {now}, was {then}: going back takes {bounds[1]:.0%} away, "
         f"reaching the limit {bounds[0]:.0%}"
     )

@@ -1,4 +1,4 @@
-"""A recommendation: an action with evidence, an expected improvement and a life."""
+"""A recommendation: an action with evidence, an expected improvement and a life cycle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 PRIORITIES = ("low", "medium", "high", "critical")
 
-# What each step asks for and gives. OWN_STEPS belong to the analyzer, the others to people.
+# Each step with the states that it may be taken in and the state that it leads to.
 STEPS: Mapping[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"open"}), "accepted"),
     "implement": (frozenset({"open", "accepted"}), "implemented"),
@@ -20,14 +20,22 @@ STEPS: Mapping[str, tuple[frozenset[str], str]] = {
     "validate": (frozenset({"implemented"}), "validated"),
     "refute": (frozenset({"implemented"}), "refuted"),
 }
-OWN_STEPS = frozenset({"expire", "validate", "refute"})
+# The steps that people take; the analyzer takes the others.
+PEOPLES_STEPS = ("accept", "implement", "dismiss", "reopen")
 STATES = frozenset({"open", "accepted", "implemented", "validated", "refuted", "dismissed", "expired"})
 DECIDED = frozenset({"accepted", "implemented", "validated", "refuted"})
 
 
 @dataclass(frozen=True, slots=True)
 class Improvement:
-    """The share of a metric that goes away, between two bounds, with the formula and its inputs."""
+    """The expected reduction of a metric.
+
+    Attributes:
+        ratio: The share of the metric that goes away, from 0 to 1; `low` and `high` are its bounds.
+        metric: The signal that is reduced.
+        method: The formula, as rules files name it.
+        explanation: The formula's inputs and result in words.
+    """
 
     ratio: float
     low: float
@@ -43,7 +51,14 @@ class Improvement:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What to do, why, what it brings, and where it stands."""
+    """What to do, why, what it brings, and its state.
+
+    Attributes:
+        evidence: For each finding, what a person needs to check it.
+        rivals: Other possible causes of the incident, in words.
+        created, updated: Unix seconds.
+        values: cause_score and incident; later `stood_until`, `measured` and `words`.
+    """
 
     id: str
     rule: str
@@ -77,7 +92,7 @@ class Recommendation:
 
 
 def from_dict(data: Mapping[str, Any]) -> Recommendation:
-    """Read the JSON form back."""
+    """Return the recommendation of a JSON form."""
     improvement = data.get("improvement")
     fields = {name: data[name] for name in Recommendation.__slots__ if name in data}
     return Recommendation(

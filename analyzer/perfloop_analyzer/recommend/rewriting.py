@@ -1,8 +1,8 @@
-"""Words by a language model, kept only if every number in them stands in the evidence.
+"""Texts of a language model, kept only if the evidence contains every number in them.
 
-The model may reword what a recommendation says; it may not add. Each number of its text is compared, at the precision
-it is written with, with every number of the evidence, also as a percentage and in milli, kilo, mega and giga. One
-that matches none discards the whole text.
+The model may reword a recommendation but add nothing. Each number of its text is compared, at the precision it is
+written with, with every number of the evidence, also as a percentage and in milli, kilo, mega and giga. One number that
+matches none rejects the whole text.
 """
 
 from __future__ import annotations
@@ -20,36 +20,38 @@ SCALES = (1.0, 100.0, 1e3, 1e-3, 1e-6, 1e-9, 1.0 / 1024, 1.0 / 1024**2, 1.0 / 10
 LONGEST = 1200
 
 
-def prompt_for(made: Recommendation) -> list[dict[str, str]]:
+def prompt_for(recommendation: Recommendation) -> list[dict[str, str]]:
     """Return the messages that ask for a rewording."""
-    facts = "\n".join(facts_of(made))
+    facts = "\n".join(facts_of(recommendation))
     return [
         {
             "role": "system",
-            "content": "Reword the facts for an engineer in at most five plain sentences. Use only numbers that stand "
-            "in the facts, add no cause, no figure and no advice of your own.",
+            "content": "Reword the facts for an engineer in at most five plain sentences. Use only numbers that are in "
+            "the facts; add no cause, no figure and no advice of your own.",
         },
         {"role": "user", "content": facts},
     ]
 
 
-def facts_of(made: Recommendation) -> list[str]:
-    """Return everything that may be said, one sentence each."""
-    facts = [made.title, made.action]
+def facts_of(recommendation: Recommendation) -> list[str]:
+    """Return everything that the text may contain, one sentence each."""
+    facts = [recommendation.title, recommendation.action]
     facts += [
-        f"{item['title']} went from {item['before']:.4g} to {item['after']:.4g} {item['unit']}"
-        for item in made.evidence
+        f"{item['title']} changed from {item['before']:.4g} to {item['after']:.4g} {item['unit']}"
+        for item in recommendation.evidence
     ]
-    if made.improvement:
-        facts.append(made.improvement.explanation)
-    return facts + list(made.rivals)
+    if recommendation.improvement:
+        facts.append(recommendation.improvement.explanation)
+    return facts + list(recommendation.rivals)
 
 
-def accepted(text: str, made: Recommendation) -> bool:
-    """Whether every number of a text stands in the evidence."""
+def is_supported(text: str, recommendation: Recommendation) -> bool:
+    """Return whether the evidence contains every number of a text."""
     if not text.strip() or len(text) > LONGEST:
         return False
-    known = list(_numbers(made.as_dict())) + [value for fact in facts_of(made) for value, _ in _written(fact)]
+    known = list(_numbers(recommendation.as_dict())) + [
+        value for fact in facts_of(recommendation) for value, _ in _written(fact)
+    ]
     return all(any(_same(value, digits, one) for one in known) for value, digits in _written(text))
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from perfloop_analyzer.catalog.overrides import BETWEEN
-from perfloop_analyzer.config import parse_model, read_yaml
-from perfloop_analyzer.errors import ConfigError
+from perfloop_analyzer.catalog.overrides import ROUTE_SEPARATOR
+from perfloop_analyzer.documents import read_document
 from perfloop_analyzer.findings import Finding, Severity
+from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,14 +54,16 @@ class Rule(BaseModel):
 
     def matches(self, finding: Finding) -> bool:
         """Whether a finding asks for this action."""
-        named = finding.signal.partition(BETWEEN)[0] in self.signals or (
+        named = finding.signal.partition(ROUTE_SEPARATOR)[0] in self.signals or (
             not self.signals and finding.component == self.component
         )
         seen = not self.detectors or finding.detector in self.detectors
         return named and seen and finding.severity >= Severity[self.severity.upper()]
 
 
-class _File(BaseModel):
+class RulesFile(BaseModel):
+    """A rules file: recommendation rules that add to the shipped ones or replace them by name."""
+
     model_config = ConfigDict(extra="forbid")
 
     rules: list[Rule]
@@ -73,8 +75,7 @@ def load_rules(files: Iterable[Path] = ()) -> tuple[Rule, ...]:
     problems: list[str] = []
     for path in (*sorted(HERE.glob("*.yml")), *files):
         try:
-            data: Any = read_yaml(path)
-            for rule in parse_model(_File, data, str(path)).rules:
+            for rule in read_document(RulesFile, path).rules:
                 if not rule.signals and rule.component is None:
                     problems.append(f"{path}: rule '{rule.rule}' selects nothing: give it signals or a component")
                 table[rule.rule] = rule

@@ -1,1 +1,1 @@
-"""Ways to tell: metrics, JSON, a page, a terminal, a report."""
+"""What people and Prometheus read: metrics, the page, the report, the terminal."""

@@ -1,4 +1,4 @@
-"""Moments and scores as a person writes them."""
+"""Moments, scores and names as the page, the report and the terminal show them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,31 @@ if TYPE_CHECKING:
     from perfloop_analyzer.ports import Health
 
 GOOD, FAIR = 90, 70
-# Metrics that recommendations promise to improve and that no finding names.
+# Metrics that recommendations promise to improve and that no finding has a title for.
 METRICS = {"api_latency_mean": "mean response time", "db_time_per_second": "time spent waiting for the database"}
 
 
 def clock(seconds: float) -> str:
-    """Return a moment."""
+    """Return a moment, given in Unix seconds."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def mood(score: float) -> str:
-    """Return the word for a score."""
+    """Return the word for a health score: good from 90 on, fair from 70 on, else bad."""
     return "good" if score >= GOOD else "fair" if score >= FAIR else "bad"
 
 
 def metric_words(metric: str, titles: Mapping[str, str]) -> str:
-    """Return what a person calls a metric."""
+    """Return a metric's name for people; `titles` are those of the findings, by signal."""
     return titles.get(metric) or METRICS.get(metric) or metric.replace("_", " ")
 
 
+def shown_penalties(health: Health) -> list[tuple[str, str]]:
+    """Return (signal, points) of every penalty that does not round to zero points."""
+    rounded = ((signal, f"{cost:.0f}") for signal, cost in health.penalties.items())
+    return [(signal, points) for signal, points in rounded if points != "0"]
+
+
 def worst_first(health: Iterable[Health]) -> list[Health]:
-    """Return the whole first, then the services from the sickest to the soundest."""
+    """Return the overall health first, then the services by rising score."""
     return sorted(health, key=lambda one: (one.service != OVERALL, one.score, one.service))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, worst_first
+from perfloop_analyzer.findings import component_name
+from perfloop_analyzer.reporters.formatting import (
+    clock,
+    metric_words,
+    mood,
+    shown_penalties,
+    worst_first,
+)
 from perfloop_base.plots import Axes, Line, Notes, draw
 from perfloop_base.quantities import quantity, span
 
@@ -19,29 +27,52 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.ports import Result
-    from perfloop_analyzer.reporters.metrics import Published
+    from perfloop_analyzer.published import Published
     from perfloop_analyzer.series import Batch
 
 MOST_PLOTS = 24
 
 
-def render_page(published: Published, now: float) -> str:
-    """Render the page; it reloads itself."""
-    result: Result | None = published.result
-    return _environment().get_template("page.html").render(result=result, trouble=published.trouble, now=now)
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands that change recommendations, complete as a person runs them.
+
+    Attributes:
+        program: What comes before the step, such as `perfloop analyzer`.
+        flags: What comes after the id; where the analyzer, its token or its database is.
+        enabled: Whether changes are possible at all.
+    """
+
+    program: str = "perfloop analyzer"
+    flags: tuple[str, ...] = ()
+    enabled: bool = True
+
+    def step(self, step: str, identifier: str) -> str:
+        """Return the command that moves one recommendation on."""
+        return " ".join((self.program, step, shlex.join((identifier, *self.flags))))
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a report tells besides the newest result: earlier findings, stored recommendations, alerts."""
+    """What a report shows besides the newest result: earlier findings, stored recommendations, firing alerts."""
 
     past: Sequence[Any] = ()
     stored: Sequence[Any] = ()
     alerts: Sequence[Mapping[str, str]] = ()
 
 
-def render_report(result: Result, batches: Mapping[str, Batch], record: Record) -> str:
-    """Render the report: one file with everything in it."""
+def render_page(published: Published, now: float, commands: Commands | None = None) -> str:
+    """Return the page, which reloads itself; `now` is in Unix seconds."""
+    template = _environment().get_template("page.html")
+    return template.render(
+        result=published.result, error=published.error, now=now, commands=commands or Commands(enabled=False)
+    )
+
+
+def render_report(
+    result: Result, batches: Mapping[str, Batch], record: Record, commands: Commands | None = None
+) -> str:
+    """Return the report: one HTML file without references to others."""
     return (
         _environment()
         .get_template("report.html")
@@ -52,6 +83,7 @@ def render_report(result: Result, batches: Mapping[str, Batch], record: Record) 
             past=record.past,
             stored=record.stored,
             alerts=[_Alert(alert) for alert in record.alerts],
+            commands=commands or Commands(enabled=False),
         )
     )
 
@@ -64,10 +96,10 @@ class _Alert(dict[str, str]):
 
 
 def plots(findings: Sequence[Finding], batches: Mapping[str, Batch]) -> list[tuple[str, Markup]]:
-    """Draw every series that has a finding first, then the others that have a limit or a number to show."""
-    troubled = {(finding.signal, tuple(sorted(finding.labels.items()))): finding for finding in findings}
+    """Return up to MOST_PLOTS plots with their titles: series with a finding first, then the others."""
+    found = {(finding.signal, tuple(sorted(finding.labels.items()))): finding for finding in findings}
     rows = [
-        (name, row, troubled.get((name, tuple(sorted(batch.labels[row].items())))))
+        (name, row, found.get((name, tuple(sorted(batch.labels[row].items())))))
         for name, batch in batches.items()
         for row in range(len(batch))
     ]
@@ -93,7 +125,7 @@ def _name(batch: Batch, row: int) -> str:
 
 
 def _unit(name: str) -> str:
-    """Names of signals end in their unit, or are times."""
+    """Return the unit that the name of a signal without a finding implies."""
     for ending, unit in (("_ratio", "ratio"), ("_bytes", "bytes"), ("_bytes_per_second", "bytes_per_second")):
         if name.endswith(ending):
             return unit
@@ -106,9 +138,11 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         clock=clock,
+        component_name=component_name,
         metric_words=metric_words,
         quantity=quantity,
         mood=mood,
+        shown_penalties=shown_penalties,
         span=span,
         worst_first=worst_first,
         zip=zip,

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from prometheus_client.metrics_core import Metric
 
     from perfloop_analyzer.findings import Reading
     from perfloop_analyzer.ports import Result
-    from perfloop_analyzer.series import Batch
+    from perfloop_analyzer.published import Costs, Published
 
 TITLE_LENGTH = 120
 MOST_SERIES = 2000
 
-# name: (help, label of the part after the colon). `series` holds the labels that tell a signal's series apart.
+# name: (help, label of the part after the colon). The label `series` distinguishes the series of one signal.
 READINGS = {
     "signal_value": ("The newest value that was judged.", ""),
     "anomaly_score": ("Distance from the expected value; 1 is the edge of the band.", ""),
@@ -37,31 +36,6 @@ READINGS = {
 BANDS = frozenset({"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"})
 
 
-@dataclass(slots=True)
-class Costs:
-    """What the analyzer itself used and suffered since it started."""
-
-    cycles: dict[str, int] = field(default_factory=lambda: {"complete": 0, "partial": 0, "failed": 0, "shed": 0})
-    queries: int = 0
-    query_failures: int = 0
-    samples: int = 0
-    cycle_seconds: float = 0.0
-    query_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    refused_words: int = 0
-    store_failures: int = 0
-    last_success: float = 0.0
-
-
-class Published(Protocol):
-    """What the collector reads: the last good result and the costs so far."""
-
-    result: Result | None
-    batches: Mapping[str, Batch]
-    costs: Costs
-    trouble: str
-
-
 class ResultCollector(Collector):
     """Turns the last good result into metric families at each scrape."""
 
@@ -69,11 +43,11 @@ class ResultCollector(Collector):
         self._published = published
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing to say before the first scrape: families come and go with their findings."""
+        """Return nothing: families come and go with their findings."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return every family, built anew, so that what is gone is gone."""
+        """Return every family of the last good result, and the costs so far."""
         yield from _cost_families(self._published.costs)
         result = self._published.result
         if result is not None:
@@ -146,7 +120,7 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
 
 
 def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
-    """Return the detectors' continuous outputs; of too many series the most anomalous are kept."""
+    """Return the detectors' continuous outputs; of more than MOST_SERIES series the most anomalous are kept."""
     table: dict[str, dict[tuple[str, str, str, str], float]] = {}
     for reading in readings:
         name, _, extra = reading.name.partition(":")
@@ -181,7 +155,7 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
         ("samples", "Samples that Prometheus answered with.", costs.samples),
         ("store_failures", "Times the database could not be read or written.", costs.store_failures),
         ("cpu_seconds", "CPU time that cycles took.", costs.cpu_seconds),
-        ("refused_words", "Texts of a language model that held a number not in the evidence.", costs.refused_words),
+        ("refused_words", "Texts of a language model that held a number not in the evidence.", costs.refused_texts),
     ):
         yield CounterMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
     for name, text, value in (
@@ -191,6 +165,16 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
             "last_success_timestamp_seconds",
             "When the published result was made; 0 before the first.",
             costs.last_success,
+        ),
+        (
+            "config_last_reload_successful",
+            "Whether the last reading of the configuration files succeeded.",
+            float(costs.reload_succeeded),
+        ),
+        (
+            "config_last_reload_success_timestamp_seconds",
+            "When the configuration files were last read successfully.",
+            costs.last_reload_success,
         ),
     ):
         yield GaugeMetricFamily(f"perfloop_analyzer_{name}", text, value=value)

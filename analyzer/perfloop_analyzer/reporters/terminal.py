@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.reporters.formatting import clock, worst_first
+from perfloop_analyzer.findings import component_name
+from perfloop_analyzer.reporters.formatting import clock, shown_penalties, worst_first
 from perfloop_base.quantities import span
 
 if TYPE_CHECKING:
@@ -12,53 +13,57 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from perfloop_analyzer.incidents import Incident
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.recommend import Recommendation
 
 
 def print_result(result: Result, console: Console) -> None:
-    """Print health, incidents and recommendations: what matters most comes first."""
+    """Print health, incidents and recommendations, the most important first."""
     titles = {finding.signal: finding.title for finding in result.findings}
     ranked = worst_first(result.health)
     for one in ranked:
-        parts = ", ".join(f"{titles.get(signal, signal)} -{cost:g}" for signal, cost in one.penalties.items())
-        if parts:
-            _say(console, f"health of {one.service}: {one.score:g} ({parts})")
-    sound = [one.service for one in ranked if not one.penalties]
-    if sound:
-        _say(console, f"health of {', '.join(sound)}: 100 (nothing wrong)")
+        if one.penalties:
+            parts = ", ".join(f"{titles.get(signal, signal)} -{points}" for signal, points in shown_penalties(one))
+            _print(console, f"health of {one.service}: {one.score:.0f}{f' ({parts})' if parts else ''}")
+    healthy = [one.service for one in ranked if not one.penalties]
+    if healthy:
+        _print(console, f"health of {', '.join(healthy)}: 100 (no findings)")
     for incident in result.incidents:
-        first, *others = incident.causes
-        _say(console, "")
-        _say(
-            console,
-            f"{incident.severity.word} for {span(result.at - incident.started)}, since {clock(incident.started)}: most "
-            f"likely {first.component} of {first.service}, {first.score:.0%} of the blame ({incident.id})",
-        )
-        for line in first.evidence:
-            _say(console, f"  {line}")
-        for cause in others:
-            _say(
-                console, f"  also {cause.component} of {cause.service}, {cause.score:.0%}: {'; '.join(cause.evidence)}"
-            )
+        _print_incident(incident, result.at, console)
     print_recommendations(result.recommendations, console)
     for signal, reason in result.failures.items():
-        _say(console, f"no answer for {signal}: {reason}")
+        _print(console, f"query failed: {signal}: {reason}")
+
+
+def _print_incident(incident: Incident, at: float, console: Console) -> None:
+    first, *others = incident.causes
+    lasted = f"{incident.severity.word} for {span(at - incident.started)}, since {clock(incident.started)}"
+    cause = f"{component_name(first.component)} of {first.service} ({first.score:.0%})"
+    _print(console, "")
+    _print(console, f"{lasted}; probable cause: {cause}; incident {incident.id}")
+    for line in first.evidence:
+        _print(console, f"  {line}")
+    for cause_ in others:
+        name = f"{component_name(cause_.component)} of {cause_.service} ({cause_.score:.0%})"
+        _print(console, f"  other possible cause: {name}: {'; '.join(cause_.evidence)}")
 
 
 def print_recommendations(recommendations: Sequence[Recommendation], console: Console) -> None:
-    """Print each recommendation with what it brings and its id, whole, to be copied."""
-    for made in recommendations:
-        _say(console, "")
-        _say(console, f"{made.priority}: {made.title}")
-        _say(console, f"  {made.action}")
-        gain = made.improvement.explanation if made.improvement else "not computable from what is measured"
-        _say(console, f"  expected: {gain}")
-        if "measured" in made.values:
-            measured = made.values["measured"]
-            _say(console, f"  measured: {measured['gain']:.0%} ({measured['low']:.0%} to {measured['high']:.0%})")
-        _say(console, f"  {made.state}, id {made.id}")
+    """Print each recommendation with its expected and measured improvement, state and id."""
+    for recommendation in recommendations:
+        improvement = recommendation.improvement
+        _print(console, "")
+        _print(console, f"{recommendation.priority}: {recommendation.title}")
+        _print(console, f"  {recommendation.action}")
+        expected = improvement.explanation if improvement else "cannot be computed from the available metrics"
+        _print(console, f"  expected improvement: {expected}")
+        if "measured" in recommendation.values:
+            measured = recommendation.values["measured"]
+            interval = f"{measured['low']:.0%} to {measured['high']:.0%}"
+            _print(console, f"  measured improvement: {measured['gain']:.0%} ({interval})")
+        _print(console, f"  state: {recommendation.state}, id: {recommendation.id}")
 
 
-def _say(console: Console, line: str) -> None:
+def _print(console: Console, line: str) -> None:
     console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -59,22 +59,22 @@ class Database:
             upgrade(self._engine)
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Close every connection."""
         self._engine.dispose()
 
     def merge(self, recommendations: Sequence[Recommendation], at: float) -> tuple[Recommendation, ...]:
-        """Write what a cycle recommends, keep each one's state, expire what was not seen for an hour."""
+        """Store what a cycle recommends and return it with each one's state; expire what was absent for an hour."""
         with self._session() as session:
             rows = {row.id: row for row in session.scalars(select(RecommendationRow))}
-            merged = [_merge_one(session, rows.get(made.id), made, at) for made in recommendations]
-            names = {made.id for made in recommendations}
+            merged = [_merge_one(session, rows.get(one.id), one, at) for one in recommendations]
+            names = {one.id for one in recommendations}
             for row in rows.values():
                 if row.id not in names and row.state == "open" and at - row.seen > EXPIRE_SECONDS:
                     _step(session, row, "expire", at)
         return tuple(merged)
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
-        """Return what is remembered, newest first."""
+        """Return the stored recommendations, of one state if it is given, newest first."""
         query = select(RecommendationRow).order_by(RecommendationRow.updated.desc(), RecommendationRow.id)
         if state is not None:
             query = query.where(RecommendationRow.state == state)
@@ -82,7 +82,7 @@ class Database:
             return tuple(_read(row) for row in session.scalars(query))
 
     def decided(self, since: float) -> tuple[Recommendation, ...]:
-        """Return what people took up or the analyzer judged since a moment, newest first."""
+        """Return what was accepted, implemented or measured since a moment, newest first."""
         query = select(RecommendationRow).where(
             RecommendationRow.state.in_(DECIDED), RecommendationRow.updated >= since
         )
@@ -127,7 +127,12 @@ class Database:
             return tuple({"at": one.at, "step": one.step, "state": one.state} for one in session.scalars(query))
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
-        """Move one recommendation on in its life; a step that its state forbids is an error that says so."""
+        """Move one recommendation on in its life and return it.
+
+        Raises:
+            NotFoundError: There is none of that id.
+            TransitionError: Its state does not allow the step.
+        """
         with self._session() as session:
             row = session.get(RecommendationRow, identifier)
             if row is None:
@@ -144,7 +149,7 @@ class Database:
             return _read(row)
 
     def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
-        """Write down what an implemented recommendation was measured to bring."""
+        """Record the measured effect of an implemented recommendation; in another state nothing happens."""
         with self._session() as session:
             row = session.get(RecommendationRow, identifier)
             if row is not None and row.state in STEPS[step][0]:
@@ -165,19 +170,22 @@ class Database:
             raise StoreError(f"the database {self._engine.url!r} failed: {reason}") from error
 
 
-def _merge_one(session: Session, row: RecommendationRow | None, made: Recommendation, at: float) -> Recommendation:
-    body: dict[str, Any] = made.as_dict()
+def _merge_one(
+    session: Session, row: RecommendationRow | None, recommendation: Recommendation, at: float
+) -> Recommendation:
+    body: dict[str, Any] = recommendation.as_dict()
     if row is None:
-        row = RecommendationRow(id=made.id, state="open", created=at, updated=at, seen=at, body=body)
+        row = RecommendationRow(id=recommendation.id, state="open", created=at, updated=at, seen=at, body=body)
         session.add(row)
         session.flush()
-        session.add(EventRow(recommendation=made.id, at=at, step="open", state="open"))
+        session.add(EventRow(recommendation=recommendation.id, at=at, step="open", state="open"))
         return _read(row)
-    back = at - row.seen > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
+    is_back = at - row.seen > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
     row.seen = at
-    if row.state == "open" or back:
+    # What people decided on keeps the evidence that they saw.
+    if row.state == "open" or is_back:
         row.body = body
-    if back:
+    if is_back:
         _step(session, row, "reopen", at)
     return _read(row)
 
@@ -203,7 +211,7 @@ def _key(finding: Finding) -> str:
 
 
 def _note(row: RecommendationRow, name: str, value: object) -> None:
-    """Keep one more thing among a recommendation's values."""
+    """Store one more of a recommendation's values."""
     values = row.body.get("values")
     row.body = row.body | {"values": (values if isinstance(values, dict) else {}) | {name: value}}
 
@@ -224,14 +232,14 @@ def _engine(url: str) -> Engine:
             return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         engine = create_engine(url, pool_pre_ping=True)
     except (ArgumentError, ModuleNotFoundError) as error:
-        raise ConfigError(f"--store.url has value '{url}', which is no database URL: {error}") from error
+        raise ConfigError(f"--store.url has value '{url}', which is not a database URL: {error}") from error
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _careful)
+        event.listen(engine, "connect", _set_pragmas)
     return engine
 
 
-def _careful(connection: Any, _record: object) -> None:
-    """A write-ahead log with full sync survives SIGKILL at any moment; a locked database is waited for two seconds."""
+def _set_pragmas(connection: Any, _record: object) -> None:
+    """Set pragmas: a write-ahead log with full sync survives SIGKILL at any moment; a lock is waited for 2 s."""
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA busy_timeout=2000")

@@ -9,7 +9,7 @@ import pytest
 from perfloop_analyzer.findings import Severity
 from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.recommend import Context, Recommendation, load_rules, recommend
-from perfloop_analyzer.recommend.rewriting import accepted, facts_of, prompt_for
+from perfloop_analyzer.recommend.rewriting import facts_of, is_supported, prompt_for
 
 
 class _Nothing:
@@ -43,7 +43,7 @@ def made(build: Any) -> Recommendation:
 )
 def test_numbers_of_the_evidence_pass(made: Recommendation, text: str) -> None:
     """Rounded and in other units, they are still the evidence's."""
-    assert accepted(text, made)
+    assert is_supported(text, made)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_numbers_of_the_evidence_pass(made: Recommendation, text: str) -> None:
 )
 def test_foreign_numbers_and_no_words_do_not(made: Recommendation, text: str) -> None:
     """One number from elsewhere discards the whole text."""
-    assert not accepted(text, made)
+    assert not is_supported(text, made)
 
 
 def test_the_prompt_holds_the_facts_alone(made: Recommendation) -> None:

@@ -1,0 +1,139 @@
+"""The recommendations of an analyzer that runs: over its HTTP API where it answers, else in its database.
+
+The running program sees a change over HTTP immediately; the database is the way while it is stopped. What is not given
+by a flag is looked for where `perfloop up` puts it: see perfloop_base.home.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+
+from perfloop_analyzer.config import TargetConfig, read_secret
+from perfloop_analyzer.errors import (
+    AccessError,
+    AnalyzerError,
+    NotFoundError,
+    NotRunningError,
+    TransitionError,
+)
+from perfloop_analyzer.recommend.recommendation import Recommendation, from_dict
+from perfloop_analyzer.store import Database
+from perfloop_base.home import find_home, running_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TOKEN_VARIABLE = "PERFLOOP_ANALYZER_TOKEN_FILE"  # noqa: S105 - the name of a variable
+TIMEOUT_SECONDS = 5.0
+HEALTHY = "Analyzer is healthy."
+
+
+class Recommendations(Protocol):
+    """Recommendations that can be listed and moved on."""
+
+    def recommendations(self, state: str | None = None) -> Sequence[Recommendation]:
+        """Return the recommendations, of one state if it is given, newest first."""
+
+    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+        """Move one recommendation on and return it.
+
+        Raises:
+            NotFoundError: There is none of that id.
+            TransitionError: Its state does not allow the step.
+        """
+
+
+class RemoteAnalyzer:
+    """A running analyzer, through its HTTP API."""
+
+    def __init__(self, client: httpx.Client, token: str | None, looked_for: str) -> None:
+        """Use an open client.
+
+        Args:
+            client: Its base URL is the analyzer's.
+            token: The bearer token for changes.
+            looked_for: Where a token was looked for, for the error when there is none.
+        """
+        self._client = client
+        self._token = token
+        self._looked_for = looked_for
+
+    def recommendations(self, state: str | None = None) -> list[Recommendation]:
+        """Return the stored recommendations, newest first."""
+        found = self._request("GET", "", params={"state": state} if state else {})
+        return [from_dict(one) for one in found]
+
+    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+        """Move one recommendation on; the analyzer's own clock counts."""
+        del at
+        if self._token is None:
+            raise AccessError(f"the analyzer at {self._client.base_url} needs a token; none in {self._looked_for}")
+        headers = {"Authorization": f"Bearer {self._token}"}
+        return from_dict(self._request("POST", f"/{identifier}/{step}", headers=headers))
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        url = f"api/v1/recommendations{path}"
+        try:
+            response = self._client.request(method, url, **options)
+            body = response.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise AnalyzerError(f"the analyzer at {self._client.base_url} did not answer: {error}") from error
+        if response.is_success:
+            return body
+        detail = str(body.get("detail", response.status_code))
+        kinds = {401: AccessError, 403: AccessError, 404: NotFoundError, 409: TransitionError}
+        raise kinds.get(response.status_code, AnalyzerError)(detail)
+
+
+@contextlib.contextmanager
+def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
+    """Open the recommendations of the analyzer that the flags name, else of the running stack's.
+
+    Raises:
+        NotRunningError: Nothing was found; the sentence says where it was looked for.
+        ConfigError: A port variable or a token file is wrong.
+        StoreError: The database cannot be opened.
+    """
+    if target.store_url and not target.web_url:
+        with contextlib.closing(Database(target.store_url)) as database:
+            yield database
+        return
+    url = target.web_url or running_url("analyzer")
+    with httpx.Client(base_url=url.rstrip("/") + "/", timeout=TIMEOUT_SECONDS) as client:
+        if _answers(client):
+            yield RemoteAnalyzer(client, *_token(target))
+            return
+    if target.web_url:
+        raise NotRunningError(f"no analyzer answers at {url}: check --web.url")
+    path = find_home().absolute() / "analyzer" / "analyzer.sqlite"
+    if not path.is_file():
+        raise NotRunningError(
+            f"no analyzer was found: {url} does not answer and {path} does not exist; start the stack with "
+            "`perfloop up`, or give --web.url or --store.url"
+        )
+    with contextlib.closing(Database(f"sqlite:///{path}")) as database:
+        yield database
+
+
+def _answers(client: httpx.Client) -> bool:
+    """Return whether an analyzer, and not another program, listens there."""
+    try:
+        response = client.get("-/healthy")
+    except httpx.HTTPError:
+        return False
+    return response.is_success and response.text.strip() == HEALTHY
+
+
+def _token(target: TargetConfig) -> tuple[str | None, str]:
+    """Return the token, and the places that were looked at."""
+    default = find_home().absolute() / "analyzer" / "token"
+    named = target.token_file or (Path(os.environ[TOKEN_VARIABLE]) if os.environ.get(TOKEN_VARIABLE) else None)
+    if named:
+        return read_secret(named), str(named)
+    looked_for = f"--web.token-file, {TOKEN_VARIABLE} or {default}"
+    return (read_secret(default) if default.is_file() else None), looked_for
