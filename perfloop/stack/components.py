@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfloop.stack.settings import Settings
 
 SIGNALS_FILE = "prometheus/thresholds.yml"
+OBJECTIVES_FILE = "prometheus/slos.yml"
 RETENTION = "15d"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 
@@ -85,6 +86,7 @@ def _own_components(settings: Settings) -> list[Component]:
             f"--prometheus.url=http://{_address(settings, 'prometheus')}",
             f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
             f"--thresholds.file={thresholds}",
+            f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
             f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
         ),
