@@ -1,4 +1,4 @@
-"""The rule base, read from YAML: which findings ask for which action, and how its improvement is computed."""
+"""Recommendation rules, read from YAML: which findings lead to which action, and how its improvement is computed."""
 
 from __future__ import annotations
 
@@ -22,38 +22,40 @@ Level = Literal["none", "low", "medium", "high"]
 
 
 class Computation(BaseModel):
-    """Which formula gives the expected improvement, and its settings."""
+    """Which formula gives the expected improvement, and the signals that it reads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal[
         "latency_share", "return_to_expected", "cache_share", "pool_size", "replicas", "right_size", "scalability"
-    ]
-    time: str | None = None
-    rate: str | None = None
-    metric: str | None = None
+    ] = Field(description="the formula; see docs/analyzer.md")
+    time: str | None = Field(default=None, description="the signal with the component's busy seconds per second")
+    rate: str | None = Field(default=None, description="the signal with the component's operations per second")
+    metric: str | None = Field(default=None, description="the signal that improves; the finding's where it is missing")
 
 
 class Rule(BaseModel):
-    """One entry. `signals` or `component` select findings; `detectors` and `severity` narrow; `{names}` are labels."""
+    """One rule: `signals` or `component` select findings, `detectors` and `severity` narrow the selection."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rule: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    category: Category
-    signals: tuple[str, ...] = ()
-    component: str | None = None
-    detectors: tuple[str, ...] = ()
-    severity: Literal["info", "warning", "critical"] = "warning"
-    title: str
-    action: str
-    effort: Level
-    cost: Level
-    affects: tuple[str, ...]
-    improvement: Computation
+    rule: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*$", description="the rule's name; a later rule replaces an earlier one of its name"
+    )
+    category: Category = Field(description="the kind of work")
+    signals: tuple[str, ...] = Field(default=(), description="the signals whose findings it answers")
+    component: str | None = Field(default=None, description="the component, where no signals are named")
+    detectors: tuple[str, ...] = Field(default=(), description="the detectors whose findings it answers; all if empty")
+    severity: Literal["info", "warning", "critical"] = Field(default="warning", description="the minimum severity")
+    title: str = Field(description="what to do, in one line; {service} and other label names in braces are filled in")
+    action: str = Field(description="how to do it, in two or three sentences; label names in braces are filled in")
+    effort: Level = Field(description="how much work it is")
+    cost: Level = Field(description="what it costs to run")
+    affects: tuple[str, ...] = Field(description="the signals that improve")
+    improvement: Computation = Field(description="how the expected improvement is computed")
 
     def matches(self, finding: Finding) -> bool:
-        """Whether a finding asks for this action."""
+        """Return whether the rule answers a finding."""
         named = finding.signal.partition(ROUTE_SEPARATOR)[0] in self.signals or (
             not self.signals and finding.component == self.component
         )
@@ -70,7 +72,11 @@ class RulesFile(BaseModel):
 
 
 def load_rules(files: Iterable[Path] = ()) -> tuple[Rule, ...]:
-    """Read the shipped rules and the user's; a later rule of the same name replaces an earlier one."""
+    """Return the shipped rules and the user's; a later rule of the same name replaces an earlier one.
+
+    Raises:
+        ConfigError: With every problem of every file.
+    """
     table: dict[str, Rule] = {}
     problems: list[str] = []
     for path in (*sorted(HERE.glob("*.yml")), *files):
