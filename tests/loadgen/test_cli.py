@@ -190,7 +190,7 @@ async def test_a_taken_port_is_named(start: Start, hello: Any, tmp_path: Path):
     process = await start(*_command(*arguments), cwd=tmp_path)
     _, err = await process.communicate()
     assert process.returncode == ExitCode.PORT_TAKEN
-    assert f"--web.listen-address: cannot listen on {address}: " in err.decode()
+    assert f"of {address} is taken by another program" in err.decode()
     assert not hello.requests
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+from perfloop_base.addresses import Address
 from perfloop_base.errors import ExitCode, ListenError
 from perfloop_base.home import find_home, local_port
 from perfloop_loadgen.app.display import shown
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from perfloop_base.addresses import Address
     from perfloop_loadgen.app.suite import Tester
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.summary import Summary
@@ -127,14 +127,13 @@ class Session:
 
     async def _start_server(self) -> None:
         if self._listen is not None:
-            # An empty host means every address, as in Go.
-            await self._server.start(self._listen.host or "0.0.0.0", self._listen.port)  # noqa: S104
+            await self._server.start(self._listen)
             return
         first = local_port("loadgen") + 1
         ports = range(first, first + _AD_HOC_PORTS)
         for port in ports:
             try:
-                await self._server.start("127.0.0.1", port)
+                await self._server.start(Address("127.0.0.1", port))
             except ListenError:
                 if port == ports[-1]:
                     raise

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from perfloop_base.errors import ListenError
+from perfloop_base.addresses import bound_address, listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perfloop_base.addresses import Address
 
 _REQUEST_TIMEOUT_SECONDS = 10
 _LARGEST_REQUEST = 65_536
@@ -35,20 +37,16 @@ class MetricsServer:
         self.address = ""
         self.scrapes = 0
 
-    async def start(self, host: str, port: int) -> None:
+    async def start(self, address: Address) -> None:
         """Listen.
 
         Raises:
-            ListenError: the address is taken or is not one of this machine's.
+            ListenError: the port is taken.
+            ConfigError: the address is not one of this machine's.
         """
-        try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=_LARGEST_REQUEST)
-        except OSError as error:
-            raise ListenError(
-                f"--web.listen-address: cannot listen on {host}:{port}: {error.strerror or error}"
-            ) from error
-        bound = self._server.sockets[0].getsockname()
-        self.address = f"{bound[0]}:{bound[1]}"
+        listener = listen(address, "--web.listen-address")
+        self._server = await asyncio.start_server(self._serve, sock=listener, limit=_LARGEST_REQUEST)
+        self.address = str(bound_address(listener))
 
     async def stop(self) -> None:
         """Stop listening."""
