@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 GENERATOR_CORE, SERVER_CORE = 0, 1
 NGINX = """
-daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+daemon off; worker_processes 1; pid {directory}/pid; error_log {directory}/error.log;
 events {{ worker_connections 20000; }}
 http {{
   access_log off; keepalive_requests 1000000000;
-  client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c;
-  uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;
+  client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
+  uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = / {{ return 200 "hello world, this is a small body\\n"; }}
@@ -68,10 +68,10 @@ def nginx(port: int = 18081) -> Iterator[str]:
     if program is None:
         sys.exit("nginx is not installed (Debian: apt-get install nginx-light)")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o777)
-        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port))
-        command = on_core(SERVER_CORE, [program, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"])
+        directory = Path(name)
+        directory.chmod(0o777)
+        (directory / "nginx.conf").write_text(NGINX.format(directory=directory, port=port))
+        command = on_core(SERVER_CORE, [program, "-c", f"{directory}/nginx.conf", "-e", f"{directory}/error.log"])
         with subprocess.Popen(command) as process:
             try:
                 wait_for(f"http://127.0.0.1:{port}/status")
@@ -98,9 +98,9 @@ def nginx_requests(url: str) -> int:
         return int(answer.read().decode().splitlines()[2].split()[2])
 
 
-def write_test(folder: Path, test: str) -> Path:
+def write_test(directory: Path, test: str) -> Path:
     """Write a file of one load test."""
-    path = folder / "test.yml"
+    path = directory / "test.yml"
     path.write_text(f"load_tests:\n  bench: {test}\n")
     return path
 

@@ -36,17 +36,17 @@ export default function () {{ http.get("{url}/"); }}
 BARS = {"wrk": 0.8, "hey": 2.0, "locust": 10.0}
 
 
-def commands(url: str, seconds: int, folder: Path) -> dict[str, list[str]]:
+def commands(url: str, seconds: int, directory: Path) -> dict[str, list[str]]:
     """Return the command of each tool that is here."""
     test = (
         f'{{base_url: "{url}", duration_seconds: {seconds}, concurrent_users: {CONNECTIONS}, endpoints: [{{path: /}}]}}'
     )
-    (folder / "locustfile.py").write_text(LOCUSTFILE)
-    (folder / "k6.js").write_text(K6_SCRIPT.format(url=url))
+    (directory / "locustfile.py").write_text(LOCUSTFILE)
+    (directory / "k6.js").write_text(K6_SCRIPT.format(url=url))
     connections, length = str(CONNECTIONS), f"{seconds}s"
-    locust = ["-m", "locust", "-f", f"{folder}/locustfile.py", "--headless", "-u", connections, "-r", connections]
+    locust = ["-m", "locust", "-f", f"{directory}/locustfile.py", "--headless", "-u", connections, "-r", connections]
     known = {
-        "loadgen": loadgen("run", write_test(folder, test)),
+        "loadgen": loadgen("run", write_test(directory, test)),
         "wrk": ["wrk", "-t1", f"-c{connections}", f"-d{length}", "--latency", f"{url}/"],
         "hey": ["hey", "-c", connections, "-z", length, "-cpus", "1", f"{url}/"],
         "oha": ["oha", "-c", connections, "-z", length, "--no-tui", f"{url}/"],
@@ -55,7 +55,7 @@ def commands(url: str, seconds: int, folder: Path) -> dict[str, list[str]]:
             "-c",
             f"echo GET {url}/ | vegeta attack -rate=0 -max-workers={connections} -duration={length}",
         ],
-        "k6": ["k6", "run", "--quiet", "--vus", connections, "--duration", length, f"{folder}/k6.js"],
+        "k6": ["k6", "run", "--quiet", "--vus", connections, "--duration", length, f"{directory}/k6.js"],
     }
     if peers.has_peer("locust"):
         known["locust"] = [peers.interpreter("locust"), *locust, "-t", length, "--host", url, "--only-summary"]

@@ -1,4 +1,4 @@
-"""A server that stops for 1.4 s once in 30 s: do the percentiles tell of it?
+"""A server that stops for 1.4 s once in 30 s: do the percentiles show it?
 
     python benchmarks/loadgen_stall.py
 

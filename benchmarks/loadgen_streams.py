@@ -1,4 +1,4 @@
-"""Five hundred streams at once: are time to first token and gaps what the server itself says?
+"""Five hundred concurrent streams: are time to first token and gaps those that the server itself stamped?
 
     python benchmarks/loadgen_streams.py [--streams 500] [--seconds 15]
 
@@ -72,7 +72,7 @@ class Model(asyncio.Protocol):
 
 
 async def serve(port: int, report: Path) -> None:
-    """Serve until told to end, then write what was stamped."""
+    """Serve until SIGTERM, then write the time stamps."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, over.set)
@@ -103,22 +103,22 @@ def main() -> int:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        directory = Path(name)
         endpoint = "{path: /v1/chat/completions, llm: {model: m, max_tokens: 20}}"
         test = (
             f'{{base_url: "http://127.0.0.1:{port}", duration_seconds: {arguments.seconds}, ramp_up_seconds: 2, '
             f"concurrent_users: {arguments.streams}, endpoints: [{endpoint}]}}"
         )
-        command = loadgen("run", write_test(folder, test), "--report.json", folder / "ours.json")
+        command = loadgen("run", write_test(directory, test), "--report.json", directory / "ours.json")
         server = subprocess.Popen(
-            on_core(SERVER_CORE, [sys.executable, __file__, "serve", str(port), f"{folder}/theirs.json"])
+            on_core(SERVER_CORE, [sys.executable, __file__, "serve", str(port), f"{directory}/theirs.json"])
         )
         wait_for(f"http://127.0.0.1:{port}/")
         subprocess.run(on_core(GENERATOR_CORE, command), stdout=subprocess.DEVNULL, check=False)
         server.terminate()
         server.wait()
-        ours = json.loads((folder / "ours.json").read_bytes())["summary"]["endpoints"][0]["streams"]
-        theirs = json.loads((folder / "theirs.json").read_text())
+        ours = json.loads((directory / "ours.json").read_bytes())["summary"]["endpoints"][0]["streams"]
+        theirs = json.loads((directory / "theirs.json").read_text())
     return judge(ours, theirs)
 
 

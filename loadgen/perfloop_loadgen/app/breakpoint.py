@@ -187,5 +187,5 @@ class BreakpointTester:
         else:
             verdict, reasons = Verdict.PASSED, [f"the highest rate confirmed to keep the thresholds: {rate:.4g}/s"]
         if knee is not None:
-            reasons.append(f"the knee, up to which good answers kept up with what was asked: {knee:.4g}/s")
+            reasons.append(f"the knee, up to which good answers kept up with the requested rate: {knee:.4g}/s")
         return replace(self.summary(), verdict=verdict, reasons=reasons)

@@ -190,6 +190,7 @@ class _JourneyBuilder:
 
     def _chat(self, endpoint: EndpointConfig, llm: LlmConfig, index: int) -> Journey:
         requests = [build_request(index, prompt, self._target) for prompt in prompt_endpoints(endpoint, llm)]
+        # One cycle for all users: no prompt comes twice before every other one has been used.
         prompts = cycle(requests)
         return Journey(
             endpoint.label, index, play=lambda values: play_steps([Step(lambda _: next(prompts), {})], values)

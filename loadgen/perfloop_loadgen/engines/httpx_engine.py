@@ -45,7 +45,9 @@ class HttpxEngine:
             http2=self._http2,
             verify=self._tls or True,
             timeout=self._timeout_seconds,
+            # The load model decides how many requests are under way: a pool that queued would hide it.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            # A proxy from the environment would be measured instead of the service.
             trust_env=False,
         )
 

@@ -71,6 +71,7 @@ class Annotator:
         before, since = self._phase, self._since
         self._phase, self._since = phase, now
         if before:
+            # In a thread: the library blocks, and the event loop sends requests.
             await asyncio.to_thread(self._write, before, since, now)
 
     def _write(self, phase: str, since: float, until: float) -> None:

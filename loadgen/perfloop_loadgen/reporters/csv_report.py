@@ -25,6 +25,7 @@ LOAD_COLUMNS = ("users", "target_rate", "cpu_ratio", "loop_lag_seconds", "phase"
 def render_csv(document: Document) -> bytes:
     """Return the timeline."""
     text = io.StringIO()
+    # RFC 4180 has CRLF; every reader takes LF, and diffs and `wc -l` prefer it.
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *LOAD_COLUMNS])
     for point in document.timeline:

@@ -100,7 +100,7 @@ class LoadgenCollector:
             for label, tally in run.book.rows():
                 streams = tally.streams
                 if streams is None:
-                    continue
+                    continue  # an endpoint that does not stream has no such series, rather than empty ones
                 pairs = (
                     (first, streams.first_token),
                     (gap, streams.gap),
@@ -145,6 +145,7 @@ class LoadgenCollector:
             if run.verdict is not None:
                 verdict.add_metric((run.test, run.run_id, run.verdict), 1)
             elif run.book.load.phase:
+                # Only while the run is under way: else dashboards would show an ended phase as the present one.
                 phase.add_metric((run.test, run.book.load.phase), 1)
         return info, phase, verdict
 

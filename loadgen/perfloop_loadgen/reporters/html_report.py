@@ -78,7 +78,7 @@ def _cpu(point: Point) -> float | None:
 
 
 def _distribution(document: Document) -> Line:
-    """Percentiles on a scale of nines: 90 %, 99 %, 99.9 % have equal distances, x = -log10(1 - share)."""
+    """Percentiles on a scale of nines: 90%, 99%, 99.9% have equal distances, x = -log10(1 - share)."""
     total = sum(count for _, count in document.distribution)
     pairs: list[tuple[float, float | None]] = []
     seen = 0

@@ -16,6 +16,7 @@ def render_junit(document: Document) -> bytes:
     summary = document.summary
     failed = sum(gate.passed is False for gate in summary.gates) + (summary.verdict is Verdict.FAILED)
     errors = sum(gate.passed is None for gate in summary.gates) + (summary.verdict is Verdict.INVALID)
+    # The verdict is a case of its own: a run may fail without any gate, and pipelines show cases only.
     suite = Element(
         "testsuite",
         name=summary.name,

@@ -36,7 +36,7 @@ def render_markdown(document: Document) -> bytes:
 
 def comparison_lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a comparison as a table."""
-    yield "| measure | base | new | change | 95 % interval | finding |"
+    yield "| measure | base | new | change | 95% interval | finding |"
     yield "|---|---:|---:|---:|---:|---|"
     for row in rows:
         change = "-" if row.change is None else f"{row.change.ratio:+.1%}"
@@ -54,7 +54,7 @@ def _value(name: str, value: float | None) -> str:
 def _headline(summary: Summary) -> str:
     rate, errors = summary.requests_per_second, summary.error_rate_percent
     return (
-        f"{summary.total_requests} requests in {summary.duration_seconds:.1f} s ({rate:.1f}/s), {errors:.2f} % failed."
+        f"{summary.total_requests} requests in {summary.duration_seconds:.1f} s ({rate:.1f}/s), {errors:.2f}% failed."
     )
 
 

@@ -65,10 +65,10 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 
 
 def trial_line(trial: TrialRow) -> str:
-    """Return one rate that a breakpoint search tried, and how it went."""
-    went = "kept" if trial.passed else f"not kept: {trial.reason}"
+    """Return one rate that a breakpoint search tried, with its result."""
+    result = "passed" if trial.passed else f"failed: {trial.reason}"
     p95 = seconds(trial.p95_seconds)
-    return f"{trial.stage:<7} {trial.rate:>8.4g}/s  good {trial.goodput_rate:>8.4g}/s  p95 {p95:>8}  {went}"
+    return f"{trial.stage:<7} {trial.rate:>8.4g}/s  good {trial.goodput_rate:>8.4g}/s  p95 {p95:>8}  {result}"
 
 
 def gate_line(gate: GateResult) -> str:

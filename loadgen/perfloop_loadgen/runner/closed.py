@@ -98,6 +98,7 @@ class ClosedLoop:
 
     def steer(self, elapsed_seconds: float) -> None:
         """Follow the shape: start users where it has grown; those beyond it stop after their answer."""
+        # Lanes beyond `active` see it when their answer comes: a user is never interrupted.
         before, self.active = self.active, self.shape.users_at(elapsed_seconds)
         for lane in self.lanes[before : self.active]:
             if lane.is_idle:

@@ -45,6 +45,7 @@ class Lane:
 
     def __init__(self, engine: Engine, recorder: Recorder, agenda: Agenda) -> None:
         self.client: Client = engine.client(self)
+        # Bound once: looking the method up would be done for each request.
         self.send = self.client.send
         self.windows = recorder.windows
         self.busy = False
@@ -84,6 +85,7 @@ class Lane:
         request = self.request
         window = self.windows[request.index]
         started = self.started
+        # Closed loops and punctual arrivals: one time, and no lag to record.
         if self.intended == started:
             took = now - started
             shift = took.bit_length() - SHIFT_FROM
@@ -111,6 +113,7 @@ class Lane:
         if outcome == outcomes.TIMEOUT:
             self._record(window, now)
         elif self.intended != self.started:
+            # It did start, so it counts for the schedule, though it has no response time.
             window.record_lag(self.started - self.intended)
         self.connect_failed = outcome in outcomes.CONNECT_FAILURES
         if self.script is None:
@@ -120,6 +123,7 @@ class Lane:
 
     def give_up(self, outcome: str, now: int) -> None:
         """End the exchange under way from outside: its time is up."""
+        # A timeout while connecting has its own name: the service may be fine behind a full backlog.
         connecting = self.client.abort()
         self.failed(outcomes.CONNECT_TIMEOUT if connecting and outcome == outcomes.TIMEOUT else outcome, now)
 
@@ -164,6 +168,7 @@ class Lane:
     def _carry_out(self, move: Any, intended: int, now: int) -> None:
         if isinstance(move, Request):
             if move.streams:
+                # A meter follows one answer: what is left of an aborted one must not be counted.
                 self._meter = StreamMeter()
             self.begin(move, intended, now)
         elif isinstance(move, Pause):

@@ -61,6 +61,7 @@ class OpenLoop:
         self._plan = plan
         self._max_in_flight = limits.max_in_flight
         self._patience = round(limits.patience_seconds * SECOND)
+        # A stack: the lane used last is used next, so that few connections are opened and caches stay warm.
         self._idle: list[ArrivalLane] = []
         self._waiting: deque[tuple[int, Journey]] = deque()
         self._share = (0, 1)
@@ -81,6 +82,7 @@ class OpenLoop:
         self.agenda = Agenda(self.clock)
         self._began = began
         index, of = self._share
+        # Every worker computes the whole schedule and takes its share: together they send it exactly once.
         self._starts: Iterator[float] = islice(self.shape.starts(), index, None, of)
         self._plan_next()
         self._appoint()
@@ -139,6 +141,7 @@ class OpenLoop:
         self._appoint()
 
     def _start(self, journey: Journey, due: int, now: int) -> None:
+        # While others wait, a free lane is theirs: arrivals start in the order in which they were due.
         if self._idle and not self._waiting:
             lane = self._idle.pop()
             lane.begin_journey(journey, self._plan.next_values(), due, now)
@@ -161,6 +164,7 @@ class OpenLoop:
 
     def _appoint(self) -> None:
         if self._next_due is not None and not self._stopped:
+            # Not below the coalescing interval: one wake-up then sends all that became due meanwhile.
             self.agenda.at(max(self._next_due, self.clock() + _COALESCE_NANOSECONDS), self._wake)
 
     def _drop(self, journey: Journey) -> None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# How often users are started and timeouts looked for: short against a ramp, long against the work it takes.
 STEER_SECONDS = 0.05
+# One window of the book is a second: the timeline's resolution.
 ROLL_NANOSECONDS = SECOND
 
 
@@ -75,6 +77,7 @@ class Run:
         self._clock = clock
         self._recorder = Recorder(book.labels)
         self._stop = asyncio.Event()
+        # Moments on the run's clock; 0 is "not yet".
         self._began = self._rolled = self._ended = 0
         self.book = book
         self.watch = Watch()
@@ -124,6 +127,7 @@ class Run:
             self._model.stop()
             await self._drain()
         finally:
+            # Also after an exception: what was measured must be in the book, and no socket may stay open.
             self._ended = self._clock()
             self._cut_off()
             self._roll(self._ended)
@@ -161,7 +165,9 @@ class Run:
     async def _drain(self) -> None:
         until = self._clock() + round(self.grace_seconds * SECOND)
         while (self._model.waiting or self._busy_lanes()) and self._clock() < until:
+            # Short: the run ends with its last answer, not up to a steering step later.
             await self._wait(0.005)
+            # A signal may have shortened the grace meanwhile.
             until = min(until, self._clock() + round(self.grace_seconds * SECOND))
 
     async def _wait(self, wait_seconds: float) -> None:
@@ -178,6 +184,7 @@ class Run:
 
     def _time_out(self, now: int) -> None:
         oldest = now - round(self._limits.timeout_seconds * SECOND)
+        # All lanes, twenty times a second, instead of a timer for each request: that would cost more than the request.
         for lane in self._model.lanes:
             if lane.busy and lane.started < oldest:
                 lane.give_up(outcomes.TIMEOUT, now)
@@ -192,6 +199,7 @@ class Run:
         limit = self._limits.max_errors
         if limit is None:
             return
+        # The window under way counts too: the limit must not be passed by a second's worth of errors.
         errors = sum(tally.errors for tally in (*self.book.totals, *self._recorder.windows))
         if errors >= limit:
             self.stop(f"max_errors: {errors} errors reached the limit of {limit}")

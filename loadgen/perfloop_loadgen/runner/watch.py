@@ -25,6 +25,7 @@ class Watch:
 
     def woke(self, late_nanoseconds: int) -> None:
         """Record how much later than requested the loop continued."""
+        # A sleep may end a little early by the clock's resolution.
         self._lag.record(max(0, late_nanoseconds))
 
     def sum_up(self, duration_seconds: float) -> Generator:

@@ -105,6 +105,7 @@ class Book:
     def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
         """Add what was counted over the last span; `windows` has one tally for each label."""
         self.totals += [Tally() for _ in windows[len(self.totals) :]]
+        # Not strict: totals may already have rows that these windows do not have yet.
         for total, window in zip(self.totals, windows, strict=False):
             total.add(window)
         self.recent.append(list(windows))

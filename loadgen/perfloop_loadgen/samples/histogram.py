@@ -1,7 +1,7 @@
 """A bounded, mergeable, high-dynamic-range histogram of nanoseconds.
 
 Log-linear buckets, the layout of HdrHistogram (hdrhistogram.org): values below 2^11 have a bucket each, every octave
-above is cut into 2^10 equal buckets, so a value is known to better than 0.1 % from 1 ns to a day, and there are never
+above is cut into 2^10 equal buckets, so a value is known to better than 0.1% from 1 ns to a day, and there are never
 more than 2^11 + 36 * 2^10 buckets however many values come in. Only buckets that were hit are stored.
 """
 
@@ -66,7 +66,7 @@ class Histogram:
         """Add every count of the other histogram."""
         counts = self.counts
         if not counts:
-            counts.update(other.counts)
+            counts.update(other.counts)  # in C, and the common case: a new total
             return
         for bucket, count in other.counts.items():
             counts[bucket] += count

@@ -16,7 +16,6 @@ class Labels:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._rows: dict[str, int] = {}
-        self.overflowed = 0
         self.on_new: list[Callable[[], None]] = []
         for name in names:
             self.index(name)
@@ -27,7 +26,6 @@ class Labels:
         if row is not None:
             return row
         if len(self._rows) >= MAX_LABELS:
-            self.overflowed += 1
             name = OVERFLOW
         if name not in self._rows:
             self._rows[name] = len(self._rows)

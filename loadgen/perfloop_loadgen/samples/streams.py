@@ -96,6 +96,7 @@ class StreamMeter:
 
     def feed(self, data: bytes, now: int) -> None:
         """Take a piece of the body; `now` is in nanoseconds of the run's clock."""
+        # Events end with an empty line, with either line end (WHATWG HTML, section 9.2).
         buffer = (self._buffer + data).replace(b"\r\n", b"\n")
         *events, self._buffer = buffer.split(b"\n\n")
         for event in events:
@@ -119,6 +120,7 @@ class StreamMeter:
         if self._gaps:
             tally.stall.record(max(self._gaps))
         tokens = self._count_tokens(tally)
+        # The first token's time is the prefill; what follows is spread over the other tokens.
         per_token = (self._last - self._first) / (tokens - 1) if tokens > 1 else None
         if per_token is not None:
             tally.per_token.record(round(per_token))

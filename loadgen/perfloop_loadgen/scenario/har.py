@@ -18,6 +18,7 @@ def test_from_har(document: dict[str, Any]) -> dict[str, Any]:
     """Return a test of one scenario; requests to other hosts than the first are left out."""
     entries = document["log"]["entries"]
     first = urlsplit(entries[0]["request"]["url"])
+    # Advertisements, fonts and analytics are other people's services: they must not be put under load.
     kept = [entry for entry in entries if urlsplit(entry["request"]["url"]).netloc == first.netloc]
     following = [*kept[1:], None]
     steps = [_step(entry, later) for entry, later in zip(kept, following, strict=True)]

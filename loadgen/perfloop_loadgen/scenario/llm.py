@@ -70,5 +70,6 @@ def _body(llm: LlmConfig, prompt: str) -> dict[str, Any]:
         "max_tokens": llm.max_tokens,
         "temperature": llm.temperature,
         "stream": True,
+        # Without it, servers do not report how many tokens a streamed answer had.
         "stream_options": {"include_usage": True},
     }

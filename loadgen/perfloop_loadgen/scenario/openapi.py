@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 _METHODS = ("get", "post", "put", "patch", "delete")
+# Schemas may refer to themselves.
 _MAX_DEPTH = 8
 _PLAIN = {"integer": 1, "number": 1.0, "boolean": True, "string": "text"}
 _FORMATS = {
@@ -92,6 +93,7 @@ def _of_type(document: dict[str, Any], schema: dict[str, Any], depth: int) -> An
     if depth > _MAX_DEPTH:
         return None
     if kind == "object" or "properties" in schema:
+        # Only what is required: optional fields more often need values that no example gives.
         required = schema.get("required", list(schema.get("properties", {})))
         parts = schema.get("properties", {})
         return {name: _fitting(document, parts[name], depth + 1) for name in required if name in parts}

@@ -68,6 +68,7 @@ def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants
     headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": accept}
     if content_type:
         headers["Content-Type"] = content_type
+    # Also for an empty body: without a length, some servers wait for one (RFC 9110, section 8.6).
     if body or endpoint.method in {"POST", "PUT", "PATCH"}:
         headers["Content-Length"] = str(len(body))
     headers = merged_headers(headers, endpoint.headers)
@@ -108,4 +109,5 @@ def merged_headers(defaults: Mapping[str, str], wanted: Mapping[str, str]) -> di
 def render(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """Return the request as HTTP/1.1 puts it on the wire."""
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    # Header fields are Latin-1 by tradition (RFC 9110, section 5.5); the body has been encoded before.
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body

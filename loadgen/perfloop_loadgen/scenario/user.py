@@ -80,6 +80,7 @@ def load_scenario(reference: str) -> Scenario:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ConfigError([f"python: {reference!r}: there is no Python file {file}"])
+    # By path, without sys.modules: two scenarios may be in files of the same name.
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -17,6 +17,7 @@ from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
 from perfloop_loadgen.summary.numbers import Summary
 from perfloop_loadgen.summary.verdict import Generator
 
+# To be raised when a reader of the previous form would misread the report.
 FORMAT = 1
 
 
@@ -72,7 +73,7 @@ class Document:
     host: Host = field(default_factory=Host)
     calibration: Calibration | None = None
     # Of a breakpoint search: every rate tried, the highest that was confirmed to keep the thresholds, and the highest
-    # whose good answers kept up with what was asked.
+    # whose good answers kept up with the requested rate.
     trials: list[TrialRow] = field(default_factory=list)
     confirmed_rate: float | None = None
     knee_rate: float | None = None

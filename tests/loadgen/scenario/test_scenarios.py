@@ -120,7 +120,7 @@ def script(tmp_path: Path) -> Path:
 
 
 async def test_a_python_scenario_runs(serve: Any, script: Path):
-    """An async function asks, thinks, awaits things of its own, and its endpoints have rows."""
+    """An async function sends requests, pauses, awaits something else, and its endpoints have rows."""
     async with serve(_shop) as service:
         config = _config(service.url, scenarios=[{"name": "buy", "python": f"{script}:buy"}])
         summary = await LoadTester(config).run_load_test()

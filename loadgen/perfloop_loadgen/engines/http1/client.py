@@ -52,6 +52,7 @@ class Http1Engine:
             )
         except (socket.gaierror, UnicodeError) as error:
             raise TargetError(f"base_url: the host {self.target.host!r} does not resolve: {error}") from error
+        # The first address is the one that the system prefers (RFC 6724).
         host, port = found[0][4][:2]
         self.address = str(host), int(port)
 
@@ -110,6 +111,7 @@ class Http1Client:
     async def _connect(self) -> Connection:
         engine = self._engine
         host, port = engine.address
+        # The run looks for timeouts only twenty times a second.
         async with asyncio.timeout(engine.timeout_seconds):
             _, connection = await asyncio.get_running_loop().create_connection(
                 lambda: Connection(self._receiver, engine.heads, engine.clock, self._forget),
@@ -133,6 +135,7 @@ def outcome_of(error: OSError | TimeoutError) -> str:
         return outcomes.TLS_FAILED
     if isinstance(error, socket.gaierror):
         return outcomes.DNS_FAILED
+    # Without a number it is asyncio's timeout; with one it is the kernel's ETIMEDOUT, below.
     if isinstance(error, TimeoutError) and error.errno is None:
         return outcomes.CONNECT_TIMEOUT
     return _BY_ERRNO.get(error.errno or 0, outcomes.CONNECT_FAILED)

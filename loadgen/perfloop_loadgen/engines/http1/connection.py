@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         """Write a request; its answer goes to the receiver."""
         self._request = request
         self._waiting = True
+        # Streamed answers are never taken in one piece: the time of each event counts.
         self._whole = not request.streams
         self._write(request.wire)
 
@@ -119,12 +120,14 @@ class Connection(asyncio.Protocol):
         message = self._message
         if message is None or message.head is None:
             return
+        # Bytes beyond the answer were not requested: the server and we disagree on where it ended.
         if message.rest:
             self._fail(outcomes.EXCESS_BYTES, now)
             return
         body, self._parts = b"".join(self._parts), []
         self._message = None
         self._waiting = False
+        # Before the receiver is called: it may send the next request, which then needs a new connection.
         if not message.head.keep_alive or message.head.length == Head.UNTIL_CLOSE:
             self.drop()
         self._receiver.answered(message.head, message.size, body, now)
@@ -144,6 +147,7 @@ class Connection(asyncio.Protocol):
             self._fail(outcomes.CLOSED_MID_ANSWER if begun else outcomes.CLOSED_BEFORE_ANSWER, now)
 
     def _fail(self, outcome: str, now: int) -> None:
+        # Dropped first, for the same reason as in `_finish`.
         self.drop()
         self._receiver.failed(outcome, now)
 

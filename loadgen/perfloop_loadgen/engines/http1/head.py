@@ -28,8 +28,10 @@ class Heads(dict[bytes, Head]):
         head = self.get(raw)
         if head is None:
             head = parse_head(raw)
+            # Heads with a date or an id in them never repeat: without a limit they would fill the memory.
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
+            # An interim answer (100 Continue) is not an answer: the fast path must not find it.
             if head.status >= FIRST_FINAL_STATUS:
                 self[raw] = head
         return head
@@ -54,6 +56,7 @@ def parse_head(raw: bytes) -> Head:
             codings = value.strip().lower()
         elif name == b"connection":
             connection = value.strip().lower()
+    # HTTP/1.1 keeps connections by default, HTTP/1.0 the other way round (RFC 9112, section 9.3).
     keep_alive = connection != b"close" and (line[7:8] == b"1" or connection == b"keep-alive")
     return Head(status, _length(status, lengths, codings), keep_alive, raw)
 
@@ -66,6 +69,7 @@ def _length(status: int, lengths: set[bytes], codings: bytes) -> int:
     if not lengths:
         return Head.UNTIL_CLOSE
     length = lengths.pop()
+    # Different lengths are a smuggling attempt or a bug; equal ones were merged by the set (RFC 9112, section 6.3).
     if lengths or not length.isdigit():
         raise Malformed(outcomes.BAD_FRAMING)
     return int(length)

@@ -75,6 +75,7 @@ class Message:
 
 
 def _refuse_early(start: bytes) -> None:
+    # With the first bytes: a server that speaks another protocol may never send the end of a head.
     if not b"HTTP/1."[: len(start)] == start[:7]:
         raise Malformed(outcomes.NOT_HTTP)
     if len(start) > LARGEST_HEAD:
