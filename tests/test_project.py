@@ -166,7 +166,7 @@ def first_parts(tracked: list[str]) -> str:
 
 
 def test_a_wrong_path_is_found() -> None:
-    """The check of paths tells a path that exists from one that does not."""
+    """The check of paths distinguishes a path that exists from one that does not."""
     tracked = ["/base/perfloop_base/units.py", "/docs/stack.md"]
     assert is_path("base/perfloop_base/units.py", tracked)
     assert is_path("base/perfloop_base/", tracked)

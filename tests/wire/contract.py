@@ -1,4 +1,4 @@
-"""The wire contract: every metric of every program of ours, as tests/wire/contract.yml has it."""
+"""The wire contract: every metric of every program, as tests/wire/contract.yml has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the contract anew from running programs; what it says of conditions is kept.
+"""Write the contract again from running programs; its conditions (`when`) are kept.
 
 `python -m tests.wire.record exporter=http://127.0.0.1:19100 demo=http://127.0.0.1:8000 …` prints the YAML: read the
 difference before it is committed, for dashboards, rules and users rely on every line that changes.

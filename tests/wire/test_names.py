@@ -93,7 +93,7 @@ def test_dashboards_name_only_what_exists(checkout: Path, known: re.Pattern[str]
 
 
 def test_an_unknown_name_is_found(known: re.Pattern[str]):
-    """The check itself: a misspelt metric is told with its place."""
+    """The check itself: a misspelt metric is reported with its place."""
     assert find_unknown(known, iter([("a panel", "rate(node_cpu_second_total[5m])")])) == [
         "a panel names node_cpu_second_total, which nothing exports"
     ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.live_stack import LiveStack
 
 CONTRACT = read_contract()
-REFRESH = "a deliberate change? `python -m tests.wire.record PROGRAM=URL …` prints the contract anew"
+REFRESH = "a deliberate change? `python -m tests.wire.record PROGRAM=URL …` prints the contract again"
 PROGRAMS = sorted(CONTRACT)
 live = pytest.mark.xdist_group("live-stack")
 
@@ -34,14 +34,14 @@ def find_faults(metrics: list[Metric], families: dict[str, Exported]) -> list[st
 
 
 def _differences(name: str, family: Exported, line: Metric) -> list[str]:
-    told = []
+    differences = []
     if not re.fullmatch(line.type, family.type):
-        told.append(f"{name}: a {family.type}, the contract says {line.type}")
+        differences.append(f"{name}: a {family.type}, the contract says {line.type}")
     if line.help != family.help and not re.fullmatch(line.help, family.help):
-        told.append(f"{name}: help {family.help!r}, the contract says {line.help!r}")
+        differences.append(f"{name}: help {family.help!r}, the contract says {line.help!r}")
     if line.labels and family.labels is not None and not line.allows(family.labels):
-        told.append(f"{name}: labels {sorted(family.labels)}, the contract says {sorted(line.labels)}")
-    return told
+        differences.append(f"{name}: labels {sorted(family.labels)}, the contract says {sorted(line.labels)}")
+    return differences
 
 
 @live
