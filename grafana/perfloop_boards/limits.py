@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import Threshold, ThresholdsMode
 
+from perfloop_base.errors import ConfigError
 from perfloop_base.quantities import quantity
 from perfloop_base.slos import read_slos
 from perfloop_base.thresholds import read_thresholds
 from perfloop_boards import colours
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from perfloop_base.slos import Slo
@@ -46,6 +47,7 @@ def _given(*values: float | None) -> float:
 
 NO_LIMIT = Limit(warning=None)
 _ALL_DIGITS = 12  # a limit is written as its file has it
+_Read = TypeVar("_Read")
 # Of counts that are good at 0 alone: the first is already one to look at, or already bad.
 FIRST_WARNS = Limit(warning=1)
 FIRST_IS_BAD = Limit(warning=None, critical=1)
@@ -101,12 +103,24 @@ def read_limits(directory: Path) -> Limits:
     """Read the limits of a configuration directory.
 
     Raises:
-        ConfigError: with every problem of thresholds.yml, else of slos.yml.
+        ConfigError: with every problem of thresholds.yml and slos.yml.
     """
+    problems: list[str] = []
     slos_file = directory / "prometheus" / "slos.yml"
-    slos = {slo.name: slo for slo in read_slos(slos_file)}
-    thresholds = read_thresholds(directory / "prometheus" / "thresholds.yml")
-    return Limits(thresholds, slos, str(slos_file))
+    thresholds = _collect(read_thresholds, directory / "prometheus" / "thresholds.yml", problems)
+    slos = _collect(read_slos, slos_file, problems)
+    if thresholds is None or slos is None:
+        raise ConfigError(problems)
+    return Limits(thresholds, {slo.name: slo for slo in slos}, str(slos_file))
+
+
+def _collect(read: Callable[[Path], _Read], path: Path, problems: list[str]) -> _Read | None:
+    """Return what `read` returns for the file, or add its problems to the list and return None."""
+    try:
+        return read(path)
+    except ConfigError as error:
+        problems += error.problems
+        return None
 
 
 def plain(value: float) -> str:

@@ -114,6 +114,17 @@ def test_every_missing_limit_is_reported(configuration: Path):
     }
 
 
+def test_the_problems_of_both_files_are_reported_together(configuration: Path):
+    """Who breaks two files reads of both at the first run."""
+    prometheus = configuration / "prometheus"
+    edit(prometheus / "thresholds.yml", "signal: error_ratio", "signl: error_ratio")
+    (prometheus / "slos.yml").unlink()
+    with pytest.raises(ConfigError) as caught:
+        generate(configuration)
+    named = {problem.split(":")[0] for problem in caught.value.problems}
+    assert named == {str(prometheus / "thresholds.yml"), str(prometheus / "slos.yml")}
+
+
 def test_the_check_names_each_file(configuration: Path, capsys: pytest.CaptureFixture[str]):
     """--check reports each file that differs or is missing, and what to run; it writes nothing."""
     root = configuration / "grafana"
