@@ -1,4 +1,4 @@
-"""Series as arrays: one batch is every series of one signal on one time grid, NaN where there is no data."""
+"""Series as arrays: a batch is every series of one signal on one time grid, NaN where there is no data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The moments a query is asked for."""
+    """Equally spaced moments: `start` in Unix seconds, `step` in seconds."""
 
     start: float
     step: float
@@ -23,21 +23,21 @@ class Grid:
 
     @property
     def end(self) -> float:
-        """The last moment."""
+        """The last moment, in Unix seconds."""
         return self.start + self.step * (self.points - 1)
 
     def times(self) -> Floats:
-        """Every moment, as seconds since the epoch."""
+        """Return every moment in Unix seconds, shape (points,)."""
         return self.start + self.step * np.arange(self.points, dtype=np.float64)
 
     def split(self, at: float) -> int:
-        """The first index at or after a moment."""
+        """Return the first index at or after a moment in Unix seconds, between 0 and the number of points."""
         return int(np.clip(np.ceil((at - self.start) / self.step), 0, self.points))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """All series of one signal: `values` is series x points."""
+    """All series of one signal; `values` has the shape (series, points)."""
 
     signal: str
     grid: Grid
@@ -46,11 +46,6 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.labels)
-
-
-def empty_batch(signal: str, grid: Grid) -> Batch:
-    """A batch without a series: the query was answered, and nothing was there."""
-    return Batch(signal, grid, (), np.empty((0, grid.points)))
 
 
 def current(values: Floats, stale_after: int = 1) -> Floats:
@@ -65,5 +60,5 @@ def current(values: Floats, stale_after: int = 1) -> Floats:
 
 
 def service_of(labels: Labels, fallback: str | None = None) -> str:
-    """Return whose series it is: its service label, else its job, else what the catalogue says."""
+    """Return the service of a series: the catalogue's, else its label `service`, else its `job`."""
     return fallback or labels.get("service") or labels.get("job") or "unknown"

@@ -1,12 +1,13 @@
-"""Robust anomaly score: 1.0 lies exactly on the edge of the band, 0 in its middle, one number for every signal.
+"""Robust anomaly score: 1 on the edge of the expected band, 0 in its middle, comparable between signals.
 
-Expected value y^ and scale s come from the seasonal profile (median and MAD per phase of day or week) where there is
-one, else from the median and the difference scale or MAD, whichever is larger, of the window before the newest
-points. Band = y^ +- k s with s floored by the signal's minimum deviation and by 2 % of the level; score = |y - y^| /
-(k s), 0 in the direction that does not hurt and until MIN_SAMPLES are there. To be a finding, the newest PERSIST
-points must all be outside on one side: the p-value is that of the smallest of them under a Student t of DEGREES
-degrees of freedom, whose heavy tails cover what Gaussian tails promise and metrics do not keep. The idea of a score
-of 1 on the boundary is vmanomaly's; the scale is Hampel's (1974).
+The expected value y^ and the scale s come from the seasonal profile (median and MAD per phase of the day) where there
+is one, else from the window before the newest points: its median, and its MAD or difference scale, whichever is larger.
+The band is y^ +- h, h = max(k s, minimum deviation of the signal, 2% of the level), with k the quantile of Student's t
+for the level of the cycle. Score = |y - y^| / h; it is 0 in the direction without a limit and below MIN_SAMPLES points.
+
+For a finding the newest PERSIST points must all be outside, on one side. The p-value is that of the smallest of them
+under Student's t with DEGREES degrees of freedom: metrics have heavier tails than a Gaussian. The score of 1 at the
+boundary follows VictoriaMetrics' vmanomaly; the MAD as a scale is Hampel's (1974).
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
     from perfloop_base.thresholds import Direction
 
-PERSIST = 3
-GUARD = 12
+PERSIST = 3  # points
+GUARD = 12  # newest points that the local band leaves out, so that an anomaly does not widen its own band
 MIN_SAMPLES = 24
 DEGREES = 8.0
-RELATIVE_FLOOR = 0.02
+RELATIVE_FLOOR = 0.02  # of the level
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """What a series' newest points are expected to be, and its scale."""
+    """Expected value and scale of each series, shape (series,), in the signal's unit; NaN where unknown."""
 
     expected: Floats
     scale: Floats
@@ -40,7 +41,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Anomalies:
-    """Per series: score, band, and the p-value of the newest points; p is NaN where there is too little data."""
+    """Per series: score, band and newest value, and the p-value of the newest points; NaN with too little data."""
 
     score: Floats
     expected: Floats
@@ -51,7 +52,7 @@ class Anomalies:
 
 
 def local_band(values: Floats) -> Band:
-    """Take the band from the window before the newest GUARD points."""
+    """Return the band of the window before the newest GUARD points; `values` has the shape (series, points)."""
     reference = values[:, :-GUARD]
     if reference.shape[1] < MIN_SAMPLES:
         unknown = np.full(len(values), np.nan)
@@ -63,7 +64,15 @@ def local_band(values: Floats) -> Band:
 
 
 def find_anomalies(values: Floats, band: Band, direction: Direction, floor: float, level: float) -> Anomalies:
-    """Score the newest points of every series against its band; `level` is the p-value at the band's edge."""
+    """Score the newest points of every series against its band.
+
+    Args:
+        values: Shape (series, points).
+        band: One expected value and scale per series.
+        direction: On which side of the band values are bad.
+        floor: The smallest half width of a band, in the signal's unit.
+        level: The p-value at the edge of the band.
+    """
     least = np.fmax(floor, RELATIVE_FLOOR * np.abs(band.expected))
     width = float(stdtrit(DEGREES, 1.0 - level / 2))
     half = np.fmax(width * np.nan_to_num(band.scale), least)

@@ -89,7 +89,7 @@ def find_change_points(values: Floats, alpha: float = 1e-3) -> list[ChangePoint]
 
 
 def _chunk(values: Floats, alpha: float) -> list[ChangePoint]:
-    """Run the search on as many rows as fit the processor's cache."""
+    """Search one chunk of rows."""
     whole, places = close_gaps(values)
     calm, periods = remove_season(whole)
     calm = pull_in(calm)
@@ -106,7 +106,7 @@ def _chunk(values: Floats, alpha: float) -> list[ChangePoint]:
 
 
 def _search(values: Floats, alpha: float) -> Bools:
-    """Segment, then look whether a drift tells it better; a drift is taken out of the values in place."""
+    """Segment, then check whether a drift explains the row better; a drift is removed from `values` in place."""
     steps = _segment(values, _noise(values), alpha)
     rows = np.flatnonzero(steps.any(axis=1))
     if len(rows):
@@ -117,7 +117,7 @@ def _search(values: Floats, alpha: float) -> Bools:
 
 
 def _treads_slope(values: Floats, steps: Bools) -> Bools:
-    """Whether the segments of a row share a slope that is worth a closer look."""
+    """Return whether the segments of each row share a slope that is worth testing."""
     clock = np.broadcast_to(np.arange(values.shape[1], dtype=np.float64), values.shape)
     inside, ticks = values - levels(values, steps), clock - levels(clock, steps)
     power = np.maximum((ticks**2).sum(axis=1), 1e-300)
@@ -128,7 +128,7 @@ def _treads_slope(values: Floats, steps: Bools) -> Bools:
 
 
 def _noise(values: Floats) -> Floats:
-    """The scale of the pulled-in values' moves; a step enters it once."""
+    """Return the noise scale of each row, from its first differences: a step contributes only once."""
     scale = np.sqrt((np.diff(values, axis=1) ** 2).mean(axis=1) / 2.0)
     return np.where(scale > 0, scale, np.inf)
 
@@ -163,7 +163,7 @@ def _refine(total: Floats, steps: Bools) -> Bools:
 
 
 def _prune(sums: Sums, steps: Bools, alpha: float) -> Bools:
-    """Take each row's weakest step away while it is weaker than alpha, then let the others settle."""
+    """Remove each row's weakest step while its p-value is above alpha; the others move to their best positions."""
     busy = np.arange(len(steps))
     while len(busy):
         p_values, rows, at = p_values_of(sums.take(busy), steps[busy])
@@ -181,10 +181,10 @@ def _prune(sums: Sums, steps: Bools, alpha: float) -> Bools:
 
 
 def _take_drift_away(values: Floats, steps: Bools, rows: Ints, alpha: float) -> None:
-    """Where one slope and fewer steps tell the row better than steps alone, use them (in place).
+    """Where one slope and fewer steps explain a row better than steps alone, use them; changes the arguments.
 
-    The slope within the treads starts one search, the slope of the whole row another; each is repeated with the slope
-    that its own steps leave.
+    One search starts from the slope within the segments, another from that of the whole row; each is repeated with the
+    slope that its own steps leave.
     """
     part = values[rows]
     none = np.zeros_like(steps[rows])
@@ -202,14 +202,14 @@ def _take_drift_away(values: Floats, steps: Bools, rows: Ints, alpha: float) -> 
 
 
 def _slope(values: Floats, steps: Bools) -> Floats:
-    """Return the slope that all segments of a row share."""
+    """Return the least-squares slope per point that all segments of a row share."""
     clock = np.broadcast_to(np.arange(values.shape[1], dtype=np.float64), values.shape)
     ticks = clock - levels(clock, steps)
     return np.asarray((values * ticks).sum(axis=1) / np.maximum((ticks**2).sum(axis=1), 1e-300), dtype=np.float64)
 
 
 def _criterion(rest: Floats, steps: Bools, extra: int) -> Floats:
-    """Bayes' information criterion: a step costs two parameters, a slope one."""
+    """Return the Bayesian information criterion (Schwarz, 1978): a step costs two parameters, a slope one."""
     width = rest.shape[1]
     cost = (2 * steps.sum(axis=1) + extra) * np.log(width)
     return np.asarray(width * np.log(np.maximum((rest**2).mean(axis=1), 1e-300)) + cost, dtype=np.float64)

@@ -1,8 +1,8 @@
-"""Forecast: how many seconds until a limit is reached, with both bounds, or no answer.
+"""Forecast: in how many seconds a limit is reached, with both bounds, or no answer.
 
-(limit - fit) / slope for the Theil-Sen slope and both ends of its interval. A naive line is mostly wrong, so an
-answer is given only when the trend is significant, the way to the limit is already half done or more, and the moment
-lies within twice the history that the line was fitted to (four days seen from one hour is a guess).
+(limit - fit) / slope, for the Theil-Sen slope and both ends of its confidence interval. Extrapolated lines are mostly
+wrong, so there is an answer only when the trend is significant, the fit is at half of the limit or more, and the moment
+is within twice the history that the line was fitted to: four days ahead from one hour would be a guess.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEAST_FILL = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Forecasts:
-    """Per series: seconds until the limit, soonest and latest; NaN = no answer, infinite latest = maybe never."""
+    """Per series, seconds until the limit: expected, soonest, latest. NaN: no answer; infinite latest: maybe never."""
 
     seconds: Floats
     soonest: Floats
@@ -30,7 +30,14 @@ class Forecasts:
 
 
 def forecast_limit(trends: Trends, limit: float, history_seconds: Floats | float, p_most: float = 1e-3) -> Forecasts:
-    """Answer for every series whose trend may be trusted and leads up to the limit."""
+    """Forecast every series whose trend is significant and leads up to the limit.
+
+    Args:
+        trends: As `trend.find_trends` returns them.
+        limit: In the signal's unit.
+        history_seconds: How much history each trend was fitted to.
+        p_most: The largest p-value of a trend that is extrapolated.
+    """
     left = limit - trends.fit
     with np.errstate(divide="ignore", invalid="ignore"):
         seconds = left / trends.slope

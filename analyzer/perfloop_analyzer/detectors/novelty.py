@@ -1,12 +1,11 @@
-"""Novelty: a streaming detector that says how rarely a series did anything like this, with no look-ahead.
+"""Novelty: a streaming detector of values that are unlike everything before, without look-ahead.
 
-Three views of a series are watched: its value, and the least and the greatest value of the last hour, so that a
-spike, a level that stays and a wave that dies all show in one of them at once. Each view's newest value is held
-against all that the view did before: beyond the outer 1.5 % on either side the tail is a generalized Pareto one
-(Pickands 1975; used on streams by Siffer et al., "SPOT", KDD 2017) fitted by its first two moments, and the score is
--log10 of the chance to lie as far out, summed over the views. A value like one seen before is not new, so a spike
-that comes every night scores once. Habituation keeps one event from being told many times: within a day of a score
-only a higher one is told.
+Three views of a series are scored: its value, and the minimum and maximum of the last hour, so that a spike, a new
+level and an oscillation that stops each show in one of them. Each view's newest value is compared with the view's whole
+past: beyond the outer 1.5% on either side the tail is a generalized Pareto distribution (Pickands, 1975; on streams
+Siffer et al., "SPOT", KDD 2017), fitted by its first two moments. The score is -log10 of the probability of a value as
+far out, summed over the views. A value like an earlier one is not new, so a nightly spike scores once. Habituation
+reports one event once: within a day of a score only a higher one is reported.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.series import Floats
 
-TAIL = 0.015
-LEAST_TAIL = 10
-REFIT = 6
-MOST_SHAPE = 0.49
-SPREAD_FLOOR = 0.05
-LEVEL_FLOOR = 0.01
+TAIL = 0.015  # share of the points in each tail
+LEAST_TAIL = 10  # points
+REFIT = 6  # points between two fits
+MOST_SHAPE = 0.49  # below 0.5 the variance of the generalized Pareto distribution is finite
+SPREAD_FLOOR = 0.05  # of the interquartile range
+LEVEL_FLOOR = 0.01  # of the median
 MOST_DIGITS = 12.0
-STILL_GOING = 0.7
-MEMORY = 8064
+STILL_GOING = 0.7  # of the reported score: the event has not ended
+MEMORY = 8064  # points: 28 days of five minutes
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How many points make an hour and a day, and how many pass before the first score."""
+    """How many points an hour and a day have, and how many pass before the first score."""
 
     hour: int = 12
     day: int = 288
@@ -53,7 +52,7 @@ class _Side:
     share: float
 
     def digits(self, excess: Floats) -> Floats:
-        """Return -log10 of the chance of an excess beyond the edge; 0 inside."""
+        """Return -log10 of the probability of an excess (signal's unit, per series) beyond the edge; 0 inside."""
         scale = self.mean * (1.0 - self.shape)
         heavy = self.shape > 1e-6  # noqa: PLR2004 - below that the tail is exponential to the last digit
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -63,7 +62,7 @@ class _Side:
 
 
 class NoveltyDetector:
-    """Watches `count` series at once; feed it one value of each at a time."""
+    """Scores `count` series; every update takes one value of each."""
 
     def __init__(self, count: int, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
@@ -76,7 +75,7 @@ class NoveltyDetector:
         self._since: NDArray[np.int64] = np.full(count, -(10**9))
 
     def update(self, values: Floats) -> Floats:
-        """Take each series' next value (NaN = missing) and return the scores to be told."""
+        """Take each series' next value, NaN where it is missing, and return the scores to report, 0 for none."""
         self._recent = np.concatenate([self._recent[:, 1:], values[:, None]], axis=1)
         least, most = np.fmin.reduce(self._recent, axis=1), np.fmax.reduce(self._recent, axis=1)
         views = np.stack([values, least, most])
@@ -102,23 +101,23 @@ class NoveltyDetector:
     def _habituate(self, raw: Floats) -> Floats:
         rested = self._fed - self._since > self._clock.day
         self._level = np.where(rested, 0.0, self._level)
-        told = (raw > self._level) & (raw > 0)
+        is_new = (raw > self._level) & (raw > 0)
         going = (raw >= STILL_GOING * self._level) & (raw > 0)
-        self._level = np.where(told, raw, self._level)
-        self._since = np.where(told | going, self._fed, self._since)
-        return np.where(told, raw, 0.0)
+        self._level = np.where(is_new, raw, self._level)
+        self._since = np.where(is_new | going, self._fed, self._since)
+        return np.where(is_new, raw, 0.0)
 
 
 def novelty_scores(values: Floats, clock: Clock) -> Floats:
-    """Feed whole series through the detector, point by point."""
+    """Return the scores of whole series, shape (series, points), point by point."""
     detector = NoveltyDetector(len(values), clock)
     return np.stack([detector.update(column) for column in values.T], axis=1)
 
 
 def _fit(past: Floats) -> tuple[_Side, _Side]:
-    """Fit both tails of every row. NaN sort to the end and take the place of the largest, so they are filled first."""
+    """Return the fitted high and low tail of every row."""
     if np.isnan(past).any():
-        past = _filled(past)
+        past = _filled(past)  # NaN would be sorted behind the largest values
     ordered = np.sort(past, axis=1)
     width = ordered.shape[1]
     tail = max(LEAST_TAIL, int(width * TAIL))

@@ -1,4 +1,4 @@
-"""Makes rows ready for the search for steps: gaps closed, wild points pulled in, and the way back."""
+"""Prepares rows for the search for change points: closes gaps, clips outliers, and maps indices back."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-BLOCK = 5
-CLIP = 3.0
-BESIDE = 2
+BLOCK = 5  # points of one local median
+CLIP = 3.0  # scales
+BESIDE = 2  # points before the mirror image in which a step is not trusted
 
 
 def close_gaps(values: Floats) -> tuple[Floats, Ints | None]:
-    """Move each row's data together and fill its end with a mirror image; return where each point came from."""
+    """Return rows without gaps: data moved together, the end filled with its mirror image.
+
+    Returns:
+        The rows, shape (series, points), and the original index of each point (the width for mirrored points); None
+        instead of the indices when there was no gap.
+    """
     there = np.isfinite(values)
     if there.all():
         return values, None
@@ -36,13 +41,13 @@ def close_gaps(values: Floats) -> tuple[Floats, Ints | None]:
 
 
 def within_data(steps: Bools, places: Ints, width: int) -> Bools:
-    """Forget steps in or beside the mirror image."""
+    """Return the steps without those in or beside the mirror image; `width` is the number of points."""
     known = (places < width).sum(axis=1, keepdims=True)
     return np.asarray(steps & (np.arange(width) <= known - BESIDE), dtype=np.bool_)
 
 
 def pull_in(values: Floats) -> Floats:
-    """Pull every point to within CLIP scales of the medians of its own and the neighbouring blocks."""
+    """Return the rows with every point clipped to CLIP scales around the medians of its own and neighbouring blocks."""
     count, width = values.shape
     blocks = -(-width // BLOCK)
     padded = np.concatenate([values, np.repeat(values[:, -1:], blocks * BLOCK - width, axis=1)], axis=1)
@@ -50,6 +55,6 @@ def pull_in(values: Floats) -> Floats:
     wide = np.concatenate([middles[:, :1], middles, middles[:, -1:]], axis=1)
     low = np.minimum(np.minimum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     high = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
-    room = CLIP * np.nan_to_num(difference_scale(values))[:, None]
+    reach = CLIP * np.nan_to_num(difference_scale(values))[:, None]
     at = np.repeat(np.arange(blocks), BLOCK)[:width]
-    return np.asarray(np.clip(values, (low - room)[:, at], (high + room)[:, at]), dtype=np.float64)
+    return np.asarray(np.clip(values, (low - reach)[:, at], (high + reach)[:, at]), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Robust scale and tail pieces that several detectors share; every function works on all rows at once.
+"""Robust medians and scales that several detectors share; every function works on all rows together.
 
 The median absolute deviation times 1.4826 estimates a Gaussian's standard deviation (F. R. Hampel, 1974). For a series
 that may step or drift, the scale comes from its first differences: sigma = 1.4826 median|x(t+1) - x(t)| / sqrt(2),
@@ -19,7 +19,9 @@ GAUSS = 1.4826
 
 
 def quiet_nanmedian(values: Floats, axis: int = 1) -> Floats:
-    """Return the median without NaN; rows without data give NaN, silently. Complete rows take the fast way."""
+    """Return the median along an axis without NaN; rows without data give NaN and no warning."""
+    # np.median is several times faster than np.nanmedian.
+    # np.median is several times faster than np.nanmedian.
     if not np.isnan(values).any():
         return np.asarray(np.median(values, axis=axis), dtype=np.float64)
     with warnings.catch_warnings():
@@ -28,14 +30,14 @@ def quiet_nanmedian(values: Floats, axis: int = 1) -> Floats:
 
 
 def mad_scale(values: Floats, center: Floats) -> Floats:
-    """Return the scale around a centre."""
+    """Return the scaled median absolute deviation of each row from its `center`, shape (series,)."""
     return np.asarray(GAUSS * quiet_nanmedian(np.abs(values - center[:, None])), dtype=np.float64)
 
 
 def difference_scale(values: Floats) -> Floats:
-    """Return the scale of what is left when level and drift are taken away; zero differences do not count.
+    """Return the noise scale of each row, shape (series,), from its first differences.
 
-    Many metrics stand still between changes; a median over the moves alone keeps their scale from being zero.
+    Many metrics do not change between most scrapes: where the median difference is zero, zero differences are skipped.
     """
     moves = np.abs(np.diff(values, axis=1))
     scale = GAUSS * quiet_nanmedian(moves) / np.sqrt(2.0)
@@ -47,7 +49,7 @@ def difference_scale(values: Floats) -> Floats:
 
 
 def fill_gaps(values: Floats) -> Floats:
-    """Return a copy in which NaN repeat the value before them (the first value goes backwards); empty rows give 0."""
+    """Return the rows with every NaN replaced by the value before it, else by the first value; empty rows give 0."""
     there = np.isfinite(values)
     if there.all():
         return values

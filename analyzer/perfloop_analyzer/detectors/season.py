@@ -1,8 +1,8 @@
-"""Seasons inside a window: find the period by autocorrelation and take the median of each phase away.
+"""Seasons inside a window: find the period by autocorrelation and subtract the median of each phase.
 
-What is slower than the period is removed by a moving average of one period, so that a step or a drift does not pass for
-a season; the autocorrelation (by FFT, all series at once) of the rest must peak at the period, and the phases must
-explain a share of the variance that chance does not (an F test).
+What is slower than the period is removed by a moving average of one period, so that a step or a drift is not mistaken
+for a season. The autocorrelation of the rest, computed by FFT (Wiener-Khinchin theorem), must peak at the period, and
+the phases must explain more of the variance than chance does, by an F test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import fdtrc
 
-from perfloop_analyzer.detectors.robust import quiet_nanmedian
+from perfloop_analyzer.detectors.robust import GAUSS, quiet_nanmedian
 
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-SHORTEST = 4
+SHORTEST = 4  # points of a period
 LEAST_CORRELATION = 0.25
-LEVEL = 1e-4
+LEVEL = 1e-4  # of the F test
+NEARLY_BEST = 0.85  # of the highest peak: multiples of a period peak as high, the first is meant
 
 
 def remove_season(values: Floats) -> tuple[Floats, Ints]:
-    """Return the series without their season, and each one's period (0 = none)."""
+    """Return the series without their season, and each one's period in points, 0 for none."""
     periods = find_periods(values)
     calm = values
     for period in np.unique(periods[periods > 0]):
@@ -42,7 +43,7 @@ def remove_season(values: Floats) -> tuple[Floats, Ints]:
 
 
 def remove_pattern(values: Floats, periods: Ints) -> Floats:
-    """Return the series without the season of a period that is already known."""
+    """Return the series without the season of a known period; `periods` is in points, per series."""
     calm = values.copy()
     for period in np.unique(periods[periods > 0]):
         rows = np.flatnonzero(periods == period)
@@ -51,7 +52,7 @@ def remove_pattern(values: Floats, periods: Ints) -> Floats:
 
 
 def find_periods(values: Floats) -> Ints:
-    """Return the lag of the highest autocorrelation peak of the differenced series, 0 where there is none."""
+    """Return the lag in points of the first high peak of each series' autocorrelation, 0 where there is none."""
     width = values.shape[1]
     longest = width // 4
     if longest <= SHORTEST:
@@ -65,21 +66,21 @@ def find_periods(values: Floats) -> Ints:
     peak = (inner >= correlation[:, SHORTEST - 1 : longest]) & (inner >= correlation[:, SHORTEST + 1 : longest + 2])
     height = np.where(peak, inner, -1.0)
     best = height.max(axis=1, keepdims=True)
-    first = np.argmax(height >= 0.85 * best, axis=1)
+    first = np.argmax(height >= NEARLY_BEST * best, axis=1)
     period = SHORTEST + first
     fade = 1.0 - period / width
     return np.where(best[:, 0] >= LEAST_CORRELATION * fade, period, 0).astype(np.int64)
 
 
 def _detrended(values: Floats, span: int) -> Floats:
-    """Take a centred moving average away and cut what a step leaves."""
+    """Return the series minus a centred moving average, clipped where a step leaves large values."""
     calm = values - moving_average(values, span)
-    scale = 1.4826 * np.median(np.abs(calm[:, ::3]), axis=1, keepdims=True)
+    scale = GAUSS * np.median(np.abs(calm[:, ::3]), axis=1, keepdims=True)
     return np.clip(calm, -3 * scale, 3 * scale)
 
 
 def moving_average(values: Floats, span: int) -> Floats:
-    """Return the centred moving average; at the ends the window shrinks."""
+    """Return the centred moving average over `span` points; at the ends the window shrinks."""
     width = values.shape[1]
     total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
     at = np.arange(width)

@@ -1,9 +1,8 @@
-"""Seasonal profile: what a series usually is at this time of day, learned from days of history.
+"""Seasonal profile: the usual value of a series at each time of day, learned from days of history.
 
-For each phase of the day the median and the MAD of the same phase and its two neighbours over all days, shrunk
-towards the series' own median and MAD in proportion to how few samples a phase has (weight n / (n + 4)). A profile is
-used only where it earns its place: the spread around it must be below EARNED of the spread around a constant. At
-least MIN_DAYS days.
+For each phase of the day, the median and the MAD over all days of that phase and its two neighbours; the scale of a
+phase with n samples is shrunk towards the series' usual scale with weight n / (n + 4). A profile is used only where the
+spread around it is below EARNED of the spread around a constant, and from MIN_DAYS days of history on.
 """
 
 from __future__ import annotations
@@ -21,25 +20,28 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400.0
 MIN_DAYS = 3
 EARNED = 0.7
-SHRINK = 4.0
+SHRINK = 4.0  # samples that the prior counts for
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Per series and phase: expected value and scale; rows of NaN have no season."""
+    """Expected value and scale, shape (series, phases), in the signal's unit; rows of NaN have no season.
+
+    `step` is the length of a phase in seconds.
+    """
 
     step: float
     expected: Floats
     scale: Floats
 
     def at(self, moment: float) -> tuple[Floats, Floats]:
-        """Return expected value and scale of every series at one moment."""
+        """Return expected value and scale of every series at a moment, in Unix seconds."""
         phase = int((moment % DAY_SECONDS) / self.step) % self.expected.shape[1]
         return self.expected[:, phase], self.scale[:, phase]
 
 
 def learn_profile(values: Floats, grid: Grid) -> Profile:
-    """Learn every series' profile from its history."""
+    """Return the profiles of the history `values`, shape (series, points), on its grid."""
     phases = round(DAY_SECONDS / grid.step)
     days = grid.points // phases if phases else 0
     nothing = np.full((len(values), max(phases, 1)), np.nan)

@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-MOST_LAGS = 12
+MOST_LAGS = 12  # of the autocorrelation
 BLOCK = 12  # points
 LEAST_BLOCKS = 5
 
 
 def cumulated(values: Floats) -> Floats:
-    """Return running sums with a leading nought, so that any stretch is one subtraction."""
+    """Return cumulative sums with a leading zero, shape (series, points + 1): a range is one subtraction."""
     return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
 
 
 def spans(steps: Bools) -> tuple[Ints, Ints, Ints, Ints]:
-    """Return row, previous step (or 0), index and next step (or T) of every step."""
+    """Return row, previous step (or 0), index and next step (or the width) of every step in `steps`."""
     rows, at = np.nonzero(steps)
     first = np.concatenate([[True], rows[1:] != rows[:-1]]) if len(rows) else np.zeros(0, dtype=np.bool_)
     last = np.concatenate([first[1:], [True]]) if len(rows) else first
@@ -46,21 +46,21 @@ def spans(steps: Bools) -> tuple[Ints, Ints, Ints, Ints]:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Rows with their cumulative sums and sums of squares: any stretch costs one subtraction."""
+    """Rows with the cumulative sums of their values and squares."""
 
     values: Floats
     total: Floats
     squares: Floats
 
     def take(self, rows: Ints) -> Sums:
-        """Return some rows; all rows in order are not copied."""
+        """Return some rows; all of them are not copied."""
         if len(rows) == len(self.values):
             return self
         return Sums(self.values[rows], self.total[rows], self.squares[rows])
 
 
 def p_values_of(sums_of: Sums, steps: Bools) -> tuple[Floats, Ints, Ints]:
-    """Return each step's p-value, its row and its index."""
+    """Return p-value, row and index of every step; three arrays of the shape (steps,)."""
     rows, low, at, high = spans(steps)
     total, squares = sums_of.total, sums_of.squares
     left, right = (at - low).astype(np.float64), (high - at).astype(np.float64)
@@ -78,7 +78,7 @@ def p_values_of(sums_of: Sums, steps: Bools) -> tuple[Floats, Ints, Ints]:
 
 
 def inflation(values: Floats, steps: Bools) -> Floats:
-    """Return 1 + 2 sum of the residuals' first positive autocorrelations: how much less each point tells."""
+    """Return the variance inflation of each row: 1 + 2 x the sum of its residuals' first positive autocorrelations."""
     rest = values - levels(values, steps)
     power = np.maximum((rest**2).mean(axis=1), 1e-300)
     width = values.shape[1]
@@ -93,7 +93,7 @@ def inflation(values: Floats, steps: Bools) -> Floats:
 
 
 def levels(values: Floats, steps: Bools) -> Floats:
-    """Return each point's segment mean."""
+    """Return the mean of each point's segment, in the shape of `values`."""
     marks = steps.copy()
     marks[:, 0] = True
     begins = np.flatnonzero(marks.ravel())

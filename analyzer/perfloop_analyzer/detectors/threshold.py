@@ -1,10 +1,9 @@
-"""Threshold and saturation: how far a signal stands beyond its limit, and since when.
+"""Threshold: how far a signal is beyond its limit, and since when.
 
-Idea: a limit is the one thing a person already knows about a signal. The excess is measured on a scale on which 0 is
-the warning limit and 1 the critical one, e = (v - warning) / (critical - warning), in the direction that hurts, so
-that signals of any unit compare; without a critical limit it lies at twice the warning (half of it below). The onset
-is the start of the unbroken run of points beyond the warning limit that reaches the newest point (B. Gregg, "The USE
-method", 2013, for the reading of saturation).
+The excess e = (v - warning) / (critical - warning) is 0 at the warning limit and 1 at the critical one, in the
+direction of the limit, so that signals of any unit compare. Without a critical limit, twice the warning (half of it,
+where less is worse) takes its place in this scale. The onset is the start of the unbroken run of points beyond the
+warning limit that reaches the newest point.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Breaches:
-    """Per series: whether it stands beyond the limit, its newest value, the excess, and the run's first index."""
+    """Per series: whether it is beyond the limit, its newest value, the excess, and the index where the run began."""
 
     breached: NDArray[np.bool_]
     value: Floats
@@ -34,7 +33,7 @@ class Breaches:
 
 
 def critical_of(limit: Limit, direction: Direction) -> float:
-    """Return the critical limit, or where it would lie."""
+    """Return the critical limit, else what takes its place in the scale of the excess."""
     warning = limit.warning or 0.0
     if limit.critical is not None and limit.critical != warning:
         return limit.critical
@@ -42,7 +41,7 @@ def critical_of(limit: Limit, direction: Direction) -> float:
 
 
 def find_breaches(values: Floats, limit: Limit, direction: Direction) -> Breaches:
-    """Compare every series' newest value with the limit."""
+    """Compare every series' newest value with the limit; `values` has the shape (series, points)."""
     newest = current(values)
     if limit.warning is None or not len(values):
         nothing = np.zeros(len(values), dtype=np.bool_)
@@ -59,7 +58,7 @@ def find_breaches(values: Floats, limit: Limit, direction: Direction) -> Breache
 
 
 def run_start(flags: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return where the run of True that ends each row began."""
+    """Return the index where the run of True at the end of each row began; the last index where there is none."""
     width = flags.shape[1]
     last_false = width - 1 - np.argmax(~flags[:, ::-1], axis=1)
     return np.where(flags.all(axis=1), 0, np.minimum(last_false + 1, width - 1)).astype(np.int64)

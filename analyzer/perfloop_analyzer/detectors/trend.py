@@ -1,11 +1,11 @@
-"""Trend: is there one (Mann-Kendall), how steep is it (Theil-Sen), both with care for autocorrelation.
+"""Trend: whether there is one (Mann-Kendall) and its slope (Theil-Sen), corrected for autocorrelation.
 
-Mann-Kendall: S = sum over i<j of sign(x_j - x_i), Var S = (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18 with ties t, and
-Z = (S -+ 1) / sqrt(Var S). Positive autocorrelation makes every series look like a trend, so the variance is multiplied
-by Hamed & Rao's factor (J. Hydrology 204, 1998), from the autocorrelation of the ranks once the trend is taken out. The
-slope is the median of all pairwise slopes (Theil 1950, Sen 1968); its interval comes from the same S: the pairwise
-slopes of rank (N -+ z sqrt(Var S)) / 2. Series are cut to block medians first, which bounds the cost and lets a short
-season cancel.
+Mann-Kendall (Mann 1945, Kendall 1975): S = sum over i<j of sign(x_j - x_i), with ties t
+Var S = (n(n-1)(2n+5) - sum t(t-1)(2t+5)) / 18, and Z = (S -+ 1) / sqrt(Var S). Positive autocorrelation makes every
+series look like a trend, so the variance is multiplied by Hamed & Rao's factor (J. Hydrology 204, 1998), from the
+autocorrelation of the ranks after the trend is removed. The slope is the median of all pairwise slopes (Theil 1950, Sen
+1968); its interval comes from the same S: the pairwise slopes of rank (N -+ z sqrt(Var S)) / 2. Series are reduced to
+block medians first, which bounds the cost and averages a short season out.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 BLOCKS = 32
 MIN_BLOCKS = 8
-CHUNK = 2048
+CHUNK = 2048  # series per pass
 Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """Per series: slope per second, its 95 % interval, p-value, and the fitted value at the end; NaN = no answer."""
+    """Per series: slope per second, its 95% interval, p-value, and the fitted end value; NaN with too little data."""
 
     slope: Floats
     low: Floats
@@ -39,7 +39,12 @@ class Trends:
 
 
 def find_trends(values: Floats, step: float) -> Trends:
-    """Test every series for a trend and measure its slope."""
+    """Test every series for a trend and estimate its slope.
+
+    Args:
+        values: Shape (series, points).
+        step: Seconds between two points.
+    """
     blocks, span = block_medians(values, BLOCKS)
     outcome = np.full((5, len(values)), np.nan)
     enough = np.isfinite(blocks).sum(axis=1) >= max(MIN_BLOCKS, (3 * blocks.shape[1]) // 4)
@@ -51,7 +56,7 @@ def find_trends(values: Floats, step: float) -> Trends:
 
 
 def block_medians(values: Floats, count: int) -> tuple[Floats, float]:
-    """Return block medians, newest block complete, and how many points one block spans."""
+    """Return about `count` block medians per row, the newest block complete, and the points of one block."""
     width = values.shape[1]
     span = max(1, width // count)
     kept = values[:, width - span * (width // span) :]
@@ -79,7 +84,7 @@ def _chunk(blocks: Floats, seconds: float) -> Floats:
 
 
 def _variance(blocks: Floats, numbers: Floats) -> Floats:
-    """Var S with ties."""
+    """Return Var S of each row, corrected for ties."""
     ordered = np.sort(blocks, axis=1)
     same = ordered[:, 1:] == ordered[:, :-1]
     ties = np.zeros(len(blocks))
@@ -91,7 +96,7 @@ def _variance(blocks: Floats, numbers: Floats) -> Floats:
 
 
 def _hamed_rao(detrended: Floats, numbers: Floats) -> Floats:
-    """1 + 2/(n(n-1)(n-2)) sum over lags k of (n-k)(n-k-1)(n-k-2) r_k; never below 1."""
+    """Return Hamed & Rao's factor: 1 + 2/(n(n-1)(n-2)) x sum over lags k of (n-k)(n-k-1)(n-k-2) r_k, at least 1."""
     ranks = np.argsort(np.argsort(detrended, axis=1), axis=1).astype(np.float64)
     centered = np.where(np.isfinite(detrended), ranks - ranks.mean(axis=1, keepdims=True), 0.0)
     power = np.maximum((centered**2).sum(axis=1), 1e-12)

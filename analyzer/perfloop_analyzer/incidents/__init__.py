@@ -1,4 +1,4 @@
-"""Findings that belong together, and the ranking of what may have caused them."""
+"""Incidents: findings that belong together, with their possible causes ranked."""
 
 from __future__ import annotations
 

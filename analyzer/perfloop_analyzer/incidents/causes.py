@@ -46,7 +46,14 @@ Deviation = Callable[[Finding], float]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One suspect with its share of the blame (shares of an incident add to 1) and what speaks for it."""
+    """One possible cause.
+
+    Attributes:
+        score: Its share; the scores of an incident add up to 1.
+        deviation: The score before normalization and before another cause explained it.
+        onset: When its first finding began, in Unix seconds.
+        evidence: One sentence per finding.
+    """
 
     service: str
     component: str
@@ -101,7 +108,7 @@ def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> fl
 
 
 def _explained(pair: Pair, pairs: Pairs, raw: dict[Pair, float], topology: Topology) -> bool:
-    """Whether something that a suspect depends on deviates as much or is full, and can show in what is seen of it."""
+    """Return whether another candidate that this one depends on deviates as much or is full, and can explain it."""
     return any(
         other != pair
         and (raw[other] >= COMPARABLE * raw[pair] or (raw[other] >= MOVED and _is_full(pairs[other])))
@@ -112,12 +119,12 @@ def _explained(pair: Pair, pairs: Pairs, raw: dict[Pair, float], topology: Topol
 
 
 def _is_full(group: list[Finding]) -> bool:
-    """Whether a resource is critically full: its use ends at one, so it deviates less than those who wait for it."""
+    """Return whether a resource is critically full: use ends at 1, so it deviates less than what waits for it."""
     return any(finding.kind == "use" and finding.severity is Severity.CRITICAL for finding in group)
 
 
 def _slowed_by(machine: list[Finding], suspect: list[Finding]) -> bool:
-    """Whether a suspect became slow when its machine became busy."""
+    """Return whether a candidate became slow when its machine became busy."""
     began = min(finding.onset for finding in machine)
     return any(finding.unit == TIME and abs(finding.onset - began) <= MACHINE_SECONDS for finding in suspect)
 
@@ -129,7 +136,14 @@ def _sentence(finding: Finding) -> str:
 
 
 def robust_deviation(reference: Floats, post: Floats, floor: float, *, above: bool) -> Floats:
-    """Return log1p of the deviation per series; 0 where the baseline is too short to say."""
+    """Return log1p of the robust deviation per series; 0 with fewer than MIN_REFERENCE points of reference.
+
+    Args:
+        reference: Values before the onset, shape (series, points).
+        post: Values after it, shape (series, points).
+        floor: The smallest spread, in the signal's unit.
+        above: Whether larger values are worse.
+    """
     if reference.shape[1] < MIN_REFERENCE or not post.shape[1]:
         return np.zeros(len(post))
     enough = np.isfinite(reference).sum(axis=1) >= MIN_REFERENCE

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Findings that belong together, causes ranked, first one first."""
+    """Findings that belong together, and their causes, the most probable first."""
 
     id: str
     started: float
@@ -44,14 +44,14 @@ class Incident:
 
 
 def group_incidents(findings: Sequence[Finding], topology: Topology, deviation: Deviation) -> tuple[Incident, ...]:
-    """Join findings into incidents; worst first."""
+    """Return the incidents, the worst first; `deviation` scores a finding for the ranking of causes."""
     groups = _components(findings, topology)
     incidents = [_build(group, topology, deviation) for group in groups]
     return tuple(sorted(incidents, key=lambda one: (-one.severity, one.started)))
 
 
 def _components(findings: Sequence[Finding], topology: Topology) -> list[list[Finding]]:
-    """Union-find over the pairs that belong together."""
+    """Return the groups of findings that are connected by pairs that belong together (union-find)."""
     parent = list(range(len(findings)))
 
     def root(index: int) -> int:
@@ -77,7 +77,10 @@ def _belong(one: Finding, other: Finding, topology: Topology) -> bool:
 
 
 def _hurts(cause: Finding, victim: Finding, topology: Topology) -> bool:
-    """A busy machine makes things slow, and soon; it does not empty caches, answer 500, or strike after minutes."""
+    """Return whether one finding can be the cause of another.
+
+    A busy machine makes services slow, and soon: not minutes later, and it causes neither errors nor cache misses.
+    """
     if cause.component in MACHINE and victim.component != cause.component:
         soon = abs(cause.onset - victim.onset) <= MACHINE_SECONDS
         if victim.unit != TIME or not soon:

@@ -1,4 +1,4 @@
-"""Who can hurt whom: components of a service, and, when given, the call graph between services."""
+"""Which component can affect which: within a service, and between services where the call graph is given."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The call graph between services, and which services live on which host; empty means: not known."""
+    """The calls between services, and the services of each host; empty where unknown."""
 
     calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def depends(self, victim: tuple[str, str], cause: tuple[str, str]) -> bool:
-        """Whether trouble at `cause` (service, component) can show at `victim`."""
+        """Return whether a problem of `cause`, a (service, component), can affect `victim`."""
         (service, component), (other, resource) = victim, cause
         if service == other:
             return resource in COMPONENTS.get(component, frozenset())
@@ -59,12 +59,16 @@ class Topology:
         return other in self.calls.get(service, frozenset()) and component == "api"
 
     def _shares(self, service: str, host: str) -> bool:
-        """Without a map every service is taken to live on the machine that is watched as `host`."""
+        """Return whether a service runs on a host; without a map every service runs on the machine named `host`."""
         return service in self.hosts[host] if host in self.hosts else host == "host"
 
 
 def read_topology(path: Path | None) -> Topology:
-    """Read `services: [{service, calls}]` and `hosts: {host: [services]}`; no file means no call graph."""
+    """Read `services: [{service, calls}]` and `hosts: {host: [services]}`; without a file both are unknown.
+
+    Raises:
+        ConfigError: With every problem of the file.
+    """
     if path is None:
         return Topology()
     file = read_document(_File, path)

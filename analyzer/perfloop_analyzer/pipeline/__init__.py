@@ -1,4 +1,4 @@
-"""One cycle's thinking: batches in, a result out; pure, so that a test or a replay can run it."""
+"""The analysis of one cycle: batches in, a result out; pure, so that tests and replays can run it."""
 
 from __future__ import annotations
 

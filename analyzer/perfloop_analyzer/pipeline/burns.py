@@ -1,4 +1,4 @@
-"""Error-budget burn: which windows to ask for, and what their answers say."""
+"""Error-budget burn: which windows to query, and the findings in the responses."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SHORTEST_SECONDS = parse_duration(WINDOWS[0])
 
 
 def burn_queries(catalog: Mapping[str, Signal]) -> list[Query]:
-    """Return every (signal, window) that the table needs, and the rates that tell how many events there were."""
+    """Return a query per signal and window of the table, and those for the number of events."""
     burning = [signal for signal in catalog.values() if _burns(signal)]
-    asked = [Query(f"{s.name}@{span}", s.query(span)) for s in burning for span in WINDOWS]
+    queries = [Query(f"{s.name}@{span}", s.query(span)) for s in burning for span in WINDOWS]
     if burning and RATE in catalog:
-        asked += [Query(f"{RATE}@{span}", catalog[RATE].query(span)) for span in WINDOWS]
-    return asked
+        queries += [Query(f"{RATE}@{span}", catalog[RATE].query(span)) for span in WINDOWS]
+    return queries
 
 
 def _burns(signal: Signal) -> bool:
@@ -42,7 +42,10 @@ def _burns(signal: Signal) -> bool:
 def find_burning(
     batches: Mapping[str, Batch], catalog: Mapping[str, Signal], standing: Iterable[Finding] = ()
 ) -> tuple[list[Finding], list[Reading]]:
-    """Compare every signal's windows with the table; the most urgent row speaks; a standing burn keeps its onset."""
+    """Compare every signal's windows with the table.
+
+    The most urgent row gives the finding of a series; a burn that stood before keeps its onset.
+    """
     since = {(old.signal, *key_of(old.labels)): old.onset for old in standing}
     findings: dict[tuple[object, ...], Finding] = {}
     readings: list[Reading] = []
@@ -74,7 +77,7 @@ def _row(batches: Mapping[str, Batch], signal: Signal, window: BurnRate, reading
         if burning[row]:
             readings.append(subject.reading(row, "error_budget_exhausted_seconds", left[row]))
     severity = Severity.CRITICAL if window.severity == "critical" else Severity.WARNING
-    began = -SHORTEST_SECONDS / long.grid.step  # the shortest window is full of it
+    began = -SHORTEST_SECONDS / long.grid.step  # errors must have filled the shortest window
     return [
         subject.finding(row, "burn", severity, onset=began, value=newest[row], expected=objective, score=burn[row])
         for row in np.flatnonzero(burning)

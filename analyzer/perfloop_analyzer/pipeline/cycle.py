@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What does not change between cycles."""
+    """The configuration of an analysis, and in `settings` what earlier cycles learned."""
 
     catalog: Sequence[Signal]
     rules: Sequence[Rule]
@@ -31,12 +31,12 @@ class Knowledge:
     settings: Settings = field(default_factory=Settings)
 
     def by_name(self) -> Mapping[str, Signal]:
-        """The catalogue as a table."""
+        """Return the catalogue by name."""
         return {signal.name: signal for signal in self.catalog}
 
 
 def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
-    """Think about one cycle's answers. Signals without an answer take no part: nothing is invented for them."""
+    """Return the result of one cycle; `at` is its moment in Unix seconds. Signals without a response are skipped."""
     table = knowledge.by_name()
     detection: Detection = detect_all(answers.batches, table, knowledge.settings)
     measured = Measurements(answers.batches, table)
@@ -56,7 +56,7 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
 
 
 def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:
-    """Return the desired replicas of every service whose CPU, replicas and cores are known."""
+    """Yield the desired replicas of every service whose CPU use, replicas and cores are known."""
     cores = measured.now("cpu_cores", "host")
     for service in sorted(services):
         used, count = measured.now("process_cpu_cores", service), measured.now("replicas", service)

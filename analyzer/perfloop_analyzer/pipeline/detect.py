@@ -1,4 +1,4 @@
-"""Runs the detectors over every batch; what they say together passes one multiple-testing control."""
+"""Runs the detectors over every batch; their statistical findings pass one multiple-testing control."""
 
 from __future__ import annotations
 
@@ -26,13 +26,21 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]
 
-STRONG = 2.0
+STRONG = 2.0  # anomaly score from which on it is a warning
 CHANGE_ALPHA = 1e-3
+LEAST_CHANGE = 0.05  # of the level before
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the detectors need to know besides the data: the rate window, the level of a cycle, the history."""
+    """What the detectors need besides the data.
+
+    Attributes:
+        window: The rate window, such as `1m`.
+        level: The false discovery rate of one cycle.
+        history: Profiles, and the findings and readings of the last reading of the history.
+        burning: The burn findings that stand, with their readings in `burn_readings`.
+    """
 
     window: str = "1m"
     level: float = 1e-4
@@ -43,7 +51,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What all detectors said."""
+    """What all detectors reported."""
 
     findings: tuple[Finding, ...]
     readings: tuple[Reading, ...]
@@ -51,14 +59,14 @@ class Detection:
 
 @dataclass(slots=True)
 class _Suspect:
-    """A finding that waits for the verdict over all tests of the cycle."""
+    """A finding that may still be rejected by the multiple-testing control."""
 
     finding: Finding
     p_value: float
 
 
 def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], settings: Settings) -> Detection:
-    """Run every detector over every batch that asks for it."""
+    """Run on every batch the detectors that its signal names."""
     findings = [*settings.history.findings, *settings.burning]
     readings = [*settings.history.readings, *settings.burn_readings]
     suspects: dict[str, list[_Suspect]] = {"anomaly": [], "change": []}
@@ -75,12 +83,12 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
         if "forecast" in wanted:
             find_window_forecasts(subject, findings, readings)
     for kind, waiting in suspects.items():
-        findings += _stand(waiting, tests[kind], settings.level)
-    return Detection(tuple(_one_voice(findings)), tuple(readings))
+        findings += _significant(waiting, tests[kind], settings.level)
+    return Detection(tuple(_strongest_per_series(findings)), tuple(readings))
 
 
 def threshold_findings(subject: Subject) -> list[Finding]:
-    """Word the breaches of one batch, each service by its own limit."""
+    """Return the breaches of one batch, each service compared with its own limit."""
     return [finding for limit, rows in _by_limit(subject) for finding in _breaches(subject, limit, rows)]
 
 
@@ -105,7 +113,7 @@ def _breaches(subject: Subject, limit: Limit, rows: Rows) -> Iterable[Finding]:
 
 
 def _before(row: Floats, onset: int, fallback: float | None) -> float:
-    """Return the level before an onset; a series that was never better is expected at its limit."""
+    """Return the median before an onset; where there is none, the limit."""
     earlier = row[:onset]
     return float(np.nanmedian(earlier)) if np.isfinite(earlier).any() else float(fallback or 0.0)
 
@@ -145,7 +153,7 @@ def _anomaly_onset(values: Floats, seen: Anomalies, row: Row, direction: str) ->
 
 
 def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings: list[Reading]) -> int:
-    """Look for steps in rows whose newest part differs from the rest: only they can hold a step that still stands."""
+    """Search the rows whose newest part differs from the rest: only they can contain a step that still stands."""
     values, signal = subject.batch.values, subject.signal
     rows = shifted_rows(values)
     newest: dict[int, ChangePoint] = {}
@@ -155,9 +163,9 @@ def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings:
         moment = subject.batch.grid.start + point.index * subject.batch.grid.step
         readings.append(subject.reading(row, "change_point_timestamp_seconds", moment))
         moved = abs(point.after - point.before)
-        matters = moved >= max(signal.min_deviation, 0.05 * abs(point.before))
+        matters = moved >= max(signal.min_deviation, LEAST_CHANGE * abs(point.before))
         strictest = max(point.p_value, block_p_value(values[row], point.index))
-        p_value = min(1.0, strictest * values.shape[1])  # the search chose the stretch as well as the place in it
+        p_value = min(1.0, strictest * values.shape[1])  # the search chose the interval as well as the position in it
         if p_value <= level and matters and signal.is_worse(point.after, point.before):
             finding = subject.finding(
                 row,
@@ -172,16 +180,16 @@ def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings:
     return len(values)
 
 
-def _stand(suspects: list[_Suspect], tests: int, level: float) -> Iterable[Finding]:
-    """Return the findings that survive Benjamini-Hochberg over all tests that were made."""
+def _significant(suspects: list[_Suspect], tests: int, level: float) -> Iterable[Finding]:
+    """Return the findings that remain after Benjamini-Hochberg over all tests of the cycle."""
     p_values = np.ones(max(tests, len(suspects)))
     p_values[: len(suspects)] = [suspect.p_value for suspect in suspects]
     standing = reject(p_values, level)
     return [suspect.finding for suspect, stands in zip(suspects, standing, strict=False) if stands]
 
 
-def _one_voice(findings: list[Finding]) -> list[Finding]:
-    """Let the strongest detector speak for each series of a signal; the order of strength is that of the severities."""
+def _strongest_per_series(findings: list[Finding]) -> list[Finding]:
+    """Return one finding per series of a signal: the most severe, among equals that of the strongest detector."""
     strength = {"threshold": 4, "burn": 3, "forecast": 2, "anomaly": 1, "novelty": 1, "change_point": 0}
     best: dict[tuple[object, ...], Finding] = {}
     for finding in findings:

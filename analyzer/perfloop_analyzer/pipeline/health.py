@@ -2,7 +2,7 @@
 
 Each signal with a finding costs its service one penalty, that of its worst finding: base(severity) + 10 min(excess, 1),
 where base is 2 for an unusual signal without a broken limit, 10 for one beyond its warning and 25 beyond its critical
-limit; what callers feel (red) counts in full, what a resource shows (use) three fifths. Penalties are rounded to
+limit; what callers experience (red) counts in full, a resource (use) three fifths. Penalties are rounded to
 eighths, which binary floating point holds exactly; if they sum to more than 100 the last ones are cut, so
 100 - sum(penalties) == score holds to the bit, in Python and in PromQL. `overall` takes each signal's worst penalty.
 """
@@ -24,7 +24,7 @@ GRAIN = 8.0
 
 
 def score_health(findings: Iterable[Finding], services: Iterable[str]) -> tuple[Health, ...]:
-    """Score every service and the whole."""
+    """Return the health of every service, and of the whole under the name OVERALL."""
     table: dict[str, dict[str, float]] = {service: {} for service in services}
     for finding in findings:
         row = table.setdefault(finding.service, {})
@@ -39,7 +39,7 @@ def score_health(findings: Iterable[Finding], services: Iterable[str]) -> tuple[
 
 
 def penalty(finding: Finding) -> float:
-    """Return what one finding costs."""
+    """Return the penalty of one finding, in points of the score."""
     excess = min(max(finding.score, 0.0), 1.0) if finding.detector == "threshold" else 0.0
     weight = 1.0 if finding.kind == "red" else USE_WEIGHT
     return round((BASE[finding.severity] + EXTRA * excess) * weight * GRAIN) / GRAIN

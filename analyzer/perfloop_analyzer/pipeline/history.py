@@ -1,4 +1,4 @@
-"""What days of history teach: seasonal profiles, trends, forecasts and novelty, renewed every few minutes."""
+"""What is learned from days of history: seasonal profiles, trends and forecasts, updated every few minutes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Key = tuple[tuple[str, str], ...]
 
 
 def key_of(labels: Labels) -> Key:
-    """Return what tells one series of a signal from the others."""
+    """Return the labels of a series as a key that distinguishes it from the signal's others."""
     return tuple(sorted(labels.items()))
 
 
@@ -38,14 +38,14 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is known about the usual course of every signal; empty until the first history was read."""
+    """What was learned about every signal; empty until the history was read for the first time."""
 
     learned: Mapping[str, Learned] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     readings: tuple[Reading, ...] = ()
 
     def band(self, batch: Batch, local: Band) -> Band:
-        """Return the local band with the seasonal one put in where a series has a season."""
+        """Return the seasonal band of each series that has a season, and the local band of the others."""
         known = self.learned.get(batch.signal)
         if known is None:
             return local
@@ -76,7 +76,7 @@ def pack(history: History) -> dict[str, dict[str, Any]]:
 
 
 def unpack(packed: Mapping[str, Mapping[str, Any]]) -> History:
-    """Return the history that a database kept."""
+    """Return the history of packed profiles."""
     learned = {}
     for signal, body in packed.items():
         rows = {key_of(labels): row for row, labels in enumerate(body["series"])}
@@ -94,13 +94,13 @@ def _floats(rows: list[list[float | None]]) -> Floats:
 
 
 def history_queries(catalog: Mapping[str, Signal], window: str) -> list[Query]:
-    """Return the signals whose past teaches something."""
+    """Return the queries for the signals whose detectors use the history."""
     wanted = {"anomaly", "trend", "forecast"}
     return [Query(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
 
 
 def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str, level: float) -> History:
-    """Learn profiles, and find trends, forecasts and novelties in the long view."""
+    """Return the profiles, trends and forecasts of the history; `level` is the false discovery rate of one reading."""
     learned = {}
     findings: list[Finding] = []
     readings: list[Reading] = []

@@ -1,4 +1,4 @@
-"""What the batches of a cycle say about one signal of one service."""
+"""Reads numbers of one signal of one service from the batches of a cycle."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding
 
-SETTLE_SECONDS = 30.0
-STILL_SECONDS = 60.0
+SETTLE_SECONDS = 30.0  # before the onset: points that may already be affected
+STILL_SECONDS = 60.0  # newest points that show how far the series still deviates
 
 
 class Measurements:
-    """Looks into the batches; answers None where there is no data."""
+    """The measured values of a cycle; None where there is no data. Values are in the signals' units."""
 
     def __init__(self, batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> None:
         self._batches = batches
@@ -53,7 +53,7 @@ class Measurements:
         return left.values[0], right.values[0]
 
     def deviation(self, finding: Finding) -> float:
-        """Return how far a finding's series still is from its own baseline; what was never better has none."""
+        """Return the robust deviation of a finding's series from its own baseline; 0 where it has no baseline."""
         batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)
         if batch is None or signal is None:
             return 0.0

@@ -1,4 +1,4 @@
-"""Keeps a streaming detector per signal over the history's grid, and words what it tells."""
+"""Feeds a streaming novelty detector per signal from the history, and returns its scores as findings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 HOUR, DAY = 3600.0, 86_400.0
 MOST_SERIES = 1000
-TOLD = 20.0  # two views, each ten digits beyond anything before
+REPORT_FROM = 20.0  # score: two views, each ten digits beyond anything before
 RECENT_SECONDS = 1800.0
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One signal's detector, whose rows stand for these labels, and the last moment it was fed."""
+    """One signal's detector, the labels of its rows, and the last moment that it was fed."""
 
     detector: NoveltyDetector
     labels: tuple[Labels, ...]
@@ -33,13 +33,13 @@ class _Watched:
 
 
 class NoveltyWatch:
-    """Feeds each new column of the history to the detectors; other series or a clock gone back start it afresh."""
+    """The detectors of all signals; one restarts when its series change or the clock was set back."""
 
     def __init__(self) -> None:
         self._watched: dict[str, _Watched] = {}
 
     def watch(self, batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str) -> list[Finding]:
-        """Return what was told as new within the last half hour."""
+        """Return the findings of the last RECENT_SECONDS."""
         found: list[Finding] = []
         for name, batch in batches.items():
             if "anomaly" in catalog[name].detect and 0 < len(batch) <= MOST_SERIES:
@@ -61,12 +61,14 @@ class NoveltyWatch:
             scores = watched.detector.update(batch.values[:, column])
             watched.fed_until = float(moment)
             if moment >= batch.grid.end - RECENT_SECONDS:
-                told = (_word(subject, int(row), column, scores) for row in np.flatnonzero(scores >= TOLD))
-                found += [finding for finding in told if finding is not None]
+                reported = (
+                    _finding(subject, int(row), column, scores) for row in np.flatnonzero(scores >= REPORT_FROM)
+                )
+                found += [finding for finding in reported if finding is not None]
         return found
 
 
-def _word(subject: Subject, row: int, column: int, scores: Floats) -> Finding | None:
+def _finding(subject: Subject, row: int, column: int, scores: Floats) -> Finding | None:
     values = subject.batch.values[row]
     expected = float(np.nanmedian(values[:column])) if np.isfinite(values[:column]).any() else float("nan")
     worse = subject.signal.is_worse(float(values[column]), expected)

@@ -1,4 +1,4 @@
-"""Puts what a detector says about a row into a finding."""
+"""One signal's series with the signal: turns what a detector reports about a row into a finding or reading."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Row = int | np.integer[Any]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One batch with the signal it belongs to."""
+    """One batch with its signal and the rate window of its query."""
 
     batch: Batch
     signal: Signal
     window: str
 
     def finding(self, row: Row, detector: str, severity: Severity, **numbers: Any) -> Finding:
-        """Return a finding about one row; `onset` may be given as an index."""
+        """Return a finding about one row; `onset` is an index of the grid and may lie outside it."""
         signal, grid, labels = self.signal, self.batch.grid, self.batch.labels[row]
         onset, service = numbers.pop("onset"), service_of(labels, signal.service)
         return Finding(

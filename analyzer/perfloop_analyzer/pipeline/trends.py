@@ -1,4 +1,4 @@
-"""Trends and forecasts, worded: where a signal drifts to, and when it arrives at its limit."""
+"""Trends and forecasts as findings: signals that drift, and when they reach their limit."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
 SIGNIFICANT = 1e-3
-DRIFT = 0.2  # of the level over the window, below which a trend is real but matters to nobody
+DRIFT = 0.2  # of the level over the window; a smaller trend is not reported
 BOUNDS = ("expected", "lower", "upper")
 
 
 def find_window_forecasts(subject: Subject, findings: list[Finding], readings: list[Reading]) -> None:
-    """Forecast within the cycle's own window, for signals with a hard end."""
+    """Add the forecasts of the cycle's own window, for signals with a capacity."""
     values = subject.batch.values
     trends = find_trends(values, subject.batch.grid.step)
     _forecast(subject, trends, findings, readings)
 
 
 def find_long_trends(subject: Subject, level: float, findings: list[Finding], readings: list[Reading]) -> None:
-    """Look for drifts that hurt over the whole history, and forecast from them."""
+    """Add the trends towards the limit over the whole history, and the forecasts from them."""
     values, signal = subject.batch.values, subject.signal
     trends = find_trends(values, subject.batch.grid.step)
     real = reject(trends.p_value, min(SIGNIFICANT, level))
@@ -61,7 +61,7 @@ def _forecast(subject: Subject, trends: Trends, findings: list[Finding], reading
 
 
 def known_points(values: Floats) -> NDArray[np.float64]:
-    """Return how many points each row's data spans, first to last."""
+    """Return the number of points from each row's first value to its end."""
     there = np.isfinite(values)
     width = values.shape[1]
     return np.where(there.any(axis=1), width - np.argmax(there, axis=1), 0).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The rule base: from findings to what to do about them, with an improvement that is computed."""
+"""Recommendations: rules that answer findings, with a computed improvement."""
 
 from __future__ import annotations
 

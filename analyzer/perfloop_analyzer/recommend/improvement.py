@@ -1,8 +1,8 @@
-"""The expected improvement, computed from what was measured; where the inputs are missing there is none.
+"""The expected improvement, computed from measured values; where inputs are missing there is none.
 
-Every formula returns the share of one metric that goes away, with two bounds. `before` is the level the signal had
-before the finding (its expected value); the optimistic bound is the return to it, the cautious one the return to the
-limit only, which is half-way to nothing when no limit is known.
+Every formula returns the share of one metric that goes away, with two bounds. The optimistic bound is the return to the
+level before the finding (its expected value), the cautious one the return to the limit, or half of the optimistic one
+where there is no limit.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
 TARGET_UTILISATION = 0.7
-WAIT_GOAL = 0.05
+WAIT_GOAL = 0.05  # share of requests that may wait for a server
 LEAST_GAIN = 0.005
-LEAST_HISTORY = 100
-FIRST_CPU_BUCKET = 0.01
+LEAST_HISTORY = 100  # points
+FIRST_CPU_BUCKET = 0.01  # cores, as in the Vertical Pod Autoscaler
 
 
 class Measured(Protocol):
-    """What an improvement may ask for: a signal's newest value for a service, and its history."""
+    """What a formula may read: values of a signal for a service."""
 
     def now(self, signal: str, service: str) -> float | None:
         """Return the newest value, None when there is none."""
@@ -47,7 +47,10 @@ class Measured(Protocol):
 
 
 def relief(finding: Finding) -> tuple[float, float] | None:
-    """Return the cautious and the full share by which the signal falls when it is healthy again."""
+    """Return the cautious and the optimistic share by which the signal falls; None where it cannot fall.
+
+    For a ratio that should be high, the share by which its complement to 1 falls.
+    """
     value, expected, limit = finding.value, finding.expected, finding.limit
     if finding.direction == "below":
         value, expected = 1.0 - value, 1.0 - expected
@@ -60,7 +63,7 @@ def relief(finding: Finding) -> tuple[float, float] | None:
 
 
 def compute(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """Apply a rule's formula to a finding."""
+    """Return what a rule's formula gives for a finding; None where its inputs are missing."""
     return _METHODS[how.method](how, finding, measured)
 
 
@@ -71,23 +74,23 @@ def _return_to_expected(how: Computation, finding: Finding, measured: Measured) 
         return None
     now, then = quantity(finding.value, finding.unit), quantity(finding.expected, finding.unit)
     words = (
-        f"{finding.title} is {now}, its limit {then}: reaching the limit takes {bounds[0]:.0%} away"
+        f"{finding.title} is {now}, its limit {then}: returning to the limit reduces it by {bounds[0]:.0%}"
         if finding.has_no_baseline
-        else f"{finding.title} is {now}, was {then}: going back takes {bounds[1]:.0%} away, "
-        f"reaching the limit {bounds[0]:.0%}"
+        else f"{finding.title} is {now}, was {then}: returning to that reduces it by {bounds[1]:.0%}, "
+        f"to the limit by {bounds[0]:.0%}"
     )
     metric = how.metric or finding.signal
     return Improvement(bounds[1], bounds[0], bounds[1], metric, "return_to_expected", words)
 
 
 def _latency_share(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """Amdahl's law over one request: the component's share of the latency times what that component gives back."""
+    """Amdahl's law (1967) for one request: the component's share of the latency times the reduction of its own time."""
     share = _share(how, finding.service, measured)
     bounds = relief(finding)
     if share is None or bounds is None:
         return _return_to_expected(Computation(method="return_to_expected"), finding, measured)
     words = (
-        f"{finding.component} carries {share:.0%} of the mean response time of {finding.service}; its own time falls "
+        f"{finding.component} takes {share:.0%} of the mean response time of {finding.service}; its own time falls "
         f"by {bounds[0]:.0%} to {bounds[1]:.0%}, so the response time falls by {share * bounds[1]:.0%} at best"
     )
     metric = how.metric or "api_latency_mean"
@@ -109,14 +112,14 @@ def _cache_share(how: Computation, finding: Finding, measured: Measured) -> Impr
         return None
     before, now = 1.0 - finding.expected, 1.0 - finding.value
     rate = measured.now(how.rate or "", finding.service)
-    saved = "" if rate is None else f", which spares {rate * max(0.0, now - before):.3g} loads per second"
-    words = f"misses fall from {now:.0%} to {before:.0%} of the look-ups{saved}"
+    saved = "" if rate is None else f", which saves {rate * max(0.0, now - before):.3g} loads per second"
+    words = f"misses fall from {now:.0%} to {before:.0%} of the lookups{saved}"
     metric = how.metric or "db_time_per_second"
     return Improvement(bounds[1], bounds[0], bounds[1], metric, "cache_share", words)
 
 
 def _pool_size(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """Erlang C on the pool: offered load = connections in use; the size that lets 95 of 100 callers not wait."""
+    """Erlang C for the pool: the offered load is the connections in use; wanted is the size at which 5% wait."""
     used = measured.now("db_pool_connections", finding.service)
     if not used or finding.value <= 0:
         return _return_to_expected(how, finding, measured)
@@ -126,18 +129,18 @@ def _pool_size(how: Computation, finding: Finding, measured: Measured) -> Improv
     waits = wait_probability(load, size)
     if wanted <= size:
         words = (
-            f"work needs {load:.2f} connections, {used:.0f} of {size} are held: {wanted} suffice once connections are "
-            f"given back, use falls from {finding.value:.0%} to {load / size:.0%}"
+            f"queries need {load:.2f} connections, {used:.0f} of {size} are held: {wanted} are enough once connections "
+            f"are released, use falls from {finding.value:.0%} to {load / size:.0%}"
         )
         ratio = max(0.0, 1.0 - load / used)
     else:
-        words = f"{load:.2f} busy connections make {waits:.0%} of callers wait at {size}; {wanted} make it 5 % at most"
+        words = f"{load:.2f} busy connections make {waits:.0%} of callers wait at {size}; {wanted} make it 5% at most"
         ratio = 1.0 - wait_probability(load, wanted) / waits if waits > 0 else 0.0
     return Improvement(ratio, ratio / 2, ratio, how.metric or finding.signal, "pool_size", words)
 
 
 def _replicas(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """The most of Erlang C's cores at which waiting is rare, of use at or below 70 %, and of the size by past use."""
+    """The largest of three numbers of cores: by Erlang C for rare waiting, by 70% use, and by past use."""
     cores = measured.now("cpu_cores", finding.service)
     if not cores or finding.value <= 0:
         return _return_to_expected(how, finding, measured)
@@ -155,29 +158,27 @@ def _replicas(how: Computation, finding: Finding, measured: Measured) -> Improve
 
 
 def _cpu_size(finding: Finding, cores: float, measured: Measured) -> tuple[float, str]:
-    """Return the larger of KRR's request (95th percentile) and VPA's target (decaying 90th plus 15 %), with words."""
+    """Return the larger of KRR's CPU request and the VPA's target in cores, and a sentence; (0, "") without history."""
     past = measured.history(finding.signal, finding.service)
     if past is None or len(past[0]) < LEAST_HISTORY:
         return 0.0, ""
     use, ages = past[0] * cores, past[1]
     request, sizing = cpu_request(use), vertical_sizing(use, ages, FIRST_CPU_BUCKET)
     words = (
-        f"; by past use {request:.2f} cores at the 95th percentile, {sizing.target:.2f} with the autoscaler's margin"
+        f"; past use: {request:.2f} cores at the 95th percentile, {sizing.target:.2f} by the Vertical Pod Autoscaler"
     )
     return max(request, sizing.target), words
 
 
 def _right_size(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """KRR's memory rule: the window's peak plus 15 %."""
+    """KRR's memory rule: the peak of the window plus 15%."""
     total = measured.now("memory_total_bytes", finding.service)
     peak = measured.peak(finding.signal, finding.service)
     if not total or peak is None:
         return _return_to_expected(how, finding, measured)
     wanted = memory_request(peak * total)
     use = finding.value * total / max(wanted, total)
-    words = (
-        f"peak use is {peak * total / 2**30:.2f} GiB of {total / 2**30:.2f}; peak + 15 % is {wanted / 2**30:.2f} GiB"
-    )
+    words = f"peak use is {peak * total / 2**30:.2f} GiB of {total / 2**30:.2f}; peak + 15% is {wanted / 2**30:.2f} GiB"
     ratio = max(0.0, 1.0 - use / finding.value)
     if not ratio:
         return _return_to_expected(how, finding, measured)
@@ -185,7 +186,7 @@ def _right_size(how: Computation, finding: Finding, measured: Measured) -> Impro
 
 
 def _scalability(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
-    """The Universal Scalability Law on the load test that runs: beyond its peak, fewer at once are served faster."""
+    """The Universal Scalability Law of the running load test: beyond its peak, fewer concurrent users are faster."""
     pairs = measured.pairs("load_users", "load_throughput")
     law = None if pairs is None else fit_scalability(*pairs)
     users = measured.now("load_users", "loadgen")
@@ -194,8 +195,8 @@ def _scalability(how: Computation, finding: Finding, measured: Measured) -> Impr
     now, best = users / law.throughput(users), law.peak / law.throughput(law.peak)
     ratio = max(0.0, 1.0 - best / now)
     words = (
-        f"throughput peaks at {law.peak:.0f} at once with {law.throughput(law.peak):.1f} per second, {users:.0f} are "
-        f"let in and get {law.throughput(users):.1f}: admitting no more than the peak cuts each answer by {ratio:.0%}"
+        f"throughput peaks at {law.peak:.0f} concurrent users with {law.throughput(law.peak):.1f} requests per second; "
+        f"{users:.0f} get {law.throughput(users):.1f}: admitting no more than that shortens responses by {ratio:.0%}"
     )
     return Improvement(ratio, ratio / 2, ratio, how.metric or finding.signal, "scalability", words)
 

@@ -2,10 +2,10 @@
 
 - KRR's simple strategy (robusta-dev/krr): CPU request = 95th percentile of use, memory request = peak x 1.15.
 - The Vertical Pod Autoscaler's decaying histogram (kubernetes/autoscaler, vertical-pod-autoscaler/pkg/recommender):
-  samples are counted in exponential buckets, each 5 % wider than the one before, with weight 2^(-age / half-life).
-  Target, lower and upper bound are the 90th, 50th and 95th percentile plus 15 %; the bounds are widened while there is
+  samples are counted in exponential buckets, each 5% wider than the one before, with weight 2^(-age / half-life).
+  Target, lower and upper bound are the 90th, 50th and 95th percentile plus 15%; the bounds are widened while there is
   little history.
-- The Horizontal Pod Autoscaler's ratio: replicas = ceil(replicas x use / target), unchanged while use is within 10 % of
+- The Horizontal Pod Autoscaler's ratio: replicas = ceil(replicas x use / target), unchanged while use is within 10% of
   the target. Use is the CPU that the service's own processes take, as a share of one replica's cores.
 """
 

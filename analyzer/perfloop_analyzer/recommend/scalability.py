@@ -1,7 +1,7 @@
-"""The Universal Scalability Law: how throughput bends as concurrency grows, and where it peaks.
+"""The Universal Scalability Law: throughput as a function of concurrency, and where it peaks.
 
-X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)), sigma the share of work that queues, kappa the cost of
-keeping N parties in agreement; the peak lies at N* = sqrt((1 - sigma) / kappa) (N. J. Gunther, "Guerrilla Capacity
+X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)), sigma the share of work that is serialized, kappa the cost of
+keeping N parties coherent; the peak lies at N* = sqrt((1 - sigma) / kappa) (N. J. Gunther, "Guerrilla Capacity
 Planning", 2007). N / X(N) is linear in its unknowns, so the fit is a non-negative least squares one, weighted so that
 relative errors count.
 """
@@ -23,7 +23,14 @@ LEAST_FIT = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Scalability:
-    """The fitted law and how much of the throughput's variance it explains."""
+    """The fitted law.
+
+    Attributes:
+        rate: lambda, the throughput of one user per second.
+        contention: sigma.
+        coherence: kappa.
+        explained: The share of the throughput's variance that the law explains.
+    """
 
     rate: float
     contention: float
@@ -31,7 +38,7 @@ class Scalability:
     explained: float
 
     def throughput(self, users: float) -> float:
-        """Return X(N)."""
+        """Return X(N) in requests per second."""
         bend = 1.0 + self.contention * (users - 1.0) + self.coherence * users * (users - 1.0)
         return self.rate * users / bend
 
@@ -42,7 +49,15 @@ class Scalability:
 
 
 def fit_scalability(users: Floats, throughput: Floats) -> Scalability | None:
-    """Fit the law to a load test's (users, throughput); None when there are too few levels or it does not fit."""
+    """Fit the law to a load test.
+
+    Args:
+        users: Concurrent users at each point, shape (points,).
+        throughput: Requests per second at the same points.
+
+    Returns:
+        The law; None with fewer than LEAST_LEVELS levels of users or below LEAST_FIT of explained variance.
+    """
     usable = np.isfinite(users) & np.isfinite(throughput) & (users >= 1) & (throughput > 0)
     levels = np.unique(np.round(users[usable]))
     if len(levels) < LEAST_LEVELS:

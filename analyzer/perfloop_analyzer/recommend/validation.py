@@ -1,9 +1,10 @@
-"""Whether a recommendation brought what it promised: its metric while the trouble stood against after the change.
+"""Whether a recommendation improved its metric: the values while the finding held against those after the change.
 
 The points of both spans are one rate window apart, so that no two share a sample. Mann & Whitney's U test (Ann. Math.
-Statist. 18, 1947) at 98 %, as Netflix's Kayenta judges a canary, says whether chance moved the metric; the gain is one
-minus the Hodges-Lehmann ratio, the median of all quotients after / before, its interval the quotients of rank
-nm/2 -+ z sqrt(nm(n+m+1)/12). Of a share that should be high (hits), what is missing from one is compared.
+Statist. 18, 1947) at 98%, the level at which Netflix's Kayenta judges a canary, decides whether the difference is
+chance. The gain is 1 minus the Hodges-Lehmann ratio, the median of all quotients after / before; its interval are the
+quotients of rank nm/2 -+ z sqrt(nm(n+m+1)/12). Of a ratio that should be high, such as cache hits, the complement to 1
+is compared.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.series import Floats
 
-LEAST_BEFORE = 3
-AFTER = 10
-BEFORE = 30
+LEAST_BEFORE = 3  # points
+AFTER = 10  # points
+BEFORE = 30  # points
 CHANCE = 0.02
 Z98 = 2.3263478740408408
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What is compared: a metric of a service before and after; `until` is when the trouble was last seen standing."""
+    """What is compared. In Unix seconds: the finding held from `since` to `until`, the change was at `changed`."""
 
     metric: str
     service: str
@@ -40,7 +41,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The measured gain as a share of the metric, its 98 % interval, and whether it is one."""
+    """The measured gain as a share of the metric with its 98% interval, and the medians before and after."""
 
     gain: float
     low: float
@@ -51,7 +52,7 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether the metric became better, and not by chance."""
+        """Whether the metric improved, and not by chance."""
         return self.gain > 0 and self.p_value <= CHANCE
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,7 +61,11 @@ class Verdict:
 
 
 def judge(before: Floats, after: Floats, *, above: bool) -> Verdict | None:
-    """Compare two spans; None while either holds too little."""
+    """Compare two spans of one metric, each of the shape (points,).
+
+    Returns:
+        The verdict; None with fewer than LEAST_BEFORE or AFTER finite points, or when a quotient is undefined.
+    """
     before, after = before[np.isfinite(before)], after[np.isfinite(after)]
     if len(before) < LEAST_BEFORE or len(after) < AFTER:
         return None

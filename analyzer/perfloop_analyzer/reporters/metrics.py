@@ -30,7 +30,7 @@ READINGS = {
     "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
     "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
     "desired_replicas": ("Replicas that bring CPU use to seventy percent.", ""),
-    "error_budget_burn": ("How many times too fast the error budget is spent over a window.", "window"),
+    "error_budget_burn": ("How many times faster than allowed the error budget is spent over a window.", "window"),
     "error_budget_exhausted_seconds": ("When a full error budget is gone at this burn.", ""),
 }
 BANDS = frozenset({"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"})
@@ -64,19 +64,19 @@ def result_families(result: Result) -> Iterator[Metric]:
     )
     yield _gauge(
         "perfloop_health_penalty",
-        "What one signal takes off the health score.",
+        "What one signal subtracts from the health score.",
         ["service", "signal"],
         [((one.service, signal), cost) for one in result.health for signal, cost in one.penalties.items()],
     )
     yield _gauge(
         "perfloop_bottleneck",
-        "A resource that limits a service; the value is its share of the blame in its incident.",
+        "A resource that limits a service; the value is its share among the probable causes of its incident.",
         ["service", "resource", "severity"],
         _bottlenecks(result),
     )
     yield _gauge(
         "perfloop_root_cause_score",
-        "Share of the blame for an incident, over all suspects 1.",
+        "Share of a component among the possible causes of an incident; they add up to 1.",
         ["incident", "service", "resource"],
         [((i.id, c.service, c.component), c.score) for i in result.incidents for c in i.causes],
     )
@@ -101,19 +101,19 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
     known = (*result.recommendations, *result.decided)
     yield _gauge(
         "perfloop_recommendation_info",
-        "A recommendation that stands, or that was decided within thirty days.",
+        "A recommendation that stands, or that was decided on within thirty days.",
         ["id", "service", "category", "priority", "title", "state"],
         [((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state), 1.0) for r in known],
     )
     yield _gauge(
         "perfloop_recommendation_expected_improvement_ratio",
-        "Computed share of the affected metric that the recommendation takes away.",
+        "Computed share by which the recommendation reduces the affected metric.",
         ["id"],
         [((r.id,), r.improvement.ratio) for r in known if r.improvement],
     )
     yield _gauge(
         "perfloop_recommendation_measured_improvement_ratio",
-        "Measured share of the affected metric that went away after the recommendation was implemented.",
+        "Measured share by which the affected metric fell after the recommendation was implemented.",
         ["id"],
         [((r.id,), float(r.values["measured"]["gain"])) for r in known if "measured" in r.values],
     )
@@ -145,22 +145,26 @@ def _series(reading: Reading) -> str:
 
 
 def _cost_families(costs: Costs) -> Iterator[Metric]:
-    cycles = CounterMetricFamily("perfloop_analyzer_cycles", "Cycles by how they ended.", labels=["outcome"])
+    cycles = CounterMetricFamily("perfloop_analyzer_cycles", "Cycles by outcome.", labels=["outcome"])
     for outcome, count in costs.cycles.items():
         cycles.add_metric([outcome], count)
     yield cycles
     for name, text, value in (
-        ("queries", "Questions asked of Prometheus.", costs.queries),
-        ("query_failures", "Questions that Prometheus did not answer well.", costs.query_failures),
-        ("samples", "Samples that Prometheus answered with.", costs.samples),
-        ("store_failures", "Times the database could not be read or written.", costs.store_failures),
-        ("cpu_seconds", "CPU time that cycles took.", costs.cpu_seconds),
-        ("refused_words", "Texts of a language model that held a number not in the evidence.", costs.refused_texts),
+        ("queries", "Queries sent to Prometheus.", costs.queries),
+        ("query_failures", "Queries that Prometheus did not answer.", costs.query_failures),
+        ("samples", "Samples read from Prometheus.", costs.samples),
+        ("store_failures", "Failed reads and writes of the database.", costs.store_failures),
+        ("cpu_seconds", "CPU time of all cycles.", costs.cpu_seconds),
+        (
+            "refused_words",
+            "Texts of a language model that were rejected for a number without evidence.",
+            costs.refused_texts,
+        ),
     ):
         yield CounterMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
     for name, text, value in (
-        ("cycle_seconds", "How long the last cycle took.", costs.cycle_seconds),
-        ("query_seconds", "How long the last cycle waited for Prometheus.", costs.query_seconds),
+        ("cycle_seconds", "Duration of the last cycle.", costs.cycle_seconds),
+        ("query_seconds", "Time that the last cycle waited for Prometheus.", costs.query_seconds),
         (
             "last_success_timestamp_seconds",
             "When the published result was made; 0 before the first.",
