@@ -39,7 +39,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Subtracted from Prometheus's own timeout: the response has to arrive before it.
 MARGIN_SECONDS = 0.25
 MINIMUM_BUDGET_SECONDS = 0.1
-# Level 1 is 3 times faster than the default, for 10 % more bytes; a window of 31 means a gzip header.
+# Level 1 is 3 times faster than the default, for 10% more bytes; a window of 31 means a gzip header.
 GZIP_LEVEL, GZIP_WINDOW = 1, 31
 
 log = logging.getLogger(__name__)

@@ -38,48 +38,48 @@ class Exporter:
         raise AssertionError(f"the exporter does not listen: {self.log()}")
 
     def log(self) -> str:
-        """What it logged until now."""
+        """Return the log until now."""
         return self._log.read_text(encoding="utf-8")
 
     def get(self, path: str = "/metrics", headers: dict[str, str] | None = None) -> str:
-        """The text of a page that answers 200."""
+        """Return the text of a page."""
         request = urllib.request.Request(f"http://{self.address}{path}", headers=headers or {})
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.read().decode())
 
     def stop(self) -> int:
-        """The exit code after SIGTERM."""
+        """Send SIGTERM and return the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 
 
 class StartExporter(Protocol):
-    """Starts an exporter with these flags; it ends with the test."""
+    """Starts exporters that end with the test."""
 
     def __call__(self, *flags: str) -> Exporter:
-        """The exporter, listening."""
+        """Start an exporter with these flags and wait until it listens."""
 
 
 @pytest.fixture
 def start_exporter(tmp_path: Path, checkout: Path) -> Iterator[StartExporter]:
-    """Real exporters, as many as the test starts."""
+    """Return a function that starts exporters."""
     with _starter(tmp_path, checkout) as start:
         yield start
 
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[Exporter]:
-    """One exporter with every default collector, for tests that only ask."""
+    """Return one exporter with the default collectors, for tests that only scrape."""
     with _starter(tmp_path_factory.mktemp("running"), checkout) as start:
         yield start()
 
 
 @contextmanager
-def _starter(folder: Path, checkout: Path) -> Iterator[StartExporter]:
+def _starter(directory: Path, checkout: Path) -> Iterator[StartExporter]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*flags: str) -> Exporter:
-        log = folder / f"exporter-{len(started)}.log"
+        log = directory / f"exporter-{len(started)}.log"
         command = [sys.executable, "-m", "perfloop_exporter", "--web.listen-address=127.0.0.1:0", *flags]
         with log.open("w") as sink:
             process = subprocess.Popen(command, stderr=sink, text=True, cwd=checkout)

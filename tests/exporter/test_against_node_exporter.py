@@ -1,7 +1,7 @@
 """Side by side with the real node_exporter on this machine: the same names, types, labels and values.
 
-It is looked for on PATH and in .perfloop/bin as node_exporter or prometheus-node-exporter, else unpacked from Debian's
-package into .perfloop; where that is not to be had, this test is skipped.
+node_exporter is searched on PATH and in .perfloop/bin, also as prometheus-node-exporter, else unpacked from Debian's
+package into .perfloop; where that is not available, this test is skipped.
 """
 
 from __future__ import annotations
@@ -37,36 +37,36 @@ PATTERNS = (
     "--collector.netclass.ignored-devices=^(veth|br-)",
     "--collector.arp.device-exclude=^(veth|br-)",
 )
-# What releases after Debian's 1.5 added: told by us, unknown to it.
+# Added by releases after Debian's 1.5: only the exporter has them.
 NEWER_NAMES = re.compile(
     r"node_(filesystem_mount_info|netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop)|scrape_collector_(timeouts_total|absent)"
     r"|softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len)|cpu_online|pressure_irq_.*"
     r"|network_receive_nohandler_total|disk_ata_.*)"
 )
 NEWER_LABELS = {"rotational", "adminstate", "device_error"}
-# What each tells about itself.
+# Metrics of the exporters themselves.
 SELF = re.compile(r"(go|process|promhttp|perfloop)_.*|node_exporter_build_info|node_scrape_collector_duration_seconds")
-# They change from one moment to the next; that both tell them is all that can be compared.
+# These change from one moment to the next: only their names and labels can be compared.
 RESTLESS = re.compile(
     r"node_(memory_.*|sockstat_.*|processes_.*|procs_.*|tcp_connection_states|udp_queues|filefd_allocated|entropy.*|load.*"
     r"|timex_.*|nf_conntrack_entries|disk_io_now|arp_entries|netstat_.*|cpu_.*frequency.*|hwmon_.*|thermal_zone_temp)"
 )
-# Labels of processes, connections and neighbours that may have gone between the two looks.
+# Labels of processes, connections and neighbours that may have ended between the two scrapes.
 COMING_AND_GOING = re.compile(r"node_(processes_(threads_)?state|tcp_connection_states|arp_entries)")
 TOLERANCE = 0.1
 
 Labels = frozenset[tuple[str, str]]
 
 
-class Told(NamedTuple):
-    """What an exporter tells: types by family, values by name and labels."""
+class Scrape(NamedTuple):
+    """The result of a scrape: types by family, values by name and labels."""
 
     kinds: dict[str, str]
     values: dict[tuple[str, Labels], float]
 
 
-def read(address: str) -> Told:
-    """One scrape."""
+def read(address: str) -> Scrape:
+    """Scrape an exporter."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=30) as answer:
         text = answer.read().decode()
     kinds = dict(line.split()[2:4] for line in text.splitlines() if line.startswith("# TYPE "))
@@ -75,12 +75,12 @@ def read(address: str) -> Told:
         for sample in family.samples:
             kept = ((name, value) for name, value in sample.labels.items() if value and name not in NEWER_LABELS)
             values[sample.name, frozenset(kept)] = sample.value
-    return Told({name: kind for name, kind in kinds.items() if not SELF.fullmatch(name)}, values)
+    return Scrape({name: kind for name, kind in kinds.items() if not SELF.fullmatch(name)}, values)
 
 
 @pytest.fixture
 def node_exporter() -> str:
-    """The real node_exporter."""
+    """Return the path of the real node_exporter."""
     on_path = shutil.which("prometheus-node-exporter")
     try:
         return on_path or str(programs.ensure("node_exporter", programs.home()))
@@ -91,8 +91,8 @@ def node_exporter() -> str:
 @pytest.fixture
 def both(
     node_exporter: str, tmp_path: Path, free_port: int, start_exporter: StartExporter
-) -> Iterator[tuple[Told, Told]]:
-    """What node_exporter and the exporter tell at nearly the same moment, collectors and patterns alike."""
+) -> Iterator[tuple[Scrape, Scrape]]:
+    """Scrape node_exporter and the exporter at nearly the same moment, with the same collectors and patterns."""
     (tmp_path / "job.prom").write_text("# HELP job_seconds A job.\n# TYPE job_seconds gauge\njob_seconds 12.5\n")
     flags = [
         "--collector.disable-defaults",
@@ -113,7 +113,7 @@ def both(
 
 
 def wait_for(port: int) -> None:
-    """Until the port is listened on."""
+    """Wait until the port is open."""
     end = time.monotonic() + 60
     while True:
         try:
@@ -126,8 +126,8 @@ def wait_for(port: int) -> None:
             return
 
 
-def test_names_types_labels_and_values_are_node_exporters(both: tuple[Told, Told]) -> None:
-    """Every series of node_exporter is told, under its type, with its value; what is more is newer than Debian's."""
+def test_names_types_labels_and_values_are_node_exporters(both: tuple[Scrape, Scrape]) -> None:
+    """Every series of node_exporter is exported with its type and value; further series are newer than Debian's."""
     theirs, ours = both
 
     assert {name: kind for name, kind in theirs.kinds.items() if ours.kinds.get(name) != kind} == {}
@@ -137,8 +137,8 @@ def test_names_types_labels_and_values_are_node_exporters(both: tuple[Told, Told
     assert {key: values for key, values in pairs(theirs, ours).items() if not is_near(key[0], *values)} == {}
 
 
-def more(theirs: Told, ours: Told) -> set[tuple[str, Labels]]:
-    """What ours alone tells, less `readonly` of a filesystem that could not be asked: Debian's is silent then."""
+def more(theirs: Scrape, ours: Scrape) -> set[tuple[str, Labels]]:
+    """Return the exporter's further series, except `readonly` of unreadable filesystems, which Debian's leaves out."""
     failed = {
         labels
         for (name, labels), value in ours.values.items()
@@ -148,13 +148,13 @@ def more(theirs: Told, ours: Told) -> set[tuple[str, Labels]]:
     return extra - {("node_filesystem_readonly", labels) for labels in failed}
 
 
-def staying(told: Told) -> set[tuple[str, Labels]]:
-    """The series that do not depend on what runs in this moment."""
-    return {key for key in told.values if not (SELF.fullmatch(key[0]) or COMING_AND_GOING.fullmatch(key[0]))}
+def staying(scrape: Scrape) -> set[tuple[str, Labels]]:
+    """Return the series that do not depend on what runs at this moment."""
+    return {key for key in scrape.values if not (SELF.fullmatch(key[0]) or COMING_AND_GOING.fullmatch(key[0]))}
 
 
-def pairs(theirs: Told, ours: Told) -> dict[tuple[str, Labels], tuple[float, float]]:
-    """The values of both for the series that do not change by themselves from moment to moment."""
+def pairs(theirs: Scrape, ours: Scrape) -> dict[tuple[str, Labels], tuple[float, float]]:
+    """Return both values of the series that do not change from moment to moment."""
     return {
         key: (value, ours.values[key])
         for key, value in theirs.values.items()
@@ -163,6 +163,6 @@ def pairs(theirs: Told, ours: Told) -> dict[tuple[str, Labels], tuple[float, flo
 
 
 def is_near(name: str, theirs: float, ours: float) -> bool:
-    """Equal but for what a busy machine counts within a second."""
+    """Return whether the values differ by no more than a busy machine counts within a second."""
     busy = name.startswith(("node_network_", "node_disk_", "node_filesystem_", "node_softnet_"))
     return abs(theirs - ours) <= TOLERANCE * max(abs(theirs), abs(ours)) + (1e6 if busy else 5)

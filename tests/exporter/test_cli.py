@@ -1,4 +1,4 @@
-"""The process as its user meets it."""
+"""The command line and the process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROMISED = (
 
 
 def test_every_page_answers_and_sigterm_ends_it_cleanly(start_exporter: StartExporter):
-    """Metrics, health, readiness and the landing page answer; SIGTERM ends with 0."""
+    """Metrics, health, readiness and the landing page respond; after SIGTERM the exit code is 0."""
     exporter = start_exporter()
 
     metrics = exporter.get()
@@ -39,8 +39,8 @@ def test_every_page_answers_and_sigterm_ends_it_cleanly(start_exporter: StartExp
     assert exporter.stop() == ExitCode.OK
 
 
-def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
-    """A second exporter on the same port ends with its own exit code and names the address."""
+def test_a_taken_port_is_reported_in_one_sentence(start_exporter: StartExporter):
+    """A second exporter on the same port exits with PORT_TAKEN; the message has the address."""
     first = start_exporter()
 
     second = subprocess.run(
@@ -57,7 +57,7 @@ def test_a_taken_port_is_one_sentence(start_exporter: StartExporter):
 
 
 def test_all_problems_of_the_flags_are_reported_together():
-    """Every unknown flag and every bad value is named before the process ends."""
+    """Every unknown flag and every invalid value is reported."""
     flags = ["--collector.nothing", "--colector.cpu=1", "--web.telemetry-path=metrics", "--web.max-requests=-1"]
 
     with pytest.raises(ConfigError) as caught:
@@ -83,8 +83,8 @@ def test_all_problems_of_the_flags_are_reported_together():
         (["--collector.disable-defaults", "--collector.cpu"], {"cpu": True, "loadavg": False}),
     ],
 )
-def test_collectors_are_chosen_as_in_node_exporter(flags: list[str], expected: dict[str, bool]):
-    """--collector.X, --no-collector.X and --collector.disable-defaults choose as node_exporter's do."""
+def test_collectors_are_enabled_as_in_node_exporter(flags: list[str], expected: dict[str, bool]):
+    """--collector.X, --no-collector.X and --collector.disable-defaults have node_exporter's semantics."""
     enabled = cli.read_settings(cli.build_parser().parse_args(flags)).collectors.enabled
 
     assert expected == {name: name in enabled for name in expected}

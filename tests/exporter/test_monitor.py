@@ -1,4 +1,4 @@
-"""`performance_monitor`: recording, reading back, bounded memory, and never a failure of the caller."""
+"""`performance_monitor`: recording, statistics, bounded memory, and never an exception in the caller."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ from perfloop_exporter.monitor.stats import summarize
 
 
 class Clock:
-    """A clock that the test winds."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Now."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def registry() -> MetricRegistry:
-    """A registry of the test's own."""
+    """Return a registry of the test's own."""
     return MetricRegistry()
 
 
 @pytest.fixture
 def monitor(registry: MetricRegistry) -> PerformanceMonitor:
-    """A monitor of the test's own."""
+    """Return a monitor of the test's own."""
     return PerformanceMonitor(registry)
 
 
 def text_of(registry: MetricRegistry) -> str:
-    """What a scrape would see."""
+    """Return what a scrape would get."""
     return render(registry.families()).decode()
 
 
-def test_a_record_goes_out_in_base_units(monitor: PerformanceMonitor, registry: MetricRegistry):
+def test_a_record_is_exported_in_base_units(monitor: PerformanceMonitor, registry: MetricRegistry):
     """Milliseconds become seconds, per cent a ratio, tags labels."""
     monitor.record_metric("api_response_time_ms", 150.5, {"endpoint": "/search"}, {"service": "api", "zone": "a"})
     monitor.record_metric("cache_hit_rate_percent", 93)
@@ -66,7 +66,7 @@ def test_a_record_goes_out_in_base_units(monitor: PerformanceMonitor, registry: 
 
 @given(st.lists(st.floats(min_value=-1e6, max_value=1e6), min_size=1, max_size=300))
 def test_statistics_are_numpy_s(values: list[float]):
-    """Every figure equals the well-known implementation's."""
+    """Every figure equals numpy's."""
     found = summarize(values)
     expected = [
         np.mean(values),
@@ -82,7 +82,7 @@ def test_statistics_are_numpy_s(values: list[float]):
 
 
 def test_statistics_are_in_the_user_s_own_unit(monitor: PerformanceMonitor):
-    """What was recorded in milliseconds is read in milliseconds, over all tags."""
+    """What was recorded in milliseconds has statistics in milliseconds, over all tags."""
     for value, zone in ((100.0, "a"), (300.0, "b"), (200.0, "a")):
         monitor.record_metric("api_response_time_ms", value, tags={"zone": zone})
     stats = monitor.get_metric_stats("api_response_time_ms")
@@ -98,7 +98,7 @@ def test_statistics_are_in_the_user_s_own_unit(monitor: PerformanceMonitor):
 
 
 def test_statistics_of_nothing(monitor: PerformanceMonitor):
-    """A metric that nobody recorded has count 0 and no numbers."""
+    """A metric that was never recorded has count 0 and NaN for the rest."""
     stats = monitor.get_metric_stats("never")
     assert stats.count == 0
     assert all(
@@ -108,7 +108,7 @@ def test_statistics_of_nothing(monitor: PerformanceMonitor):
 
 
 def test_retention_is_bounded_in_time_and_points(registry: MetricRegistry):
-    """What is older than the retention, or more than its points, is forgotten; a window looks at less."""
+    """Values older than the retention, or beyond its points, are dropped; a window shortens it further."""
     clock = Clock()
     monitor = PerformanceMonitor(registry, retention=Retention(seconds=60, points=100), clock=clock)
     for number in range(1000):
@@ -125,7 +125,7 @@ def test_retention_is_bounded_in_time_and_points(registry: MetricRegistry):
 
 
 def test_metadata_becomes_an_exemplar(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """In OpenMetrics the bucket points at the metadata, cut at what the format allows."""
+    """In OpenMetrics the bucket has the metadata, as far as the format's limit allows."""
     metadata = {"endpoint": "/search", "huge": "x" * 500, "trace_id": "abc"}
     monitor.record_metric("api_response_time_ms", 150.5, metadata)
     text = render_openmetrics(registry.families()).decode()
@@ -149,18 +149,18 @@ def test_metadata_becomes_an_exemplar(monitor: PerformanceMonitor, registry: Met
     ],
     ids=repr,
 )
-def test_a_bad_record_never_fails_the_caller(
+def test_an_invalid_record_never_raises(
     monitor: PerformanceMonitor, registry: MetricRegistry, name: object, value: object, tags: object
 ):
-    """It is dropped and counted."""
+    """The record is dropped and counted."""
     monitor.record_metric(name, value, None, tags)  # type: ignore[arg-type]  # that is the point
     dropped = [line for line in text_of(registry).splitlines() if line.startswith("perfloop_dropped_records_total{")]
     assert len(dropped) == 1
     assert dropped[0].endswith(" 1.0")
 
 
-def test_odd_tags_are_labels_all_the_same(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """Numbers, None, lists and odd names are written as text; equal keys of other types stay apart."""
+def test_tags_of_any_type_become_labels(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Numbers, None, lists and unusual names are converted to text; equal keys of different types stay distinct."""
     for tag in (1, True, 1.0, None, [1, 2]):
         monitor.record_metric("odd", 1, tags={"kind of": tag})
     monitor.record_metric("odd", 1, tags={"b": "2", "a": "1"})
@@ -173,7 +173,7 @@ def test_odd_tags_are_labels_all_the_same(monitor: PerformanceMonitor, registry:
 
 
 def test_tags_are_capped(caplog: pytest.LogCaptureFixture):
-    """A tag with endless values folds, is counted, and is told of once; the look-up does not grow."""
+    """A tag with too many values is folded, counted and logged once; statistics still have every value."""
     registry = MetricRegistry(Limits(label_values=10, series=100))
     monitor = PerformanceMonitor(registry)
     for user in range(500):
@@ -187,7 +187,7 @@ def test_tags_are_capped(caplog: pytest.LogCaptureFixture):
 
 
 def test_names_are_capped(monitor: PerformanceMonitor, registry: MetricRegistry, caplog: pytest.LogCaptureFixture):
-    """Names made from data cannot fill the memory."""
+    """Names that are made from data cannot fill the memory."""
     for number in range(1000):
         monitor.record_metric(f"user_{number}_logins", 1)
     text = text_of(registry)
@@ -196,8 +196,8 @@ def test_names_are_capped(monitor: PerformanceMonitor, registry: MetricRegistry,
     assert "put what varies into tags" in caplog.text
 
 
-def test_threads_lose_nothing(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """Eight threads record, one reads: every value is counted once."""
+def test_no_record_is_lost_under_threads(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Eight threads record while one reads: every value is counted once."""
 
     def work(number: int) -> None:
         for _ in range(3000):
@@ -216,8 +216,8 @@ def test_threads_lose_nothing(monitor: PerformanceMonitor, registry: MetricRegis
     assert monitor.get_metric_stats("work_ms").count == 10_000  # the retention's points
 
 
-def test_a_declared_metric_is_what_was_declared(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """Kind, help and buckets are the user's; after the first value it is too late."""
+def test_a_declared_metric_is_exported_as_declared(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Type, help and buckets are the user's; after the first value a declaration raises."""
     monitor.declare("batch_size", description="Documents per batch.", buckets=(100, 1, 10))
     monitor.record_metric("batch_size", 7)
     text = text_of(registry)
@@ -236,7 +236,7 @@ def test_system_stats_are_the_machine_s(monitor: PerformanceMonitor):
     assert abs(stats["memory_percent"] - psutil.virtual_memory().percent) < 10
 
 
-def test_cpu_percent_is_the_time_since_the_last_look(monitor: PerformanceMonitor):
+def test_cpu_percent_is_over_the_time_since_the_last_call(monitor: PerformanceMonitor):
     """One busy core for 0.3 s is at least its share of the machine."""
     end = time.monotonic() + 0.3
     while time.monotonic() < end:
@@ -245,7 +245,7 @@ def test_cpu_percent_is_the_time_since_the_last_look(monitor: PerformanceMonitor
 
 
 async def test_start_samples_the_system_until_stop(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """Sampled values have statistics and thresholds; they are not exported, the exporter has them."""
+    """Samples have statistics and thresholds; they are not exported, since the exporter does that."""
     seen = asyncio.Event()
     monitor.set_threshold("memory_percent", 0)
     monitor.add_alert_callback(lambda _event: loop.call_soon_threadsafe(seen.set))
@@ -253,7 +253,7 @@ async def test_start_samples_the_system_until_stop(monitor: PerformanceMonitor, 
     await monitor.start(interval_seconds=0.02)
     await monitor.start(interval_seconds=0.02)
     await asyncio.wait_for(seen.wait(), 60)
-    while monitor.get_metric_stats("cpu_percent").count < 3:  # noqa: ASYNC110 - sampling tells nobody
+    while monitor.get_metric_stats("cpu_percent").count < 3:  # noqa: ASYNC110 - a sample sets no event
         await asyncio.sleep(0.01)
     await monitor.stop()
     await monitor.stop()
@@ -263,7 +263,7 @@ async def test_start_samples_the_system_until_stop(monitor: PerformanceMonitor, 
     assert "app_cpu" not in text_of(registry)
 
 
-async def test_an_impossible_interval_is_refused(monitor: PerformanceMonitor):
-    """The sentence names the value and the rule."""
+async def test_an_invalid_interval_raises(monitor: PerformanceMonitor):
+    """The message has the value and the rule."""
     with pytest.raises(ValueError, match="interval_seconds is 0: it must be above 0"):
         await monitor.start(interval_seconds=0)

@@ -1,4 +1,4 @@
-"""Thresholds and callbacks: told once, in the user's unit, and nobody waits for a callback."""
+"""Thresholds and callbacks: one event per interval, in the user's unit, and recording never waits for a callback."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 
 class Clock:
-    """A clock that the test winds."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
 
     def __call__(self) -> float:
-        """Now."""
+        """Return the time."""
         return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """The monitor's clock."""
+    """Return the monitor's clock."""
     return Clock()
 
 
 @pytest.fixture
 def registry() -> MetricRegistry:
-    """A registry of the test's own."""
+    """Return a registry of the test's own."""
     return MetricRegistry()
 
 
 @pytest.fixture
 def monitor(registry: MetricRegistry, clock: Clock) -> PerformanceMonitor:
-    """A monitor of the test's own, with one threshold."""
+    """Return a monitor of the test's own, with one threshold."""
     made = PerformanceMonitor(registry, alert_interval_seconds=60, clock=clock)
     made.set_threshold("api_response_time_ms", 1000)
     return made
 
 
-async def test_a_plain_callback_is_told(monitor: PerformanceMonitor):
-    """The event has the user's name, unit and tags; a value at the threshold is not beyond it."""
+async def test_a_plain_callback_gets_the_event(monitor: PerformanceMonitor):
+    """The event has the user's name, unit and tags; a value at the threshold does not cross it."""
     events: list[AlertEvent] = []
     monitor.add_alert_callback(events.append)
     monitor.record_metric("api_response_time_ms", 1000)
@@ -69,41 +69,41 @@ async def test_a_plain_callback_is_told(monitor: PerformanceMonitor):
 
 
 async def test_a_coroutine_callback_runs_on_the_loop(monitor: PerformanceMonitor):
-    """From the loop's own thread and, once started, from any other."""
+    """It does so for values recorded on the loop's own thread and, once started, on any other."""
     threads: list[threading.Thread] = []
-    told = asyncio.Event()
+    called = asyncio.Event()
 
     async def callback(_event: AlertEvent) -> None:
         threads.append(threading.current_thread())
-        told.set()
+        called.set()
 
     monitor.add_alert_callback(callback)
     monitor.record_metric("api_response_time_ms", 2000)
-    await asyncio.wait_for(told.wait(), 60)
-    told.clear()
+    await asyncio.wait_for(called.wait(), 60)
+    called.clear()
     monitor.set_threshold("database_query_ms", 100)
     await monitor.start(60)
     await asyncio.to_thread(monitor.record_metric, "database_query_ms", 200)
-    await asyncio.wait_for(told.wait(), 60)
+    await asyncio.wait_for(called.wait(), 60)
     await monitor.stop()
     assert threads == [threading.main_thread()] * 2
 
 
 def test_a_coroutine_callback_without_a_loop(monitor: PerformanceMonitor):
-    """A plain script has no loop: the callback runs all the same."""
-    told = threading.Event()
+    """In a script without a loop the callback runs, too."""
+    called = threading.Event()
 
     async def callback(_event: AlertEvent) -> None:
         await asyncio.sleep(0)
-        told.set()
+        called.set()
 
     monitor.add_alert_callback(callback)
     monitor.record_metric("api_response_time_ms", 2000)
-    assert told.wait(60)
+    assert called.wait(60)
 
 
 async def test_one_event_per_interval(monitor: PerformanceMonitor, clock: Clock):
-    """A thousand slow requests are one event; the next one says how many there were."""
+    """A thousand slow requests are one event; the next one has their number."""
     events: list[AlertEvent] = []
     monitor.add_alert_callback(events.append)
     for _ in range(1000):
@@ -114,8 +114,8 @@ async def test_one_event_per_interval(monitor: PerformanceMonitor, clock: Clock)
     assert [event.occurrences for event in events] == [1, 1000]
 
 
-async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMonitor, caplog: pytest.LogCaptureFixture):
-    """Recording returns at once; the failure is logged; the other callbacks are still told."""
+async def test_a_slow_or_broken_callback_delays_nothing(monitor: PerformanceMonitor, caplog: pytest.LogCaptureFixture):
+    """Recording returns while a callback blocks; failures are logged; the other callbacks still get the event."""
     events: list[AlertEvent] = []
 
     recorded = threading.Event()
@@ -138,8 +138,8 @@ async def test_a_slow_or_broken_callback_holds_nobody_up(monitor: PerformanceMon
     assert caplog.text.count("failed for metric 'api_response_time_ms'") == 2
 
 
-async def test_low_can_be_the_bad_side(monitor: PerformanceMonitor):
-    """A hit rate alerts below its threshold, by its name or by being told."""
+async def test_a_threshold_can_be_a_lower_limit(monitor: PerformanceMonitor):
+    """A hit rate alerts below its threshold, by its name or by the direction given."""
     events: list[AlertEvent] = []
     monitor.add_alert_callback(events.append)
     monitor.set_threshold("cache_hit_rate_percent", 80)
@@ -154,8 +154,8 @@ async def test_low_can_be_the_bad_side(monitor: PerformanceMonitor):
     ]
 
 
-async def test_taken_away(monitor: PerformanceMonitor):
-    """Neither a removed threshold nor a removed callback is heard of again."""
+async def test_removed_thresholds_and_callbacks(monitor: PerformanceMonitor):
+    """Neither a removed threshold nor a removed callback has any further effect."""
     events: list[AlertEvent] = []
     monitor.add_alert_callback(events.append)
     monitor.set_threshold("api_response_time_ms", None)
@@ -167,8 +167,8 @@ async def test_taken_away(monitor: PerformanceMonitor):
     assert not events
 
 
-def test_prometheus_can_judge_by_the_same_limit(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """Values and those beyond the limit are counted from 0 on: their ratio over any window can be alerted on."""
+def test_checked_and_crossed_values_are_counted(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """Both counters start at 0, so that an alert can use their ratio over any window."""
 
     def counted() -> tuple[float, float]:
         rows = dict(line.rsplit(" ", 1) for line in render(registry.families()).decode().splitlines())
@@ -201,7 +201,7 @@ def test_prometheus_can_judge_by_the_same_limit(monitor: PerformanceMonitor, reg
     ],
     ids=lambda case: str(case[0]),
 )
-def test_the_user_s_thresholds_are_the_stack_s(
+def test_thresholds_of_the_user_are_those_of_the_stack(
     registry: MetricRegistry, checkout: Path, case: tuple[str, float, str, str]
 ):
     """The figures of the user's page, set in the user's units, are exported with the values of thresholds.yml."""
@@ -214,8 +214,8 @@ def test_the_user_s_thresholds_are_the_stack_s(
     assert float(line.removeprefix(head)) == pytest.approx(limit)
 
 
-def test_bad_arguments_are_refused(monitor: PerformanceMonitor):
-    """One sentence with the thing, the value and the rule."""
+def test_invalid_arguments_raise(monitor: PerformanceMonitor):
+    """The message has the thing, the value and the rule."""
     with pytest.raises(ValueError, match="Threshold of 'x' has direction 'sideways': it must be 'above' or 'below'"):
         monitor.set_threshold("x", 1, "sideways")  # type: ignore[arg-type]  # that is the point
     with pytest.raises(TypeError, match="Alert callback 5 is not callable: it must be a function of one event"):

@@ -23,25 +23,25 @@ SHORTEST_MS, LONGEST_MS = 49.0, 20_000.0
 
 @pytest.fixture
 def registry() -> MetricRegistry:
-    """A registry of the test's own."""
+    """Return a registry of the test's own."""
     return MetricRegistry()
 
 
 @pytest.fixture
 def monitor(registry: MetricRegistry) -> PerformanceMonitor:
-    """A monitor of the test's own."""
+    """Return a monitor of the test's own."""
     return PerformanceMonitor(registry)
 
 
 def assert_one_pause(stats: MetricStats) -> None:
-    """One block of the pause's length was measured."""
+    """Check that one block of the pause's length was timed."""
     assert stats.count == 1
     assert stats.unit == "ms"
     assert SHORTEST_MS <= stats.last <= LONGEST_MS
 
 
 async def test_async_with(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """The user's own form: the time of the block, out in seconds."""
+    """The form of the user's page: the block's time is exported in seconds."""
     async with monitor.measure_time("database_query", tags={"table": "users"}) as measurement:
         await asyncio.sleep(PAUSE)
     assert_one_pause(monitor.get_metric_stats("database_query"))
@@ -50,14 +50,14 @@ async def test_async_with(monitor: PerformanceMonitor, registry: MetricRegistry)
 
 
 def test_plain_with(monitor: PerformanceMonitor):
-    """Without a loop it works the same."""
+    """It works without an event loop."""
     with monitor.measure_time("database_query"):
         time.sleep(PAUSE)
     assert_one_pause(monitor.get_metric_stats("database_query"))
 
 
 def test_a_name_with_a_unit_keeps_it(monitor: PerformanceMonitor):
-    """`_seconds` is read back in seconds."""
+    """The statistics of `_seconds` are in seconds."""
     with monitor.measure_time("import_seconds"):
         time.sleep(PAUSE)
     stats = monitor.get_metric_stats("import_seconds")
@@ -66,7 +66,7 @@ def test_a_name_with_a_unit_keeps_it(monitor: PerformanceMonitor):
 
 
 def test_a_decorated_function(monitor: PerformanceMonitor):
-    """Each call is measured; name, docstring and answer stay."""
+    """Each call is timed; name, docstring and result stay."""
 
     @monitor.measure_time("work")
     def work(number: int) -> int:
@@ -79,8 +79,8 @@ def test_a_decorated_function(monitor: PerformanceMonitor):
     assert_one_pause(monitor.get_metric_stats("work"))
 
 
-async def test_a_decorated_coroutine_is_measured_to_its_end(monitor: PerformanceMonitor):
-    """Not its creation, which takes a microsecond; and many run at once."""
+async def test_a_decorated_coroutine_is_timed_to_its_end(monitor: PerformanceMonitor):
+    """The time is that of awaiting it, not of creating it; many may run concurrently."""
 
     @monitor.measure_time("work")
     async def work() -> str:
@@ -96,7 +96,7 @@ async def test_a_decorated_coroutine_is_measured_to_its_end(monitor: Performance
 
 
 async def test_a_partial_of_a_coroutine_function(monitor: PerformanceMonitor):
-    """What `functools.partial` makes of it is measured as one."""
+    """A `functools.partial` of one is timed like it."""
 
     async def work(pause: float) -> None:
         await asyncio.sleep(pause)
@@ -106,7 +106,7 @@ async def test_a_partial_of_a_coroutine_function(monitor: PerformanceMonitor):
 
 
 def test_a_decorated_generator(monitor: PerformanceMonitor):
-    """From the first step to the last; sent values, thrown exceptions and the return value pass."""
+    """It is timed from the first step to the last; sent values, exceptions and the return value pass through."""
 
     @monitor.measure_time("work")
     def work() -> Generator[int, int, str]:
@@ -129,7 +129,7 @@ def test_a_decorated_generator(monitor: PerformanceMonitor):
 
 
 async def test_a_decorated_async_generator(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """Until it is exhausted; sent values and thrown exceptions pass both ways."""
+    """It is timed until it is exhausted; sent values and exceptions pass through in both directions."""
 
     @monitor.measure_time("work")
     async def work() -> AsyncGenerator[int, int]:
@@ -153,7 +153,7 @@ async def test_a_decorated_async_generator(monitor: PerformanceMonitor, registry
 async def test_an_async_generator_closed_early_is_closed_inside_too(
     monitor: PerformanceMonitor, registry: MetricRegistry
 ):
-    """`aclose` runs the inner `finally`, the time is measured, and it is no error."""
+    """`aclose` runs the inner `finally`, the time is recorded, and it is not an error."""
     closed = []
 
     @monitor.measure_time("work")
@@ -174,7 +174,7 @@ async def test_an_async_generator_closed_early_is_closed_inside_too(
 
 
 async def test_an_exception_passes_and_is_counted(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """The time of a failed block counts, and the failure beside it."""
+    """The time of a failed block is recorded, and the error is counted."""
     error = ValueError("mine")
     with pytest.raises(ValueError, match="mine") as raised:  # noqa: PT012 - the block is what is measured
         async with monitor.measure_time("database_query"):
@@ -188,7 +188,7 @@ async def test_an_exception_passes_and_is_counted(monitor: PerformanceMonitor, r
 
 
 async def test_cancellation_is_counted_apart(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """A cancelled task stays cancelled; its time counts, and it is no error."""
+    """A cancelled task stays cancelled; its time is recorded, and it is not an error."""
 
     @monitor.measure_time("database_query_ms")
     async def work() -> None:
@@ -214,8 +214,8 @@ async def test_a_timeout_inside_the_block(monitor: PerformanceMonitor, registry:
     assert "app_database_query_cancelled_total 1.0\n" in render(registry.families()).decode()
 
 
-def test_a_name_that_is_no_name_does_not_fail_the_block(monitor: PerformanceMonitor, registry: MetricRegistry):
-    """The block runs and ends as it would; the record is dropped and counted."""
+def test_an_invalid_name_does_not_fail_the_block(monitor: PerformanceMonitor, registry: MetricRegistry):
+    """The block runs to its end; the record is dropped and counted."""
     with monitor.measure_time(None):  # type: ignore[arg-type]  # that is the point
         pass
     assert 'perfloop_dropped_records_total{reason="TypeError"} 1.0\n' in render(registry.families()).decode()

@@ -1,4 +1,4 @@
-"""Every monitoring example of the user's page runs as it stands there: only its import line is changed."""
+"""Every monitoring example of the user's page runs unchanged, except for its import line."""
 
 from __future__ import annotations
 
@@ -80,17 +80,17 @@ OURS = "from perfloop import performance_monitor\n"
 
 
 class Database:
-    """What the user's service has."""
+    """The database of the user's service."""
 
     async def query(self, statement: str) -> str:
-        """Answer after a moment."""
+        """Return after 20 ms."""
         await asyncio.sleep(0.02)
         return statement
 
 
 @pytest.fixture
 def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[PerformanceMonitor]:
-    """A monitor of the test's own in the place of the process-wide one."""
+    """Return a monitor of the test's own, in place of the process-wide one."""
     made = PerformanceMonitor(MetricRegistry())
     monkeypatch.setattr(perfloop_exporter.monitor, "performance_monitor", made)
     import perfloop
@@ -101,7 +101,7 @@ def monitor(monkeypatch: pytest.MonkeyPatch) -> Iterator[PerformanceMonitor]:
 
 
 async def run(example: str, **names: Any) -> dict[str, Any]:
-    """Run the example's text and give back its names."""
+    """Run an example and return its variables."""
     text = example.replace(THEIRS, OURS) if THEIRS in example else OURS + example
     code = compile(text, "<the user's page>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     answer = eval(code, names)
@@ -111,7 +111,7 @@ async def run(example: str, **names: Any) -> dict[str, Any]:
 
 
 async def test_key_features(monitor: PerformanceMonitor):
-    """Recording, measuring and the system's state."""
+    """Recording, timing and the system's state."""
     names = await run(KEY_FEATURES, database=Database())
     assert names["result"] == "SELECT * FROM users"
     assert names["system_stats"]["memory_percent"] > 0
@@ -121,15 +121,15 @@ async def test_key_features(monitor: PerformanceMonitor):
 
 async def test_initialize_monitor(monitor: PerformanceMonitor):
     """Starting, and two thresholds that hold."""
-    told = asyncio.Event()
+    called = asyncio.Event()
 
     async def callback(_event: object) -> None:
-        told.set()
+        called.set()
 
     monitor.add_alert_callback(callback)
     await run(INITIALIZE)
     monitor.record_metric("api_response_time_ms", 1001)
-    await asyncio.wait_for(told.wait(), 60)
+    await asyncio.wait_for(called.wait(), 60)
     await monitor.stop()
 
 

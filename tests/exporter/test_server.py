@@ -1,4 +1,4 @@
-"""The web server as scrapers, browsers and strangers meet it."""
+"""The web server: pages, scrapes, invalid requests, limits, shutdown."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from tests.exporter.conftest import Exporter, StartExporter
 
-# Names that node_exporter and cAdvisor gave, which promtool finds badly made: camel case, bits, degrees and the like.
-# What we named ourselves below node_ is not among them.
+# Names of node_exporter and cAdvisor that promtool reports: camel case, bits, degrees and the like. The names below
+# node_ that node_exporter does not have are excluded.
 INHERITED = re.compile(r"^(node_(?!scrape_collector_(timeouts_total|absent))|container_)")
 
 
 def talk(address: str, data: bytes) -> bytes:
-    """What the server answers to these bytes until it closes."""
+    """Send these bytes and return the response."""
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(data)
@@ -41,7 +41,7 @@ def talk(address: str, data: bytes) -> bytes:
 
 
 def status_of(address: str, path: str) -> tuple[int, str]:
-    """Status and text of a page."""
+    """Return status and text of a page."""
     try:
         with urllib.request.urlopen(f"http://{address}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
@@ -50,8 +50,8 @@ def status_of(address: str, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_promtool_finds_nothing_that_is_ours(running: Exporter, promtool: str) -> None:
-    """Of what promtool complains, everything is a name that node_exporter or cAdvisor gave."""
+def test_promtool_reports_no_name_of_our_own(running: Exporter, promtool: str) -> None:
+    """Every name that promtool reports is node_exporter's or cAdvisor's."""
     found = subprocess.run(
         [promtool, "check", "metrics"], input=running.get(), capture_output=True, text=True, check=False, timeout=30
     )
@@ -69,7 +69,7 @@ def test_promtool_finds_nothing_that_is_ours(running: Exporter, promtool: str) -
     ],
 )
 def test_the_url_chooses_collectors(query: str, included: set[str], excluded: set[str], running: Exporter) -> None:
-    """collect[] and exclude[] choose as node_exporter's do."""
+    """collect[] and exclude[] have node_exporter's semantics."""
     names = set(re.findall(r'node_scrape_collector_success\{collector="(\w+)"', running.get(f"/metrics?{query}")))
 
     assert included <= names
@@ -84,16 +84,16 @@ def test_the_url_chooses_collectors(query: str, included: set[str], excluded: se
         ("collect[]=processes", "couldn't create collector: disabled collector: processes"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused(query: str, sentence: str, running: Exporter) -> None:
-    """400 with node_exporter's own sentence."""
+def test_an_invalid_choice_is_rejected(query: str, sentence: str, running: Exporter) -> None:
+    """The response is 400 with node_exporter's own message."""
     status, text = status_of(running.address, f"/metrics?{query}")
 
     assert status == 400
     assert sentence in text
 
 
-def test_gzip_is_what_was_plain(running: Exporter) -> None:
-    """A client that takes gzip gets the same families, smaller."""
+def test_a_gzip_response_has_the_same_families(running: Exporter) -> None:
+    """A client that accepts gzip gets the same families in less than a third of the bytes."""
     request = urllib.request.Request(f"http://{running.address}/metrics", headers={"Accept-Encoding": "gzip"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         packed = answer.read()
@@ -106,7 +106,7 @@ def test_gzip_is_what_was_plain(running: Exporter) -> None:
 
 
 def test_one_connection_serves_many_scrapes(running: Exporter) -> None:
-    """The connection stays open between requests; HEAD has the length and no body; /nothing is 404, POST 405."""
+    """The connection stays open between requests; HEAD has no body; an unknown page is 404, POST 405."""
     connection = http.client.HTTPConnection(running.address, timeout=30)
     seen = []
     for method, path in (
@@ -138,14 +138,14 @@ def test_one_connection_serves_many_scrapes(running: Exporter) -> None:
         (b"GET /%0d%0aX:1 HTTP/1.0\r\n\r\n", b"404"),
     ],
 )
-def test_bytes_that_are_no_good_request_are_refused(data: bytes, status: bytes, running: Exporter) -> None:
-    """The answer is a status line, and the server goes on."""
+def test_invalid_requests_are_rejected(data: bytes, status: bytes, running: Exporter) -> None:
+    """The response has an error status, and the server continues."""
     assert talk(running.address, data).split(b" ")[1] == status
     assert status_of(running.address, "/-/healthy")[0] == 200
 
 
 def test_noise_on_many_connections_does_not_end_the_server(running: Exporter) -> None:
-    """Half requests, resets and idle connections leave it answering."""
+    """With incomplete requests, resets and idle connections the server still responds."""
     host, _, port = running.address.rpartition(":")
     sleepers = [socket.create_connection((host, int(port)), timeout=30) for _ in range(50)]
     for number, sleeper in enumerate(sleepers):
@@ -158,18 +158,18 @@ def test_noise_on_many_connections_does_not_end_the_server(running: Exporter) ->
 
 
 def test_sigterm_ends_the_process(start_exporter: StartExporter) -> None:
-    """With idle connections open the process still ends with 0."""
+    """With idle connections open the exit code is still 0."""
     running = start_exporter()
     host, _, port = running.address.rpartition(":")
     with socket.create_connection((host, int(port))):
         begin = time.monotonic()
 
         assert running.stop() == ExitCode.OK
-        assert time.monotonic() - begin < 15  # five by contract; the rest is for a busy machine
+        assert time.monotonic() - begin < 15  # 5 s by contract; the rest is for a busy machine
 
 
 def test_more_scrapes_than_allowed_are_rejected(start_exporter: StartExporter) -> None:
-    """Beyond --web.max-requests the answer is 503, and both outcomes are counted."""
+    """Beyond --web.max-requests the response is 503, and both statuses are counted."""
     exporter = start_exporter("--web.max-requests=1", "--collector.processes")
     statuses: list[int] = []
     threads = [
@@ -188,12 +188,12 @@ def test_more_scrapes_than_allowed_are_rejected(start_exporter: StartExporter) -
 
 
 def test_the_header_of_prometheus_bounds_the_scrape(running: Exporter) -> None:
-    """A scrape timeout in the request is taken, a senseless one ignored."""
+    """A valid scrape timeout in the request is used, an invalid one ignored."""
     for timeout in ("0.5", "soon", "-1", "nan"):
         assert "node_load1" in running.get(headers={"X-Prometheus-Scrape-Timeout-Seconds": timeout})
 
 
-def test_two_addresses_are_both_listened_on(start_exporter: StartExporter) -> None:
+def test_the_exporter_listens_on_several_addresses(start_exporter: StartExporter) -> None:
     """--web.listen-address may be repeated."""
     exporter = start_exporter("--web.listen-address=127.0.0.1:0")
     end = time.monotonic() + 30
@@ -207,15 +207,15 @@ def test_two_addresses_are_both_listened_on(start_exporter: StartExporter) -> No
 @pytest.mark.parametrize(
     "line", ["GET / HTTP/2", "GET  / HTTP/1.1", "", "GET / HTTP/1.1\r\n: x", "GET / HTTP/1.1\r\nA : x"]
 )
-def test_a_head_that_breaks_the_grammar_is_refused(line: str) -> None:
-    """Every head that is not exactly a request raises."""
+def test_a_malformed_head_raises(line: str) -> None:
+    """Every head that is not a valid request raises."""
     with pytest.raises(BadRequestError):
         parse_request(line.encode())
 
 
 @pytest.fixture(autouse=True)
 def no_threads_left() -> Iterator[None]:
-    """Tests leave no thread of theirs running."""
+    """Check that tests leave no thread running."""
     before = threading.active_count()
     yield
     assert threading.active_count() <= before + 1

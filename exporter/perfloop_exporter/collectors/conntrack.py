@@ -24,7 +24,9 @@ STATISTICS: dict[str, Family] = {
     "insert_failed": gauge("node_nf_conntrack_stat_insert_failed", "Connections that could not be inserted."),
     "drop": gauge("node_nf_conntrack_stat_drop", "Packets dropped because tracking failed."),
     "early_drop": gauge("node_nf_conntrack_stat_early_drop", "Connections evicted because the table was full."),
-    "search_restart": gauge("node_nf_conntrack_stat_search_restart", "Lookups begun anew since the table was resized."),
+    "search_restart": gauge(
+        "node_nf_conntrack_stat_search_restart", "Lookups restarted because the table was resized."
+    ),
 }
 
 

@@ -43,7 +43,7 @@ WRITE_SECONDS = 1.0
 ENTER_SECONDS = 10.0
 """How long a scrape waits until its worker has joined the others."""
 
-# A write that takes t seconds is followed by a pause of 50 t: at most 2 % of one core, however many series there are.
+# A write that takes t seconds is followed by a pause of 50 t: at most 2% of one core, however many series there are.
 _PAUSE_FACTOR = 50
 _ARCHIVE = "archive.json"
 _PID = ("pid",)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as scrapers use it: requests without a body, responses with a known length."""
+"""HTTP/1.1 as scrapers use it: requests without a body, responses with a known length (server.py has the reason)."""
 
 from __future__ import annotations
 

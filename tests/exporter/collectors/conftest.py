@@ -1,4 +1,4 @@
-"""Machines for collectors: each fixture folder is one, with its own /proc, /sys and answers to system calls."""
+"""Machines for collectors: each directory in fixtures is one, with its own /proc, /sys and results of system calls."""
 
 from __future__ import annotations
 
@@ -28,50 +28,50 @@ BY_NAME = {spec.name: spec for spec in SPECS}
 
 
 class Machine:
-    """A copy of a fixture folder: what it holds may be damaged without harm."""
+    """A copy of a fixture directory, whose files may be damaged."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, parent: Path) -> None:
         self.name = name
         self.spec: Spec = BY_NAME[name.partition("-")[0]]
         self.golden = FIXTURES / name / "expected.prom"
-        self.folder = folder / name
-        shutil.copytree(FIXTURES / name, self.folder, symlinks=True)
-        answers = self.folder / "host.json"
+        self.directory = parent / name
+        shutil.copytree(FIXTURES / name, self.directory, symlinks=True)
+        answers = self.directory / "host.json"
         self.answers: dict[str, Any] = json.loads(answers.read_text()) if answers.exists() else {}
         for path in self.files():
             self.restore(path, path.read_bytes())
 
     def files(self) -> list[Path]:
-        """Every file that the machine's kernel would have written."""
+        """Return every file that the machine's kernel would have written."""
         ours = {"host.json", "nvml.json", "expected.prom", "nvidiactl"}
-        found = (path for path in self.folder.rglob("*") if path.is_file() and path.name not in ours)
+        found = (path for path in self.directory.rglob("*") if path.is_file() and path.name not in ours)
         return sorted(path for path in found if not path.is_symlink())
 
     def restore(self, path: Path, data: bytes) -> None:
-        """The file as the fixture has it, written when the fixture says."""
+        """Write a file with the modification time of the fixture."""
         path.write_bytes(data)
         os.utime(path, (self.answers.get("mtime", 0),) * 2)
 
     def host(self) -> Host:
-        """The seam that collectors read."""
+        """Return the machine for collectors."""
         return Host(
-            proc=str(self.folder / "proc"),
-            sys=str(self.folder / "sys"),
-            root=self.answers.get("root", "/").format(folder=self.folder),
-            udev=str(self.folder / "udev"),
+            proc=str(self.directory / "proc"),
+            sys=str(self.directory / "sys"),
+            root=self.answers.get("root", "/").format(directory=self.directory),
+            udev=str(self.directory / "udev"),
             now=lambda: self.answers.get("now", 0.0),
             statvfs=self._statvfs,
             device=self._device,
             uname=lambda: os.uname_result(self.answers["uname"]),
             adjtimex=lambda: self.answers["adjtimex"],
-            tcp_dumps=lambda: [(self.folder / name).read_bytes() for name in ("tcp4.bin", "tcp6.bin")],
+            tcp_dumps=lambda: [(self.directory / name).read_bytes() for name in ("tcp4.bin", "tcp6.bin")],
         )
 
     def collector(self) -> Collector:
-        """The collector that looks at this machine."""
+        """Return the collector of this machine."""
         options = self.answers.get("options", {})
         placed = {
-            name: value.format(folder=self.folder) if isinstance(value, str) else value
+            name: value.format(directory=self.directory) if isinstance(value, str) else value
             for name, value in options.items()
         }
         return self.spec.build(self.host(), placed)
@@ -89,10 +89,10 @@ class Machine:
 
 
 class FakeNvml(SimpleNamespace):
-    """NVML on a machine with the GPUs of nvml.json; a value of null is one that the model does not measure."""
+    """NVML on a machine with the GPUs of nvml.json; null is a value that the model does not measure."""
 
     class NVMLError(Exception):
-        """Any refusal of the library."""
+        """Any error of the library."""
 
     class NVMLError_NotSupported(NVMLError):  # noqa: N801, N818  # NVML's own name
         """The model does not measure this."""
@@ -131,14 +131,14 @@ class FakeNvml(SimpleNamespace):
 
 @pytest.fixture
 def fake_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The GPUs of the gpu fixture in place of this machine's."""
+    """Use the GPUs of the gpu fixture in place of this machine's."""
     answers = json.loads((FIXTURES / "gpu" / "nvml.json").read_text())
     monkeypatch.setattr(gpu, "load_nvml", lambda: FakeNvml(answers))
 
 
 @pytest.fixture
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local time is UTC, whatever this machine's is."""
+    """Set the local time to UTC."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield
@@ -148,11 +148,11 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def machine(request: pytest.FixtureRequest, tmp_path: Path, fake_nvml: None, utc: None) -> Machine:
-    """The machine that the test names."""
+    """Return the machine that the test names."""
     return Machine(request.param, tmp_path)
 
 
 @pytest.fixture
 def machines(tmp_path: Path, fake_nvml: None, utc: None) -> list[Machine]:
-    """Every machine there is, one for each collector and more where there are variants."""
-    return [Machine(folder.name, tmp_path) for folder in sorted(FIXTURES.iterdir())]
+    """Return every machine: one per collector, and variants."""
+    return [Machine(path.name, tmp_path) for path in sorted(FIXTURES.iterdir())]

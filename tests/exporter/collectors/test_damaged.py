@@ -1,4 +1,4 @@
-"""Damaged /proc, /sys and cgroup files: the collector that reads them may fail, and nothing else changes."""
+"""Damaged /proc, /sys and cgroup files: only the collector that reads them may fail, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from tests.exporter.collectors.conftest import Machine
 
 ROUNDS = 12
-JUDGED = re.compile(r'^node_scrape_collector_success\{collector="(.+)"\} (\d)$', re.MULTILINE)
+SUCCESS = re.compile(r'^node_scrape_collector_success\{collector="(.+)"\} (\d)$', re.MULTILINE)
 OURS = re.compile(r"^(# \w+ )?node_scrape_collector_")
 
 
 def cut(data: bytes, dice: random.Random) -> bytes:
-    """The file ends early."""
+    """Cut the file off."""
     return data[: dice.randrange(len(data) + 1)]
 
 
 def flip(data: bytes, dice: random.Random) -> bytes:
-    """A few bytes are others."""
+    """Change a few bytes."""
     noisy = bytearray(data)
     for _ in range(dice.randint(1, 8)):
         if noisy:
@@ -39,7 +39,7 @@ def flip(data: bytes, dice: random.Random) -> bytes:
 
 
 def replace_number(data: bytes, dice: random.Random) -> bytes:
-    """A number is none, or far too large."""
+    """Replace a number by an invalid or far too large one."""
     wrong = dice.choice([b"-1", b"nan", b"inf", b"1e999", b"9" * 40, b"0x", b"max", b"", b"\xff\xfe", b"1.5.2", b"-"])
     numbers = list(re.finditer(rb"\d+", data))
     if not numbers:
@@ -49,20 +49,20 @@ def replace_number(data: bytes, dice: random.Random) -> bytes:
 
 
 def swap_words(data: bytes, dice: random.Random) -> bytes:
-    """The words stand in another order."""
+    """Shuffle the words."""
     words = re.split(rb"(\s+)", data)
     dice.shuffle(words)
     return b"".join(words)
 
 
 def repeat(data: bytes, dice: random.Random) -> bytes:
-    """Lines are there several times."""
+    """Repeat or remove lines."""
     lines = data.splitlines(keepends=True)
     return b"".join(line * dice.randint(0, 3) for line in lines)
 
 
 def noise(_data: bytes, dice: random.Random) -> bytes:
-    """The file holds anything at all."""
+    """Return arbitrary bytes."""
     return dice.randbytes(dice.choice([0, 1, 40, 5000]))
 
 
@@ -73,12 +73,12 @@ DAMAGES = (cut, flip, replace_number, swap_words, repeat, noise)
 def test_a_damaged_file_costs_its_own_collector_and_nothing_else(
     damage: Callable[[bytes, random.Random], bytes], machines: list[Machine], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a file holds, only its collector's success may turn 0, and parsers read the rest."""
-    caplog.set_level(logging.CRITICAL + 1, "exporter")
+    """Whatever a file contains, only its collector's success may become 0, and the rest can be parsed."""
+    caplog.set_level(logging.CRITICAL + 1, "perfloop_exporter")
     dice = random.Random(f"{damage.__name__} 1")
     slots = {machine.name: CollectorSlot(machine.name, machine.collector(), 120.0) for machine in machines}
     whole = Scraper(slots.values()).scrape()
-    assert {name for name, success in JUDGED.findall(whole) if success == "1"} == set(slots)
+    assert {name for name, success in SUCCESS.findall(whole) if success == "1"} == set(slots)
     for machine in machines:
         for path in machine.files():
             before = path.read_bytes()
@@ -92,35 +92,36 @@ def test_a_damaged_file_costs_its_own_collector_and_nothing_else(
 
 
 def check_alone(machine: Machine) -> None:
-    """The damaged machine's collector raises nothing but our own errors, and parsers read what it tells."""
+    """Check that the damaged machine's collector raises only CollectorError, and that every line can be parsed."""
     alone = Job(CollectorSlot(machine.name, machine.collector(), 120.0))
     alone.run()
     assert alone.error is None or isinstance(alone.error, CollectorError), repr(alone.error)
-    assert list(text_string_to_metric_families(alone.text)) is not None
+    samples = [sample for family in text_string_to_metric_families(alone.text) for sample in family.samples]
+    assert len(samples) == sum(not line.startswith("#") for line in alone.text.split("\n")[:-1])
 
 
 def check_scrape(machine: Machine, slots: dict[str, CollectorSlot], whole: str) -> None:
-    """One scrape of all machines while one is damaged."""
+    """Check one scrape of all machines while one is damaged."""
     slots[machine.name].collector = machine.collector()
     text = Scraper(slots.values()).scrape()
 
-    failed = {name for name, success in JUDGED.findall(text) if success == "0"}
+    failed = {name for name, success in SUCCESS.findall(text) if success == "0"}
     assert failed <= {machine.name}
     rest = set(whole.splitlines()) - set(text.splitlines())
     assert {line for line in rest if not OURS.match(line)} <= lines_of(machine, whole)
 
 
 def lines_of(machine: Machine, whole: str) -> set[str]:
-    """The lines of the whole scrape that this machine told."""
-    told = machine.golden.read_text().replace("{folder}", str(machine.folder)).splitlines()
-    return set(told) & set(whole.splitlines())
+    """Return the lines of the whole scrape that are this machine's."""
+    expected = machine.golden.read_text().replace("{directory}", str(machine.directory)).splitlines()
+    return set(expected) & set(whole.splitlines())
 
 
-@pytest.mark.parametrize("wrong", ["missing", "folder", "unreadable"])
+@pytest.mark.parametrize("wrong", ["missing", "directory", "unreadable"])
 def test_a_file_that_cannot_be_read_costs_its_own_collector(wrong: str, machines: list[Machine]) -> None:
-    """A file that is gone, is a folder, or loops is an error of ours at worst."""
+    """A file that is missing, is a directory, or is a symlink loop raises at most a CollectorError."""
     for machine in machines:
-        for path in (path for path in machine.files() if path.suffix != ".bin"):  # what netlink answers is no file
+        for path in (path for path in machine.files() if path.suffix != ".bin"):  # *.bin are netlink's messages
             before = path.read_bytes()
             spoil(path, wrong)
             job = Job(CollectorSlot(machine.name, machine.collector(), 120.0))
@@ -131,9 +132,9 @@ def test_a_file_that_cannot_be_read_costs_its_own_collector(wrong: str, machines
 
 
 def spoil(path: Path, wrong: str) -> None:
-    """Make a file one that cannot be read."""
+    """Make a file unreadable."""
     path.unlink()
-    if wrong == "folder":
+    if wrong == "directory":
         path.mkdir()
     elif wrong == "unreadable":
         path.symlink_to(path.name)

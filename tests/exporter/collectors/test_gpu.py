@@ -1,4 +1,4 @@
-"""The real library on a machine without a GPU, and a driver that goes away."""
+"""The real library on a machine without a GPU, and a driver that is unloaded."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_without_a_driver_nothing_is_told_and_nothing_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The device file is missing: no sample, no failure, and the library is not asked."""
+def test_without_a_driver_nothing_is_exported_or_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the device file there is no sample and no failure, and the library is not loaded."""
 
     def never() -> Any:
         raise AssertionError("the library was loaded")
@@ -26,8 +26,8 @@ def test_without_a_driver_nothing_is_told_and_nothing_loaded(tmp_path: Path, mon
 
 
 @pytest.mark.skipif(Host().attribute("/proc/driver/nvidia/version") is not None, reason="this machine has a GPU")
-def test_the_real_library_says_that_there_is_no_driver() -> None:
-    """With the device file but no driver, NVML's own refusal is told as the absence of the subject."""
+def test_the_real_library_without_a_driver_is_no_data() -> None:
+    """With the device file but no driver, NVML's error is a NoDataError."""
     pytest.importorskip("pynvml")
 
     with pytest.raises(NoDataError, match="NVML"):
@@ -38,15 +38,15 @@ class Gone:
     """NVML whose driver was unloaded."""
 
     class NVMLError(Exception):
-        """Its refusal."""
+        """Any error of the library."""
 
     def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802  # NVML's own name
-        """Nothing but a refusal."""
+        """Raise."""
         raise self.NVMLError("driver not loaded")
 
 
-def test_a_driver_that_goes_away_fails_and_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The collector fails this time and loads the library again the next."""
+def test_a_driver_that_is_unloaded_is_initialised_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector fails, and loads the library again at the next scrape."""
     loaded: list[Gone] = []
 
     def load() -> Gone:
@@ -62,6 +62,6 @@ def test_a_driver_that_goes_away_fails_and_is_asked_anew(monkeypatch: pytest.Mon
     assert len(loaded) == 2
 
 
-def test_names_are_text_whichever_binding_hands_them_out() -> None:
-    """Old bindings hand out bytes."""
+def test_strings_are_decoded_where_a_binding_returns_bytes() -> None:
+    """Old bindings return bytes, new ones str."""
     assert gpu.text_of(b"A10") == gpu.text_of("A10") == "A10"

@@ -1,4 +1,4 @@
-"""Files held open between scrapes: fresh values, no stale devices, no descriptors without end."""
+"""Files held open between scrapes: current values, no stale devices, a bounded number of descriptors."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from perfloop_exporter.collectors.held_files import HeldFiles
 
 
 def open_descriptors() -> int:
-    """How many this process has."""
+    """Return how many descriptors this process has open."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_a_file_is_read_fresh_through_the_open_descriptor(tmp_path: Path) -> None:
-    """The value of the second read is the file's of then."""
+def test_a_second_read_returns_the_current_value(tmp_path: Path) -> None:
+    """A change of the file is seen through the open descriptor."""
     files, file = HeldFiles(), tmp_path / "mtu"
     for text in ("1500\n", "9000\n"):
         file.write_text(text)
@@ -21,8 +21,8 @@ def test_a_file_is_read_fresh_through_the_open_descriptor(tmp_path: Path) -> Non
         assert files.read(str(file)) == text.strip()
 
 
-def test_a_missing_file_is_none_until_it_is_there(tmp_path: Path) -> None:
-    """Nothing is remembered of a file that was not there."""
+def test_a_missing_file_is_none_until_it_exists(tmp_path: Path) -> None:
+    """That a file is missing is not cached."""
     files, file = HeldFiles(), tmp_path / "speed"
 
     assert files.read(str(file)) is None
@@ -31,7 +31,7 @@ def test_a_missing_file_is_none_until_it_is_there(tmp_path: Path) -> None:
 
 
 def test_descriptors_are_bounded_and_closed(tmp_path: Path) -> None:
-    """Beyond the bound files are opened and closed; folders that are gone are let go, and so is the rest at the end."""
+    """Files beyond the limit are opened and closed; those of removed devices are closed."""
     before = open_descriptors()
     files = HeldFiles(most=3)
     for number in range(10):
@@ -44,8 +44,8 @@ def test_descriptors_are_bounded_and_closed(tmp_path: Path) -> None:
     assert open_descriptors() == before
 
 
-def test_a_real_attribute_of_sysfs_is_read_again_and_again() -> None:
-    """The loopback device's, twice the same."""
+def test_a_real_attribute_of_sysfs_can_be_read_twice() -> None:
+    """Both reads of an attribute of the loopback device return its value."""
     files = HeldFiles()
     path = "/sys/class/net/lo/mtu"
 

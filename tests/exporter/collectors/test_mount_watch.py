@@ -1,4 +1,4 @@
-"""A server that does not answer costs its own mount."""
+"""A server that does not respond costs only the metrics of its own mount."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ MOUNTS = """22 1 8:1 / / rw - ext4 /dev/sda1 rw
 
 
 class Server:
-    """Answers for /mnt/nas when it is let; every other mount answers at once."""
+    """statvfs of /mnt/nas blocks until `up` is set; every other mount returns immediately."""
 
     def __init__(self) -> None:
         self.up = threading.Event()
-        self.asked = 0
+        self.calls = 0
 
     def statvfs(self, path: str) -> os.statvfs_result:
-        """What the mount answers."""
+        """Return the usage of a mount."""
         if path == "/mnt/nas":
-            self.asked += 1
+            self.calls += 1
             self.up.wait(90)
         return USAGE
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server that is down; up when the test ends."""
+    """Return a server that is down until the test ends."""
     server = Server()
     yield server
     server.up.set()
 
 
-def test_a_dead_server_costs_its_own_mount_and_is_not_asked_again(server: Server, tmp_path: Path) -> None:
-    """The mount says so in device_error while the others are told; once the server is back it is told too."""
+def test_a_dead_server_costs_its_own_mount_and_is_called_once(server: Server, tmp_path: Path) -> None:
+    """The mount has a device_error, the others are exported; once the server responds the mount is, too."""
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "mountinfo").write_text(MOUNTS)
     host = Host(proc=str(tmp_path), statvfs=server.statvfs)
@@ -57,7 +57,7 @@ def test_a_dead_server_costs_its_own_mount_and_is_not_asked_again(server: Server
     errors = [dict(collector.collect())[filesystem.DEVICE_ERROR] for _ in range(5)]
 
     assert time.monotonic() - begin < 30
-    assert server.asked == 1
+    assert server.calls == 1
     assert errors[-1] == [
         (("/dev/sda1", "/", "ext4", ""), 0),
         (("nas:/export", "/mnt/nas", "nfs4", "mountpoint timeout"), 1),
@@ -69,8 +69,8 @@ def test_a_dead_server_costs_its_own_mount_and_is_not_asked_again(server: Server
     assert len(dict(collector.collect())[filesystem.SIZE]) == 2
 
 
-def test_an_error_of_the_call_is_handed_on() -> None:
-    """A stale handle is the caller's to tell."""
+def test_an_error_of_the_call_is_raised() -> None:
+    """A stale handle raises in the caller's thread."""
 
     def stale(_path: str) -> os.statvfs_result:
         raise OSError(116, "Stale file handle")
@@ -82,6 +82,6 @@ def test_an_error_of_the_call_is_handed_on() -> None:
 @pytest.mark.parametrize(
     ("fstype", "expected"), [("nfs4", True), ("fuse.sshfs", True), ("ext4", False), ("tmpfs", False)]
 )
-def test_only_what_others_serve_gets_a_thread(fstype: str, expected: bool) -> None:  # noqa: FBT001  # a parameter of the test
-    """Local filesystems are asked directly."""
+def test_only_network_filesystems_may_hang(fstype: str, expected: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    """Local filesystems are read without a thread."""
     assert may_hang(fstype) is expected

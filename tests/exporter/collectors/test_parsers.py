@@ -1,4 +1,4 @@
-"""Parsers at the edges of their formats."""
+"""Parsers: edge cases of their formats."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from perfloop_exporter.errors import CollectorError
         ("1 0 0:5 / /x rw - fuse.sshfs a@b:", ("a@b:", "/x", "fuse.sshfs", "0:5", False)),
     ],
 )
-def test_a_mount_is_read(line: str, expected: tuple[str, str, str, str, bool]) -> None:
-    """Optional tags, octal names, an empty source and missing super options are all legal."""
+def test_a_mount_is_parsed(line: str, expected: tuple[str, str, str, str, bool]) -> None:
+    """Optional tags, octal escapes, an empty source and missing super options are valid."""
     assert expected == tuple(parse_mount(line))
 
 
 @pytest.mark.parametrize("line", ["", "1 0 8:1 / / rw", "1 0 8 / / rw - ext4 x rw", "1 0 a:b / / rw - ext4 x rw"])
-def test_a_line_that_is_no_mount_is_an_error(line: str) -> None:
-    """Cut lines and numbers that are none."""
+def test_an_invalid_mount_is_an_error(line: str) -> None:
+    """Lines that are cut short or have invalid numbers raise."""
     with pytest.raises(CollectorError, match="is not a mount"):
         parse_mount(line)
 
 
-def test_octal_in_a_path_is_undone() -> None:
-    """Space, tab, newline, backslash; anything else stays."""
+def test_octal_escapes_are_replaced() -> None:
+    """Space, tab, newline and backslash are; anything else stays."""
     assert unescape(r"\040\011\012\134\999x") == " \t\n\\\\999x"
 
 
@@ -57,8 +57,8 @@ def test_octal_in_a_path_is_undone() -> None:
         ("fan_div", None),
     ],
 )
-def test_a_sensor_is_found_in_a_files_name(name: str, expected: tuple[str, str, str] | None) -> None:
-    """Type, sensor and property, or nothing."""
+def test_a_file_name_is_split_into_type_sensor_and_property(name: str, expected: tuple[str, str, str] | None) -> None:
+    """Files that are not a sensor's give None."""
     assert split_file(name) == expected
 
 
@@ -84,21 +84,21 @@ def test_a_measurement_has_node_exporters_name(
     assert name_value(kind, prop, has_value=has_value) == expected
 
 
-def test_a_name_is_cleaned_for_a_label() -> None:
-    """Lower case, nothing but letters, digits, colon and underscore, none at the ends."""
+def test_a_name_is_normalised_for_a_label() -> None:
+    """It is in lower case, of letters, digits, colons and underscores, without underscores at the ends."""
     assert clean("  Vir-tual Thing:1.") == "vir_tual_thing:1"
 
 
 @pytest.mark.parametrize("text", ["", "x", "1.5", "0x10"])
-def test_what_is_no_whole_number_names_its_place(text: str) -> None:
-    """The place stands before the value."""
+def test_an_invalid_whole_number_is_reported_with_its_place(text: str) -> None:
+    """The message begins with the place."""
     with pytest.raises(CollectorError, match=r"^here: "):
         whole(text, "here")
 
 
 @pytest.mark.parametrize("text", ["", "x", "nan", "inf", "-Infinity", "1e999"])
-def test_what_is_no_finite_number_names_its_place(text: str) -> None:
-    """The kernel writes no infinity: it would only hide damage."""
+def test_an_invalid_number_is_reported_with_its_place(text: str) -> None:
+    """Infinities and NaN are invalid: the kernel never writes them."""
     with pytest.raises(CollectorError, match=r"^here: "):
         decimal(text, "here")
 
@@ -107,8 +107,8 @@ END = struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0)
 MESSAGE = struct.pack("=IHHII", 88, 20, 2, 1, 0) + bytes(72)
 
 
-def test_a_netlink_answer_is_counted() -> None:
-    """One message, one connection."""
+def test_netlink_messages_are_counted() -> None:
+    """One message is one connection."""
     assert tcpstat.count_states(MESSAGE + END) == {"unknown": 1, "rx_queued_bytes": 0, "tx_queued_bytes": 0}
 
 
@@ -124,29 +124,29 @@ def test_a_netlink_answer_is_counted() -> None:
     ],
     ids=["empty", "no end", "cut", "an error", "a length beyond the end", "no length"],
 )
-def test_a_netlink_answer_that_is_damaged_is_an_error(dump: bytes) -> None:
-    """Never a count of half the connections."""
+def test_a_damaged_dump_is_an_error(dump: bytes) -> None:
+    """It is never counted in part."""
     with pytest.raises(CollectorError):
         tcpstat.count_states(dump)
 
 
-def test_this_kernels_own_connections_are_counted() -> None:
-    """A socket of ours that listens is among them."""
+def test_the_connections_of_this_kernel_are_counted() -> None:
+    """A listening socket of the test is among them."""
     with socket.create_server(("127.0.0.1", 0)):
         states = tcpstat.count_states(tcp_dumps()[0])
 
     assert states["listen"] >= 1
 
 
-def test_the_paths_of_a_process_are_read() -> None:
-    """Version 1 has several lines, version 2 one with no controller."""
+def test_the_control_groups_of_a_process_are_parsed() -> None:
+    """Version 1 has several lines, version 2 one without controllers."""
     assert parse_paths("3:cpu,cpuacct:/a\n0::/b\n") == {"cpu": "/a", "cpuacct": "/a", "": "/b"}
     with pytest.raises(CollectorError):
         parse_paths("nonsense")
 
 
-def test_an_include_takes_the_place_of_the_default_exclude() -> None:
-    """As in node_exporter: beside an exclude that was given it is an error, and a bad pattern is one too."""
+def test_an_include_replaces_the_default_exclude() -> None:
+    """As in node_exporter, include and exclude together are an error; an invalid pattern is one, too."""
     pair = filter_options("device", "devices", default="^lo$")
     defaults = {option.name: option.default for option in pair}
 
@@ -160,7 +160,7 @@ def test_an_include_takes_the_place_of_the_default_exclude() -> None:
 
 
 def test_a_collector_is_built_with_its_defaults() -> None:
-    """What is not given has the default of its option."""
+    """Options that are not given have their default."""
     seen: list[Options] = []
 
     def make(_host: Host, options: Options) -> None:

@@ -1,4 +1,4 @@
-"""What batch jobs leave in files, and what is wrong with it."""
+"""Files of batch jobs: valid and invalid content, changes, conflicts."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ h_count 2
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_line_that_breaks_the_format_is_named(text: str) -> None:
-    """The sentence has the line's number, its text and the rule."""
+def test_an_invalid_line_is_reported(text: str) -> None:
+    """The message has the line's number, its text and the rule."""
     with pytest.raises(CollectorError) as caught:
         Parser().read(text)
 
     assert str(caught.value) == BAD[text]
 
 
-def test_what_a_good_file_holds_goes_out_as_prometheus_reads_it(tmp_path: Path, promtool: str) -> None:
-    """Promtool, which reads as Prometheus does, finds no fault in the format."""
+def test_a_valid_file_is_exported_in_valid_format(tmp_path: Path, promtool: str) -> None:
+    """Promtool, which has Prometheus's parser, can parse the output."""
     (tmp_path / "good.prom").write_text(GOOD)
     text = Renderer().render(textfile.SPEC.build(Host(), {"directory": str(tmp_path)}).collect())
 
@@ -67,7 +67,7 @@ def test_what_a_good_file_holds_goes_out_as_prometheus_reads_it(tmp_path: Path, 
 
 
 def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
-    """A new text is told, the same file is not parsed anew, one that left is forgotten."""
+    """A changed file is parsed again, an unchanged one is not, a removed one is no longer exported."""
     file = tmp_path / "job.prom"
     file.write_text("a 1\n")
     collector = textfile.SPEC.build(Host(), {"directory": str(tmp_path)})
@@ -87,8 +87,8 @@ def test_a_file_is_read_again_only_when_it_changed(tmp_path: Path) -> None:
     assert "\na " not in third
 
 
-def test_files_that_contradict_each_other_are_an_error(tmp_path: Path) -> None:
-    """The first file's family is told, the other's is not, and scrape_error says so."""
+def test_conflicting_files_are_an_error(tmp_path: Path) -> None:
+    """The first file's family is exported, the other's is not, and node_textfile_scrape_error is 1."""
     (tmp_path / "1.prom").write_text("# TYPE a gauge\na 1\n")
     (tmp_path / "2.prom").write_text("# TYPE a counter\na 2\nb 3\n")
 
@@ -100,14 +100,14 @@ def test_files_that_contradict_each_other_are_an_error(tmp_path: Path) -> None:
     assert "node_textfile_scrape_error 1\n" in text
 
 
-def test_several_folders_and_patterns_are_read(tmp_path: Path) -> None:
-    """The option repeats and takes globs; a folder that is missing is an error of the files, not of the collector."""
-    for folder in ("x1", "x2", "y"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "f.prom").write_text(f"{folder} 1\n")
-    folders = f"{tmp_path}/x*\n{tmp_path}/y\n{tmp_path}/missing"
+def test_several_directories_and_globs_are_read(tmp_path: Path) -> None:
+    """The option may be repeated and be a glob; a missing directory sets scrape_error, the collector succeeds."""
+    for name in ("x1", "x2", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f.prom").write_text(f"{name} 1\n")
+    directories = f"{tmp_path}/x*\n{tmp_path}/y\n{tmp_path}/missing"
 
-    text = Renderer().render(textfile.SPEC.build(Host(), {"directory": folders}).collect())
+    text = Renderer().render(textfile.SPEC.build(Host(), {"directory": directories}).collect())
 
     assert all(f"\n{name} 1\n" in text for name in ("x1", "x2", "y"))
     assert "node_textfile_scrape_error 1\n" in text

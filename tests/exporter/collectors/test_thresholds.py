@@ -12,6 +12,7 @@ from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from perfloop_exporter.collectors.families import Collector
@@ -65,7 +66,7 @@ def test_the_committed_file_has_the_promised_limits(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [write, replace])
-def test_a_changed_file_is_exported_at_the_next_scrape(tmp_path: Path, change) -> None:
+def test_a_changed_file_is_exported_at_the_next_scrape(tmp_path: Path, change: Callable[[Path, object], None]) -> None:
     """No restart is needed, whether the file is written in place or replaced by a rename."""
     file = tmp_path / "thresholds.yml"
     write(file, 1)

@@ -23,23 +23,23 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class RunningServer:
-    """A server that answers, and what its `/metrics` says."""
+    """A running server and its `/metrics`."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        # No connection is used twice: the server closes one after a failed request, in its own time.
+        # No connection is reused: after a failed request the server closes it at some later moment.
         self.http = httpx.Client(base_url=url, timeout=60, limits=httpx.Limits(max_keepalive_connections=0))
 
     def samples(self, path: str = "/metrics") -> Samples:
-        """Every sample, by name and labels."""
+        """Return every sample, by name and labels."""
         return read_samples(self.http.get(path).text)
 
     def value(self, name: str, **labels: str) -> float | None:
-        """One sample, None when there is none."""
+        """Return one sample, None when it does not exist."""
         return self.samples().get((name, frozenset(labels.items())))
 
     def await_value(self, name: str, expected: float, **labels: str) -> None:
-        """Wait until the sample has the value: what follows a response's last byte takes its moment."""
+        """Wait until the sample has the value: a request is counted after its response was sent."""
         deadline = time.monotonic() + 60
         while (found := self.value(name, **labels)) != expected:
             assert time.monotonic() < deadline, (
@@ -49,7 +49,7 @@ class RunningServer:
 
 
 def read_samples(text: str) -> Samples:
-    """The samples of an exposition."""
+    """Return the samples of an exposition."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -86,10 +86,10 @@ def serve() -> Iterator[Callable[..., RunningServer]]:
 
 @pytest.fixture
 def registry() -> MetricRegistry:
-    """A registry of the test's own."""
+    """Return a registry of the test's own."""
     return MetricRegistry()
 
 
 def read_default(name: str, **labels: str) -> float | None:
-    """One sample of the process-wide registry, None when there is none."""
+    """Return one sample of the process-wide registry, None when it does not exist."""
     return read_samples(render(DEFAULT.families()).decode()).get((name, frozenset(labels.items())))

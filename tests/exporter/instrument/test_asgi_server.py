@@ -25,7 +25,7 @@ GET = {"http_request_method": "GET"}
 
 
 def build_app() -> FastAPI:
-    """Routes that behave in every way that matters here."""
+    """Return an app with streams, websockets, bodies, errors and background tasks."""
     app = FastAPI()
     _add_streams(app)
     _add_plain(app)
@@ -74,12 +74,12 @@ def _add_plain(app: FastAPI) -> None:
 
 @pytest.fixture
 def server(serve: Callable[..., RunningServer], registry: MetricRegistry) -> RunningServer:
-    """The app above, served."""
+    """Serve the app."""
     return serve(instrument(build_app(), registry=registry))
 
 
 def test_a_streamed_response_has_first_byte_chunks_and_gaps(server: RunningServer):
-    """Five chunks 50 ms apart: first byte after one gap, four gaps, the true bytes, the whole time."""
+    """Five chunks 50 ms apart: the first byte after one gap, four gaps, the exact bytes, the whole duration."""
     body = server.http.get("/stream").content
     route = {**GET, "http_route": "/stream"}
     server.await_value("http_server_response_chunks_total", 5, **route)
@@ -93,8 +93,8 @@ def test_a_streamed_response_has_first_byte_chunks_and_gaps(server: RunningServe
     assert whole >= first + 0.2
 
 
-def test_a_long_stream_is_counted_as_it_goes(server: RunningServer):
-    """Chunks of a response that is still under way are in the metrics, every 256; at the end none is missing."""
+def test_a_long_stream_is_counted_while_it_runs(server: RunningServer):
+    """Chunks of a response in progress are counted in portions of 256; at the end none is missing."""
     route = {**GET, "http_route": "/stream"}
     with server.http.stream("GET", "/stream", params={"chunks": 700, "gap": 0.001}) as response:
         while not (counted := server.value("http_server_response_chunks_total", **route)):
@@ -107,8 +107,8 @@ def test_a_long_stream_is_counted_as_it_goes(server: RunningServer):
     assert server.value("http_server_response_body_bytes_total", **route) == size
 
 
-def test_a_client_that_leaves_is_counted(server: RunningServer):
-    """A closed connection in the middle of a stream is one disconnect and no error."""
+def test_a_client_that_disconnects_is_counted(server: RunningServer):
+    """A connection that is closed during a stream is one disconnect, and not an error."""
     with server.http.stream("GET", "/stream", params={"chunks": 500, "gap": 0.01}) as response:
         next(response.iter_raw())
     route = {**GET, "http_route": "/stream"}
@@ -117,8 +117,8 @@ def test_a_client_that_leaves_is_counted(server: RunningServer):
     assert server.value("http_server_request_duration_seconds_count", **route, http_response_status_code="200") == 1
 
 
-def test_a_client_that_leaves_before_the_response_has_status_499(server: RunningServer):
-    """Nothing was answered: the status says who ended it."""
+def test_a_client_that_disconnects_before_the_response_has_status_499(server: RunningServer):
+    """No response was sent: the status is nginx's for a closed request."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,8 +129,8 @@ def test_a_client_that_leaves_before_the_response_has_status_499(server: Running
     server.await_value("http_server_client_disconnects_total", 1, **GET, http_route="/slow")
 
 
-def test_bodies_are_counted_as_they_are(server: RunningServer):
-    """A chunked upload has no Content-Length and is counted all the same."""
+def test_the_bytes_of_bodies_are_counted(server: RunningServer):
+    """A chunked upload, which has no Content-Length, is counted, too."""
     parts = [b"x" * 1000] * 7
     assert server.http.post("/echo", content=iter(parts)).json() == 7000
     route = {"http_request_method": "POST", "http_route": "/echo"}
@@ -139,15 +139,15 @@ def test_bodies_are_counted_as_they_are(server: RunningServer):
 
 
 def test_an_exception_is_a_500(server: RunningServer):
-    """The app's own error page goes out and its status is what is counted."""
+    """The app's own error page is sent, and its status is counted."""
     assert server.http.get("/broken").status_code == 500
     server.await_value(
         "http_server_request_duration_seconds_count", 1, **GET, http_route="/broken", http_response_status_code="500"
     )
 
 
-def test_background_tasks_are_not_the_client_s_wait(server: RunningServer):
-    """The duration ends with the last byte, not with what runs after it."""
+def test_background_tasks_are_not_part_of_the_duration(server: RunningServer):
+    """The duration ends with the last byte."""
     assert server.http.get("/later").json() == "now"
     labels = {**GET, "http_route": "/later", "http_response_status_code": "200"}
     server.await_value("http_server_request_duration_seconds_count", 1, **labels)
@@ -156,8 +156,8 @@ def test_background_tasks_are_not_the_client_s_wait(server: RunningServer):
     assert seconds < 2.9
 
 
-def test_websockets_pass_and_are_counted_while_open(server: RunningServer):
-    """A websocket works as before; it is no HTTP request in the metrics."""
+def test_websockets_are_counted_while_open(server: RunningServer):
+    """A websocket works unchanged, and is not counted as an HTTP request."""
     with connect(server.url.replace("http", "ws") + "/ws") as websocket:
         websocket.send("hello")
         assert websocket.recv() == "hello"
@@ -167,8 +167,8 @@ def test_websockets_pass_and_are_counted_while_open(server: RunningServer):
     assert not [labels for name, labels in server.samples() if name.endswith("duration_seconds_count") and labels]
 
 
-def test_metrics_do_not_measure_themselves(server: RunningServer):
-    """Scrapes leave no trace in the request metrics."""
+def test_scrapes_are_not_measured(server: RunningServer):
+    """Scrapes are not counted as requests."""
     for _ in range(3):
         server.http.get("/metrics")
     assert server.value("http_server_active_requests") == 0
@@ -176,7 +176,7 @@ def test_metrics_do_not_measure_themselves(server: RunningServer):
 
 
 def test_unknown_methods_are_one_label_value(server: RunningServer):
-    """Whatever a client invents as a method does not become a series of its own."""
+    """Methods that a client invents do not become series."""
     for method in ("MKCOL", "LOCK", "PROPFIND"):
         server.http.request(method, "/echo")
     server.await_value(

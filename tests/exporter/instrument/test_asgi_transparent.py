@@ -1,4 +1,4 @@
-"""Whatever an app does, the server sees the same messages, the app gets the same, and errors stay theirs."""
+"""Whatever an app does, server and app get the same messages and exceptions with and without instrumentation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REGISTRY = MetricRegistry()
 
 
 class Sides:
-    """The server's and the app's side of one call, and what either has seen."""
+    """The server's and the app's side of one call, and what either has received."""
 
     def __init__(self, actions: list[Any], server_error: type[BaseException] | None) -> None:
         self.actions = actions
@@ -53,7 +53,7 @@ class Sides:
         self.inbox: list[Any] = []
 
     async def app(self, _scope: Any, receive: Any, send: Any) -> None:
-        """Do what the actions say."""
+        """Perform the actions."""
         for kind, what in self.actions:
             if kind == "send":
                 await send(what)
@@ -64,23 +64,23 @@ class Sides:
                 raise what("from the app")
 
     async def receive(self) -> Any:
-        """The server's next message."""
+        """Return the server's next message."""
         return self.inbox.pop()
 
     async def send(self, message: Any) -> None:
-        """Take the app's message, or fail."""
+        """Record the app's message, or raise."""
         self.seen.append(("sent", repr(message)))
         if self.server_error is not None and len(self.seen) > 2:
             raise self.server_error("from the server")
 
 
 def run(sides: Sides, scope: dict[str, Any], *, measured: bool) -> list[Any]:
-    """Everything that the two sides see of one call, its end included."""
+    """Return everything that the two sides see of one call, including its end."""
     app: Any = instrument(sides.app, registry=REGISTRY, metrics_path=None) if measured else sides.app
     try:
         app(dict(scope), sides.receive, sides.send).send(None)
     except StopIteration:
-        sides.seen.append("over")
+        sides.seen.append("returned")
     except BaseException as error:  # noqa: BLE001 - every kind is compared
         sides.seen.append(repr(error))
     return sides.seen
@@ -88,10 +88,10 @@ def run(sides: Sides, scope: dict[str, Any], *, measured: bool) -> list[Any]:
 
 @settings(max_examples=400, deadline=None)
 @given(ACTIONS, SCOPES, st.one_of(st.none(), ERRORS))
-def test_the_measured_app_is_the_app(
+def test_the_instrumented_app_behaves_like_the_app(
     actions: list[Any], scope: dict[str, Any], server_error: type[BaseException] | None
 ):
-    """Messages, however wrong, and exceptions of every kind pass both ways unchanged."""
+    """Messages, including invalid ones, and exceptions of every kind pass through unchanged in both directions."""
     bare = run(Sides(actions, server_error), scope, measured=False)
     assert run(Sides(actions, server_error), scope, measured=True) == bare
     assert REGISTRY.gauge("http_server_active_requests", "HTTP requests being served now.").labels().value == 0

@@ -1,4 +1,4 @@
-"""Caches: the block by hand, and Redis clients against a real redis-server."""
+"""Caches: CacheMetrics, and Redis clients with a real redis-server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def test_reads_hits_and_misses():
-    """A hit is a request and a hit, a miss a request; what sets no `hit` is no read; an error is neither."""
+    """A hit counts as a read and a hit, a miss as a read; without `hit`, or with an error, it is not a read."""
     metrics = CacheMetrics("by hand")
     assert read_default("cache_requests_total", cache="by hand") == 0
     for hit in (True, True, False):
@@ -43,14 +43,14 @@ def test_reads_hits_and_misses():
 
 @pytest.fixture(scope="module")
 def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A redis-server of the tests' own, on a socket file."""
+    """Start a redis-server on a socket file."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not on PATH")
-    folder: Path = tmp_path_factory.mktemp("redis")
-    path = str(folder / "s")
+    directory: Path = tmp_path_factory.mktemp("redis")
+    path = str(directory / "s")
     server = subprocess.Popen(
-        [program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", str(folder)], stdout=subprocess.DEVNULL
+        [program, "--port", "0", "--unixsocket", path, "--save", "", "--dir", str(directory)], stdout=subprocess.DEVNULL
     )
     while not Path(path).exists():
         time.sleep(0.01)
@@ -60,12 +60,12 @@ def redis_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def durations(cache: str, operation: str) -> float | None:
-    """How many operations of this kind were timed."""
+    """Return how many operations of this kind were timed."""
     return read_default("cache_operation_duration_seconds_count", cache=cache, operation=operation)
 
 
 def test_a_redis_client(redis_socket: str):
-    """Commands and pipelines are timed, reads counted, failures told apart, answers unchanged."""
+    """Commands and pipelines are timed, reads and errors are counted, results are unchanged."""
     with redis.Redis(unix_socket_path=redis_socket) as client:
         instrument_redis(client, cache="plain")
         instrument_redis(client, cache="again")
@@ -100,8 +100,8 @@ async def test_an_async_redis_client(redis_socket: str):
     assert read_default("cache_hits_total", cache="async") == 1
 
 
-def test_a_server_that_is_gone(tmp_path: Path):
-    """The connection error is the caller's; it is timed and counted, and it is no miss."""
+def test_a_missing_server(tmp_path: Path):
+    """The connection error is raised, timed and counted, and it is not a miss."""
     with redis.Redis(unix_socket_path=str(tmp_path / "none"), retry=Retry(NoBackoff(), 0)) as client:
         instrument_redis(client, cache="gone")
         with pytest.raises(redis.ConnectionError):

@@ -24,7 +24,7 @@ USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
 
 
 def build_app() -> FastAPI:
-    """An OpenAI-compatible server of one sentence."""
+    """Return an OpenAI-compatible server with one response."""
     app = FastAPI()
 
     @app.get("/status/{code}")
@@ -45,12 +45,12 @@ def build_app() -> FastAPI:
 
 
 def envelope(body: dict[str, Any], kind: str, choices: list[Any]) -> dict[str, Any]:
-    """What stands around an answer's choices."""
+    """Return the response object around the choices."""
     return {"id": "1", "object": kind, "created": 1, "model": body["model"], "choices": choices}
 
 
 async def stream(body: dict[str, Any]) -> AsyncIterator[str]:
-    """Five tokens, the first after 60 ms, the others 20 ms apart."""
+    """Yield five tokens, the first after 60 ms, the others 20 ms apart."""
     await asyncio.sleep(0.04)
     for token in range(5):
         await asyncio.sleep(0.02)
@@ -63,18 +63,18 @@ async def stream(body: dict[str, Any]) -> AsyncIterator[str]:
 
 @pytest.fixture
 def server(serve: Callable[..., RunningServer]) -> RunningServer:
-    """The app above, served."""
+    """Serve the app."""
     return serve(build_app())
 
 
 def requests(status: str) -> float:
-    """Outgoing requests counted so far with this status."""
+    """Return the number of outgoing requests with this status so far."""
     labels = {"http_request_method": "GET", "server_address": "127.0.0.1", "http_response_status_code": status}
     return read_default("http_client_request_duration_seconds_count", **labels) or 0
 
 
 def test_an_httpx_client(server: RunningServer):
-    """Requests are timed by method, host and status, once however often the client is instrumented."""
+    """Requests are timed by method, host and status; instrumenting a client twice has no effect."""
     before = {status: requests(status) for status in ("204", "503")}
     with httpx.Client() as client:
         instrument_httpx(client)
@@ -86,7 +86,7 @@ def test_an_httpx_client(server: RunningServer):
 
 
 async def test_an_async_httpx_client(server: RunningServer):
-    """The same with await; a failure has no status, and passes."""
+    """Async requests are timed, too; a failed one has no status, and its exception is raised."""
     before = {status: requests(status) for status in ("204", "error")}
     async with httpx.AsyncClient() as client:
         instrument_httpx(client)
@@ -97,17 +97,17 @@ async def test_an_async_httpx_client(server: RunningServer):
 
 
 def llm(name: str, model: str, **labels: str) -> float:
-    """A sample of the client side."""
+    """Return a sample of the client side."""
     return read_default(f"gen_ai_client_{name}", gen_ai_request_model=model, **labels) or 0
 
 
 def check_stream(model: str) -> None:
-    """The stream above was measured as it is."""
+    """Check the measurements of the stream above."""
     assert llm("time_to_first_token_seconds_count", model) == 1
     first, whole = llm("time_to_first_token_seconds_sum", model), llm("operation_duration_seconds_sum", model)
     assert first >= 0.055
     assert llm("time_per_output_token_seconds_count", model) == 1
-    # Four gaps after the first token. On a busy machine the client may get some tokens at once.
+    # Four gaps after the first token. On a busy machine the client may receive several tokens together.
     assert 0 < first + 4 * llm("time_per_output_token_seconds_sum", model) <= whole
     assert whole >= 0.13
     assert llm("token_usage_total", model, gen_ai_token_type="output") == 5
@@ -115,7 +115,7 @@ def check_stream(model: str) -> None:
 
 
 def test_an_openai_client(server: RunningServer):
-    """Whole answers, streams with and without usage, and errors."""
+    """Complete responses, streams with and without usage, and errors are measured."""
     messages: Any = [{"role": "user", "content": "hi"}]
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         instrument_openai(client)
@@ -142,7 +142,7 @@ def test_an_openai_client(server: RunningServer):
 
 
 async def test_an_async_openai_client(server: RunningServer):
-    """The same with await."""
+    """Async streams and errors are measured, too."""
     async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         instrument_openai(client)
         stream = await client.chat.completions.create(
@@ -156,12 +156,12 @@ async def test_an_async_openai_client(server: RunningServer):
 
 
 def served(name: str, model: str, **labels: str) -> float | None:
-    """A sample of the serving side."""
+    """Return a sample of the serving side."""
     return read_default(f"gen_ai_server_{name}", gen_ai_request_model=model, **labels)
 
 
 def test_a_served_call():
-    """Time to first token, per output token, and the tokens; a second finish changes nothing."""
+    """Time to first token, time per output token and tokens are recorded; a second finish changes nothing."""
     call = llm_server_call("served")
     for _ in range(3):
         time.sleep(0.02)
@@ -176,7 +176,7 @@ def test_a_served_call():
 
 
 def test_a_served_call_that_fails():
-    """Left by an exception, the block counts the call, its tokens and the failure."""
+    """When an exception leaves the block, the call, its tokens and the error are counted."""
     with pytest.raises(RuntimeError), llm_server_call("failing") as call:  # noqa: PT012 - the block is measured
         call.token()
         raise RuntimeError

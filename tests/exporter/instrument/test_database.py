@@ -1,4 +1,4 @@
-"""Databases: `db_operation`, and SQLAlchemy's engines with their pools, on real databases."""
+"""Databases: `db_operation`, and SQLAlchemy's engines and pools with SQLite."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DURATION = "db_client_operation_duration_seconds"
 
 @pytest.fixture
 def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """An SQLite file behind a pool of two connections."""
+    """Return an engine of an SQLite file with a pool of two connections."""
     made = create_engine(
         f"sqlite:///{tmp_path}/db", poolclass=QueuePool, pool_size=1, max_overflow=1, pool_timeout=0.05
     )
@@ -39,12 +39,12 @@ def engine(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 def count(operation: str, system: str = "sqlite") -> float:
-    """Operations counted so far: the registry is the process's."""
+    """Return the number of operations so far: the registry is process-wide."""
     return read_default(f"{DURATION}_count", db_system_name=system, db_operation_name=operation) or 0
 
 
 async def test_a_block_is_timed_with_and_without_async():
-    """Vector stores and drivers without a hook have a block; what raises is measured and counted."""
+    """A block is timed; one that raises is timed, too, and counted as an error."""
     with db_operation("vector store", "search"):
         pass
     async with db_operation("vector store", "search"):
@@ -58,7 +58,7 @@ async def test_a_block_is_timed_with_and_without_async():
 
 
 def test_statements_are_timed_by_verb(engine: Engine):
-    """Each statement is one observation under its verb, instrumented once."""
+    """Each statement is one observation under its verb; instrumenting an engine twice has no effect."""
     before = {verb: count(verb) for verb in ("CREATE", "INSERT", "SELECT")}
     with engine.begin() as connection:
         connection.execute(text("create table t (x int)"))
@@ -67,8 +67,8 @@ def test_statements_are_timed_by_verb(engine: Engine):
     assert {verb: count(verb) - seen for verb, seen in before.items()} == {"CREATE": 1, "INSERT": 1, "SELECT": 1}
 
 
-def test_the_driver_s_time_is_what_is_measured(engine: Engine):
-    """A query that waits in the database is slow in the metric."""
+def test_the_time_in_the_database_is_measured(engine: Engine):
+    """A slow query has a long duration."""
     before = read_default(f"{DURATION}_sum", db_system_name="sqlite", db_operation_name="WITH") or 0
     slow = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 300000) select max(i) from n"
     with engine.connect() as connection:
@@ -77,8 +77,8 @@ def test_the_driver_s_time_is_what_is_measured(engine: Engine):
     assert after - before > 0.005
 
 
-def test_a_failed_statement_is_counted_and_passes(engine: Engine):
-    """The error reaches the caller; its time and the failure are counted."""
+def test_a_failed_statement_is_counted(engine: Engine):
+    """The error is raised; its duration is recorded, and it is counted."""
     labels = {"db_system_name": "sqlite", "db_operation_name": "SELECT"}
     seen, failed = count("SELECT"), read_default("db_client_operation_errors_total", **labels) or 0
     with engine.connect() as connection, pytest.raises(OperationalError, match="no such table"):
@@ -88,7 +88,7 @@ def test_a_failed_statement_is_counted_and_passes(engine: Engine):
 
 
 def test_the_pool_is_read_at_the_scrape(engine: Engine, request: pytest.FixtureRequest):
-    """Used, idle and maximum are the pool's at this moment; a pool that is exhausted says so."""
+    """Used, idle and maximum are the pool's at the moment of the scrape; a timeout of the pool is counted."""
     pool = {"pool": request.node.name}
     with engine.connect(), engine.connect():
         assert read_default("db_client_connection_count", state="used", **pool) == 2
@@ -101,16 +101,16 @@ def test_the_pool_is_read_at_the_scrape(engine: Engine, request: pytest.FixtureR
     assert read_default("db_client_connection_wait_time_seconds_count", **pool) == 3
 
 
-def test_a_disposed_engine_is_watched_on(engine: Engine, request: pytest.FixtureRequest):
-    """Its new pool is the one that is read."""
+def test_a_disposed_engine_is_still_measured(engine: Engine, request: pytest.FixtureRequest):
+    """The metrics are those of its new pool."""
     engine.dispose()
     with engine.connect():
         assert read_default("db_client_connection_count", state="used", pool=request.node.name) == 1
     assert read_default("db_client_connection_wait_time_seconds_count", pool=request.node.name) == 1
 
 
-def test_watching_does_not_keep_an_engine_alive():
-    """An engine that the service drops is gone."""
+def test_measuring_does_not_keep_an_engine_alive():
+    """An engine without other references is collected."""
     engine = create_engine("sqlite://")
     instrument_sqlalchemy(engine, pool="dropped")
     with engine.connect() as connection:
@@ -123,7 +123,7 @@ def test_watching_does_not_keep_an_engine_alive():
 
 
 async def test_an_async_engine(tmp_path: Path):
-    """`AsyncEngine` is measured the same."""
+    """Statements of an `AsyncEngine` are timed."""
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/db")
     instrument_sqlalchemy(engine, pool="async")
     before = count("SELECT")
@@ -133,8 +133,8 @@ async def test_an_async_engine(tmp_path: Path):
     assert count("SELECT") == before + 1
 
 
-def test_measuring_may_fail_and_the_query_does_not(engine: Engine, monkeypatch: pytest.MonkeyPatch):
-    """With the metric made to raise, the query answers."""
+def test_a_failure_of_the_metrics_does_not_fail_the_query(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """When the metrics raise, the query returns its result."""
 
     def fail(*_args: object) -> None:
         raise RuntimeError("injected")
@@ -159,5 +159,5 @@ def test_measuring_may_fail_and_the_query_does_not(engine: Engine, monkeypatch: 
     ],
 )
 def test_operation_names_are_bounded(statement: str | None, verb: str):
-    """A verb of SQL, or `other`: no part of a statement becomes a label."""
+    """The label is a SQL verb or `other`, never another part of the statement."""
     assert operation_name(statement) == verb

@@ -1,4 +1,4 @@
-"""docs/instrument.md names what there is."""
+"""docs/instrument.md names every metric."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ print("\\n".join(DEFAULT._families))
 
 
 def test_every_metric_is_in_the_table_and_no_other(checkout: Path):
-    """The page and the code have the same names; the library's own counters are told of in the text."""
+    """The table and the code have the same names; the library's own counters are named in the text."""
     page = (checkout / "docs" / "instrument.md").read_text()
     made = subprocess.run([sys.executable, "-c", PRINT_NAMES], capture_output=True, text=True, check=True, cwd=checkout)
     names = set(made.stdout.split())

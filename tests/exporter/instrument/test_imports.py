@@ -1,4 +1,4 @@
-"""A service that imports the instrumentation gets nothing it did not ask for."""
+"""What importing the instrumentation loads."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ print([name for name in {HEAVY!r} if name in sys.modules])
 
 
 def test_the_import_is_light():
-    """No numpy, no scipy, no web framework or server, no database toolkit comes along."""
+    """It loads no numpy, no scipy, no web framework or server, and no database toolkit."""
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""The names of the instrumentation, held against Prometheus' own linter."""
+"""The names of the instrumentation, checked by Prometheus's own linter."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import subprocess
 
 from tests.wire.declared import library_families
 
-# OpenTelemetry's `db.client.connection.count`: the convention's name is worth more than the linter's wish.
+# OpenTelemetry's `db.client.connection.count`: the convention's name is kept against the linter's advice.
 KEPT = 'db_client_connection_count non-histogram and non-summary metrics should not have "_count" suffix'
 
-# Not what other tests have put into the registry of this process.
+# Other tests may have added metrics to the registry of this process.
 OURS = ("http_", "db_", "cache_", "gen_ai_", "perfloop_")
 
 
-def test_promtool_complains_of_one_name_alone(promtool: str):
-    """Every family that importing the instrumentation makes, with a sample: only the convention's name is marked."""
+def test_promtool_reports_only_one_name(promtool: str):
+    """Of every family that the instrumentation creates, only the convention's name is reported."""
     found = {name: family for name, family in library_families().items() if name.startswith(OURS)}
     assert "gen_ai_client_time_to_first_token_seconds" in found
     text = "".join(
@@ -26,5 +26,5 @@ def test_promtool_complains_of_one_name_alone(promtool: str):
 
 
 def sample(name: str, kind: str) -> str:
-    """Return the least that a family of this type must tell."""
+    """Return the smallest valid set of samples of a family of this type."""
     return f"{name} 1\n" if kind != "histogram" else f'{name}_bucket{{le="+Inf"}} 1\n{name}_sum 1\n{name}_count 1\n'

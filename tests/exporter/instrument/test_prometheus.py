@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes an instrumented service: values and exemplars arrive."""
+"""A real Prometheus scrapes an instrumented service, with values and exemplars."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def ask(port: int, path: str, **parameters: str) -> Any:
-    """The data of an API answer, None while the server is not ready."""
+    """Return the data of an API response, None while the server is not ready."""
     try:
         answer = httpx.get(f"http://127.0.0.1:{port}/api/v1/{path}", params=parameters)
     except httpx.TransportError:
@@ -33,10 +33,10 @@ def ask(port: int, path: str, **parameters: str) -> Any:
     return answer.json().get("data") if answer.is_success else None
 
 
-def test_prometheus_reads_it(
+def test_prometheus_stores_values_and_exemplars(
     serve: Callable[..., RunningServer], registry: MetricRegistry, prometheus_binary: str, tmp_path: Path
 ):
-    """It negotiates OpenMetrics, so that the trace id of a request can be asked for by its metric."""
+    """It negotiates OpenMetrics, so that a query of exemplars returns the trace id of a request."""
     app = FastAPI()
     app.get("/items/{item}")(lambda item: item)
     server = serve(instrument(app, registry=registry))

@@ -1,4 +1,4 @@
-"""Route templates through a real server: nested routers, mounts, partial matches, misses."""
+"""Route templates with a real server: nested routers, mounts, partial matches, unknown paths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def build_app(tmp_path: Path) -> FastAPI:
-    """Every way in which FastAPI and Starlette nest routes."""
+    """Return an app with every way in which FastAPI and Starlette nest routes."""
 
     def echo(request: Request) -> str:
         return request.url.path
@@ -82,7 +82,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "behind a BaseHTTPMiddleware"])
-def test_the_template_is_the_whole_one(
+def test_the_template_is_complete(
     serve: Callable[..., RunningServer], registry: MetricRegistry, tmp_path: Path, *, wrapped: bool
 ):
     """Every request is counted once under its full template, never under its path."""
@@ -99,7 +99,7 @@ def test_the_template_is_the_whole_one(
     expected: dict[tuple[str, str, str], float] = {}
     for method, _, status, template in CASES:
         expected[method, template, str(status)] = expected.get((method, template, str(status)), 0) + 1
-    # A request is counted after its last byte is out.
+    # A request is counted after its last byte was sent.
     deadline = time.monotonic() + 60
     while (counted := count_requests(server)) != expected and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -107,7 +107,7 @@ def test_the_template_is_the_whole_one(
 
 
 def count_requests(server: RunningServer) -> dict[tuple[str, str, str], float]:
-    """Requests by method, route and status."""
+    """Return the number of requests by method, route and status."""
     return {
         (labels["http_request_method"], labels["http_route"], labels["http_response_status_code"]): value
         for (name, pairs), value in server.samples().items()
@@ -116,7 +116,7 @@ def count_requests(server: RunningServer) -> dict[tuple[str, str, str], float]:
 
 
 def test_a_server_s_root_path_is_not_part_of_the_route(serve: Callable[..., RunningServer], registry: MetricRegistry):
-    """Behind `--root-path` the template is the app's own, and `/metrics` is not measured."""
+    """With `--root-path` the template is the app's own, and `/metrics` is not measured."""
     app = FastAPI()
     app.get("/x/{i}")(lambda i: i)
     child = FastAPI()
@@ -132,7 +132,7 @@ def test_a_server_s_root_path_is_not_part_of_the_route(serve: Callable[..., Runn
 
 
 def test_an_app_inside_an_app_is_measured_once(serve: Callable[..., RunningServer], registry: MetricRegistry):
-    """Both instrumented, one request is one request; instrumenting twice changes nothing."""
+    """When both are instrumented, a request is counted once; instrumenting an app twice has no effect."""
     child, app = FastAPI(), FastAPI()
     child.get("/leaf")(lambda: 1)
     app.mount("/sub", instrument(child, registry=registry))
@@ -149,8 +149,8 @@ def test_an_app_inside_an_app_is_measured_once(serve: Callable[..., RunningServe
     )
 
 
-def test_a_scope_without_its_route_is_found_by_the_endpoint():
-    """Starlette before 1.0 names the endpoint only; one function behind two paths is told by the path."""
+def test_without_a_route_in_the_scope_it_is_found_by_the_endpoint():
+    """Starlette before 1.0 has only the endpoint; of two routes with one endpoint, the one that matches is found."""
 
     async def leaf(_request: Request) -> Response:
         return PlainTextResponse("")

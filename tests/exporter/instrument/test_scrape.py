@@ -1,4 +1,4 @@
-"""`GET /metrics`: formats, compression, selection, other people's metrics, and who may break it."""
+"""`GET /metrics`: formats, compression, selection, prometheus_client's metrics, and faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPENMETRICS_ACCEPT = {"accept": "application/openmetrics-text;version=1.0.0,text
 
 @pytest.fixture
 def server(serve: Callable[..., RunningServer], registry: MetricRegistry) -> RunningServer:
-    """A small service, asked once."""
+    """Serve a small app that has handled one request."""
     app = FastAPI()
     app.get("/items/{item}")(lambda item: item)
     running = serve(instrument(app, registry=registry))
@@ -44,7 +44,7 @@ def server(serve: Callable[..., RunningServer], registry: MetricRegistry) -> Run
 
 @pytest.fixture
 def foreign() -> Iterator[prometheus_client.Counter]:
-    """A metric of the user's own, made with prometheus_client."""
+    """Return a metric that was created with prometheus_client."""
     made = prometheus_client.Counter("foreign_jobs", "Jobs.", ["kind"])
     made.labels("x").inc(3)
     yield made
@@ -52,21 +52,21 @@ def foreign() -> Iterator[prometheus_client.Counter]:
 
 
 def test_the_plain_format_is_the_default(server: RunningServer):
-    """Text 0.0.4, without exemplars, and the linter of Prometheus has nothing to say."""
+    """It is text 0.0.4, which has no exemplars."""
     answer = server.http.get("/metrics")
     assert answer.headers["content-type"] == TEXT
     assert " # {" not in answer.text
 
 
 def test_promtool_accepts_everything(server: RunningServer, promtool: str):
-    """Every metric of a scrape follows Prometheus' naming rules."""
+    """Every metric of a scrape follows Prometheus's naming rules."""
     text = server.http.get("/metrics").content
     checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
     assert (checked.stdout + checked.stderr, checked.returncode) == (b"", 0)
 
 
-def test_openmetrics_carries_exemplars(server: RunningServer, foreign: prometheus_client.Counter):
-    """Prometheus asks for it: one valid document with everything, trace ids of requests and metadata of records."""
+def test_openmetrics_has_exemplars(server: RunningServer, foreign: prometheus_client.Counter):
+    """One valid document has all metrics, the trace ids of requests and the metadata of records."""
     answer = server.http.get("/metrics", headers=OPENMETRICS_ACCEPT)
     assert answer.headers["content-type"] == OPENMETRICS
     exemplars = {
@@ -82,25 +82,25 @@ def test_openmetrics_carries_exemplars(server: RunningServer, foreign: prometheu
     assert 'foreign_jobs_total{kind="x"} 3.0\n' in answer.text
 
 
-def test_the_user_s_own_metrics_appear_too(server: RunningServer, foreign: prometheus_client.Counter):
-    """prometheus_client's registry is in the same answer, its process metrics included."""
+def test_metrics_of_prometheus_client_are_included(server: RunningServer, foreign: prometheus_client.Counter):
+    """The metrics of prometheus_client's registry are in the response, including its process metrics."""
     text = server.http.get("/metrics").text
     assert 'foreign_jobs_total{kind="x"} 3.0\n' in text
     assert "\nprocess_resident_memory_bytes " in text
 
 
-def test_a_name_that_both_have_is_ours(server: RunningServer):
-    """One family stands once, or Prometheus would refuse the whole scrape."""
-    double = prometheus_client.Gauge("http_server_active_requests", "Another one.")
+def test_a_name_of_both_registries_is_exported_once(server: RunningServer):
+    """Prometheus would reject a scrape with a duplicate family."""
+    duplicate = prometheus_client.Gauge("http_server_active_requests", "Another one.")
     try:
         text = server.http.get("/metrics").text
     finally:
-        prometheus_client.REGISTRY.unregister(double)
+        prometheus_client.REGISTRY.unregister(duplicate)
     assert text.count("# TYPE http_server_active_requests ") == 1
 
 
 def test_a_broken_collector_costs_only_its_registry(server: RunningServer, monkeypatch: pytest.MonkeyPatch):
-    """The user's collector raises: our metrics are served."""
+    """When a collector of the user raises, perfloop's metrics are still served."""
 
     def fail() -> None:
         raise RuntimeError("injected")
@@ -112,8 +112,8 @@ def test_a_broken_collector_costs_only_its_registry(server: RunningServer, monke
     assert text.endswith("# EOF\n")
 
 
-def test_it_is_compressed_for_who_asks(server: RunningServer):
-    """gzip, and the same text."""
+def test_the_response_is_compressed_on_request(server: RunningServer):
+    """A client that accepts gzip gets less than a quarter of the bytes."""
     packed = server.http.get("/metrics/", headers={"accept-encoding": "gzip"}, follow_redirects=True)
     plain = server.http.get("/metrics", headers={"accept-encoding": "identity"})
     assert packed.headers["content-encoding"] == "gzip"
@@ -121,29 +121,29 @@ def test_it_is_compressed_for_who_asks(server: RunningServer):
     assert int(packed.headers["content-length"]) * 4 < len(packed.content)
 
 
-def test_names_select(server: RunningServer):
-    """`name[]` gives these families and no others."""
+def test_name_selects_families(server: RunningServer):
+    """With `name[]` the response has these families only."""
     text = server.http.get("/metrics?name[]=http_server_active_requests&name[]=app_api_response_time_seconds_sum").text
     families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert families == {"http_server_active_requests", "app_api_response_time_seconds"}
 
 
 def test_head_and_other_methods(server: RunningServer):
-    """HEAD has the headers alone; what would change something is refused."""
+    """HEAD has no body; other methods than GET and HEAD are rejected."""
     head = server.http.head("/metrics")
     assert (head.status_code, head.content) == (200, b"")
     assert server.http.post("/metrics").status_code == 405
 
 
 def test_a_catch_all_does_not_hide_it(serve: Callable[..., RunningServer], registry: MetricRegistry, tmp_path: Path):
-    """A mount at the root, added before or after, leaves the page in place."""
+    """A mount at the root does not match before the metrics."""
     app = FastAPI(routes=[Mount("/", StaticFiles(directory=tmp_path))])
     server = serve(instrument(app, registry=registry))
     assert "http_server_active_requests" in server.http.get("/metrics").text
 
 
-def test_the_service_s_authentication_holds_for_it(serve: Callable[..., RunningServer], registry: MetricRegistry):
-    """It is a route like any other: the middlewares of the service stand before it."""
+def test_authentication_of_the_service_applies(serve: Callable[..., RunningServer], registry: MetricRegistry):
+    """The metrics are a route like any other, behind the middlewares of the service."""
     app = FastAPI()
 
     @app.middleware("http")
@@ -157,10 +157,10 @@ def test_the_service_s_authentication_holds_for_it(serve: Callable[..., RunningS
     assert server.http.get("/metrics", headers={"authorization": "Bearer t"}).status_code == 200
 
 
-def test_a_page_of_the_user_s_own_stays(
+def test_an_existing_route_is_kept(
     serve: Callable[..., RunningServer], registry: MetricRegistry, caplog: pytest.LogCaptureFixture
 ):
-    """An existing /metrics is not taken over; one line says so."""
+    """An existing /metrics is not replaced, and a warning is logged."""
     app = FastAPI()
     app.get("/metrics")(lambda: "mine")
     server = serve(instrument(app, registry=registry))
@@ -169,7 +169,7 @@ def test_a_page_of_the_user_s_own_stays(
 
 
 def test_a_plain_asgi_app(serve: Callable[..., RunningServer], registry: MetricRegistry):
-    """Without a framework the answer of instrument() is the app to run."""
+    """Without a framework, instrument() returns the app to run."""
 
     async def app(scope: dict, _receive: object, send: Callable) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -182,7 +182,7 @@ def test_a_plain_asgi_app(serve: Callable[..., RunningServer], registry: MetricR
 
 
 def test_excluded_paths_are_not_measured(serve: Callable[..., RunningServer], registry: MetricRegistry):
-    """Health checks need not drown the rest."""
+    """Requests to an excluded path are served, but not counted."""
     app = FastAPI()
     app.get("/health")(lambda: "ok")
     server = serve(instrument(app, registry=registry, exclude=["/health"]))
@@ -190,8 +190,8 @@ def test_excluded_paths_are_not_measured(serve: Callable[..., RunningServer], re
     assert not [labels for name, labels in server.samples() if name.endswith("duration_seconds_count") and labels]
 
 
-def test_a_scrape_does_not_hold_up_requests(server: RunningServer, registry: MetricRegistry):
-    """While a source takes its time to be read, requests are answered."""
+def test_a_scrape_does_not_delay_requests(server: RunningServer, registry: MetricRegistry):
+    """While a source of metrics blocks, requests are served."""
     reading, enough = threading.Event(), threading.Event()
 
     def read_slowly() -> None:
@@ -209,7 +209,7 @@ def test_a_scrape_does_not_hold_up_requests(server: RunningServer, registry: Met
 
 
 def test_a_broken_source_costs_only_itself(server: RunningServer, registry: MetricRegistry):
-    """A hook that raises before a scrape leaves everything else to be served."""
+    """When a hook before the scrape raises, all other metrics are served."""
 
     def fail() -> None:
         raise RuntimeError("injected")

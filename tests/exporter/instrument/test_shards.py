@@ -1,4 +1,4 @@
-"""What a worker writes is what another one reads; damaged files cost only themselves."""
+"""Files of worker processes: round trip, sums, the archive, and damaged files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fill(registry: MetricRegistry, seed: int) -> None:
-    """Metrics of every kind."""
+    """Record metrics of every type."""
     source = random.Random(seed)
     monitor = PerformanceMonitor(registry)
     for _ in range(50):
@@ -34,8 +34,8 @@ def fill(registry: MetricRegistry, seed: int) -> None:
     histogram.keep_exemplar(Exemplar((("trace_id", "x"),), 0.3, 5.0))
 
 
-def test_a_dump_holds_everything():
-    """Absorbed into nothing it gives the same text, exemplars included."""
+def test_a_dump_is_complete():
+    """Absorbed into an empty registry it gives the same text, including exemplars."""
     one, other = MetricRegistry(), MetricRegistry()
     fill(one, 1)
     shards.absorb(other, shards.dump(one.families()))
@@ -44,7 +44,7 @@ def test_a_dump_holds_everything():
 
 
 def test_dumps_add_up():
-    """Two workers with the same numbers are twice the counters and histograms."""
+    """Counters, histograms and gauges of two equal workers are twice those of one."""
     one, other = MetricRegistry(), MetricRegistry()
     fill(one, 1)
     for _ in range(2):
@@ -54,8 +54,8 @@ def test_dumps_add_up():
     assert 'app_jobs_total{quote="a\\"b\\\\c\\nd"} 100.0\n' in text
 
 
-def test_the_dead_leave_no_gauges():
-    """What goes into the archive is what may never fall."""
+def test_gauges_of_ended_workers_are_not_archived():
+    """The archive has only counters and histograms, which must never fall."""
     one, archive = MetricRegistry(), MetricRegistry()
     fill(one, 1)
     shards.absorb(archive, shards.dump(one.families(), additive_only=True))
@@ -69,7 +69,7 @@ def test_the_dead_leave_no_gauges():
 def test_a_damaged_file_costs_only_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: str
 ):
-    """The scrape has everybody else's numbers, and one line names the file."""
+    """The scrape has the metrics of all other workers, and the log names the file."""
     monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(tmp_path))
     registry = MetricRegistry()
     group = WorkerGroup(registry)
@@ -82,8 +82,8 @@ def test_a_damaged_file_costs_only_itself(
     assert "999999.json are left out of this scrape" in caplog.text
 
 
-def test_writing_is_all_or_nothing(tmp_path: Path):
-    """No reader sees half a file, and nothing else is left behind."""
+def test_a_file_is_replaced_atomically(tmp_path: Path):
+    """After writing twice the directory has only the file, with the second text."""
     path = tmp_path / "1.json"
     shards.write_whole(path, "one")
     shards.write_whole(path, "two")
@@ -91,8 +91,8 @@ def test_writing_is_all_or_nothing(tmp_path: Path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_who_leaves_is_reaped_with_all_it_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The next one in the same folder has its counters, once."""
+def test_counters_of_a_worker_that_leaves_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The next worker in the same directory exports them, once."""
     monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(tmp_path))
     for round_number in range(1, 4):
         registry = MetricRegistry()
@@ -105,26 +105,26 @@ def test_who_leaves_is_reaped_with_all_it_counted(tmp_path: Path, monkeypatch: p
         group.leave()
 
 
-def test_a_folder_that_vanishes_costs_only_the_others(
+def test_a_removed_directory_costs_only_the_other_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    """The worker that is scraped still answers for itself."""
-    folder = tmp_path / "shared"
-    monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(folder))
+    """The worker that is scraped still exports its own metrics."""
+    directory = tmp_path / "shared"
+    monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(directory))
     registry = MetricRegistry()
     group = WorkerGroup(registry)
     group.join()
     registry.counter("jobs_total", "Jobs.").labels().inc(3)
     assert "perfloop_workers 1.0\n" in render(group.families()).decode()
-    shutil.rmtree(folder)
+    shutil.rmtree(directory)
     text = render(group.families()).decode()
     group.leave()
     assert "\njobs_total 3.0\n" in text
     assert "The metrics of the other workers are left out of this scrape" in caplog.text
 
 
-def test_joining_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """A request joins: with the folder's lock held by a process that hangs, it goes on at once."""
+def test_joining_never_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A request joins the workers: it continues while another process holds the directory's lock."""
     monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(tmp_path))
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Where workers meet: found by their parent, swept when it is gone, and never another user's."""
+"""The directory of worker processes: derived from the parent, removed after it ended, and never another user's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This process as a worker, with a place of its own for what workers leave."""
+    """Make this process a worker, with a PERFLOOP_HOME of its own."""
     monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path))
     monkeypatch.delenv("PERFLOOP_WORKERS_DIR", raising=False)
     monkeypatch.setattr(multiprocessing, "parent_process", object)
@@ -27,12 +27,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_process_alone_has_no_directory():
-    """Nothing is written where nobody shares."""
+    """A single process writes nothing."""
     assert shared_directory() is None
 
 
 def test_siblings_find_the_same_directory(home: Path):
-    """It is theirs alone."""
+    """Only their user can read it."""
     directory = shared_directory()
     assert directory is not None
     assert directory == shared_directory()
@@ -40,15 +40,15 @@ def test_siblings_find_the_same_directory(home: Path):
     assert [path.stat().st_mode & 0o777 for path in (directory, directory.parent)] == [0o700, 0o700]
 
 
-def test_a_given_directory_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_directory_can_be_set(home: Path, monkeypatch: pytest.MonkeyPatch):
     """PERFLOOP_WORKERS_DIR sets the directory for any server."""
     monkeypatch.setenv("PERFLOOP_WORKERS_DIR", str(home / "mine" / "here"))
     assert shared_directory() == home / "mine" / "here"
     assert (home / "mine" / "here").is_dir()
 
 
-def test_what_dead_servers_left_is_swept(home: Path):
-    """A directory whose server is gone, or whose id another process has now, goes; others stay."""
+def test_directories_of_ended_servers_are_removed(home: Path):
+    """A directory is removed when its server has ended, also when its id was reused; all others are kept."""
     directory = shared_directory()
     assert directory is not None
     namespace = directory.name.partition("-")[0]

@@ -20,13 +20,13 @@ from .conftest import Samples, read_samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FOLDER = Path(__file__).parent
-CHECKOUT = FOLDER.parents[2]
+DIRECTORY = Path(__file__).parent
+CHECKOUT = DIRECTORY.parents[2]
 COUNTED = (
     "http_server_request_duration_seconds_count",
     frozenset({("http_request_method", "GET"), ("http_route", "/pid"), ("http_response_status_code", "200")}),
 )
-# A worker takes a request off this count only after the answer's last byte, so it is waited for.
+# A worker decrements this gauge only after the response's last byte, so the test waits for it.
 ACTIVE = ("http_server_active_requests", frozenset())
 
 SERVERS = {
@@ -50,22 +50,22 @@ SERVERS = {
 
 
 class Service:
-    """The running service."""
+    """The running service with two workers."""
 
     def __init__(self, url: str, home: Path) -> None:
         self.url = url
         self.home = home
 
     def get(self, path: str) -> httpx.Response:
-        """One request on a connection of its own, so that any worker may take it."""
+        """Send a request on a connection of its own, so that any worker may serve it."""
         return httpx.get(self.url + path, timeout=60, trust_env=False)
 
     def samples(self) -> Samples:
-        """What any worker answers for all."""
+        """Return the metrics, from any of the workers."""
         return read_samples(self.get("/metrics").text)
 
     def await_samples(self, condition: Callable[[Samples], bool]) -> Samples:
-        """Wait until it holds in the answers."""
+        """Wait until the condition holds."""
         deadline = time.monotonic() + 60
         while True:
             samples = self.samples()
@@ -75,7 +75,7 @@ class Service:
             time.sleep(0.1)
 
     def visit_both(self) -> dict[int, int]:
-        """Ask until two workers have answered: how often each did."""
+        """Send requests until two workers have served some; return how many by process id."""
         answered: dict[int, int] = {}
         deadline = time.monotonic() + 60
         while len(answered) < 2 or sum(answered.values()) < 20:
@@ -88,21 +88,21 @@ class Service:
 
 @pytest.fixture(params=SERVERS, ids=str)
 def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
-    """Two workers under a real server."""
+    """Start two workers of a real server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, *(part.format(port=port) for part in SERVERS[request.param])]
-    client_folder = tmp_path / "prometheus_client"
-    client_folder.mkdir()
+    client_directory = tmp_path / "prometheus_client"
+    client_directory.mkdir()
     environment = {
         **os.environ,
-        "PYTHONPATH": f"{FOLDER}:{CHECKOUT}",
+        "PYTHONPATH": f"{DIRECTORY}:{CHECKOUT}",
         "PERFLOOP_HOME": str(tmp_path),
-        "PROMETHEUS_MULTIPROC_DIR": str(client_folder),
+        "PROMETHEUS_MULTIPROC_DIR": str(client_directory),
     }
     log = (tmp_path / "log").open("w")
-    server = subprocess.Popen(command, env=environment, cwd=FOLDER, stdout=log, stderr=log)
+    server = subprocess.Popen(command, env=environment, cwd=DIRECTORY, stdout=log, stderr=log)
     made = Service(f"http://127.0.0.1:{port}", tmp_path)
     try:
         deadline = time.monotonic() + 60
@@ -121,7 +121,7 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
 
 
 def check_sums(samples: Samples, answered: dict[int, int]) -> None:
-    """Both workers are in the answer: what was recorded, what prometheus_client counted, what they cost."""
+    """Check that the metrics of both workers are in the scrape: recorded ones, prometheus_client's, process metrics."""
     total = sum(answered.values())
     assert samples["app_work_seconds_sum", frozenset({("kind", "test")})] == total
     assert samples["foreign_jobs_total", frozenset()] == total
@@ -134,8 +134,8 @@ def check_sums(samples: Samples, answered: dict[int, int]) -> None:
     assert samples["process_resident_memory_bytes", frozenset()] == pytest.approx(sum(memory), rel=0.1)
 
 
-def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service):
-    """Whichever worker is scraped, the sums are everybody's; a killed worker's counters stay and its gauges go."""
+def test_scrapes_are_merged_and_counters_of_ended_workers_stay(service: Service):
+    """Whichever worker is scraped, the sums are those of all; a killed worker's counters stay, its gauges do not."""
     answered = service.visit_both()
     total = sum(answered.values())
     samples = service.await_samples(lambda found: found.get(COUNTED) == total and found[ACTIVE] == 0)
@@ -144,7 +144,7 @@ def test_workers_answer_as_one_and_the_dead_leave_their_counts(service: Service)
 
     with pytest.raises(httpx.TransportError):
         service.get("/die")
-    # Until the server has replaced it, and after: no answer is below one that was given before.
+    # While the server replaces it, and after: no counter is ever below an earlier scrape.
     before = float(total)
 
     def is_replaced(found: Samples) -> bool:

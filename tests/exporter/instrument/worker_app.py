@@ -1,4 +1,4 @@
-"""The service that several worker processes serve in test_workers."""
+"""The service of test_workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ instrument(app)
 
 @app.get("/pid")
 async def pid() -> int:
-    """Which worker answers; slow enough for another one to take the next request."""
+    """Return the worker's process id; slow enough for another worker to serve the next request."""
     performance_monitor.record_metric("work_ms", 1000.0, {"pid": os.getpid()}, {"kind": "test"})
     performance_monitor.record_metric("last_seen", float(os.getpid()))
     FOREIGN.inc()
@@ -32,5 +32,5 @@ async def pid() -> int:
 
 @app.get("/die")
 async def die() -> None:
-    """End as the kernel's out-of-memory killer ends a process."""
+    """End like a process that the kernel's OOM killer kills."""
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The text, byte for byte prometheus_client's."""
+"""The text formats, byte for byte as prometheus_client writes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AWKWARD = ["plain", 'quote"', "back\\slash", "new\nline", "per%cent %d", "ünï"
 
 
 class Pair:
-    """The same metrics in our registry and in prometheus_client's."""
+    """The same metrics in perfloop's registry and in prometheus_client's."""
 
     def __init__(self) -> None:
         self.ours = MetricRegistry()
@@ -34,7 +34,7 @@ class Pair:
         self.gauges = self.ours.gauge("depth", "Depth."), Gauge("depth", "Depth.", registry=self.theirs)
 
     def fill(self, source: random.Random, size: int) -> None:
-        """The same random work for both."""
+        """Record the same random values in both."""
         for _ in range(size):
             value = source.choice([source.expovariate(3), source.random() * 1e7, 0.1, 10.0, 0.0])
             labels = source.choice(AWKWARD), source.choice(AWKWARD)
@@ -62,23 +62,23 @@ def test_the_same_bytes_as_generate_latest(seed: int):
 
 
 def test_counts_of_a_million_and_more():
-    """Go changes to exponents at seven digits, and so do we."""
+    """From seven digits on numbers have an exponent, as in Go."""
     pair = Pair()
     ours, theirs = pair.histograms[0].labels("a", "b"), pair.histograms[1].labels("a", "b")
     ours.counts[3] = 1_234_567
     theirs._buckets[3].inc(1_234_567)
-    assert generate_latest(pair.theirs) == render([pair.histograms[0], pair.counters[0], *Gauges(pair)])
+    assert generate_latest(pair.theirs) == render([pair.histograms[0], pair.counters[0], *gauge_families(pair)])
     assert b"1.234567e+06" in render([pair.histograms[0]])
 
 
-def Gauges(pair: Pair) -> list:  # noqa: N802 - reads as the list that it is
-    """The gauge family, which prometheus_client shows before anything was set."""
+def gauge_families(pair: Pair) -> list:
+    """Return the gauge family, which prometheus_client writes before anything was set."""
     pair.gauges[0].labels()
     return [pair.gauges[0]]
 
 
-def test_exemplars_stand_where_openmetrics_wants_them():
-    """An exemplar follows its bucket, with prometheus_client's bytes."""
+def test_exemplars_follow_their_bucket():
+    """An exemplar has the bytes of prometheus_client."""
     pair = Pair()
     ours, theirs = pair.histograms[0].labels("a", "b"), pair.histograms[1].labels("a", "b")
     ours.observe(0.3)
@@ -91,7 +91,7 @@ def test_exemplars_stand_where_openmetrics_wants_them():
 
 
 def test_the_collector_gives_the_same_bytes():
-    """Registered in prometheus_client's own registry, our families come out unchanged."""
+    """Registered in prometheus_client's registry, the families are written unchanged."""
     pair = Pair()
     pair.fill(random.Random(1), 100)
     registry = CollectorRegistry()
@@ -100,8 +100,8 @@ def test_the_collector_gives_the_same_bytes():
     assert generate_openmetrics(registry) == render_openmetrics(pair.ours.families()) + b"# EOF\n"
 
 
-def test_promtool_finds_nothing_wrong(promtool: str):
-    """Prometheus' own linter accepts the text."""
+def test_promtool_reports_nothing(promtool: str):
+    """Prometheus's linter accepts the text."""
     pair = Pair()
     pair.fill(random.Random(2), 50)
     checked = subprocess.run(

@@ -1,4 +1,4 @@
-"""The user's names on the wire."""
+"""Exported names of the user's metrics and tags."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from perfloop_exporter.metrics.names import label_name, wire_name
     ],
 )
 def test_units_become_base_units(name: str, wire: str, kind: str, factor: float, unit: str):
-    """Milliseconds go out as seconds, per cent as a ratio, and the suffix says so."""
+    """Milliseconds are exported as seconds, per cent as a ratio, each with its suffix."""
     found = wire_name(name)
     assert (wire, kind, factor, unit) == (found.name, found.kind, found.factor, found.unit)
 
 
 @given(st.text())
 def test_every_text_gives_valid_names(text: str):
-    """Whatever the user calls a metric or a tag, Prometheus accepts the name."""
+    """Prometheus accepts the exported name of any metric or tag."""
     assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", wire_name(text).name)
     label = label_name(text)
     assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", label)

@@ -32,7 +32,7 @@ os.wait()
 """
 
 
-def test_asking_twice_gives_the_same_family():
+def test_a_second_call_returns_the_same_family():
     """A name has one family; another type or other labels under the same name are an error."""
     registry = MetricRegistry()
     family = registry.counter("jobs_total", "Jobs.", ("kind",))
@@ -41,22 +41,22 @@ def test_asking_twice_gives_the_same_family():
         registry.gauge("jobs_total", "Jobs.")
 
 
-def test_the_wrong_number_of_labels_is_refused():
-    """A series has every label of its family."""
+def test_the_wrong_number_of_labels_raises():
+    """A series has a value for every label of its family."""
     family = MetricRegistry().counter("jobs_total", "Jobs.", ("kind", "zone"))
     with pytest.raises(ValueError, match="zip"):
         family.labels("one")
 
 
-def test_a_family_without_series_is_not_shown():
-    """No HELP and TYPE of nothing."""
+def test_a_family_without_series_is_not_exported():
+    """It has no HELP and TYPE lines either."""
     registry = MetricRegistry()
     registry.counter("jobs_total", "Jobs.", ("kind",))
     assert render(registry.families()) == b""
 
 
 def test_a_forked_process_counts_from_zero():
-    """What the parent counted is the parent's; what was set, not counted, is as true in the child."""
+    """Counters and histograms of the parent are not the child's; gauges that were set keep their value."""
     done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=True)
     assert "app_work_seconds_count 1.0\n" in done.stdout
     assert "jobs_total 1.0\n" in done.stdout

@@ -1,4 +1,4 @@
-"""Series: appended without a lock, counted when read, exact under threads."""
+"""Series: appended to without a lock, folded when read, exact under threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOUNDS = (0.1, 1.0, 10.0)
 
 @given(st.lists(st.floats(min_value=-100, max_value=100), max_size=2000))
 def test_buckets_equal_the_naive_count(values: list[float]):
-    """Bucket `le` holds exactly the values at or below it, and the sum is the plain sum in order."""
+    """Each bucket counts exactly the values at or below its bound, and the sum is that in order of recording."""
     series = HistogramSeries((), BOUNDS)
     for value in values:
         series.observe(value)
@@ -34,7 +34,7 @@ def test_buckets_equal_the_naive_count(values: list[float]):
 
 
 def test_no_value_is_lost_under_threads():
-    """Eight threads and a reader: every observation and increment is counted once."""
+    """With eight writers and a reader, every observation and increment is counted once."""
     histogram, counter, gauge = HistogramSeries((), BOUNDS), CounterSeries(()), GaugeSeries(())
     each = 5 * BUFFER_LIMIT
 
@@ -58,8 +58,8 @@ def test_no_value_is_lost_under_threads():
     assert gauge.value == 0
 
 
-def test_memory_is_bounded_when_nobody_reads():
-    """The buffer folds itself: it never grows beyond its limit."""
+def test_memory_is_bounded_without_reads():
+    """Writers fold the buffer: it never grows beyond its limit."""
     series = HistogramSeries((), BOUNDS)
     for _ in range(10 * BUFFER_LIMIT):
         series.observe(1.0)
@@ -67,7 +67,7 @@ def test_memory_is_bounded_when_nobody_reads():
 
 
 def test_a_counter_never_falls():
-    """Negative and NaN increments are not added."""
+    """Negative increments and NaN are ignored."""
     counter = CounterSeries(())
     for amount in (2.0, -1.0, float("nan")):
         counter.inc(amount)
@@ -75,7 +75,7 @@ def test_a_counter_never_falls():
 
 
 def test_states_of_two_processes_add_up():
-    """Counters and histograms add, gauges add, and of latest-gauges the newest counts."""
+    """Counters, histograms and gauges are summed; of `latest` gauges the newest value counts."""
     one, two = HistogramSeries((), BOUNDS), HistogramSeries((), BOUNDS)
     one.observe(0.5)
     two.observe(5.0)
