@@ -59,6 +59,7 @@ def test_stop_in_the_middle(tmp_path: Path, faults: dict[str, float], path: str,
         # Five seconds are the promise; a busy machine may need them twice, the faults would need 25.
         assert time.monotonic() - start < 10
         assert "Traceback" not in program.log
+        # A query that the stop interrupts is a 503, one whose fault ends just before it a 200: each has a response.
         assert {answer.result().status_code for answer in waiting} <= {200, 503, 504}
 
 
