@@ -29,6 +29,8 @@ METRIC_PATTERN = "[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL_PATTERN = "[a-zA-Z_][a-zA-Z0-9_]*"
 _DURATION, _METRIC, _LABEL = (re.compile(pattern) for pattern in (DURATION_PATTERN, METRIC_PATTERN, LABEL_PATTERN))
 
+_MOST_SUGGESTED = 24  # every field of a signal
+
 FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels", "mapping"]
 
 
@@ -106,9 +108,12 @@ class Entry(dict[str, Any]):
 
 
 def suggest(unknown: str, known: Sequence[str]) -> str:
-    """Return the end of a sentence about an unknown name: the nearest known one, else all of them."""
+    """Return the end of a sentence about an unknown name: the nearest known one, else the known ones."""
     near = get_close_matches(unknown, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}."
+    if near:
+        return f"did you mean {near[0]!r}?"
+    shown = ", ".join(known[:_MOST_SUGGESTED]) + (", …" if len(known) > _MOST_SUGGESTED else "")
+    return f"known are {shown or 'none'}."
 
 
 def is_duration(text: object) -> bool:

@@ -110,7 +110,7 @@ def _check_labels(entry: Entry, key: str, what: str) -> None:
 
 
 def _check_names(root: Entry, places: dict[str, str]) -> None:
-    """Report an alert that two files define, and two of one file that nothing tells apart."""
+    """Report an alert that two files define, and two of one file with the same labels."""
     seen: set[tuple[str, ...]] = set()
     for group in root.mappings("groups"):
         for rule in group.mappings("rules"):

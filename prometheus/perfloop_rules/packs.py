@@ -119,6 +119,8 @@ def read_packs(directory: Path, thresholds: Thresholds) -> tuple[Pack, ...]:
     """
     problems: list[str] = []
     packs = tuple(pack for path in sorted(directory.glob("*.yml")) for pack in _read_pack(path, problems))
+    if problems:  # what a broken pack does not define is not missing elsewhere
+        raise ConfigError(problems)
     alerts = [alert for pack in packs for alert in pack.alerts]
     problems += [
         f"{alert.file}:{alert.line}: alert {alert.name} has no entry under `limits` of {thresholds.file}."

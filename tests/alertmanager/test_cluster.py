@@ -39,7 +39,7 @@ def pair(bare_chain: Chain) -> Chain:
 
 
 def test_nothing_is_doubled_and_nothing_is_lost_when_one_dies(pair: Chain):
-    """Both get every alert and one of them tells it; killed, the other tells the next one."""
+    """Both get every alert and one of them notifies; when it is killed, the other one notifies."""
     post_to_both(pair, "First")
     wait_until(lambda: all(count(pair, "First").values()), what="the first alert on every channel")
     time.sleep(8)  # longer than the second one waits for the first one's word, and than a group interval

@@ -10,13 +10,14 @@ from tests.support.alerting_chain import Chain, wait_until
 
 CHANNELS = ("slack", "email", "pagerduty")
 ANNOTATIONS = {
-    "summary": "Database query time, 95th percentile is above its limit",
-    "description": "shop sqlite: 512ms, the limit is 200 ms.",
-    "value": "512ms",
+    "summary": "Database query time, 95th percentile at 512 ms (limit 200 ms)",
+    "resolved": "Database query time, 95th percentile: back under the limit of 200 ms",
+    "description": "shop sqlite: 512 ms, the limit is 200 ms.",
+    "value": "512 ms",
     "threshold": "200 ms",
     "cause": "database",
     "recommendation": "Find the slow queries",
-    "routes": "/search 1.2s; ",
+    "routes": "/search 1.2 s; /list 800 ms",
     "dashboard": "/d/service?var-service=shop&viewPanel=9",
     "runbook_url": "http://127.0.0.1:9090/user/runbook.html#DatabaseQueryTimeHigh",
 }
@@ -25,7 +26,7 @@ ANNOTATIONS = {
 def make_alert(severity: str = "critical", *, over: bool = False, **labels: str) -> dict[str, Any]:
     """Return an alert as Prometheus posts it: it begins now, or has ended now.
 
-    What began before the group wait is told at once, with whatever of its group has arrived by then.
+    What began before the group wait is notified immediately, with whatever of its group has arrived by then.
     """
     now = datetime.now(UTC)
     named = {"alertname": "DatabaseQueryTimeHigh", "service": "shop", "component": "database", "owner": "database"}
@@ -45,7 +46,8 @@ def test_a_critical_alert_reaches_all_three_channels_with_every_field(chain: Cha
     assert attachment["callback_id"] == "DatabaseQueryTimeHigh.shop"
     assert attachment["title"] == "[FIRING:1] DatabaseQueryTimeHigh · shop · critical"
     assert attachment["title_link"] == "http://127.0.0.1:3000/d/service?var-service=shop&viewPanel=9"
-    for words in ("512ms", "200 ms", "Since", "database", "Find the slow queries", "|Panel>", "|Runbook>", "|Silence>"):
+    facts = ("512 ms", "200 ms", "Since", "database", "Find the slow queries", "/search 1.2 s; /list 800 ms")
+    for words in (*facts, "|Panel>", "|Runbook>", "|Silence>"):
         assert words in attachment["text"]
 
     assert mail["payload"]["subject"] == attachment["title"]
@@ -70,6 +72,19 @@ def test_a_critical_alert_reaches_all_three_channels_with_every_field(chain: Cha
     assert ended["pagerduty"]["payload"]["dedup_key"] == event["dedup_key"]
 
 
+def test_a_resolved_message_says_what_is_over(chain: Chain):
+    """It does not repeat what was wrong as if it still were; the last value and the duration are in it."""
+    chain.post_alerts(make_alert())
+    fired = chain.wait_message(channel="slack")["payload"]["attachments"][0]["text"]
+    assert fired.startswith("*Database query time, 95th percentile at 512 ms (limit 200 ms)*")
+    chain.post_alerts(make_alert(over=True))
+    over = "Database query time, 95th percentile: back under the limit of 200 ms (was 512 ms for 1m0s)"
+    ended = {channel: chain.wait_message(channel=channel, status="resolved")["payload"] for channel in CHANNELS}
+    assert ended["slack"]["attachments"][0]["text"].startswith(f"*{over}*")
+    assert over in ended["email"]["html"]
+    assert ended["email"]["text"].startswith(over)
+
+
 def test_alerts_of_one_service_come_as_one_message(chain: Chain):
     """Three pools of a service are one message of three lines; another service is another message."""
     pools = [make_alert("warning", pool=name) for name in ("a", "b", "c")]
@@ -91,7 +106,7 @@ def test_warnings_reach_slack_alone_and_information_nobody(chain: Chain):
 
 
 def test_a_critical_alert_keeps_its_warning_out_of_slack(chain: Chain):
-    """Who is told that it burns need not be told that it is warm."""
+    """Who was paged about the critical alert does not need its warning."""
     chain.post_alerts(make_alert("critical"))
     chain.wait_message(channel="slack", severity="critical")
     chain.post_alerts(make_alert("critical"), make_alert("warning"))

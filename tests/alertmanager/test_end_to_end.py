@@ -40,7 +40,7 @@ def whole_chain(bare_chain: Chain, prometheus_binary: str) -> Iterator[Chain]:
         yield bare_chain
 
 
-def test_a_slow_database_is_told_once_to_all_and_so_is_its_end(whole_chain: Chain):
+def test_a_slow_database_is_notified_once_on_every_channel_and_so_is_its_end(whole_chain: Chain):
     """Grouped, its warning inhibited, with the words of the rules, and resolved under the same key."""
     chain = whole_chain
     chain.service.set(queries(0.4))
@@ -70,7 +70,7 @@ def test_a_service_that_dies_is_one_message_not_many(whole_chain: Chain):
 def test_nothing_is_lost_when_alertmanager_is_killed_or_prometheus_restarted(whole_chain: Chain):
     """Killed with its notifications pending, it delivers after its return; a restart of Prometheus ends no alert.
 
-    An Alertmanager that begins anew is told everything again, in any order: a warning of it must not exist.
+    An Alertmanager that restarts receives everything again, in any order: a warning of it must not exist.
     """
     chain = whole_chain
     chain.break_channel(slack=500, email=500, pagerduty=500)

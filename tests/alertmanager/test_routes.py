@@ -1,4 +1,4 @@
-"""Who is told: every severity of every service, by the real amtool."""
+"""Who is notified: every severity of every service, by the real amtool."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def route(amtool: str, config: Path, receivers: str, **labels: str) -> subproces
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("severity", RECEIVERS)
-def test_severity_decides_who_is_told_whatever_the_service(amtool: str, config: Path, severity: str, service: str):
+def test_severity_decides_who_is_notified_whatever_the_service(amtool: str, config: Path, severity: str, service: str):
     """Critical goes to PagerDuty, e-mail and Slack; warning to Slack; information to nobody."""
     done = route(amtool, config, RECEIVERS[severity], alertname="Anything", severity=severity, service=service)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,7 +51,7 @@ def test_a_test_notification_reaches_the_channel_that_it_names(amtool: str, conf
 
 
 def test_every_alert_of_the_rules_reaches_who_its_severity_names(amtool: str, config: Path, checkout: Path):
-    """No route catches an alert of ours by accident."""
+    """No route catches a shipped alert by accident."""
     rules = [
         rule
         for file in sorted((checkout / "prometheus" / "alerts").glob("*.yml"))
@@ -69,13 +69,13 @@ def test_every_alert_of_the_rules_reaches_who_its_severity_names(amtool: str, co
 
 
 def test_configuration_is_clean(amtool: str, config: Path):
-    """`amtool check-config` finds nothing to complain of."""
+    """`amtool check-config` reports nothing."""
     done = subprocess.run([amtool, "check-config", str(config)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_channel_tells_when_it_is_over(config: Path):
-    """Slack's and e-mail's default is not to tell: each says it wants to."""
+def test_every_channel_notifies_when_it_is_over(config: Path):
+    """Slack's and e-mail's default is not to: each must ask for it."""
     receivers = yaml.safe_load(config.read_text())["receivers"]
     silent = [
         receiver["name"]

@@ -34,8 +34,8 @@ def test_every_channel_delivers_to_the_inbox(chain: Chain, tmp_path: Path):
 
 
 def start_with_outside_watch(chain: Chain, address: str) -> Path:
-    """Start the chain with an address of heartbeats among its secrets; return their folder."""
-    secrets = chain.folder / "secrets"
+    """Start the chain with an address of heartbeats among its secrets; return their directory."""
+    secrets = chain.directory / "secrets"
     secrets.mkdir()
     (secrets / "heartbeat_url").write_text(f"{address}\n")
     start_inbox(chain)
@@ -76,7 +76,7 @@ def test_the_heartbeat_is_heard_outside(newer_chain: Chain, tmp_path: Path):
         outside.stop()
 
 
-def test_an_outside_watch_that_cannot_be_reached_is_told(newer_chain: Chain):
+def test_an_outside_watch_that_cannot_be_reached_is_reported(newer_chain: Chain):
     """The inbox hears the heartbeat all the same."""
     secrets = start_with_outside_watch(newer_chain, f"http://127.0.0.1:{free_port()}/ping")
     answers = send_test(
@@ -91,7 +91,7 @@ def test_an_outside_watch_that_cannot_be_reached_is_told(newer_chain: Chain):
 
 
 def test_a_channel_that_fails_is_named_with_what_was_refused(chain: Chain, tmp_path: Path):
-    """The others are still told apart from it."""
+    """The others are still distinguished from it."""
     chain.break_channel(slack=500)
     answers = send_test(
         alertmanager_url=chain.urls["alertmanager"],
