@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 
+# A request names at most three channels: a longer body is a mistake and must not fill the memory.
 _MAX_FAULTS_BYTES = 64 * 1024
+# Everything that the mailbox stores.
 _MAX_LISTED = 1000
+# The page fetches itself again every few seconds, so it must stay small.
 _SHOWN_ON_PAGE = 100
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 _MAX_HEARTBEAT_BYTES = 1024 * 1024
+# Seconds after which a client that was limited may try again.
 _RETRY_AFTER = {"Retry-After": "1"}
 _TOO_MANY_REQUESTS = 429
 
@@ -35,6 +36,7 @@ async def receive_slack(path: str, request: Request) -> Response:
     """Receive a message as https://hooks.slack.com/services/T…/B…/… would."""
     inbox: Inbox = request.app.state.inbox
     body = await read_body(request, slack.MAX_BODY_BYTES)
+    # The fault comes after the body is read: a client that is still sending would see a broken connection instead.
     fault = inbox.faults.get("slack")
     if fault:
         reply: Accepted | Refusal = Refusal(fault, slack.FAULT_BODIES.get(fault, "service_fault"))

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 # The form of Alertmanager's own default titles: `[FIRING:2] AlertName …`, `[RESOLVED] AlertName …`.
 _TITLE = re.compile(r"\[(?P<status>FIRING|RESOLVED)(?::\d+)?\]\W*(?P<alertname>\w+)?", re.IGNORECASE)
+# Between name and value there may be markup: `*Severity:* critical`, `severity=warning`.
 _SEVERITY = re.compile(r"\bseverity\W{1,6}(?P<severity>critical|error|warning|info)\b", re.IGNORECASE)
+# Markup around a word, which is not part of it.
 _DECORATION = " \t\r\n*_`~"
 _ALERTNAME_KEYS = ("alertname", "alert")
 _STATUSES: Mapping[str, Status] = {"firing": "firing", "resolved": "resolved", "acknowledged": "acknowledged"}

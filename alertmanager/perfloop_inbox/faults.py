@@ -7,6 +7,7 @@ from typing import Any
 from perfloop_base.errors import ConfigError
 from perfloop_inbox.messages import CHANNELS
 
+# 400 to 599 are refusals in HTTP and in SMTP.
 _HEALTHY = 200
 _FIRST_ERROR, _LAST_ERROR = 400, 599
 

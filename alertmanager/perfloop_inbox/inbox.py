@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfloop_inbox.messages import Channel
     from perfloop_inbox.replies import Accepted
 
+# Alertmanager sends the Watchdog every 30 seconds: the last fifty minutes.
 _MAX_HEARTBEATS = 100
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,13 @@ MAX_BODY_BYTES = 1024 * 1024
 
 # What Python's parser of structured headers is known to raise on malformed ones.
 _PARSER_FAILURES = (LookupError, ValueError, TypeError, AttributeError)
+# Bounds of what one message can take in memory and on the page.
 _MAX_HEADERS = 100
 _MAX_TEXT = 100_000
+# Elements whose text a mail program does not show.
 _INVISIBLE = re.compile(r"<(style|script|head)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _BLOCK_END = re.compile(r"</(p|div|tr|td|h\d|li)\s*>|<br\s*/?>", re.IGNORECASE)
+# The bound keeps the search linear in texts with many `<` and no `>`.
 _TAG = re.compile(r"<[^>]{0,10000}>")
 _FACT_HEADER = re.compile(r"x-(?:perfloop-)?(alertname|severity|status)", re.IGNORECASE)
 

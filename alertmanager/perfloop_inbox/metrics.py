@@ -31,6 +31,7 @@ class InboxMetrics:
         held.set_function(lambda: len(mailbox))
         size = Gauge("inbox_messages_held_bytes", "Size of the messages in memory.", registry=self.registry)
         size.set_function(lambda: mailbox.size_bytes)
+        # A series that begins at 0 lets rate() count its first event.
         for channel in CHANNELS:
             self.rejected.labels(channel)
             for status in STATUSES:

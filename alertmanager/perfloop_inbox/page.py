@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfloop_inbox.inbox import Inbox
 
 _ADDRESS = re.compile(r"<(?P<slack>https?://[^|>\s]+)\|(?P<words>[^>]+)>|(?P<bare>https?://[^\s<>]+)")
+# Longer addresses do not fit a line of the page.
 _MAX_ADDRESS = 60
 _TITLES = {"slack": "Slack", "email": "E-mail", "pagerduty": "PagerDuty"}
 _ENVIRONMENT = Environment(

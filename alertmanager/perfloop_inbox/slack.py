@@ -34,6 +34,7 @@ FAULT_BODIES = {
 _MAX_TEXT = 40_000
 _MAX_ATTACHMENTS = 100
 _MAX_BLOCKS = 50
+# The parts of a webhook's path. Slack's own tokens have 24 characters; shorter ones are accepted here for tests.
 _TEAM = re.compile(r"T[A-Z0-9]{2,}")
 _SERVICE = re.compile(r"B[A-Z0-9]{2,}")
 _TOKEN = re.compile(r"[A-Za-z0-9]{8,}")

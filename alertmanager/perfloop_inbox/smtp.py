@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from perfloop_inbox.inbox import Inbox
 
+# RFC 5321, 4.5.3.1.8: a server has to accept at least so many.
 _MAX_RECIPIENTS = 100
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Any number: it makes the documents the same on every machine.
 _SEED = 3
 _SUBJECTS = (
     "The vision encoder",

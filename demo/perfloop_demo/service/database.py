@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine, Row, Select, Table
 
+# Small, so that a handful of requests shows an exhausted pool.
 POOL_SIZE = 10
 # A request that waits longer than this for a connection is answered with 504.
 POOL_TIMEOUT_SECONDS = 2.0
 _CONNECT_SECONDS = 5
+# How soon a waiting query notices that its fault has ended.
 _SLICE_SECONDS = 0.1
 
 
@@ -34,6 +36,7 @@ class Database:
         self._in_use: set[Any] = set()
         if self.system == "sqlite":
             event.listen(self.engine, "connect", self._set_up_sqlite)
+        # Connections in use, so that `interrupt` can cancel their queries.
         event.listen(self.engine, "checkout", lambda connection, *_: self._in_use.add(connection))
         for moment in ("checkin", "close", "invalidate"):
             event.listen(self.engine, moment, lambda connection, *_: self._in_use.discard(connection))

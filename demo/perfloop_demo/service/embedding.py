@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
 
+# Few collisions among the words of the corpus, at 512 bytes for a vector.
 DIMENSIONS = 128
 _WORD = re.compile(r"\w+")
+# Words that are spelt alike share trigrams, and so directions.
 _TRIGRAM = 3
 
 

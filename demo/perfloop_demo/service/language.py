@@ -19,6 +19,7 @@ MODEL_NAME = "perfloop-bigram"
 # About the speed of a small model on a laptop.
 _TOKEN_SECONDS = 0.004
 _SHORT_WORD = 3
+# How soon a waiting answer notices that its fault has ended.
 _SLICE_SECONDS = 0.1
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+# 48 MB when decoded to RGB.
 MAX_PIXELS = 16_000_000
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 

@@ -10,6 +10,7 @@ documents = Table(
     "documents",
     metadata,
     Column("id", Integer, primary_key=True),
+    # SHA-256 of the content: unique, so that concurrent requests with one text store it once.
     Column("digest", String(64), nullable=False, unique=True),
     Column("title", String(200), nullable=False),
     Column("content", Text, nullable=False),

@@ -42,6 +42,7 @@ class VectorIndex:
         filled = len(self)
         scores = self._matrix[:filled] @ query
         wanted = min(count, filled)
+        # A partition finds the nearest in linear time; only those are sorted.
         nearest = np.argpartition(-scores, wanted - 1)[:wanted] if wanted else np.empty(0, dtype=np.int64)
         ordered = nearest[np.argsort(-scores[nearest], kind="stable")]
         return [Neighbour(int(self._ids[place]), float(scores[place])) for place in ordered]

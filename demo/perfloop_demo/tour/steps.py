@@ -12,11 +12,13 @@ from perfloop_demo.tour.stack import wait_for
 if TYPE_CHECKING:
     from perfloop_demo.tour.stack import LoadResult, Stack
 
+# Twice the critical limit of a query.
 _SLOW_SECONDS = 0.4
 _HEALTH = 'perfloop_health_score{service="demo"}'
 _ALERT = 'ALERTS{service="demo", component="database", severity="critical", alertstate="firing"}'
 _RECOMMENDATION = 'perfloop_recommendation_info{service="demo", category="database", state="open"}'
 _TRAFFIC = 'sum(rate(http_server_request_duration_seconds_count{service="demo"}[1m]))'
+# Below this rate the rules have too few samples of a minute.
 _ENOUGH_PER_SECOND = 1.0
 _CHANNELS = ("slack", "email", "pagerduty")
 

@@ -7,7 +7,9 @@ from threading import Event, Thread
 from perfloop_demo.service.faults.rules import Rule
 
 MIB = 1024 * 1024
+# Enough to be seen, too little to exhaust a small machine.
 CAP_MIB = 512
+# Several steps between two scrapes look like steady growth.
 _STEP_SECONDS = 0.25
 
 

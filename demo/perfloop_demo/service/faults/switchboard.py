@@ -51,6 +51,7 @@ class Switchboard:
         problems = find_problems(wanted, self.rules)
         if problems:
             raise ConfigError(problems)
+        # Two requests that set one fault together would leave its value and its metric apart.
         with self._lock:
             for name, value in wanted.items():
                 self._set(name, value)

@@ -51,6 +51,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """The body of a request; parameters of OpenAI's interface that this model does not use are ignored."""
 
+    # Clients send temperature, top_p and more: an error would exclude them.
     model_config = ConfigDict(extra="ignore")
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=_MAX_MESSAGES)

@@ -14,6 +14,7 @@ from perfloop_demo.service.service import ServiceDep, digest
 
 router = APIRouter()
 
+# A picture of 9 MiB.
 _MAX_BASE64 = 12 * 1024 * 1024
 _MAX_IMAGES = 1000
 

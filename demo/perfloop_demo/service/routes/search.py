@@ -40,6 +40,7 @@ def search(request: SearchRequest, service: ServiceDep) -> dict[str, list[Search
     numbers = [neighbour.document_id for neighbour in neighbours]
     statement = select(documents.c.id, documents.c.title, documents.c.content).where(documents.c.id.in_(numbers))
     rows = {row.id: row for row in service.database.read(statement)}
+    # A row may have been deleted since its vector was found.
     found = [(rows[number], score) for number, score in neighbours if number in rows]
     return {
         "results": [
