@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +16,8 @@ from perfloop_base.flags import add_flags, read_flags
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+# argparse's sentence about an unknown command; newer versions of Python leave the quotes out.
+_CHOICE = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<known>.*)\)")
 _INTERRUPTED = 130  # what a shell reports for a command that Ctrl+C ended: 128 + SIGINT
 
 
@@ -30,7 +33,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print with its usage."""
-        raise ConfigError(message.removeprefix("argument "))
+        choice = _CHOICE.search(message)
+        near = _suggestion(choice["word"], choice["known"].replace("'", "").split(", ")) if choice else ""
+        raise ConfigError(message.removeprefix("argument ") + near)
 
     def parse_args(self, args: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override] # a namespace of one's own is not needed
         """Return the namespace.
