@@ -49,11 +49,17 @@ class PrometheusApi:
             async with httpx.AsyncClient(timeout=10, transport=self._transport) as client:
                 answer = await client.get(f"{self._url}/api/v1/{what}", params=dict(parameters))
             document = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise QueryError(f"prometheus_url: {self._url}: {error or type(error).__name__}") from error
-        if document.get("status") != "success":
-            raise QueryError(f"promql {parameters['query']!r}: {document.get('error', answer.status_code)}")
-        result = document["data"]["result"]
+        except httpx.HTTPError as error:
+            raise QueryError(f"prometheus_url: {self._url}: {str(error) or type(error).__name__}") from error
+        except ValueError as error:
+            raise QueryError(
+                f"prometheus_url: {self._url}: the answer is not JSON (status {answer.status_code})"
+            ) from error
+        if not isinstance(document, dict) or document.get("status") != "success":
+            reason = document.get("error") if isinstance(document, dict) else None
+            raise QueryError(f"promql {parameters['query']!r}: {reason or f'status {answer.status_code}'}")
+        result = (document.get("data") or {}).get("result")
+        # A scalar expression has one pair instead of series: it says nothing about the service.
         return result if isinstance(result, list) and all(isinstance(one, dict) for one in result) else []
 
 

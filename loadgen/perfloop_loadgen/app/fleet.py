@@ -4,13 +4,16 @@ The parent starts the workers, gives them one common moment to begin at, and mer
 its own book; histograms add up without loss. Messages go over a pipe as (kind, content):
 
     parent -> worker   BEGIN moment | STOP (reason, grace seconds)
-    worker -> parent   READY | WINDOWS (labels, tallies, load) | DONE (generator, end reason) | ERROR sentence
+    worker -> parent   READY | WINDOWS (labels, tallies, load) | LOG (logger, level, message)
+                       DONE (generator, end reason) | ERROR sentence
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import logging
 import multiprocessing
 import signal
 import time
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from perfloop_loadgen.runner.run import Run
 
 _BEGIN, _STOP = "begin", "stop"
-_READY, _WINDOWS, _DONE, _ERROR = "ready", "windows", "done", "error"
+_READY, _WINDOWS, _LOG, _DONE, _ERROR = "ready", "windows", "log", "done", "error"
 # Time for the common moment to reach every worker before it comes.
 _LEAD_NANOSECONDS = 50_000_000
 
@@ -64,6 +67,7 @@ class Fleet:
         self._pending: list[Tally] = []
         self._began = self._rolled = self._ended = 0
         self._stop: tuple[str, float] | None = None
+        self._logged: set[str] = set()
         self.planned_seconds = build_shape(config).duration_seconds
         self.book = open_book(Labels())
         self.end_reason = ""
@@ -145,6 +149,8 @@ class Fleet:
             worker.ready.set()
         elif kind == _WINDOWS:
             self._take(worker, *content)
+        elif kind == _LOG:
+            self._log(*content)
         elif kind == _DONE:
             worker.generator, reason = content
             self.end_reason = self.end_reason or reason
@@ -166,6 +172,12 @@ class Fleet:
             index = self.book.labels.index(label)
             self._pending += [Tally() for _ in range(len(self.book.labels) - len(self._pending))]
             self._pending[index].add(Tally.from_wire(wire))
+
+    def _log(self, name: str, level: int, message: str) -> None:
+        # Every worker runs the same scenario: what all of them report is logged once.
+        if message not in self._logged:
+            self._logged.add(message)
+            logging.getLogger(name).log(level, "%s", message)
 
     def _roll(self) -> None:
         """Enter what has come since last time in the book."""
@@ -226,10 +238,24 @@ class _SendingBook(Book):
         self._pipe.send((_WINDOWS, (list(self.labels), [window.to_wire() for window in windows], load)))
 
 
+class _SendingHandler(logging.Handler):
+    """The log of a worker: the parent writes it, in the format that was asked for."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record to the parent."""
+        with contextlib.suppress(OSError):  # the parent has ended
+            self._pipe.send((_LOG, (record.name, record.levelno, record.getMessage())))
+
+
 def work(pipe: Connection, config: dict[str, Any], share: Share) -> None:
     """Be a worker process until the run is over or the parent has ended."""
     # A Ctrl-C reaches the whole group: the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger().handlers[:] = [_SendingHandler(pipe)]
     try:
         uvloop.run(_work(pipe, LoadTestConfig.model_validate(config), share))
     except PerfloopError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from perfloop_loadgen import LoadTestConfig
 from perfloop_loadgen.app.breakpoint import BreakpointTester
+from perfloop_loadgen.config.model import GateConfig
 from perfloop_loadgen.summary.verdict import Verdict
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -127,3 +128,17 @@ async def test_a_trial_waits_until_the_one_before_is_answered(serve: Any):
     assert not all(trial.passed for trial in tester.trials)
     assert set(busy) == {0}
     assert summary.outcomes == {"ok": summary.total_requests}
+
+
+async def test_a_prometheus_that_does_not_answer_ends_the_search(serve: Any):
+    """Without its answer no rate can be judged: one trial, and the search is invalid for that reason alone."""
+    async with serve(OK) as service:
+        config = _config(service.url)
+        config.thresholds = [GateConfig(promql="up", expect="> 0")]
+        config.prometheus_url = "http://127.0.0.1:1"
+        tester = BreakpointTester(config)
+        summary = await tester.run_load_test()
+    assert summary.verdict is Verdict.INVALID
+    assert summary.reasons[0].startswith("at 50 requests/s prometheus_url: http://127.0.0.1:1: ")
+    assert tester.only_queries_failed
+    assert len(tester.trials) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -12,6 +12,9 @@ import pytest
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.errors import TargetError
 from perfloop_loadgen.summary.verdict import Verdict
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _config(url: str, **changes: Any) -> LoadTestConfig:
@@ -78,3 +81,24 @@ async def test_a_host_that_does_not_resolve_ends_all_workers():
     """The workers' error is the parent's."""
     with pytest.raises(TargetError, match=r"the host 'no-such-host\.invalid' does not resolve"):
         await LoadTester(_config("http://no-such-host.invalid")).run_load_test()
+
+
+async def test_what_workers_log_is_logged_by_the_parent_once(
+    hello: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Both workers run a scenario that raises: one log line, with the line of the scenario."""
+    script = tmp_path / "shop.py"
+    script.write_text("async def breaks(user):\n    await user.get('/a')\n    raise ValueError('sold out')\n")
+    config = LoadTestConfig.model_validate(
+        {
+            "base_url": hello.url,
+            "duration_seconds": 1.2,
+            "concurrent_users": 2,
+            "workers": 2,
+            "think_time_seconds": 0.05,
+            "scenarios": [{"python": f"{script}:breaks"}],
+        }
+    )
+    summary = await LoadTester(config).run_load_test()
+    assert summary.outcomes["script_error"] >= 2
+    assert caplog.messages == [f"a scenario raised ValueError: sold out ({script}, line 3)"]
