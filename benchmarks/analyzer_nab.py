@@ -93,12 +93,12 @@ def weigh(series: Labelled) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sweep(data: list[Labelled], scores: list[np.ndarray]) -> tuple[float, float]:
-    """Lower the threshold over all series at once; return the best score of 100 and its threshold."""
+    """Lower the threshold over all series together; return the best score of 100 and its threshold."""
     total = sum(len(series.windows) for series in data)
     points = []
-    for number, (series, told) in enumerate(zip(data, scores, strict=True)):
+    for number, (series, score) in enumerate(zip(data, scores, strict=True)):
         earns, window = weigh(series)
-        points += [(told[i], number, window[i], earns[i]) for i in np.flatnonzero((window != -2) & (told > 0))]
+        points += [(score[i], number, window[i], earns[i]) for i in np.flatnonzero((window != -2) & (score > 0))]
     points.sort(key=lambda point: -point[0])
     best, threshold, raw, held = -1e9, 0.0, 0.0, {}
     for index, (score, number, window, earned) in enumerate(points):
@@ -116,12 +116,12 @@ def sweep(data: list[Labelled], scores: list[np.ndarray]) -> tuple[float, float]
 
 
 def main() -> None:
-    """Print the score beside the published ones."""
+    """Print the score next to the published ones."""
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", nargs="?", default=os.environ.get("NAB_DATA"))
     arguments = parser.parse_args()
     if not arguments.directory:
-        print("skipped: give the folder of NAB's data, as an argument or NAB_DATA (github.com/numenta/NAB)")
+        print("skipped: give the directory of NAB's data, as an argument or NAB_DATA (github.com/numenta/NAB)")
         return
     data = read(Path(arguments.directory))
     score, threshold = sweep(data, [detect(series) for series in data])

@@ -3,7 +3,7 @@
 Usage: python benchmarks/analyzer_noise.py [--series 1000] [--hours 0.5] The bar is for `--hours 24`. The clock is
 simulated, everything else is the service: a cycle every 10 s on the newest 240 points (5 s apart), the long view over
 seven days every 5 min, the error budgets every minute, every detector, the store. A finding counts once, from the first
-cycle that tells it until it has been silent for a cycle. A sample of a heavy tail that really lies beyond a limit is no
+cycle that reports it until a cycle does not. A sample of a heavy tail that really lies beyond a limit is no
 false finding; such crossings are counted apart.
 """
 
@@ -126,7 +126,7 @@ class Clean:
 async def watch(series: int, hours: float, seed: int) -> Counter[str]:
     """Run the loop over the hours; return how many findings began, by detector and signal."""
     began: Counter[str] = Counter()
-    told: set[tuple[str, str, str]] = set()
+    known: set[tuple[str, str, str]] = set()
     config = RunConfig(interval_seconds=CYCLE, step_seconds=STEP, points=POINTS)
     database = Database("sqlite://")
     loop = Loop(config, Clean(series, hours, seed), database, Knowledge(catalogue(), load_rules()))
@@ -135,8 +135,8 @@ async def watch(series: int, hours: float, seed: int) -> Counter[str]:
         if result is None:
             raise SystemExit(f"a cycle failed: {loop.published.trouble}")
         keys = {(_kind(found), found.signal, found.service) for found in result.findings}
-        began.update(f"{detector} {signal}" for detector, signal, _ in keys - told)
-        told = keys
+        began.update(f"{detector} {signal}" for detector, signal, _ in keys - known)
+        known = keys
         if number % 360 == 0:
             print(f"hour {number // 360:2d}: {began.total()} so far {dict(began)}", flush=True)
     database.close()

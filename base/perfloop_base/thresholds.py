@@ -166,7 +166,7 @@ class AlertLimit:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The whole file. `alerts` is what stands under `limits`, by the alert's name."""
+    """The whole file. `alerts` has the entries of `limits`, by the alert's name."""
 
     signals: tuple[Signal, ...]
     overrides: tuple[Override, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Status. These four are kept for judgement alone: no series is drawn in them for any other reason.
+# Status. These four are reserved for status: no series is drawn in them for any other reason.
 GOOD = "green"
 WARNING = "orange"
 BAD = "red"

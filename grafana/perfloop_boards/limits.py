@@ -53,7 +53,7 @@ FIRST_WARNS = Limit(warning=1)
 FIRST_IS_BAD = Limit(warning=None, critical=1)
 # Between the chunks of a streamed response half a second reads as a pause. No alert watches it.
 STUTTER = Limit(warning=0.5)
-# What stands in for a limit that the files do not have, until the problem is reported.
+# The substitute for a limit that the files do not have, until the problem is reported.
 _MISSING = Limit(warning=0)
 
 

@@ -49,7 +49,7 @@ class About:
         title: a noun that names what is shown.
         good: what good looks like and what to do otherwise, for the tooltip of the panel.
         unit: Grafana's id of the unit, `none` for a plain number.
-        empty: what stands there while nothing is found, with the cause or the remedy.
+        empty: the text shown while nothing is found, with the cause or the remedy.
         decimals: digits after the point; Grafana's own choice where it is None.
     """
 
@@ -112,7 +112,7 @@ def build_words(words: Mapping[str, Word]) -> list[ValueMap | RangeMap | RegexMa
 
 
 def build_nothing(about: About) -> SpecialValueMap:
-    """Return the value mapping that shows the panel's empty text, in the colour of no judgement, for no value."""
+    """Return the value mapping that shows the panel's empty text, in a colour without status, for no value."""
     result = ValueMappingResult(text=about.empty, color=colours.UNKNOWN)
     return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
 

@@ -75,7 +75,7 @@ def make_demo_password(directory: Path) -> None:
 
 
 def find_addresses(grafana_port: str) -> dict[str, str]:
-    """Return what stands for the hosts of the committed files: people open Grafana from outside the containers."""
+    """Return the addresses that replace hosts of the committed files: Grafana is opened from outside the containers."""
     return {alertmanager_config.GRAFANA: f"127.0.0.1:{grafana_port}"}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 Rule = dict[str, Any]
 SEVERITIES = ("critical", "warning")
-# What a rule adds to its series: the rest says whether two alerts speak of the same thing.
+# What a rule adds to its series: the other labels identify the subject of an alert.
 ADDED = ("alertname", "alertstate", "severity", "category", "component", "owner")
 
 

@@ -33,7 +33,7 @@ def recording_groups(thresholds: Thresholds) -> list[Rule]:
 
 
 def _other_quantiles(signal: Signal, routes: Sequence[Mapping[str, str]]) -> list[Rule]:
-    """Return p50 and p99 beside the p95 of a signal with overridden routes: all three speak of the same requests."""
+    """Return p50 and p99 beside the p95 of a signal with overridden routes: all three are of the same requests."""
     if not signal.record_by_route or P95 not in signal.record:
         return []
     return [

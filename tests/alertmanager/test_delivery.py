@@ -115,7 +115,7 @@ def test_a_critical_alert_keeps_its_warning_out_of_slack(chain: Chain):
 
 
 def test_a_label_cannot_call_the_whole_channel(chain: Chain):
-    """What stands in a label is shown, not obeyed, by Slack and in HTML."""
+    """The text of a label is shown, not interpreted, by Slack and in HTML."""
     alert = make_alert()
     alert["annotations"] = ANNOTATIONS | {"description": "<!channel> <script>alert(1)</script> & more"}
     chain.post_alerts(alert)

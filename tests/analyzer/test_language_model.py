@@ -38,7 +38,7 @@ def server() -> Iterator[tuple[list[Any], dict[str, Any], str]]:
             self.wfile.write(text)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.daemon_threads = False  # the end waits for every answer: no socket outlives its test
@@ -51,7 +51,7 @@ def server() -> Iterator[tuple[list[Any], dict[str, Any], str]]:
 
 
 async def test_words_that_keep_to_the_evidence_are_used_once(server: tuple[list[Any], dict[str, Any], str]) -> None:
-    """The text stands beside the recommendation, whose own words stay; the model is asked once."""
+    """The text is added to the recommendation, whose own words stay; the model is queried once."""
     asked, answer, url = server
     answer["words"] = "Queries went from 21 ms to 975 ms: add the missing index."
     model = LanguageModel(url, "small", "key")

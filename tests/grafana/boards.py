@@ -28,7 +28,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """What stands above it."""
+        """The title of the panel."""
         return str(self.json.get("title", ""))
 
     @property

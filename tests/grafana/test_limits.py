@@ -101,7 +101,7 @@ def raised(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {str(panel): panel for panel in list_panels(read_boards(copy))}
 
 
-def test_every_judgement_follows_the_files_or_has_its_reason(panels: list[Panel], raised: dict[str, Panel]):
+def test_every_status_colour_follows_the_files_or_has_its_reason(panels: list[Panel], raised: dict[str, Panel]):
     """A panel turns orange and red where the files say; where they say nothing, the list above says why."""
     judged = {str(panel): panel for panel in panels if judges(panel)}
     still = {name for name, panel in judged.items() if steps_of(raised[name]) == steps_of(panel)}
@@ -121,7 +121,7 @@ def test_descriptions_follow_the_files(panels: list[Panel], raised: dict[str, Pa
 
 
 def test_health_is_judged_as_on_the_analyzers_page(raised: dict[str, Panel]):
-    """One score, one judgement, wherever it is shown."""
+    """One score has one status, wherever it is shown."""
     assert steps_of(raised["overview: Health score"]) == [FAIR, GOOD]
 
 

@@ -14,7 +14,7 @@ Boards = dict[str, dict[str, Any]]
 
 # Rules of the linter that these boards do not follow.
 NOT_FOLLOWED = {
-    "template-job": "our rules, alerts and boards speak of services: `service` stands where the linter wants `job`",
+    "template-job": "our rules, alerts and boards are about services: `service` is where the linter wants `job`",
     "template-instance": "a board is about a service; where machines matter (system) there is an `instance`",
     "target-job": "as template-job: queries match on `service`",
     "target-instance": "as template-instance: machines matter on one board",

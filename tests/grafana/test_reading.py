@@ -156,7 +156,7 @@ def test_one_colour_for_one_thing(panels: list[Panel]):
     assert {name: found for name, found in colours.items() if len(found) > 1 and "{{" not in name} == {}
 
 
-def test_status_colours_are_kept_for_judgement(panels: list[Panel]):
+def test_status_colours_are_reserved(panels: list[Panel]):
     """Green and orange are no thing's colour; red is only what failed; no palette gives them to a route by chance."""
     for panel in panels:
         assert not panel.defaults.get("color", {}).get("mode", "").startswith("palette"), str(panel)

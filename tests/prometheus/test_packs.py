@@ -69,7 +69,7 @@ def test_each_mistake_has_its_sentence(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_a_pack_without_a_mistake_is_read(tmp_path: Path):
-    """The sentences above speak of what each case changed."""
+    """The sentences above are about what each case changed."""
     (tmp_path / "stack.yml").write_text(PACK)
     (pack,) = read_packs(tmp_path, parse_thresholds(LIMITS, "t.yml"))
     assert [(alert.name, alert.direction, alert.with_limit(1)) for alert in pack.alerts] == [("A", "below", "up < 1")]

@@ -67,7 +67,7 @@ def wait_until(look: Callable[[], Any], *, what: str, seconds: float = 60.0, eve
         if found:
             return found
         time.sleep(every)
-    raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
+    raise TimeoutError(f"waited {seconds:g} s for {what}")
 
 
 @dataclass

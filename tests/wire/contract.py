@@ -27,7 +27,7 @@ class Metric:
     when: str = ""
 
     def covers(self, name: str) -> bool:
-        """Whether this line of the contract speaks of that family."""
+        """Return whether this line of the contract covers that family."""
         return re.fullmatch(self.name, name) is not None
 
     def allows(self, labels: set[str]) -> bool:
@@ -37,7 +37,7 @@ class Metric:
         return required <= labels <= required | optional
 
     def covers_series(self, name: str) -> bool:
-        """Whether this line speaks of that series: a histogram's buckets, sum and count are its series."""
+        """Return whether this line covers that series: a histogram's buckets, sum and count are its series."""
         return any(re.fullmatch(self.name + suffix, name) for suffix in _SUFFIXES.get(self.type, ("",)))
 
 

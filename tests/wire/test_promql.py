@@ -26,5 +26,5 @@ def test_names_are_the_metrics(expression: str, expected: set[str]):
 
 
 def test_labels_are_those_of_matchers():
-    """Only what stands in braces is a matcher."""
+    """Only what is in braces is a matcher."""
     assert matched_labels('sum by (z) (a{x="1", y=~"$y"} / b{w!~"q{}"})') == {"x", "y", "w"}

@@ -58,7 +58,7 @@ def test_a_season_is_no_step_and_hides_none() -> None:
 
 
 def test_autocorrelated_noise_is_not_a_string_of_steps() -> None:
-    """Neighbouring points that resemble each other tell less, and the p-value knows."""
+    """Neighbouring points that resemble each other carry less information, and the p-value accounts for it."""
     shocks = _series(6, 200)
     values = shocks.copy()
     for at in range(1, WIDTH):

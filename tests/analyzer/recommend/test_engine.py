@@ -19,7 +19,7 @@ from perfloop_analyzer.recommend.rules import CATEGORIES
 if TYPE_CHECKING:
     from pathlib import Path
 
-UNAIMED = """
+WITHOUT_SELECTION = """
 rules:
 - {rule: a, category: api, title: t, action: a, effort: low, cost: none, affects: [], improvement: {method: replicas}}
 """
@@ -58,7 +58,7 @@ def _run(findings: list, **numbers: float) -> tuple:
 
 
 def test_every_signal_with_a_limit_has_a_rule_and_every_category_is_used() -> None:
-    """No finding leaves a person alone with it."""
+    """There is an answer to every finding."""
     rules = load_rules()
     named = {signal for rule in rules for signal in rule.signals}
     limited = {signal.name for signal in load_catalog() if signal.limit.warning is not None}
@@ -88,7 +88,7 @@ def test_without_inputs_only_what_is_known_is_said(build: Any) -> None:
 
 
 def test_a_pool_is_sized_by_its_queue(build: Any) -> None:
-    """Connections that are held without work are to be given back."""
+    """Connections that are held without work are to be released."""
     finding = build.finding(
         signal="db_pool_used_ratio", kind="use", value=1.0, expected=0.1, severity=Severity.CRITICAL
     )
@@ -105,7 +105,7 @@ def test_cpu_asks_for_cores_by_erlang(build: Any) -> None:
 
 
 def test_cpu_is_sized_by_past_use_too(build: Any) -> None:
-    """Where the past asks for more than the moment, the past counts: KRR's percentile and VPA's target are told."""
+    """Where the past asks for more than the moment, the past counts: KRR's percentile and the VPA's target are named."""
     finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.75, expected=0.3)
     (made,) = _run([finding], cpu_cores=16.0, cpu_used_ratio_past=0.99)
     assert "15.84 cores at the 95th percentile" in made.improvement.explanation
@@ -113,7 +113,7 @@ def test_cpu_is_sized_by_past_use_too(build: Any) -> None:
 
 
 def test_memory_and_cache_and_scalability(build: Any) -> None:
-    """Each method speaks in its own terms."""
+    """Each method explains itself with its own inputs."""
     memory = build.finding(signal="memory_used_ratio", component="memory", kind="use", value=0.95, expected=0.5)
     (made,) = _run([memory], memory_total_bytes=2**33, memory_used_ratio=0.97)
     assert made.improvement.method == "right_size"
@@ -129,7 +129,7 @@ def test_memory_and_cache_and_scalability(build: Any) -> None:
 
 
 def test_ids_are_stable_and_victims_come_later(build: Any) -> None:
-    """The same trouble has the same id tomorrow; the root is more urgent than what it causes."""
+    """The same finding has the same id tomorrow; the cause is more urgent than its consequence."""
     findings = [
         build.finding(signal="api_response_time_p95", component="api", limit=1.0, value=1.5),
         build.finding(),
@@ -141,7 +141,7 @@ def test_ids_are_stable_and_victims_come_later(build: Any) -> None:
     assert from_dict(first[0].as_dict()) == first[0]
 
 
-def test_a_rule_of_the_user_stands_beside_the_shipped_and_replaces_its_namesake(tmp_path: Path) -> None:
+def test_a_rule_of_the_user_is_added_or_replaces_its_namesake(tmp_path: Path) -> None:
     """The last word on a rule's name is the user's."""
     path = tmp_path / "rules.yml"
     path.write_text(
@@ -170,7 +170,7 @@ def test_relief_has_bounds() -> None:
     [
         ("rules:\n- {rule: a, category: magic}\n", "field 'rules.0.category' has value 'magic'"),
         (
-            UNAIMED,
+            WITHOUT_SELECTION,
             "rule 'a' selects nothing",
         ),
     ],
