@@ -73,6 +73,11 @@ class Entry(dict[str, Any]):
             if key not in known:
                 self.report(f"{what}: unknown field {key!r}; {suggest(key, known)}", key)
 
+    def title(self, kind: str, key: str) -> str:
+        """Return what problems call the mapping: its kind and, where it has one, its name under `key`."""
+        name = self.get(key)
+        return f"{kind} {name}" if name else f"this {kind.removesuffix(' of')}"
+
     def read(self, fields: Sequence[Field], what: str) -> dict[str, Any]:
         """Check every field and return the values by name, defaults included; `what` names the mapping in problems."""
         self.allow((field.name for field in fields), what)

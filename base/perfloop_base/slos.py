@@ -112,7 +112,7 @@ def _check(root: Entry) -> tuple[Slo, ...]:
 
 
 def _read_slo(entry: Entry) -> Slo:
-    what = f"SLO {entry.get('slo')}"
+    what = entry.title("SLO", "slo")
     values = entry.read(SLO_FIELDS, what)
     objective = values["objective"] or 0.0
     if values["objective"] is not None and not 0 < objective < 1:

@@ -228,7 +228,7 @@ def _check_unique(root: Entry, signals: Iterable[Signal], overrides: Iterable[Ov
 
 
 def _read_signal(entry: Entry) -> Signal:
-    what = f"signal {entry.get('signal')}"
+    what = entry.title("signal", "signal")
     values = entry.read(SIGNAL_FIELDS, what)
     limits = _limits(entry, values, what)
     _check_order(entry, what, values["direction"], limits)
@@ -275,14 +275,14 @@ def _check_order(entry: Entry, what: str, direction: str, limits: Mapping[Severi
 
 
 def _read_override(entry: Entry, signals: tuple[Signal, ...]) -> Override:
-    values = entry.read(OVERRIDE_FIELDS, f"override of {entry.get('signal')}")
+    what = entry.title("override of", "signal")
+    values = entry.read(OVERRIDE_FIELDS, what)
     name, service, route = values["signal"], values["service"], values["route"]
-    what = f"override of {name}"
     limits = _limits(entry, values, what)
     signal = next((one for one in signals if one.name == name), None)
-    if signal is None:
-        entry.report(f"{what}: unknown signal; {suggest(str(name), sorted(one.name for one in signals))}", "signal")
-    else:
+    if name and signal is None:
+        entry.report(f"{what}: unknown signal; {suggest(name, sorted(one.name for one in signals))}", "signal")
+    if signal is not None:
         _check_order(entry, what, signal.direction, limits)
         if route and not signal.record_by_route:
             entry.report(f"{what}: the signal is not measured per route; override it per service.", "route")

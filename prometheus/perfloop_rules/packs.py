@@ -151,14 +151,14 @@ def _read_pack(path: Path, problems: list[str]) -> list[Pack]:
         root.report(f"pack has the value {root.get('pack')!r}; it must be the file's own name, {path.stem}.", "pack")
     recordings = []
     for entry in root.mappings("recordings"):
-        values = entry.read(RECORDING_FIELDS, f"recording {entry.get('record')}")
+        values = entry.read(RECORDING_FIELDS, entry.title("recording", "record"))
         recordings.append(Recording(str(values["record"]), str(values["expr"]), entry.line))
     alerts = tuple(_read_alert(entry, file) for entry in root.mappings("alerts"))
     return [Pack(path.stem, file, tuple(recordings), alerts)]
 
 
 def _read_alert(entry: Entry, file: str) -> PackAlert:
-    what = f"alert {entry.get('alert')}"
+    what = entry.title("alert", "alert")
     values = entry.read(ALERT_FIELDS, what)
     expr, fixed = str(values["expr"]), values["severity"]
     if not fixed and not COMPARISON.search(expr):

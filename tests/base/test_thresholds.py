@@ -65,6 +65,14 @@ MISTAKES = {
         SIGNAL.replace("    owner: api\n", "").replace("    title: Failed requests\n", ""),
         "t.yml:2: signal error_ratio has no title, owner.",
     ),
+    "a signal without a name": (
+        SIGNAL.replace("- signal: error_ratio\n    title", "- title"),
+        "t.yml:2: this signal has no signal.",
+    ),
+    "an override without a name": (
+        OVERRIDE + "  - {service: a, warning: 1}\n",
+        "t.yml:18: this override has no signal.",
+    ),
     "an unknown field": (
         SIGNAL + "    tresholds: 1\n    warnin: 1\n",
         "t.yml:18: signal error_ratio: unknown field 'warnin'; did you mean 'warning'?",
