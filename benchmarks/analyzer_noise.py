@@ -133,7 +133,7 @@ async def watch(series: int, hours: float, seed: int) -> Counter[str]:
     for number in range(round(hours * 3600 / CYCLE)):
         result = await loop.cycle(START + number * CYCLE)
         if result is None:
-            raise SystemExit(f"a cycle failed: {loop.published.trouble}")
+            raise SystemExit(f"a cycle failed: {loop.published.error}")
         keys = {(_kind(found), found.signal, found.service) for found in result.findings}
         began.update(f"{detector} {signal}" for detector, signal, _ in keys - known)
         known = keys

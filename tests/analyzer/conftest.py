@@ -74,20 +74,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def service() -> Iterator[Service]:
     """A scrape target."""
-    made = Service()
+    target = Service()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    server.service = made  # type: ignore[attr-defined]
-    made.port = server.server_address[1]
+    server.service = target  # type: ignore[attr-defined]
+    target.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield made
+    yield target
     server.shutdown()
     server.server_close()
     thread.join()
@@ -120,7 +120,7 @@ def prometheus(prometheus_binary: str, service: Service, free_port: int, tmp_pat
 
 
 def wait_for(url: str, seconds: float = 20.0) -> str:
-    """Return the first good answer of a URL."""
+    """Return the first successful response of a URL."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -130,6 +130,12 @@ def wait_for(url: str, seconds: float = 20.0) -> str:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers of the test's own: the same ones in every order of tests."""
+    return np.random.default_rng(7)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a bad day brings: clocks that jump, counters that restart, series that come and go, a disk that is full."""
+"""What can go wrong: clocks that jump, counters that restart, series that come and go, a disk that is full."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Course:
         return Responses({name: Batch(name, grid, labels, values) for name in wanted}, {})
 
     async def scrape_interval(self) -> float | None:
-        """Nobody knows."""
+        """Return nothing."""
 
-    def looks_back(self) -> int:
-        """How often the history was asked for."""
+    def history_reads(self) -> int:
+        """How often the history was queried."""
         return sum(signal == "db_query_time_p95" and grid.step == 600.0 for signal, grid in self.asked)
 
 
@@ -75,12 +75,12 @@ async def test_a_clock_that_jumps_fails_nothing_and_stops_nothing(loop: Loop, co
         assert result is not None
         assert [one.service for one in result.findings] == ["shop"]
         assert loop.published.costs.last_success == at
-        assert course.looks_back() == number
+        assert course.history_reads() == number
     assert loop.published.costs.cycles == {"complete": 5, "partial": 0, "failed": 0, "shed": 0}
 
 
 def test_a_clock_gone_back_does_not_silence_what_is_new(build: Any) -> None:
-    """The streaming detector takes up the past that is told now, instead of waiting for the future it once saw."""
+    """The streaming detector accepts the past that is reported now; it does not wait for the future it once saw."""
     signal = build.signal()
     values = 0.02 + np.random.default_rng(3).normal(0, 0.001, (1, 600))
     values[0, -1] = 0.9
@@ -91,7 +91,7 @@ def test_a_clock_gone_back_does_not_silence_what_is_new(build: Any) -> None:
 
 
 async def test_series_come_and_go(loop: Loop, course: Course) -> None:
-    """What vanishes takes its finding with it, what appears is judged, and an empty answer is no trouble."""
+    """What vanishes takes its finding with it, what appears is judged, and an empty response is no error."""
     seen = []
     for at, rows in enumerate(({"a": 0.02}, {"a": 0.02, "b": 0.5}, {"b": 0.5}, {}, {"c": 0.02})):
         course.rows = rows
@@ -102,8 +102,8 @@ async def test_series_come_and_go(loop: Loop, course: Course) -> None:
     assert loop.published.costs.cycles["failed"] == 0
 
 
-async def test_a_history_that_is_not_answered_leaves_what_was_learned(loop: Loop, course: Course) -> None:
-    """Silence about the past does not take the seasons away."""
+async def test_a_failed_history_query_leaves_what_was_learned(loop: Loop, course: Course) -> None:
+    """A failed query of the history does not remove the seasons."""
     await loop.cycle(NOW)
     learned = dict(loop._knowledge.settings.history.learned)
     assert learned
@@ -156,25 +156,25 @@ database.merge([make("keep")], 1.0)
 database.transition("keep", "accept", 2.0)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path + "-wal") + 20_000, hard))
-told = ""
+reported = ""
 try:
     for number in range(100):
         database.merge([make(f"n{number}", "w" * 4000)], 3.0 + number)
 except StoreError as error:
-    told = str(error)
+    reported = str(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 database.merge([make("after")], 500.0)
 states = {one.id: one.state for one in database.recommendations()}
 database.close()
-print(json.dumps({"told": told, "keep": states["keep"], "after": states["after"]}))
+print(json.dumps({"reported": reported, "keep": states["keep"], "after": states["after"]}))
 """
 
 
-def test_a_disk_without_room_is_said_and_survived(tmp_path: Path) -> None:
-    """A file that may not grow is one sentence; what was decided stays, and with room again writing goes on."""
+def test_a_full_disk_is_reported_and_survived(tmp_path: Path) -> None:
+    """A file that may not grow is one sentence; what was decided stays, and with space again writing continues."""
     command = [sys.executable, "-c", FULL, str(tmp_path / "full.db")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-    told = json.loads(done.stdout)
-    assert "full.db" in told["told"]
-    assert "failed: " in told["told"]
-    assert (told["keep"], told["after"]) == ("accepted", "open")
+    reported = json.loads(done.stdout)
+    assert "full.db" in reported["reported"]
+    assert "failed: " in reported["reported"]
+    assert (reported["keep"], reported["after"]) == ("accepted", "open")

@@ -1,4 +1,4 @@
-"""`optimization_analyzer`: the examples of the user's page, their import line alone changed, and stranger input."""
+"""`optimization_analyzer`: the examples of the user's page, with only their import line changed, and unusual input."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from perfloop import optimization_analyzer
 from perfloop_analyzer import OptimizationAnalyzer
 from perfloop_analyzer.errors import AnalyzerError
 
-RNG = np.random.default_rng(1)
-
 
 @pytest.fixture
 def metrics_data() -> dict[str, Any]:
-    """Measurements of a system in trouble, as a monitor collects them."""
-    api_metrics = [float(value) for value in RNG.normal(2600, 100, 200)]
+    """Measurements of an overloaded system, as a monitor collects them."""
+    rng = np.random.default_rng(1)
+    api_metrics = [float(value) for value in rng.normal(2600, 100, 200)]
     start = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
     db_metrics = [
         {"value": float(value), "timestamp": (start + timedelta(seconds=i)).isoformat(), "tags": {}}
-        for i, value in enumerate(RNG.normal(260, 20, 120))
+        for i, value in enumerate(rng.normal(260, 20, 120))
     ]
     cache_metrics = [62.0, 61.0, 60.0]
     system_metrics = [
@@ -98,9 +97,9 @@ def test_the_example_of_usage(metrics_data: dict[str, Any], capsys: Any) -> None
             print(f"CRITICAL: {rec['title']}")  # noqa: T201 - the example prints
             print(f"Expected improvement: {rec['expected_improvement']}")  # noqa: T201 - the example prints
 
-    told = capsys.readouterr().out
-    assert "CRITICAL: " in told
-    assert "% less" in told
+    printed = capsys.readouterr().out
+    assert "CRITICAL: " in printed
+    assert "% less" in printed
 
 
 def test_health_adds_up(metrics_data: dict[str, Any]) -> None:

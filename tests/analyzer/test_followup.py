@@ -1,4 +1,4 @@
-"""From implemented to validated or refuted: the service's own measurement of what a change brought."""
+"""From implemented to validated or refuted: the service's own measurement of the effect of a change."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ MINUTE = 60.0
 
 
 class History:
-    """A source with one series, the query time: slow from `broke` to `mended`, and of another level after."""
+    """A source with one series, the query time: slow from `broke` to `fixed`, and of another level after."""
 
-    def __init__(self, broke: float, mended: float, after: float) -> None:
-        self.broke, self.mended, self.after = broke, mended, after
+    def __init__(self, broke: float, fixed: float, after: float) -> None:
+        self.broke, self.fixed, self.after = broke, fixed, after
         self.silent = False
 
     async def query(self, queries: Any, grid: Grid) -> Responses:
-        """Answer what is known."""
+        """Return the one known series."""
         times = grid.times()
-        slow = (times >= self.broke) & (times < self.mended)
-        level = np.where(slow, 0.5, np.where(times >= self.mended, self.after, 0.02))
+        slow = (times >= self.broke) & (times < self.fixed)
+        level = np.where(slow, 0.5, np.where(times >= self.fixed, self.after, 0.02))
         values = (level * (1.0 + 0.01 * np.sin(times)))[None, :]
         labels = ({"service": "shop", "db_system_name": "sqlite"},)
         known = {q.signal for q in queries} & {"db_query_time_p95"}
         return Responses({} if self.silent else {name: Batch(name, grid, labels, values) for name in known}, {})
 
     async def scrape_interval(self) -> float | None:
-        """Nobody knows."""
+        """Return nothing."""
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """A database of the test's own."""
-    made = Database(f"sqlite:///{tmp_path / 's.db'}")
-    yield made
-    made.close()
+    opened = Database(f"sqlite:///{tmp_path / 's.db'}")
+    yield opened
+    opened.close()
 
 
 async def _implemented(source: History, database: Database) -> tuple[Loop, str]:
-    """Let the trouble be found, and a person say that it is mended."""
+    """Find the problem, and mark its recommendation as implemented."""
     loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
     for at in (NOW + 5 * MINUTE, NOW + 9 * MINUTE):
         result = await loop.cycle(at)
     assert result is not None
-    (made,) = result.recommendations
-    database.transition(made.id, "implement", NOW + 10 * MINUTE)
-    return loop, made.id
+    (recommendation,) = result.recommendations
+    database.transition(recommendation.id, "implement", NOW + 10 * MINUTE)
+    return loop, recommendation.id
 
 
 @pytest.mark.parametrize(("after", "state"), [(0.02, "validated"), (0.5, "refuted")])
@@ -71,14 +71,14 @@ async def test_what_was_implemented_is_measured(database: Database, after: float
     assert {one.state for one in (*early.recommendations, *early.decided)} == {"implemented"}
     late = await loop.cycle(NOW + 23 * MINUTE)
     assert late is not None
-    (made,) = [one for one in (*late.recommendations, *late.decided) if one.id == identifier]
-    assert made.state == state
-    assert made.values["measured"]["gain"] == pytest.approx(1 - after / 0.5, abs=0.05)
+    (recommendation,) = [one for one in (*late.recommendations, *late.decided) if one.id == identifier]
+    assert recommendation.state == state
+    assert recommendation.values["measured"]["gain"] == pytest.approx(1 - after / 0.5, abs=0.05)
     assert [event["step"] for event in database.events(identifier)][-1] == state.removesuffix("d")
 
 
 async def test_without_data_nothing_is_concluded(database: Database) -> None:
-    """Silence after the change is no gain; a day later it is left alone."""
+    """No data after the change is no gain; after a day it is not measured again."""
     source = History(NOW, NOW + 10 * MINUTE, 0.02)
     loop, identifier = await _implemented(source, database)
     source.silent = True
@@ -88,11 +88,11 @@ async def test_without_data_nothing_is_concluded(database: Database) -> None:
 
 
 async def test_what_comes_back_after_it_was_validated_is_open_again(database: Database) -> None:
-    """The same trouble after a pause is new work, and its life tells of both."""
+    """The same finding after a pause is new work, and its events show both."""
     source = History(NOW, NOW + 10 * MINUTE, 0.02)
     loop, identifier = await _implemented(source, database)
     await loop.cycle(NOW + 23 * MINUTE)
-    source.broke, source.mended = NOW + 60 * MINUTE, NOW + 100 * MINUTE
+    source.broke, source.fixed = NOW + 60 * MINUTE, NOW + 100 * MINUTE
     result = await loop.cycle(NOW + 65 * MINUTE)
     assert result is not None
     assert [(one.id, one.state) for one in result.recommendations] == [(identifier, "open")]

@@ -1,4 +1,4 @@
-"""Incidents: what belongs together, and who is to blame."""
+"""Incidents: which findings belong together, and their probable cause."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _equal(_finding: Finding) -> float:
     return 2.0
 
 
-def test_a_slow_database_is_blamed_for_the_slow_api(build: Any) -> None:
+def test_a_slow_database_is_the_cause_of_the_slow_api(build: Any) -> None:
     """The callee that deviates is the root, the caller its victim."""
     database = build.finding(onset=1005.0)
     api = build.finding(signal="api_response_time_p95", component="api", onset=1000.0, severity=Severity.CRITICAL)
@@ -78,7 +78,7 @@ def test_a_full_pool_explains_those_who_wait_for_it(build: Any) -> None:
         assert incident.causes[0].component == root
 
 
-def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
+def test_a_machine_that_was_always_busy_is_not_the_cause(build: Any) -> None:
     """A breach without a deviation is a bottleneck, not the cause of what changed."""
     cpu = build.finding(
         signal="cpu_used_ratio", component="cpu", kind="use", service="host", labels={"service": "host"}
@@ -91,15 +91,15 @@ def test_a_machine_that_was_always_busy_is_not_blamed(build: Any) -> None:
     assert incident.causes[0].component == "database"
 
 
-def test_strangers_and_old_troubles_stay_apart(build: Any) -> None:
-    """Another service's trouble, and one that began long before, are incidents of their own."""
+def test_unrelated_and_old_findings_stay_apart(build: Any) -> None:
+    """A finding of another service, and one that began long before, are incidents of their own."""
     other = build.finding(service="mail", labels={"service": "mail"})
     old = build.finding(signal="cache_hit_ratio", component="cache", onset=-9000.0)
     assert len(group_incidents([build.finding(), other, old], Topology(), _equal)) == 3
 
 
 def test_the_call_graph_joins_services(build: Any) -> None:
-    """With the graph known, the called service is the root of its caller's trouble."""
+    """With the graph known, the called service is the cause of its caller's findings."""
     names = {"service": "web", "component": "api", "signal": "api_response_time_p95"}
     caller = build.finding(**names, labels={"service": "web"})
     topology = Topology(calls={"web": frozenset({"shop"})})
@@ -108,7 +108,7 @@ def test_the_call_graph_joins_services(build: Any) -> None:
 
 
 def test_no_findings_no_incidents() -> None:
-    """Nothing is invented."""
+    """There is nothing to group."""
     assert group_incidents([], Topology(), _equal) == ()
 
 

@@ -40,13 +40,13 @@ def server() -> Iterator[tuple[list[Any], dict[str, Any], str]]:
         def log_message(self, *_: object) -> None:
             """Log nothing."""
 
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.daemon_threads = False  # the end waits for every answer: no socket outlives its test
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = False  # the end waits for every answer: no socket outlives its test
+    thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
-    yield asked, answer, f"http://127.0.0.1:{made.server_address[1]}/v1"
-    made.shutdown()
-    made.server_close()
+    yield asked, answer, f"http://127.0.0.1:{http.server_address[1]}/v1"
+    http.shutdown()
+    http.server_close()
     thread.join()
 
 
@@ -56,10 +56,10 @@ async def test_words_that_keep_to_the_evidence_are_used_once(server: tuple[list[
     answer["words"] = "Queries went from 21 ms to 975 ms: add the missing index."
     model = LanguageModel(url, "small", "key")
     for _ in range(2):
-        (made,) = await model.rewrite([MADE])
+        (recommendation,) = await model.rewrite([MADE])
     await model.close()
-    assert made.values["words"] == answer["words"]
-    assert made.action == "Index"
+    assert recommendation.values["words"] == answer["words"]
+    assert recommendation.action == "Index"
     assert len(asked) == 1
     path, key, body = asked[0]
     assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer key", "small")

@@ -1,4 +1,4 @@
-"""The loop: what fails, what stays, what is shed."""
+"""The loop: what fails, what stays, what is skipped."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 
 class Scripted:
-    """A source that answers as a test says."""
+    """A source with the responses that a test gives it."""
 
     def __init__(self, *answers: Responses | Exception) -> None:
         self._answers = list(answers)
 
     async def query(self, queries: Any, grid: Any) -> Responses:
-        """Give the next answer, the last one for ever."""
+        """Return the next response; the last one repeats."""
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     async def scrape_interval(self) -> float | None:
-        """Nobody knows."""
+        """Return nothing."""
 
 
 Make = Callable[..., Loop]
@@ -58,7 +58,7 @@ def _good(build: Any, value: float = 0.5) -> Responses:
 
 
 async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any, make_loop: Make) -> None:
-    """Silence and surprises fail their cycle only; nothing is invented meanwhile."""
+    """Missing responses and unexpected exceptions fail their own cycle only."""
     nothing = Responses({}, {"db_query_time_p95": "does not answer"})
     good = _good(build)
     loop = make_loop(good, good, good, nothing, ValueError("surprise"), good, good, good)
@@ -74,7 +74,7 @@ async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any
 
 
 async def test_some_answers_make_a_partial_cycle(build: Any, make_loop: Make) -> None:
-    """What was answered counts, what was not is named."""
+    """What was answered is analyzed, what was not is named."""
     answers = Responses(_good(build).batches, {"cpu_used_ratio": "HTTP 422"})
     loop = make_loop(answers)
     result = await loop.cycle(100.0)
@@ -84,7 +84,7 @@ async def test_some_answers_make_a_partial_cycle(build: Any, make_loop: Make) ->
 
 
 async def test_a_broken_database_leaves_the_cycle_partial(build: Any, make_loop: Make, tmp_path: Path) -> None:
-    """Recommendations are published even while they cannot be remembered."""
+    """Recommendations are published even while they cannot be stored."""
     import sqlite3
 
     path = tmp_path / "s.db"
@@ -101,8 +101,8 @@ async def test_a_broken_database_leaves_the_cycle_partial(build: Any, make_loop:
     assert not (await loop.cycle(110.0) or result).failures
 
 
-async def test_cycles_never_overlap_and_late_ones_are_shed(build: Any, make_loop: Make) -> None:
-    """A cycle that takes three intervals leaves out two, it does not queue them."""
+async def test_cycles_never_overlap_and_late_ones_are_skipped(build: Any, make_loop: Make) -> None:
+    """A cycle that takes longer than its interval skips the next ones; they are not queued."""
     running = most = 0
 
     class Slow(Scripted):

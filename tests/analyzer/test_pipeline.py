@@ -1,4 +1,4 @@
-"""A whole cycle's thinking on made data: what is found, what is not, and that health adds up."""
+"""The analysis of a whole cycle on synthetic data: what is found, what is not, and that health adds up."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.recommend import load_rules
 from perfloop_analyzer.series import Batch, Grid
 
-RNG = np.random.default_rng(7)
-
 
 def _batch(values: Any, signal: str, **labels: str) -> Batch:
     rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
@@ -41,13 +39,13 @@ def _knowledge() -> Knowledge:
     return Knowledge(load_catalog(), load_rules(), settings=Settings(level=1e-4))
 
 
-def _noise(level: float, spread: float) -> np.ndarray:
-    return level + spread * RNG.standard_normal(240)
+def _noise(rng: np.random.Generator, level: float, spread: float) -> np.ndarray:
+    return level + spread * rng.standard_normal(240)
 
 
-def test_slow_queries_from_end_to_end() -> None:
-    """A slow database is found, blamed before the API, scored and answered."""
-    database, api = _noise(0.02, 0.001), _noise(0.1, 0.005)
+def test_slow_queries_from_end_to_end(rng: np.random.Generator) -> None:
+    """A slow database is found, ranked before the API, scored and answered by a recommendation."""
+    database, api = _noise(rng, 0.02, 0.001), _noise(rng, 0.1, 0.005)
     database[-4:] += 0.5
     api[-4:] += 1.5
     batches = {
@@ -62,24 +60,24 @@ def test_slow_queries_from_end_to_end() -> None:
     assert set(shop.penalties) == set(batches)
 
 
-def test_a_quiet_day_is_silent() -> None:
+def test_a_quiet_day_is_silent(rng: np.random.Generator) -> None:
     """Noise inside the limits gives neither finding nor penalty."""
-    batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
+    batches = {"db_query_time_p95": _batch(_noise(rng, 0.02, 0.002), "db_query_time_p95")}
     result = analyze(Responses(batches, {}), _knowledge(), 1e6)
     assert result.findings == ()
     assert {100.0} == {one.score for one in result.health}
 
 
-def test_without_answers_nothing_is_said() -> None:
+def test_without_responses_nothing_is_reported() -> None:
     """No data is not health."""
     result = analyze(Responses({}, {"cpu_used_ratio": "no answer"}), _knowledge(), 1e6)
     assert (result.health, result.findings, result.recommendations) == ((), (), ())
     assert result.failures == {"cpu_used_ratio": "no answer"}
 
 
-def test_an_anomaly_within_the_limits_is_a_finding() -> None:
-    """A memory that grows by a hundred megabytes in seconds is told long before any limit."""
-    values = _noise(100e6, 1e5)
+def test_an_anomaly_within_the_limits_is_a_finding(rng: np.random.Generator) -> None:
+    """Memory that grows by a hundred megabytes in seconds is reported long before any limit."""
+    values = _noise(rng, 100e6, 1e5)
     values[-4:] += 100e6
     batches = {"process_resident_memory_bytes": _batch(values, "process_resident_memory_bytes")}
     (finding,) = analyze(Responses(batches, {}), _knowledge(), 1e6).findings
@@ -88,9 +86,9 @@ def test_an_anomaly_within_the_limits_is_a_finding() -> None:
     assert finding.p_value is not None
 
 
-def test_readings_tell_value_band_and_score() -> None:
+def test_readings_hold_value_band_and_score(rng: np.random.Generator) -> None:
     """A panel needs the value with its band, whether or not anything is wrong."""
-    batches = {"db_query_time_p95": _batch(_noise(0.02, 0.002), "db_query_time_p95")}
+    batches = {"db_query_time_p95": _batch(_noise(rng, 0.02, 0.002), "db_query_time_p95")}
     names = {reading.name for reading in analyze(Responses(batches, {}), _knowledge(), 1e6).readings}
     assert {"signal_value", "anomaly_score", "anomaly_expected", "anomaly_lower", "anomaly_upper"} <= names
 
@@ -109,7 +107,7 @@ def test_each_service_is_judged_by_its_own_limit(build: Any) -> None:
 
 
 def test_a_burn_keeps_its_onset_and_ends_with_its_short_window() -> None:
-    """The workbook's rule: the long window alone, still full of old errors, holds nothing up."""
+    """The workbook's rule: the long window alone, still full of old errors, keeps no finding alive."""
     table = {signal.name: signal for signal in load_catalog()}
     batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
     batches["request_rate@1h"] = _batch([9.0] * 3, "request_rate@1h")
@@ -121,10 +119,10 @@ def test_a_burn_keeps_its_onset_and_ends_with_its_short_window() -> None:
     assert find_burning(later, table, [still])[0] == []
 
 
-def test_a_step_that_stays_is_a_change_point(build: Any) -> None:
-    """A level that moved minutes ago within its limits is told with both levels."""
+def test_a_step_that_stays_is_a_change_point(build: Any, rng: np.random.Generator) -> None:
+    """A level that moved minutes ago within its limits is reported with both levels."""
     signal = build.signal(limit=Limit(), min_deviation=0.002)
-    values = _noise(0.02, 0.001)
+    values = _noise(rng, 0.02, 0.001)
     values[-60:] += 0.008
     found = detect_all({signal.name: build.batch(values)}, {signal.name: signal}, Settings(level=1e-4))
     (finding,) = found.findings
@@ -162,27 +160,27 @@ def test_overall_takes_the_worst_of_each_signal(build: Any) -> None:
     assert scores[OVERALL] == scores["shop"] < scores["web"]
 
 
-def test_seasons_are_learned_kept_and_used(build: Any) -> None:
+def test_seasons_are_learned_kept_and_used(build: Any, rng: np.random.Generator) -> None:
     """The nightly peak is expected at night; what was learned survives packing."""
     grid = Grid(0.0, 600.0, 144 * 7)
-    wave = 0.05 + 0.03 * np.sin(2 * np.pi * grid.times() / 86_400) + RNG.normal(0, 0.001, grid.points)
+    wave = 0.05 + 0.03 * np.sin(2 * np.pi * grid.times() / 86_400) + rng.normal(0, 0.001, grid.points)
     signal = build.signal(limit=Limit())
     history = Batch(signal.name, grid, ({"service": "shop"},), wave[None, :])
     learned = unpack(pack(learn({signal.name: history}, {signal.name: signal}, "1m", 1e-4)))
     peak = 86_400.0 * 7 + 6 * 3600
-    now = Batch(signal.name, Grid(peak - 239 * 5, 5.0, 240), ({"service": "shop"},), _noise(0.08, 0.001)[None, :])
+    now = Batch(signal.name, Grid(peak - 239 * 5, 5.0, 240), ({"service": "shop"},), _noise(rng, 0.08, 0.001)[None, :])
     found = detect_all({signal.name: now}, {signal.name: signal}, Settings(level=1e-4, history=learned))
     expected = next(reading.value for reading in found.readings if reading.name == "anomaly_expected")
     assert expected == pytest.approx(0.08, abs=0.005)
 
 
-def test_a_filling_volume_is_forecast_from_history(build: Any) -> None:
+def test_a_filling_volume_is_forecast_from_history(build: Any, rng: np.random.Generator) -> None:
     """Days of growth give seconds until full, with bounds."""
     signal = build.signal(
         name="disk", kind="use", unit="ratio", detect=("forecast",), limit=Limit(warning=0.95, capacity=1.0)
     )
     grid = Grid(0.0, 600.0, 1008)
-    fill = np.linspace(0.5, 0.8, 1008) + RNG.normal(0, 0.002, 1008)
+    fill = np.linspace(0.5, 0.8, 1008) + rng.normal(0, 0.002, 1008)
     batch = Batch("disk", grid, ({"service": "shop"},), fill[None, :])
     history = learn({"disk": batch}, {"disk": signal}, "1m", 1e-3)
     bounds = {reading.name.partition(":")[2]: reading.value for reading in history.readings if ":" in reading.name}
@@ -192,10 +190,10 @@ def test_a_filling_volume_is_forecast_from_history(build: Any) -> None:
 
 
 def test_error_budget_burns_are_found() -> None:
-    """Both windows over the factor on enough events: critical; the queries ask for every window once."""
+    """Both windows over the factor on enough events: critical; there is a query per window."""
     table = {signal.name: signal for signal in load_catalog()}
-    asked = {query.signal for query in burn_queries(table)}
-    assert {"error_ratio@1h", "error_ratio@5m", "request_rate@3d"} <= asked
+    queried = {query.signal for query in burn_queries(table)}
+    assert {"error_ratio@1h", "error_ratio@5m", "request_rate@3d"} <= queried
     batches = {name: _batch([0.05] * 3, name) for name in ("error_ratio@1h", "error_ratio@5m")}
     batches["request_rate@1h"] = _batch([9.0] * 3, "request_rate@1h")
     findings, readings = find_burning(batches, table)
@@ -204,11 +202,11 @@ def test_error_budget_burns_are_found() -> None:
     assert find_burning({}, table) == ([], [])
 
 
-def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: Any) -> None:
-    """Only new columns are fed, and a spike never seen is told."""
+def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: Any, rng: np.random.Generator) -> None:
+    """Only new columns are fed, and a spike unlike anything before is reported."""
     signal = build.signal(limit=Limit())
     grid = Grid(0.0, 600.0, 600)
-    values = 0.02 + RNG.normal(0, 0.001, (1, 600))
+    values = 0.02 + rng.normal(0, 0.001, (1, 600))
     values[0, -1] = 0.9
     watch, batch = NoveltyWatch(), Batch(signal.name, grid, ({"service": "shop"},), values)
     assert [signal.name] == [one.signal for one in watch.watch({signal.name: batch}, {signal.name: signal}, "1m")]
@@ -217,9 +215,9 @@ def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: A
     assert len(watch.watch({signal.name: other}, {signal.name: signal}, "1m")) == 1
 
 
-def test_history_asks_for_what_it_can_learn_from() -> None:
-    """Signals without detectors of the long view are not asked for."""
+def test_history_queries_what_it_can_learn_from() -> None:
+    """Signals without detectors that use the history are not queried."""
     table = {signal.name: signal for signal in load_catalog()}
-    asked = {query.signal for query in history_queries(table, "1m")}
-    assert "cpu_used_ratio" in asked
-    assert "request_rate" not in asked
+    queried = {query.signal for query in history_queries(table, "1m")}
+    assert "cpu_used_ratio" in queried
+    assert "request_rate" not in queried

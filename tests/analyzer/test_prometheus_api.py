@@ -92,7 +92,7 @@ def broken() -> Iterator[tuple[Broken, str]]:
             self.wfile.write(state.body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     class Quiet(ThreadingHTTPServer):
         daemon_threads = False  # the end waits for every answer: no socket outlives its test

@@ -1,4 +1,4 @@
-"""Metrics, plots and words: what is shown, escaped and bounded."""
+"""Metrics, plots and texts: what is shown, escaped and bounded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _exposed(published: Published) -> str:
 
 
 def test_before_the_first_cycle_only_costs_are_exposed() -> None:
-    """No score is made up while nothing is known."""
+    """No score is published before there is data."""
     text = _exposed(Published())
     assert 'perfloop_analyzer_cycles_total{outcome="complete"} 0.0' in text
     assert "perfloop_health_score" not in text
@@ -43,7 +43,7 @@ def test_labels_are_escaped_and_titles_bounded(build: Any) -> None:
     assert "perfloop_root_cause_score" in text
 
 
-def test_a_series_tells_itself_apart_only_where_there_are_several() -> None:
+def test_a_series_has_a_label_only_where_there_are_several() -> None:
     """Labels other than the service's go into one label, and are absent when there are none."""
     readings = [
         Reading("signal_value", "s", "shop", 1.0, {"service": "shop"}),
@@ -67,8 +67,8 @@ def test_bands_are_bounded_by_the_loudest_series() -> None:
     assert min(sample.value for sample in family.samples) == 100.0
 
 
-def test_page_tells_of_a_failed_cycle_and_keeps_the_last_result() -> None:
-    """What a person sees says how old it is and why."""
+def test_page_shows_a_failed_cycle_and_keeps_the_last_result() -> None:
+    """The page shows its age and the reason."""
     published = Published(Result(1000.0, (Health("shop", 100.0, {}),)), error="Prometheus does not answer <now>")
     page = render_page(published, 1090.0)
     assert "90 s ago" in page
@@ -109,15 +109,15 @@ def test_the_order_of_services() -> None:
 def test_what_was_measured_is_exported_and_reported() -> None:
     """A validated recommendation that stands no more is still a series, with its gain, and a line of the report."""
     measured = {"gain": 0.62, "low": 0.5, "high": 0.7, "p_value": 0.001}
-    made = Recommendation(
+    recommendation = Recommendation(
         "id-1", "r", "shop", "database", "database", "high", "T", "do", "low", "none", (), (), state="validated"
     )
-    made = replace(made, values={"measured": measured})
-    result = Result(1000.0, (Health("shop", 100.0, {}),), decided=(made,))
+    recommendation = replace(recommendation, values={"measured": measured})
+    result = Result(1000.0, (Health("shop", 100.0, {}),), decided=(recommendation,))
     text = _exposed(Published(result))
     assert 'perfloop_recommendation_measured_improvement_ratio{id="id-1"} 0.62' in text
     assert 'state="validated"' in text
-    assert "62% (50 to 70)" in render_report(result, {}, Record(stored=[made]))
+    assert "62% (50 to 70)" in render_report(result, {}, Record(stored=[recommendation]))
 
 
 def test_metrics_have_words() -> None:

@@ -110,7 +110,7 @@ def running(prometheus: str, tmp_path: Path, build: Any) -> Iterator[Running]:
 
 
 def test_a_finding_comes_lives_and_vanishes(running: Running, service: Any) -> None:
-    """Metrics, API, page and report tell of a breach; when it heals, its series are gone and its state is kept."""
+    """Metrics, API, page and report show a breach; when it heals, its series are gone and its state is kept."""
     url, process = running.url, running.process
     service.text = "depth 50\n"
     _until(lambda: BOTTLENECK in _text(f"{url}/metrics"))
@@ -238,7 +238,7 @@ def test_changed_thresholds_are_used_within_a_cycle(running: Running, service: A
 
 
 def test_a_broken_file_leaves_the_last_good_one_in_use(running: Running, build: Any) -> None:
-    """It is logged once, in one sentence with file and line, and a metric shows it until the file is mended."""
+    """It is logged once, in one sentence with file and line, and a metric shows it until the file is valid again."""
     ok = "perfloop_analyzer_config_last_reload_successful"
     success = "perfloop_analyzer_config_last_reload_success_timestamp_seconds"
     assert f"{ok} 1.0" in _text(f"{running.url}/metrics")
@@ -266,8 +266,8 @@ def _replace(path: Path, text: str) -> None:
     fresh.replace(path)
 
 
-def test_metrics_are_well_formed(running: Running, promtool: str, service: Any) -> None:
-    """The real promtool finds no fault that is ours."""
+def test_metrics_are_valid(running: Running, promtool: str, service: Any) -> None:
+    """The real promtool finds no problem in the analyzer's own metrics."""
     url = running.url
     service.text = "depth 50\n"
     _until(lambda: "perfloop_bottleneck{" in _text(f"{url}/metrics"))
@@ -335,7 +335,7 @@ def test_mistakes_are_one_sentence_and_an_exit_code(flags: list[str], code: int,
     assert "Traceback" not in printed
 
 
-def test_a_taken_port_is_said(free_port: int, capfd: Any) -> None:
+def test_a_taken_port_is_named(free_port: int, capfd: Any) -> None:
     """The second analyzer on a port names it and ends."""
     import socket
 

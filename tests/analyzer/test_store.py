@@ -1,4 +1,4 @@
-"""State: what survives restarts, kills and strangers; both databases."""
+"""State: what survives restarts, kills and newer versions, in both databases."""
 
 from __future__ import annotations
 
@@ -67,34 +67,34 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_life_of_a_recommendation_survives_restarts(url: str) -> None:
     """Accepted and implemented states outlive the process; each step is remembered with its time."""
-    made = make(f"life-{time.monotonic_ns()}")
+    recommendation = make(f"life-{time.monotonic_ns()}")
     first = Database(url)
-    assert [one.state for one in first.merge([made], 10.0)] == ["open"]
-    first.transition(made.id, "accept", 11.0)
+    assert [one.state for one in first.merge([recommendation], 10.0)] == ["open"]
+    first.transition(recommendation.id, "accept", 11.0)
     first.close()
     second = Database(url)
-    (merged,) = second.merge([replace(made, title="new words")], 12.0)
+    (merged,) = second.merge([replace(recommendation, title="new words")], 12.0)
     assert (merged.state, merged.created, merged.title) == ("accepted", 10.0, "Database: faster")
-    second.transition(made.id, "implement", 13.0)
-    assert [event["step"] for event in second.events(made.id)] == ["open", "accept", "implement"]
+    second.transition(recommendation.id, "implement", 13.0)
+    assert [event["step"] for event in second.events(recommendation.id)] == ["open", "accept", "implement"]
     second.close()
 
 
 def test_steps_that_a_state_forbids_are_refused(url: str) -> None:
     """A dismissed recommendation cannot be implemented; one that is not there is not found."""
-    database, made = Database(url), make(f"step-{time.monotonic_ns()}")
-    database.merge([made], 1.0)
-    database.transition(made.id, "dismiss", 2.0)
+    database, recommendation = Database(url), make(f"step-{time.monotonic_ns()}")
+    database.merge([recommendation], 1.0)
+    database.transition(recommendation.id, "dismiss", 2.0)
     with pytest.raises(TransitionError, match="is dismissed: implement needs one that is accepted, open"):
-        database.transition(made.id, "implement", 3.0)
-    assert database.transition(made.id, "reopen", 4.0).state == "open"
+        database.transition(recommendation.id, "implement", 3.0)
+    assert database.transition(recommendation.id, "reopen", 4.0).state == "open"
     with pytest.raises(NotFoundError, match="no recommendation has the id 'nobody'"):
         database.transition("nobody", "accept", 5.0)
     database.close()
 
 
-def test_what_is_seen_no_more_expires_and_comes_back(tmp_path: Path) -> None:
-    """After an hour of health an open recommendation expires; the same trouble opens it again."""
+def test_what_is_absent_expires_and_returns(tmp_path: Path) -> None:
+    """After an hour of health an open recommendation expires; the same finding opens it again."""
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
     database.merge([make()], 0.0)
     database.merge([], HOUR - 1)
@@ -117,7 +117,7 @@ def test_findings_are_one_row_while_they_stand(build: Any, url: str) -> None:
 
 
 def test_baselines_are_kept(url: str) -> None:
-    """What was usual is there after a restart, the newest word wins, old ones are left."""
+    """What was usual is there after a restart, the newest wins, old ones are left out."""
     database = Database(url)
     database.write_baselines({"cpu": {"step": 600}}, 5e9)
     database.write_baselines({"cpu": {"step": 300}}, 5e9 + 1)
@@ -127,7 +127,7 @@ def test_baselines_are_kept(url: str) -> None:
 
 
 def test_migrations_make_exactly_the_tables(url: str) -> None:
-    """Tables and migrations say the same."""
+    """Tables and migrations agree."""
     database = Database(url)
     with database._engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
@@ -159,12 +159,12 @@ def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
         Database(url)
 
 
-def test_trouble_with_the_database_is_one_sentence(tmp_path: Path) -> None:
-    """A wrong URL, a folder that is not there, a locked and a full database."""
+def test_a_failing_database_is_one_sentence(tmp_path: Path) -> None:
+    """A wrong URL, a directory that does not exist, a locked and a full database."""
     with pytest.raises(ConfigError, match=r"--store\.url has value 'nonsense'"):
         Database("nonsense")
     with pytest.raises(StoreError, match="unable to open database file"):
-        Database("sqlite:////absent/folder/state.db")
+        Database("sqlite:////absent/directory/state.db")
     database = Database(f"sqlite:///{tmp_path / 'busy.db'}")
     blocker = sqlite3.connect(tmp_path / "busy.db", isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")

@@ -1,4 +1,4 @@
-"""The streaming detector: new is told once, seen is not told again, and the future is never looked at."""
+"""The streaming detector: what is new is reported once, what was seen is not, and the future plays no part."""
 
 from __future__ import annotations
 

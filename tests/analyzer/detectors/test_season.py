@@ -12,8 +12,6 @@ from perfloop_analyzer.detectors.season import find_periods, remove_season
 from perfloop_analyzer.detectors.seasonal_profile import learn_profile
 from perfloop_analyzer.series import Grid
 
-RNG = np.random.default_rng(11)
-
 
 @pytest.mark.parametrize("period", [7, 12, 24])
 def test_the_period_is_found(period: int) -> None:
@@ -50,7 +48,7 @@ def test_profile_needs_days() -> None:
 
 
 def test_intervals_cover_every_place() -> None:
-    """Every stretch of thirty points lies inside an interval of at most four times its size."""
+    """Every range of thirty points lies inside an interval of at most four times its size."""
     found = seeded_intervals(365, 12)
     for begin in range(0, 335, 5):
         assert any(a <= begin and b >= begin + 30 and b - a <= 120 for a, b in found)
@@ -68,7 +66,7 @@ def test_the_screen_sees_a_recent_shift_and_lets_noise_pass() -> None:
 
 def test_scales() -> None:
     """Both scales estimate a standard deviation; a step does not disturb that of the differences."""
-    values = RNG.standard_normal((1, 4000))
+    values = np.random.default_rng(11).standard_normal((1, 4000))
     values[0, 2000:] += 100.0
     assert difference_scale(values)[0] == pytest.approx(1.0, rel=0.1)
     assert mad_scale(values[:, :2000], np.zeros(1))[0] == pytest.approx(1.0, rel=0.1)
@@ -76,6 +74,6 @@ def test_scales() -> None:
 
 
 def test_gaps_repeat_the_value_before() -> None:
-    """The first value goes backwards, empty rows become nought."""
+    """The first value goes backwards, empty rows become zero."""
     filled = fill_gaps(np.array([[np.nan, 1.0, np.nan, 3.0], [np.nan] * 4]))
     assert filled.tolist() == [[1.0, 1.0, 1.0, 3.0], [0.0] * 4]

@@ -71,20 +71,20 @@ def test_every_signal_with_a_limit_has_a_rule_and_every_category_is_used() -> No
 def test_slow_queries_name_the_database_and_the_share_of_the_latency(build: Any) -> None:
     """The gain is the database's share of the response time times what its time falls by."""
     finding = build.finding(value=0.5, expected=0.05, labels={"service": "shop", "db_system_name": "postgresql"})
-    (made,) = _run([finding], db_time_per_second=2.0, request_rate=10.0, api_latency_mean=0.4)
-    assert "Database" in made.title
-    assert "postgresql" in made.title
-    assert made.improvement.ratio == pytest.approx(0.5 * 0.9)
-    assert made.improvement.low == pytest.approx(0.5 * 0.8)
-    assert made.priority == "high"
-    assert made.evidence[0]["before"] == 0.05
+    (recommendation,) = _run([finding], db_time_per_second=2.0, request_rate=10.0, api_latency_mean=0.4)
+    assert "Database" in recommendation.title
+    assert "postgresql" in recommendation.title
+    assert recommendation.improvement.ratio == pytest.approx(0.5 * 0.9)
+    assert recommendation.improvement.low == pytest.approx(0.5 * 0.8)
+    assert recommendation.priority == "high"
+    assert recommendation.evidence[0]["before"] == 0.05
 
 
 def test_without_inputs_only_what_is_known_is_said(build: Any) -> None:
     """No share of the latency: the gain is about the signal itself."""
-    (made,) = _run([build.finding(value=0.5, expected=0.05)])
-    assert made.improvement.metric == "db_query_time_p95"
-    assert made.improvement.ratio == pytest.approx(0.9)
+    (recommendation,) = _run([build.finding(value=0.5, expected=0.05)])
+    assert recommendation.improvement.metric == "db_query_time_p95"
+    assert recommendation.improvement.ratio == pytest.approx(0.9)
 
 
 def test_a_pool_is_sized_by_its_queue(build: Any) -> None:
@@ -92,40 +92,40 @@ def test_a_pool_is_sized_by_its_queue(build: Any) -> None:
     finding = build.finding(
         signal="db_pool_used_ratio", kind="use", value=1.0, expected=0.1, severity=Severity.CRITICAL
     )
-    (made,) = _run([finding], db_pool_connections=10.0, db_time_per_second=0.5)
-    assert made.improvement.ratio == pytest.approx(0.95)
-    assert made.priority == "critical"
+    (recommendation,) = _run([finding], db_pool_connections=10.0, db_time_per_second=0.5)
+    assert recommendation.improvement.ratio == pytest.approx(0.95)
+    assert recommendation.priority == "critical"
 
 
 def test_cpu_asks_for_cores_by_erlang(build: Any) -> None:
     """Two busy cores of two need six for one in twenty to wait."""
     finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.99, expected=0.3)
-    (made,) = _run([finding], cpu_cores=2.0)
-    assert "6 cores" in made.improvement.explanation
+    (recommendation,) = _run([finding], cpu_cores=2.0)
+    assert "6 cores" in recommendation.improvement.explanation
 
 
 def test_cpu_is_sized_by_past_use_too(build: Any) -> None:
-    """Where the past asks for more than the moment, the past counts: KRR's percentile and the VPA's target are named."""
+    """Where the past asks for more than the moment, the past counts: both sizes are named."""
     finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.75, expected=0.3)
-    (made,) = _run([finding], cpu_cores=16.0, cpu_used_ratio_past=0.99)
-    assert "15.84 cores at the 95th percentile" in made.improvement.explanation
-    assert "19 cores bring use" in made.improvement.explanation
+    (recommendation,) = _run([finding], cpu_cores=16.0, cpu_used_ratio_past=0.99)
+    assert "15.84 cores at the 95th percentile" in recommendation.improvement.explanation
+    assert "19 cores bring use" in recommendation.improvement.explanation
 
 
 def test_memory_and_cache_and_scalability(build: Any) -> None:
     """Each method explains itself with its own inputs."""
     memory = build.finding(signal="memory_used_ratio", component="memory", kind="use", value=0.95, expected=0.5)
-    (made,) = _run([memory], memory_total_bytes=2**33, memory_used_ratio=0.97)
-    assert made.improvement.method == "right_size"
+    (recommendation,) = _run([memory], memory_total_bytes=2**33, memory_used_ratio=0.97)
+    assert recommendation.improvement.method == "right_size"
     cache = build.finding(
         signal="cache_hit_ratio", component="cache", value=0.4, expected=0.9, limit=0.8, direction="below"
     )
-    (made,) = _run([cache], cache_request_rate=100.0)
-    assert made.improvement.ratio == pytest.approx(1 - 0.1 / 0.6)
+    (recommendation,) = _run([cache], cache_request_rate=100.0)
+    assert recommendation.improvement.ratio == pytest.approx(1 - 0.1 / 0.6)
     api = build.finding(signal="api_response_time_p95", component="api", value=3.0, expected=0.2, limit=1.0)
-    (made,) = _run([api], load_users=57.0)
-    assert made.improvement.method == "scalability"
-    assert "peaks at 20" in made.improvement.explanation
+    (recommendation,) = _run([api], load_users=57.0)
+    assert recommendation.improvement.method == "scalability"
+    assert "peaks at 20" in recommendation.improvement.explanation
 
 
 def test_ids_are_stable_and_victims_come_later(build: Any) -> None:
@@ -135,8 +135,8 @@ def test_ids_are_stable_and_victims_come_later(build: Any) -> None:
         build.finding(),
     ]
     first, second = _run(findings), _run(findings)
-    assert [made.id for made in first] == [made.id for made in second]
-    assert [made.rule for made in first] == ["slow_queries", "slow_api"]
+    assert [recommendation.id for recommendation in first] == [recommendation.id for recommendation in second]
+    assert [recommendation.rule for recommendation in first] == ["slow_queries", "slow_api"]
     assert "rivals" in first[0].as_dict()
     assert from_dict(first[0].as_dict()) == first[0]
 

@@ -24,7 +24,7 @@ class _Nothing:
 
 
 @pytest.fixture
-def made(build: Any) -> Recommendation:
+def recommendation(build: Any) -> Recommendation:
     """A recommendation whose query time went from 21 ms to 975 ms."""
     finding = build.finding(
         title="Query time, 95th percentile", value=0.9752, expected=0.0208, unit="seconds", severity=Severity.CRITICAL
@@ -41,19 +41,19 @@ def made(build: Any) -> Recommendation:
         "Queries are slow; look for a missing index.",
     ],
 )
-def test_numbers_of_the_evidence_pass(made: Recommendation, text: str) -> None:
+def test_numbers_of_the_evidence_pass(recommendation: Recommendation, text: str) -> None:
     """Rounded and in other units, they are still the evidence's."""
-    assert is_supported(text, made)
+    assert is_supported(text, recommendation)
 
 
 @pytest.mark.parametrize(
     "text", ["Queries are 47 times slower.", "It will save 30 % of the cost.", "", "word " * 400, "It took 974 ms."]
 )
-def test_foreign_numbers_and_no_words_do_not(made: Recommendation, text: str) -> None:
+def test_foreign_numbers_and_no_words_do_not(recommendation: Recommendation, text: str) -> None:
     """One number from elsewhere discards the whole text."""
-    assert not is_supported(text, made)
+    assert not is_supported(text, recommendation)
 
 
-def test_the_prompt_holds_the_facts_alone(made: Recommendation) -> None:
+def test_the_prompt_holds_the_facts_alone(recommendation: Recommendation) -> None:
     """What may be said is what is sent."""
-    assert prompt_for(made)[1]["content"] == "\n".join(facts_of(made))
+    assert prompt_for(recommendation)[1]["content"] == "\n".join(facts_of(recommendation))

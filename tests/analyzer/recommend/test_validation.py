@@ -1,4 +1,4 @@
-"""What a change brought: measured, with an interval, or not said."""
+"""The measured effect of a change, with an interval, or no verdict."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import pytest
 
 from perfloop_analyzer.recommend.validation import judge
 
-RNG = np.random.default_rng(5)
-
 
 def test_a_metric_that_halves_is_a_gain_of_one_half() -> None:
-    """Ratio and interval hold the truth; chance is ruled out."""
-    verdict = judge(1.0 + 0.05 * RNG.standard_normal(12), 0.5 + 0.03 * RNG.standard_normal(10), above=True)
+    """Ratio and interval contain the truth; chance is excluded."""
+    rng = np.random.default_rng(5)
+    verdict = judge(1.0 + 0.05 * rng.standard_normal(12), 0.5 + 0.03 * rng.standard_normal(10), above=True)
     assert verdict is not None
     assert verdict.holds
     assert verdict.gain == pytest.approx(0.5, abs=0.05)
@@ -22,7 +21,7 @@ def test_a_metric_that_halves_is_a_gain_of_one_half() -> None:
 def test_no_change_and_a_worse_one_do_not_hold() -> None:
     """Equal spans, noise and a rise are no gain."""
     same = np.full(12, 0.3)
-    noise = RNG.standard_normal((2, 15)) * 0.01 + 0.3
+    noise = np.random.default_rng(6).standard_normal((2, 15)) * 0.01 + 0.3
     for before, after in ((same, same), (noise[0], noise[1]), (same, same + 0.2)):
         verdict = judge(before, after, above=True)
         assert verdict is not None
@@ -30,7 +29,7 @@ def test_no_change_and_a_worse_one_do_not_hold() -> None:
 
 
 def test_hits_are_compared_by_what_misses() -> None:
-    """A hit ratio that rises from one half to nine tenths takes four fifths of the misses away."""
+    """A hit ratio that rises from one half to nine tenths removes four fifths of the misses."""
     verdict = judge(np.full(5, 0.5), np.full(10, 0.9), above=False)
     assert verdict is not None
     assert verdict.gain == pytest.approx(0.8)
