@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import smtplib
 import socket
 import subprocess
@@ -7,11 +8,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import httpx
+import psutil
 import pytest
 
 from tests.alertmanager.inbox.conftest import ANY_PORT
 from tests.alertmanager.inbox.test_mail import build_mail
 from tests.support.programs import run_program
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +65,70 @@ def test_a_session_that_breaks_off(running_inbox: RunningInbox):
         connection.sendall(b"EHLO there\r\nMAIL FROM:<a@b.org>\r\nRCPT TO:<c@d.org>\r\nDATA\r\nFrom: a")
     _send(running_inbox.smtp_port, build_mail())
     assert len(running_inbox.client.get("/api/messages").json()) == 1
+
+
+def test_logs_as_json(tmp_path: Path):
+    """With --log.format=json each line is one object, with the channel and status of a notification as fields."""
+    flags = [f"--web.listen-address={ANY_PORT}", f"--smtp.listen-address={ANY_PORT}", "--log.format=json"]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "perfloop_inbox", *flags], stderr=output)
+    try:
+        ready = wait_for(
+            lambda: [line for line in log.read_text().splitlines() if '"msg": "listening"' in line], "logs"
+        )
+        address = json.loads(ready[0])["address"]
+        httpx.post(f"http://{address}/v2/enqueue", content=b"{}", timeout=10)
+    finally:
+        process.terminate()
+        process.wait(20)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    (rejected,) = (event for event in events if event["msg"] == "rejected a notification")
+    assert (rejected["level"], rejected["channel"], rejected["status"]) == ("warn", "pagerduty", 400)
+
+
+@pytest.mark.parametrize("minimum", ["warn", "error"])
+def test_minimum_log_level(minimum: str, tmp_path: Path):
+    """Below the minimum level nothing is logged: a start and a stop are at level info."""
+    flags = [f"--web.listen-address={ANY_PORT}", f"--smtp.listen-address={ANY_PORT}", f"--log.level={minimum}"]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "perfloop_inbox", *flags], stderr=output)
+
+    def answers() -> bool:
+        """Whether one of the two listening ports answers HTTP."""
+        ports = {one.laddr.port for one in psutil.Process(process.pid).net_connections("tcp") if one.status == "LISTEN"}
+        return any(_is_healthy(port) for port in ports)
+
+    try:
+        wait_for(answers, "the inbox to answer")
+    finally:
+        process.terminate()
+        code = process.wait(20)
+    assert (code, log.read_text()) == (0, "")
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/-/healthy", timeout=10).is_success
+    except httpx.HTTPError:  # the SMTP server
+        return False
+
+
+def test_all_wrong_flags_are_reported_together():
+    """Each wrong value has its own line, and the program ends with the code of a usage error."""
+    command = [
+        sys.executable,
+        "-m",
+        "perfloop_inbox",
+        "--web.listen-address=x",
+        "--smtp.listen-address=y",
+        "--log.level=z",
+    ]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["--web.listen-address", "--smtp.listen-address", "--log.level"]
 
 
 def test_clean_stop(tmp_path: Path):
