@@ -50,7 +50,7 @@ class BreakpointTester:
     """Doubles, bisects and confirms: a search made of load tests."""
 
     profile = "breakpoint"
-    # Nobody knows before its end how long a search takes, but it always ends.
+    # How long a search takes is not known before its end, but it always ends.
     planned_seconds: float | None = None
     is_endless = False
 
@@ -138,7 +138,7 @@ class BreakpointTester:
         return time.monotonic() - self._began if self._began else 0.0
 
     def _record(self, summary: Summary) -> list[str]:
-        """Add the trial to the search, and return what ends it: at its own limit the generator finds nothing."""
+        """Add the trial to the search, and return what ends it: at its own limit the generator learns nothing about the service."""
         self._generator = busier(self._generator, self._tester.generator())
         trial = self._trial_row(summary)
         self.trials.append(trial)

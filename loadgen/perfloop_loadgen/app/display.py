@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_loadgen.reporters.text import progress_line, trial_line
 
-# rich and grafana-client cost more to import than a short run: they come when they are asked for.
+# rich and grafana-client cost more to import than a short run: they are imported when they are needed.
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

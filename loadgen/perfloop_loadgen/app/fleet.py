@@ -239,7 +239,7 @@ class _SendingBook(Book):
 
 
 class _SendingHandler(logging.Handler):
-    """The log of a worker: the parent writes it, in the format that was asked for."""
+    """The log of a worker: the parent writes it, in its own format."""
 
     def __init__(self, pipe: Connection) -> None:
         super().__init__()

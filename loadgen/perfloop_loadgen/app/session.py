@@ -47,7 +47,7 @@ _CODES = {Verdict.PASSED: ExitCode.OK, Verdict.FAILED: ExitCode.FAILED, Verdict.
 
 
 class Session:
-    """Runs tests one after the other beside the metrics page.
+    """Runs tests one after the other while it serves the metrics page.
 
     Args:
         configs: the tests.

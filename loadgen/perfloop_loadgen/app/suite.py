@@ -46,7 +46,7 @@ class Tester(Protocol):
 
     @property
     def planned_seconds(self) -> float | None:
-        """Return how long the run is meant to last; None: nobody knows."""
+        """Return how long the run is meant to last; None: that is not known."""
 
     @property
     def is_endless(self) -> bool:

@@ -1,4 +1,4 @@
-"""The section `load`: the shapes beside the plain `concurrent_users`. Times are seconds, rates requests per second."""
+"""The section `load`: the shapes other than plain `concurrent_users`. Times are seconds, rates requests per second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn a YAML file into tests, or into one sentence for each problem, with the file and the line it stands in."""
+"""Turn a YAML file into tests, or into one sentence for each problem, with its file and line."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _sections(document: Entry) -> dict[str, Entry]:
     for key in document.keys() - {"load_tests"}:
         document.report(f"{key}: unknown key beside load_tests", key)
     if isinstance(tests, Entry) and "endpoints" in tests:
-        # One test may stand right under load_tests.
+        # A single test may be written directly under load_tests.
         return {str(tests.get("name", "load test")): tests}
     if "load_tests" in document and (not isinstance(tests, Entry) or not tests):
         document.report(f"load_tests: {tests!r}: must map names to tests", "load_tests")

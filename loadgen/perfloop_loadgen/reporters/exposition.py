@@ -50,17 +50,19 @@ class LoadgenCollector:
     def _counters(self) -> Iterable[Metric]:
         requests = CounterMetricFamily(
             "loadgen_requests",
-            "Requests that came to an end, by how they ended.",
+            "Requests that ended, by outcome.",
             labels=("test", "endpoint", "outcome"),
         )
         late = CounterMetricFamily(
             "loadgen_late", "Requests that started more than 10 ms behind the schedule.", labels=("test", "endpoint")
         )
         dropped = CounterMetricFamily(
-            "loadgen_dropped", "Requests of the schedule that were never sent.", labels=("test", "endpoint")
+            "loadgen_dropped",
+            "Requests of the schedule that were dropped because no connection became free in time.",
+            labels=("test", "endpoint"),
         )
         received = CounterMetricFamily(
-            "loadgen_received_bytes", "Bytes of answers, heads included.", labels=("test", "endpoint")
+            "loadgen_received_bytes", "Bytes received in answers, heads included.", labels=("test", "endpoint")
         )
         for run in self.runs:
             for label, tally in run.book.rows():
@@ -83,15 +85,18 @@ class LoadgenCollector:
 
     def _streams(self) -> Iterable[Metric]:
         first = _histogram(
-            "loadgen_time_to_first_token_seconds", "From the intended start to the first event with content."
+            "loadgen_time_to_first_token_seconds", "Time from the intended start to the first event with content."
         )
-        gap = _histogram("loadgen_inter_chunk_seconds", "Between neighbouring events with content of one answer.")
-        stall = _histogram("loadgen_longest_stall_seconds", "The largest gap of each answer.")
+        gap = _histogram("loadgen_inter_chunk_seconds", "Time between neighbouring events with content of one answer.")
+        stall = _histogram("loadgen_longest_stall_seconds", "Largest gap between events of each answer.")
         per_token = _histogram(
-            "loadgen_time_per_output_token_seconds", "(last event - first event) / (output tokens - 1)."
+            "loadgen_time_per_output_token_seconds",
+            "Time per output token: (last event - first event) / (output tokens - 1).",
         )
         tokens = CounterMetricFamily(
-            "loadgen_tokens", "Tokens asked and answered.", labels=("test", "endpoint", "direction")
+            "loadgen_tokens",
+            "Tokens of streamed answers (output) and of their prompts (input).",
+            labels=("test", "endpoint", "direction"),
         )
         good = CounterMetricFamily(
             "loadgen_good_answers", "Streamed answers that met the SLO.", labels=("test", "endpoint")
@@ -115,15 +120,19 @@ class LoadgenCollector:
         return first, gap, stall, per_token, tokens, good
 
     def _gauges(self) -> Iterable[Metric]:
-        users = GaugeMetricFamily("loadgen_users", "Users that are active.", labels=("test",))
+        users = GaugeMetricFamily("loadgen_users", "Active users.", labels=("test",))
         rate = GaugeMetricFamily(
-            "loadgen_target_rate", "Requests per second asked for (open models).", labels=("test",)
+            "loadgen_target_rate", "Requested rate of an open model, in requests per second.", labels=("test",)
         )
         cpu = GaugeMetricFamily(
-            "loadgen_cpu_used_ratio", "Share of one core that the busiest generator process used.", labels=("test",)
+            "loadgen_cpu_used_ratio",
+            "CPU used by the busiest generator process, as a ratio of one core.",
+            labels=("test",),
         )
         loop = GaugeMetricFamily(
-            "loadgen_event_loop_lag_seconds", "99th percentile of the generator's own delays.", labels=("test",)
+            "loadgen_event_loop_lag_seconds",
+            "99th percentile of the delays of the generator's event loop.",
+            labels=("test",),
         )
         for run in self.runs:
             load = run.book.load
@@ -135,11 +144,9 @@ class LoadgenCollector:
         return users, rate, cpu, loop
 
     def _states(self) -> Iterable[Metric]:
-        info = GaugeMetricFamily("loadgen_run_info", "The run under way.", labels=("test", "run_id", "profile"))
-        phase = GaugeMetricFamily("loadgen_phase", "The part of the load shape under way.", labels=("test", "phase"))
-        verdict = GaugeMetricFamily(
-            "loadgen_verdict", "What an ended run came to.", labels=("test", "run_id", "verdict")
-        )
+        info = GaugeMetricFamily("loadgen_run_info", "Run of a load test.", labels=("test", "run_id", "profile"))
+        phase = GaugeMetricFamily("loadgen_phase", "Phase of the load shape.", labels=("test", "phase"))
+        verdict = GaugeMetricFamily("loadgen_verdict", "Verdict of an ended run.", labels=("test", "run_id", "verdict"))
         for run in self.runs:
             info.add_metric((run.test, run.run_id, run.profile), 1)
             if run.verdict is not None:

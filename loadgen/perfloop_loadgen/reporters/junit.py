@@ -1,4 +1,4 @@
-"""JUnit XML: each gate is a test case, so that a pipeline shows load tests beside its other tests."""
+"""JUnit XML: each gate is a test case, so that a pipeline shows load tests among its other tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run under way in a terminal: progress, rate against target, the last seconds beside the whole run."""
+"""The run under way in a terminal: progress, rate against target, the last seconds and the whole run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
 
 class LiveView:
-    """Redraws itself when it is asked to; the code that sends requests does not depend on it."""
+    """A view that is redrawn by `show`; the code that sends requests does not depend on it."""
 
     def __init__(self, name: str, planned_seconds: float | None, console: Console | None = None) -> None:
         self._name = name

@@ -124,7 +124,7 @@ def _create_timerfd() -> int:
 
 def _set_timerfd(descriptor: int, due_nanoseconds: int) -> None:
     """Make the descriptor readable once the monotonic clock shows `due_nanoseconds`."""
-    # A timer of nought would be off: the nanoseconds are at least one.
+    # A time of 0 would switch the timer off: the nanoseconds are at least one.
     spec = _Spec(0, 0, due_nanoseconds // _SECOND, max(1, due_nanoseconds % _SECOND))
     if _libc().timerfd_settime(descriptor, _ABSOLUTE, ctypes.byref(spec), None) < 0:
         code = ctypes.get_errno()

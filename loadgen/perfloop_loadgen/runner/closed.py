@@ -111,7 +111,7 @@ class ClosedLoop:
 
     @property
     def waiting(self) -> int:
-        """Users do not queue: nothing ever waits."""
+        """Return 0: users do not queue."""
         return 0
 
     def abandon(self) -> None:

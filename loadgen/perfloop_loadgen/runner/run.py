@@ -106,7 +106,7 @@ class Run:
         return self.watch.sum_up(self.elapsed_seconds)
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
-        """End the run: nothing more starts, and what is under way has the grace to finish."""
+        """End the run: nothing more starts, and what is under way has `grace_seconds` to finish."""
         if not self._stop.is_set():
             self.end_reason = reason
             self._stop.set()

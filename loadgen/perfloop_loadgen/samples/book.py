@@ -21,7 +21,7 @@ MAX_POINTS = 1800
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The load at a moment, as it was asked for, and the generator's own CPU (in cores) and delays."""
+    """The load at a moment, as it was requested, and the generator's own CPU (in cores) and delays."""
 
     users: int = 0
     target_rate: float | None = None

@@ -108,6 +108,6 @@ class Histogram:
         return [seen[end - 1] if end else 0 for end in ends]
 
     def _ascending(self) -> tuple[list[int], list[int]]:
-        """Return the buckets that were hit, and beside each how many values lie in it or below."""
+        """Return the buckets with values, ascending, and for each how many values are in it or below."""
         buckets = sorted(self.counts)
         return buckets, list(accumulate(map(self.counts.__getitem__, buckets)))

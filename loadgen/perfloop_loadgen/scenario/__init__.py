@@ -1,1 +1,1 @@
-"""What is asked: requests made ready to send, their mix, and what their answers must be."""
+"""What is requested: prepared requests, their mix, and what their answers must be."""

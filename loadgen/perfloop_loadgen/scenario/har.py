@@ -26,18 +26,18 @@ def test_from_har(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step(entry: dict[str, Any], later: dict[str, Any] | None) -> dict[str, Any]:
-    asked = entry["request"]
-    url = urlsplit(asked["url"])
+    request = entry["request"]
+    url = urlsplit(request["url"])
     step: dict[str, Any] = {
         "path": (url.path or "/") + (f"?{url.query}" if url.query else ""),
-        "method": asked["method"],
+        "method": request["method"],
     }
     headers = {
         header["name"]: HIDDEN if header["name"].lower() in _SECRET else header["value"]
-        for header in asked.get("headers", ())
+        for header in request.get("headers", ())
         if header["name"].lower() not in _NOT_KEPT and not header["name"].startswith(":")
     }
-    body = asked.get("postData", {}).get("text")
+    body = request.get("postData", {}).get("text")
     if body:
         step["data"] = _data(body)
     if headers:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Pause(NamedTuple):
-    """Do nothing for a while."""
+    """A pause between two requests."""
 
     seconds: float
 

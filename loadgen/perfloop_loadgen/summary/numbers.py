@@ -115,7 +115,7 @@ class EndpointSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run. The properties are the user's names for the numbers people ask for first."""
+    """A whole run. The properties are short names for the numbers that are read most often."""
 
     name: str
     duration_seconds: float

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
+import yaml
 
 from perfloop_loadgen.cli import main
 from perfloop_loadgen.config import LoadTestConfig
@@ -42,9 +43,36 @@ def test_shipped_files_name_the_schema(checkout: Path, name: str):
     found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", path.read_text())
     assert found is not None
     assert (path.parent / found[1]).resolve() == checkout / SCHEMA
+    jsonschema.validate(yaml.safe_load(path.read_text()), load_test_schema())
     assert LoadTestConfig.all_from_yaml(path)
 
 
-def test_the_schema_is_json():
-    """It survives the way through JSON unchanged."""
-    assert json.loads(json.dumps(load_test_schema())) == load_test_schema()
+@pytest.mark.parametrize(
+    "test",
+    [
+        {"endpoints": [{"path": "/", "expected_status": 201}], "thresholds": ["p95 < 1 s", {"expect": "rate > 3"}]},
+        {"load": {"shape": "spike"}, "scenarios": [{"steps": [{"path": "/", "checks": [{"json": "a"}]}]}]},
+    ],
+)
+def test_a_good_file_fits_the_schema(test: dict[str, Any]):
+    """As the only test, and by name; the reader accepts the same."""
+    jsonschema.validate({"load_tests": {"a": test}}, load_test_schema())
+    jsonschema.validate({"load_tests": test}, load_test_schema())
+    LoadTestConfig.model_validate(test)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"load_tests": {"a": {"concurrent_users": 0}}},
+        {"load_tests": {"a": {"users": 3}}},
+        {"load_tests": {"a": {"load": {"shape": "spikes"}}}},
+        {"load_tests": {"a": {"endpoints": [{"method": "GET"}]}}},
+        {"load_tests": {}, "other": 1},
+    ],
+)
+def test_a_bad_file_does_not_fit_the_schema(document: dict[str, Any]):
+    """An editor marks what the reader refuses."""
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, load_test_schema())

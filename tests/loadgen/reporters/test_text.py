@@ -36,7 +36,7 @@ def test_the_results_of_a_run():
         "  100 requests in 10.0 s, 10.0/s, 2 failed (2.00%)",
         "  response     p50 20 ms, p90 20 ms, p95 20 ms, p99 20 ms, p99.9 1.03 s, max 1.03 s (n=100)",
         "  service      p50 20 ms, p90 20 ms, p95 20 ms, p99 20 ms, p99.9 1 s, max 1 s (n=100)",
-        "  schedule lag p50 0 s, p90 0 s, p95 0 s, p99 0 s, p99.9 30 ms, max 30 ms (n=100)",
+        "  schedule lag p50 0 s, p90 0 s, p95 0 s, p99 0 s, p99.9 30.01 ms, max 30.01 ms (n=100)",
         "  late starts            1",
         "  dropped                3",
         "  ok                     98",
