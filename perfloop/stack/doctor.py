@@ -18,6 +18,7 @@ from perfloop.stack.settings import Settings, port_variable
 from perfloop.stack.usage import find_differences
 from perfloop_base.errors import ConfigError
 from perfloop_base.quantities import quantity
+from perfloop_rules.errors import UnreachableError
 from perfloop_rules.live import read_live
 from perfloop_rules.series import check_live
 
@@ -116,6 +117,9 @@ def _series(settings: Settings, *, demo: bool) -> Iterator[Result]:
         problems = check_live(settings.configuration / "prometheus", read_live(settings.url("prometheus"), time.time()))
     except ConfigError as error:
         problems = list(error.problems)
+    except UnreachableError as error:
+        yield Result("rules", ok=False, finding=str(error))
+        return
     if problems and not demo:
         yield Result(
             "rules", ok=True, finding=f"{len(problems)} selectors wait for series that no service publishes yet"

@@ -67,14 +67,22 @@ def read_known(directory: Path) -> tuple[Known, Known]:
 def find_strays(rules: Iterable[Rule], known: Mapping[str, frozenset[str]]) -> list[str]:
     """Return a sentence for every selector of a rule that no known series can match."""
     rules = list(rules)
-    recorded = {rule.name for rule in rules}
+    recorded = {rule.name for rule in rules} | MADE_BY_PROMETHEUS
     return [
         f"{rule.file}:{rule.line}: {rule.name}: {problem}"
         for rule in rules
-        for selector in find_selectors(rule.expr)
-        if selector.name not in recorded | MADE_BY_PROMETHEUS
-        for problem in _problems(selector, known)
+        for problem in _problems_of_rule(rule, recorded, known)
     ]
+
+
+def _problems_of_rule(rule: Rule, recorded: set[str], known: Mapping[str, frozenset[str]]) -> list[str]:
+    try:
+        selectors = find_selectors(rule.expr)
+    except ValueError as error:
+        return [f"expr is not PromQL: {error}."]
+    # A selector without a name may match any series.
+    named = (selector for selector in selectors if selector.name and selector.name not in recorded)
+    return [problem for selector in named for problem in _problems(selector, known)]
 
 
 def _problems(selector: Selector, known: Mapping[str, frozenset[str]]) -> list[str]:

@@ -24,6 +24,7 @@ KNOWN = {"http_requests_total": frozenset({"code", "service"}), "vllm:waiting": 
         ('rate(http_requests_total{status="500"}[1m])', "http_requests_total has no label 'status'"),
         ('rate(http_requests_total{code="500",job="x"}[1m])', ""),
         ("vllm:waiting > 2", ""),
+        ('count({job="x"})', ""),
     ],
 )
 def test_a_rule_that_selects_nothing_is_named_with_file_and_line(expr: str, problem: str):
@@ -31,6 +32,15 @@ def test_a_rule_that_selects_nothing_is_named_with_file_and_line(expr: str, prob
     strays = find_strays([Rule("Alert", expr, "prometheus/alerts/x.yml", 7)], KNOWN)
     expected = [f"prometheus/alerts/x.yml:7: Alert: {problem}; the rule would select nothing."] if problem else []
     assert strays == expected
+
+
+def test_a_rule_that_is_not_promql_is_named_with_file_and_line():
+    """One broken rule does not hide what is wrong with the others."""
+    rules = [Rule("A", "sum(", "f.yml", 1), Rule("B", "absent_total", "f.yml", 2)]
+    assert find_strays(rules, KNOWN) == [
+        "f.yml:1: A: expr is not PromQL: unclosed left parenthesis.",
+        "f.yml:2: B: no series is named absent_total; the rule would select nothing.",
+    ]
 
 
 def test_every_committed_rule_selects_something(directory: Path):
