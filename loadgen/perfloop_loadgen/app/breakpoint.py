@@ -138,7 +138,7 @@ class BreakpointTester:
         return time.monotonic() - self._began if self._began else 0.0
 
     def _record(self, summary: Summary) -> list[str]:
-        """Add the trial to the search, and return what ends it: at its own limit the generator learns nothing about the service."""
+        """Add the trial to the search, and return what ends it: a generator at its own limit measures only itself."""
         self._generator = busier(self._generator, self._tester.generator())
         trial = self._trial_row(summary)
         self.trials.append(trial)

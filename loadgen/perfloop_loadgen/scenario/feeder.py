@@ -45,5 +45,5 @@ def _json_rows(path: Path, text: str) -> list[Row]:
 
 
 def feed(rows: Sequence[Row], index: int = 0, of: int = 1) -> Iterator[Row]:
-    """Yield rows without end, every `of`-th from `index`: workers share a file, each row goes to one of them a round."""
+    """Yield rows without end, every `of`-th from `index`, so that each row goes to one worker of several."""
     return islice(cycle(rows), index, None, of)
