@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 BUILD = gauge(
     "perfloop_exporter_build_info", "Version of the exporter and of Python; always 1.", "version", "python_version"
 )
+# Names of Go's promhttp, which node_exporter exports.
 REQUESTS = counter("promhttp_metric_handler_requests_total", "Scrapes answered, by status.", "code")
 IN_FLIGHT = gauge("promhttp_metric_handler_requests_in_flight", "Scrapes being answered.")
 
@@ -221,6 +222,7 @@ def run(settings: Settings) -> ExitCode:
         ConfigError: A collector's option, the web configuration file or a host to listen on is invalid.
         ListenError: An address is taken.
     """
+    # First, so that a signal during the start is not lost; and listeners last, so that nothing connects too early.
     stop = StopSignal()
     gate: Gate = ConfiguredGate(settings.web.config_file) if settings.web.config_file else OpenGate()
     app = App(settings, build_host(settings.paths))

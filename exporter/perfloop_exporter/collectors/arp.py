@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.spec import Options
 
 ENTRIES = gauge("node_arp_entries", "ARP entries by device.", "device")
+# IP address, hardware type, flags, hardware address, mask, device.
 COLUMNS = 6
 
 

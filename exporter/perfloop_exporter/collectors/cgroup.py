@@ -95,6 +95,7 @@ class CgroupCollector:
         base = self._base if self._unified() else f"{self._base}/memory"
         found: list[str] = []
         waiting = [""]
+        # Depth first, on a list instead of the stack: a hierarchy may be deeper than Python's recursion limit.
         while waiting and len(found) < WALK_LIMIT:
             path = waiting.pop()
             found.append(path or "/")

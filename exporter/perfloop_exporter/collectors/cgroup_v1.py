@@ -70,6 +70,7 @@ def _memory(host: Host, directory: str, view: View) -> None:
     if used:
         total = whole(used, "memory.usage_in_bytes")
         view["container_memory_usage_bytes"] = total
+        # cAdvisor's definition, as in version 2; `total_` includes the groups below.
         view["container_memory_working_set_bytes"] = max(total - stat.get("total_inactive_file", 0), 0)
     if failed:
         view["container_memory_failcnt"] = whole(failed, "memory.failcnt")

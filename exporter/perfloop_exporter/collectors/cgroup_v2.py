@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
 
 MICROSECONDS = 1_000_000
+# PSI's words and cAdvisor's.
 KINDS = {"some": "waiting", "full": "stalled"}
 
 
@@ -67,6 +68,7 @@ def _memory(host: Host, directory: str, view: View) -> None:
     if used:
         total = whole(used, "memory.current")
         view["container_memory_usage_bytes"] = total
+        # cAdvisor's definition of the working set: the kernel reclaims inactive file cache before anything else.
         view["container_memory_working_set_bytes"] = max(total - stat.get("inactive_file", 0), 0)
     if swap:
         view["container_memory_swap"] = whole(swap, "memory.swap.current")

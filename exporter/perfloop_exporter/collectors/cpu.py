@@ -148,21 +148,26 @@ class Topology:
         return [((cpu,), int(self._host.attribute(f"{self._base}/cpu{cpu}/online") == "1")) for cpu in cpus]
 
     def _throttles(self, cpus: list[str]) -> list[Reading]:
-        counts: dict[Family, dict[tuple[str, ...], int]] = {CORE_THROTTLES: {}, PACKAGE_THROTTLES: {}}
+        counts: dict[Family, dict[tuple[str, ...], int | None]] = {CORE_THROTTLES: {}, PACKAGE_THROTTLES: {}}
         for cpu in cpus:
             place = self._place(cpu)
             if place is None:
                 continue
             core, package = place
-            for family, labels, file in (
-                (CORE_THROTTLES, (core, package), "core_throttle_count"),
-                (PACKAGE_THROTTLES, (package,), "package_throttle_count"),
-            ):
-                if labels not in counts[family]:
-                    text = self._host.attribute(f"{self._base}/cpu{cpu}/thermal_throttle/{file}")
-                    if text:
-                        counts[family][labels] = whole(text, file)
-        return [(family, list(found.items())) for family, found in counts.items()]
+            # The threads of a core, and the cores of a package, all have its count: it is read from the first.
+            if (core, package) not in counts[CORE_THROTTLES]:
+                counts[CORE_THROTTLES][core, package] = self._throttle_count(cpu, "core")
+            if (package,) not in counts[PACKAGE_THROTTLES]:
+                counts[PACKAGE_THROTTLES][(package,)] = self._throttle_count(cpu, "package")
+        return [
+            (family, [(labels, count) for labels, count in found.items() if count is not None])
+            for family, found in counts.items()
+        ]
+
+    def _throttle_count(self, cpu: str, level: str) -> int | None:
+        file = f"{level}_throttle_count"
+        text = self._host.attribute(f"{self._base}/cpu{cpu}/thermal_throttle/{file}")
+        return whole(text, file) if text else None
 
     def _place(self, cpu: str) -> tuple[str, str] | None:
         if cpu not in self._places:

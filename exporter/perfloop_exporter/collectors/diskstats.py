@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A sector of this file is 512 bytes on every disk, a time is in milliseconds (kernel: admin-guide/iostats.rst).
 SECTOR_BYTES = 512
 MILLISECONDS = 1000
+# node_exporter's default: RAM disks, loop devices, floppies and partitions.
 DEVICE_EXCLUDE = r"^(z?ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$"
 
 INFO = gauge(

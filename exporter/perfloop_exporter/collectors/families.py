@@ -93,6 +93,7 @@ class Renderer:
                 if start is None:
                     start = starts[values] = line_start(family, values)
                 append(f"{start}{value}\n")
+            # Clearing is cheap, and tracking which entries are still in use would cost on every scrape.
             if len(starts) > 2 * len(samples) + STARTS_SPARE:
                 starts.clear()
         return "".join(lines)

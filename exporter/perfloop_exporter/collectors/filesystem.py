@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
+# node_exporter's defaults: the kernel's own filesystems, and the layers of containers.
 MOUNTS_EXCLUDE = r"^/(dev|proc|run/credentials/.+|sys|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)"
 TYPES_EXCLUDE = (
     "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|nsfs|overlay"

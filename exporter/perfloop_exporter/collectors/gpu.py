@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
-MEBI = 1_000_000
+MEGA = 1_000_000
 PERCENT = 100
 MILLI = 1000
 
@@ -46,7 +46,7 @@ FAMILIES = (
     *(POWER, POWER_LIMIT, ENERGY, CLOCK, FAN, ECC, THROTTLED),
 )
 
-# nvml.h: clocks, error kinds, reasons for low clocks that are not idleness
+# nvml.h: nvmlClockType_t, nvmlMemoryErrorType_t, and the nvmlClocksThrottleReason bits except idle and user settings.
 CLOCKS = {"graphics": 0, "sm": 1, "memory": 2}
 ERRORS = {"corrected": 0, "uncorrected": 1}
 VOLATILE = 0
@@ -122,7 +122,7 @@ class GpuCollector:
 
 
 def _clock(nvml: Any, handle: Any, number: int) -> float:
-    return int(nvml.nvmlDeviceGetClockInfo(handle, number)) * MEBI
+    return int(nvml.nvmlDeviceGetClockInfo(handle, number)) * MEGA
 
 
 def _throttled(nvml: Any, handle: Any, bit: int) -> int:

@@ -40,6 +40,7 @@ class HeldFiles:
                 raise CollectorError(f"{path}: {error.strerror}") from error
             return None
         finally:
+            # Beyond the limit a file is closed again after each read.
             if len(self._held) > self._most:
                 self._drop(path)
 

@@ -135,14 +135,18 @@ class HwmonCollector:
 
     def _read(self, directory: str) -> Sensors:
         sensors: Sensors = {}
+        # Older drivers have the sensors in the device's own directory.
         for place in (directory, f"{directory}/device"):
             with suppress(CollectorError):
-                for name in self._host.entries(place):
-                    found = split_file(name)
-                    text = self._host.attribute(f"{place}/{name}") if found else None
-                    if found and text is not None:
-                        sensors.setdefault(found[1], {})[found[2]] = text
+                self._read_place(place, sensors)
         return sensors
+
+    def _read_place(self, place: str, sensors: Sensors) -> None:
+        for name in self._host.entries(place):
+            found = split_file(name)
+            text = self._host.attribute(f"{place}/{name}") if found else None
+            if found and text is not None:
+                sensors.setdefault(found[1], {})[found[2]] = text
 
     def _add(self, chip: str, sensor: str, properties: dict[str, str], samples: dict[Family, list[Sample]]) -> None:
         kind = sensor.rstrip("0123456789")
@@ -150,17 +154,18 @@ class HwmonCollector:
         if label is not None:
             samples[LABEL].append(((chip, label, sensor), 1))
         for prop, text in properties.items():
-            with suppress(CollectorError):  # some properties are words
+            try:
                 value = decimal(text, sensor)
-                if kind == "freq" and prop == "input":
-                    if label is not None:
-                        family = self._family("node_hwmon_freq_freq_mhz")
-                        samples.setdefault(family, []).append(((chip, clean(label)), value / 1_000_000))
+            except CollectorError:  # some properties are words
+                continue
+            name, divide = name_value(kind, prop, has_value="" in properties)
+            labels = (chip, sensor)
+            if (kind, prop) == ("freq", "input"):
+                # node_exporter exports these by their label, in MHz, and leaves out those without one.
+                if label is None:
                     continue
-                name, divide = name_value(kind, prop, has_value="" in properties)
-                samples.setdefault(self._family(name), []).append(
-                    ((chip, sensor), value / divide if divide > 1 else value)
-                )
+                name, divide, labels = "node_hwmon_freq_freq_mhz", 1_000_000, (chip, clean(label))
+            samples.setdefault(self._family(name), []).append((labels, value / divide if divide > 1 else value))
 
     def _family(self, name: str) -> Family:
         family = self._families.get(name)

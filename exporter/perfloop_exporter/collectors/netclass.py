@@ -20,7 +20,9 @@ INFO = gauge(
     *("device", "address", "adminstate", "broadcast", "duplex", "ifalias", "operstate"),
 )
 SPEED = gauge("node_network_speed_bytes", "Speed of the link in bytes per second.", "device")
+# sysfs has Mbit/s.
 BYTES_PER_MEGABIT = 125_000
+# linux/if.h: the administrator has enabled the device.
 IFF_UP = 1
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FACE = re.compile(r"\s*(?P<device>\S+?):\s*(?P<columns>[0-9 ]+)")
 COLUMN = re.compile(r"[a-z]+")
+# Packets without a registered protocol handler: not a column of the file, but in /sys/class/net/*/statistics.
 NOHANDLER = counter("node_network_receive_nohandler_total", "Network device statistic receive_nohandler.", "device")
 
 

@@ -153,6 +153,7 @@ class MeminfoCollector:
         memory, swap = psutil.virtual_memory()._asdict(), psutil.swap_memory()._asdict()
         named = [(field_family(name, "kB"), memory[key]) for key, name in self.LINUX.items() if key in memory]
         named += [(field_family(name, "kB"), swap[key]) for key, name in self.LINUX_SWAP.items()]
+        # Only macOS has wired memory.
         if "wired" in memory:
             named += [(_darwin(key), memory[key]) for key in self.DARWIN]
             named += [(_darwin(f"swap_{key}"), swap[key]) for key in self.DARWIN_SWAP]

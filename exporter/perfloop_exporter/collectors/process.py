@@ -46,6 +46,7 @@ class ProcessCollector:
             single(VIRTUAL, whole(columns[VSIZE], "/proc/self/stat")),
             single(VIRTUAL_MAX, limit),
             single(START, self._boot_time() + whole(columns[START_TICKS], "/proc/self/stat") / self._host.clock_ticks),
+            # Without the descriptor that lists the directory.
             single(OPEN_FDS, len(self._host.entries(f"{self._host.proc}/self/fd")) - 1),
             single(MAX_FDS, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         ]

@@ -69,6 +69,7 @@ class ProcessesCollector:
         ]
 
     def _task_states(self, pid: str, state: str, count: int) -> list[str]:
+        # Most processes have one thread, whose state is that of the process: no directory to list.
         if count <= 1:
             return [state]
         try:

@@ -100,6 +100,7 @@ def build_filter(collector: str, what: str, options: Options) -> Filter:
         ConfigError: Both were given, or one is not a valid regular expression.
     """
     exclude, include = options.text(f"{what}-exclude"), options.text(f"{what}-include")
+    # Only an exclude that was given conflicts; the default one is replaced.
     if include and options.given.get(f"{what}-exclude"):
         raise ConfigError(
             f"--collector.{collector}.{what}-exclude and --collector.{collector}.{what}-include are mutually exclusive"

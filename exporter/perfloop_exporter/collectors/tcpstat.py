@@ -60,7 +60,7 @@ def count_states(dump: bytes) -> dict[str, int]:
         counts[name] = counts.get(name, 0) + 1
         counts["rx_queued_bytes"] = counts.get("rx_queued_bytes", 0) + received
         counts["tx_queued_bytes"] = counts.get("tx_queued_bytes", 0) + written
-        offset += (length + 3) & ~3
+        offset += (length + 3) & ~3  # NLMSG_ALIGN: messages begin at multiples of 4 bytes
     raise CollectorError("sock_diag: the dump has no end")
 
 

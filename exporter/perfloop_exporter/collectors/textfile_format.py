@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from perfloop_exporter.errors import CollectorError
 
 KINDS = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
+# Suffixes of samples whose family has the name without them.
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=\s*"(?:[^"\\\n]|\\[\\"n])*"'

@@ -30,22 +30,29 @@ class ThermalZoneCollector:
 
     def collect(self) -> list[Reading]:
         """Return one sample per zone and per cooling device."""
-        temperatures: list[Sample] = []
-        states: list[Sample] = []
-        limits: list[Sample] = []
-        for entry in self._host.entries(self._base):
-            kind = self._host.attribute(f"{self._base}/{entry}/type") or ""
-            if entry.startswith("thermal_zone"):
-                degrees = self._number(entry, "temp")
-                if degrees is not None:
-                    temperatures.append(((kind, entry.removeprefix("thermal_zone")), degrees / MILLIDEGREES))
-            elif entry.startswith("cooling_device"):
-                name = entry.removeprefix("cooling_device")
-                for samples, file in ((states, "cur_state"), (limits, "max_state")):
-                    state = self._number(entry, file)
-                    if state is not None:
-                        samples.append(((name, kind), state))
-        return [(TEMPERATURE, temperatures), (STATE, states), (STATE_MAX, limits)]
+        entries = self._host.entries(self._base)
+        zones = [entry for entry in entries if entry.startswith("thermal_zone")]
+        coolers = [entry for entry in entries if entry.startswith("cooling_device")]
+        temperatures: list[Sample] = [
+            ((self._type(zone), zone.removeprefix("thermal_zone")), degrees / MILLIDEGREES)
+            for zone in zones
+            if (degrees := self._number(zone, "temp")) is not None
+        ]
+        return [
+            (TEMPERATURE, temperatures),
+            (STATE, self._states(coolers, "cur_state")),
+            (STATE_MAX, self._states(coolers, "max_state")),
+        ]
+
+    def _states(self, coolers: list[str], file: str) -> list[Sample]:
+        return [
+            ((cooler.removeprefix("cooling_device"), self._type(cooler)), state)
+            for cooler in coolers
+            if (state := self._number(cooler, file)) is not None
+        ]
+
+    def _type(self, entry: str) -> str:
+        return self._host.attribute(f"{self._base}/{entry}/type") or ""
 
     def _number(self, entry: str, file: str) -> int | None:
         text = self._host.attribute(f"{self._base}/{entry}/{file}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
+# linux/timex.h: the state of a clock that is not synchronised, and the status bit of a clock that counts nanoseconds.
 TIME_ERROR = 5
 STA_NANO = 0x2000
 MICRO, NANO = 1_000_000, 1_000_000_000

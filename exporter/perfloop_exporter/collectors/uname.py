@@ -16,6 +16,7 @@ INFO = gauge(
     "The kernel and the machine; always 1.",
     *("domainname", "machine", "nodename", "release", "sysname", "version"),
 )
+# The kernel's text for a NIS domain that is not set.
 NO_DOMAIN = "(none)"
 
 

@@ -34,6 +34,7 @@ _VERBS = frozenset(
     }
 )
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*([A-Za-z]+)", re.DOTALL)
+# An attribute of SQLAlchemy's execution context, which exists for one statement.
 _STARTED = "_perfloop_started"
 
 # Weak: watching a pool must not keep its engine alive.
@@ -44,6 +45,7 @@ def instrument_sqlalchemy(engine: Any, pool: str = "default") -> None:
     """Measure an `Engine` or `AsyncEngine`; `pool` is the label value of its connection pool."""
     from sqlalchemy import event
 
+    # SQLAlchemy's events of an AsyncEngine are those of the Engine inside.
     engine = getattr(engine, "sync_engine", engine)
     if engine in _watched:
         return

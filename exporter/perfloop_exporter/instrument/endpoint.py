@@ -32,6 +32,7 @@ _GZIP_LEVEL = 1
 _PROCESS_PREFIXES = ("process_", "python_gc_")
 
 
+# One thread per process, created at the first scrape: after a fork of the server, not before.
 @lru_cache(maxsize=1)
 def _scrape_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="perfloop-scrape")

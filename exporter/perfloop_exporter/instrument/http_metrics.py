@@ -59,6 +59,7 @@ class HttpMetrics:
         known = self._known.get(key)
         if known is None:
             known = RequestSeries(self, method if method in METHODS else OTHER_METHOD, route, status)
+            # Capped labels are not cached: invented methods and paths would fill the dictionary.
             if known.duration.labels[1][1] == route and known.method == method:
                 self._known[key] = known
         return known

@@ -77,6 +77,7 @@ class LLMTiming:
         metrics, model = self._metrics, self._model
         metrics.duration.labels(model).observe(perf_counter() - self._start)
         written = self.tokens if output_tokens is None else output_tokens
+        # n tokens have n - 1 gaps between them.
         if self._first and written > 1:
             metrics.per_token.labels(model).observe((self._last - self._first) / (written - 1))
         metrics.tokens.labels(model, "input").inc(input_tokens)

@@ -70,6 +70,7 @@ def find_route(scope: Scope) -> Any:
         table = {}
         _collect(routes, table)
         _tables[app] = (len(routes), table)
+    # By id, since an endpoint need not be hashable; the routes keep it alive.
     candidates = table.get(id(endpoint), [])
     if len(candidates) < 2:  # noqa: PLR2004 - two routes with one endpoint are rare
         return candidates[0] if candidates else None

@@ -24,6 +24,7 @@ def dump(families: Iterable[AnyFamily], *, additive_only: bool = False) -> str:
         for family in families
         if not (additive_only and family.descriptor.kind == "gauge")
     ]
+    # JSON, not pickle: loading a file must never run code.
     return json.dumps(entries, separators=(",", ":"))
 
 

@@ -47,6 +47,7 @@ ENTER_SECONDS = 10.0
 _PAUSE_FACTOR = 50
 _ARCHIVE = "archive.json"
 _PID = ("pid",)
+# The workers have applied the caps already; merging must not fold what they have admitted.
 _UNLIMITED = Limits(label_values=10**9, series=10**9)
 
 

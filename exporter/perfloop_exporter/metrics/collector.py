@@ -47,7 +47,7 @@ def _add_samples(metric: Metric, name: str, series: Series) -> None:
         metric.add_sample(f"{name}_count", labels, counts[-1])
         metric.add_sample(f"{name}_sum", labels, total)
     elif isinstance(series, CounterSeries):
-        metric.add_sample(name, labels, series.total, exemplar=_exemplar(series.exemplar))
+        metric.add_sample(name, labels, series.total)
     else:
         metric.add_sample(name, labels, series.value)
 

@@ -99,18 +99,8 @@ def _write_histogram_openmetrics(lines: list[str], described: Descriptor, series
     lines.append(f"{described.name}_sum{text} {format_number(total)}\n")
 
 
-def _write_counter_openmetrics(lines: list[str], described: Descriptor, series: CounterSeries) -> None:
-    kept = series.exemplar
-    start = f"{described.name}{_braces(series.labels)}"
-    lines.append(f"{start} {format_number(series.total)}{_exemplar(kept) if kept else ''}\n")
-
-
 _WRITERS: dict[str, Write] = {"counter": _write_counter, "gauge": _write_gauge, "histogram": _write_histogram}
-_OPENMETRICS_WRITERS: dict[str, Write] = {
-    "counter": _write_counter_openmetrics,
-    "gauge": _write_gauge,
-    "histogram": _write_histogram_openmetrics,
-}
+_OPENMETRICS_WRITERS: dict[str, Write] = _WRITERS | {"histogram": _write_histogram_openmetrics}
 
 
 def _braces(labels: Labels) -> str:

@@ -66,6 +66,7 @@ class Family(Generic[S]):
 
     def labels(self, *values: str) -> S:
         """Return the series with these label values, in the order of the descriptor's label names."""
+        # Without a lock: in CPython a lookup and an assignment are atomic, and a race assigns the same series twice.
         try:
             return self._by_values[values]
         except KeyError:

@@ -100,6 +100,7 @@ class MetricRegistry:
             family.clear()
 
 
+# The registry of instruments and of performance_monitor: one per process, like prometheus_client's REGISTRY.
 DEFAULT = MetricRegistry()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=DEFAULT.reset)

@@ -6,7 +6,7 @@ import threading
 import time
 from bisect import bisect_left
 from itertools import accumulate, repeat
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +28,11 @@ class Exemplar(NamedTuple):
 class CounterSeries:
     """A counter."""
 
-    __slots__ = ("_lock", "exemplar", "labels", "text", "total")
-    additive: ClassVar[bool] = True
+    __slots__ = ("_lock", "labels", "text", "total")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.total = 0.0
-        self.exemplar: Exemplar | None = None
         self.text: Any = None  # the renderer's cache between scrapes
         self._lock = threading.Lock()
 
@@ -56,14 +54,12 @@ class CounterSeries:
         """Start from zero, as a forked process does."""
         self._lock = threading.Lock()
         self.total = 0.0
-        self.exemplar = None
 
 
 class GaugeSeries:
     """A gauge."""
 
     __slots__ = ("_lock", "labels", "text", "updated_seconds", "value")
-    additive: ClassVar[bool] = False
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
@@ -119,7 +115,6 @@ class HistogramSeries:
     """A classic histogram: `observe` appends to a buffer, and folding sorts the buffer into the buckets."""
 
     __slots__ = ("_lock", "bounds", "counts", "exemplars", "labels", "pending", "text", "total")
-    additive: ClassVar[bool] = True
 
     def __init__(self, labels: Labels, bounds: tuple[float, ...]) -> None:
         self.labels = labels

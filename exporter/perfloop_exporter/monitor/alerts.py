@@ -15,7 +15,9 @@ from typing import Any, Literal
 log = logging.getLogger("perfloop")
 
 Direction = Literal["above", "below"]
+# Pending deliveries at most: a callback that hangs must not fill the memory.
 QUEUE_LIMIT = 1000
+# How long stop() and the end of the process wait for callbacks.
 DRAIN_SECONDS = 2.0
 
 

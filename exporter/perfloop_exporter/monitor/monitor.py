@@ -85,6 +85,7 @@ class PerformanceMonitor:
             if number - number:  # not 0 for NaN and infinities; math.isfinite would cost a call
                 raise ValueError(f"{number} is not a finite number")  # noqa: TRY301 - one place counts all drops
             try:
+                # The tags as the caller wrote them: sorting or joining them would cost more than all the rest.
                 metric, series = self._slots[(name, *tags, *tags.values()) if tags else name]
             except (KeyError, TypeError):
                 metric, series = self._store.resolve(name, tags)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("perfloop")
 
+# Each metric keeps a history of up to 320 kB, so the number of names is limited.
 METRIC_LIMIT = 500
+# Entries of the lookup table; names and tags beyond take the slow way.
 ALIAS_LIMIT = 20_000
 
 Slot = tuple[AppMetric, Series]

@@ -33,6 +33,7 @@ HEADERS: dict[str, tuple[str, ...] | None] = {
 CLIENT_AUTH_TYPES = ("NoClientCert", "RequestClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert")
 # Python's ssl module verifies every certificate that it accepts; these types accept unverified ones.
 UNVERIFIED = ("RequireAnyClientCert", "RequireClientCert")
+# bcrypt's format: version, cost from 4 to 31, 22 characters of salt and 31 of hash.
 BCRYPT = re.compile(r"\$2[abxy]?\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 
 

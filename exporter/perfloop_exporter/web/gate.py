@@ -67,6 +67,7 @@ class Passwords:
         if found is None:
             return False
         user, password = found
+        # With the length of the user, so that `a:b` with `c` and `a` with `b:c` are different keys.
         key = hashlib.sha256(f"{len(user)}:{user}:{password}".encode()).digest()
         with self._lock:  # one check at a time: each takes a core for some 50 ms
             if key not in self._known:

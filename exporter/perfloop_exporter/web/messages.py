@@ -10,6 +10,7 @@ from perfloop_exporter.errors import ExporterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+# Bytes of a request line with headers; Prometheus sends some 300.
 HEAD_LIMIT = 16 * 1024
 END = b"\r\n\r\n"
 
@@ -91,6 +92,7 @@ def parse_request(head: bytes) -> Request:
     Raises:
         BadRequestError: It is malformed, or announces a body.
     """
+    # Latin-1 decodes every byte, so that malformed input ends as a 400 below.
     first, *lines = head.decode("latin-1").split("\r\n")
     words = first.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004  # method, target, version

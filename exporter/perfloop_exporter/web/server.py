@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 IDLE_SECONDS = 150.0
 # Limit for a TLS handshake, and for sending a response.
 PATIENCE_SECONDS = 10.0
+# Each connection has a thread: clients that leak connections must not use up the memory.
 MAX_CONNECTIONS = 256
+# Connections that the kernel may accept before the server does.
 BACKLOG = 128
 # How long, and how many chunks, a rejected client may still send before the connection is closed.
 REJECTED_SECONDS, REJECTED_CHUNKS = 1.0, 64
@@ -100,6 +102,7 @@ class Server:
             _shut_down(listener)
             listener.close()
         end = time.monotonic() + grace_seconds
+        # Polled, since a condition variable would cost every request.
         while self._answering and time.monotonic() < end:
             time.sleep(0.01)
         with self._lock:

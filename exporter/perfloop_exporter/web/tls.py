@@ -73,6 +73,7 @@ def build_context(tls: TlsConfig) -> ssl.SSLContext:
 
 
 def _load_own(context: ssl.SSLContext, tls: TlsConfig) -> None:
+    # The ssl module loads certificates from files only, so inline ones are written to a private directory.
     with tempfile.TemporaryDirectory(prefix="perfloop-exporter-") as directory:
         cert, key = tls.cert_file, tls.key_file
         if not cert:
