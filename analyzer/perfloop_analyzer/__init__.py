@@ -1,25 +1,24 @@
-"""What is wrong and what to do: PromQL in; findings, health, forecasts and recommendations out."""
+"""The analyzer: PromQL in; findings, health, forecasts, causes and recommendations out."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-_HOMES = {
+_MODULES = {
     "OptimizationAnalyzer": "perfloop_analyzer.dictionaries",
     "optimization_analyzer": "perfloop_analyzer.dictionaries",
 }
 
 __all__ = [  # noqa: PLE0604 - the table above is the one list of names
-    *_HOMES
+    *_MODULES
 ]
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        message = f"module 'analyzer' has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(import_module(home), name)
+    module = _MODULES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'perfloop_analyzer' has no attribute {name!r}")
+    value = getattr(import_module(module), name)
     globals()[name] = value
     return value

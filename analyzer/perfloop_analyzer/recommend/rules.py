@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HERE = Path(__file__).parent / "rules"
-CATEGORIES = ("infrastructure", "caching", "database", "api", "code", "llm", "monitoring")
 Category = Literal["infrastructure", "caching", "database", "api", "code", "llm", "monitoring"]
 Level = Literal["none", "low", "medium", "high"]
 
