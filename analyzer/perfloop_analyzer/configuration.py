@@ -58,7 +58,7 @@ def load_knowledge(config: RunConfig) -> Knowledge:
 
 
 class ConfigurationFiles:
-    """The files of one run, and what the last good reading of them said.
+    """The files of one run, and the result of their last good reading.
 
     Attributes:
         knowledge: What the analyzer works with. A file that becomes invalid leaves it unchanged.

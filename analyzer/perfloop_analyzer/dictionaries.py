@@ -64,7 +64,7 @@ class OptimizationAnalyzer:
             return
         values, times = read_samples(value, alias.quantile)
         if not len(values):
-            ignored[name] = "it holds no number"
+            ignored[name] = "it contains no number"
             return
         if alias.signal in batches:
             ignored[name] = f"{alias.signal} was already given under another name"

@@ -95,7 +95,7 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
     """Open the recommendations of the analyzer that the flags name, else of the running stack's.
 
     Raises:
-        NotRunningError: Nothing was found; the sentence says where it was looked for.
+        NotRunningError: Nothing was found; the message names the places.
         ConfigError: A port variable or a token file is wrong.
         StoreError: The database cannot be opened.
     """

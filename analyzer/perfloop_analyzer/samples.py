@@ -28,7 +28,7 @@ class Alias:
     quantile: float | None
 
 
-# names of the user without their unit: the signal, and the quantile that stands for many samples
+# A user's name without its unit: the signal, and the quantile that represents many samples; None is the mean.
 ALIASES = {
     "api_response_time": ("api_response_time_p95", 0.95),
     "response_time": ("api_response_time_p95", 0.95),

@@ -123,10 +123,10 @@ def _is_full(group: list[Finding]) -> bool:
     return any(finding.kind == "use" and finding.severity is Severity.CRITICAL for finding in group)
 
 
-def _slowed_by(machine: list[Finding], suspect: list[Finding]) -> bool:
+def _slowed_by(machine: list[Finding], candidate: list[Finding]) -> bool:
     """Return whether a candidate became slow when its machine became busy."""
     began = min(finding.onset for finding in machine)
-    return any(finding.unit == TIME and abs(finding.onset - began) <= MACHINE_SECONDS for finding in suspect)
+    return any(finding.unit == TIME and abs(finding.onset - began) <= MACHINE_SECONDS for finding in candidate)
 
 
 def _sentence(finding: Finding) -> str:

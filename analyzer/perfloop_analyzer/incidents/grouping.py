@@ -73,19 +73,21 @@ def _belong(one: Finding, other: Finding, topology: Topology) -> bool:
     if (one.service, one.component) == (other.service, other.component):
         return True
     near = abs(one.onset - other.onset) <= JOIN_SECONDS
-    return near and (one.service == other.service or _hurts(one, other, topology) or _hurts(other, one, topology))
+    return near and (
+        one.service == other.service or _can_cause(one, other, topology) or _can_cause(other, one, topology)
+    )
 
 
-def _hurts(cause: Finding, victim: Finding, topology: Topology) -> bool:
+def _can_cause(cause: Finding, effect: Finding, topology: Topology) -> bool:
     """Return whether one finding can be the cause of another.
 
     A busy machine makes services slow, and soon: not minutes later, and it causes neither errors nor cache misses.
     """
-    if cause.component in MACHINE and victim.component != cause.component:
-        soon = abs(cause.onset - victim.onset) <= MACHINE_SECONDS
-        if victim.unit != TIME or not soon:
+    if cause.component in MACHINE and effect.component != cause.component:
+        soon = abs(cause.onset - effect.onset) <= MACHINE_SECONDS
+        if effect.unit != TIME or not soon:
             return False
-    return topology.depends((victim.service, victim.component), (cause.service, cause.component))
+    return topology.depends((effect.service, effect.component), (cause.service, cause.component))
 
 
 def _build(findings: list[Finding], topology: Topology, deviation: Deviation) -> Incident:

@@ -49,9 +49,9 @@ class Topology:
     calls: Mapping[str, frozenset[str]] = field(default_factory=dict)
     hosts: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
-    def depends(self, victim: tuple[str, str], cause: tuple[str, str]) -> bool:
-        """Return whether a problem of `cause`, a (service, component), can affect `victim`."""
-        (service, component), (other, resource) = victim, cause
+    def depends(self, effect: tuple[str, str], cause: tuple[str, str]) -> bool:
+        """Return whether a problem of `cause`, a (service, component), can affect `effect`."""
+        (service, component), (other, resource) = effect, cause
         if service == other:
             return resource in COMPONENTS.get(component, frozenset())
         if resource in MACHINE and self._shares(service, other):

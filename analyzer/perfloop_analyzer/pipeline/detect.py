@@ -12,7 +12,7 @@ from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local
 from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points, shifted_rows
 from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.segments import block_p_value
-from perfloop_analyzer.detectors.threshold import find_breaches, run_start
+from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.subject import Row, Subject
@@ -58,7 +58,7 @@ class Detection:
 
 
 @dataclass(slots=True)
-class _Suspect:
+class _Candidate:
     """A finding that may still be rejected by the multiple-testing control."""
 
     finding: Finding
@@ -69,7 +69,7 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
     """Run on every batch the detectors that its signal names."""
     findings = [*settings.history.findings, *settings.burning]
     readings = [*settings.history.readings, *settings.burn_readings]
-    suspects: dict[str, list[_Suspect]] = {"anomaly": [], "change": []}
+    candidates: dict[str, list[_Candidate]] = {"anomaly": [], "change": []}
     tests = {"anomaly": 0, "change": 0}
     for name, batch in batches.items():
         subject = Subject(batch, catalog[name], settings.window)
@@ -77,12 +77,12 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
         if "threshold" in wanted:
             findings += threshold_findings(subject)
         if "anomaly" in wanted:
-            tests["anomaly"] += _anomalies(subject, settings, suspects["anomaly"], readings)
+            tests["anomaly"] += _anomalies(subject, settings, candidates["anomaly"], readings)
         if "change" in wanted:
-            tests["change"] += _changes(subject, settings.level, suspects["change"], readings)
+            tests["change"] += _changes(subject, settings.level, candidates["change"], readings)
         if "forecast" in wanted:
             find_window_forecasts(subject, findings, readings)
-    for kind, waiting in suspects.items():
+    for kind, waiting in candidates.items():
         findings += _significant(waiting, tests[kind], settings.level)
     return Detection(tuple(_strongest_per_series(findings)), tuple(readings))
 
@@ -107,8 +107,8 @@ def _breaches(subject: Subject, limit: Limit, rows: Rows) -> Iterable[Finding]:
     breaches = find_breaches(values, limit, subject.signal.direction)
     for place in np.flatnonzero(breaches.breached):
         onset, excess = int(breaches.onset[place]), float(breaches.excess[place])
-        severity = Severity.CRITICAL if excess >= 1.0 else Severity.WARNING
-        numbers = {"value": breaches.value[place], "expected": _before(values[place], onset, limit.warning)}
+        severity = Severity.CRITICAL if breaches.critical[place] else Severity.WARNING
+        numbers = {"value": breaches.value[place], "expected": _before(values[place], onset, first_limit(limit))}
         yield subject.finding(rows[place], "threshold", severity, onset=onset, score=excess, **numbers)
 
 
@@ -118,7 +118,7 @@ def _before(row: Floats, onset: int, fallback: float | None) -> float:
     return float(np.nanmedian(earlier)) if np.isfinite(earlier).any() else float(fallback or 0.0)
 
 
-def _anomalies(subject: Subject, settings: Settings, suspects: list[_Suspect], readings: list[Reading]) -> int:
+def _anomalies(subject: Subject, settings: Settings, candidates: list[_Candidate], readings: list[Reading]) -> int:
     batch, signal = subject.batch, subject.signal
     band = settings.history.band(batch, local_band(batch.values))
     seen = find_anomalies(batch.values, band, signal.direction, signal.min_deviation, settings.level)
@@ -134,7 +134,7 @@ def _anomalies(subject: Subject, settings: Settings, suspects: list[_Suspect], r
             score=seen.score[row],
             p_value=seen.p_value[row],
         )
-        suspects.append(_Suspect(finding, float(seen.p_value[row])))
+        candidates.append(_Candidate(finding, float(seen.p_value[row])))
     for row in np.flatnonzero(np.isfinite(seen.expected) & np.isfinite(seen.value)):
         readings += (
             subject.reading(row, "signal_value", seen.value[row]),
@@ -152,7 +152,7 @@ def _anomaly_onset(values: Floats, seen: Anomalies, row: Row, direction: str) ->
     return int(run_start((beyond | np.isnan(values))[None, :])[0])
 
 
-def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings: list[Reading]) -> int:
+def _changes(subject: Subject, level: float, candidates: list[_Candidate], readings: list[Reading]) -> int:
     """Search the rows whose newest part differs from the rest: only they can contain a step that still stands."""
     values, signal = subject.batch.values, subject.signal
     rows = shifted_rows(values)
@@ -176,16 +176,16 @@ def _changes(subject: Subject, level: float, suspects: list[_Suspect], readings:
                 expected=point.before,
                 p_value=p_value,
             )
-            suspects.append(_Suspect(finding, p_value))
+            candidates.append(_Candidate(finding, p_value))
     return len(values)
 
 
-def _significant(suspects: list[_Suspect], tests: int, level: float) -> Iterable[Finding]:
+def _significant(candidates: list[_Candidate], tests: int, level: float) -> Iterable[Finding]:
     """Return the findings that remain after Benjamini-Hochberg over all tests of the cycle."""
-    p_values = np.ones(max(tests, len(suspects)))
-    p_values[: len(suspects)] = [suspect.p_value for suspect in suspects]
+    p_values = np.ones(max(tests, len(candidates)))
+    p_values[: len(candidates)] = [candidate.p_value for candidate in candidates]
     standing = reject(p_values, level)
-    return [suspect.finding for suspect, stands in zip(suspects, standing, strict=False) if stands]
+    return [candidate.finding for candidate, stands in zip(candidates, standing, strict=False) if stands]
 
 
 def _strongest_per_series(findings: list[Finding]) -> list[Finding]:

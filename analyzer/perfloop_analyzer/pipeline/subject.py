@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from perfloop_analyzer.detectors.threshold import first_limit
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.series import Batch, service_of
 
@@ -39,7 +40,7 @@ class Subject:
             onset=float(grid.start + onset * grid.step),
             unit=signal.unit,
             direction=signal.direction,
-            limit=signal.limit_of(service).warning,
+            limit=first_limit(signal.limit_of(service)),
             expr=signal.query(self.window),
             window=(grid.start, grid.end),
             labels=labels,

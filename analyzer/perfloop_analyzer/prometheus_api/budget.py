@@ -1,4 +1,4 @@
-"""How much may be asked: queries at once, points per answer, samples per cycle, and a pause after trouble."""
+"""How much may be queried: concurrent queries, samples per cycle, and a pause after failures."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Context:
     at: float
 
 
-# What a title says where the series has no such label.
+# The words for a label that the series does not have.
 UNNAMED = {
     "cache": "the cache",
     "db_system_name": "SQL",
