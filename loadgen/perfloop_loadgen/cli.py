@@ -179,7 +179,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add(sides, _ab, Selection, Rounds, Tolerance, file=True)
     _add(commands.add_parser("calibrate", help="measure what this machine can generate"), _calibrate, Measurement)
     importer = commands.add_parser("import", help="make a test file from an OpenAPI document or a HAR recording")
-    importer.add_argument("form", choices=FORMS, help="the kind of file")
+    importer.add_argument("form", choices=tuple(FORMS), help="the kind of file")
     importer.add_argument("file", type=Path)
     _add(importer, _import)
     schema = commands.add_parser("schema", help="print the JSON schema of the test file or of the JSON report")
