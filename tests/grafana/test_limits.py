@@ -10,7 +10,7 @@ import yaml
 
 from perfloop_analyzer.reporters.formatting import FAIR, GOOD
 from perfloop_boards.generation import write
-from perfloop_boards.limits import megabytes, percent, plain, seconds
+from perfloop_boards.limits import NO_LIMIT, Limit, build_steps, megabytes, percent, plain, seconds
 from perfloop_loadgen.config.model import GeneratorLimits
 from tests.grafana.boards import Panel, list_panels, read_boards
 
@@ -118,6 +118,24 @@ def test_descriptions_follow_the_files(panels: list[Panel], raised: dict[str, Pa
         for old in set(steps_of(panel)) - set(steps_of(raised[str(panel)])):
             for said in (f" {percent(old)}", f" {seconds(old)}", f" {megabytes(old)}", f" {plain(old)}."):
                 assert said not in before or said not in after, (str(panel), said)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (Limit(warning=1, critical=2), [(None, "green"), (1, "orange"), (2, "red")]),
+        (Limit(warning=1), [(None, "green"), (1, "orange")]),
+        (Limit(warning=None, critical=2), [(None, "green"), (2, "red")]),
+        (Limit(warning=2, critical=1, below=True), [(None, "red"), (1, "orange"), (2, "green")]),
+        (Limit(warning=2, below=True), [(None, "orange"), (2, "green")]),
+        (Limit(warning=None, critical=1, below=True), [(None, "red"), (1, "green")]),
+        (NO_LIMIT, [(None, "green")]),
+    ],
+)
+def test_a_panel_is_coloured_on_the_bad_side_of_its_limits(limit: Limit, expected: list[tuple[float | None, str]]):
+    """Good values are green, whichever side is bad and whichever limit is given."""
+    steps = build_steps(limit).build().steps
+    assert [(step.value, step.color) for step in steps] == expected
 
 
 def test_health_is_judged_as_on_the_analyzers_page(raised: dict[str, Panel]):
