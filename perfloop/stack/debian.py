@@ -1,4 +1,11 @@
-"""Programs out of Debian's packages, unpacked below a directory: no root, nothing installed, no trace elsewhere."""
+"""Programs out of Debian's packages, unpacked below a directory: no root, nothing installed, no trace elsewhere.
+
+This is the last resort of a machine that can reach its Debian mirror but not GitHub. Debian builds the path of the pages
+and templates (`/usr/share/…`) into its Prometheus and Alertmanager and has no flag for it: unpacked elsewhere,
+Alertmanager does not start without its default template. So `relocate` writes another path of the same length over it.
+What would be simpler does not work for everybody: a mount in a namespace of its own needs user namespaces, which many
+kernels and all default containers refuse, and a preloaded library does not reach a statically linked Go program.
+"""
 
 from __future__ import annotations
 

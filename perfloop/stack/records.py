@@ -56,7 +56,7 @@ def save_running(home: Path, running: Running) -> None:
 def load_running(home: Path) -> Running | None:
     """Return what was brought up, or None when nothing was."""
     found = _read(home / "run" / "stack.json")
-    if found is None:
+    if found is None or "components" not in found:  # nothing, or a record of an earlier version
         return None
     return Running(found["mode"], found["demo"], tuple(Watched(**component) for component in found["components"]))
 
