@@ -53,8 +53,7 @@ def _run(command: list[str], problem: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed command lines
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()
-        message = f"{problem}: {said[-1]}"
-        raise SetupError(message)
+        raise SetupError(f"{problem}: {said[-1]}")
 
 
 def require_venv_module() -> None:
@@ -67,10 +66,9 @@ def require_venv_module() -> None:
         return
     package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        message = (
+        raise SetupError(
             f"this Python has no ensurepip: install the package {package} (`apt-get install python3-venv` as root)"
         )
-        raise SetupError(message)
     sys.stderr.write(f"installing {package}, which this Python lacks\n")
     problem = f"{package} could not be installed"
     _run(["apt-get", "-qq", "update"], problem)
@@ -84,8 +82,7 @@ def set_up(extras: list[str]) -> None:
         SetupError: in one sentence.
     """
     if sys.version_info < OLDEST_PYTHON:
-        message = f"this is Python {sys.version.split()[0]}: Perfloop needs 3.11 or later"
-        raise SetupError(message)
+        raise SetupError(f"this is Python {sys.version.split()[0]}: Perfloop needs 3.11 or later")
     require_venv_module()
     python = VENV / "bin" / "python"
     if not python.exists():

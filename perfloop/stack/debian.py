@@ -1,6 +1,6 @@
 """Programs out of Debian's packages, unpacked below a directory: no root, nothing installed, no trace elsewhere.
 
-This is the last resort of a machine that can reach its Debian mirror but not GitHub. Debian builds the path of the pages
+This is the last resort of a machine that can reach its Debian mirror but not GitHub. Debian builds the path of pages
 and templates (`/usr/share/…`) into its Prometheus and Alertmanager and has no flag for it: unpacked elsewhere,
 Alertmanager does not start without its default template. So `relocate` writes another path of the same length over it.
 What would be simpler does not work for everybody: a mount in a namespace of its own needs user namespaces, which many
@@ -87,11 +87,9 @@ def _run(command: list[str], directory: Path) -> None:
         )
     except subprocess.CalledProcessError as error:
         lines = (error.stderr or error.stdout).strip().splitlines() or ["it said nothing"]
-        message = f"`{shown}` failed: {lines[-1]}"
-        raise ProgramError(message) from error
+        raise ProgramError(f"`{shown}` failed: {lines[-1]}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        message = f"`{shown}` failed: {error}"
-        raise ProgramError(message) from error
+        raise ProgramError(f"`{shown}` failed: {error}") from error
 
 
 def _apt(tool: str, directory: Path) -> list[str]:
@@ -153,8 +151,7 @@ def unpack_package(program: str, directory: Path) -> dict[str, Path]:
         ProgramError: when the machine has no apt, or the package cannot be downloaded.
     """
     if program not in PACKAGES or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        message = f"there is no Debian package of {program} for this machine"
-        raise ProgramError(message)
+        raise ProgramError(f"there is no Debian package of {program} for this machine")
     package = PACKAGES[program]
     for archive in _download(package, directory / "apt"):
         _run(["dpkg-deb", "-x", str(archive), str(directory / "debian")], directory)

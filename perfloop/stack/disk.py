@@ -34,11 +34,10 @@ def require_space(home: Path) -> None:
     """
     free = free_bytes(home)
     if free < _START_BYTES:
-        message = (
+        raise StackError(
             f"the disk of {home} has {quantity(free, 'bytes')} free and the stack needs 100 MB to start: "
             "free some space, or put the stack elsewhere by PERFLOOP_HOME"
         )
-        raise StackError(message)
 
 
 def find_trouble(home: Path) -> str | None:

@@ -79,16 +79,14 @@ def install_release(release: Release, directory: Path) -> None:
     try:
         digest = download(release.url, archive)
         if digest != release.sha256:
-            message = f"{release.url} has sha256 {digest}, not {release.sha256}: it was not used"
-            raise ProgramError(message)
+            raise ProgramError(f"{release.url} has sha256 {digest}, not {release.sha256}: it was not used")
         with tarfile.open(archive) as tar:
             top = tar.getnames()[0].split("/")[0]
             # Debian 12's Python has no filters yet; what is unpacked there was checked against its digest just above.
             filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
             tar.extractall(directory / "releases", **filters)  # type: ignore[arg-type]  # noqa: S202 - its digest is pinned
     except (OSError, urllib.error.URLError, tarfile.TarError) as error:
-        message = f"{release.url} could not be downloaded: {error}"
-        raise ProgramError(message) from error
+        raise ProgramError(f"{release.url} could not be downloaded: {error}") from error
     finally:
         archive.unlink(missing_ok=True)
     for program in release.programs:
@@ -130,10 +128,9 @@ def ensure(program: str, directory: Path) -> Path:
         found = find(program, directory)
         if found:
             return found
-    message = (
+    raise ProgramError(
         f"{program} is not on PATH and could not be fetched: {'; '.join(tried)}. Install it, or allow the download"
     )
-    raise ProgramError(message)
 
 
 def ensure_all(directory: Path) -> Mapping[str, Path]:

@@ -35,10 +35,9 @@ def socket_path(home: Path) -> Path:
     """
     path = home / "run" / "supervisor.sock"
     if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        message = (
+        raise StackError(
             f"PERFLOOP_HOME {str(home)!r} is too long: its control socket's path may have {_LONGEST_SOCKET_PATH} bytes"
         )
-        raise StackError(message)
     return path
 
 
@@ -182,8 +181,9 @@ class Supervisor:
             if self.is_running():
                 return
             time.sleep(0.05)
-        message = f"supervisord did not start: {(done.stderr or done.stdout).strip() or 'see logs/supervisord.log'}"
-        raise StackError(message)
+        raise StackError(
+            f"supervisord did not start: {(done.stderr or done.stdout).strip() or 'see logs/supervisord.log'}"
+        )
 
     def start(self, name: str) -> None:
         """Start one program; one that runs already is left alone."""
