@@ -46,8 +46,10 @@ format: setup-dev ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: setup ## Write the rules, alerts and dashboards that are stale
+generate: setup ## Write the rules, alerts, dashboards and JSON Schemas that are stale
 	@$(BIN)/perfloop generate
+	@$(BIN)/perfloop loadgen schema --of test > docs/schemas/load_test.schema.json
+	@$(BIN)/perfloop loadgen schema > docs/schemas/load_test_report.schema.json
 
 bench: setup-bench ## Measure every figure of docs/benchmarks.md next to its peer
 	@$(BIN)/python benchmarks/run_all.py
