@@ -311,8 +311,8 @@ def copy(full_bin: Path, checkout: Path, tmp_path_factory: pytest.TempPathFactor
     stack.directory = directory / "observability"
     up = stack.run("up", "--native", "--no-demo")
     assert up.returncode == 0, up.stderr
-    processes = stack.processes()
     yield stack
+    processes = stack.processes()
     down = stack.run("down")
     assert down.returncode == 0, down.stderr
     _assert_nothing_left(stack, processes)
@@ -414,6 +414,23 @@ def test_a_broken_file_changes_nothing(copy: Stack, file: str, old: str, new: st
 
 def _texts(rules: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(rule["name"], rule["query"]) for rule in rules]
+
+
+def test_a_killed_stack_comes_back_although_a_file_is_broken(copy: Stack) -> None:
+    """The guardian starts it with the configuration that it had."""
+    path = copy.directory / "prometheus" / "thresholds.yml"
+    good, limits = path.read_text(), read_limits(copy, copy.directory)
+    supervisord = copy.processes()[0]
+    path.write_text("signals: [")
+    try:
+        supervisord.kill()
+        wait_for(lambda: copy.run("status").returncode != 0, "the end of the stack", 30)
+        wait_for(lambda: copy.run("status").returncode == 0, "the stack to come back", 90)
+    finally:
+        path.write_text(good)
+    assert not supervisord.is_running()
+    wait_for(lambda: copy.doctor() == {}, "everything as before", 60)
+    assert read_limits(copy, copy.directory) == limits
 
 
 def test_exit_codes_of_the_real_command(copy: Stack, tmp_path: Path, checkout: Path) -> None:
