@@ -35,7 +35,7 @@ check: setup-dev ## Format, lint, types, import directions, docstrings, rules an
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m tests.support.glossary
 	@$(BIN)/interrogate -q perfloop base exporter analyzer loadgen prometheus grafana alertmanager demo
 	@$(BIN)/python -m perfloop.stack.programs
