@@ -153,6 +153,7 @@ class Loop:
         is_new = await asyncio.to_thread(self._files.refresh)
         costs = self.published.costs
         costs.reload_succeeded = not self._files.problem
+        self.published.configuration_problem = self._files.problem
         if not is_new:
             return
         costs.last_reload_success = at

@@ -39,6 +39,7 @@ class Published:
         result: The last good result; None before the first.
         catalog: The signals with the limits that are in use.
         error: Why the newest cycle failed; empty while it did not.
+        configuration_problem: Why changed configuration files are not in use; empty while they are.
     """
 
     result: Result | None = None
@@ -46,3 +47,4 @@ class Published:
     catalog: Sequence[Signal] = ()
     costs: Costs = field(default_factory=Costs)
     error: str = ""
+    configuration_problem: str = ""

@@ -165,7 +165,7 @@ def test_a_bad_file_is_named_with_its_fault(tmp_path: Path, text: str, sentence:
     assert "mine.yml" in str(caught.value)
 
 
-def test_all_problems_come_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     """Nobody has to start three times to learn of three mistakes."""
     path = _file(tmp_path, "signals:\n- {name: A, expr: '', component: c, kind: use}\n")
     with pytest.raises(ConfigError) as caught:

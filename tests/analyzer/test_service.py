@@ -20,7 +20,7 @@ import pytest
 
 from perfloop_analyzer.app import open_loop, run_once
 from perfloop_analyzer.cli import main
-from perfloop_analyzer.config import RunConfig, SourceConfig
+from perfloop_analyzer.config import RunConfig, SourceConfig, WebConfig
 from perfloop_base.errors import ConfigError, ExitCode
 from tests.support.free_ports import find_free_ports
 
@@ -251,13 +251,12 @@ def test_a_broken_file_leaves_the_last_good_one_in_use(running: Running, build: 
     assert len(lines) == 1, lines
     assert "thresholds.yml:" in lines[0]
     assert "warning has the value 'much'" in lines[0]
+    assert "The changed configuration is not in use: " in _text(f"{running.url}/")
     _replace(running.thresholds, good.replace("warning: 5", "warning: 6"))
     _until(lambda: f"{ok} 1.0" in _text(f"{running.url}/metrics"), 10)
     assert _get(f"{running.url}/api/v1/thresholds")["signals"]["lag"]["warning"] == 6
-    (line,) = [
-        line for line in _text(f"{running.url}/metrics").splitlines() if line.startswith(f"perfloop_analyzer_{success}")
-    ]
-    assert abs(float(line.split()[1]) - time.time()) < 30
+    lines = [line for line in _text(f"{running.url}/metrics").splitlines() if line.startswith(success)]
+    assert abs(float(lines[0].split()[1]) - time.time()) < 30
 
 
 def _replace(path: Path, text: str) -> None:
@@ -347,7 +346,23 @@ def test_a_taken_port_is_named(free_port: int, capfd: Any) -> None:
     assert f"127.0.0.1:{free_port}" in capfd.readouterr().err
 
 
-async def test_every_problem_of_every_file_comes_at_once(tmp_path: Path) -> None:
+def test_ports_follow_the_environment(monkeypatch: Any, capfd: Any) -> None:
+    """Without flags `once` queries the stack's Prometheus and `run` listens on the analyzer's port."""
+    monkeypatch.setenv("PERFLOOP_PROMETHEUS_PORT", "9")
+    assert main(["once"]) == ExitCode.SOURCE_UNAVAILABLE
+    assert "http://127.0.0.1:9 does not answer" in capfd.readouterr().err
+    monkeypatch.setenv("PERFLOOP_ANALYZER_PORT", "12345")
+    assert str(WebConfig().address()) == "127.0.0.1:12345"
+
+
+def test_logs_are_json_where_it_is_asked_for(prometheus: str, capfd: Any, tmp_path: Path) -> None:
+    """Every program has the same two formats."""
+    flags = [f"--prometheus.url={prometheus}", "--log.format=json", "--log.level=debug"]
+    assert main(["report", f"--html={tmp_path / 'r.html'}", *flags]) == ExitCode.OK
+    assert {"time", "level", "msg"} <= set(json.loads(capfd.readouterr().err.splitlines()[0]))
+
+
+async def test_every_problem_of_every_file_is_reported_together(tmp_path: Path) -> None:
     """Limits, catalogue and all."""
     bad = tmp_path / "bad.yml"
     bad.write_text("signals: [{name: X}]\n")

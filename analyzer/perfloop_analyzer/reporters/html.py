@@ -65,7 +65,11 @@ def render_page(published: Published, now: float, commands: Commands | None = No
     """Return the page, which reloads itself; `now` is in Unix seconds."""
     template = _environment().get_template("page.html")
     return template.render(
-        result=published.result, error=published.error, now=now, commands=commands or Commands(enabled=False)
+        result=published.result,
+        error=published.error,
+        configuration_problem=published.configuration_problem,
+        now=now,
+        commands=commands or Commands(enabled=False),
     )
 
 
