@@ -70,6 +70,8 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
             alertmanager_config.render(committed.read_text(encoding="utf-8"), settings.secrets, {})
     except ConfigError as error:
         problems += error.problems
+    except PermissionError:
+        pass  # a secret of another user: the `init` container can read it, and a native start says that it cannot
     return list(dict.fromkeys(problems)), changes
 
 

@@ -215,7 +215,7 @@ def test_each_of_our_programs_answers_like_the_others(stack: Running):
             assert httpx.get(stack.url(name, path), timeout=5).status_code == 200, f"{name}{path}"
 
 
-def test_logs_of_an_unknown_part_name_the_known_ones(stack: Running):
+def test_logs_of_an_unknown_component_name_the_known_ones(stack: Running):
     """A wrong name is answered with the names there are."""
-    with pytest.raises(DockerError, match=r"'nginx' is no component of this stack: it has alertmanager, analyzer"):
+    with pytest.raises(DockerError, match=r"unknown component 'nginx': this stack has alertmanager, analyzer"):
         stack.docker.logs("nginx")
