@@ -62,8 +62,8 @@ def _docker(settings: Settings) -> Iterator[Result]:
     yield Result("docker", ok=True, finding=DockerStack(settings).availability().reason)
 
 
-def _configuration(settings: Settings) -> Iterator[Result]:
-    problems = [*validation.check_sources(settings)[0], *validation.find_refused(settings, settings.home / ETC)]
+def _configuration(settings: Settings, broken: Iterable[str]) -> Iterator[Result]:
+    problems = [*broken, *validation.find_refused(settings, settings.home / ETC)]
     for problem in problems:
         yield Result("configuration", ok=False, finding=problem)
     if not problems:
@@ -98,9 +98,6 @@ def _components(settings: Settings, rows: Iterable[ComponentStatus]) -> Iterator
 
 
 def _usage(settings: Settings, docker: DockerStack | None) -> Iterator[Result]:
-    """Compare what each component uses with the files; skipped where the files themselves are wrong."""
-    if validation.check_sources(settings)[0]:
-        return
     for subject, problems, agreement in find_differences(settings, docker):
         for problem in problems:
             yield Result(subject, ok=False, finding=f"{problem}: run `perfloop up`")
@@ -138,14 +135,18 @@ def examine(settings: Settings, docker: DockerStack | None = None) -> list[Resul
         settings: where the stack lives and listens.
         docker: the stack in containers, where that is the one that runs.
     """
-    looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets, _configuration]
-    results = [result for look in looks for result in look(settings)]
+    looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets]
+    broken, _ = validation.check_sources(settings)
+    results = [result for look in looks for result in look(settings)] + list(_configuration(settings, broken))
     running = records.load_running(settings.home)
     if docker is None and running is None:
         return [*results, *_ports(settings)]
     rows = NativeStack(settings).status() if docker is None else docker.status()
     demo = any(row.name == "demo" for row in rows)
-    return [*results, *_components(settings, rows), *_usage(settings, docker), *_series(settings, demo=demo)]
+    results += _components(settings, rows)
+    # With a file that cannot be read there is nothing to compare with.
+    results += () if broken else _usage(settings, docker)
+    return [*results, *_series(settings, demo=demo)]
 
 
 def send_test(settings: Settings) -> list[Result]:

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfloop.stack import settings as settings_module
 from perfloop.stack.errors import SettingsError
-from perfloop.stack.settings import parse_env_file, port_variable, read_settings
+from perfloop.stack.settings import find_configuration, parse_env_file, port_variable, read_settings
 from perfloop_base.home import DEFAULT_PORTS
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def test_defaults(tmp_path: Path) -> None:
-    """Without `.env` and variables every port is the documented one and the home is in the checkout."""
+    """Without `.env` and variables every port is the documented one and the home is beside the configuration."""
     settings = read_settings(tmp_path, {})
     assert settings.ports == DEFAULT_PORTS
     assert settings.home == tmp_path / ".perfloop"
@@ -78,3 +79,31 @@ def test_env_lines(line: str, expected: dict[str, str]) -> None:
 def test_port_variables_are_the_documented_ones() -> None:
     """The variable of a port is its name in capitals."""
     assert port_variable("inbox_smtp") == "PERFLOOP_INBOX_SMTP_PORT"
+
+
+def test_the_current_directory_wins_where_it_holds_a_configuration(tmp_path: Path) -> None:
+    """`.env`, secrets and what a run leaves are beside it."""
+    (tmp_path / "prometheus").mkdir()
+    (tmp_path / "prometheus" / "prometheus.yml").touch()
+    assert find_configuration(tmp_path) == (tmp_path, tmp_path)
+
+
+def test_elsewhere_a_checkout_is_its_own_configuration(checkout: Path, tmp_path: Path) -> None:
+    """Started from another directory, the programs of a checkout use the checkout."""
+    assert find_configuration(tmp_path) == (checkout, checkout)
+    assert read_settings(checkout, {}).is_editable
+
+
+def test_an_installed_wheel_keeps_nothing_in_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its configuration is read-only; `.env`, secrets and home are in the current directory."""
+    shipped, current = tmp_path / "site" / "data", tmp_path / "empty"
+    monkeypatch.setattr(settings_module, "shipped_root", lambda: shipped)
+    monkeypatch.setattr(settings_module, "is_checkout", lambda: False)
+    current.mkdir()
+    (current / ".env").write_text("PERFLOOP_DEMO_PORT=8100\n")
+    configuration, directory = find_configuration(current)
+    settings = read_settings(configuration, {}, directory)
+    assert (settings.configuration, settings.home) == (shipped, current / ".perfloop")
+    assert settings.secrets == current / "secrets"
+    assert settings.ports["demo"] == 8100
+    assert not settings.is_editable
