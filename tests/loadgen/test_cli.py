@@ -283,16 +283,19 @@ async def test_a_prometheus_that_does_not_answer_has_a_code_of_its_own(  # noqa:
 async def test_without_a_url_the_local_demo_is_tested(
     start: Start, hello: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """A profile follows PERFLOOP_DEMO_PORT and says which service it tests; log lines are JSON where asked for."""
+    """A profile follows PERFLOOP_DEMO_PORT and says which service it tests; `--log.format json` gives JSON lines."""
     monkeypatch.setenv("PERFLOOP_DEMO_PORT", hello.url.rpartition(":")[2])
     process = await start(*_command("run", "--profile", "basic", "--log.format", "json"), cwd=tmp_path)
-    lines = [json.loads(await process.stderr.readline())["msg"] for _ in range(3)]
+    lines = [json.loads(await process.stderr.readline()) for _ in range(3)]
     assert await asyncio.to_thread(_wait_for_requests, hello)
     process.send_signal(signal.SIGINT)
     await process.communicate()
-    assert lines[0] == f"neither --url nor base_url is given: testing the demo service at {hello.url}"
-    assert lines[1].startswith("serving live metrics on http://127.0.0.1:")
-    assert lines[2] == f"basic load test: constant_users against {hello.url}"
+    assert [line["msg"] for line in lines] == [
+        f"neither --url nor base_url is given: testing the demo service at {hello.url}",
+        "serving live metrics",
+        f"basic load test: constant_users against {hello.url}",
+    ]
+    assert lines[1]["url"].startswith("http://127.0.0.1:")
 
 
 async def test_ad_hoc_runs_take_the_ports_after_the_stacks_own(
@@ -304,7 +307,7 @@ async def test_ad_hoc_runs_take_the_ports_after_the_stacks_own(
     path.write_text(TEST.format(url=hello.url, duration=0.2))
     process = await start(*_command("run", path), cwd=tmp_path)
     _, err = await process.communicate()
-    found = re.search(r"serving live metrics on http://127\.0\.0\.1:(\d+)/metrics", err.decode())
+    found = re.search(r"msg=\"serving live metrics\" url=http://127\.0\.0\.1:(\d+)/metrics", err.decode())
     assert found is not None
     assert 29621 <= int(found[1]) <= 29629
 

@@ -80,7 +80,7 @@ class Session:
         gc.freeze()
         await self._start_server()
         target_file = _announce(self._server.address) if self._listen is None else None
-        log.info("serving live metrics on http://%s/metrics", self._server.address)
+        log.info("serving live metrics", extra={"url": f"http://{self._server.address}/metrics"})
         self._catch_signals()
         try:
             codes = [await self._run(tester) for tester in testers if not self._stopped]

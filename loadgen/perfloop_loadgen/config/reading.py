@@ -60,7 +60,7 @@ def _sections(document: Entry) -> dict[str, Entry]:
     if "load_tests" not in document:
         document.report("must hold the key load_tests with at least one test under it")
     for key in document.keys() - {"load_tests"}:
-        document.report(f"{key}: unknown key beside load_tests", key)
+        document.report(f"{key}: unknown key: load_tests is the only one", key)
     if isinstance(tests, Entry) and "endpoints" in tests:
         # A single test may be written directly under load_tests.
         return {str(tests.get("name", "load test")): tests}

@@ -110,6 +110,6 @@ async def test_no_data_is_invalid(prometheus: str, hello: Any):
 
 
 async def test_a_broken_expression_is_reported_in_prometheus_words(prometheus: str):
-    """The sentence of Prometheus itself, beside the expression."""
+    """The expression, and the error in the words of Prometheus."""
     with pytest.raises(QueryError, match=r"promql 'up\['"):
         await asyncio.wait_for(PrometheusApi(prometheus).values("up[", 0, 1), 10)

@@ -53,11 +53,11 @@ def test_a_single_test_may_be_right_under_load_tests(tmp_path: Path):
 BAD_FILES = {
     "a: 1": [
         (1, "must hold the key load_tests with at least one test under it"),
-        (1, "a: unknown key beside load_tests"),
+        (1, "a: unknown key: load_tests is the only one"),
     ],
     "load_tests: {}": [(1, "load_tests: {}: must map names to tests")],
     "load_tests: {a: 3}": [(1, "load_tests.a: 3: must be a test")],
-    "load_tests: {a: {}}\nother: 1": [(2, "other: unknown key beside load_tests")],
+    "load_tests: {a: {}}\nother: 1": [(2, "other: unknown key: load_tests is the only one")],
     "load_tests: {a: {users: 3}}": [(1, "load_tests.a.users: unknown key")],
     "load_tests:\n  a:\n    concurrent_users: 0": [
         (3, "load_tests.a.concurrent_users: 0: input should be greater than or equal to 1")

@@ -142,6 +142,6 @@ async def test_our_own_engine_speaks_tls(nginx: Nginx):
 
 
 async def test_httpx_names_failures_as_our_engine_does(free_port: int):
-    """A port that nobody listens on."""
+    """A port without a server."""
     summary = await LoadTester(_config(f"http://127.0.0.1:{free_port}", engine="httpx")).run_load_test()
     assert set(summary.outcomes) == {"connection_refused"}

@@ -70,7 +70,7 @@ CLOSING = {
     "in the body: a Content-Length that is too large": (OK.replace(b": 2", b": 9"), "closed_mid_answer"),
     "in a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nab", "closed_mid_answer"),
     "as the end of a body without length": (b"HTTP/1.1 200 OK\r\n\r\nuntil the end", "ok"),
-    "politely": (OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), "ok"),
+    "with a header that announces it": (OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), "ok"),
     "an HTTP/1.0 answer": (OK.replace(b"1.1", b"1.0"), "ok"),
 }
 
@@ -139,13 +139,13 @@ async def test_an_answer_that_drips(serve: Any):
 async def test_bytes_that_were_not_requested(serve: Any):
     """What comes between two requests makes the connection untrusted: it is replaced, and no request is lost."""
 
-    async def talkative(_: bytes, writer: asyncio.StreamWriter) -> None:
+    async def send_more(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(OK)
         await writer.drain()
         await asyncio.sleep(0.05)
-        writer.write(b"by the way")
+        writer.write(b"unrequested")
 
-    async with serve(talkative) as service:
+    async with serve(send_more) as service:
         config = _config(service.url, think_time_seconds=0.5, duration_seconds=1.2)
         summary = await LoadTester(config).run_load_test()
         assert service.connections > 2

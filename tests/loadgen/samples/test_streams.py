@@ -119,7 +119,7 @@ async def test_a_streaming_model_is_measured_as_it_says_itself(serve: Any, tmp_p
 
 
 async def test_a_stream_without_an_event_is_an_error(serve: Any):
-    """A chunked body of nought bytes where events were due."""
+    """An empty chunked body where events were due."""
     async with serve(HEAD + b"0\r\n\r\n") as service:
         config = _config(service.url, {})
         config.duration_seconds = 0.2
