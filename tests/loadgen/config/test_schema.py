@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = "docs/schemas/load_test.schema.json"
-SHIPPED = ("demo/steady.yml", "demo/perfloop_demo/tour/load.yml")
+SHIPPED = ("demo/steady.yml", "demo/perfloop_demo/tour/load.yml", "examples/load_test.yml")
 
 
 def test_the_published_schema_is_current(checkout: Path, capsys: pytest.CaptureFixture[str]):
