@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfloop_base.errors import ExitCode
 from tests.grafana.screens import Watch, picture
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.browser, pytest.mark.e2e, pytest.mark.xdist_group("live-stack"), pytest.mark.timeout(300)]
 
-INVALID = 3  # the load generator's exit code for a run in which the generator was the limit
+INVALID = ExitCode.INVALID  # the generator, not the service, was the limit
 SHORT_TEST = """\
 load_tests:
   short:
