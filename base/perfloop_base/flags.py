@@ -133,7 +133,8 @@ def _add(place: argparse._ActionsContainer, one: _Flag) -> None:
         dest=one.dest,
         action="append" if one.rules.get("repeat") else "store",
         metavar=one.metavar(),
-        help=f"{text} {note}".strip().replace("%", "%%"),
+        # argparse compares by identity, so a flag that is hidden from the help needs this very object.
+        help=argparse.SUPPRESS if text == argparse.SUPPRESS else f"{text} {note}".strip().replace("%", "%%"),
     )
 
 

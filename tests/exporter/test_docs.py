@@ -48,3 +48,5 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "perfloop exporter, version " in printed
     assert "--collector.filesystem.mount-points-exclude" in printed
+    assert "--collector.cpu.deadline" not in printed
+    assert "SUPPRESS" not in printed
