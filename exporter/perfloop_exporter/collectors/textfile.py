@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MTIME = gauge("node_textfile_mtime_seconds", "When a textfile that could be read was last written.", "file")
 ERROR = gauge("node_textfile_scrape_error", "1 if a file could not be opened or read, 0 otherwise.")
 
-log = logging.getLogger("exporter.textfile")
+log = logging.getLogger(__name__)
 
 
 class TextFile(NamedTuple):
