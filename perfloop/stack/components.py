@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from perfloop.stack.settings import Settings
 
-SIGNALS_FILE = "prometheus/thresholds.yml"
+THRESHOLDS = "prometheus/thresholds.yml"
 OBJECTIVES_FILE = "prometheus/slos.yml"
 RETENTION = "15d"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
@@ -67,7 +67,8 @@ def _listen(settings: Settings, name: str) -> str:
 
 
 def _own_components(settings: Settings) -> list[Component]:
-    thresholds = settings.configuration / SIGNALS_FILE
+    # The copy that `up` has checked: a file that is half written is not read, and every component changes together.
+    thresholds = settings.home / "etc" / THRESHOLDS
     exporter = Component(
         "exporter",
         _module("perfloop_exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),

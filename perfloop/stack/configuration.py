@@ -1,8 +1,9 @@
 """The effective configuration of a native stack: prepared beside the one in use, checked, then put in its place.
 
 What the programs read is below `etc/` of the stack's home: Prometheus's file with a copy of the rules, Alertmanager's
-with its secrets, Grafana's provisioning, supervisord's. So a rule file that is half written in the configuration is not
-loaded by a Prometheus that happens to restart, and a configuration that is refused changes nothing.
+with its secrets, Grafana's provisioning, supervisord's, and the thresholds that exporter and analyzer read. So a file
+that is half written in the configuration is not read by a program that happens to restart, and a configuration that is
+refused changes nothing.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def _prepare_prometheus(
         addresses=render.native_addresses(settings.ports),
         present={component.name for component in components},
     )
-    replace_files(target, {Path("prometheus.yml"): text, **find_rule_files(source, generated)})
+    thresholds = (source / "thresholds.yml").read_text(encoding="utf-8")
+    texts = {Path("prometheus.yml"): text, Path("thresholds.yml"): thresholds}
+    replace_files(target, texts | find_rule_files(source, generated))
 
 
 def _prepare_provisioning(settings: Settings, target: Path) -> None:

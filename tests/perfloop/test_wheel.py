@@ -351,7 +351,8 @@ def test_a_changed_threshold_is_seen_everywhere(copy: Stack) -> None:
     )
     _edit(copy.directory / "prometheus" / "slos.yml", "objective: 0.999", "objective: 0.995")
     behind = copy.doctor()
-    assert set(behind) >= {"prometheus rules", "dashboard files"}
+    assert set(behind) == {"exporter thresholds", "prometheus rules", "analyzer thresholds", "dashboard files"}
+    assert "the exporter uses 1, prometheus/thresholds.yml says 0.8" in behind["exporter thresholds"]
     assert "Prometheus uses 0.999, the file says 0.995" in behind["prometheus rules"]
     assert copy.run("generate", "--check").returncode == 1
 
