@@ -101,7 +101,7 @@ def _search_now(limits: Limits) -> AnyPanel:
     search_time = limits.signal("vector_search_time_p95")
     return number(
         About(
-            "Vector search p95",
+            "Search p95",
             f"Good: under {seconds(search_time.first)}. Above: the index is not used, or no longer fits in memory.",
             "s",
             "no search",

@@ -259,7 +259,7 @@ def _caches(limits: Limits) -> AnyPanel:
     kv = limits.alert("LlmKvCachePressure")
     return lines(
         About(
-            "KV-cache use and prefix hit rate",
+            "KV-cache use, prefix hit rate",
             f"Good: KV cache under {percent(kv.first)}. Prefix hits: share of prompt tokens that are already "
             "computed; put common text first.",
             "percentunit",
@@ -276,7 +276,7 @@ def _caches(limits: Limits) -> AnyPanel:
 def _preempted() -> AnyPanel:
     return lines(
         About(
-            "Preemptions and aborted requests",
+            "Preempted and aborted requests",
             "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the client disconnected.",
             "reqps",
             NO_VLLM,

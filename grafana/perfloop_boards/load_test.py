@@ -119,7 +119,7 @@ def _p95_now(limits: Limits) -> AnyPanel:
     fast = seconds(limits.goal("api_response_time_p95"))
     return number(
         About(
-            "Response time p95",
+            "Response p95",
             f"As the client measured it, from the intended start. Good: under {fast}.",
             "s",
             "no run",
@@ -152,7 +152,7 @@ def _knee(limits: Limits) -> AnyPanel:
 def _dropped_now() -> AnyPanel:
     return number(
         About(
-            "Dropped requests",
+            "Dropped",
             "Scheduled requests that the generator could not send. Good: 0. Otherwise the test is invalid: add "
             "workers.",
             "none",

@@ -38,7 +38,7 @@ def _health_now() -> AnyPanel:
 def _budget_left() -> AnyPanel:
     return number(
         About(
-            "Error budget left",
+            "Error budget",
             "Error budget remaining over 30 days, of the SLO that has the least. Good: above 25%. At 0%, stop "
             "releases and fix what fails.",
             "percentunit",
@@ -71,7 +71,7 @@ def _response_now(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     return number(
         About(
-            "Response time p95",
+            "Response p95",
             f"95% of requests are faster. Good: under {seconds(limits.goal('api_response_time_p95'))}. Above "
             f"{seconds(response.first)}, open the Service board.",
             "s",

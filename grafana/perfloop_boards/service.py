@@ -62,7 +62,7 @@ def _p95_now(limits: Limits) -> AnyPanel:
     fast = seconds(limits.goal("api_response_time_p95"))
     return number(
         About(
-            "Response time p95",
+            "Response p95",
             f"Good: under {fast}. Above {seconds(response.first)}, see below where the time is spent.",
             "s",
             "no traffic",
@@ -107,7 +107,7 @@ def _disconnects_now(limits: Limits) -> AnyPanel:
     giving_up = limits.alert("ClientsGivingUp")
     return number(
         About(
-            "Disconnects (499)",
+            "Disconnects",
             "Share of requests whose client disconnected before the response ended. Good: under "
             f"{percent(giving_up.first)}. Above: responses take longer than clients wait.",
             "percentunit",

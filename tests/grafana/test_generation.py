@@ -95,7 +95,7 @@ def test_a_signal_with_one_limit_is_enough(configuration: Path):
     thresholds.write_text(yaml.safe_dump(content), encoding="utf-8")
     boards = generate(configuration)
     panels = json.loads(boards[Path("dashboards/overview.json")])["panels"]
-    (response,) = (panel for panel in panels if panel["title"] == "Response time p95")
+    (response,) = (panel for panel in panels if panel["title"] == "Response p95")
     steps = response["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [(step["value"], step["color"]) for step in steps] == [(None, "green"), (2, "red")]
     assert "2 s" in response["description"]

@@ -68,7 +68,7 @@ def test_the_analyzers_report(live_stack: LiveStack, browser: Browser, screensho
     live_stack.wait_for_traffic()
     report = tmp_path / "analysis.html"
     source = f"--prometheus.url={live_stack.prometheus}"
-    run(live_stack, "analyzer", "report", source, f"--store.url=sqlite:///{tmp_path / 's.sqlite'}", f"--html={report}")
+    run(live_stack, "perfloop_analyzer", "report", source, f"--store.url=sqlite:///{tmp_path / 's.sqlite'}", f"--html={report}")
     text = look(browser, report.as_uri(), report.as_uri(), screenshots / "analyzer-report.png")
     assert "demo" in text
 
@@ -77,7 +77,7 @@ def test_the_load_generators_report(live_stack: LiveStack, browser: Browser, scr
     """Its HTML report is one file that needs nothing else; a busy machine's run is invalid, and its report says so."""
     scenario, report = tmp_path / "short.yml", tmp_path / "load.html"
     scenario.write_text(SHORT_TEST, encoding="utf-8")
-    command = ("loadgen", "run", str(scenario), "--url", live_stack.demo, f"--report.html={report}")
+    command = ("perfloop_loadgen", "run", str(scenario), "--url", live_stack.demo, f"--report.html={report}")
     run(live_stack, *command, fine=(0, INVALID))
     text = look(browser, report.as_uri(), report.as_uri(), screenshots / "loadgen-report.png")
     assert "/api/v1/search" in text
