@@ -43,7 +43,7 @@ PROGRAMS: Mapping[str, Program] = {
     "exporter": Program("serve the metrics of this machine", "perfloop_exporter.cli", "exporter"),
     "analyzer": Program("find what is wrong and what to do about it", "perfloop_analyzer.cli", "analyzer"),
     "loadgen": Program("run and compare load tests", "perfloop_loadgen.cli", "loadgen"),
-    "inbox": Program("receive Slack, PagerDuty and e-mail notifications locally", "perfloop_inbox.cli", "demo"),
+    "inbox": Program("receive Slack, PagerDuty and e-mail notifications locally", "perfloop_inbox.cli", "inbox"),
     "demo": Program("run the demo service", "perfloop_demo.service.cli", "demo"),
     "tour": Program("show the closed loop, in about five minutes", "perfloop_demo.tour.cli", "demo"),
 }

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from importlib.util import find_spec
 
 # The modules that an extra's distributions are imported as. A test holds this against pyproject.toml.
-MODULES: Mapping[str, frozenset[str]] = {
+MODULES: dict[str, frozenset[str]] = {
     extra: frozenset(names.split())
     for extra, names in {
         "exporter": "bcrypt pynvml",
         "analyzer": "alembic fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy sqlalchemy uvicorn",
         "loadgen": "grafana_client httpx jinja2 orjson pydantic rich uvloop",
-        "demo": "aiosmtpd fastapi httpx jinja2 numpy PIL psycopg redis sqlalchemy uvicorn",
-        "stack": "grafana_foundation_sdk httpx promql_parser pydantic rich shtab supervisor",
+        "inbox": "aiosmtpd fastapi jinja2 pydantic uvicorn",
+        "demo": "fastapi httpx jinja2 numpy PIL psycopg pydantic redis sqlalchemy uvicorn",
+        "stack": "grafana_foundation_sdk httpx promql_parser rich shtab supervisor",
     }.items()
 }
 
@@ -30,3 +28,8 @@ def explain_missing(error: ImportError, extra: str) -> str | None:
     if not isinstance(error, ModuleNotFoundError) or missing not in MODULES[extra]:
         return None
     return f"{missing} is not installed: `pip install 'perfloop[{extra}]'` installs it"
+
+
+def find_missing(*extras: str) -> list[str]:
+    """Return the extras of which a library is absent, without importing any."""
+    return [extra for extra in extras if not all(map(find_spec, MODULES[extra]))]

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from perfloop import __all__ as public_names
+from perfloop_base.errors import ExitCode
 
 CHECKOUT = Path(__file__).parents[1]
 PACKAGES: list[str] = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"][
@@ -209,3 +210,10 @@ def test_every_port_variable_is_documented() -> None:
     page = (CHECKOUT / "docs" / "stack.md").read_text()
     hidden = {"alertmanager_cluster", "alertmanager_2_cluster"}
     assert [name for name in DEFAULT_PORTS if name not in hidden and port_variable(name) not in page] == []
+
+
+def test_every_exit_code_is_documented():
+    """The table in the stack's page has exactly the codes that commands end with."""
+    page = (CHECKOUT / "docs" / "stack.md").read_text()
+    table = page.split("| code | meaning |")[1].split("\n\n")[0]
+    assert {int(code) for code in re.findall(r"\| (\d+) \|", table)} == {code.value for code in ExitCode}

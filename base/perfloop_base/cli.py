@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 # argparse's sentence about an unknown command; newer versions of Python leave the quotes out.
 _CHOICE = re.compile(r"invalid choice: '(?P<word>[^']*)' \(choose from (?P<known>.*)\)")
-_INTERRUPTED = 130  # what a shell reports for a command that Ctrl+C ended: 128 + SIGINT
 
 
 class Parser(argparse.ArgumentParser):
@@ -125,4 +124,4 @@ def _explain(error: BaseException) -> tuple[Sequence[str], int]:
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
         return (f"{error.filename}: {reason}" if error.filename else reason,), ExitCode.FAILED
-    return ("interrupted",), _INTERRUPTED
+    return ("interrupted",), ExitCode.INTERRUPTED

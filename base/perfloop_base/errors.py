@@ -34,6 +34,7 @@ class ExitCode(IntEnum):
     NOT_WRITTEN = 11  # a report could not be written
     SOURCE_UNAVAILABLE = 12  # Prometheus gave no usable answer
     STORE_FAILED = 13  # the analyzer's database could not be read or written
+    INTERRUPTED = 130  # Ctrl+C: 128 and the number of SIGINT, as a shell reports it
 
 
 class PerfloopError(Exception):

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from perfloop.extras import find_missing
 from perfloop.stack import disk, generation, records
 from perfloop.stack import doctor as checks
 from perfloop.stack.configuration import analyzer_token_file, grafana_password_file
 from perfloop.stack.docker import DockerStack
-from perfloop.stack.errors import NotRunningError, SettingsError
+from perfloop.stack.errors import NotRunningError, ProgramError, SettingsError
 from perfloop.stack.initialization import write_copy
 from perfloop.stack.native import NativeStack, follow
 from perfloop.stack.settings import Settings, current_settings
@@ -89,7 +90,17 @@ def _print_secrets(settings: Settings, *, grafana: bool) -> None:
     )
 
 
+def _require_programs(*, demo: bool) -> None:
+    """Raise ProgramError where a program that the stack starts lacks a library: it would only be restarted for ever."""
+    missing = find_missing("analyzer", "inbox", *(("demo", "loadgen") if demo else ()))
+    if missing:
+        hint = "; `perfloop up --no-demo` leaves the demo out" if not {"analyzer", "inbox"} & {*missing} else ""
+        names = ",".join(missing)
+        raise ProgramError(f"not everything is installed: `pip install 'perfloop[{names}]'` installs the rest{hint}")
+
+
 def _up_native(settings: Settings, *, demo: bool, resume: bool) -> None:
+    _require_programs(demo=demo)
     stack = NativeStack(settings, _say)
     if stack.is_running():
         running = records.load_running(settings.home)

@@ -14,9 +14,7 @@ import json
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import TYPE_CHECKING
 
 from perfloop.stack import alertmanager_config, render
 from perfloop.stack.components import ALERTMANAGERS, Component
@@ -49,14 +47,8 @@ def find_rule_files(source: Path, generated: Mapping[Path, str]) -> dict[Path, s
         source: the directory of prometheus.yml.
         generated: the generated files, by their path in the configuration.
     """
-    config = yaml.safe_load((source / "prometheus.yml").read_text(encoding="utf-8"))
-    return _rule_files(source, _copied_patterns(config), generated)
-
-
-def _copied_patterns(config: Mapping[str, Any]) -> list[str]:
-    """Return the patterns of rule files below the directory: one elsewhere is read where it is."""
-    patterns = config.get("rule_files") or []
-    return [pattern for pattern in patterns if not Path(pattern).is_absolute() and not pattern.startswith("../")]
+    patterns = render.find_rule_patterns((source / "prometheus.yml").read_text(encoding="utf-8"))
+    return _rule_files(source, patterns, generated)
 
 
 def _prepare_prometheus(

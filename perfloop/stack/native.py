@@ -13,7 +13,7 @@ import psutil
 from perfloop.stack import configuration, disk, generation, health, ports, programs, records, validation
 from perfloop.stack.components import ALERTMANAGERS, Component, ComponentStatus, build_components
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
-from perfloop.stack.supervision import GUARDIAN, Supervisor
+from perfloop.stack.supervision import GUARDIAN, Supervisor, remove_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,7 +200,7 @@ class NativeStack:
         for process in alive:
             process.kill()
         records.forget_running(self._home)
-        (self._home / "run" / "supervisor.sock").unlink(missing_ok=True)
+        remove_socket(self._home)
 
     def status(self) -> list[ComponentStatus]:
         """Return one row for each component.

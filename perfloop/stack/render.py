@@ -66,6 +66,12 @@ def _adapt(scope: dict[str, Any], source: Path, home: Path, present: Collection[
         discovery["files"] = [_absolute(pattern, source, home) for pattern in discovery["files"]]
 
 
+def find_rule_patterns(text: str) -> list[str]:
+    """Return the patterns of rule files below the directory of prometheus.yml: one elsewhere is read where it is."""
+    patterns = (yaml.safe_load(text) or {}).get("rule_files") or []
+    return [pattern for pattern in patterns if not Path(pattern).is_absolute() and not pattern.startswith("../")]
+
+
 def render_prometheus(
     text: str, *, source: Path, home: Path, addresses: Mapping[str, str], present: Collection[str]
 ) -> str:

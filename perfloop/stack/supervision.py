@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import os
 import shlex
 import socket
+import stat
 import subprocess
 import sys
 import time
 import xmlrpc.client
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfloop.stack.errors import StackError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from perfloop.stack.components import Component
 
@@ -28,17 +30,37 @@ _START_SECONDS = 10.0
 
 
 def socket_path(home: Path) -> Path:
-    """Return the control socket's path.
+    """Return the control socket's path: below the home, or in a short directory of its own when that is too long.
 
-    Raises:
-        StackError: when it is longer than the system allows.
+    The short one does not depend on TMPDIR, which may differ between the shells of `perfloop up` and `perfloop down`.
     """
     path = home / "run" / "supervisor.sock"
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-        raise StackError(
-            f"PERFLOOP_HOME {str(home)!r} is too long: its control socket's path may have {_LONGEST_SOCKET_PATH} bytes"
-        )
-    return path
+    if len(os.fsencode(path.absolute())) <= _LONGEST_SOCKET_PATH:
+        return path
+    name = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+    return Path("/tmp") / f"perfloop-{os.getuid()}-{name}" / path.name  # noqa: S108 - private: see prepare_socket
+
+
+def prepare_socket(home: Path) -> None:
+    """Make the directory of the control socket, which its owner alone may enter.
+
+    Raises:
+        StackError: when a directory of that name belongs to somebody else.
+    """
+    directory = socket_path(home).parent
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = directory.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+        raise StackError(f"{directory} belongs to another user: the control socket of the stack cannot be made there")
+
+
+def remove_socket(home: Path) -> None:
+    """Remove the control socket, and its directory when that is not the home's own."""
+    path = socket_path(home)
+    path.unlink(missing_ok=True)
+    if path.parent != home / "run":
+        with contextlib.suppress(FileNotFoundError):
+            path.parent.rmdir()
 
 
 def _escape(value: object) -> str:
@@ -174,6 +196,7 @@ class Supervisor:
         Raises:
             StackError: with what it said instead.
         """
+        prepare_socket(self._home)
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._home / "etc" / "supervisord.conf")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - our own configuration
         deadline = time.monotonic() + _START_SECONDS

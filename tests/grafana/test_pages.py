@@ -68,7 +68,14 @@ def test_the_analyzers_report(live_stack: LiveStack, browser: Browser, screensho
     live_stack.wait_for_traffic()
     report = tmp_path / "analysis.html"
     source = f"--prometheus.url={live_stack.prometheus}"
-    run(live_stack, "perfloop_analyzer", "report", source, f"--store.url=sqlite:///{tmp_path / 's.sqlite'}", f"--html={report}")
+    run(
+        live_stack,
+        "perfloop_analyzer",
+        "report",
+        source,
+        f"--store.url=sqlite:///{tmp_path / 's.sqlite'}",
+        f"--html={report}",
+    )
     text = look(browser, report.as_uri(), report.as_uri(), screenshots / "analyzer-report.png")
     assert "demo" in text
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import stat
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -14,10 +15,11 @@ import pytest
 from perfloop.stack import records
 from perfloop.stack.components import Component
 from perfloop.stack.errors import StackError
-from perfloop.stack.supervision import Supervisor, render_supervisord
+from perfloop.stack.supervision import Supervisor, prepare_socket, remove_socket, render_supervisord, socket_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def _wait(condition: Callable[[], bool], seconds: float = 10) -> float:
@@ -80,7 +82,33 @@ def test_nothing_answers_where_nothing_runs(tmp_path: Path) -> None:
     assert Supervisor(tmp_path).processes() == {}
 
 
-def test_home_with_a_long_path_is_refused() -> None:
-    """A home whose control socket would have too long a path is one sentence."""
-    with pytest.raises(StackError, match="is too long: its control socket's path may have 100 bytes"):
-        Supervisor(Path("/") / ("x" * 120))
+def test_a_home_with_a_long_path_has_its_socket_in_a_short_private_directory(tmp_path: Path) -> None:
+    """A path below the home that is longer than a socket's may be gives way to a directory for its owner alone."""
+    home = tmp_path / ("x" * 120)
+    home.mkdir()
+    prepare_socket(home)
+    path = socket_path(home)
+    assert len(os.fsencode(path)) <= 100
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    remove_socket(home)
+    assert not path.parent.exists()
+
+
+def test_each_home_has_a_socket_of_its_own(tmp_path: Path) -> None:
+    """Two stacks whose homes have long paths do not meet on one socket."""
+    homes = [tmp_path / ("x" * 120) / name for name in ("one", "two")]
+    assert len({socket_path(home) for home in homes}) == 2
+
+
+def test_a_directory_that_is_no_directory_is_refused(tmp_path: Path) -> None:
+    """A link that somebody put in the place of the socket's directory is not followed."""
+    home = tmp_path / ("x" * 120)
+    directory = socket_path(home).parent
+    directory.symlink_to(tmp_path)
+    try:
+        with pytest.raises(StackError, match="cannot be made there"):
+            prepare_socket(home)
+    finally:
+        directory.unlink()
