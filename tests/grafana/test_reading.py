@@ -82,7 +82,7 @@ def test_the_most_important_comes_first(boards: Boards):
 def test_titles_fit_and_are_unique_on_their_board(panels: list[Panel]):
     """A title that is cut off, on a screen of 1,366 pixels, is none; two alike are one too many.
 
-    Grafana 12 leaves a title the width of its panel but for 110 pixels; a letter takes up to 7.4 on average (seen in Grafana 12.4).
+    Grafana 12 leaves a title the width of its panel but for 110 pixels; a letter takes up to 7.4 on average.
     """
     space = {str(panel): (panel.json["gridPos"]["w"] / 24 * 1_366 - 110) / 7.4 for panel in panels}
     assert [str(panel) for panel in panels if len(panel.title) > space[str(panel)]] == []
