@@ -80,6 +80,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     assert code == 0, err
     assert f"http://127.0.0.1:{stack.ports['prometheus']}" in out
     yield stack
+    settle(stack)
     supervisord = int((stack.home / "run" / "supervisord.pid").read_text())
     processes = [psutil.Process(supervisord), *psutil.Process(supervisord).children(recursive=True)]
     code, _, err = stack.run("down")

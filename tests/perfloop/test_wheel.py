@@ -440,6 +440,8 @@ def test_a_killed_stack_comes_back_although_a_file_is_broken(copy: Stack) -> Non
         supervisord.kill()
         wait_for(lambda: copy.run("status").returncode != 0, "the end of the stack", 30)
         wait_for(lambda: copy.run("status").returncode == 0, "the stack to come back", 90)
+        lock = copy.directory / ".perfloop" / "run" / "lock"
+        wait_for(lambda: not lock.read_text(), "the end of the command that brought it back", 90)
     finally:
         path.write_text(good)
     assert not supervisord.is_running()
