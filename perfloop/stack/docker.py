@@ -103,8 +103,6 @@ class DockerStack:
             environment.setdefault("PERFLOOP_ROOT_PROPAGATION", ",rslave")
         if settings.directory != settings.configuration and settings.secrets.is_dir():
             environment.setdefault("PERFLOOP_SECRETS_DIR", str(settings.secrets))
-        if not build_context.is_complete(settings.configuration):
-            environment.setdefault("PERFLOOP_BUILD_CONTEXT", str(settings.home / "build"))
         self._engine = Engine(settings.configuration, environment)
 
     @staticmethod
@@ -213,8 +211,7 @@ class DockerStack:
 
     def _get_images(self, wanted: Collection[str]) -> None:
         if not self._engine.env.get(IMAGE_VARIABLE):
-            if not build_context.is_complete(self._settings.configuration):
-                build_context.assemble(self._settings.home / "build")
+            self._prepare_build()
             self._engine.compose("build", "init", timeout=_BUILD_SECONDS)
         absent = [name for name in COMPONENTS if name not in wanted]
         missing = self._engine.find_unobtainable(self._needed_images(absent))
@@ -225,6 +222,15 @@ class DockerStack:
         to_pull = self._to_pull(wanted)
         if to_pull:
             self._engine.compose("pull", "--quiet", *to_pull, timeout=_BUILD_SECONDS)
+
+    def _prepare_build(self) -> None:
+        """Write what the image is built from where the configuration has no sources beside it.
+
+        Only now: Compose 1.29 refuses every command while the directory to build from does not exist.
+        """
+        if not build_context.is_complete(self._settings.configuration):
+            context = build_context.assemble(self._settings.home / "build")
+            self._engine.env.setdefault("PERFLOOP_BUILD_CONTEXT", str(context))
 
     def _to_pull(self, wanted: Iterable[str]) -> list[str]:
         services = self._engine.services

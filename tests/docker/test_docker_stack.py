@@ -91,9 +91,13 @@ def test_a_configuration_without_the_programs_is_built_from_the_installed_packag
     shipped, current = tmp_path / "shipped", tmp_path / "current"
     (current / "secrets").mkdir(parents=True)
     env = {"PATH": os.environ["PATH"]}
-    engine = DockerStack(read_settings(shipped, env, current), env)._engine
+    stack = DockerStack(read_settings(shipped, env, current), env)
+    engine = stack._engine
     assert engine.directory == shipped
+    assert "PERFLOOP_BUILD_CONTEXT" not in engine.env, "Compose 1.29 refuses to run while the directory is not there"
+    stack._prepare_build()
     assert engine.env["PERFLOOP_BUILD_CONTEXT"] == str(current / ".perfloop" / "build")
+    assert (current / ".perfloop" / "build" / "Dockerfile").is_file()
     assert engine.env["PERFLOOP_SECRETS_DIR"] == str(current / "secrets")
     assert engine.project not in ("", "shipped"), "two directories that use the shipped files are two stacks"
 
@@ -101,7 +105,9 @@ def test_a_configuration_without_the_programs_is_built_from_the_installed_packag
 def test_a_checkout_is_its_own_build_context(checkout: Path):
     """Nothing stands in the way of `docker compose up` in a clone."""
     env = {"PATH": os.environ["PATH"]}
-    engine = _stack(checkout, env)._engine
+    stack = _stack(checkout, env)
+    engine = stack._engine
+    stack._prepare_build()
     assert "PERFLOOP_BUILD_CONTEXT" not in engine.env
     assert "PERFLOOP_SECRETS_DIR" not in engine.env
 
