@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from perfloop.extras import explain_missing
 from perfloop.stack.settings import find_program_environment
 from perfloop_base.cli import Parser, guard
-from perfloop_base.errors import ExitCode
+from perfloop_base.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _HANDLERS = "perfloop.stack.app"
 
@@ -110,32 +111,25 @@ def build_parser(programs: Mapping[str, Parser] | None = None) -> Parser:
     return parser
 
 
-def _load(module: str, extra: str) -> Any:
-    """Import a module; exit with a sentence when a library of its extra is missing."""
+@contextmanager
+def _needing(extra: str) -> Iterator[None]:
+    """Turn the import of a library that is missing into a ConfigError that names its extra."""
     try:
-        return import_module(module)
+        yield
     except ImportError as error:
         sentence = explain_missing(error, extra)
         if sentence is None:
             raise
-        sys.stderr.write(f"perfloop: {sentence}\n")
-        raise SystemExit(ExitCode.USAGE) from None
+        raise ConfigError(sentence) from None
 
 
 def _run_program(name: str, arguments: list[str]) -> int:
     program = PROGRAMS[name]
-    module = _load(program.module, program.extra)
-    for variable, value in find_program_environment(os.environ).items():
-        os.environ.setdefault(variable, value)
-    run: Callable[[list[str]], int] = module.main
-    try:
+    with _needing(program.extra):  # the run too: programs import their libraries late, when there is something to do
+        run: Callable[[list[str]], int] = import_module(program.module).main
+        for variable, value in find_program_environment(os.environ).items():
+            os.environ.setdefault(variable, value)
         return int(run(arguments))
-    except ImportError as error:  # programs import their libraries late, when there is something to do
-        sentence = explain_missing(error, program.extra)
-        if sentence is None:
-            raise
-        sys.stderr.write(f"perfloop: {sentence}\n")
-        return ExitCode.USAGE
 
 
 def _find_parsers() -> dict[str, Parser]:
@@ -154,7 +148,8 @@ def _find_parsers() -> dict[str, Parser]:
 
 def render_completion(shell: str) -> str:
     """Return the script that completes every command and flag, those of the programs included, in a shell."""
-    script: str = _load("shtab", "stack").complete(build_parser(_find_parsers()), shell)
+    with _needing("stack"):
+        script: str = import_module("shtab").complete(build_parser(_find_parsers()), shell)
     return script
 
 
@@ -166,7 +161,8 @@ def _run_command(arguments: list[str]) -> int:
     if options.command == "completion":
         sys.stdout.write(render_completion(options.shell) + "\n")
         return ExitCode.OK
-    handlers = _load(_HANDLERS, "stack")
+    with _needing("stack"):
+        handlers = import_module(_HANDLERS)
     return int(handlers.COMMANDS[options.command](options))
 
 
