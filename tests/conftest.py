@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfloop.stack import programs
-from perfloop.stack.settings import port_variable
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop_base.home import DEFAULT_PORTS, port_variable
 from tests.support.free_ports import find_free_ports
 from tests.support.live_stack import LiveStack
 

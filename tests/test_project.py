@@ -204,8 +204,7 @@ def test_every_stack_command_is_documented() -> None:
 
 def test_every_port_variable_is_documented() -> None:
     """Every variable that moves a port is in the stack's page."""
-    from perfloop.stack.settings import port_variable
-    from perfloop_base.home import DEFAULT_PORTS
+    from perfloop_base.home import DEFAULT_PORTS, port_variable
 
     page = (CHECKOUT / "docs" / "stack.md").read_text()
     hidden = {"alertmanager_cluster", "alertmanager_2_cluster"}

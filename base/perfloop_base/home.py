@@ -43,8 +43,20 @@ def find_home() -> Path:
     return shipped_root() / _NAME
 
 
-def _variable(component: str) -> str:
+def port_variable(component: str) -> str:
+    """Return the variable that moves the port of a component: `inbox_smtp` → `PERFLOOP_INBOX_SMTP_PORT`."""
     return f"PERFLOOP_{component.upper()}_PORT"
+
+
+def parse_port(variable: str, text: str) -> int:
+    """Return the port that a variable holds.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT:
+        return int(text)
+    raise ConfigError(f"{variable} is {text!r}: a port is a whole number from 1 to {_LAST_PORT}")
 
 
 def local_port(component: str) -> int:
@@ -53,13 +65,9 @@ def local_port(component: str) -> int:
     Raises:
         ConfigError: the variable does not hold a port.
     """
-    variable = _variable(component)
+    variable = port_variable(component)
     text = os.environ.get(variable, "").strip()
-    if not text:
-        return DEFAULT_PORTS[component]
-    if not text.isdecimal() or not 0 < int(text) <= _LAST_PORT:
-        raise ConfigError(f"{variable} is {text!r}: it must be a port from 1 to {_LAST_PORT}")
-    return int(text)
+    return parse_port(variable, text) if text else DEFAULT_PORTS[component]
 
 
 def local_url(component: str) -> str:
@@ -76,7 +84,7 @@ def running_url(component: str) -> str:
     Raises:
         ConfigError: the variable does not hold a port.
     """
-    if not os.environ.get(_variable(component), "").strip():
+    if not os.environ.get(port_variable(component), "").strip():
         for entry in _recorded():
             if entry.get("name") == component and str(entry.get("url", "")).startswith("http"):
                 return str(entry["url"]).rstrip("/")

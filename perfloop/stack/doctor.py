@@ -14,9 +14,9 @@ from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
 from perfloop.stack.send_test import send_test as deliver
-from perfloop.stack.settings import Settings, port_variable
 from perfloop.stack.usage import find_differences
 from perfloop_base.errors import ConfigError
+from perfloop_base.home import port_variable
 from perfloop_base.quantities import quantity
 from perfloop_rules.errors import UnreachableError
 from perfloop_rules.live import read_live
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from perfloop.stack.components import ComponentStatus
+    from perfloop.stack.settings import Settings
 
 _PYTHON = (3, 11)
 

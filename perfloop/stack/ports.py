@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from perfloop.stack.errors import PortsTakenError
-from perfloop.stack.settings import port_variable
+from perfloop_base.home import port_variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop.stack.errors import SettingsError
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop_base.errors import ConfigError
+from perfloop_base.home import DEFAULT_PORTS, parse_port, port_variable
 from perfloop_base.shipped import is_checkout, shipped_root
 
 if TYPE_CHECKING:
@@ -33,12 +34,6 @@ _OTHER_VARIABLES = {
 }
 _PREFIX = "PERFLOOP_"
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
-_LAST_PORT = 65535
-
-
-def port_variable(name: str) -> str:
-    """Return the variable that moves the port of `name`: `inbox_smtp` → `PERFLOOP_INBOX_SMTP_PORT`."""
-    return f"{_PREFIX}{name.upper()}_PORT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +118,14 @@ def _unknown_variables(variables: Mapping[str, str]) -> list[str]:
     return problems
 
 
-def _parse_port(variable: str, value: str, problems: list[str]) -> int:
-    if value.isascii() and value.isdigit() and 1 <= int(value) <= _LAST_PORT:
-        return int(value)
-    problems.append(f"{variable} is {value!r}: a port is a whole number from 1 to {_LAST_PORT}")
-    return 0
+def _read_port(name: str, variables: Mapping[str, str], problems: list[str]) -> int:
+    variable = port_variable(name)
+    text = variables.get(variable, "").strip()
+    try:
+        return parse_port(variable, text) if text else DEFAULT_PORTS[name]
+    except ConfigError as error:
+        problems += error.problems
+        return 0
 
 
 def _shared_ports(ports: Mapping[str, int]) -> list[str]:
@@ -172,12 +170,7 @@ def read_settings(configuration: Path, environ: Mapping[str, str], directory: Pa
     problems += _unknown_variables(
         {name: value for name, value in environ.items() if name.startswith(_PREFIX) and name.endswith("_PORT")}
     )
-    ports = {
-        name: _parse_port(port_variable(name), merged[port_variable(name)].strip(), problems)
-        if merged.get(port_variable(name), "").strip()
-        else default
-        for name, default in DEFAULT_PORTS.items()
-    }
+    ports = {name: _read_port(name, merged, problems) for name in DEFAULT_PORTS}
     problems += _shared_ports(ports)
     alertmanagers = merged.get(ALERTMANAGERS_VARIABLE) or "1"
     if alertmanagers not in {"1", "2"}:

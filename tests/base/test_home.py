@@ -56,7 +56,7 @@ def test_a_variable_that_holds_no_port_is_named(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PERFLOOP_DEMO_PORT", text)
     with pytest.raises(ConfigError) as caught:
         local_port("demo")
-    assert str(caught.value) == f"PERFLOOP_DEMO_PORT is {text!r}: it must be a port from 1 to 65535"
+    assert str(caught.value) == f"PERFLOOP_DEMO_PORT is {text!r}: a port is a whole number from 1 to 65535"
 
 
 def test_the_defaults_are_the_stacks():

@@ -13,8 +13,8 @@ import pytest
 
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
-from perfloop.stack.settings import port_variable, read_settings
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop.stack.settings import read_settings
+from perfloop_base.home import DEFAULT_PORTS, port_variable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from perfloop.stack.settings import port_variable
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop_base.home import DEFAULT_PORTS, port_variable
 
 if TYPE_CHECKING:
     from pathlib import Path

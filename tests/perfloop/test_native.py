@@ -18,8 +18,7 @@ import pytest
 from perfloop.stack import records
 from perfloop.stack.health import find_targets_down
 from perfloop.stack.ports import is_free
-from perfloop.stack.settings import port_variable
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop_base.home import DEFAULT_PORTS, port_variable
 from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import pytest
 
 from perfloop.stack import settings as settings_module
 from perfloop.stack.errors import SettingsError
-from perfloop.stack.settings import find_configuration, parse_env_file, port_variable, read_settings
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop.stack.settings import find_configuration, parse_env_file, read_settings
+from perfloop_base.home import DEFAULT_PORTS, port_variable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from perfloop.stack.ports import is_free
-from perfloop.stack.settings import port_variable
-from perfloop_base.home import DEFAULT_PORTS
+from perfloop_base.home import DEFAULT_PORTS, port_variable
 from tests.support.free_ports import find_free_ports
 from tests.support.waiting import wait_for
 
