@@ -91,7 +91,7 @@ class _Flag:
             return ", ".join(map(str, self.default))
         if self.rules.get("parse") in _DURATIONS:
             return format_duration(self.default)
-        return "" if self.default is MISSING else str(self.default)
+        return "" if self.default is MISSING or self.default == () else str(self.default)
 
 
 def flag(name: str, default: Any = MISSING, **rules: Unpack[Rules]) -> Any:

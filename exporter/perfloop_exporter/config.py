@@ -12,6 +12,7 @@ from perfloop_base.addresses import Address, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.flags import flag, section
 from perfloop_base.shipped import shipped_root
+from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +43,8 @@ class WebSettings:
     telemetry_path: str = flag(
         "--web.telemetry-path", "/metrics", parse=_parse_path, metavar="PATH", help="path of the metrics"
     )
-    config_file: str = flag(
-        "--web.config.file", "", metavar="FILE", help="TLS and basic authentication, in exporter-toolkit's format"
-    )
+    config_file: str = config_file_flag()
+    allowed_hosts: tuple[str, ...] = allowed_hosts_flag()
     max_requests: int = flag(
         "--web.max-requests", 40, minimum=0, help="maximum number of parallel scrapes, 0 for no limit"
     )

@@ -21,7 +21,8 @@ import httpx
 import pytest
 
 from perfloop_base.errors import ConfigError, ExitCode
-from perfloop_exporter.web.gate import Bucket, ConfiguredGate
+from perfloop_base.web.gate import Bucket
+from perfloop_exporter.web.gate import ConfiguredGate
 from perfloop_exporter.web.messages import Request
 
 if TYPE_CHECKING:

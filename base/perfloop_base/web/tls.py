@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perfloop_base.errors import ConfigError
 
 if TYPE_CHECKING:
-    from perfloop_exporter.web.config import TlsConfig
+    from perfloop_base.web.config import TlsConfig
 
 VERSIONS = {
     "TLS10": ssl.TLSVersion.TLSv1,
@@ -74,7 +74,7 @@ def build_context(tls: TlsConfig) -> ssl.SSLContext:
 
 def _load_own(context: ssl.SSLContext, tls: TlsConfig) -> None:
     # The ssl module loads certificates from files only, so inline ones are written to a private directory.
-    with tempfile.TemporaryDirectory(prefix="perfloop-exporter-") as directory:
+    with tempfile.TemporaryDirectory(prefix="perfloop-web-") as directory:
         cert, key = tls.cert_file, tls.key_file
         if not cert:
             cert = _write(f"{directory}/cert.pem", tls.cert)
@@ -109,7 +109,7 @@ def _reason(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def has_allowed_name(connection: ssl.SSLSocket, allowed: tuple[str, ...]) -> bool:
+def has_allowed_name(connection: ssl.SSLSocket | ssl.SSLObject, allowed: tuple[str, ...]) -> bool:
     """Return whether the client's certificate has one of the allowed names (client_allowed_sans).
 
     True where no names are configured, and without a certificate, which client_auth_type has then allowed.
