@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from perfloop_base import logs
 from perfloop_base.errors import ConfigError, ExitCode, PerfloopError
 from perfloop_base.flags import add_flags, read_flags
+from perfloop_base.redaction import REDACTED, is_secret_name, redact, register_environment
+from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,7 +46,10 @@ class Parser(argparse.ArgumentParser):
         """
         found, unknown = self.parse_known_args(args)
         known = sorted(_flags(self))
-        problems = [f"unknown {_kind(word)}: {word!r}{_suggestion(word, known)}" for word in _mistakes(unknown)]
+        problems = [
+            f"unknown {_kind(word)}: {_without_secret(word, known)!r}{_suggestion(word, known)}"
+            for word in _mistakes(unknown)
+        ]
         for kind in getattr(found, "flag_classes", None) or ():
             try:
                 read_flags(kind, found)
@@ -74,12 +79,28 @@ def _kind(word: str) -> str:
     return "flag" if word.startswith("-") else "argument"
 
 
+def _without_secret(word: str, known: Sequence[str]) -> str:
+    """Return an unknown flag without its value, unless the flag that was meant is known to take no secret.
+
+    The name of a flag is wrong here, so that it does not say what its value is.
+    """
+    name, equals, _ = word.partition("=")
+    meant = _nearest(name, known)
+    if not equals or (meant and not is_secret_name(meant) and not is_secret_name(name)):
+        return word
+    return f"{name}={REDACTED}"
+
+
 def _suggestion(word: str, known: Sequence[str]) -> str:
-    name = word.partition("=")[0]
+    near = _nearest(word.partition("=")[0], known)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
     # Two wrong characters are a slip; the rest of most names is the same in many flags.
     cutoff = max(0.6, 1 - 2 / max(len(name), 1))
     near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]}?" if near else ""
+    return near[0] if near else ""
 
 
 def add_log_flags(parser: argparse.ArgumentParser) -> None:
@@ -100,7 +121,12 @@ def exit_codes(*codes: ExitCode) -> str:
 
 
 def guard(program: str, command: Callable[[], int]) -> int:
-    """Run a command and return its exit code; an error becomes one sentence per problem on stderr."""
+    """Run a command and return its exit code; an error becomes one sentence per problem on stderr.
+
+    No sentence, and no traceback of an unexpected error, shows a secret.
+    """
+    register_environment(os.environ)
+    logs.guard_tracebacks()
     try:
         return int(command())
     except SystemExit as asked:  # --help and --version
@@ -112,7 +138,7 @@ def guard(program: str, command: Callable[[], int]) -> int:
     except (PerfloopError, OSError, KeyboardInterrupt) as error:
         sentences, code = _explain(error)
         for sentence in sentences:
-            sys.stderr.write(f"{program}: {sentence}\n")
+            sys.stderr.write(f"{program}: {visible(redact(sentence), newlines=True)}\n")
         return code
 
 

@@ -98,7 +98,8 @@ def parse_env_file(text: str, source: str) -> tuple[dict[str, str], list[str]]:
             continue
         match = _ASSIGNMENT.fullmatch(line)
         if match is None:
-            problems.append(f"{source} line {number}: {line!r} is not KEY=value")
+            # Not the line itself: it is most likely a secret that lacks its name, or stands behind the wrong sign.
+            problems.append(f"{source} line {number} is not KEY=value")
             continue
         value = match[2].strip()
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""

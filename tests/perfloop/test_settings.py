@@ -40,7 +40,7 @@ def test_all_problems_together(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings(tmp_path, {"PERFLOOP_INBOX_PORT": "70000"})
     assert str(caught.value).splitlines() == [
-        ".env line 3: 'just words' is not KEY=value",
+        ".env line 3 is not KEY=value",
         "PERFLOOP_DEMOO_PORT is not a variable of the stack: did you mean PERFLOOP_DEMO_PORT?",
         "PERFLOOP_INBOX_PORT is '70000': a port is a whole number from 1 to 65535",
         "PERFLOOP_DEMO_PORT is 'http': a port is a whole number from 1 to 65535",
