@@ -7,6 +7,7 @@ Only what varies per line is here; who writes many lines caches what these funct
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+# UTF-8 has no lone surrogates, which Python makes of undecodable bytes; Prometheus takes NUL for the end of the page.
+_INVALID = re.compile("[\0\ud800-\udfff]")
 # Go uses an exponent from seven digits before the point on.
 _GO_EXPONENT_DIGITS = 6
 
@@ -32,6 +35,11 @@ def openmetrics_head(name: str, kind: str, text: str) -> str:
 def comments(name: str, kind: str, escaped: str) -> str:
     """Return the HELP and TYPE lines around a help text that is escaped already."""
     return f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n"
+
+
+def valid(text: str) -> str:
+    """Return the text with U+FFFD for each character that no reader accepts."""
+    return text if text.isascii() and "\0" not in text else _INVALID.sub("\ufffd", text)
 
 
 def escape(value: str) -> str:

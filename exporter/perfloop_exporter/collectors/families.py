@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from perfloop_base.exposition import head, label_set
+from perfloop_base.exposition import head, label_set, valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,8 +65,12 @@ def single(family: Family, value: float) -> Reading:
 
 
 def line_start(family: Family, values: LabelValues) -> str:
-    """Return a sample's line up to its value: the name, the labels and a space."""
-    return f"{family.name}{label_set(zip(family.labels, values, strict=True))} "
+    """Return a sample's line up to its value: the name, the labels and a space.
+
+    Names below /sys and of files may have bytes that are not UTF-8, which Python reads as surrogates: as in
+    node_exporter, the page shows a replacement character for them.
+    """
+    return f"{family.name}{label_set(zip(family.labels, map(valid, values), strict=True))} "
 
 
 class Renderer:

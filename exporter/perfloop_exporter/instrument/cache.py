@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfloop_exporter.instrument.failures import note_failure
+from perfloop_exporter.instrument.failures import never_raising, note_failure
 from perfloop_exporter.metrics.registry import DEFAULT
 from perfloop_exporter.metrics.timing import TimedBlock
 
@@ -32,6 +32,7 @@ class CacheMetrics:
         """Time one operation; it counts as a read when `.hit` is set to True or False in the block."""
         return CacheOperation(self, operation)
 
+    @never_raising
     def count_reads(self, reads: int, hits: int) -> None:
         """Count reads, and how many of them were hits."""
         self._requests.inc(reads)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 
 from perfloop_base.exposition import OPENMETRICS, TEXT
 from perfloop_exporter.metrics.exposition import render, render_openmetrics
+from perfloop_exporter.metrics.text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +60,12 @@ class MetricsEndpoint:
         except RuntimeError:  # the app runs on another event loop than asyncio's, such as trio's
             body, headers = work()
         else:
-            body, headers = await loop.run_in_executor(_scrape_thread(), work)
+            try:
+                scrape = loop.run_in_executor(_scrape_thread(), work)
+            except RuntimeError:  # no thread can be started: rather a delayed request than a missing scrape
+                body, headers = work()
+            else:
+                body, headers = await scrape
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
@@ -71,7 +77,10 @@ class MetricsEndpoint:
 def read_request(scope: Any) -> ScrapeRequest:
     """Return what the request's headers and query ask for."""
     headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
-    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    try:
+        query = parse_qs((scope.get("query_string") or b"").decode("latin-1"))
+    except ValueError:  # too many fields, or not what parse_qs takes
+        query = {}
     return ScrapeRequest(
         accept=headers.get(b"accept", ""),
         gzip="gzip" in headers.get(b"accept-encoding", ""),
@@ -103,7 +112,7 @@ class ScrapeRequest:
 def answer(request: ScrapeRequest, families: Iterable[AnyFamily]) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the body and the headers of the response."""
     wanted = [family for family in families if _is_wanted(family.descriptor.name, request.names)]
-    own = {family.descriptor.name for family in wanted}
+    own = {name for family in wanted for name in family.descriptor.exposed}
     write = render_openmetrics if request.openmetrics else render
     body = write(wanted) + _client_text(request, own)
     headers = [
@@ -149,10 +158,42 @@ def _client_text(request: ScrapeRequest, own: set[str]) -> bytes:
     from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
     metrics: Any = _ClientMetrics(request, own)
+    write: Any = generate_openmetrics if request.openmetrics else generate_latest
     try:
-        write: Any = generate_openmetrics if request.openmetrics else generate_latest
         text: bytes = write(metrics)
-    except Exception:
-        log.exception("prometheus_client's registry failed: this scrape has only perfloop's own metrics")
-        return b"# EOF\n" if request.openmetrics else b""
+    except Exception as error:  # noqa: BLE001 - what the application has put into its registry
+        return _family_by_family(metrics, write, error) + (b"# EOF\n" if request.openmetrics else b"")
     return text
+
+
+def _family_by_family(metrics: _ClientMetrics, write: Any, first: Exception) -> bytes:
+    """Return what can be written of prometheus_client's metrics: one bad label must not cost the others."""
+    parts: list[bytes] = []
+    lost: list[str] = []
+    try:
+        for metric in metrics.collect():
+            try:
+                parts.append(write(_One(metric)).removesuffix(b"# EOF\n"))
+            except Exception:  # noqa: BLE001 - the first one is logged
+                lost.append(metric.name)
+    except Exception as error:  # noqa: BLE001 - a collector of the application
+        lost.append(text_of(error))
+    _log_lost(", ".join(lost)[:500], text_of(first))
+    return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """A registry of one metric."""
+
+    metric: Any
+
+    def collect(self) -> Iterator[Any]:
+        """Yield it."""
+        yield self.metric
+
+
+@lru_cache(maxsize=16)
+def _log_lost(lost: str, why: str) -> None:
+    """Log once for the same metrics, not at every scrape."""
+    log.warning("Some of prometheus_client's metrics are not in the scrapes: %r: %r", lost, why)

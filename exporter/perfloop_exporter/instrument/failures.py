@@ -8,6 +8,7 @@ import logging
 from typing import TYPE_CHECKING, ParamSpec
 
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
+from perfloop_exporter.metrics.text import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,8 @@ def note_failure(error: Exception, counter: CounterSeries = _failures) -> None:
     with contextlib.suppress(Exception):
         counter.inc()
         if counter.total == 1:
-            log.warning("A call succeeded but was not measured completely (further ones are only counted): %r", error)
+            what = f"{type(error).__name__}: {text_of(error)}"
+            log.warning("A call succeeded but was not measured completely (further ones are only counted): %r", what)
 
 
 def never_raising(function: Callable[P, None]) -> Callable[P, None]:

@@ -77,14 +77,14 @@ class LLMTiming:
         metrics, model = self._metrics, self._model
         metrics.duration.labels(model).observe(perf_counter() - self._start)
         written = self.tokens if output_tokens is None else output_tokens
-        # n tokens have n - 1 gaps between them.
-        if self._first and written > 1:
-            metrics.per_token.labels(model).observe((self._last - self._first) / (written - 1))
-        metrics.tokens.labels(model, "input").inc(input_tokens)
-        metrics.tokens.labels(model, "output").inc(written)
         errors = metrics.errors.labels(model)
         if failed:
             errors.inc()
+        metrics.tokens.labels(model, "input").inc(input_tokens)
+        metrics.tokens.labels(model, "output").inc(written)
+        # n tokens have n - 1 gaps between them. Last, since a server's own number of tokens may be no number at all.
+        if self._first and written > 1:
+            metrics.per_token.labels(model).observe((self._last - self._first) / (written - 1))
 
 
 SERVER_METRICS = LLMMetrics(DEFAULT, "server", "request")

@@ -6,6 +6,7 @@ the numbers (`python benchmarks/instrument_render.py` measures it).
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -19,31 +20,39 @@ if TYPE_CHECKING:
 # Go uses an exponent from seven digits before the point on; smaller integers are written as they are.
 _PLAIN_INTEGERS = 1_000_000
 
+log = logging.getLogger("perfloop")
+_failed: set[str] = set()
+
 Write = Callable[[list[str], Descriptor, Any], None]
 
 
 def render(families: Iterable[AnyFamily]) -> bytes:
     """Return the families in Prometheus's text format 0.0.4."""
-    lines: list[str] = []
-    for family in families:
-        described = family.descriptor
-        lines.append(head(described.name, described.kind, described.help))
-        write = _WRITERS[described.kind]
-        for series in family.series():
-            write(lines, described, series)
-    return "".join(lines).encode()
+    return _render(families, head, _WRITERS)
 
 
 def render_openmetrics(families: Iterable[AnyFamily]) -> bytes:
     """Return the families in OpenMetrics 1.0, with exemplars, without the closing `# EOF`."""
+    return _render(families, openmetrics_head, _OPENMETRICS_WRITERS)
+
+
+def _render(families: Iterable[AnyFamily], start: Callable[[str, str, str], str], writers: dict[str, Write]) -> bytes:
     lines: list[str] = []
     for family in families:
         described = family.descriptor
-        lines.append(openmetrics_head(described.name, described.kind, described.help))
-        write = _OPENMETRICS_WRITERS[described.kind]
-        for series in family.series():
-            write(lines, described, series)
-    return "".join(lines).encode()
+        length = len(lines)
+        try:
+            lines.append(start(described.name, described.kind, described.help))
+            write = writers[described.kind]
+            for series in family.series():
+                write(lines, described, series)
+        except Exception:
+            # Every way to a series checks what it is given; what still slips through costs its own family only.
+            del lines[length:]
+            if described.name not in _failed:
+                _failed.add(described.name)
+                log.exception("Metric %r cannot be written: the other metrics are exported", described.name)
+    return "".join(lines).encode("utf-8", "replace")
 
 
 def _write_counter(lines: list[str], described: Descriptor, series: CounterSeries) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfloop_base.units import Quantity, measure
+from perfloop_exporter.metrics.text import NAME_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,19 @@ _KINDS: Mapping[Quantity, Kind] = {"time": "histogram", "count": "counter"}
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_]+")
 
 
-@functools.lru_cache(maxsize=2048)
 def wire_name(name: str) -> WireName:
-    """`api_response_time_ms` -> `app_api_response_time_seconds`, a histogram, factor 0.001."""
+    """`api_response_time_ms` -> `app_api_response_time_seconds`, a histogram, factor 0.001.
+
+    Raises:
+        ValueError: The name is longer than NAME_LIMIT.
+    """
+    if len(name) > NAME_LIMIT:
+        raise ValueError(f"the name has {len(name)} characters, more than {NAME_LIMIT}: what varies belongs into tags")
+    return _wire_name(name)
+
+
+@functools.lru_cache(maxsize=2048)
+def _wire_name(name: str) -> WireName:
     clean = _FORBIDDEN.sub("_", name).strip("_") or "unnamed"
     if not clean.startswith(PREFIX):
         clean = PREFIX + clean

@@ -23,14 +23,16 @@ class MetricRegistry:
     """Families by name.
 
     Every method that returns a family returns the existing one where the name is in use, and raises ValueError where
-    that one was created with another type, help text, labels or bounds.
+    that one was created with another type, help text, labels or bounds, or another family has a name of its samples.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits.from_environment()
         self._families: dict[str, AnyFamily] = {}
+        self._exposed: dict[str, str] = {}  # every name on the page, by the family that it belongs to
         self._lock = threading.Lock()
         self._before_read: list[Callable[[], None]] = []
+        self._failed: list[Callable[[], None]] = []
         self._after_fork: list[Callable[[], None]] = []
         self._folded = self.counter(
             "perfloop_folded_labels_total", "Lookups whose label values were folded into _OTHER.", ("metric",)
@@ -61,8 +63,13 @@ class MetricRegistry:
         return self._get(cast("AnyFamily", candidate))
 
     def _get(self, candidate: F) -> F:
-        name = candidate.descriptor.name
+        name, exposed = candidate.descriptor.name, candidate.descriptor.exposed
         with self._lock:
+            if name not in self._families:
+                clash = next((one for one in exposed if one in self._exposed), None)
+                if clash is not None:
+                    raise ValueError(f"Metric {name!r} has {clash!r} in common with metric {self._exposed[clash]!r}")
+                self._exposed.update(dict.fromkeys(exposed, name))
             known = self._families.setdefault(name, candidate)
         if known.descriptor != candidate.descriptor:
             raise ValueError(f"Metric {name!r} exists as {known.descriptor}; it cannot be {candidate.descriptor}, too")
@@ -78,7 +85,9 @@ class MetricRegistry:
             try:
                 hook()
             except Exception:
-                log.exception("A source of metrics failed before a scrape: the other metrics are exported")
+                if hook not in self._failed:  # once, not at every scrape
+                    self._failed.append(hook)
+                    log.exception("A source of metrics failed before a scrape: the other metrics are exported")
         self._note_folded()
         return [family for family in list(self._families.values()) if family.series()]
 

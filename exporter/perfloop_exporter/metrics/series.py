@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 import time
 from bisect import bisect_left
@@ -9,7 +11,7 @@ from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -37,10 +39,16 @@ class CounterSeries:
         self._lock = threading.Lock()
 
     def inc(self, amount: float = 1.0) -> None:
-        """Add `amount`; negative numbers and NaN are ignored, as a counter never falls."""
-        if amount >= 0:
+        """Add `amount`; negative numbers, NaN and infinity are ignored: a counter never falls, and goes on counting.
+
+        Raises:
+            TypeError, ValueError, OverflowError: It is not a number.
+        """
+        # No type is checked first: callers hand over whatever a client library gave them.
+        number = float(amount)
+        if 0 <= number < math.inf:
             with self._lock:
-                self.total += amount
+                self.total += number
 
     def state(self) -> list[Any]:
         """Return what another process needs to add this series to its own: the total."""
@@ -69,18 +77,29 @@ class GaugeSeries:
         self._lock = threading.Lock()
 
     def set(self, value: float) -> None:
-        """Set the value."""
+        """Set the value.
+
+        Raises:
+            TypeError, ValueError, OverflowError: It is not a number.
+        """
+        number = float(value)
         with self._lock:
-            self.value = value
-            self.updated_seconds = time.time()
+            self.value = number
+            # One clock for all processes of the machine, which does not jump when the time is set.
+            self.updated_seconds = time.monotonic()
 
     def inc(self, amount: float = 1.0) -> None:
-        """Add `amount`, which may be negative."""
+        """Add `amount`, which may be negative.
+
+        Raises:
+            TypeError, ValueError, OverflowError: It is not a number.
+        """
+        number = float(amount)
         with self._lock:
-            self.value += amount
+            self.value += number
 
     def state(self) -> list[Any]:
-        """Return the value and when it was set, in unix time."""
+        """Return the value and when it was set, in seconds of the monotonic clock."""
         with self._lock:
             return [self.value, self.updated_seconds]
 
@@ -151,12 +170,18 @@ class HistogramSeries:
         size = len(self.pending)
         batch = self.pending[:size]
         del self.pending[:size]
-        counts, total = self.counts, self.total
-        for bucket in map(bisect_left, repeat(self.bounds), batch):
+        try:
+            buckets = list(map(bisect_left, repeat(self.bounds), batch))
+            total = _sum(self.total, batch)
+        except Exception:  # noqa: BLE001 - a value of another type may raise anything
+            total = math.nan
+        if not math.isfinite(total):  # one value that is not a finite number must not spoil the sum for ever
+            batch = list(_finite(batch))
+            buckets = list(map(bisect_left, repeat(self.bounds), batch))
+            total = _sum(self.total, batch)
+        counts = self.counts
+        for bucket in buckets:
             counts[bucket] += 1
-        # In order of recording, not sum(batch): the sum's bits must not depend on when it was read.
-        for value in batch:
-            total += value
         self.total = total
 
     def read(self) -> tuple[list[int], float]:
@@ -192,6 +217,21 @@ class HistogramSeries:
         self.total = 0.0
         self.exemplars.clear()
         self.pending.clear()
+
+
+def _sum(total: float, batch: list[float]) -> float:
+    # In order of recording, not sum(batch): the sum's bits must not depend on when it was read.
+    for value in batch:
+        total += value
+    return total
+
+
+def _finite(batch: list[float]) -> Iterator[float]:
+    for value in batch:
+        with contextlib.suppress(Exception):
+            number = float(value)
+            if math.isfinite(number):
+                yield number
 
 
 Series = CounterSeries | GaugeSeries | HistogramSeries

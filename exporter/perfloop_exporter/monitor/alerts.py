@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import inspect
-import logging
-import queue
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-log = logging.getLogger("perfloop")
+from perfloop_exporter.monitor.delivery import QUEUE_LIMIT, Delivery, call_async, is_async
+
+if TYPE_CHECKING:
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 Direction = Literal["above", "below"]
-# Pending deliveries at most: a callback that hangs must not fill the memory.
-QUEUE_LIMIT = 1000
 # How long stop() and the end of the process wait for callbacks.
 DRAIN_SECONDS = 2.0
 
@@ -42,18 +41,19 @@ AlertCallback = Callable[[AlertEvent], object]
 
 
 class AlertDispatcher:
-    """Calls coroutine functions on the event loop, plain functions on one thread of its own."""
+    """Calls coroutine functions on the event loop, plain functions on threads of their own."""
 
-    def __init__(self, interval_seconds: float) -> None:
+    def __init__(self, interval_seconds: float, registry: MetricRegistry) -> None:
         self.interval_seconds = interval_seconds
         self.loop: asyncio.AbstractEventLoop | None = None
-        self._callbacks: list[AlertCallback] = []
+        self._registry = registry
+        self._deliveries: list[Delivery] = []
         self._tasks: set[asyncio.Future[None]] = set()
-        self._queue: queue.Queue[tuple[AlertCallback, AlertEvent]] = queue.Queue(QUEUE_LIMIT)
-        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._last: dict[str, float] = {}
         self._skipped: dict[str, int] = {}
+        registry.before_read(self.resume)
+        registry.after_fork(self.reset)
 
     def add(self, callback: AlertCallback) -> None:
         """Call `callback(event)` for every event from now on.
@@ -63,7 +63,9 @@ class AlertDispatcher:
         """
         if not callable(callback):
             raise TypeError(f"Alert callback {callback!r} is not callable: it must be a function of one event")
-        self._callbacks.append(callback)
+        if not self._deliveries:
+            atexit.register(self.drain)
+        self._deliveries.append(Delivery(callback, self._count_failure))
 
     def remove(self, callback: AlertCallback) -> None:
         """Stop calling `callback`.
@@ -71,7 +73,7 @@ class AlertDispatcher:
         Raises:
             ValueError: It was not added.
         """
-        self._callbacks.remove(callback)
+        del self._deliveries[[delivery.callback for delivery in self._deliveries].index(callback)]
 
     def occurrences(self, metric: str, at_seconds: float) -> int:
         """Return how many crossings an event at `at_seconds` stands for; 0 within the interval after the last event."""
@@ -85,47 +87,42 @@ class AlertDispatcher:
 
     def dispatch(self, event: AlertEvent) -> None:
         """Queue the event for every callback; none of them runs inside this call."""
-        for callback in tuple(self._callbacks):
-            if is_async(callback):
-                self._on_loop(callback, event)
-            else:
-                self._on_thread(callback, event)
+        for delivery in tuple(self._deliveries):
+            if not is_async(delivery.callback) or not self._on_loop(delivery.callback, event):
+                delivery.put(event)
 
-    def _on_loop(self, callback: AlertCallback, event: AlertEvent) -> None:
+    def resume(self) -> None:
+        """Try again to deliver what could not be delivered, for want of a thread."""
+        for delivery in tuple(self._deliveries):
+            delivery.resume()
+
+    def _on_loop(self, callback: AlertCallback, event: AlertEvent) -> bool:
+        """Call a coroutine function on the running loop, else on the loop of `start`; return whether there is one."""
+        if len(self._tasks) >= QUEUE_LIMIT:  # they hang: further ones wait in the callback's own, bounded queue
+            return False
         try:
-            running = asyncio.get_running_loop()
+            asyncio.get_running_loop()
         except RuntimeError:
-            running = None
-        if running is not None:
-            self._spawn(callback, event)
-        elif self.loop is not None and self.loop.is_running():
-            self.loop.call_soon_threadsafe(self._spawn, callback, event)
+            if self.loop is None or not self.loop.is_running():
+                return False
         else:
-            self._on_thread(callback, event)
+            self._spawn(callback, event)
+            return True
+        try:
+            self.loop.call_soon_threadsafe(self._spawn, callback, event)
+        except RuntimeError:  # it has just been closed
+            return False
+        return True
 
     def _spawn(self, callback: AlertCallback, event: AlertEvent) -> None:
-        task = asyncio.ensure_future(_call(callback, event))
+        task = asyncio.ensure_future(call_async(callback, event, self._count_failure))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _on_thread(self, callback: AlertCallback, event: AlertEvent) -> None:
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="perfloop-alerts", daemon=True)
-                self._thread.start()
-                atexit.register(self.drain)
-        try:
-            self._queue.put_nowait((callback, event))
-        except queue.Full:
-            log.warning("Alert of %r was dropped: %d deliveries are pending already", event.metric, QUEUE_LIMIT)
-
-    def _work(self) -> None:
-        while True:
-            callback, event = self._queue.get()
-            try:
-                asyncio.run(_call(callback, event)) if is_async(callback) else _call_plain(callback, event)
-            finally:
-                self._queue.task_done()
+    def _count_failure(self, reason: str) -> None:
+        self._registry.counter(
+            "perfloop_alert_callback_failures_total", "Alerts that a callback failed on or never got.", ("reason",)
+        ).labels(reason).inc()
 
     async def settle(self) -> None:
         """Wait until the coroutines of this loop have ended, at most DRAIN_SECONDS."""
@@ -135,34 +132,16 @@ class AlertDispatcher:
             await asyncio.wait(waiting, timeout=DRAIN_SECONDS)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Wait until the thread has delivered what is queued, at most `seconds`."""
-        finished = threading.Thread(target=self._queue.join, daemon=True)
-        finished.start()
-        finished.join(seconds)
+        """Wait until the threads have delivered what is queued, at most `seconds`."""
+        end = time.monotonic() + seconds
+        # Polled: waiting on the threads would take one more thread, which may be what is missing.
+        while not all(delivery.idle for delivery in self._deliveries) and time.monotonic() < end:
+            self.resume()
+            time.sleep(0.01)
 
     def reset(self) -> None:
-        """Drop the queue and the thread: in a forked process both stay with the parent."""
+        """Drop the queues and the threads: in a forked process both stay with the parent."""
         self._lock = threading.Lock()
-        self._queue = queue.Queue(QUEUE_LIMIT)
-        self._thread = None
-
-
-def is_async(callback: AlertCallback) -> bool:
-    """Return whether a call of it has to be awaited."""
-    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(getattr(callback, "__call__", None))  # noqa: B004 - looks for an async __call__, not for callability
-
-
-async def _call(callback: AlertCallback, event: AlertEvent) -> None:
-    try:
-        answer: Any = callback(event)
-        if isinstance(answer, Awaitable):
-            await answer
-    except Exception:
-        log.exception("Alert callback %r failed for metric %r", callback, event.metric)
-
-
-def _call_plain(callback: AlertCallback, event: AlertEvent) -> None:
-    try:
-        callback(event)
-    except Exception:
-        log.exception("Alert callback %r failed for metric %r", callback, event.metric)
+        self._tasks = set()
+        for delivery in self._deliveries:
+            delivery.reset()

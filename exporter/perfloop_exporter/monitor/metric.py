@@ -107,7 +107,7 @@ class AppMetric:
                 amounts[series].append(amount)
             except KeyError:
                 amounts[series] = [amount]
-            if metadata and (series not in slowest or amount > slowest[series][0]):
+            if metadata is not None and (series not in slowest or amount > slowest[series][0]):
                 slowest[series] = (amount, metadata, at)
         for series, found in amounts.items():
             _write(series, found)
@@ -144,5 +144,7 @@ def _write(series: Series | None, amounts: list[float]) -> None:
 
 def _keep_exemplar(series: Series | None, amount: float, metadata: Mapping[str, Any], at: float) -> None:
     if isinstance(series, HistogramSeries):
-        wall_seconds = round(time.time() - (time.monotonic() - at), 3)
-        series.keep_exemplar(Exemplar(exemplar_labels(metadata), amount, wall_seconds))
+        labels = exemplar_labels(metadata)
+        if labels:
+            wall_seconds = round(time.time() - (time.monotonic() - at), 3)
+            series.keep_exemplar(Exemplar(labels, amount, wall_seconds))

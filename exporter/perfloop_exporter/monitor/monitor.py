@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from perfloop_exporter.metrics.names import wire_name
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
 from perfloop_exporter.metrics.series import BUFFER_LIMIT
+from perfloop_exporter.metrics.text import text_of
 from perfloop_exporter.metrics.timing import TimeMeasurement
 from perfloop_exporter.monitor.alerts import AlertCallback, AlertDispatcher, AlertEvent, Direction
 from perfloop_exporter.monitor.metric import AppMetric, Retention
@@ -62,10 +63,9 @@ class PerformanceMonitor:
         self._clock = clock
         self._store = MetricStore(registry, self._retention)
         self._slots = self._store.slots
-        self._alerts = AlertDispatcher(alert_interval_seconds)
+        self._alerts = AlertDispatcher(alert_interval_seconds, registry)
         self._system = SystemReader()
         self._sampling: asyncio.Task[None] | None = None
-        registry.after_fork(self._alerts.reset)
 
     # -- recording
 
@@ -87,7 +87,7 @@ class PerformanceMonitor:
             try:
                 # The tags as the caller wrote them: sorting or joining them would cost more than all the rest.
                 metric, series = self._slots[(name, *tags, *tags.values()) if tags else name]
-            except (KeyError, TypeError):
+            except Exception:  # noqa: BLE001 - not only KeyError: a tag's own __hash__ may raise anything
                 metric, series = self._store.resolve(name, tags)
             pending = metric.pending
             pending.append((self._clock(), series, number, metadata))
@@ -126,11 +126,13 @@ class PerformanceMonitor:
         seconds: float,
         error: BaseException | None,
     ) -> None:
-        if not isinstance(name, str):
-            self._store.drop(name, TypeError("the name is not a string"))
+        try:
+            timed = _timed_name(name)
+            factor = wire_name(timed).factor
+        except Exception as failure:  # noqa: BLE001 - leaving a measured block must never raise
+            self._store.drop(name, failure)
             return
-        timed = _timed_name(name)
-        self.record_metric(timed, seconds / wire_name(timed).factor, metadata, tags)
+        self.record_metric(timed, seconds / factor, metadata, tags)
         if error is None or isinstance(error, GeneratorExit):
             return
         outcome = "cancelled" if isinstance(error, asyncio.CancelledError) else "errors"
@@ -143,7 +145,10 @@ class PerformanceMonitor:
 
         Only the newest values are kept (see Retention); `window_seconds` shortens the time further.
         """
-        metric = self._store.get(name) or self._store.get(_timed_name(name))
+        try:
+            metric = self._store.get(name) or self._store.get(_timed_name(name))
+        except Exception:  # noqa: BLE001 - a name under which nothing can have been recorded
+            metric = None
         if metric is None:
             return summarize(())
         window = min(self._retention.seconds, math.inf if window_seconds is None else window_seconds)
@@ -204,7 +209,7 @@ class PerformanceMonitor:
         if not occurrences:
             return
         above = value > metric.above
-        labels = {str(key): str(tag) for key, tag in (tags or {}).items()}
+        labels = {text_of(key): text_of(tag) for key, tag in (tags or {}).items()}
         threshold, direction = (metric.above, "above") if above else (metric.below, "below")
         event = AlertEvent(metric.name, value, threshold, direction, time.time(), labels, occurrences)  # type: ignore[arg-type]  # mypy widens the literal in the pair
         self._alerts.dispatch(event)
@@ -231,15 +236,22 @@ class PerformanceMonitor:
             with contextlib.suppress(asyncio.CancelledError):
                 await sampling
         await self._alerts.settle()
-        await asyncio.to_thread(self._alerts.drain)
+        try:
+            await asyncio.to_thread(self._alerts.drain)
+        except RuntimeError:  # no thread can be started to wait on
+            self._alerts.drain()
 
     async def _sample(self, interval_seconds: float) -> None:
+        failing = False
         while True:
             try:
                 for name, value in (await asyncio.to_thread(self._system.read)).items():
                     self._keep_sample(name, value)
+                failing = False
             except Exception:
-                log.exception("Sampling the system failed; the next attempt is in %s s", interval_seconds)
+                if not failing:  # once, not every few seconds
+                    log.exception("Sampling the system failed; it is tried again every %s s", interval_seconds)
+                failing = True
             await asyncio.sleep(interval_seconds)
 
     def _keep_sample(self, name: str, value: float) -> None:
@@ -252,4 +264,6 @@ class PerformanceMonitor:
 
 
 def _timed_name(name: str) -> str:
+    if not isinstance(name, str):
+        raise TypeError("the name is not a string")
     return name if wire_name(name).name.endswith("_seconds") else f"{name}_ms"

@@ -34,7 +34,7 @@ def summarize(values: Sequence[float], unit: str = "") -> MetricStats:
     ordered = sorted(values)
     return MetricStats(
         count=len(values),
-        mean=statistics.fmean(values),
+        mean=_mean(values),
         median=quantile(ordered, 0.5),
         p95=quantile(ordered, 0.95),
         p99=quantile(ordered, 0.99),
@@ -54,9 +54,19 @@ def quantile(ordered: Sequence[float], fraction: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
+def _mean(values: Sequence[float]) -> float:
+    try:
+        return statistics.fmean(values)
+    except OverflowError:  # the sum is beyond what a float can be, the mean is not
+        return math.fsum(value / len(values) for value in values)
+
+
 def _deviation(values: Sequence[float]) -> float:
     # statistics.stdev computes in rationals, which takes a hundred times as long; fsum of squares is exact enough.
     if len(values) < 2:  # noqa: PLR2004 - one value has no spread
         return 0.0
-    mean = statistics.fmean(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    mean = _mean(values)
+    try:
+        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    except OverflowError:
+        return math.inf

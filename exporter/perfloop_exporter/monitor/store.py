@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfloop_exporter.metrics.families import SECONDS, AnyFamily, Kind
 from perfloop_exporter.metrics.names import WireName, label_name, wire_name
 from perfloop_exporter.metrics.series import Labels, Series
+from perfloop_exporter.metrics.text import NAME_LIMIT, VALUE_LIMIT, text_of
 from perfloop_exporter.monitor.metric import AppMetric, Retention
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ log = logging.getLogger("perfloop")
 METRIC_LIMIT = 500
 # Entries of the lookup table; names and tags beyond take the slow way.
 ALIAS_LIMIT = 20_000
+# Labels of one series.
+TAG_LIMIT = 30
 
 Slot = tuple[AppMetric, Series]
 
@@ -59,6 +62,8 @@ class MetricStore:
 
         Raises:
             TooManyMetricsError: There are METRIC_LIMIT metrics already.
+            ValueError: The name is too long, or has an exported name in common with another metric.
+            TypeError: It is not a string.
         """
         metric = self._metrics.get(name)
         if metric is not None:
@@ -83,8 +88,11 @@ class MetricStore:
             if name in self._metrics:
                 raise ValueError(f"Metric {name!r} is in use already: declare it before its first value")
             known = wire_name(name)
-            wire = WireName(known.name, kind or ("histogram" if buckets else known.kind), known.factor, known.unit)
-            family = self._family(wire, description, tuple(sorted(buckets or SECONDS)))
+            chosen = kind or ("histogram" if buckets else known.kind)
+            # The formats require it of a counter.
+            exported = known.name if chosen != "counter" else f"{known.name.removesuffix('_total')}_total"
+            wire = WireName(exported, chosen, known.factor, known.unit)
+            family = self._family(wire, description, tuple(sorted(set(map(float, buckets or SECONDS)))))
             self._metrics[name] = AppMetric(name, wire, family, self._points)
 
     def _family(self, wire: WireName, description: str, bounds: tuple[float, ...]) -> AnyFamily:
@@ -93,19 +101,30 @@ class MetricStore:
             return self._registry.histogram(wire.name, text, (), bounds)
         if wire.kind == "counter":
             return self._registry.counter(wire.name, text)
-        return self._registry.gauge(wire.name, text, latest=True)
+        if wire.kind == "gauge":
+            return self._registry.gauge(wire.name, text, latest=True)
+        raise ValueError(f"Metric {wire.name!r} has kind {wire.kind!r}: it must be counter, gauge or histogram")
 
     def resolve(self, name: str, tags: Mapping[str, Any] | None) -> Slot:
         """Return the metric and series of a name and tags, the slow way: labels are normalised and capped.
 
-        The result is cached in `slots` where the tags are strings and the labels were not capped.
+        The result is cached in `slots` where the tags are short strings and the labels were not capped.
+
+        Raises:
+            ValueError: There are more than TAG_LIMIT tags.
         """
+        given = list((tags or {}).items())
+        if len(given) > TAG_LIMIT:
+            raise ValueError(f"the record has {len(given)} tags, more than {TAG_LIMIT}")
         metric = self.metric(name)
-        labels: Labels = tuple(sorted({label_name(str(key)): str(tag) for key, tag in (tags or {}).items()}.items()))
+        named = {label_name(text_of(key, NAME_LIMIT)): text_of(tag) for key, tag in given}
+        # A label without a value is the same to Prometheus as no label: the series would be there twice.
+        labels: Labels = tuple(sorted((key, text) for key, text in named.items() if text))
         series = metric.family.child(labels)
         slot = (metric, series)
-        # Only strings: 1, 1.0 and True are equal as keys, but three labels. Capped labels would grow without bound.
-        plain = all(type(key) is str and type(tag) is str for key, tag in (tags or {}).items())
+        # Only strings: 1, 1.0 and True are equal as keys, but three labels. Capped labels would grow without bound,
+        # and long ones fill the memory.
+        plain = all(_is_short(key, NAME_LIMIT) and _is_short(tag, VALUE_LIMIT) for key, tag in given)
         if plain and series.labels == labels and len(self.slots) < ALIAS_LIMIT:
             self.slots[(name, *tags, *tags.values()) if tags else name] = slot
         return slot
@@ -113,18 +132,26 @@ class MetricStore:
     def drop(self, name: object, error: Exception) -> None:
         """Count a dropped record; log the first one of each metric."""
         self._dropped.labels(type(error).__name__).inc()
-        text = str(name)[:100]
+        text = text_of(name, 100)
         if text not in self._failed and len(self._failed) < METRIC_LIMIT:
             self._failed.add(text)
-            log.warning("A record of metric %r was dropped (further ones are only counted): %s", text, error)
+            why = text_of(error, 500)
+            log.warning("A record of metric %r was dropped (further ones are only counted): %s", text, why)
 
     def fold(self) -> None:
-        """Count everything that is pending."""
+        """Count everything that is pending; what fails for one metric is not missing from the others."""
         for metric in list(self._metrics.values()):
-            metric.fold()
+            try:
+                metric.fold()
+            except Exception as error:  # noqa: BLE001 - the edge of one metric
+                self.drop(metric.name, error)
 
     def reset(self) -> None:
         """Drop what is pending: in a forked process the parent counts it."""
         self._lock = threading.RLock()
         for metric in self._metrics.values():
             metric.reset()
+
+
+def _is_short(value: object, limit: int) -> bool:
+    return type(value) is str and len(value) <= limit
