@@ -116,9 +116,14 @@ def set_up(level: str = "info", log_format: str = "logfmt") -> None:
 
 
 def guard_tracebacks() -> None:
-    """Let the tracebacks that Python writes for uncaught exceptions, of threads too, show no secret."""
-    sys.excepthook = _show_exception
-    threading.excepthook = _show_thread_exception
+    """Let the tracebacks that Python writes for uncaught exceptions, of threads too, show no secret.
+
+    A hook that somebody has set, such as a test runner's, stays.
+    """
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _show_exception
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _show_thread_exception
 
 
 def _show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -85,7 +85,12 @@ _WORD = re.compile(r"""(?:<secret>|[^\s"'`<])(?:<secret>|'(?=\w)|[^\s"'`<])*+"""
 _PARAMETER = re.compile(r"""(?:<secret>|[^\s"'`<&#])(?:<secret>|[^\s"'`<&#])*+""")
 _REST_OF_LINE = re.compile(r"[^\n]++")
 _CONTENT = re.compile(r"[^<\n]++")
-_REST_IN_SINGLE, _REST_IN_DOUBLE = re.compile(r"[^'\n]++"), re.compile(r'[^"\n]++')
+_IN_QUOTES = (re.compile(r"[^'\n]++"), re.compile(r'[^"\n]++'))
+# Every secret's name and every scheme has one of these in it; most lines have none, and cost little.
+_HINTS = (
+    *("pass", "pwd", "pw", "secret", "token", "key", "auth", "cookie", "credential", "session", "sid", "sig", "jwt"),
+    *("bearer", "basic", "negotiate", "dsn", "webhook", "string", "hmac", "code", "access"),
+)
 # Headers whose value has several words.
 _WHOLE_LINE = re.compile(r"(?:proxy-|x-)?authorization|(?:set-)?cookie2?", re.IGNORECASE)
 # Values that say that there is none, and the words with which a sentence about the name goes on.
@@ -160,8 +165,9 @@ def redact(text: str) -> str:
     if "-----BEGIN" in text:
         text = _PEM.sub(REDACTED, text)
     text = _redact_users(text)
-    text = _redact_pairs(text)
-    text = _SCHEMES.sub(_redact_scheme, text)
+    lower = text.lower()
+    if any(hint in lower for hint in _HINTS):
+        text = _SCHEMES.sub(_redact_scheme, _redact_pairs(text))
     return _FORMS.sub(REDACTED, text)
 
 
@@ -253,17 +259,14 @@ def _end_of_user(window: str) -> int:
     found = _AUTHORITY.match(window)
     authority = found[0] if found else ""
     at = authority.rfind("@")
-    if at >= 0:
-        # A password may also hold an `@` behind such a character.
-        further = window.rfind("@", 0, _end_of_path(window))
-        return further if further > at and ":" in window[at:further] else at
-    _, colon, port = authority.rpartition(":")
-    if not colon or authority.endswith("]"):
+    host = authority[at + 1 :]
+    _, colon, port = host.rpartition(":")
+    if at < 0 and (not colon or host.endswith("]")):
         return -1
-    if port.isdecimal():
-        second = _SECOND_HOST.search(window, len(authority), _end_of_path(window))
-        return second.start() if second else -1
-    return window.rfind("@")
+    if not host or (colon and not port.isdecimal() and not host.endswith("]")):
+        return window.rfind("@")
+    second = _SECOND_HOST.search(window, len(authority), _end_of_path(window))
+    return second.start() if second else at
 
 
 def _end_of_path(window: str) -> int:
@@ -310,16 +313,24 @@ def _element_value(text: str, found: re.Match[str], before: str) -> tuple[int, i
 def _quoted_value(text: str, quoted: re.Match[str], found: re.Match[str]) -> tuple[int, int]:
     if found["open"]:  # ("user", "password"): every one of them
         further = _FURTHER.match(text, quoted.end())
-        return quoted.start(), further.end() if further else quoted.end()
+        if further:
+            return _inside(quoted)[0], further.end() - (text[further.end() - 1] in "\"'`")
+    return _inside(quoted)
+
+
+def _inside(quoted: re.Match[str]) -> tuple[int, int]:
     return quoted.span(next(name for name in ("inner", "double", "single", "back") if quoted[name] is not None))
 
 
 def _bare_value(text: str, found: re.Match[str], before: str, *, in_query: bool) -> tuple[int, int] | None:
     start = found.end()
     # What is refused is refused before it is measured: else a long line of such values would be measured for each.
-    if text.startswith(("{", "["), start) or (found["sign"] != "=" and _PROSE.match(text, start)):
+    if text.startswith(("{", "["), start):
         return None
-    value = _bare_form(found, before, in_query=in_query).match(text, start)
+    form = _bare_form(found, before, in_query=in_query)
+    if found["sign"] != "=" and form not in _IN_QUOTES and _PROSE.match(text, start):
+        return None
+    value = form.match(text, start)
     return None if value is None else (start, start + len(value[0].rstrip(",;)]}")))
 
 
@@ -327,8 +338,9 @@ def _bare_form(found: re.Match[str], before: str, *, in_query: bool) -> re.Patte
     if in_query:
         return _PARAMETER
     if found["close"] is None and before in {"'", '"'}:  # 'X-Api-Key: value', as curl's -H has it
-        return _REST_IN_SINGLE if before == "'" else _REST_IN_DOUBLE
-    return _REST_OF_LINE if _WHOLE_LINE.fullmatch(found["name"]) else _WORD
+        return _IN_QUOTES[before == '"']
+    is_line = found["sign"] == ":" and before in {"", "\n"}  # of a YAML file, or of a request's head
+    return _REST_OF_LINE if is_line or _WHOLE_LINE.fullmatch(found["name"]) else _WORD
 
 
 def _redact_scheme(found: re.Match[str]) -> str:

@@ -113,3 +113,29 @@ def test_exit_codes_of_a_command():
     """The end of a command's help has its exit codes."""
     assert exit_codes(ExitCode.OK, ExitCode.PORT_TAKEN) == "Exit codes: 0 ok, 3 port taken."
     assert argparse.ArgumentParser(epilog=exit_codes(ExitCode.OK)).format_help().endswith("Exit codes: 0 ok.\n")
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--store.pasword=m4rked-S3cret", "--passwrod=m4rked-S3cret", "--tokn=m4rked-S3cret", "--x=u:m4rked-S3cret@h"],
+)
+def test_a_flag_with_a_mistake_does_not_show_its_value(word: str, capsys: pytest.CaptureFixture[str]):
+    """The name is wrong and says nothing of the value: only the value of a flag that is known to take no secret is shown."""
+
+    def command() -> int:
+        parser = command_line()
+        parser.add_argument("--store.password")
+        parser.parse_args([word, "run"])
+        return 0
+
+    assert guard("program", command) == ExitCode.USAGE
+    assert f"{word.partition('=')[0]}=<secret>" in capsys.readouterr().err
+
+
+def test_sentences_show_no_secret_and_no_escape_sequence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """What a person reads is redacted, the values of the environment's secrets with it, and safe for a terminal."""
+    monkeypatch.setenv("PERFLOOP_TEST_PASSWORD", "m4rked-S3cret")
+    assert guard("program", raising(ConfigError(["m4rked-S3cret \x1b[2J", "http://u:other-s3cret@host is down"]))) == 2
+    assert capsys.readouterr().err == "program: <secret> \\x1b[2J\nprogram: http://<secret>@host is down\n"
