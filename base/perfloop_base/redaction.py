@@ -241,7 +241,7 @@ def _redact_users(text: str) -> str:
 
 
 def _without_user(window: str, *, encoded: bool = False) -> str:
-    """Return what stands behind `://` without the user part; `encoded` is how the query of another URL spells it."""
+    """Return what follows `://` without the user part; `encoded` is how the query of another URL spells it."""
     if encoded:
         found = _ENCODED_AUTHORITY.match(window)
         signs = list(_ENCODED_AT.finditer(window, 0, found.end() if found else 0))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SET_ASIDE = "perfloop_state_set_aside_timestamp_seconds"
-SET_ASIDE_HELP = "When this state was last found corrupt, moved aside and begun anew; 0 before."
+SET_ASIDE_HELP = "When this state was last found corrupt, moved aside and replaced by a new one; 0 before."
 WRITABLE = "perfloop_state_writable"
 WRITABLE_HELP = "Whether this state could be written the last time (1) or not (0)."
 # What SQLite keeps beside a database; a new database must not find them, and a repair needs them.

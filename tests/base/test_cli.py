@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from perfloop_base import redaction
 from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard
 from perfloop_base.errors import ConfigError, ExitCode, ListenError, PerfloopError
 
@@ -120,7 +121,7 @@ def test_exit_codes_of_a_command():
     ["--store.pasword=m4rked-S3cret", "--passwrod=m4rked-S3cret", "--tokn=m4rked-S3cret", "--x=u:m4rked-S3cret@h"],
 )
 def test_a_flag_with_a_mistake_does_not_show_its_value(word: str, capsys: pytest.CaptureFixture[str]):
-    """The name is wrong and says nothing of the value: only the value of a flag that is known to take no secret is shown."""
+    """The name is wrong and says nothing of the value, which is shown only where a flag near it takes no secret."""
 
     def command() -> int:
         parser = command_line()
@@ -136,6 +137,7 @@ def test_sentences_show_no_secret_and_no_escape_sequence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     """What a person reads is redacted, the values of the environment's secrets with it, and safe for a terminal."""
+    monkeypatch.setattr(redaction, "_registered", ())
     monkeypatch.setenv("PERFLOOP_TEST_PASSWORD", "m4rked-S3cret")
     assert guard("program", raising(ConfigError(["m4rked-S3cret \x1b[2J", "http://u:other-s3cret@host is down"]))) == 2
     assert capsys.readouterr().err == "program: <secret> \\x1b[2J\nprogram: http://<secret>@host is down\n"

@@ -77,7 +77,7 @@ def test_a_line_stays_one_line_without_secrets(log_format: str, capsys: pytest.C
     logs.set_up("info", log_format)
     log = logging.getLogger("perfloop_test")
     try:
-        raise ValueError(HOSTILE)
+        raise ValueError(HOSTILE)  # noqa: TRY301 # its traceback is what the test is about
     except ValueError:
         log.exception(
             "failed: %s",
@@ -97,9 +97,9 @@ def test_a_line_stays_one_line_without_secrets(log_format: str, capsys: pytest.C
 
 @pytest.mark.parametrize("log_format", logs.FORMATS)
 def test_arguments_that_do_not_fit_lose_no_event(log_format: str, capsys: pytest.CaptureFixture[str]):
-    """A mistake in a call is shown with what it was about, in one line, instead of a traceback of the logging module."""
+    """A mistake in a call is shown with what it was about, in one line instead of a traceback of the logging module."""
     logs.set_up("info", log_format)
-    logging.getLogger("perfloop_test").warning("%d of %s", "one")
+    logging.getLogger("perfloop_test").warning("%d of %s", "one")  # noqa: PLE1206 # the mistake
     shown = capsys.readouterr().err
     assert "%d of %s ('one',)" in shown
     assert len(shown.splitlines()) == 1

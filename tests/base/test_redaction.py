@@ -16,7 +16,7 @@ from perfloop_base.redaction import REDACTED, is_secret_name, redact, redact_map
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECRET = "m4rked-S3cret"  # of no well-known form: what stands around it must give it away
+SECRET = "m4rked-S3cret"  # of no well-known form: only its surroundings give it away
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("text", URLS + TEXTS)
 def test_where_secrets_stand(text: str):
-    """What stands where a secret stands is not shown, and showing it twice changes nothing."""
+    """A value in a place for secrets is not shown, and showing it twice changes nothing."""
     once = redact(text.format(SECRET.replace("-", "") if "services" in text else SECRET))
     assert "S3cret" not in once
     assert REDACTED in once
