@@ -10,9 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from perfloop_base.errors import ConfigError
+from perfloop_base.web.headers import POLICY
 from perfloop_inbox import messages
 from perfloop_inbox.channels import read_body
-from perfloop_inbox.page import render_page
+from perfloop_inbox.page import PAGE_POLICY, render_page
 from perfloop_inbox.replies import parse_json
 
 if TYPE_CHECKING:
@@ -111,4 +112,4 @@ async def get_ready() -> PlainTextResponse:
 async def get_page(request: Request) -> HTMLResponse:
     """Return the page with the newest messages."""
     inbox: Inbox = request.app.state.inbox
-    return HTMLResponse(render_page(inbox, _SHOWN_ON_PAGE))
+    return HTMLResponse(render_page(inbox, _SHOWN_ON_PAGE), headers={POLICY: PAGE_POLICY})

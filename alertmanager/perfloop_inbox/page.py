@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from perfloop_base.web.headers import page_policy
 from perfloop_inbox.messages import CHANNELS, Query
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ _ENVIRONMENT = Environment(
 )
 _ENVIRONMENT.filters["time"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
 _ENVIRONMENT.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+# Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
+PAGE_POLICY = page_policy(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), "connect-src 'self'")
 
 
 def link_addresses(text: str) -> Markup:
@@ -56,4 +60,7 @@ def render_page(inbox: Inbox, limit: int) -> str:
         total=len(inbox.mailbox),
         heartbeat=inbox.heartbeats[-1]["received_at"] if inbox.heartbeats else None,
         faults=inbox.faults.to_dict(),
+        silent=[name.capitalize() for name, answers in inbox.upstreams.items() if not answers],
+        unconfirmed=inbox.reconciliation.count_unconfirmed(),
+        writable=inbox.store.writable,
     )

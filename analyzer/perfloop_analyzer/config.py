@@ -11,6 +11,7 @@ from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag, section
 from perfloop_base.home import local_port, running_url
+from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -166,6 +167,8 @@ class WebConfig:
         metavar="COMMAND",
         help="how this analyzer's commands are run where the page is read; the page shows it",
     )
+    config_file: str = config_file_flag()
+    allowed_hosts: tuple[str, ...] = allowed_hosts_flag()
 
     def address(self) -> Address:
         """Return the address to listen on.

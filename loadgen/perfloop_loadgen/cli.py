@@ -18,6 +18,8 @@ from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_base.home import local_url
 from perfloop_base.quantities import quantity
+from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
+from perfloop_base.web.settings import Web
 from perfloop_loadgen.app.calibration import calibrate, calibration_path, write_calibration
 from perfloop_loadgen.app.comparing import ab, compare_files
 from perfloop_loadgen.app.importing import FORMS, import_file
@@ -84,6 +86,8 @@ class Service:
         metavar="HOST:PORT",
         help="address of the live metrics (default: the first free port of 19121-19129, after PERFLOOP_LOADGEN_PORT)",
     )
+    web_config_file: str = config_file_flag()
+    allowed_hosts: tuple[str, ...] = allowed_hosts_flag()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +280,9 @@ def _session(arguments: argparse.Namespace, configs: Sequence[LoadTestConfig]) -
     reports = read_flags(Reports, arguments)
     files = {kind.name: getattr(reports, kind.name) for kind in fields(reports)}
     chosen = {kind: path for kind, path in files.items() if path is not None}
-    return uvloop.run(Session(configs, read_flags(Service, arguments).listen, chosen).go())
+    service = read_flags(Service, arguments)
+    web = Web(service.web_config_file, service.allowed_hosts, "loadgen")
+    return uvloop.run(Session(configs, service.listen, chosen, web).go())
 
 
 def _compare(arguments: argparse.Namespace) -> ExitCode:

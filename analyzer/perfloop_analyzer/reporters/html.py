@@ -21,6 +21,7 @@ from perfloop_analyzer.reporters.formatting import (
 )
 from perfloop_base.plots import Axes, Line, Notes, draw
 from perfloop_base.quantities import quantity, span
+from perfloop_base.web.headers import page_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Batch
 
 MOST_PLOTS = 24
+_TEMPLATES = Path(__file__).with_name("templates")
+# Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
+PAGE_POLICY = page_policy((_TEMPLATES / "style.html").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +141,7 @@ def _unit(name: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
-    )
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.filters.update(
         clock=clock,
         component_name=component_name,

@@ -71,8 +71,7 @@ class Passwords:
         if found is None:
             return False
         user, password = found
-        # With the length of the user, so that `a:b` with `c` and `a` with `b:c` are different keys.
-        key = hashlib.sha256(f"{len(user)}:{user}:{password}".encode()).digest()
+        key = _key(user, password)
         if key in self._right:
             return True
         with self._lock:  # one check at a time: each takes a core for some 50 ms
@@ -85,12 +84,24 @@ class Passwords:
             known.add(key)
             return is_right
 
+    def is_quick(self, header: str) -> bool:
+        """Return whether `allows` takes no time that matters: there is nothing to check, or it is known to be right."""
+        if self._bcrypt is None:
+            return True
+        found = parse_basic(header)
+        return found is None or _key(*found) in self._right
+
     def _check(self, user: str, password: str) -> bool:
         hashed = self._users.get(user, UNKNOWN_USER)
         try:
             return bool(self._bcrypt.checkpw(password.encode(), hashed.encode())) and user in self._users
         except ValueError:  # more than bcrypt's 72 bytes
             return False
+
+
+def _key(user: str, password: str) -> bytes:
+    # With the length of the user, so that `a:b` with `c` and `a` with `b:c` are different keys.
+    return hashlib.sha256(f"{len(user)}:{user}:{password}".encode()).digest()
 
 
 def parse_basic(header: str) -> tuple[str, str] | None:
@@ -208,6 +219,11 @@ class Gate:
         if setup.passwords.allows(authorization):
             return None
         return Refusal(401, "Unauthorized", (("WWW-Authenticate", "Basic"),))
+
+    def is_quick(self, authorization: str) -> bool:
+        """Return whether `refusal` may be asked on an event loop: no password has to be checked for it."""
+        setup = self._current()
+        return setup is None or setup.passwords.is_quick(authorization)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return the response headers of the file."""

@@ -27,6 +27,8 @@ SECURITY: Headers = (
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
+    # What a page or an API shows is of the moment, and not for a disk.
+    ("Cache-Control", "no-store"),
 )
 
 _INLINE = re.compile(r"<(script|style)(?:\s[^>]*)?>(.*?)</\1\s*>", re.DOTALL | re.IGNORECASE)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perfloop_base.web.refusals import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
 # RFC 6761: localhost. ICANN reserved internal for private use (2024); no one can register svc, and Kubernetes' resolver
 # answers for cluster.local.
@@ -109,6 +109,27 @@ def refusal(header: str | None, allowed: Collection[str] = ()) -> Refusal | None
     )
 
 
+def request_refusal(hosts: Sequence[str], target: str, version: str, allowed: Collection[str] = ()) -> Refusal | None:
+    """Return why a request is refused for where it is addressed to, None where it is not.
+
+    Args:
+        hosts: The values of all its Host headers.
+        target: Its target, as in the first line.
+        version: Its version, `1.0` or `1.1`.
+        allowed: As for `refusal`.
+    """
+    try:
+        named, _ = split_target(target)
+    except ValueError as error:
+        return Refusal(400, str(error))
+    if len(hosts) > 1:
+        return Refusal(400, "a request needs one Host header, not more")
+    if not hosts and version == "1.0":
+        return None if named is None else refusal(named, allowed)
+    found = (refusal(host, allowed) for host in (*(hosts or (None,)), *(() if named is None else (named,))))
+    return next((refused for refused in found if refused is not None), None)
+
+
 def is_private(name: str) -> bool:
     """Return whether nobody outside can own the name: see the top of this module."""
     if is_address(name) or "." not in name:
@@ -138,3 +159,21 @@ def _own_names() -> frozenset[str]:
 def _show(text: str) -> str:
     shown = repr(text[:_SHOWN])
     return shown.encode("ascii", "backslashreplace").decode()
+
+
+def split_target(target: str) -> tuple[str | None, str]:
+    """Return host and path of a request's target; the host is None in the usual form, which is the path alone.
+
+    A client that takes the server for a proxy sends the whole URL; RFC 9112 has its host replace the Host header.
+
+    Raises:
+        ValueError: The target is neither.
+    """
+    if target.startswith("/"):
+        return None, target
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        raise ValueError(f"the request's target {_show(target)} is not a path")
+    end = min((place for place in (rest.find("/"), rest.find("?")) if place >= 0), default=len(rest))
+    path = rest[end:]
+    return rest[:end], path if path.startswith("/") else f"/{path}"

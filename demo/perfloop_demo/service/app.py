@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from perfloop_base.addresses import Address
+    from perfloop_base.web.settings import Web
     from perfloop_demo.service.settings import Settings
 
 # Above the largest picture that the image route accepts.
@@ -44,7 +45,7 @@ def build_app(settings: Settings) -> FastAPI:
         await asyncio.to_thread(service.close)
 
     service = Service(settings)
-    app = FastAPI(title="Perfloop demo service", lifespan=lifespan)
+    app = FastAPI(title="Perfloop demo service", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     for work in (health, text, image, search, agents, chat):
         app.include_router(work.router, dependencies=[Depends(maybe_inject_error)] if work is not health else [])
@@ -85,8 +86,13 @@ async def _respond_to_injected_error(request: Request, error: Exception) -> JSON
     return JSONResponse({"detail": "Internal server error"}, 500)
 
 
-async def run(address: Address, settings: Settings) -> None:
-    """Serve until a stop signal."""
+async def run(address: Address, settings: Settings, web: Web) -> None:
+    """Serve until a stop signal.
+
+    Raises:
+        ConfigError: the web configuration file is invalid.
+        ListenError: the address is taken.
+    """
     with listen(address, "--web.listen-address") as listener:
         app = build_app(settings)
-        await serving.serve(app, listener, on_stop=app.state.service.hurry)
+        await serving.serve(app, listener, on_stop=app.state.service.hurry, web=web)

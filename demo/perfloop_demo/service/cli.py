@@ -12,6 +12,8 @@ from perfloop_base import cli
 from perfloop_base.addresses import Address, parse_address
 from perfloop_base.errors import ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
+from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
+from perfloop_base.web.settings import Web
 from perfloop_demo.service.settings import read_settings
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ class DemoSettings:
         metavar="HOST:PORT",
         help="address of the service",
     )
+    web_config_file: str = config_file_flag()
+    allowed_hosts: tuple[str, ...] = allowed_hosts_flag()
     data_dir: Path = flag(
         "--data.dir",
         Path(".perfloop/demo"),
@@ -66,5 +70,6 @@ def _run(argv: Sequence[str] | None) -> int:
     settings = read_settings(flags.data_dir, os.environ)
     from perfloop_demo.service.app import run  # the libraries are imported only when there is something to serve
 
-    asyncio.run(run(flags.web, settings))
+    protection = Web(flags.web_config_file, flags.allowed_hosts, "demo")
+    asyncio.run(run(flags.web, settings, protection))
     return ExitCode.OK

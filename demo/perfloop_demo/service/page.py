@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_demo.service.service import ServiceDep
 
 router = APIRouter()
@@ -26,6 +29,8 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+# Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
+_PAGE_POLICY = page_policy(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), "connect-src 'self'")
 
 
 @router.get("/", include_in_schema=False)
@@ -38,4 +43,4 @@ async def get_page(service: ServiceDep) -> HTMLResponse:
         database=service.database.system,
         cache=service.cache_name,
     )
-    return HTMLResponse(page)
+    return HTMLResponse(page, headers={POLICY: _PAGE_POLICY})

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from perfloop_base.addresses import Address
 from perfloop_base.errors import ExitCode, ListenError
 from perfloop_base.home import find_home, local_port
+from perfloop_base.web.settings import DEFAULTS, Web
 from perfloop_loadgen.app.display import shown
 from perfloop_loadgen.app.suite import build_testers
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
@@ -53,9 +54,19 @@ class Session:
         configs: the tests.
         listen: where live metrics are served; None: the first free port after that of the stack's steady load.
         reports: the file of each kind of report.
+        web: how the page is protected.
+
+    Raises:
+        ConfigError: the web configuration file is invalid.
     """
 
-    def __init__(self, configs: Sequence[LoadTestConfig], listen: Address | None, reports: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        configs: Sequence[LoadTestConfig],
+        listen: Address | None,
+        reports: Mapping[str, Path],
+        web: Web = DEFAULTS,
+    ) -> None:
         self._configs = configs
         self._listen = listen
         self._reports = reports
@@ -65,7 +76,7 @@ class Session:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
         ProcessCollector(registry=registry)
-        self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs))
+        self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs), web)
 
     async def go(self) -> ExitCode:
         """Run every test and return the exit code of the worst.
@@ -79,8 +90,8 @@ class Session:
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()
         await self._start_server()
-        target_file = _announce(self._server.address) if self._listen is None else None
-        log.info("serving live metrics", extra={"url": f"http://{self._server.address}/metrics"})
+        target_file = _announce(self._server.address, self._server.scheme) if self._listen is None else None
+        log.info("serving live metrics", extra={"url": f"{self._server.scheme}://{self._server.address}/metrics"})
         self._catch_signals()
         try:
             codes = [await self._run(tester) for tester in testers if not self._stopped]
@@ -168,15 +179,16 @@ class Session:
         return "\n".join(summary_lines(self._current.summary()))
 
 
-def _announce(address: str) -> Path | None:
+def _announce(address: str, scheme: str = "http") -> Path | None:
     """Write a target file for Prometheus's file service discovery, where the stack keeps them; return its path."""
     directory = find_home() / "targets"
     if not directory.is_dir():
         return None
     path = directory / f"loadgen-{address.rpartition(':')[2]}.json"
     partial = path.with_suffix(".partial")
+    labels = {"service": "loadgen"} | ({"__scheme__": scheme} if scheme != "http" else {})
     try:
-        partial.write_text(json.dumps([{"targets": [address], "labels": {"service": "loadgen"}}]), encoding="utf-8")
+        partial.write_text(json.dumps([{"targets": [address], "labels": labels}]), encoding="utf-8")
         partial.rename(path)
     except OSError as error:
         log.warning("%s: cannot be written, so Prometheus will not scrape this run: %s", directory, error.strerror)

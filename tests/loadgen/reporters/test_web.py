@@ -90,21 +90,48 @@ async def test_other_paths_and_methods_are_refused(server: MetricsServer):
     """404 and 405; HEAD has the length of GET and no body; none of them is a scrape."""
     assert (await _get(server, "/other"))[0] == 404
     assert (await _get(server, "/metrics", "POST"))[0] == 405
-    answer = await _exchange(server, b"HEAD /-/healthy HTTP/1.1\r\n\r\n")
+    answer = await _exchange(server, b"HEAD /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b"Content-Length: 8\r\n" in answer
     assert answer.endswith(b"\r\n\r\n")
     assert server.scrapes == 0
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n", b"X" * 70_000])
-async def test_a_caller_that_speaks_no_http_gets_no_answer(server: MetricsServer, garbage: bytes):
-    """Nothing, TLS, half a request, an endless line: closed without an answer, and the next caller is served."""
-    try:
-        answer = await _exchange(server, garbage)
-    except ConnectionError:
-        answer = b""  # closed before everything was read
-    assert answer == b""
+@pytest.mark.parametrize("garbage", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n"])
+async def test_a_caller_that_sends_no_whole_head_gets_no_answer(server: MetricsServer, garbage: bytes):
+    """Nothing, TLS, half a request: closed without an answer, and the next caller is served."""
+    assert await _exchange(server, garbage) == b""
     assert (await _get(server, "/-/healthy"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"hello\r\n\r\n", 400),
+        (b"GET / HTTP/2\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nnothing\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421),
+        (b"GET http://evil.example/ HTTP/1.1\r\nHost: x\r\n\r\n", 421),
+        (b"GET http://x/-/healthy HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"G" * 70_000, 431),
+    ],
+)
+async def test_a_bad_head_is_refused_with_the_headers_of_every_response(
+    server: MetricsServer, head: bytes, status: int
+):
+    """The status of what is wrong, and nosniff, a policy and no frame."""
+    answer = await _exchange(server, head)
+    assert answer.split()[1] == str(status).encode()
+    for name in (
+        b"X-Content-Type-Options: nosniff",
+        b"Content-Security-Policy: default-src 'none'",
+        b"X-Frame-Options",
+    ):
+        assert name in answer
 
 
 async def test_a_taken_port_is_a_sentence(server: MetricsServer):
