@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tarfile
+import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from perfloop.stack import archives
 from perfloop.stack.errors import ProgramError
 
 if TYPE_CHECKING:
@@ -131,6 +134,31 @@ def _download(package: Package, directory: Path) -> list[Path]:
     return sorted(directory.glob("*.deb"))
 
 
+def _unpack(archive: Path, directory: Path) -> None:
+    """Unpack the files of a package, whose digest apt has checked against its signed lists.
+
+    Raises:
+        ProgramError: naming the package, when it is none or holds what no package of ours does.
+    """
+    with tempfile.TemporaryFile() as tar:
+        # The decompressed archive first: what breaks off in the middle is then no archive.
+        done = subprocess.run(  # noqa: S603 - a fixed command line
+            ["dpkg-deb", "--fsys-tarfile", str(archive)],  # noqa: S607 - found on PATH before
+            stdout=tar,
+            stderr=subprocess.PIPE,
+            timeout=_APT_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            raise ProgramError(f"{archive.name} is no Debian package: {said[-1]}")
+        tar.seek(0)
+        try:
+            archives.unpack(tar, directory, absolute_links=True)
+        except (OSError, tarfile.TarError) as error:
+            raise ProgramError(f"{archive.name} could not be unpacked: {error}") from error
+
+
 def relocate(server: Path, assets: str) -> None:
     """Put a launcher in the place of `server`, which then reads `assets` of the unpacked package.
 
@@ -154,7 +182,7 @@ def unpack_package(program: str, directory: Path) -> dict[str, Path]:
         raise ProgramError(f"there is no Debian package of {program} for this machine")
     package = PACKAGES[program]
     for archive in _download(package, directory / "apt"):
-        _run(["dpkg-deb", "-x", str(archive), str(directory / "debian")], directory)
+        _unpack(archive, directory / "debian")
         archive.unlink()
     programs = {name: directory / "debian" / "usr" / "bin" / binary for name, binary in package.programs.items()}
     if package.assets:

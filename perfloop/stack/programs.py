@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -15,6 +16,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfloop.stack.archives import unpack
 from perfloop.stack.debian import unpack_package
 from perfloop.stack.errors import ProgramError
 from perfloop.stack.releases import Release, find_release
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = shipped_root()
 _DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or never
+_MOST_DOWNLOAD_BYTES = 1 << 30  # Grafana, the largest, has 200 MB
 
 
 def home() -> Path:
@@ -50,10 +53,18 @@ def find_grafana(directory: Path) -> Path | None:
 
 
 def download(url: str, target: Path) -> str:
-    """Download `url` to `target` and return the sha256 of what came, in hex."""
+    """Download `url` to `target` and return the sha256 of what came, in hex.
+
+    Raises:
+        OSError: when it cannot be reached, or is larger than anything that is downloaded here.
+    """
     digest = hashlib.sha256()
+    size = 0
     with urllib.request.urlopen(url, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as answer, target.open("wb") as file:  # noqa: S310 - pinned https
         while block := answer.read(1 << 20):
+            size += len(block)
+            if size > _MOST_DOWNLOAD_BYTES:
+                raise OSError(errno.EFBIG, f"more than {_MOST_DOWNLOAD_BYTES} bytes came")
             digest.update(block)
             file.write(block)
     return digest.hexdigest()
@@ -80,11 +91,7 @@ def install_release(release: Release, directory: Path) -> None:
         digest = download(release.url, archive)
         if digest != release.sha256:
             raise ProgramError(f"{release.url} has sha256 {digest}, not {release.sha256}: it was not used")
-        with tarfile.open(archive) as tar:
-            top = tar.getnames()[0].split("/")[0]
-            # Debian 12's Python has no filters yet; what is unpacked there was checked against its digest just above.
-            filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-            tar.extractall(directory / "releases", **filters)  # type: ignore[arg-type]  # noqa: S202 - its digest is pinned
+        top = unpack(archive, directory / "releases")[0]
     except (OSError, urllib.error.URLError, tarfile.TarError) as error:
         raise ProgramError(f"{release.url} could not be downloaded: {error}") from error
     finally:
