@@ -20,11 +20,15 @@ NOT_HTTP = "not_http"
 BAD_FRAMING = "bad_framing"
 EXCESS_BYTES = "excess_bytes"
 ENDLESS_HEADERS = "endless_headers"
+ENDLESS_INTERIM = "endless_interim"
+BODY_TOO_LARGE = "body_too_large"
 EMPTY_STREAM = "empty_stream"
+EVENT_TOO_LARGE = "event_too_large"
 NO_FILE_DESCRIPTORS = "no_file_descriptors"
 NO_PORTS = "no_ports"
 CUT_OFF = "cut_off"
 SCRIPT_ERROR = "script_error"
+PATTERN_TOO_SLOW = "pattern_too_slow"
 
 # What each name means, for reports.
 MEANINGS = {
@@ -46,11 +50,15 @@ MEANINGS = {
     BAD_FRAMING: "the answer's length was not stated as HTTP/1.1 requires",
     EXCESS_BYTES: "more bytes came than the answer's Content-Length",
     ENDLESS_HEADERS: "the headers went on beyond 64 KiB",
+    ENDLESS_INTERIM: "more than 16 interim answers (1xx) came before the answer itself",
+    BODY_TOO_LARGE: "the body was longer than max_body_bytes, which checks and extracts read at most",
     EMPTY_STREAM: "the stream ended without a single event",
+    EVENT_TOO_LARGE: "an event of the stream went on beyond 4 MiB",
     NO_FILE_DESCRIPTORS: "the generator ran out of file descriptors",
     NO_PORTS: "the generator ran out of local ports",
     CUT_OFF: "still under way when the run had to end",
     SCRIPT_ERROR: "the scenario's own code raised",
+    PATTERN_TOO_SLOW: "an extract's regex did not end in time on the answer",
 }
 
 # Outcomes that mean that the generator, not the service, was the limit.

@@ -18,6 +18,7 @@ from perfloop_loadgen.config.load import (
     RampingUsersConfig,
     SpikeConfig,
 )
+from perfloop_loadgen.config.scenario import StepConfig
 from perfloop_loadgen.engines.http1.client import Http1Engine
 from perfloop_loadgen.pacing import (
     ConstantRate,
@@ -40,6 +41,7 @@ from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.scenario.feeder import feed, read_rows
 from perfloop_loadgen.scenario.journey import Journey, Step, play_steps
 from perfloop_loadgen.scenario.llm import prompt_endpoints
+from perfloop_loadgen.scenario.pattern import check_pattern
 from perfloop_loadgen.scenario.plan import Plan, spread
 from perfloop_loadgen.scenario.request import Request, Target, build_request
 from perfloop_loadgen.scenario.template import fill, fill_path, is_open
@@ -134,10 +136,11 @@ def build_engine(config: LoadTestConfig, target: Target, clock: Clock) -> Engine
     """Return the program's own HTTP/1.1, or httpx."""
     tls = _build_tls(config) if target.scheme == "https" else None
     if config.engine == "httpx":
-        from perfloop_loadgen.engines.httpx_engine import HttpxEngine  # heavy, and most runs do without
+        from perfloop_loadgen.engines.httpx_engine import HttpxEngine, HttpxLimits  # heavy, and most runs do without
 
-        return HttpxEngine(target, config.timeout_seconds, clock, tls=tls, http2=config.http2)
-    return Http1Engine(target, config.timeout_seconds, clock, tls)
+        limits = HttpxLimits(config.timeout_seconds, config.max_body_bytes)
+        return HttpxEngine(target, limits, clock, tls=tls, http2=config.http2)
+    return Http1Engine(target, config.timeout_seconds, clock, tls, max_body_bytes=config.max_body_bytes)
 
 
 def _build_tls(config: LoadTestConfig) -> ssl.SSLContext:
@@ -184,7 +187,8 @@ class _JourneyBuilder:
         if scenario.python is not None:
             function = load_scenario(scenario.python)
             index = self._labels.index(scenario.name)
-            return Journey(scenario.name, index, play=lambda values: function(User(values, self._request)))
+            return Journey(scenario.name, index, play=lambda values: function(User(values, self._read)))
+        _check_patterns(scenario)
         steps = [Step(self._request_builder(step), step.extract, step.think_time_seconds) for step in scenario.steps]
         return Journey(scenario.name, self._labels.index(scenario.steps[0].label), play=partial(play_steps, steps))
 
@@ -196,8 +200,14 @@ class _JourneyBuilder:
             endpoint.label, index, play=lambda values: play_steps([Step(lambda _: next(prompts), {})], values)
         )
 
-    def _request(self, endpoint: EndpointConfig) -> Request:
+    def _read(self, endpoint: EndpointConfig) -> Request:
+        """Return a request whose answer the scenario's own code gets, body and all."""
         return build_request(self._labels.index(endpoint.label), endpoint, self._target, wants_body=True)
+
+    def _request(self, endpoint: EndpointConfig) -> Request:
+        # A body that nobody looks at is not kept: a stream may be as long as its server likes.
+        looked_into = isinstance(endpoint, StepConfig) and bool(endpoint.extract)
+        return build_request(self._labels.index(endpoint.label), endpoint, self._target, wants_body=looked_into)
 
     def _request_builder(self, endpoint: EndpointConfig) -> Callable[[Mapping[str, Any]], Request]:
         """Return what makes the request from the values of a pass; one without open parts is made once."""
@@ -217,6 +227,14 @@ class _JourneyBuilder:
             return self._request(endpoint.model_copy(update=filled))
 
         return build
+
+
+def _check_patterns(scenario: ScenarioConfig) -> None:
+    for step in scenario.steps:
+        for name, source in step.extract.items():
+            kind, _, pattern = source.partition(":")
+            if kind == "regex":
+                check_pattern(pattern, f"scenario {scenario.name!r}: extract {name!r}")
 
 
 def _is_open(endpoint: EndpointConfig) -> bool:

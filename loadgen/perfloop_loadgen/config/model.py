@@ -13,6 +13,7 @@ from perfloop_loadgen.config.scenario import EndpointConfig, ScenarioConfig
 from perfloop_loadgen.config.strict import Strict, known_keys
 
 DEFAULT_URL = "http://localhost:8000"
+MAX_BODY_BYTES = 16 * 1024 * 1024
 
 
 class TlsConfig(Strict):
@@ -72,6 +73,11 @@ class LoadTestConfig(Strict):
     think_time_seconds: float = Field(default=0, ge=0, description="Pause of a user between two requests.")
     max_errors: int | None = Field(default=None, ge=1, description="Errors that end the run, which has then failed.")
     timeout_seconds: float = Field(default=30, gt=0, description="Of each request, connecting included.")
+    max_body_bytes: int = Field(
+        default=MAX_BODY_BYTES,
+        ge=65_536,
+        description="The longest body that checks and extracts read; a longer one fails as body_too_large.",
+    )
     endpoints: list[EndpointConfig] = Field(default_factory=_default_endpoints, min_length=1)
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
     data_file: Path | None = Field(default=None, description="A .csv or .json file whose rows fill ${name}.")

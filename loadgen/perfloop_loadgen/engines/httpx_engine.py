@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING
 
 import httpx
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.client import outcome_of
-from perfloop_loadgen.errors import TargetError
+from perfloop_loadgen.engines.resolving import resolve
 from perfloop_loadgen.ports import Clock, Head, Receiver
 
 if TYPE_CHECKING:
@@ -21,35 +22,46 @@ if TYPE_CHECKING:
 _OWN_HEADERS = frozenset({"host", "content-length"})
 
 
+@dataclass(frozen=True, slots=True)
+class HttpxLimits:
+    """How long an exchange may take, and how much of a body is kept for checks and extracts."""
+
+    timeout_seconds: float
+    max_body_bytes: int
+
+
+class _BodyTooLargeError(Exception):
+    """The body is longer than what checks and extracts may read."""
+
+
 class HttpxEngine:
     """One httpx client for all lanes, with a pool of unlimited size."""
 
     def __init__(
-        self, target: Target, timeout_seconds: float, clock: Clock, *, tls: ssl.SSLContext | None, http2: bool
+        self, target: Target, limits: HttpxLimits, clock: Clock, *, tls: ssl.SSLContext | None, http2: bool
     ) -> None:
         self.target = target
         self.clock = clock
-        self._timeout_seconds = timeout_seconds
+        self.limits = limits
         self._tls = tls
         self._http2 = http2
         self.http: httpx.AsyncClient
 
     async def open(self) -> None:
         """Check that the name resolves, and make the client."""
-        try:
-            await asyncio.get_running_loop().getaddrinfo(self.target.host, self.target.port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            raise TargetError(f"base_url: the host {self.target.host!r} does not resolve: {error}") from error
+        await resolve(self.target, self.limits.timeout_seconds)
         self.http = httpx.AsyncClient(
             base_url=f"{self.target.scheme}://{self.target.authority}",
             http2=self._http2,
             verify=self._tls or True,
-            timeout=self._timeout_seconds,
+            timeout=self.limits.timeout_seconds,
             # The load model decides how many requests are under way: a pool that queued would hide it.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
             # A proxy from the environment would be measured instead of the service.
             trust_env=False,
         )
+        # One jar for all users would grow with every cookie of the server, and send each user the others'.
+        self.http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
 
     def client(self, receiver: Receiver) -> HttpxClient:
         """Return a new client that reports to the receiver."""
@@ -85,7 +97,10 @@ class HttpxClient:
     async def _exchange(self, request: Request) -> None:
         try:
             head, body, size = await self._request(request)
-        except (httpx.TransportError, OSError) as error:
+        except _BodyTooLargeError:
+            self._receiver.failed(outcomes.BODY_TOO_LARGE, self._engine.clock())
+            return
+        except Exception as error:  # noqa: BLE001 - a server can make the libraries below raise more than they promise
             self._receiver.failed(_outcome_of(error), self._engine.clock())
             return
         self._receiver.answered(head, size, body, self._engine.clock())
@@ -101,6 +116,8 @@ class HttpxClient:
                 if request.streams:
                     self._receiver.received(piece, self._engine.clock())
                 if request.wants_body:
+                    if size > self._engine.limits.max_body_bytes:
+                        raise _BodyTooLargeError
                     parts.append(piece)
         lines = [b"HTTP %d" % answer.status_code, *(name + b": " + value for name, value in answer.headers.raw)]
         raw = b"\r\n".join(lines)

@@ -10,6 +10,7 @@ from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
 from perfloop_loadgen.samples.streams import StreamMeter
 from perfloop_loadgen.scenario.journey import Answer, Journey, Pause, Script
+from perfloop_loadgen.scenario.pattern import PatternTooSlowError
 from perfloop_loadgen.scenario.request import Request
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class Lane:
 
     def received(self, data: bytes, now: int) -> None:
         """Take a piece of a streamed answer."""
-        self._meter.feed(data, now)
+        if not self._meter.feed(data, now):
+            self.give_up(outcomes.EVENT_TOO_LARGE, now)
 
     def failed(self, outcome: str, now: int) -> None:
         """Count a request without an answer; only a timeout has a response time, as a lower bound."""
@@ -160,7 +162,8 @@ class Lane:
         except StopIteration:
             move = None
         except Exception as error:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted and logged
-            self.windows[self._row].outcomes[outcomes.SCRIPT_ERROR] += 1
+            too_slow = isinstance(error, PatternTooSlowError)
+            self.windows[self._row].outcomes[outcomes.PATTERN_TOO_SLOW if too_slow else outcomes.SCRIPT_ERROR] += 1
             self._script_errors.note(error)
             move = None
         self._carry_out(move, intended, now)

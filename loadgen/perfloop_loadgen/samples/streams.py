@@ -25,6 +25,11 @@ FORMULAS = {
     "goodput": "answers that met every limit of the SLO / duration of the run",
 }
 _DONE = b"[DONE]"
+_DELTA_PARTS = ("content", "reasoning_content", "tool_calls")
+# Above the largest events of real services, images as base64.
+LARGEST_EVENT = 4 * 1024 * 1024
+# More than any model writes into one answer: beyond it the server's count is not a count.
+_MOST_TOKENS = 1_000_000_000
 
 
 class StreamTally:
@@ -83,26 +88,69 @@ _COUNTS = ("answers", "counted_by_usage", "events", "good", "input_tokens", "out
 
 
 class StreamMeter:
-    """Reads server-sent events as their bytes come; the time of an event is the time its last byte came."""
+    """Reads the events of an answer as their bytes come; the time of an event is the time its last byte came.
 
-    __slots__ = ("_buffer", "_events", "_first", "_gaps", "_last", "_usage")
+    Server-sent events (WHATWG HTML, section 9.2), or one JSON object a line. The work is linear in the bytes, and what
+    is kept of an answer is at most one event of LARGEST_EVENT and a histogram, whatever the server sends.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_data",
+        "_event_size",
+        "_events",
+        "_first",
+        "_gaps",
+        "_last",
+        "_line",
+        "_stall",
+        "_usage",
+    )
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._line = bytearray()  # a line that has begun
+        self._after_cr = False
+        self._data: list[bytes] = []  # the data lines of the event under way
+        self._event_size = 0
         self._events = 0
         self._first = self._last = 0
-        self._gaps: list[int] = []
+        self._gaps = Histogram()
+        self._stall = 0
         self._usage: dict[str, Any] = {}
 
-    def feed(self, data: bytes, now: int) -> None:
-        """Take a piece of the body; `now` is in nanoseconds of the run's clock."""
-        # Events end with an empty line, with either line end (WHATWG HTML, section 9.2).
-        buffer = (self._buffer + data).replace(b"\r\n", b"\n")
-        *events, self._buffer = buffer.split(b"\n\n")
-        for event in events:
-            for line in event.split(b"\n"):
-                if line.startswith(b"data:"):
-                    self._take(line[5:].strip(), now)
+    def feed(self, data: bytes, now: int) -> bool:
+        """Take a piece of the body; return False once an event is larger than LARGEST_EVENT.
+
+        Args:
+            data: the next bytes of the body.
+            now: when they came, in nanoseconds of the run's clock.
+        """
+        if self._after_cr and data.startswith(b"\n"):
+            data = data[1:]  # the other half of CR LF
+        self._after_cr = data.endswith(b"\r")
+        lines = data.splitlines()
+        rest = b"" if not lines or self._after_cr or data.endswith(b"\n") else lines.pop()
+        if lines and self._line:
+            lines[0] = bytes(self._line + lines[0])
+            self._line.clear()
+        for line in lines:
+            self._take_line(line, now)
+            if self._event_size > LARGEST_EVENT:
+                return False
+        self._line += rest
+        return len(self._line) + self._event_size <= LARGEST_EVENT
+
+    def _take_line(self, line: bytes, now: int) -> None:
+        if not line:
+            lines, self._data, self._event_size = self._data, [], 0
+            if lines:
+                self._take(lines[0] if len(lines) == 1 else b"\n".join(lines), now)
+        elif line.startswith(b"data:"):
+            self._data.append(line[5:].strip())
+            self._event_size += len(line)
+        elif line.startswith(b"{") and not self._data:
+            # No field of an event begins so: it is JSON by lines, and each line is an event.
+            self._take(line, now)
 
     @property
     def events(self) -> int:
@@ -115,10 +163,9 @@ class StreamMeter:
         tally.answers += 1
         tally.events += self._events
         tally.first_token.record(first_token)
-        for gap in self._gaps:
-            tally.gap.record(gap)
-        if self._gaps:
-            tally.stall.record(max(self._gaps))
+        tally.gap.merge(self._gaps)
+        if self._events > 1:
+            tally.stall.record(self._stall)
         tokens = self._count_tokens(tally)
         # The first token's time is the prefill; what follows is spread over the other tokens.
         per_token = (self._last - self._first) / (tokens - 1) if tokens > 1 else None
@@ -130,7 +177,9 @@ class StreamMeter:
         if not payload or payload == _DONE or not self._has_content(payload):
             return
         if self._events:
-            self._gaps.append(now - self._last)
+            gap = now - self._last
+            self._gaps.record(gap)
+            self._stall = max(self._stall, gap)
         else:
             self._first = now
         self._last = now
@@ -153,22 +202,27 @@ class StreamMeter:
         return any(_has_text(choice) for choice in choices)
 
     def _count_tokens(self, tally: StreamTally) -> int:
-        reported = self._usage.get("completion_tokens")
-        tokens = reported if isinstance(reported, int) else self._events
-        tally.counted_by_usage += isinstance(reported, int)
+        reported = _count(self._usage.get("completion_tokens"))
+        tokens = self._events if reported is None else reported
+        tally.counted_by_usage += reported is not None
         tally.output_tokens += tokens
-        prompt = self._usage.get("prompt_tokens")
-        tally.input_tokens += prompt if isinstance(prompt, int) else 0
+        tally.input_tokens += _count(self._usage.get("prompt_tokens")) or 0
         return tokens
+
+
+def _count(value: Any) -> int | None:
+    """Return a number of tokens, or None of what cannot be one."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= _MOST_TOKENS else None
 
 
 def _has_text(choice: Any) -> bool:
     """Return whether a choice of an OpenAI chunk holds text, reasoning or a tool call."""
     if not isinstance(choice, dict):
         return False
-    delta = choice.get("delta") or {}
-    parts = (choice.get("text"), *(delta.get(name) for name in ("content", "reasoning_content", "tool_calls")))
-    return any(parts)
+    delta = choice.get("delta")
+    parts = [delta.get(name) for name in _DELTA_PARTS] if isinstance(delta, dict) else []
+    return any((choice.get("text"), *parts))
 
 
 def _meets(slo: SloConfig, first_token: int, per_token: float | None, whole: int) -> bool:

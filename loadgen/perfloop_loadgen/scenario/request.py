@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.scenario import EndpointConfig, SloConfig
 from perfloop_loadgen.scenario.checks import Judge, build_judge
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ANY_GOOD_STATUS = frozenset(range(200, 400))
+_LINE_END = re.compile(r"[\r\n\0]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,15 @@ def encode_body(data: Any) -> tuple[bytes, str | None]:
     if data is None:
         return b"", None
     if isinstance(data, str):
-        return data.encode(), "text/plain; charset=utf-8"
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
+        return data.encode("utf-8", "backslashreplace"), "text/plain; charset=utf-8"
+    # A lone surrogate, which an answer's JSON may hold, goes back as it came: as an escape.
+    return _SURROGATE.sub(
+        _escape, json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    ).encode(), "application/json"
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def merged_headers(defaults: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
@@ -107,7 +118,24 @@ def merged_headers(defaults: Mapping[str, str], wanted: Mapping[str, str]) -> di
 
 
 def render(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """Return the request as HTTP/1.1 puts it on the wire."""
+    """Return the request as HTTP/1.1 puts it on the wire.
+
+    Raises:
+        ConfigError: the path or a header holds what would end its line, or what HTTP cannot carry. A value may come
+            from an answer: a line end in it would be a second request that nobody asked for.
+    """
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    # Header fields are Latin-1 by tradition (RFC 9110, section 5.5); the body has been encoded before.
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    for line in lines:
+        if _LINE_END.search(line):
+            raise ConfigError(f"{line.split(' ')[0]!r}: a request's line or header must not hold line ends or NUL")
+    try:
+        # Header fields are Latin-1 by tradition (RFC 9110, section 5.5); the body has been encoded before.
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    except UnicodeEncodeError as error:
+        name = next(line for line in lines if not _is_latin(line)).split(" ")[0]
+        wrong = error.object[error.start]
+        raise ConfigError(f"{name!r}: a request's line or header must be Latin-1 text, without {wrong!a}") from error
+
+
+def _is_latin(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)  # noqa: PLR2004 - the size of Latin-1

@@ -41,7 +41,7 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
 
 def fill_path(path: str, values: Mapping[str, Any]) -> str:
     """Return a path with every placeholder filled and quoted for a URL."""
-    return _PLACEHOLDER.sub(lambda m: quote(str(_look_up(m[1], values)), safe=""), path)
+    return _PLACEHOLDER.sub(lambda m: quote(str(_look_up(m[1], values)), safe="", errors="replace"), path)
 
 
 def _look_up(name: str, values: Mapping[str, Any]) -> Any:

@@ -1,76 +1,88 @@
-"""Undo the chunked transfer coding, piece by piece as it comes (RFC 9112, section 7.1)."""
+"""Undo the chunked transfer coding, piece by piece as it comes (RFC 9112, section 7.1).
+
+The pieces are walked through by position: the work is linear in the bytes, however small the chunks and however the
+network cut them, and the result is the same for every cut.
+"""
 
 from __future__ import annotations
 
+import re
+
 from perfloop_loadgen import outcomes
-from perfloop_loadgen.engines.http1.head import LARGEST_HEAD, Malformed
+from perfloop_loadgen.engines.http1.head import FIELD_LINE, LARGEST_HEAD, Malformed
 
 _LONGEST_SIZE_LINE = 4096
-_HEXADECIMAL = frozenset(b"0123456789abcdefABCDEF")
+# 16 digits are 2^64 bytes: more are no length.
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
+_CHUNK_END = b"\r\n"
 
 
 class ChunkedBody:
     """A body in chunks, each after its own length; `done` once the closing empty line came."""
 
-    __slots__ = ("_buffer", "_left", "_trailer", "done", "rest")
+    __slots__ = ("_ending", "_left", "_line", "_trailer", "done", "rest")
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._left = 0  # bytes of the chunk under way, its closing line end included
-        self._trailer = False
+        self._left = 0  # bytes of the chunk under way
+        self._ending = 0  # bytes still missing of the line end after a chunk
+        self._line = bytearray()  # a line that has begun
+        self._trailer: int | None = None  # bytes that trailers may still have; None before the last chunk
         self.done = False
         self.rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes from the wire; return the pieces of body in them."""
-        data = self._buffer + data
-        self._buffer = b""
         pieces: list[bytes] = []
-        while data and not self.done:
-            data = self._trailers(data) if self._trailer else self._step(data, pieces)
+        at, size = 0, len(data)
+        while at < size and not self.done:
+            if self._left:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                at += len(piece)
+                self._left -= len(piece)
+                self._ending = 0 if self._left else 2
+            elif self._ending:
+                if data[at] != _CHUNK_END[-self._ending]:
+                    raise Malformed(outcomes.BAD_FRAMING)
+                at += 1
+                self._ending -= 1
+            else:
+                at = self._read_line(data, at)
         if self.done:
-            self.rest = data
+            self.rest = data[at:]
         return pieces
 
-    def _step(self, data: bytes, pieces: list[bytes]) -> bytes:
-        if self._left:
-            return self._inside(data, pieces)
-        line, found, rest = data.partition(b"\r\n")
-        if not found:
-            if len(data) > _LONGEST_SIZE_LINE:
-                raise Malformed(outcomes.BAD_FRAMING)
-            self._buffer = data
-            return b""
-        size = _size(line)
-        self._trailer = size == 0
-        self._left = size + 2 if size else 0
-        return rest
-
-    def _inside(self, data: bytes, pieces: list[bytes]) -> bytes:
-        taken = data[: self._left]
-        self._left -= len(taken)
-        # The last two bytes of the chunk are its line end, and may come later than the rest.
-        body = taken[: len(taken) - max(0, 2 - self._left)] if self._left < 2 else taken  # noqa: PLR2004 - CR and LF
-        if body:
-            pieces.append(body)
-        ending = taken[len(body) :]
-        if ending and ending not in (b"\r\n", b"\r", b"\n"):
+    def _read_line(self, data: bytes, at: int) -> int:
+        """Read on in a chunk's size or a trailer from position `at`; return the position behind it."""
+        end = data.find(b"\n", at) + 1
+        part = data[at:end] if end else data[at:]
+        limit, outcome = (
+            (_LONGEST_SIZE_LINE, outcomes.BAD_FRAMING)
+            if self._trailer is None
+            else (self._trailer, outcomes.ENDLESS_HEADERS)
+        )
+        if len(self._line) + len(part) > limit:
+            raise Malformed(outcome)
+        if not end:
+            self._line += part
+            return len(data)
+        line = bytes(self._line + part) if self._line else part
+        self._line.clear()
+        if not line.endswith(_CHUNK_END):
             raise Malformed(outcomes.BAD_FRAMING)
-        return data[len(taken) :]
+        self._take_line(line)
+        return end
 
-    def _trailers(self, data: bytes) -> bytes:
-        line, found, rest = data.partition(b"\r\n")
-        if not found:
-            if len(data) > LARGEST_HEAD:
-                raise Malformed(outcomes.ENDLESS_HEADERS)
-            self._buffer = data
-            return b""
-        self.done = not line
-        return rest
-
-
-def _size(line: bytes) -> int:
-    digits = line.partition(b";")[0].strip()
-    if not digits or not _HEXADECIMAL.issuperset(digits):
-        raise Malformed(outcomes.BAD_FRAMING)
-    return int(digits, 16)
+    def _take_line(self, line: bytes) -> None:
+        if self._trailer is None:
+            found = _SIZE_LINE.fullmatch(line, 0, len(line) - 2)
+            if found is None:
+                raise Malformed(outcomes.BAD_FRAMING)
+            self._left = int(found[1], 16)
+            if not self._left:
+                self._trailer = LARGEST_HEAD
+            return
+        self._trailer -= len(line)
+        self.done = line == _CHUNK_END
+        if not self.done and not FIELD_LINE.fullmatch(line, 0, len(line) - 2):
+            raise Malformed(outcomes.BAD_FRAMING)

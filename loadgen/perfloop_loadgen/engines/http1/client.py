@@ -9,9 +9,11 @@ import ssl
 from typing import TYPE_CHECKING
 
 from perfloop_loadgen import outcomes
-from perfloop_loadgen.engines.http1.connection import Connection
+from perfloop_loadgen.config.model import MAX_BODY_BYTES
+from perfloop_loadgen.engines.http1.backlog import Backlog
+from perfloop_loadgen.engines.http1.connection import Connection, Shared
 from perfloop_loadgen.engines.http1.head import Heads
-from perfloop_loadgen.errors import TargetError
+from perfloop_loadgen.engines.resolving import resolve
 
 if TYPE_CHECKING:
     from perfloop_loadgen.ports import Clock, Receiver
@@ -32,12 +34,20 @@ _BY_ERRNO = {
 class Http1Engine:
     """HTTP/1.1 with keep-alive, TLS, chunked and streamed bodies; no redirects, no pipelining."""
 
-    def __init__(self, target: Target, timeout_seconds: float, clock: Clock, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        timeout_seconds: float,
+        clock: Clock,
+        tls: ssl.SSLContext | None = None,
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
         self.target = target
         self.timeout_seconds = timeout_seconds
         self.clock = clock
         self.tls = (tls or ssl.create_default_context()) if target.scheme == "https" else None
-        self.heads = Heads()
+        self.shared = Shared(Heads(), clock, Backlog(clock), max_body_bytes)
         self.address: tuple[str, int] = ("", 0)
 
     async def open(self) -> None:
@@ -46,15 +56,7 @@ class Http1Engine:
         Raises:
             TargetError: the host does not resolve.
         """
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                self.target.host, self.target.port, type=socket.SOCK_STREAM
-            )
-        except (socket.gaierror, UnicodeError) as error:
-            raise TargetError(f"base_url: the host {self.target.host!r} does not resolve: {error}") from error
-        # The first address is the one that the system prefers (RFC 6724).
-        host, port = found[0][4][:2]
-        self.address = str(host), int(port)
+        self.address = await resolve(self.target, self.timeout_seconds)
 
     def client(self, receiver: Receiver) -> Http1Client:
         """Return a new client that reports to the receiver."""
@@ -100,7 +102,7 @@ class Http1Client:
     async def _connect_and_send(self, request: Request) -> None:
         try:
             connection = await self._connect()
-        except (OSError, TimeoutError) as error:
+        except (OSError, ValueError) as error:  # a TimeoutError is an OSError
             self._task = None
             self._receiver.failed(outcome_of(error), self._engine.clock())
             return
@@ -114,7 +116,7 @@ class Http1Client:
         # The run looks for timeouts only twenty times a second.
         async with asyncio.timeout(engine.timeout_seconds):
             _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self._receiver, engine.heads, engine.clock, self._forget),
+                lambda: Connection(self._receiver, engine.shared, self._forget),
                 host,
                 port,
                 ssl=engine.tls,
@@ -127,8 +129,10 @@ class Http1Client:
             self._connection = None
 
 
-def outcome_of(error: OSError | TimeoutError) -> str:
+def outcome_of(error: OSError | ValueError) -> str:
     """Return the outcome of a connection that could not be made."""
+    if not isinstance(error, OSError):
+        return outcomes.CONNECT_FAILED  # a name that TLS cannot carry
     if isinstance(error, ssl.SSLCertVerificationError):
         return outcomes.TLS_CERTIFICATE
     if isinstance(error, ssl.SSLError):

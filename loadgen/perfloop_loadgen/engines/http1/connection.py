@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import ssl
+import termios
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from perfloop_loadgen import outcomes
+from perfloop_loadgen.engines.http1.backlog import LARGE_PIECE, Backlog
 from perfloop_loadgen.engines.http1.head import HEAD_END, Heads, Malformed
 from perfloop_loadgen.engines.http1.message import Message
 from perfloop_loadgen.ports import Clock, Head, Receiver
@@ -15,18 +20,35 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.scenario.request import Request
 
+# Below it an answer may come whole in one read; a longer one is read in pieces, which costs it little.
+_LONGEST_WHOLE = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections of an engine have in common."""
+
+    heads: Heads
+    clock: Clock
+    backlog: Backlog
+    max_body_bytes: int
+
 
 class Connection(asyncio.Protocol):
     """Sends a request, reads its answer, calls the receiver; `lost` is called when it cannot be used again."""
 
     __slots__ = (
+        "_backlog",
         "_clock",
         "_head",
         "_head_bytes",
         "_heads",
+        "_kept",
         "_lost",
+        "_max_body",
         "_message",
         "_parts",
+        "_queued",
         "_receiver",
         "_request",
         "_size",
@@ -36,16 +58,22 @@ class Connection(asyncio.Protocol):
         "_write",
     )
 
-    def __init__(self, receiver: Receiver, heads: Heads, clock: Clock, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, receiver: Receiver, shared: Shared, lost: Callable[[Connection], None]) -> None:
         self._receiver = receiver
-        self._heads = heads
-        self._clock = clock
+        self._heads = shared.heads
+        self._clock = shared.clock
+        self._backlog = shared.backlog
+        self._max_body = shared.max_body_bytes
         self._lost = lost
         self._waiting = False
         # Whether the next bytes may be taken for one whole answer.
         self._whole = False
         self._message: Message | None = None
         self._parts: list[bytes] = []
+        # Bytes of body in `_parts`.
+        self._kept = 0
+        # A large piece that waits in the backlog, and when it came; nothing more is read meanwhile.
+        self._queued: tuple[bytes, int] | None = None
         self._request: Request
         # The last answer that came whole: most answers repeat its head and size.
         self._head: Head
@@ -78,6 +106,8 @@ class Connection(asyncio.Protocol):
 
     def _is_whole(self, data: bytes) -> bool:
         """Take one whole answer with a head that some connection has read before; return whether it was one."""
+        if len(data) >= _LONGEST_WHOLE:
+            return False
         end = data.find(HEAD_END) + len(HEAD_END)
         head = self._heads.get(data[: end - len(HEAD_END)])
         if head is None or head.length != len(data) - end or not head.keep_alive:
@@ -96,35 +126,61 @@ class Connection(asyncio.Protocol):
         if not self._waiting:
             # No request is under way: the connection cannot be trusted with the next one.
             self.drop()
-            return
+        elif len(data) >= LARGE_PIECE and self._may_be_slow():
+            self._transport.pause_reading()
+            self._queued = data, now
+            self._backlog.put(self._catch_up)
+        else:
+            self._take_piece(data, now)
+
+    def _may_be_slow(self) -> bool:
+        """Return whether the work on a piece depends on what is in it, not only on its length."""
+        return self._message is None or self._message.in_chunks or self._request.streams
+
+    def _catch_up(self) -> None:
+        queued, self._queued = self._queued, None
+        if queued is not None:
+            # Before the piece is taken: its end may drop the connection.
+            self._transport.resume_reading()
+            self._take_piece(*queued)
+
+    def _take_piece(self, data: bytes, now: int) -> None:
         if self._message is None:
             self._whole = False
             self._message = Message(self._heads, bodiless=self._request.bodiless)
+        message = self._message
         try:
-            pieces = self._message.feed(data)
+            pieces = message.feed(data)
         except Malformed as error:
             self._fail(error.outcome, now)
             return
-        self._take(pieces, now)
-        if self._message is not None and self._message.done:
+        self._take_body(pieces, now)
+        if message.done and message is self._message:
             self._finish(now)
 
-    def _take(self, pieces: list[bytes], now: int) -> None:
+    def _take_body(self, pieces: list[bytes], now: int) -> None:
         if self._request.wants_body:
             self._parts += pieces
+            self._kept += sum(map(len, pieces))
+            if self._kept > self._max_body:
+                self._fail(outcomes.BODY_TOO_LARGE, now)
+                return
         if self._request.streams:
+            message = self._message
             for piece in pieces:
                 self._receiver.received(piece, now)
+                if message is not self._message:
+                    return  # the receiver has given the answer up
 
     def _finish(self, now: int) -> None:
         message = self._message
         if message is None or message.head is None:
             return
         # Bytes beyond the answer were not requested: the server and we disagree on where it ended.
-        if message.rest:
+        if message.rest or (message.head.keep_alive and self._has_unread()):
             self._fail(outcomes.EXCESS_BYTES, now)
             return
-        body, self._parts = b"".join(self._parts), []
+        body, self._parts, self._kept = b"".join(self._parts), [], 0
         self._message = None
         self._waiting = False
         # Before the receiver is called: it may send the next request, which then needs a new connection.
@@ -132,14 +188,30 @@ class Connection(asyncio.Protocol):
             self.drop()
         self._receiver.answered(message.head, message.size, body, now)
 
+    def _has_unread(self) -> bool:
+        """Return whether the kernel holds bytes behind the answer: the next request would take them for its own.
+
+        Only for answers in pieces, and not under TLS, whose own records follow an answer too.
+        """
+        transport = self._transport
+        if transport.get_extra_info("sslcontext") is not None or transport.is_closing():
+            return False
+        count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, b"\0\0\0\0")
+        return any(count)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the outcome if an answer was awaited."""
+        if self._queued is not None:
+            queued, self._queued = self._queued, None
+            self._take_piece(*queued)
         self._lost(self)
         if not self._waiting:
             return
         now = self._clock()
         if self._message is not None and self._message.ended_by_close() and exc is None:
             self._finish(now)
+        elif isinstance(exc, ssl.SSLError):
+            self._fail(outcomes.TLS_FAILED, now)
         elif isinstance(exc, OSError):
             self._fail(outcomes.CONNECTION_RESET, now)
         else:
@@ -154,7 +226,7 @@ class Connection(asyncio.Protocol):
     def drop(self) -> None:
         """Close immediately and forget the exchange under way."""
         self._waiting = self._whole = False
-        self._message = None
-        self._parts = []
+        self._message = self._queued = None
+        self._parts, self._kept = [], 0
         self._lost(self)
         self._transport.abort()

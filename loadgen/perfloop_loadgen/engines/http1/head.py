@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.ports import Head
 
 HEAD_END = b"\r\n\r\n"
 LARGEST_HEAD = 65_536
 FIRST_FINAL_STATUS = 200
+SWITCHING_PROTOCOLS = 101
 _BODILESS = frozenset({204, 304})  # RFC 9112, section 6.3
 _MOST_REMEMBERED = 512
+# A head as long as this carries something that does not repeat; remembered ones stay below 2 MiB together.
+_LONGEST_REMEMBERED = 4096
+# 2^63 bytes have 19 digits; Python refuses to read numbers of some thousand digits with an error of its own.
+_LONGEST_LENGTH = 19
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# No alternative overlaps another one, so that a hostile head is matched in linear time.
+FIELD_LINE = re.compile(_TOKEN + rb":[^\r\n\0]*")
+_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?(?:\r\n" + _TOKEN + rb":[^\r\n\0]*)*")
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):([^\r]*)", re.IGNORECASE)
+_FOLD = re.compile(rb"\r\n[ \t]+")
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
 
 class Malformed(Exception):  # noqa: N818 - it carries an outcome and never leaves the engine
@@ -32,44 +46,68 @@ class Heads(dict[bytes, Head]):
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
             # An interim answer (100 Continue) is not an answer: the fast path must not find it.
-            if head.status >= FIRST_FINAL_STATUS:
+            if head.status >= FIRST_FINAL_STATUS and len(raw) <= _LONGEST_REMEMBERED:
                 self[raw] = head
         return head
 
 
 def parse_head(raw: bytes) -> Head:
     """Return status, framing and persistence; raise `Malformed` on what is not an HTTP/1.x head."""
-    line, *fields = raw.split(b"\r\n")
-    if not (line.startswith(b"HTTP/1.") and line[7:8] in b"01" and line[8:9] == b" " and line[9:12].isdigit()):
+    line_end = raw.find(b"\r\n")
+    if line_end >= 0 and raw[line_end + 2 : line_end + 3] in {b" ", b"\t"}:
+        raise Malformed(outcomes.NOT_HTTP)  # RFC 9112, section 2.2
+    # Folded lines are obsolete, and legal in an answer (RFC 9112, section 5.2).
+    unfolded = _FOLD.sub(b" ", raw) if b"\r\n " in raw or b"\r\n\t" in raw else raw
+    found = _HEAD.fullmatch(unfolded)
+    if found is None:
         raise Malformed(outcomes.NOT_HTTP)
-    status = int(line[9:12])
-    lengths: set[bytes] = set()
-    codings = connection = b""
-    for field in fields:
-        name, colon, value = field.partition(b":")
-        if not colon:
-            raise Malformed(outcomes.NOT_HTTP)
-        name = name.lower()
-        if name == b"content-length":
-            lengths.add(value.strip())
-        elif name == b"transfer-encoding":
-            codings = value.strip().lower()
-        elif name == b"connection":
-            connection = value.strip().lower()
+    status = int(found[2])
+    fields: dict[bytes, list[bytes]] = {}
+    for name, value in _FRAMING.findall(unfolded):
+        fields.setdefault(name.lower(), []).extend(part.strip(b" \t") for part in value.lower().split(b","))
+    codings = [coding for coding in fields.get(b"transfer-encoding", ()) if coding]
+    options = fields.get(b"connection", ())
     # HTTP/1.1 keeps connections by default, HTTP/1.0 the other way round (RFC 9112, section 9.3).
-    keep_alive = connection != b"close" and (line[7:8] == b"1" or connection == b"keep-alive")
-    return Head(status, _length(status, lengths, codings), keep_alive, raw)
+    keep_alive = b"close" not in options and (found[1] == b"1" or b"keep-alive" in options)
+    # An answer with both framings, or a coding that HTTP/1.0 does not have, may be an attempt to split answers.
+    if codings and (b"content-length" in fields or found[1] == b"0"):
+        keep_alive = False
+    length = _length(status, fields.get(b"content-length", ()), codings)
+    # After 101 the connection speaks another protocol, which was not requested.
+    return Head(status, length, keep_alive and status != SWITCHING_PROTOCOLS, raw)
 
 
-def _length(status: int, lengths: set[bytes], codings: bytes) -> int:
+def _length(status: int, lengths: list[bytes] | tuple[()], codings: list[bytes]) -> int:
     if status in _BODILESS or status < FIRST_FINAL_STATUS:
         return 0
     if codings:
-        return Head.CHUNKED if codings.endswith(b"chunked") else Head.UNTIL_CLOSE
+        if codings.count(b"chunked") > 1:
+            raise Malformed(outcomes.BAD_FRAMING)
+        return Head.CHUNKED if codings[-1] == b"chunked" else Head.UNTIL_CLOSE
     if not lengths:
         return Head.UNTIL_CLOSE
-    length = lengths.pop()
-    # Different lengths are a smuggling attempt or a bug; equal ones were merged by the set (RFC 9112, section 6.3).
-    if lengths or not length.isdigit():
+    # Different lengths are a smuggling attempt or a bug; equal ones count once (RFC 9112, section 6.3).
+    different = set(lengths)
+    length = different.pop()
+    if different or not length.isdigit() or len(length) > _LONGEST_LENGTH:
         raise Malformed(outcomes.BAD_FRAMING)
     return int(length)
+
+
+def refuse_early(start: bytes | bytearray, checked: int = 0) -> None:
+    """Raise `Malformed` on the beginning of a head that cannot become one, however it goes on.
+
+    A server that speaks another protocol may never send the end of a head.
+
+    Args:
+        start: what has come of the head.
+        checked: how many bytes of it were checked before.
+    """
+    if b"HTTP/1."[: len(start)] != start[:7]:
+        raise Malformed(outcomes.NOT_HTTP)
+    # A line that ends without CR: the end of the head, CR LF CR LF, would never come.
+    if _BARE_LINE_FEED.search(start, checked, LARGEST_HEAD):
+        raise Malformed(outcomes.NOT_HTTP)
+    # All but the last byte of the end may have come.
+    if len(start) > LARGEST_HEAD + len(HEAD_END) - 1:
+        raise Malformed(outcomes.ENDLESS_HEADERS)

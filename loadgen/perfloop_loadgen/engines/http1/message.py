@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.chunked import ChunkedBody
-from perfloop_loadgen.engines.http1.head import FIRST_FINAL_STATUS, HEAD_END, LARGEST_HEAD, Heads, Malformed
+from perfloop_loadgen.engines.http1.head import (
+    FIRST_FINAL_STATUS,
+    HEAD_END,
+    LARGEST_HEAD,
+    SWITCHING_PROTOCOLS,
+    Heads,
+    Malformed,
+    refuse_early,
+)
 from perfloop_loadgen.ports import Head
+
+# Servers send one or two (100 Continue, 103 Early Hints); without a limit an answer need never come.
+MOST_INTERIM = 16
 
 
 class Message:
     """One answer under way. `feed` returns the pieces of body that came; `done` is set when it is complete."""
 
-    __slots__ = ("_bodiless", "_chunked", "_heads", "_left", "_start", "done", "head", "rest", "size")
+    __slots__ = ("_bodiless", "_chunked", "_heads", "_interim", "_left", "_start", "done", "head", "rest", "size")
 
     def __init__(self, heads: Heads, *, bodiless: bool) -> None:
         self._heads = heads
         self._bodiless = bodiless
-        self._start = b""
+        self._start = bytearray()
+        self._interim = 0
         self._left = 0
         self._chunked: ChunkedBody | None = None
         self.head: Head | None = None
         self.done = False
         self.rest = b""
         self.size = 0
+
+    @property
+    def in_chunks(self) -> bool:
+        """Return whether the body is chunked: the one coding whose work does not depend on its bytes alone."""
+        return self._chunked is not None
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes from the wire; return the pieces of body in them."""
@@ -37,19 +54,37 @@ class Message:
         return self._body(data) if data else []
 
     def _find_head(self, data: bytes) -> bytes:
-        start = self._start + data
-        end = start.find(HEAD_END)
-        if end < 0:
-            _refuse_early(start)
-            self._start = start
-            return b""
-        head = self._heads.read(start[:end])
-        rest = start[end + len(HEAD_END) :]
-        if head.status < FIRST_FINAL_STATUS:
-            # An interim answer: the real one follows.
-            self._start = b""
-            return self._find_head(rest)
+        """Read heads until the final one; return what follows it."""
+        begin, end, known = 0, data.find(HEAD_END), len(self._start)
+        if known:
+            # Only the new bytes are searched, and three before them that may begin the end.
+            searched = max(0, known - len(HEAD_END) + 1)
+            self._start += data
+            end = self._start.find(HEAD_END, searched)
+            data = b"" if end < 0 else bytes(self._start)
+        while end >= 0:
+            if end - begin > LARGEST_HEAD:
+                refuse_early(data[begin : end + len(HEAD_END)])
+            head = self._heads.read(data[begin:end])
+            begin = end + len(HEAD_END)
+            if head.status >= FIRST_FINAL_STATUS or head.status == SWITCHING_PROTOCOLS:
+                self._start.clear()
+                return self._begin_body(head, data[begin:])
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise Malformed(outcomes.ENDLESS_INTERIM)
+            end = data.find(HEAD_END, begin)
+        if data:
+            self._start, known = bytearray(data[begin:]), 0
+        refuse_early(self._start, known)
+        return b""
+
+    def _begin_body(self, head: Head, rest: bytes) -> bytes:
         self.head = head
+        if head.status == SWITCHING_PROTOCOLS:
+            # What follows is the other protocol's; the connection is dropped.
+            self.done = True
+            return b""
         if self._bodiless or head.length == 0:
             self.done = True
         elif head.length == Head.CHUNKED:
@@ -72,11 +107,3 @@ class Message:
     def ended_by_close(self) -> bool:
         """Return whether the answer is complete now that the server has closed the connection."""
         return self.head is not None and self.head.length == Head.UNTIL_CLOSE
-
-
-def _refuse_early(start: bytes) -> None:
-    # With the first bytes: a server that speaks another protocol may never send the end of a head.
-    if not b"HTTP/1."[: len(start)] == start[:7]:
-        raise Malformed(outcomes.NOT_HTTP)
-    if len(start) > LARGEST_HEAD:
-        raise Malformed(outcomes.ENDLESS_HEADERS)
