@@ -260,18 +260,13 @@ def _end_of_user(window: str) -> int:
     authority = found[0] if found else ""
     at = authority.rfind("@")
     host = authority[at + 1 :]
-    _, colon, port = host.rpartition(":")
-    if at < 0 and (not colon or host.endswith("]")):
+    name, colon, port = ("", "", "") if host.endswith("]") else host.rpartition(":")
+    if at < 0 and not colon:
         return -1
-    if not host or (colon and not port.isdecimal() and not host.endswith("]")):
+    if not host or (colon and not (name and port.isdecimal())):
         return window.rfind("@")
-    second = _SECOND_HOST.search(window, len(authority), _end_of_path(window))
+    second = _SECOND_HOST.search(window, len(authority))
     return second.start() if second else at
-
-
-def _end_of_path(window: str) -> int:
-    found = re.search(r"""[?#"'`<>\s]""", window)
-    return found.start() if found else len(window)
 
 
 def _redact_pairs(text: str) -> str:

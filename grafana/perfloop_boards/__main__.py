@@ -8,6 +8,7 @@ from pathlib import Path
 from perfloop_base.cli import Parser, exit_codes, guard
 from perfloop_base.errors import ExitCode
 from perfloop_base.shipped import shipped_root
+from perfloop_base.terminal import show, warn
 from perfloop_boards.generation import stale, write
 
 
@@ -33,15 +34,15 @@ def _run(argv: list[str] | None) -> int:
 def _check(root: Path) -> int:
     differences = stale(root)
     for difference in differences:
-        sys.stderr.write(f"{difference} Run `python -m perfloop_boards`.\n")
+        warn(f"{difference} Run `python -m perfloop_boards`.")
     return ExitCode.FAILED if differences else ExitCode.OK
 
 
 def _write(root: Path) -> int:
     changed = write(root)
     for path in changed:
-        sys.stdout.write(f"{path}\n")
-    sys.stdout.write(f"{len(changed)} generated files changed in {root / 'grafana'}\n")
+        show(path)
+    show(f"{len(changed)} generated files changed in {root / 'grafana'}")
     return ExitCode.OK
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from perfloop.stack.errors import DockerError
+from perfloop_base.terminal import show_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -143,10 +144,13 @@ class Engine:
             return [image for image, there in zip(missing, pool.map(self._can_pull, missing), strict=True) if not there]
 
     def stream(self, words: Sequence[str]) -> int:
-        """Run one Compose command on this terminal and return its exit code; Ctrl-C ends it, not us."""
+        """Run one Compose command, show what it writes, and return its exit code; Ctrl-C ends it, not us."""
         command = (*self.compose_command(), *words)
-        with subprocess.Popen(command, cwd=self.directory, env=self.env) as process:  # noqa: S603 - as in `run`
+        with subprocess.Popen(  # noqa: S603 - as in `run`
+            command, cwd=self.directory, env=self.env, stdout=subprocess.PIPE, encoding="utf-8", errors="replace"
+        ) as process:
             try:
+                show_lines(process.stdout or ())
                 return process.wait()
             except KeyboardInterrupt:
                 process.terminate()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from perfloop_base.cli import Parser, guard
 from perfloop_base.errors import ExitCode
 from perfloop_base.schemas import SCHEMAS
 from perfloop_base.shipped import shipped_root
+from perfloop_base.terminal import warn
 from perfloop_rules.check import check_rule_files
 from perfloop_rules.generation import PROMETHEUS, stale, write
 from perfloop_rules.live import read_live
@@ -35,7 +35,8 @@ def check(directory: Path) -> list[str]:
     """Return everything that is stale or could never work."""
     notifications = check_notifications(directory / "alertmanager" / "alertmanager.yml")
     problems, skipped = run_tools(directory)
-    sys.stderr.write("".join(f"{sentence}\n" for sentence in skipped))
+    for sentence in skipped:
+        warn(sentence)
     rules = check_rule_files(directory)
     # A rule that is not PromQL selects nothing that could be looked up.
     recorded = [] if rules else check_recorded(directory / PROMETHEUS)
@@ -87,5 +88,6 @@ def _run(options: argparse.Namespace) -> int:
         write_schemas(options.schemas)
     else:
         write(options.directory)
-    sys.stderr.write("".join(f"{sentence}\n" for sentence in problems))
+    for sentence in problems:
+        warn(sentence)
     return ExitCode.FAILED if problems else ExitCode.OK
