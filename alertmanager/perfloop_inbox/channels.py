@@ -1,4 +1,4 @@
-"""The HTTP channels: Slack's incoming webhook, PagerDuty's enqueue, and the heartbeat."""
+"""The HTTP channels: Slack's incoming webhook, PagerDuty's enqueue, the heartbeat, and Alertmanager's reports."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 _MAX_HEARTBEAT_BYTES = 1024 * 1024
+# A group of thousands of alerts with long texts.
+_MAX_REPORT_BYTES = 16 * 1024 * 1024
 # Seconds after which a client that was limited may try again.
 _RETRY_AFTER = {"Retry-After": "1"}
 _TOO_MANY_REQUESTS = 429
@@ -76,6 +78,19 @@ async def receive_heartbeat(request: Request) -> Response:
     payload: Any = parse_json(body)
     inbox.record_heartbeat(payload)
     return JSONResponse({"status": "ok"})
+
+
+@router.post("/notifications")
+async def receive_report(request: Request) -> Response:
+    """Receive Alertmanager's report of what one of its receivers was sent."""
+    inbox: Inbox = request.app.state.inbox
+    body = await read_body(request, _MAX_REPORT_BYTES)
+    if body is None:
+        return JSONResponse({"detail": f"The report is longer than {_MAX_REPORT_BYTES} bytes."}, 413)
+    report = parse_json(body)
+    if not isinstance(report, dict):
+        return JSONResponse({"detail": "The report must be a JSON object."}, 422)
+    return JSONResponse({"alerts": inbox.record_notification(report)})
 
 
 def _headers(status: int) -> dict[str, str] | None:

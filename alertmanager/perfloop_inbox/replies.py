@@ -43,3 +43,22 @@ def parse_json(body: bytes) -> Any:
     except _TOO_DEEP:
         return None
     return value
+
+
+def without_surrogates(value: Any) -> Any:
+    """Return a value whose texts can be written as UTF-8: a lone surrogate, as of a broken mail, becomes U+FFFD."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if not _is_clean(value) else value
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    return value
+
+
+def _is_clean(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 CONFIG = "alertmanager.yml"
 LINKS = "links.tmpl"
 GRAFANA = "grafana:3000"
+INBOX = "inbox:19130"
+# The inbox's own path (perfloop_inbox/alertmanager.py); programs meet on addresses only.
+REPORTS_PATH = "/notifications"
+# The heartbeat is a report already.
+_NOT_REPORTED = ("heartbeat",)
 GRAFANA_AS_COMMITTED = "127.0.0.1:3000"
 HEADER = f"# The effective configuration, written from alertmanager/{CONFIG} and the files in secrets/.\n"
 
@@ -113,6 +118,7 @@ def render(
     for needed, switch in _SWITCHES.items():
         if needed in secrets.values:
             switch(config, secrets)
+    _report_notifications(config, addresses)
     return HEADER + yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=118)
 
 
@@ -159,6 +165,19 @@ def _switch_heartbeat(config: dict[str, Any], secrets: Secrets) -> None:
         if receiver["name"] == "heartbeat":
             outside = {"url_file": secrets.path(HEARTBEAT), "send_resolved": False}
             receiver["webhook_configs"] = [*receiver["webhook_configs"], outside]
+
+
+def _report_notifications(config: dict[str, Any], addresses: Mapping[str, str]) -> None:
+    """Let every receiver report to the inbox what it sent, one that a person added too.
+
+    As one more channel of the same receiver it has the same groups, waits, inhibitions and silences.
+    """
+    report = {"url": f"http://{addresses.get(INBOX, INBOX)}{REPORTS_PATH}", "send_resolved": True}
+    for receiver in config["receivers"]:
+        hooks = receiver.get("webhook_configs") or []
+        has_channels = any(kind.endswith("_configs") for kind in receiver)
+        if has_channels and receiver["name"] not in _NOT_REPORTED and report not in hooks:
+            receiver["webhook_configs"] = [*hooks, report]
 
 
 _SWITCHES: dict[str, Callable[[dict[str, Any], Secrets], None]] = {

@@ -16,6 +16,15 @@ THRESHOLDS = "prometheus/thresholds.yml"
 OBJECTIVES_FILE = "prometheus/slos.yml"
 RETENTION = "15d"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
+# What an Alertmanager that is killed forgets of what it sent is what came after the last second.
+NOTIFICATION_LOG_FLAG = "--data.maintenance-interval=1s"
+ALERT_FLAGS = (
+    # An Alertmanager that was restarted knows within 15 seconds what fires, with or without the inbox; four times as
+    # long after the last word of Prometheus it takes an alert to be over, unless the inbox repeats it.
+    "--rules.alert.resend-delay=15s",
+    # An alert that fired when Prometheus was killed fires again at once: not only where it must hold for ten minutes.
+    "--rules.alert.for-grace-period=5s",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +83,18 @@ def _own_components(settings: Settings) -> list[Component]:
         _module("perfloop_exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),
         "exporter",
     )
-    smtp = f"--smtp.listen-address={_address(settings, 'inbox_smtp')}"
     inbox = Component(
-        "inbox", _module("perfloop_inbox", _listen(settings, "inbox"), smtp), "inbox", extra_ports=("inbox_smtp",)
+        "inbox",
+        _module(
+            "perfloop_inbox",
+            _listen(settings, "inbox"),
+            f"--smtp.listen-address={_address(settings, 'inbox_smtp')}",
+            f"--prometheus.url=http://{_address(settings, 'prometheus')}",
+            *(f"--alertmanager.url=http://{_address(settings, name)}" for name in _alertmanager_names(settings)),
+            f"--state.dir={settings.home / 'inbox'}",
+        ),
+        "inbox",
+        extra_ports=("inbox_smtp",),
     )
     analyzer = Component(
         "analyzer",
@@ -130,6 +148,7 @@ def _prometheus(settings: Settings, binary: Path) -> Component:
             f"--web.external-url=http://{_address(settings, 'prometheus')}",
             f"--web.user-assets={settings.configuration / 'prometheus' / 'runbook'}",
             "--enable-feature=exemplar-storage",
+            *ALERT_FLAGS,
         ),
         "prometheus",
         wave=2,
@@ -138,7 +157,7 @@ def _prometheus(settings: Settings, binary: Path) -> Component:
 
 def _alertmanagers(settings: Settings, binary: Path) -> list[Component]:
     """Return one Alertmanager, or a cluster of two that gossip, so that none notifies twice."""
-    names = ALERTMANAGERS[: settings.alertmanagers]
+    names = _alertmanager_names(settings)
     clustered = len(names) > 1
     return [
         Component(
@@ -147,8 +166,7 @@ def _alertmanagers(settings: Settings, binary: Path) -> list[Component]:
                 str(binary),
                 f"--config.file={settings.home / 'etc' / 'alertmanager' / 'alertmanager.yml'}",
                 f"--storage.path={settings.home / name}",
-                # What was sent is kept every ten seconds, so that one that is killed still sends its all-clear.
-                "--data.maintenance-interval=10s",
+                NOTIFICATION_LOG_FLAG,
                 f"--web.listen-address={_address(settings, name)}",
                 f"--web.external-url=http://{_address(settings, name)}",
                 *(_gossip(settings, name, names) if clustered else ["--cluster.listen-address="]),
@@ -158,6 +176,10 @@ def _alertmanagers(settings: Settings, binary: Path) -> list[Component]:
         )
         for name in names
     ]
+
+
+def _alertmanager_names(settings: Settings) -> tuple[str, ...]:
+    return ALERTMANAGERS[: settings.alertmanagers]
 
 
 def _gossip(settings: Settings, name: str, names: tuple[str, ...]) -> list[str]:

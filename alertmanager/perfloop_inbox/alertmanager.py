@@ -1,0 +1,123 @@
+"""Alertmanager's API (v2): which alerts it has, who is notified of them and when, and posting alerts to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+import yaml
+
+from perfloop_base.durations import parse_duration
+from perfloop_inbox.incidents import AlertmanagerView, ListedAlert, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from perfloop_inbox.incidents import Post
+
+# The path of the inbox to which each receiver reports what it sent.
+REPORTS_PATH = "/notifications"
+# Alertmanager's defaults, for routes that say nothing.
+_GROUP_WAIT, _GROUP_INTERVAL = "30s", "5m"
+# What an answer that is not Alertmanager's makes these functions raise.
+BAD_ANSWERS = (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+
+
+def parse_time(text: str) -> float:
+    """Return the Unix seconds of a time in RFC 3339, with up to nine digits of a second."""
+    return datetime.fromisoformat(text).timestamp()  # what is below a microsecond is cut off
+
+
+def format_time(seconds: float) -> str:
+    """Return Unix seconds in RFC 3339."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+async def read_view(client: httpx.AsyncClient, urls: Sequence[str]) -> AlertmanagerView | None:
+    """Return what the Alertmanagers say, as one; None when none of them answers."""
+    views = [view for url in urls if (view := await _read_one(client, url)) is not None]
+    if not views:
+        return None
+    oldest = min(views, key=lambda view: view.run)
+    # Where a cluster has just lost a member, the other lists what both know.
+    return AlertmanagerView(
+        oldest.run,
+        {key: alert for view in views for key, alert in view.alerts.items()},
+        oldest.reporting,
+        oldest.group_wait,
+        oldest.group_interval,
+    )
+
+
+async def _read_one(client: httpx.AsyncClient, url: str) -> AlertmanagerView | None:
+    try:
+        status = (await client.get(f"{url}/api/v2/status")).raise_for_status().json()
+        listed = (await client.get(f"{url}/api/v2/alerts")).raise_for_status().json()
+        alerts = {key_of(alert["labels"]): _parse_alert(alert) for alert in listed}
+        config = yaml.safe_load(status["config"]["original"])
+        waits = list(_waits(config["route"]))
+        return AlertmanagerView(
+            status["uptime"],
+            alerts,
+            find_reporting(config),
+            max(wait for wait, _ in waits),
+            max(interval for _, interval in waits),
+        )
+    except BAD_ANSWERS:
+        return None
+
+
+def find_reporting(config: dict[str, Any]) -> frozenset[str]:
+    """Return the receivers of a configuration that report their notifications to an inbox."""
+    return frozenset(
+        receiver["name"]
+        for receiver in config.get("receivers") or []
+        for hook in receiver.get("webhook_configs") or []
+        if urlsplit(str(hook.get("url", ""))).path == REPORTS_PATH
+    )
+
+
+def _waits(
+    route: dict[str, Any], wait: str = _GROUP_WAIT, interval: str = _GROUP_INTERVAL
+) -> Iterator[tuple[float, float]]:
+    """Yield wait and interval of a route and of all below it, which inherit both."""
+    wait, interval = str(route.get("group_wait", wait)), str(route.get("group_interval", interval))
+    yield parse_duration(wait), parse_duration(interval)
+    for child in route.get("routes") or []:
+        yield from _waits(child, wait, interval)
+
+
+def _parse_alert(alert: dict[str, Any]) -> ListedAlert:
+    state = alert["status"]["state"]
+    return ListedAlert(
+        active=state == "active",
+        suppressed=state == "suppressed",
+        receivers=frozenset(receiver["name"] for receiver in alert["receivers"]),
+        starts_at=parse_time(alert["startsAt"]),
+        ends_at=parse_time(alert["endsAt"]),
+        generator_url=str(alert.get("generatorURL", "")),
+    )
+
+
+async def post(client: httpx.AsyncClient, urls: Sequence[str], posts: Iterable[Post]) -> int:
+    """Post alerts to every Alertmanager; return how many of these took them."""
+    body = [
+        {
+            "labels": dict(one.labels),
+            "annotations": dict(one.annotations),
+            "startsAt": format_time(one.starts_at),
+            "endsAt": format_time(one.ends_at),
+            **({"generatorURL": one.generator_url} if one.generator_url else {}),
+        }
+        for one in posts
+    ]
+    taken = 0
+    for url in urls:
+        try:
+            (await client.post(f"{url}/api/v2/alerts", json=body)).raise_for_status()
+        except BAD_ANSWERS:
+            continue
+        taken += 1
+    return taken

@@ -1,0 +1,112 @@
+"""Prometheus's API: which alerts fire, whether their rules are evaluated, and which came and went meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from perfloop_inbox.alertmanager import BAD_ANSWERS, parse_time
+from perfloop_inbox.incidents import Key, PrometheusAlert, PrometheusView, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import httpx
+
+# How Prometheus writes "never".
+_NEVER = "0001-01-01"
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """An alert that fired while nobody looked, from its first sample to its last, in Unix seconds."""
+
+    alert: PrometheusAlert
+    first: float
+    last: float
+
+
+class Prometheus:
+    """One Prometheus, as seen through its API.
+
+    Args:
+        client: with the timeout of every question.
+        url: its address.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, url: str) -> None:
+        self._client = client
+        self._url = url
+        self._run = ""
+        self._external: dict[str, str] = {}
+        self.relabels = False
+
+    async def read_view(self, *, rules: bool) -> PrometheusView | None:
+        """Return what it says; None when it does not answer.
+
+        Args:
+            rules: whether to ask for the rules as well, which costs it more.
+        """
+        try:
+            run = str((await self._get("status/runtimeinfo"))["startTime"])
+            if run != self._run:
+                await self._read_configuration()
+                self._run = run
+            # The rules first: what is evaluated by then has its alerts in the list that is read after it.
+            groups = (await self._get("rules", type="alert"))["groups"] if rules else None
+            alerts = [self._parse_alert(alert) for alert in (await self._get("alerts"))["alerts"]]
+        except BAD_ANSWERS:
+            return None
+        listed = {key_of(alert.labels): alert for alert in alerts}
+        if groups is None:
+            return PrometheusView(run, listed, url=self._url)
+        return _with_rules(run, listed, groups, self._url)
+
+    async def read_missed(self, since: float, now: float) -> list[Missed] | None:
+        """Return the alerts that have samples since a time; None when it does not answer."""
+        window = max(1, int(now - since))
+        try:
+            found = await self._get("query", query=f'ALERTS{{alertstate="firing"}}[{window}s]', time=f"{now:.3f}")
+            return [self._parse_series(series) for series in found["result"]]
+        except BAD_ANSWERS:
+            return None
+
+    async def _get(self, path: str, **query: str) -> Any:
+        answer = await self._client.get(f"{self._url}/api/v1/{path}", params=query)
+        return answer.raise_for_status().json()["data"]
+
+    async def _read_configuration(self) -> None:
+        config = yaml.safe_load((await self._get("status/config"))["yaml"])
+        labels = (config.get("global") or {}).get("external_labels") or {}
+        self._external = {name: str(value) for name, value in labels.items()}
+        self.relabels = bool((config.get("alerting") or {}).get("alert_relabel_configs"))
+
+    def _parse_alert(self, alert: dict[str, Any]) -> PrometheusAlert:
+        labels = {**self._external, **alert["labels"]}
+        return PrometheusAlert(labels, dict(alert.get("annotations") or {}), firing=alert["state"] == "firing")
+
+    def _parse_series(self, series: dict[str, Any]) -> Missed:
+        names = {name: text for name, text in series["metric"].items() if name not in ("__name__", "alertstate")}
+        labels = {**self._external, **names}
+        texts = {
+            "summary": f"{labels.get('alertname', 'An alert')} fired and ended",
+            "description": "It came and went while notifications could not be sent.",
+        }
+        first, last = (float(series["values"][at][0]) for at in (0, -1))
+        return Missed(PrometheusAlert(labels, texts, firing=False), first, last)
+
+
+def _with_rules(
+    run: str, alerts: dict[Key, PrometheusAlert], groups: Iterable[dict[str, Any]], url: str
+) -> PrometheusView:
+    evaluated: dict[str, bool] = {}
+    newest, interval = 0.0, 0.0
+    for group in groups:
+        interval = max(interval, float(group["interval"]))
+        for rule in group["rules"]:
+            at = 0.0 if rule["lastEvaluation"].startswith(_NEVER) else parse_time(rule["lastEvaluation"])
+            newest = max(newest, at)
+            evaluated[rule["name"]] = evaluated.get(rule["name"], True) and at > 0 and rule["health"] == "ok"
+    return PrometheusView(run, alerts, evaluated, newest, interval, url)

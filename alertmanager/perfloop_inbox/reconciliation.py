@@ -1,0 +1,369 @@
+"""The rules of the reconciliation: from what Prometheus and Alertmanager say to what must be posted once more.
+
+Alertmanager keeps its alerts in memory and writes its log of notifications from time to time; Prometheus forgets at
+a restart which alerts fired. So a process that is killed can lose a page or an all-clear (see docs/alerting.md).
+Here each incident is followed until every receiver was sent its beginning and its end. Nothing is declared over while
+Prometheus cannot be asked, has not evaluated its rules for long enough, or has the alert pending after a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfloop_inbox.incidents import (
+    AlertmanagerView,
+    Incident,
+    Key,
+    Notified,
+    Post,
+    PrometheusAlert,
+    PrometheusView,
+    key_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from perfloop_inbox.incidents import NotificationStatus
+
+SILENT_LABELS = {
+    "alertname": "MonitoringSilent",
+    "severity": "critical",
+    "service": "prometheus",
+    "component": "stack",
+    "category": "stack",
+    "owner": "platform",
+}
+SILENT_ANNOTATIONS = {
+    "summary": "Prometheus evaluates no alerts",
+    "resolved": "Prometheus evaluates its alerts again",
+    "description": "Prometheus has not answered, or not evaluated its rules, for over a minute: nothing is watched.",
+    "dashboard": "/d/stack",
+}
+_SILENT_KEY = key_of(SILENT_LABELS)
+_MAX_ATTEMPTS = 3
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the reconciliation waits, in seconds.
+
+    Attributes:
+        hold: how long a posted alert stays firing in Alertmanager without being posted again.
+        margin: what is added to Alertmanager's own waits before a notification counts as missing.
+        silence: how long Prometheus may evaluate nothing before `MonitoringSilent` is sent.
+        evaluations: so many intervals of evaluation must pass after a restart before an alert's absence counts.
+        repeat: how often an end that nobody confirms is posted.
+        memory: how long incidents that are closed are known: Alertmanager's longest repeat interval.
+        closed: how many incidents that are closed are kept at most.
+    """
+
+    hold: float = 120.0
+    margin: float = 5.0
+    silence: float = 60.0
+    evaluations: int = 3
+    repeat: float = 30.0
+    memory: float = 4 * 3600.0
+    closed: int = 1000
+
+
+class Reconciliation:
+    """The incidents, and what has to be posted about them."""
+
+    def __init__(self, incidents: Iterable[Incident], timing: Timing, now: float) -> None:
+        self.incidents = {incident.number: incident for incident in incidents}
+        self.timing = timing
+        self._newest: dict[Key, Incident] = {}
+        for incident in sorted(self.incidents.values(), key=lambda one: one.number):
+            self._newest[incident.key] = incident
+        self._next = max(self.incidents, default=0) + 1
+        self._evaluated_at = now
+        self._prometheus_run, self._prometheus_since = "", now
+        self._alertmanager_run = ""
+        self._heard_at = 0.0
+        self._undecided = True
+        self._round = timing.repeat
+
+    # What comes in.
+
+    def hear(self, now: float) -> None:
+        """Note that Alertmanager reached the inbox."""
+        self._heard_at = now
+
+    def note_notification(
+        self, receiver: str, status: NotificationStatus, labels: Mapping[str, str], now: float
+    ) -> Incident | None:
+        """Note that a receiver was notified of an alert; return its incident, or None where it is of nobody here."""
+        self.hear(now)
+        incident = self._newest.get(key_of(labels))
+        if incident is None:
+            return None
+        incident.notified[receiver] = Notified(status, now, self._alertmanager_run)
+        if incident.phase in ("closed", "unconfirmed") and status == "firing":
+            incident.enter("ended", now)  # a notification that was retried for long: its end is owed
+        return incident
+
+    def note_missed(self, alert: PrometheusAlert, first: float, last: float, now: float) -> None:
+        """Add an incident that came and went while nobody looked, as Prometheus's own series of alerts shows it."""
+        known = self._newest.get(key_of(alert.labels))
+        if known is not None and (known.ended_at is None or known.ended_at >= first):
+            return
+        incident = self._add(alert, first, "")
+        incident.ended_at = last
+        incident.enter("ended", now)
+
+    def shift(self, seconds: float) -> None:
+        """Move every time that is remembered: the clock was set."""
+        for incident in self.incidents.values():
+            incident.phase_since += seconds
+            incident.starts_at += seconds
+            incident.posted_at += seconds
+            incident.ended_at = None if incident.ended_at is None else incident.ended_at + seconds
+            incident.visible_since = None if incident.visible_since is None else incident.visible_since + seconds
+            for last in incident.notified.values():
+                last.at += seconds
+        self._evaluated_at += seconds
+        self._prometheus_since += seconds
+        self._heard_at += seconds
+
+    def needs_rules(self) -> bool:
+        """Return whether the state of the rules decides something: an alert that fired is missing, or it is time."""
+        return self._undecided
+
+    # What goes out.
+
+    def step(self, now: float, prometheus: PrometheusView | None, alertmanager: AlertmanagerView | None) -> list[Post]:
+        """Take in what was seen and return what must be posted."""
+        self._observe_prometheus(now, prometheus)
+        if alertmanager is None:
+            return []
+        restarted = alertmanager.run != self._alertmanager_run
+        self._alertmanager_run = alertmanager.run
+        self._round = alertmanager.group_wait + alertmanager.group_interval
+        posts = self._clear_log(now) if restarted else []
+        for incident in [one for one in self.incidents.values() if one.phase != "closed"]:
+            self._observe_alertmanager(incident, alertmanager, now)
+            post = self._advance(incident, alertmanager, now)
+            if post is not None:
+                incident.posted_at = now
+                posts.append(post)
+        self._forget(now)
+        return posts
+
+    def _observe_prometheus(self, now: float, view: PrometheusView | None) -> None:
+        if view is not None and view.run != self._prometheus_run:
+            self._prometheus_run, self._prometheus_since = view.run, now
+        firing = self._find_firing(now, view)
+        for key, alert in firing.items():
+            self._see_firing(key, alert, now, view)
+        absent = [one for one in self._newest.values() if one.ended_at is None and one.key not in firing]
+        self._undecided = bool(absent)
+        for incident in absent:
+            if self._is_over(incident, now, view):
+                incident.ended_at = now
+                incident.attempts = 0
+                incident.enter("ended", now)
+
+    def _find_firing(self, now: float, view: PrometheusView | None) -> dict[Key, PrometheusAlert]:
+        """Return the alerts that fire, the inbox's own about a Prometheus that evaluates nothing among them."""
+        evaluated_at = view.evaluated_at if view else None
+        if evaluated_at is not None and now - evaluated_at < self.timing.silence:
+            self._evaluated_at = now
+        firing = {key: alert for key, alert in (view.alerts if view else {}).items() if alert.firing}
+        if now - self._evaluated_at > self.timing.silence:
+            firing[_SILENT_KEY] = PrometheusAlert(SILENT_LABELS, SILENT_ANNOTATIONS, firing=True)
+        return firing
+
+    def _see_firing(self, key: Key, alert: PrometheusAlert, now: float, view: PrometheusView | None) -> None:
+        incident = self._newest.get(key)
+        if incident is None or incident.phase == "closed":
+            incident = self._add(alert, now, f"{view.url}/alerts" if view else "")
+        elif incident.ended_at is not None:
+            self._reopen(incident, now)
+        incident.annotations = alert.annotations or incident.annotations
+        incident.run = self._prometheus_run
+
+    def _add(self, alert: PrometheusAlert, starts_at: float, generator_url: str) -> Incident:
+        incident = Incident(self._next, dict(alert.labels), dict(alert.annotations), generator_url, starts_at)
+        incident.phase_since = starts_at
+        self.incidents[incident.number] = self._newest[incident.key] = incident
+        self._next += 1
+        return incident
+
+    def _reopen(self, incident: Incident, now: float) -> None:
+        """Go on with an incident whose end has not been sent when it fires again.
+
+        Alertmanager itself would have sent nothing for a gap below its group interval. After a longer one the end is
+        sent first, as it would have been.
+        """
+        gap = now - (incident.ended_at or now)
+        notified = any(last.status == "firing" for last in incident.notified.values())
+        incident.ended_at = None
+        incident.attempts = 0
+        incident.visible_since = None
+        incident.enter("clearing" if notified and gap > self._round else "firing", now)
+
+    def _is_over(self, incident: Incident, now: float, view: PrometheusView | None) -> bool:
+        if incident.key == _SILENT_KEY:
+            return True
+        if view is None:
+            return False
+        if incident.key in view.alerts:  # pending: over if the same process said before that it fires
+            return incident.run == view.run
+        settled = now - self._prometheus_since >= self.timing.evaluations * view.interval
+        if view.rules is None or not view.evaluated_at or not settled:
+            return False
+        # A rule that was removed fires no more.
+        return view.rules.get(incident.labels.get("alertname", ""), True)
+
+    def _observe_alertmanager(self, incident: Incident, view: AlertmanagerView, now: float) -> None:
+        listed = view.alerts.get(incident.key)
+        if listed is None:
+            incident.visible_since = None
+            return
+        if incident.listed != view.run:
+            incident.listed, incident.visible_since = view.run, None
+        incident.receivers = sorted({*incident.receivers, *(listed.receivers & view.reporting)} & view.reporting)
+        incident.suppressed = listed.suppressed
+        incident.generator_url = listed.generator_url or incident.generator_url
+        if not listed.active:
+            incident.visible_since = None
+        elif incident.visible_since is None:
+            incident.visible_since = now
+
+    def _advance(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
+        rules = {
+            "firing": self._advance_firing,
+            "clearing": self._advance_clearing,
+            "ended": self._advance_ended,
+            "replaying": self._advance_replaying,
+            "unconfirmed": self._advance_unconfirmed,
+        }
+        return rules[incident.phase](incident, view, now)
+
+    def _patience(self, view: AlertmanagerView) -> float:
+        """Return how long Alertmanager may take to notify, a round that a slow channel blocks included."""
+        return view.group_wait + 2 * view.group_interval + self.timing.margin
+
+    def _advance_firing(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
+        if incident.listed and not incident.receivers:
+            return None  # nobody is notified of it; and the Watchdog must end with the Prometheus that sends it
+        missing = incident.lacking("firing")
+        waited = now - incident.visible_since if incident.visible_since is not None else 0.0
+        if (
+            missing
+            and waited > self._patience(view)
+            and incident.attempts < _MAX_ATTEMPTS
+            and self._heard_at > (incident.visible_since or 0.0)  # or it is the reports that do not arrive
+        ):
+            log.warning("a page is not confirmed: sending it again", extra=_named(incident, receivers=missing))
+            incident.attempts += 1
+            incident.enter("clearing", now)
+            return self._end(incident, now, "stale")
+        listed = view.alerts.get(incident.key)
+        if listed is None or listed.ends_at < now + self.timing.hold / 4:
+            return self._fire(incident, now, "missing" if listed is None else "hold")
+        return None
+
+    def _advance_clearing(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
+        cleared = not incident.lacking("resolved", incident.phase_since)
+        if cleared or now - incident.phase_since > self._patience(view):
+            incident.visible_since = None
+            incident.enter("firing", now)
+            return self._fire(incident, now, "stale")
+        return self._end(incident, now, "stale")  # at each step: Prometheus says meanwhile that it fires
+
+    def _advance_ended(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
+        if self._is_settled(incident):
+            incident.enter("closed", now)
+            return None
+        waited = now - incident.phase_since
+        lost = self._is_lost(incident, view)
+        if lost or waited > self._patience(view):
+            if incident.attempts >= _MAX_ATTEMPTS:
+                log.error("an end is not confirmed", extra=_named(incident, receivers=incident.lacking("resolved")))
+                incident.enter("unconfirmed", now)
+                return self._end(incident, now, "unconfirmed")
+            incident.attempts += 1
+            incident.replayed = view.run
+            incident.enter("replaying", now)
+            return self._fire(incident, now, "replay")
+        if not incident.notified:
+            return None  # the first notification may be on its way: an end now would take it back
+        return self._end(incident, now, "resolved") if now - incident.posted_at >= self.timing.margin else None
+
+    def _is_settled(self, incident: Incident) -> bool:
+        """Return whether everybody who was to be notified of an incident that ended has been."""
+        if incident.notified:
+            return not incident.lacking("resolved")
+        return bool(incident.listed) and (incident.suppressed or not incident.receivers)
+
+    def _is_lost(self, incident: Incident, view: AlertmanagerView) -> bool:
+        """Return whether this Alertmanager may know nothing of the incident: it was started after the last it did."""
+        if incident.replayed == view.run:
+            return False
+        runs = {last.run for last in incident.notified.values()} or {incident.listed}
+        return view.run not in runs
+
+    def _advance_replaying(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
+        waited = now - incident.phase_since
+        sent = bool(incident.receivers) and not incident.lacking("firing", incident.phase_since)
+        if sent or waited > view.group_wait + view.group_interval + self.timing.margin:
+            incident.enter("ended", now)
+            return self._end(incident, now, "replay")
+        return self._fire(incident, now, "replay") if now - incident.posted_at >= self.timing.margin else None
+
+    def _advance_unconfirmed(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
+        del view
+        if self._is_settled(incident) or now - incident.phase_since > self.timing.memory:
+            incident.enter("closed", now)
+            return None
+        return self._end(incident, now, "unconfirmed") if now - incident.posted_at >= self.timing.repeat else None
+
+    def _clear_log(self, now: float) -> list[Post]:
+        """Return the ends of what is over: a log of notifications that was written before them is put right.
+
+        One that knows them sends nothing.
+        """
+        closed = [one for one in self._newest.values() if one.phase == "closed" and one.receivers]
+        return [self._end(incident, now, "restart") for incident in closed]
+
+    def _fire(self, incident: Incident, now: float, reason: str) -> Post:
+        return _post(incident, now + self.timing.hold, reason)
+
+    def _end(self, incident: Incident, now: float, reason: str) -> Post:
+        return _post(incident, max(incident.starts_at, min(now, incident.ended_at or now)), reason)
+
+    def _forget(self, now: float) -> None:
+        closed = sorted(one.number for one in self.incidents.values() if one.phase == "closed")
+        surplus = set(closed[: max(0, len(closed) - self.timing.closed)])
+        for number in closed:
+            incident = self.incidents[number]
+            if number in surplus or now - incident.phase_since > self.timing.memory:
+                del self.incidents[number]
+                if self._newest.get(incident.key) is incident:
+                    del self._newest[incident.key]
+
+    def count_open(self) -> int:
+        """Return how many incidents fire."""
+        return sum(incident.ended_at is None for incident in self.incidents.values())
+
+    def count_unconfirmed(self) -> int:
+        """Return how many incidents have a notification that was due and is not confirmed."""
+        return sum(
+            not incident.suppressed
+            and (incident.phase == "unconfirmed" or (incident.phase != "closed" and incident.attempts > 1))
+            for incident in self.incidents.values()
+        )
+
+
+def _post(incident: Incident, ends_at: float, reason: str) -> Post:
+    return Post(incident.labels, incident.annotations, incident.starts_at, ends_at, incident.generator_url, reason)
+
+
+def _named(incident: Incident, **facts: object) -> dict[str, object]:
+    return {"alertname": incident.labels.get("alertname", ""), "service": incident.labels.get("service", "")} | facts

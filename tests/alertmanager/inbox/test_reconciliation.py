@@ -1,0 +1,322 @@
+"""The rules of the reconciliation, step by step and without processes: what is posted, and what never is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from perfloop_inbox.incidents import (
+    AlertmanagerView,
+    Incident,
+    ListedAlert,
+    Post,
+    PrometheusAlert,
+    PrometheusView,
+    in_batches,
+    key_of,
+)
+from perfloop_inbox.reconciliation import Reconciliation, Timing
+
+LABELS = {"alertname": "DatabaseQueryTimeHigh", "service": "shop", "severity": "critical"}
+RECEIVERS = frozenset({"slack", "email", "pagerduty"})
+WAIT, INTERVAL = 3.0, 30.0
+PATIENCE = WAIT + 2 * INTERVAL + Timing().margin
+
+
+@dataclass
+class World:
+    """A Prometheus and an Alertmanager that say what a test wants, and a clock that moves by two seconds a step."""
+
+    reconciliation: Reconciliation = field(default_factory=lambda: Reconciliation([], Timing(), 100_000.0))
+    now: float = 100_000.0
+    firing: bool = False
+    pending: bool = False
+    prometheus: str | None = "p1"
+    evaluated: bool = True
+    alertmanager: str | None = "a1"
+    listed: bool = False
+    suppressed: bool = False
+
+    def step(self) -> list[tuple[str, str]]:
+        """Look once; return status and reason of each post about the alert."""
+        self.now += 2.0
+        self.reconciliation.hear(self.now)
+        posts = self.reconciliation.step(self.now, self._prometheus_view(), self._alertmanager_view())
+        for post in posts:
+            self.listed = not post.is_resolved(self.now)
+        return [("resolved" if post.is_resolved(self.now) else "firing", post.reason) for post in posts]
+
+    def run(self, seconds: float) -> list[tuple[str, str]]:
+        """Look for so long; return everything that was posted."""
+        end = self.now + seconds
+        posts = []
+        while self.now < end:
+            posts += self.step()
+        return posts
+
+    def notify(self, status: str, receivers: frozenset[str] = RECEIVERS) -> None:
+        """Let receivers be notified."""
+        for receiver in sorted(receivers):
+            assert status in ("firing", "resolved")
+            self.reconciliation.note_notification(receiver, status, LABELS, self.now)
+
+    def fire(self) -> None:
+        """Let the alert fire, be listed, and be notified of."""
+        self.firing = self.listed = True
+        self.step()
+        self.notify("firing")
+        assert self.run(10) == []
+
+    def incident(self) -> Incident:
+        """The newest incident."""
+        return max(self.reconciliation.incidents.values(), key=lambda one: one.number)
+
+    def _prometheus_view(self) -> PrometheusView | None:
+        if self.prometheus is None:
+            return None
+        alert = PrometheusAlert(LABELS, {"summary": "slow"}, firing=self.firing)
+        alerts = {key_of(LABELS): alert} if self.firing or self.pending else {}
+        rules = {LABELS["alertname"]: self.evaluated}
+        return PrometheusView(self.prometheus, alerts, rules, self.now if self.evaluated else 0.0, 5.0, "http://p")
+
+    def _alertmanager_view(self) -> AlertmanagerView | None:
+        if self.alertmanager is None:
+            return None
+        alert = ListedAlert(
+            active=not self.suppressed,
+            suppressed=self.suppressed,
+            receivers=RECEIVERS,
+            starts_at=self.now,
+            ends_at=self.now + 60,
+            generator_url="",
+        )
+        alerts = {key_of(LABELS): alert} if self.listed else {}
+        return AlertmanagerView(self.alertmanager, alerts, RECEIVERS, WAIT, INTERVAL)
+
+
+@pytest.fixture
+def world() -> World:
+    """Everything runs and nothing fires."""
+    world = World()
+    world.run(30)
+    return world
+
+
+def test_without_faults_nothing_is_posted(world: World):
+    """Prometheus posts, Alertmanager notifies, and the reconciliation only watches."""
+    world.fire()
+    assert world.run(3600) == []
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    assert world.run(600) == []
+    assert world.incident().phase == "closed"
+
+
+def test_an_alertmanager_that_was_restarted_is_sent_what_fires(world: World):
+    """It would know only when Prometheus resends."""
+    world.fire()
+    world.alertmanager, world.listed = "a2", False
+    assert ("firing", "missing") in world.step()
+
+
+def test_an_end_that_nobody_sent_is_sent(world: World):
+    """Alertmanager and then Prometheus are killed, and the alert ends meanwhile: the all-clear is owed."""
+    world.fire()
+    world.alertmanager, world.prometheus, world.listed = None, None, False
+    world.run(20)
+    world.alertmanager, world.prometheus, world.firing = "a2", "p2", False
+    posts = world.run(120)
+    assert posts[0] == ("firing", "hold") or posts[0] == ("firing", "missing")
+    assert ("resolved", "replay") in posts
+    assert posts.index(("firing", "replay")) < posts.index(("resolved", "replay"))
+    world.notify("resolved")
+    world.run(10)
+    assert world.incident().phase == "closed"
+
+
+@pytest.mark.parametrize("fault", ["down", "starting", "failing", "pending"])
+def test_nothing_is_declared_over_while_prometheus_cannot_know(world: World, fault: str):
+    """Down, not yet evaluated, evaluated with an error, or pending after a restart: the alert is held as it is."""
+    world.fire()
+    world.firing = world.listed = False
+    world.prometheus = None if fault == "down" else "p2"
+    world.evaluated = fault not in ("starting", "failing")
+    world.pending = fault == "pending"
+    posts = world.run(50)
+    assert {status for status, _ in posts} == {"firing"}
+    assert world.incident().ended_at is None
+
+
+def test_an_alert_that_is_pending_without_a_restart_has_ended(world: World):
+    """The same Prometheus said that it fires: it ended between two looks, and begins again."""
+    world.fire()
+    world.firing, world.pending = False, True
+    world.step()
+    assert world.incident().ended_at is not None
+
+
+def test_an_incident_that_came_and_went_without_alertmanager_is_sent_whole(world: World):
+    """First the page, then the all-clear."""
+    world.alertmanager = None
+    world.firing = True
+    world.run(10)
+    world.firing = False
+    world.run(10)
+    world.alertmanager = "a2"
+    assert world.run(4)[0] == ("firing", "replay")
+    world.notify("firing")
+    assert ("resolved", "replay") in world.run(6)
+    world.notify("resolved")
+    world.run(4)
+    assert world.incident().phase == "closed"
+
+
+def test_an_incident_that_nobody_looked_at_is_found_in_the_series(world: World):
+    """The inbox was down too: Prometheus's own series of alerts has it."""
+    alert = PrometheusAlert(LABELS, {"summary": "It fired and ended"}, firing=False)
+    world.reconciliation.note_missed(alert, world.now - 20, world.now - 10, world.now)
+    world.alertmanager = "a2"
+    assert world.step() == [("firing", "replay")]
+
+
+def test_an_incident_that_is_known_is_not_found_again(world: World):
+    """The series has every incident; only those that nobody saw are new."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.run(10)
+    alert = PrometheusAlert(LABELS, {}, firing=False)
+    world.reconciliation.note_missed(alert, world.now - 24, world.now - 14, world.now)
+    assert len(world.reconciliation.incidents) == 1
+
+
+def test_a_page_that_the_log_of_notifications_swallows_is_forced(world: World):
+    """The log says that the earlier incident was sent and never ended: its end is posted first, then the page."""
+    world.firing = world.listed = True
+    assert world.run(PATIENCE - 4) == []
+    posts = world.run(8)
+    assert set(posts) == {("resolved", "stale")}
+    world.notify("resolved")
+    assert world.run(2) == [("firing", "stale")]
+    world.notify("firing")
+    assert world.run(PATIENCE * 3) == []
+
+
+def test_a_page_is_not_forced_where_reports_do_not_arrive(world: World):
+    """No heartbeat and no report came for minutes: a missing one means nothing, and a false all-clear would be sent."""
+    world.firing = world.listed = True
+    for _ in range(300):
+        world.now += 2.0
+        assert world.reconciliation.step(world.now, world._prometheus_view(), world._alertmanager_view()) == []
+
+
+def test_what_is_silenced_or_inhibited_is_not_forced(world: World):
+    """Nobody is to hear of it, neither while it fires nor at its end."""
+    world.firing = world.listed = world.suppressed = True
+    assert world.run(600) == []
+    world.firing = world.listed = False
+    assert world.run(600) == []
+    assert world.incident().phase == "closed"
+
+
+def test_one_receiver_that_was_left_out_gets_both(world: World):
+    """Killed between two channels: the third gets the page and the all-clear, even when the alert has ended."""
+    world.firing = world.listed = True
+    world.step()
+    world.notify("firing", frozenset({"slack", "email"}))
+    world.alertmanager, world.firing, world.listed = "a2", False, False
+    posts = world.run(120)
+    assert posts.index(("firing", "replay")) < posts.index(("resolved", "replay"))
+
+
+def test_after_a_restart_the_ends_of_what_is_over_are_posted_again(world: World):
+    """A log of notifications that is older than the all-clear would swallow the next page."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.run(10)
+    world.alertmanager = "a2"
+    assert world.step() == [("resolved", "restart")]
+    assert world.run(600) == []
+
+
+def test_attempts_end_and_are_counted(world: World):
+    """An all-clear that nothing confirms is tried three times, then posted now and then, and the metric says so."""
+    world.fire()
+    world.firing = world.listed = False
+    world.alertmanager = "a2"
+    world.run(PATIENCE * 8)
+    assert world.incident().phase == "unconfirmed"
+    assert world.reconciliation.count_unconfirmed() == 1
+    posts = world.run(120)
+    assert set(posts) == {("resolved", "unconfirmed")}
+    world.notify("resolved")
+    world.run(4)
+    assert world.reconciliation.count_unconfirmed() == 0
+
+
+def test_a_short_gap_is_one_incident_and_a_long_one_two(world: World):
+    """Alertmanager itself sends nothing about a gap below its group interval."""
+    world.fire()
+    world.firing = False
+    world.run(10)
+    world.firing = world.listed = True
+    assert ("resolved", "stale") not in world.run(10)
+    world.firing = False
+    world.run(INTERVAL + WAIT + 4)
+    world.firing = world.listed = True
+    assert ("resolved", "stale") in world.run(4)
+
+
+def test_a_prometheus_that_evaluates_nothing_is_reported(world: World):
+    """After a minute, to every channel, and its end too; before it, nothing."""
+    world.prometheus = None
+    assert world.run(58) == []
+    world.run(6)
+    incident = world.incident()
+    assert incident.labels["alertname"] == "MonitoringSilent"
+    assert incident.labels["severity"] == "critical"
+    world.prometheus = "p2"
+    world.run(4)
+    assert incident.ended_at is not None
+
+
+def test_a_clock_that_is_set_ends_nothing(world: World):
+    """An hour forward and two back: nothing is forced, and Prometheus is not silent."""
+    world.fire()
+    for jump in (3600.0, -7200.0):
+        world.now += jump
+        world.reconciliation.shift(jump)
+        assert world.run(30) == []
+
+
+def test_incidents_survive_as_documents(world: World):
+    """What is stored comes back whole."""
+    world.fire()
+    incident = world.incident()
+    assert Incident.from_dict(incident.to_dict()) == incident
+
+
+def test_closed_incidents_are_bounded():
+    """However many come and go, so many are kept; those that fire always are."""
+    reconciliation = Reconciliation([], Timing(closed=10), 0.0)
+    for number in range(50):
+        alert = PrometheusAlert({**LABELS, "service": str(number)}, {}, firing=False)
+        reconciliation.note_missed(alert, 1.0, 2.0, 3.0)
+        reconciliation.incidents[number + 1].enter("closed", 3.0)
+    reconciliation.step(4.0, None, AlertmanagerView("a", {}, RECEIVERS, WAIT, INTERVAL))
+    assert len(reconciliation.incidents) == 10
+
+
+def test_what_inhibits_is_posted_first():
+    """Ends, then critical alerts, then warnings, then the rest."""
+    posts = [
+        Post({"severity": severity}, {}, 0.0, ends_at, "", "missing")
+        for severity, ends_at in (("info", 9.0), ("warning", 9.0), ("critical", 9.0), ("warning", 1.0))
+    ]
+    order = [[(post.labels["severity"], post.ends_at) for post in batch] for batch in in_batches(posts, 5.0)]
+    assert order == [[("warning", 1.0)], [("critical", 9.0)], [("warning", 9.0)], [("info", 9.0)]]
