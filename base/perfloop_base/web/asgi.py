@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-_METHOD_NOT_ALLOWED = 405
+_BAD_REQUEST, _METHOD_NOT_ALLOWED = 400, 405
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,10 @@ class _Answer:
     async def refuse(self, refused: Refusal) -> None:
         """Send a refusal as plain text."""
         body = f"{refused.text}\n".encode()
-        about = (("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))))
+        about = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+        if refused.status == _BAD_REQUEST:
+            # What follows a malformed request may be a part of it.
+            about.append(("Connection", "close"))
         await self._begin(refused.status, (*about, *refused.headers))
         await self._send({"type": "http.response.body", "body": body})
 
