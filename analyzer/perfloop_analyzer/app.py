@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvicorn
 from sqlalchemy.engine import make_url
 
 from perfloop_analyzer.config import IN_MEMORY, RunConfig, WebConfig, read_secret
@@ -22,29 +21,27 @@ from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.reporters.html import Commands, Record, render_report
 from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
+from perfloop_analyzer.store.keeper import Keeper
 from perfloop_base.addresses import Address, bound_address, listen
+from perfloop_base.serving import Server
+from perfloop_base.web.settings import Web
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from perfloop_analyzer.ports import Result, Rewriter
 
 log = logging.getLogger("analyzer")
 
 
-class _Server(uvicorn.Server):
-    """Leaves the signals to `serve`, so that SIGTERM ends the process with 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture nothing."""
-        yield
-
-
 @contextlib.asynccontextmanager
-async def open_loop(config: RunConfig) -> AsyncIterator[tuple[Loop, Database]]:
+async def open_loop(
+    config: RunConfig, keeper: Keeper | None = None, clock: Callable[[], float] = time.time
+) -> AsyncIterator[tuple[Loop, Database]]:
     """Open Prometheus and the database, and yield a loop over them.
+
+    With a keeper a database that cannot be used ends nothing: it is tried again, and a damaged one is moved aside.
 
     Raises:
         ConfigError: With every problem of every configuration file.
@@ -52,11 +49,12 @@ async def open_loop(config: RunConfig) -> AsyncIterator[tuple[Loop, Database]]:
     """
     files = ConfigurationFiles(config)
     source_config = config.source.located()
-    database = Database(config.store_url)
+    database = await asyncio.to_thread(Database, config.store_url, keeper)
     try:
-        async with PrometheusSource(source_config) as source, _open_rewriter(config) as rewriter:
+        async with PrometheusSource(source_config, wall=clock) as source, _open_rewriter(config) as rewriter:
             loop = Loop(config, source, database, files.knowledge, rewriter)
-            loop.follow(files, time.time())
+            loop.published.keeper = keeper or loop.published.keeper
+            loop.follow(files, clock())
             yield loop, database
     finally:
         database.close()
@@ -107,7 +105,7 @@ async def write_report(config: RunConfig) -> str:
         return render_report(result, loop.published.batches, record, _store_commands(config))
 
 
-async def serve(config: RunConfig, web: WebConfig) -> None:
+async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = time.time) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     Raises:
@@ -118,15 +116,15 @@ async def serve(config: RunConfig, web: WebConfig) -> None:
     token = read_secret(web.token_file) if web.token_file else None
     with contextlib.closing(listen(web.address(), "--web.listen-address")) as listener:
         address = bound_address(listener)
-        async with open_loop(config) as (loop, database):
+        async with open_loop(config, Keeper(clock), clock) as (loop, database):
             settings = WebSettings(token, _commands(config, web, address), str(config.thresholds_file or ""))
-            application = build_web(loop.published, database, settings)
-            server = _Server(uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=3))
+            application = build_web(loop.published, database, settings, clock)
+            server = Server(application, Web(web.config_file, web.allowed_hosts, "analyzer", token or ""))
             stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
-            log.info("listening on http://%s", address)
-            await _until_stopped(loop, server, listener, stop)
+            log.info("listening on %s://%s", server.scheme, address)
+            await _until_stopped(asyncio.create_task(loop.run(stop, clock)), server, listener, stop)
     log.info("stopped")
 
 
@@ -149,9 +147,10 @@ def _store_commands(config: RunConfig) -> Commands:
     return Commands(flags=(f"--store.url={url.render_as_string(hide_password=True)}",))
 
 
-async def _until_stopped(loop: Loop, server: uvicorn.Server, listener: socket.socket, stop: asyncio.Event) -> None:
+async def _until_stopped(
+    cycling: asyncio.Task[None], server: Server, listener: socket.socket, stop: asyncio.Event
+) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    cycling = asyncio.create_task(loop.run(stop))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, cycling, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stop.set()

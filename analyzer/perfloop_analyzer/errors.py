@@ -9,6 +9,7 @@ PerfloopError                    one sentence and an exit code (perfloop_base)
     │   ├── QueryRejected        it rejected the query: 400, 422, ... (a retry does not help)
     │   └── BadAnswer            its answer is not what the Prometheus API specifies
     ├── StoreError               the database is locked, full or unreachable
+    │   └── NewerStoreError      a newer version wrote it: it is left alone
     ├── NotRunningError          neither a running analyzer nor its database was found
     ├── AccessError              the running analyzer refused the token, or none was found
     └── NotFoundError            no recommendation has that id
@@ -25,6 +26,7 @@ __all__ = [
     "BadAnswer",
     "ConfigError",
     "ListenError",
+    "NewerStoreError",
     "NotFoundError",
     "NotRunningError",
     "QueryRejected",
@@ -61,6 +63,10 @@ class StoreError(AnalyzerError):
     """The database could not be read or written."""
 
     exit_code = ExitCode.STORE_FAILED
+
+
+class NewerStoreError(StoreError):
+    """A newer version wrote the database."""
 
 
 class NotRunningError(AnalyzerError):

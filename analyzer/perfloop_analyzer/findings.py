@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OVERALL = "overall"
+AVAILABILITY = "availability"  # the component of signals that say whether a service answers at all
 COMPONENT_NAMES = {"api": "API", "cpu": "CPU", "gpu": "GPU", "vector": "vector search", "storage": "object storage"}
 
 
@@ -36,7 +37,7 @@ class Finding:
     """What was found, where, since when, and the numbers behind it.
 
     Attributes:
-        detector: threshold, burn, forecast, anomaly, novelty, change_point or trend.
+        detector: threshold, absence, burn, forecast, anomaly, novelty, change_point or trend.
         kind: use (a resource) or red (what callers experience).
         value: The current level, in `unit`.
         expected: The level before, in `unit`; the limit where there is no level from before.
@@ -76,6 +77,11 @@ class Finding:
     def has_no_baseline(self) -> bool:
         """Whether there is no level from before; the limit is then the expected value."""
         return self.limit is not None and self.expected == self.limit
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it says that the service does not answer at all."""
+        return self.component == AVAILABILITY and self.severity is Severity.CRITICAL
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""

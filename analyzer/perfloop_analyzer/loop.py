@@ -16,18 +16,19 @@ from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.pipeline import Knowledge, NoveltyWatch, analyze, history_queries, learn, pack, unpack
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
-from perfloop_analyzer.published import Published
+from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
 from perfloop_analyzer.series import Grid
 from perfloop_base.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from perfloop_analyzer.pipeline import History
     from perfloop_analyzer.recommend import Recommendation
 
 log = logging.getLogger("analyzer")
 
+NOTHING_SEEN = "no series has a value of the last minute: nothing is seen, and health is unknown"
 SCRAPES_PER_WINDOW = 4  # a rate needs two samples; four scrapes bridge a lost one
 DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
@@ -35,6 +36,10 @@ BASELINE_DAYS = 14
 DECIDED_DAYS = 30
 DAY_SECONDS = 86_400.0
 SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
+LONGEST_GAP = 3.0  # intervals between two cycles of the service
+LONGEST_PAUSE = 2700.0  # seconds between two single cycles
+STORE_SECONDS = 20.0
+FOLLOW_SECONDS = 60.0
 
 
 class NoRewriting:
@@ -65,6 +70,9 @@ class Loop:
         failure: The error of the newest cycle; None when it succeeded.
     """
 
+    _is_running = False
+    _watched_until: float | None = None
+
     def __init__(
         self, config: RunConfig, source: Source, store: Store, knowledge: Knowledge, rewriter: Rewriter | None = None
     ) -> None:
@@ -80,7 +88,8 @@ class Loop:
         self._watch = NoveltyWatch()
         self._follow = FollowUp(source, store)
         self._last_run: dict[str, float] = {}
-        self.published = Published(catalog=knowledge.catalog)
+        stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
+        self.published = Published(catalog=knowledge.catalog, stale_after=stale_after)
         self.failure: AnalyzerError | None = None
         window = DEFAULT_WINDOW if config.rate_window == AUTO else config.rate_window
         self._update_settings(window=window, level=cycle_level(config.interval_seconds))
@@ -93,7 +102,8 @@ class Loop:
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Run a cycle at every multiple of the interval until `stop` is set; a late cycle skips those it missed."""
         loop = asyncio.get_running_loop()
-        self.load_baselines(clock())
+        self._is_running = True
+        await self._bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
         due = loop.time()
         while not stop.is_set():
             await self.cycle(clock())
@@ -114,7 +124,8 @@ class Loop:
         result: Result | None = None
         try:
             result = await self._analyze(at)
-            self.published.result, self.published.error, self.failure = result, "", None
+            self.published.publish(result)
+            self.published.error, self.failure = "", None
             costs.last_success = at
         except AnalyzerError as error:
             self.published.error, self.failure = str(error), error
@@ -141,10 +152,12 @@ class Loop:
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
         result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
+        if not result.health:
+            result = replace(result, failures={**result.failures, "data": NOTHING_SEEN})
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
         self.published.batches = responses.batches
-        return await asyncio.to_thread(self._persist, result)
+        return await self._persist(result)
 
     async def _refresh_configuration(self, at: float) -> None:
         """Take up changed files; history and burn rates are due then, because they were judged by the old limits."""
@@ -171,6 +184,7 @@ class Loop:
         costs.query_failures += len(responses.failures)
         costs.samples += responses.samples
         costs.query_seconds = responses.seconds
+        costs.clock_skew = float(getattr(self._source, "skew", 0.0))
         return responses
 
     async def alerts(self, at: float) -> list[dict[str, str]]:
@@ -196,7 +210,7 @@ class Loop:
         known = {**settings.history.learned, **learned.learned}
         self._update_settings(history=replace(learned, learned=known, findings=(*learned.findings, *new)))
         if learned.learned:
-            await asyncio.to_thread(self._keep_baselines, learned, at)
+            await self._bounded(asyncio.to_thread(self._keep_baselines, learned, at), STORE_SECONDS)
 
     def _keep_baselines(self, learned: History, at: float) -> None:
         with self._store_may_fail():
@@ -206,6 +220,14 @@ class Loop:
         """Use the baselines that were stored within the last BASELINE_DAYS."""
         with self._store_may_fail():
             self._update_settings(history=unpack(self._store.baselines(at - BASELINE_DAYS * DAY_SECONDS)))
+
+    async def _bounded(self, work: Awaitable[None], seconds: float) -> None:
+        """Wait for work with the database, but not for ever: a server that hangs must not end the analysis."""
+        try:
+            await asyncio.wait_for(work, seconds)
+        except TimeoutError:
+            self.published.costs.store_failures += 1
+            log.warning("the database has not answered for %g s", seconds)
 
     @contextlib.contextmanager
     def _store_may_fail(self) -> Iterator[None]:
@@ -237,24 +259,45 @@ class Loop:
         """Measure the effect of implemented recommendations."""
         if not self._is_due("follow", at, self._config.follow_interval_seconds):
             return
+        measuring = self._follow.measure(self._table, self._knowledge.settings.window, at)
         with self._store_may_fail():
-            await self._follow.measure(self._table, self._knowledge.settings.window, at)
+            await self._bounded(measuring, FOLLOW_SECONDS)
 
     def _update_settings(self, **changes: Any) -> None:
         self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))
 
-    def _persist(self, result: Result) -> Result:
-        """Store the result; without the database the cycle is partial, not lost."""
+    async def _persist(self, result: Result) -> Result:
+        """Store the result; without the database, or when it does not answer, the cycle is partial, not lost."""
+        now = time.monotonic() if self._is_running else result.at
+        watched = self._watched(now)
         try:
-            self._store.write_findings(result.findings, result.at)
-            standing = self._store.merge(result.recommendations, result.at)
-            ids = {recommendation.id for recommendation in standing}
-            decided = self._store.decided(result.at - DECIDED_DAYS * DAY_SECONDS)
-            return replace(result, recommendations=standing, decided=tuple(one for one in decided if one.id not in ids))
-        except StoreError as error:
+            stored = await asyncio.wait_for(asyncio.to_thread(self._write, result, watched), STORE_SECONDS)
+        except (StoreError, TimeoutError) as error:
+            reason = str(error) or f"the database has not answered for {STORE_SECONDS:g} s"
             self.published.costs.store_failures += 1
-            log.warning("%s", error)
-            return replace(result, failures={**result.failures, "store": str(error)})
+            log.warning("%s", reason)
+            return replace(result, failures={**result.failures, "store": reason})
+        # Without health nothing was seen: that a finding was not among it does not count as its absence.
+        self._watched_until = now if result.health else None
+        return stored
+
+    def _watched(self, now: float) -> float:
+        """Return for how long the analyzer looked since its last cycle, in seconds.
+
+        The service takes the monotonic clock, single cycles their moments. A long gap is cut: what was not looked at
+        was not absent, and no gap alone makes a recommendation expire.
+        """
+        if self._watched_until is None:
+            return 0.0
+        most = LONGEST_GAP * self._config.interval_seconds if self._is_running else LONGEST_PAUSE
+        return min(max(0.0, now - self._watched_until), most)
+
+    def _write(self, result: Result, watched: float) -> Result:
+        self._store.write_findings(result.findings, result.at)
+        standing = self._store.merge(result.recommendations, result.at, watched)
+        ids = {recommendation.id for recommendation in standing}
+        decided = self._store.decided(result.at - DECIDED_DAYS * DAY_SECONDS)
+        return replace(result, recommendations=standing, decided=tuple(one for one in decided if one.id not in ids))
 
     async def _detect_scrape_interval(self) -> None:
         """Derive the automatic rate window and step from the scrape interval, once it is known."""

@@ -102,8 +102,13 @@ class Result:
 class Store(Protocol):
     """The analyzer's memory across restarts. Every method may raise a StoreError."""
 
-    def merge(self, recommendations: Sequence[Recommendation], at: float) -> tuple[Recommendation, ...]:
-        """Store what a cycle recommends and return it with the state that each one has."""
+    def merge(
+        self, recommendations: Sequence[Recommendation], at: float, watched: float | None = None
+    ) -> tuple[Recommendation, ...]:
+        """Store what a cycle recommends and return it with the state that each one has.
+
+        `watched` counts the seconds since the last call in which the analyzer looked; None takes the clock.
+        """
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
         """Return the stored recommendations, of one state if it is given, newest first."""

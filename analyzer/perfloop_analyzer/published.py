@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from perfloop_analyzer.store.keeper import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -11,6 +14,10 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.series import Batch
+
+
+LEAST_STALE_SECONDS = 60.0
+CYCLES_UNTIL_STALE = 4  # of the configured interval, where that is longer
 
 
 @dataclass(slots=True)
@@ -23,6 +30,7 @@ class Costs:
     samples: int = 0
     cycle_seconds: float = 0.0
     query_seconds: float = 0.0
+    clock_skew: float = 0.0
     cpu_seconds: float = 0.0
     refused_texts: int = 0
     store_failures: int = 0
@@ -37,14 +45,36 @@ class Published:
 
     Attributes:
         result: The last good result; None before the first.
+        made: When it was made, on the monotonic clock, which no change of the machine's time moves; None if unknown.
+        stale_after: The age in seconds from which on it no longer speaks of now.
         catalog: The signals with the limits that are in use.
         error: Why the newest cycle failed; empty while it did not.
         configuration_problem: Why changed configuration files are not in use; empty while they are.
+        keeper: What happened to the database.
     """
 
     result: Result | None = None
+    made: float | None = None
+    stale_after: float = LEAST_STALE_SECONDS
     batches: Mapping[str, Batch] = field(default_factory=dict)
     catalog: Sequence[Signal] = ()
     costs: Costs = field(default_factory=Costs)
     error: str = ""
     configuration_problem: str = ""
+    keeper: Keeper = field(default_factory=Keeper)
+
+    def publish(self, result: Result) -> None:
+        """Make a result the newest one."""
+        self.made = time.monotonic()
+        self.result = result
+
+    def age(self, at: float) -> float:
+        """Return how old the result is in seconds, never negative; `at` is now in Unix seconds."""
+        if self.made is not None:
+            return time.monotonic() - self.made
+        return max(0.0, at - self.result.at) if self.result else 0.0
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the newest result is too old to speak of now."""
+        return self.made is not None and time.monotonic() - self.made > self.stale_after

@@ -8,14 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from perfloop_analyzer.answers import CHANGE, READ, READ_ONE, READ_STORED, Json, Page, shown
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
+from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
-from perfloop_analyzer.reporters.html import Commands, Record, render_page, render_report
+from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import ResultCollector
+from perfloop_base.web.headers import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,11 +72,13 @@ def build_web(
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     registry.register(ResultCollector(published))
+    registry.register(published.keeper.health)
     web = FastAPI(
         title="Perfloop analyzer",
         description="Findings, incidents and recommendations.",
         docs_url=None,
         redoc_url=None,
+        default_response_class=Json,
     )
     web.state.analyzer = State(published, store, settings, registry, clock)
     web.include_router(router)
@@ -103,77 +108,99 @@ async def healthy() -> str:
 
 @router.get("/-/ready", response_class=PlainTextResponse, include_in_schema=False)
 async def ready(state: Injected) -> Response:
-    """Report whether there is a first result."""
+    """Report whether there is a result that speaks of now."""
     if state.published.result is None:
         return PlainTextResponse("No cycle has succeeded yet.\n", status_code=503)
+    if state.published.is_stale:
+        age = state.published.age(state.clock())
+        return PlainTextResponse(f"No cycle has succeeded for {age:.0f} s.\n", status_code=503)
     return PlainTextResponse("Analyzer is ready.\n")
 
 
-@router.get("/", response_class=HTMLResponse, include_in_schema=False)
-def page(state: Injected) -> str:
+@router.get("/", response_class=Page, include_in_schema=False)
+def page(state: Injected) -> Response:
     """Return the page for people."""
-    return render_page(state.published, state.clock(), state.settings.commands)
+    return _html(render_page(state.published, state.clock(), state.settings.commands))
 
 
-@router.get("/report", response_class=HTMLResponse, include_in_schema=False)
-def report(state: Injected) -> str:
+@router.get("/report", response_class=Page, include_in_schema=False)
+def report(state: Injected) -> Response:
     """Return the report of the newest result, one self-contained page."""
     result = state.published.result
     if result is None:
         raise HTTPException(503, NO_RESULT)
     past = _stored(lambda: state.store.findings(result.at - REPORT_SECONDS))
     record = Record(past, _stored(state.store.recommendations))
-    return render_report(result, state.published.batches, record, state.settings.commands)
+    return _html(render_report(result, state.published.batches, record, state.settings.commands))
+
+
+def _html(page: str) -> Response:
+    return Page(page, headers={POLICY: PAGE_POLICY})
 
 
 def _latest(state: State) -> dict[str, Any]:
-    if state.published.result is None:
+    published = state.published
+    if published.result is None:
         raise HTTPException(503, NO_RESULT)
-    return state.published.result.as_dict() | {"age_seconds": state.clock() - state.published.result.at}
+    return published.result.as_dict() | {
+        "age_seconds": published.age(state.clock()),
+        "stale": published.is_stale,
+    }
 
 
-@api.get("/health")
+@api.get("/health", responses=READ)
 def health(state: Injected) -> dict[str, Any]:
-    """Return the score of each service and of the whole, with the penalties that make it."""
+    """Return the score of each service and of the whole, with the penalties that make it.
+
+    `status` is `stale` when no cycle has succeeded for a while, `unknown` when no series was seen, else `known`: only
+    then the scores speak of now. `state` is what happened to the database.
+    """
     latest = _latest(state)
-    return {key: latest[key] for key in ("at", "age_seconds", "health", "failures")}
+    keeper = state.published.keeper
+    (facts,) = keeper.health.facts()
+    status = "stale" if latest["stale"] else "known" if latest["health"] else "unknown"
+    return {key: latest[key] for key in ("at", "age_seconds", "stale", "health", "failures")} | {
+        "status": status,
+        "error": state.published.error,
+        "state": {"writable": facts.writable, "problem": keeper.problem, "set_aside": keeper.moved},
+    }
 
 
-@api.get("/findings")
+@api.get("/findings", responses=READ)
 def findings(state: Injected) -> dict[str, Any]:
     """Return what the detectors found in the last good cycle."""
     latest = _latest(state)
-    return {key: latest[key] for key in ("at", "age_seconds", "findings")}
+    return {key: latest[key] for key in ("at", "age_seconds", "stale", "findings")}
 
 
-@api.get("/incidents")
+@api.get("/incidents", responses=READ)
 def incidents(state: Injected) -> dict[str, Any]:
     """Return the findings that belong together, causes ranked."""
     latest = _latest(state)
-    return {key: latest[key] for key in ("at", "age_seconds", "incidents")}
+    return {key: latest[key] for key in ("at", "age_seconds", "stale", "incidents")}
 
 
-@api.get("/recommendations")
+@api.get("/recommendations", responses=READ_STORED)
 def recommendations(analyzer: Injected, state: str | None = None, *, standing: bool = False) -> list[dict[str, Any]]:
     """Return the stored recommendations, newest first; with `standing` those of the last cycle, most urgent first."""
+    if state is not None and state not in STATES:
+        raise HTTPException(422, f"state has value '{shown(state)}': it must be one of {', '.join(sorted(STATES))}")
     if standing:
         current: list[dict[str, Any]] = _latest(analyzer)["recommendations"]
         return [one for one in current if state in (None, one["state"])]
-    if state is not None and state not in STATES:
-        raise HTTPException(422, f"state has value '{state}': it must be one of {', '.join(sorted(STATES))}")
     return [one.as_dict() for one in _stored(lambda: analyzer.store.recommendations(state))]
 
 
-@api.get("/recommendations/{identifier}")
+@api.get("/recommendations/{identifier}", responses=READ_ONE)
 def recommendation(state: Injected, identifier: str) -> dict[str, Any]:
     """Return one recommendation with every step of its life."""
-    for one in _stored(state.store.recommendations):
+    for one in _stored(state.store.recommendations) if IDENTIFIER.fullmatch(identifier) else ():
         if one.id == identifier:
             return one.as_dict() | {"events": list(_stored(lambda: state.store.events(identifier)))}
-    raise HTTPException(404, f"no recommendation has the id '{identifier}'")
+    raise HTTPException(404, f"no recommendation has the id '{shown(identifier)}'")
 
 
-@api.get("/thresholds")
+@api.get("/thresholds", responses=READ)
 def thresholds(state: Injected) -> dict[str, Any]:
     """Return the limits that are in use: of each signal, and of each alert that gives a signal its limits."""
     catalog = state.published.catalog
@@ -197,15 +224,15 @@ def _require_token(request: Request) -> None:
     if token is None:
         raise HTTPException(403, "no token is set: start the analyzer with --web.token-file to allow changes")
     given = request.headers.get("authorization", "")
-    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+    if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), f"Bearer {token}".encode()):
         raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 
-@api.post("/recommendations/{identifier}/{step}", dependencies=[Depends(_require_token)])
+@api.post("/recommendations/{identifier}/{step}", dependencies=[Depends(_require_token)], responses=CHANGE)
 def transition(state: Injected, identifier: str, step: str) -> dict[str, Any]:
     """Move a recommendation on: accept, implement, dismiss or reopen."""
     if step not in PEOPLES_STEPS:
-        raise HTTPException(404, f"unknown step '{step}': it must be one of {', '.join(PEOPLES_STEPS)}")
+        raise HTTPException(404, f"unknown step '{shown(step)}': it must be one of {', '.join(PEOPLES_STEPS)}")
     try:
         return _stored(lambda: state.store.transition(identifier, step, state.clock())).as_dict()
     except TransitionError as error:

@@ -155,7 +155,7 @@ database = Database(f"sqlite:///{path}")
 database.merge([make("keep")], 1.0)
 database.transition("keep", "accept", 2.0)
 hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path + "-wal") + 20_000, hard))
+resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize(path) + 20_000, hard))
 reported = ""
 try:
     for number in range(100):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from perfloop_base.promql import WINDOW
 from perfloop_base.thresholds import Direction, Kind
 
-Detector = Literal["threshold", "anomaly", "change", "trend", "forecast", "burn"]
+Detector = Literal["threshold", "anomaly", "change", "trend", "forecast", "burn", "absence"]
 
 
 class Limit(BaseModel):
@@ -48,6 +48,9 @@ class Signal(BaseModel):
     alert: str | None = Field(default=None, description="the alert of thresholds.yml whose limits it takes")
     slo: str | None = Field(default=None, description="the objective of slos.yml that gives its goal or its warning")
     service: str | None = Field(default=None, description="the service of every series, where no label names it")
+    transient: tuple[str, ...] = Field(
+        default=(), description="with `absence`: the services that come and go; they are not missed"
+    )
     min_deviation: float = Field(default=0.0, ge=0, description="smaller changes, in its unit, are never reported")
     detect: tuple[Detector, ...] = Field(
         default=("threshold", "anomaly", "change", "trend"), description="the detectors that look at it"

@@ -4,7 +4,8 @@ The candidates are the (service, component) pairs of the incident's findings. A 
 deviation, halved for each JOIN_SECONDS that it began after the first, and reduced to a third when another candidate
 that it depends on explains it: the root cause is the deviating node without a deviating callee (Hardt et al., "The
 PetShop dataset", CLeaR 2024). For a pair seen from both sides, as a resource (use) and by its callers (red), the two
-sides are added (the conjunction of PRISM). Scores are normalized to add up to 1.
+sides are added (the conjunction of PRISM). Scores are normalized to add up to 1. A service that does not answer comes
+before everything else that is measured of it.
 
 The robust deviation is BARO's RobustScorer (Pham et al., FSE 2024): d = (post - median(reference)) / IQR(reference),
 signed so that worse is positive. Two changes: `post` is the mean of the three worst points rather than the maximum, so
@@ -36,8 +37,10 @@ EXPLAINED = 1.0 / 3.0
 COMPARABLE = 0.6
 MOVED = 1.0
 TIME = "seconds"
+ABSENCE = "absence"
 WORST = 3
 MIN_REFERENCE = 4
+DOWN = 10.0
 
 Pair = tuple[str, str]
 Pairs = dict[Pair, list[Finding]]
@@ -81,6 +84,7 @@ def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Devi
         pairs.setdefault((finding.service, finding.component), []).append(finding)
     started = min(finding.onset for group in pairs.values() for finding in group)
     raw = {pair: _suspicion(group, started, deviation) for pair, group in pairs.items()}
+    _put_dead_services_first(raw, pairs)
     scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, pairs, raw, topology) else 1.0) for pair in pairs}
     total = sum(scores.values()) or 1.0
     causes = [
@@ -95,6 +99,14 @@ def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Devi
         for service, component in pairs
     ]
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.onset, cause.component)))
+
+
+def _put_dead_services_first(raw: dict[Pair, float], pairs: Pairs) -> None:
+    """Make a service that does not answer the first cause: what else is measured of it or its callers follows."""
+    most = max(raw.values())
+    for pair, group in pairs.items():
+        if any(finding.is_down for finding in group):
+            raw[pair] = most + DOWN
 
 
 def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> float:
@@ -130,6 +142,9 @@ def _slowed_by(machine: list[Finding], candidate: list[Finding]) -> bool:
 
 
 def _sentence(finding: Finding) -> str:
+    if finding.is_down:
+        seen = "its targets are gone from Prometheus" if finding.detector == ABSENCE else "none of its targets answers"
+        return f"{finding.service} does not answer{finding.place}: {seen}"
     now, usual = (quantity(value, finding.unit) for value in (finding.value, finding.expected))
     against = "beyond its limit of" if finding.has_no_baseline else "expected"
     return f"{finding.title}{finding.place} is {now}, {against} {usual}"

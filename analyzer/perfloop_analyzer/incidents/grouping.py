@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from perfloop_analyzer.identifiers import slug
 from perfloop_analyzer.incidents.causes import JOIN_SECONDS, MACHINE_SECONDS, TIME, Cause, Deviation, rank_causes
 from perfloop_analyzer.incidents.topology import MACHINE, Topology
 
@@ -95,9 +96,10 @@ def _build(findings: list[Finding], topology: Topology, deviation: Deviation) ->
     causes = rank_causes(findings, topology, deviation)
     services = tuple(sorted({finding.service for finding in findings}))
     first = causes[0]
-    digest = hashlib.sha256(f"{first.service}/{first.component}".encode()).hexdigest()[:8]
+    name = f"{first.service}/{first.component}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(name).hexdigest()[:8]
     return Incident(
-        f"{first.service}-{first.component}-{digest}",
+        f"{slug(first.service)}-{slug(first.component)}-{digest}",
         started,
         max(finding.severity for finding in findings),
         services,

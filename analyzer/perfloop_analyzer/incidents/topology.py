@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from perfloop_analyzer.documents import read_document
+from perfloop_analyzer.findings import AVAILABILITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,8 @@ class Topology:
         """Return whether a problem of `cause`, a (service, component), can affect `effect`."""
         (service, component), (other, resource) = effect, cause
         if service == other:
+            if resource == AVAILABILITY:
+                return component != AVAILABILITY
             return resource in COMPONENTS.get(component, frozenset())
         if resource in MACHINE and self._shares(service, other):
             return resource == component or resource in COMPONENTS.get(component, frozenset())

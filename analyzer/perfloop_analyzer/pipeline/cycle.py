@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from perfloop_analyzer.findings import Reading
 from perfloop_analyzer.incidents import Topology, group_incidents
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.series import Batch, Floats
+
+LATELY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,13 @@ def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:
 
 
 def _services(answers: Responses, table: Mapping[str, Signal]) -> set[str]:
+    """Return the services that have a value of the newest LATELY_SECONDS: of another nothing is known."""
     return {
-        service_of(labels, table[name].service if name in table else None)
+        service_of(batch.labels[row], table[name].service if name in table else None)
         for name, batch in answers.batches.items()
-        for labels in batch.labels
+        for row in np.flatnonzero(np.isfinite(_newest(batch)).any(axis=1))
     }
+
+
+def _newest(batch: Batch) -> Floats:
+    return batch.values[:, -max(2, math.ceil(LATELY_SECONDS / batch.grid.step)) :]

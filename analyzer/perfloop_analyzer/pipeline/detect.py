@@ -14,6 +14,7 @@ from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.segments import block_p_value
 from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.pipeline.absence import find_absent
 from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.subject import Row, Subject
 from perfloop_analyzer.pipeline.trends import find_window_forecasts
@@ -82,6 +83,7 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
             tests["change"] += _changes(subject, settings.level, candidates["change"], readings)
         if "forecast" in wanted:
             find_window_forecasts(subject, findings, readings)
+    findings += find_absent(batches, catalog, settings.window)
     for kind, waiting in candidates.items():
         findings += _significant(waiting, tests[kind], settings.level)
     return Detection(tuple(_strongest_per_series(findings)), tuple(readings))

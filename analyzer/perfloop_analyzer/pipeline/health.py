@@ -5,6 +5,8 @@ where base is 2 for an unusual signal without a broken limit, 10 for one beyond 
 limit; what callers experience (red) counts in full, a resource (use) three fifths. Penalties are rounded to
 eighths, which binary floating point holds exactly; if they sum to more than 100 the last ones are cut, so
 100 - sum(penalties) == score holds to the bit, in Python and in PromQL. `overall` takes each signal's worst penalty.
+
+A service that does not answer costs all of it: nothing else that was measured of it counts then.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ BASE = {Severity.INFO: 2.0, Severity.WARNING: 10.0, Severity.CRITICAL: 25.0}
 EXTRA = 10.0
 USE_WEIGHT = 0.6
 GRAIN = 8.0
+WHOLE = 100.0
 
 
 def score_health(findings: Iterable[Finding], services: Iterable[str]) -> tuple[Health, ...]:
@@ -40,14 +43,18 @@ def score_health(findings: Iterable[Finding], services: Iterable[str]) -> tuple[
 
 def penalty(finding: Finding) -> float:
     """Return the penalty of one finding, in points of the score."""
+    if finding.is_down:
+        return WHOLE
     excess = min(max(finding.score, 0.0), 1.0) if finding.detector == "threshold" else 0.0
     weight = 1.0 if finding.kind == "red" else USE_WEIGHT
     return round((BASE[finding.severity] + EXTRA * excess) * weight * GRAIN) / GRAIN
 
 
 def _total(service: str, row: Mapping[str, float]) -> Health:
-    left, kept = 100.0, {}
+    left, kept = WHOLE, {}
     for signal, cost in sorted(row.items(), key=lambda item: (-item[1], item[0])):
+        if not left:
+            break
         kept[signal] = min(cost, left)
         left -= kept[signal]
     return Health(service, left, kept)

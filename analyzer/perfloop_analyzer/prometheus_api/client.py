@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import httpx
 import orjson
 
 from perfloop_analyzer.config import SourceConfig, read_secret
-from perfloop_analyzer.errors import BadAnswer, ConfigError, QueryRejected, SourceError, SourceUnavailable
+from perfloop_analyzer.errors import ConfigError, QueryRejected, SourceError, SourceUnavailable
 from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.prometheus_api.budget import Budget
-from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence
+from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence, incomplete
+from perfloop_analyzer.prometheus_api.transport import Answer, Transport
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_base.durations import parse_duration
+from perfloop_base.redaction import redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,14 +29,19 @@ if TYPE_CHECKING:
 REFUSED = frozenset({400, 401, 403, 404, 405, 414, 422})
 RETRY_PAUSE = 0.2  # seconds, doubled after each retry
 SMALL_BYTES = 1_000_000  # responses up to this size are decoded on the event loop
+MOST_BYTES = 256 * 2**20  # of one response; decoding takes ten times as much
+BYTES_PER_SAMPLE = 64  # far more than a sample takes
+
+log = logging.getLogger("analyzer.prometheus")
 
 
 @dataclass(slots=True)
 class _Spent:
-    """What one round of queries used: samples read, and queries without an answer."""
+    """What one round of queries used: samples read, queries without an answer, and answers that are not whole."""
 
     samples: int = 0
     unanswered: int = 0
+    incomplete: dict[str, str] = field(default_factory=dict)
 
 
 class PrometheusSource:
@@ -44,6 +52,7 @@ class PrometheusSource:
         config: SourceConfig,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -51,14 +60,21 @@ class PrometheusSource:
         self._gate = asyncio.Semaphore(config.concurrency)
         # Decoding takes ten times the memory of a response: large ones are decoded one at a time.
         self._decoding = asyncio.Lock()
-        self._client = httpx.AsyncClient(
-            base_url=config.url.rstrip("/") + "/",
+        self._transport = Transport(
+            config.url,
+            config.timeout_seconds,
+            min(MOST_BYTES, SMALL_BYTES + BYTES_PER_SAMPLE * config.max_samples),
+            wall,
             headers=_headers(config),
             auth=_auth(config),
             verify=_tls(config),
-            timeout=config.timeout_seconds,
             transport=transport,
         )
+
+    @property
+    def skew(self) -> float:
+        """How far Prometheus's clock is ahead of this machine's, in seconds."""
+        return self._transport.skew
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,10 +82,22 @@ class PrometheusSource:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._transport.close()
 
     async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
-        """Run every query; each failed one is listed with its reason, the others are not affected."""
+        """Run every query; each failed one is listed with its reason, the others are not affected.
+
+        The grid is in this machine's time. Where Prometheus's clock shows another one, the same moments are queried in
+        its time, so that neither clock needs to be right.
+        """
+        skew = self.skew
+        responses = await self._round(queries, grid)
+        if self.skew == skew:
+            return responses
+        log.warning("the clock of %s is ahead of this machine's by %.0f s", self._transport.shown, self.skew)
+        return await self._round(queries, grid)
+
+    async def _round(self, queries: Sequence[Query], grid: Grid) -> Responses:
         started = self._clock()
         if not self.budget.is_open(started):
             wait = self.budget.closed_until - started
@@ -83,16 +111,19 @@ class PrometheusSource:
             self.budget.failed(self._clock(), str(outcomes[0]))
         else:
             self.budget.succeeded()
-        return Responses(batches, failures, spent.samples, self._clock() - started)
+        return Responses(batches, spent.incomplete | failures, spent.samples, self._clock() - started)
 
     async def scrape_interval(self) -> float | None:
         """Return the median scrape interval of the active targets; None where the API does not report it."""
-        try:
-            response = await self._client.get("api/v1/targets", params={"state": "active"})
-            targets = orjson.loads(response.content)["data"]["activeTargets"]
-            known = sorted(parse_duration(target["scrapeInterval"]) for target in targets)
-        except (httpx.HTTPError, KeyError, TypeError, ValueError):
+        if not self.budget.is_open(self._clock()):
             return None
+        try:
+            answer = await self._transport.request("GET", "api/v1/targets", params={"state": "active"})
+            targets = orjson.loads(answer.content)["data"]["activeTargets"]
+            known = sorted(parse_duration(target["scrapeInterval"]) for target in targets)
+        except (SourceError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+        known = [seconds for seconds in known if seconds > 0]
         return known[len(known) // 2] if known else None
 
     async def _one(self, query: Query, grid: Grid, spent: _Spent) -> Batch | SourceError:
@@ -101,50 +132,55 @@ class PrometheusSource:
                 most = self.budget.max_samples
                 return SourceError(f"{query.signal}: not queried: the budget of {most} samples per cycle is used up")
             if spent.unanswered >= self._config.concurrency:
-                return SourceUnavailable(f"{query.signal}: not queried: {self._config.url} does not answer")
+                return SourceUnavailable(f"{query.signal}: not queried: {self._transport.shown} does not answer")
             try:
-                batch = await self._retrying(query, grid)
+                batch = await self._retrying(query, grid, spent)
             except SourceError as error:
                 spent.unanswered += isinstance(error, SourceUnavailable)
                 return error
         spent.samples += batch.values.size
         return batch
 
-    async def _retrying(self, query: Query, grid: Grid) -> Batch:
+    async def _retrying(self, query: Query, grid: Grid, spent: _Spent) -> Batch:
         for attempt in range(self._config.retries):
             try:
-                return await self._fetch(query, grid)
+                return await self._fetch(query, grid, spent)
             except SourceUnavailable:
                 await asyncio.sleep(RETRY_PAUSE * 2**attempt)
-        return await self._fetch(query, grid)
+        return await self._fetch(query, grid, spent)
 
-    async def _fetch(self, query: Query, grid: Grid) -> Batch:
+    async def _fetch(self, query: Query, grid: Grid, spent: _Spent) -> Batch:
+        theirs = Grid(grid.start + self.skew, grid.step, grid.points)
         form = {
             "query": query.expr,
-            "start": f"{grid.start:.3f}",
-            "end": f"{grid.end:.3f}",
+            "start": f"{theirs.start:.3f}",
+            "end": f"{theirs.end:.3f}",
             "step": f"{grid.step:g}",
         }
         form["timeout"] = f"{self._config.timeout_seconds:g}s"
         try:
-            response = await self._client.post("api/v1/query_range", data=form)
-        except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise SourceUnavailable(f"{query.signal}: {self._config.url} does not answer: {reason}") from error
-        except httpx.HTTPError as error:
-            raise BadAnswer(f"{query.signal}: {error}") from error
-        _check(response, query)
-        if len(response.content) > SMALL_BYTES:
+            answer = await self._transport.request("POST", "api/v1/query_range", data=form)
+        except SourceError as error:
+            raise type(error)(f"{query.signal}: {error}") from error
+        _check(answer, query)
+        if len(answer.content) > SMALL_BYTES:
             async with self._decoding:
-                return await asyncio.to_thread(decode_range, response.content, query.signal, grid)
-        return decode_range(response.content, query.signal, grid)
+                batch = await asyncio.to_thread(self._decode, answer.content, query, theirs, spent)
+        else:
+            batch = self._decode(answer.content, query, theirs, spent)
+        return replace(batch, grid=grid)
+
+    def _decode(self, body: bytes, query: Query, grid: Grid, spent: _Spent) -> Batch:
+        if reason := incomplete(body):
+            spent.incomplete[query.signal] = f"{query.signal}: the answer is not whole: {reason}"
+        return decode_range(body, query.signal, grid)
 
 
-def _check(response: httpx.Response, query: Query) -> None:
-    if response.status_code == httpx.codes.OK:
+def _check(answer: Answer, query: Query) -> None:
+    if answer.status == httpx.codes.OK:
         return
-    sentence = f"{query.signal}: {error_sentence(response.content, response.status_code)}"
-    raise QueryRejected(sentence) if response.status_code in REFUSED else SourceUnavailable(sentence)
+    sentence = f"{query.signal}: {error_sentence(answer.content, answer.status)}"
+    raise QueryRejected(sentence) if answer.status in REFUSED else SourceUnavailable(sentence)
 
 
 def _headers(config: SourceConfig) -> dict[str, str]:
@@ -170,5 +206,5 @@ def _tls(config: SourceConfig) -> ssl.SSLContext | bool:
         if config.cert_file is not None:
             context.load_cert_chain(config.cert_file, config.key_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"the TLS files for {config.url} cannot be used: {error}") from error
+        raise ConfigError(f"the TLS files for {redact_url(config.url)} cannot be used: {error}") from error
     return context

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.findings import Finding, Severity, component_name
+from perfloop_analyzer.identifiers import slug
 from perfloop_analyzer.recommend.improvement import Measured, compute
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation
 
@@ -133,4 +134,4 @@ def evidence(finding: Finding) -> dict[str, Any]:
 def _identifier(rule: str, service: str, labels: Mapping[str, str]) -> str:
     rest = sorted((name, value) for name, value in labels.items() if name != "service")
     digest = hashlib.sha256(repr((rule, service, rest)).encode()).hexdigest()[:6]
-    return f"{rule.replace('_', '-')}-{service}-{digest}"
+    return f"{slug(rule.replace('_', '-'))}-{slug(service)}-{digest}"

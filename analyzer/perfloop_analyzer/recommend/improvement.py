@@ -83,6 +83,14 @@ def _return_to_expected(how: Computation, finding: Finding, measured: Measured) 
     return Improvement(bounds[1], bounds[0], bounds[1], metric, "return_to_expected", words)
 
 
+def _restore(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
+    """Return the share of the service's targets that do not answer: what they would serve is lost until they do."""
+    del measured
+    share = 1.0 - finding.value
+    words = f"{quantity(share, 'ratio')} of the targets of {finding.service} do not answer: all of them do again"
+    return Improvement(share, share, share, how.metric or "unanswered_requests", "restore", words)
+
+
 def _latency_share(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
     """Amdahl's law (1967) for one request: the component's share of the latency times the reduction of its own time."""
     share = _share(how, finding.service, measured)
@@ -209,4 +217,5 @@ _METHODS: Mapping[str, Callable[[Computation, Finding, Measured], Improvement | 
     "replicas": _replicas,
     "right_size": _right_size,
     "scalability": _scalability,
+    "restore": _restore,
 }

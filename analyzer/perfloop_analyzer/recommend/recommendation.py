@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 PRIORITIES = ("low", "medium", "high", "critical")
 
@@ -92,15 +91,49 @@ class Recommendation:
 
 
 def from_dict(data: Mapping[str, Any]) -> Recommendation:
-    """Return the recommendation of a JSON form."""
+    """Return the recommendation of a JSON form.
+
+    Raises:
+        TypeError: A field is missing or of another type; it is named.
+        ValueError: A field has a value that it cannot have.
+    """
+    if not isinstance(data, Mapping):
+        raise TypeError(f"a recommendation is a mapping, not a {type(data).__name__}")
     improvement = data.get("improvement")
     fields = {name: data[name] for name in Recommendation.__slots__ if name in data}
+    for name, kinds in _KINDS.items():
+        if name in OPTIONAL and name not in data:
+            continue
+        if not isinstance(data.get(name), kinds) or isinstance(data.get(name), bool):
+            raise TypeError(f"field '{name}' is a {type(data.get(name)).__name__}")
+    if data["priority"] not in PRIORITIES:
+        raise ValueError(f"field 'priority' has value {data['priority']!r}")
     return Recommendation(
         **fields
         | {
-            "affects": tuple(data["affects"]),
-            "evidence": tuple(data["evidence"]),
-            "rivals": tuple(data.get("rivals", ())),
-            "improvement": Improvement(**improvement) if improvement else None,
+            "affects": tuple(str(one) for one in data["affects"]),
+            "evidence": tuple(item for item in data["evidence"] if isinstance(item, Mapping)),
+            "rivals": tuple(str(one) for one in data.get("rivals", ())),
+            "improvement": _improvement(improvement) if improvement else None,
         }
     )
+
+
+def _improvement(data: Any) -> Improvement:
+    """Return the improvement of a JSON form."""
+    if not isinstance(data, Mapping) or set(data) != set(Improvement.__slots__):
+        raise TypeError("field 'improvement' has other fields than an improvement")
+    ratio, low, high = (float(data[name]) for name in ("ratio", "low", "high"))
+    if not all(map(math.isfinite, (ratio, low, high))):
+        raise ValueError("field 'improvement' has a number that is not finite")
+    return Improvement(ratio, low, high, *(str(data[name]) for name in ("metric", "method", "explanation")))
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("id", "rule", "service", "component", "category", "priority", "title", "action"), str),
+    **dict.fromkeys(("effort", "cost", "state"), str),
+    **dict.fromkeys(("created", "updated"), (int, float)),
+    **dict.fromkeys(("affects", "evidence", "rivals"), (list, tuple)),
+    "values": Mapping,
+}
+OPTIONAL = frozenset({"rivals", "state", "created", "updated", "values"})

@@ -26,7 +26,14 @@ class Computation(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: Literal[
-        "latency_share", "return_to_expected", "cache_share", "pool_size", "replicas", "right_size", "scalability"
+        "latency_share",
+        "return_to_expected",
+        "cache_share",
+        "pool_size",
+        "replicas",
+        "right_size",
+        "scalability",
+        "restore",
     ] = Field(description="the formula; see docs/analyzer.md")
     time: str | None = Field(default=None, description="the signal with the component's busy seconds per second")
     rate: str | None = Field(default=None, description="the signal with the component's operations per second")

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 GOOD, FAIR = 90, 70
 # Metrics that recommendations promise to improve and that no finding has a title for.
-METRICS = {"api_latency_mean": "mean response time", "db_time_per_second": "time spent waiting for the database"}
+METRICS = {
+    "api_latency_mean": "mean response time",
+    "db_time_per_second": "time spent waiting for the database",
+    "unanswered_requests": "unanswered requests",
+}
 
 
 def clock(seconds: float) -> str:

@@ -47,10 +47,18 @@ class ResultCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Return every family of the last good result, and the costs so far."""
+        """Return every family of the last good result while it is new enough, and the costs so far."""
         yield from _cost_families(self._published.costs)
         result = self._published.result
-        if result is not None:
+        if result is None:
+            return
+        yield GaugeMetricFamily(
+            "perfloop_analyzer_result_age_seconds",
+            "Time since the newest result was made; a result that is too old is no longer published.",
+            value=self._published.age(result.at),
+        )
+        # What an old result says of now is not known: its series end rather than stay as they were.
+        if not self._published.is_stale:
             yield from result_families(result)
 
 
@@ -165,6 +173,11 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
     for name, text, value in (
         ("cycle_seconds", "Duration of the last cycle.", costs.cycle_seconds),
         ("query_seconds", "Time that the last cycle waited for Prometheus.", costs.query_seconds),
+        (
+            "clock_skew_seconds",
+            "How far Prometheus's clock is ahead of the analyzer's; 0 within 15 s.",
+            costs.clock_skew,
+        ),
         (
             "last_success_timestamp_seconds",
             "When the published result was made; 0 before the first.",

@@ -7,33 +7,39 @@ profiles, so that a restart loses neither decisions nor what is usual on a Monda
 from __future__ import annotations
 
 import hashlib
-from contextlib import contextmanager
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import create_engine, delete, event, select
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import delete, select
 
-from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
+from perfloop_analyzer.errors import NotFoundError, TransitionError
+from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, from_dict
+from perfloop_analyzer.store.connection import Connection
 from perfloop_analyzer.store.tables import BaselineRow, EventRow, FindingRow, RecommendationRow
-from perfloop_analyzer.store.upgrade import upgrade
+from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy.engine import Engine
+    from sqlalchemy.orm import Session
 
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.recommend import Recommendation
+    from perfloop_analyzer.store.keeper import Keeper
+
+log = logging.getLogger("analyzer.store")
 
 EXPIRE_SECONDS = 3600.0
 # How long a closed recommendation must have been absent to be reopened when its finding returns.
 REOPEN_AFTER_SECONDS = {"validated": 120.0, "refuted": EXPIRE_SECONDS, "expired": 0.0}
 SAME_FINDING_SECONDS = 120.0  # a finding that was absent longer than this gets a new row
 KEEP_FINDINGS_SECONDS = 30 * 86_400.0
+LONGEST_SHOWN = 160
+LONGEST_COLUMN = 120
+SHOWN_OF_FINDINGS = ("title", "detector", "service", "component", "severity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +59,37 @@ class Database:
         StoreError: From every method: the database is unreachable, locked, full, or of a newer version.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
-        with self._translated():
-            upgrade(self._engine)
+    def __init__(self, url: str, keeper: Keeper | None = None) -> None:
+        """Open it; with a keeper one that cannot be used is tried again at every call."""
+        self._connection = Connection(url, keeper)
+
+    @property
+    def _engine(self) -> Engine:
+        return self._connection.engine
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._connection.close()
 
-    def merge(self, recommendations: Sequence[Recommendation], at: float) -> tuple[Recommendation, ...]:
-        """Store what a cycle recommends and return it with each one's state; expire what was absent for an hour."""
-        with self._session() as session:
+    def merge(
+        self, recommendations: Sequence[Recommendation], at: float, watched: float | None = None
+    ) -> tuple[Recommendation, ...]:
+        """Store what a cycle recommends and return it with each one's state; expire what was absent for an hour.
+
+        Args:
+            recommendations: What stands.
+            at: The moment in Unix seconds.
+            watched: For how many seconds since the last call the analyzer looked; absence is counted in these, so that
+                neither a clock that jumps nor a night switched off makes anything expire. None takes the clock.
+        """
+        with self._connection.session(writing=True) as session:
             rows = {row.id: row for row in session.scalars(select(RecommendationRow))}
+            for row in rows.values():
+                row.absent = at - row.seen if watched is None else row.absent + watched
             merged = [_merge_one(session, rows.get(one.id), one, at) for one in recommendations]
             names = {one.id for one in recommendations}
             for row in rows.values():
-                if row.id not in names and row.state == "open" and at - row.seen > EXPIRE_SECONDS:
+                if row.id not in names and row.state == "open" and row.absent > EXPIRE_SECONDS:
                     _step(session, row, "expire", at)
         return tuple(merged)
 
@@ -78,52 +98,55 @@ class Database:
         query = select(RecommendationRow).order_by(RecommendationRow.updated.desc(), RecommendationRow.id)
         if state is not None:
             query = query.where(RecommendationRow.state == state)
-        with self._session() as session:
-            return tuple(_read(row) for row in session.scalars(query))
+        with self._connection.session() as session:
+            return tuple(_readable(session.scalars(query)))
 
     def decided(self, since: float) -> tuple[Recommendation, ...]:
         """Return what was accepted, implemented or measured since a moment, newest first."""
         query = select(RecommendationRow).where(
             RecommendationRow.state.in_(DECIDED), RecommendationRow.updated >= since
         )
-        with self._session() as session:
-            return tuple(_read(row) for row in session.scalars(query.order_by(RecommendationRow.updated.desc())))
+        with self._connection.session() as session:
+            return tuple(_readable(session.scalars(query.order_by(RecommendationRow.updated.desc()))))
 
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
         """Extend the rows of findings that still hold, add rows for new ones, delete those older than a month."""
         keys = {_key(finding): finding for finding in findings}
         recent = select(FindingRow).where(FindingRow.last_seen >= at - SAME_FINDING_SECONDS, FindingRow.key.in_(keys))
-        with self._session() as session:
+        with self._connection.session(writing=True) as session:
             held = {row.key: row for row in session.scalars(recent)} if keys else {}
             for key, finding in keys.items():
                 row = held.get(key) or _new_finding(session, key, finding, at)
-                row.last_seen, row.body = at, finding.as_dict()
+                # After a clock was set back a span must not end before it begins.
+                row.last_seen, row.body = max(at, row.first_seen), finding.as_dict()
             session.execute(delete(FindingRow).where(FindingRow.last_seen < at - KEEP_FINDINGS_SECONDS))
 
     def findings(self, since: float) -> tuple[PastFinding, ...]:
         """Return the findings that held at or after `since`, newest first."""
         query = select(FindingRow).where(FindingRow.last_seen >= since).order_by(FindingRow.last_seen.desc())
-        with self._session() as session:
+        with self._connection.session() as session:
             rows = session.scalars(query)
-            return tuple(PastFinding(row.first_seen, row.last_seen, dict(row.body)) for row in rows)
+            return tuple(
+                PastFinding(row.first_seen, row.last_seen, dict(row.body)) for row in rows if _is_finding(row.body)
+            )
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
         """Replace the baseline of each given signal."""
-        with self._session() as session:
+        with self._connection.session(writing=True) as session:
             for signal, body in baselines.items():
                 key = hashlib.sha256(signal.encode()).hexdigest()[:64]
-                session.merge(BaselineRow(key=key, signal=signal[:120], updated=at, body=dict(body)))
+                session.merge(BaselineRow(key=key, signal=signal[:LONGEST_COLUMN], updated=at, body=dict(body)))
 
     def baselines(self, since: float) -> dict[str, dict[str, Any]]:
         """Return the baselines, by signal, that were written at or after `since`."""
         query = select(BaselineRow).where(BaselineRow.updated >= since)
-        with self._session() as session:
-            return {row.signal: dict(row.body) for row in session.scalars(query)}
+        with self._connection.session() as session:
+            return {row.signal: dict(row.body) for row in session.scalars(query) if isinstance(row.body, dict)}
 
     def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
         """Return every step in the life of a recommendation, oldest first."""
         query = select(EventRow).where(EventRow.recommendation == identifier).order_by(EventRow.number)
-        with self._session() as session:
+        with self._connection.session() as session:
             return tuple({"at": one.at, "step": one.step, "state": one.state} for one in session.scalars(query))
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
@@ -133,10 +156,10 @@ class Database:
             NotFoundError: There is none of that id.
             TransitionError: Its state does not allow the step.
         """
-        with self._session() as session:
-            row = session.get(RecommendationRow, identifier)
+        with self._connection.session(writing=True) as session:
+            row = session.get(RecommendationRow, identifier) if IDENTIFIER.fullmatch(identifier) else None
             if row is None:
-                raise NotFoundError(f"no recommendation has the id '{identifier}'")
+                raise NotFoundError(f"no recommendation has the id '{visible(identifier[:LONGEST_SHOWN])}'")
             allowed, _ = STEPS[step]
             if row.state not in allowed:
                 states = ", ".join(sorted(allowed))
@@ -150,24 +173,11 @@ class Database:
 
     def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
         """Record the measured effect of an implemented recommendation; in another state nothing happens."""
-        with self._session() as session:
+        with self._connection.session(writing=True) as session:
             row = session.get(RecommendationRow, identifier)
             if row is not None and row.state in STEPS[step][0]:
                 _note(row, "measured", dict(measured))
                 _step(session, row, step, at)
-
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with self._translated(), Session(self._engine) as session, session.begin():
-            yield session
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StoreError(f"the database {self._engine.url!r} failed: {reason}") from error
 
 
 def _merge_one(
@@ -180,10 +190,10 @@ def _merge_one(
         session.flush()
         session.add(EventRow(recommendation=recommendation.id, at=at, step="open", state="open"))
         return _read(row)
-    is_back = at - row.seen > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
-    row.seen = at
+    is_back = row.absent > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
+    row.seen, row.absent = at, 0.0
     # What people decided on keeps the evidence that they saw.
-    if row.state == "open" or is_back:
+    if row.state == "open" or is_back or not list(_readable([row])):
         row.body = body
     if is_back:
         _step(session, row, "reopen", at)
@@ -193,8 +203,8 @@ def _merge_one(
 def _new_finding(session: Session, key: str, finding: Finding, at: float) -> FindingRow:
     row = FindingRow(
         key=key,
-        service=finding.service[:120],
-        signal=finding.signal[:120],
+        service=_column(finding.service),
+        signal=_column(finding.signal),
         detector=finding.detector,
         first_seen=min(finding.onset, at),
         last_seen=at,
@@ -226,20 +236,19 @@ def _read(row: RecommendationRow) -> Recommendation:
     return replace(from_dict(row.body), state=row.state, created=row.created, updated=row.updated)
 
 
-def _engine(url: str) -> Engine:
-    try:
-        if url in {"sqlite://", "sqlite:///:memory:"}:
-            return create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-        engine = create_engine(url, pool_pre_ping=True)
-    except (ArgumentError, ModuleNotFoundError) as error:
-        raise ConfigError(f"--store.url has value '{url}', which is not a database URL: {error}") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_pragmas)
-    return engine
+def _readable(rows: Iterable[RecommendationRow]) -> Iterator[Recommendation]:
+    """Yield the recommendations that can be read; another program, or damage, may have written the others."""
+    for row in rows:
+        try:
+            yield _read(row)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("the stored recommendation %s cannot be read: %s", row.id, error)
 
 
-def _set_pragmas(connection: Any, _record: object) -> None:
-    """Set pragmas: a write-ahead log with full sync survives SIGKILL at any moment; a lock is waited for 2 s."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA busy_timeout=2000")
+def _is_finding(body: object) -> bool:
+    return isinstance(body, dict) and all(isinstance(body.get(name), str) for name in SHOWN_OF_FINDINGS)
+
+
+def _column(text: str) -> str:
+    """Return a text that every database can hold in a column."""
+    return visible(text)[:LONGEST_COLUMN]

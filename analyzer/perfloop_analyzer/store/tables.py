@@ -11,7 +11,10 @@ class Base(DeclarativeBase):
 
 
 class RecommendationRow(Base):
-    """One recommendation; `body` is its JSON form without the state."""
+    """One recommendation; `body` is its JSON form without the state.
+
+    `absent` counts the seconds that the analyzer watched without seeing its finding; no change of a clock adds to it.
+    """
 
     __tablename__ = "recommendation"
 
@@ -20,6 +23,7 @@ class RecommendationRow(Base):
     created: Mapped[float] = mapped_column(Float)
     updated: Mapped[float] = mapped_column(Float)
     seen: Mapped[float] = mapped_column(Float, index=True)
+    absent: Mapped[float] = mapped_column(Float, default=0.0, server_default="0")
     body: Mapped[dict[str, object]] = mapped_column(JSON)
 
 

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from perfloop_analyzer.errors import StoreError
+from perfloop_analyzer.errors import NewerStoreError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -33,10 +33,10 @@ def upgrade(engine: Engine) -> None:
 
 
 def _refuse_newer(config: Config, connection: Connection) -> None:
-    """Raise a StoreError for a database that a newer Perfloop wrote."""
+    """Raise a NewerStoreError for a database that a newer Perfloop wrote."""
     current = MigrationContext.configure(connection).get_current_revision()
     known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
-        raise StoreError(
+        raise NewerStoreError(
             f"the database is at revision {current}, which this version does not know: use a newer Perfloop"
         )

@@ -1,0 +1,86 @@
+"""How the HTTP API answers: JSON and pages that no value can break, and the refusals that OpenAPI documents."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, Field
+
+from perfloop_base.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LONGEST_SHOWN = 160
+
+
+class Problem(BaseModel):
+    """A refusal: one sentence with the thing, its value and the rule, or a list of them for a wrong parameter."""
+
+    detail: str | list[dict[str, Any]] = Field(description="what is wrong")
+
+
+class Json(JSONResponse):
+    """JSON in which a number that is not finite is null, and a lone surrogate is an escape."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return to_json(content)
+
+
+class Page(HTMLResponse):
+    """A page whose text may hold lone surrogates: they are shown as escapes."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return str(content).encode("utf-8", "backslashreplace")
+
+
+def to_json(content: Any, option: int = 0) -> bytes:
+    """Return any value as JSON; what JSON does not know is written as what is nearest."""
+    try:
+        return orjson.dumps(content, option=option | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    except (TypeError, ValueError):
+        # Lone surrogates, integers beyond 64 bits, nesting beyond orjson's.
+        return json.dumps(_plain(content), ensure_ascii=True, default=str).encode("ascii")
+
+
+def shown(text: str) -> str:
+    """Return a text from a request as an error message shows it: visible and cut."""
+    return visible(text[:LONGEST_SHOWN])
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without numbers that are not finite."""
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+_MEANINGS: Mapping[int, str] = {
+    401: "No valid bearer token was given.",
+    403: "Changes are not allowed: the analyzer has no token, or the request comes from another origin.",
+    404: "There is none of that id, or no such step.",
+    409: "The state of the recommendation does not allow the step.",
+    415: "The request has a body that is not JSON.",
+    421: "The Host header names another host: allow it with --web.allowed-hosts.",
+    422: "A parameter has a value that is not allowed.",
+    503: "There is no result yet, or the database does not answer.",
+}
+
+
+def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Problem, "description": _MEANINGS[code]} for code in codes}
+
+
+READ = _refusals(421, 503)
+READ_STORED = _refusals(421, 422, 503)
+READ_ONE = _refusals(404, 421, 422, 503)
+CHANGE = _refusals(401, 403, 404, 409, 415, 421, 422, 503)

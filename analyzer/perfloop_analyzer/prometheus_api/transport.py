@@ -1,0 +1,99 @@
+"""Requests to one HTTP API, bounded in time and size: an answer that never ends, or is too large, is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from perfloop_analyzer.errors import BadAnswer, SourceUnavailable
+from perfloop_base.redaction import redact, redact_url, register_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WHOLE_ANSWER = 3.0  # times the time limit of a query: from the first byte to the last
+CLOCK_TOLERANCE = 15.0  # seconds; a Date header has whole seconds, and an answer may wait
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response, read to its end."""
+
+    status: int
+    content: bytes
+
+
+class Transport:
+    """A client of one API.
+
+    Attributes:
+        shown: The API's URL for messages, without secrets.
+        skew: How far its clock is ahead of this machine's in seconds; 0 within CLOCK_TOLERANCE.
+    """
+
+    def __init__(
+        self, url: str, timeout_seconds: float, most_bytes: int, wall: Callable[[], float] = time.time, **options: Any
+    ) -> None:
+        """Prepare a client; `options` are httpx's."""
+        register_url(url)
+        self.shown = redact_url(url)
+        self.skew = 0.0
+        self._wall = wall
+        self._timeout = timeout_seconds
+        self._most = most_bytes
+        parts = urlsplit(url)
+        self._client = httpx.AsyncClient(
+            base_url=parts._replace(query="", fragment="").geturl().rstrip("/") + "/",
+            params=httpx.QueryParams(parts.query),
+            timeout=timeout_seconds,
+            **options,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def request(self, method: str, path: str, **content: Any) -> Answer:
+        """Return the response to one request.
+
+        Raises:
+            SourceUnavailable: There was none in time.
+            BadAnswer: It is too large, or no HTTP.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._timeout * WHOLE_ANSWER),
+                self._client.stream(method, path, **content) as response,
+            ):
+                self._compare_clocks(response.headers.get("date", ""))
+                return Answer(response.status_code, await self._read(response))
+        except TimeoutError as error:
+            raise SourceUnavailable(f"{self.shown} does not answer: its answer does not end") from error
+        except httpx.TransportError as error:
+            reason = redact(str(error)) or type(error).__name__
+            raise SourceUnavailable(f"{self.shown} does not answer: {reason}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise BadAnswer(f"{self.shown}: {redact(str(error))}") from error
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > self._most:
+                raise BadAnswer(f"{self.shown}: the answer is larger than {self._most} bytes")
+        return bytes(body)
+
+    def _compare_clocks(self, date: str) -> None:
+        """Learn how far the other clock is ahead, from the answer's Date header."""
+        try:
+            ahead = parsedate_to_datetime(date).timestamp() - self._wall()
+        except (ValueError, TypeError, OverflowError):
+            return
+        if abs(ahead - self.skew) > CLOCK_TOLERANCE:
+            self.skew = ahead if abs(ahead) > CLOCK_TOLERANCE else 0.0

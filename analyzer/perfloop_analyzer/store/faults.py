@@ -1,0 +1,59 @@
+"""What an error of the database means: damage, which moving the file aside heals, or something that may pass."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from alembic.util import CommandError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+
+from perfloop_base.redaction import redact
+from perfloop_base.visible import visible
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, CommandError)
+# SQLite's result codes: https://www.sqlite.org/rescode.html
+_CORRUPT, _NOT_A_DATABASE, _SHORT_READ = 11, 26, 522
+_MISSING = ("no such table", "no such column")
+
+
+class DamageError(sqlite3.DatabaseError):
+    """The database's own check found it damaged."""
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether the file itself is damaged, or has lost its tables."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, DamageError):
+        return True
+    if not isinstance(cause, sqlite3.Error):
+        return False
+    code = getattr(cause, "sqlite_errorcode", 0) or 0
+    return code & 0xFF in {_CORRUPT, _NOT_A_DATABASE} or code == _SHORT_READ or str(cause).startswith(_MISSING)
+
+
+def has_lost_its_tables(error: BaseException) -> bool:
+    """Return whether a server's database may need its migrations again: it was replaced by an empty one."""
+    return isinstance(error, ProgrammingError)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the error in one line, without secrets."""
+    lines = str(getattr(error, "orig", None) or error).splitlines()
+    return visible(redact(lines[0])) if lines else type(error).__name__
+
+
+def check(engine: Engine) -> None:
+    """Read a SQLite database through.
+
+    Raises:
+        DamageError: It is damaged.
+    """
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        if found != "ok":
+            raise DamageError(found)
