@@ -11,7 +11,7 @@ import asyncio
 import logging
 from html import escape
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -165,11 +165,10 @@ class _Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a request, unless the client's certificate has none of the allowed names."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # what a stream connection has
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
         certified = transport.get_extra_info("ssl_object")
         if certified is not None and not self._gate.is_allowed(certified):
-            transport.abort()
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
