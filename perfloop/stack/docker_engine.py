@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 10.0
 _PULL_QUESTION_SECONDS = 8.0
-_NOISE = ("deprecated", "found orphan containers", "level=warning", "the attribute `version` is obsolete")
+_NOISE = (
+    "deprecated",
+    "encountered errors while bringing up the project",
+    "found orphan containers",
+    "level=warning",
+    "the attribute `version` is obsolete",
+)
 
 
 def last_words(output: str, limit: int = 300) -> str:

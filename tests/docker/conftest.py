@@ -89,8 +89,7 @@ def stack(clone: Path, images: dict[str, str], tmp_path_factory: pytest.TempPath
     running = Running(clone, images, tmp_path_factory.mktemp("home"))
     try:
         running.compose("build", "init")
-        running.compose("up", "--detach")
-        running.wait_healthy()
+        running.start()
         yield running
     finally:
         running.compose("down", "--volumes", "--remove-orphans")

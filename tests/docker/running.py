@@ -13,6 +13,7 @@ import pytest
 
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.docker_engine import Engine
+from perfloop.stack.errors import DockerError
 from perfloop.stack.settings import read_settings
 from perfloop_base.home import DEFAULT_PORTS, port_variable
 
@@ -47,6 +48,14 @@ class Running:
     def compose(self, *words: str) -> str:
         """Run Compose as a person would, in the clone."""
         return self.engine.compose(*words, timeout=600)
+
+    def start(self) -> None:
+        """Start everything by Compose's own `up`; where that fails, fail with what the containers say."""
+        try:
+            self.compose("up", "--detach")
+        except DockerError as error:
+            pytest.fail(f"{error}\n{self.compose('ps')}{self.compose('logs', '--no-color', '--tail=15')}")
+        self.wait_healthy()
 
     def url(self, name: str, path: str = "") -> str:
         """Return the address of a component on the host."""

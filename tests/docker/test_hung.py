@@ -58,9 +58,9 @@ class TestOnTheEngine:
 
     @pytest.mark.timeout(400)
     def test_parts_that_hang_come_back(self, stack: Running):
-        """Each of the stack's own parts is stopped: `status` counts a restart of each within the bound, of no other.
+        """Each of our own parts is stopped: `status` counts a restart of each within the bound, of no other.
 
-        The inbox has not a byte left in /tmp. Of the exporter PID 1 is stopped, by `docker kill`, and the program runs on.
+        The inbox has not a byte left in /tmp; of the exporter PID 1 is stopped from outside, and the program runs on.
         """
         stack.wait_healthy()
         before = _restarts(stack)

@@ -1,0 +1,65 @@
+"""A component has the same flags natively and in Compose: what is set in one place and not in the other is found."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from perfloop.stack.components import build_components
+from perfloop.stack.settings import read_settings
+
+# What only one of the two has, and why.
+ONLY_NATIVE = {
+    "prometheus": {"--web.listen-address"},  # in its container it is alone, on the image's own port
+    "alertmanager": {"--web.listen-address"},
+    "alertmanager_2": {"--web.listen-address"},
+}
+ONLY_COMPOSE = {
+    "exporter": {"--path.procfs", "--path.sysfs", "--path.rootfs"},  # where the host's are mounted
+    "analyzer": {"--web.command"},  # natively it is `perfloop`
+}
+FLAG = re.compile(r"(--[\w.-]+)(?:=(.*))?$", re.DOTALL)
+# An address or a path differs; any other value must not.
+PLACE = re.compile(r"^/|://|^[\w.-]+:\d+$|^\$\{")
+
+
+def _flags(command: list[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for word in command:
+        if match := FLAG.match(word):
+            value = match[2] or ""
+            found.setdefault(match[1], []).append("PLACE" if PLACE.search(value) else value)
+    if "--cluster.peer" in found:
+        found["--cluster.peer"] = found["--cluster.peer"][:1]  # in Compose each is given both, its own among them
+    return found
+
+
+def _services(checkout: Path, alertmanagers: int) -> dict[str, Any]:
+    names = ["docker-compose.yml", "docker-compose.ha.yml"][:alertmanagers]
+    services: dict[str, Any] = {}
+    for name in names:
+        document = yaml.safe_load((checkout / name).read_text(encoding="utf-8"))
+        for service, values in document["services"].items():
+            services.setdefault(service, {}).update(values)
+    return services
+
+
+@pytest.mark.parametrize("alertmanagers", [1, 2])
+def test_every_component_has_the_same_flags(checkout: Path, alertmanagers: int):
+    """Names, how often each is given, and every value that is no address and no path."""
+    settings = read_settings(checkout, {"PERFLOOP_ALERTMANAGERS": str(alertmanagers)})
+    binaries = {name: Path("/usr/bin") / name for name in ("prometheus", "alertmanager")}
+    services = _services(checkout, alertmanagers)
+    for component in build_components(settings, binaries, demo=True):
+        command = services[component.name]["command"]
+        if component.name == "demo":  # a shell reads the password first
+            command = command[-1].split()
+        native = {
+            k: v for k, v in _flags(list(component.command)).items() if k not in ONLY_NATIVE.get(component.name, ())
+        }
+        compose = {k: v for k, v in _flags(command).items() if k not in ONLY_COMPOSE.get(component.name, ())}
+        assert compose == native, component.name
