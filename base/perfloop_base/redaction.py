@@ -151,6 +151,8 @@ def register_url(url: str) -> None:
 def register_environment(environ: Mapping[str, str]) -> None:
     """Remember the value of every variable whose name is a secret's, and the passwords in the URLs of the others."""
     for name, value in environ.items():
+        if name == "PWD":  # the shell's working directory, which half of all paths begin with
+            continue
         if is_secret_name(name):
             register(value)
         elif "://" in value and "@" in value:

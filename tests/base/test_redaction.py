@@ -370,6 +370,12 @@ def test_mappings():
     }
 
 
+def test_the_working_directory_is_no_secret():
+    """PWD is what shells call it."""
+    redaction.register_environment({"PWD": "/srv/program"})
+    assert redact("/srv/program/log") == "/srv/program/log"
+
+
 def test_the_environment():
     """Variables with a secret's name are registered, and the passwords in the URLs of the others."""
     redaction.register_environment(
