@@ -1,12 +1,20 @@
-"""Query Prometheus about the service during a run."""
+"""Query Prometheus about the service during a run.
+
+What answers may be anything behind the address: the time, the size and the form of its answer are checked.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from perfloop_base.redaction import redact_url
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.errors import QueryError
 
 if TYPE_CHECKING:
@@ -14,14 +22,24 @@ if TYPE_CHECKING:
 
 _STEPS = 200
 _SHORTEST_STEP_SECONDS = 1.0
+TIMEOUT_SECONDS = 10.0
+# 200 steps of some thousand series; Prometheus itself refuses far larger answers only by their number of samples.
+_LARGEST_ANSWER = 32 * 1024 * 1024
+_LONGEST_REASON = 500
+# Answers are asked for as they are; a proxy between may compress them all the same.
+_GZIP_OR_ZLIB = 47
 
 
 class PrometheusApi:
     """Instant and range queries over HTTP."""
 
-    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, transport: httpx.AsyncBaseTransport | None = None, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self._url = url.rstrip("/")
+        self._shown = shown(redact_url(self._url))
         self._transport = transport
+        self._timeout_seconds = timeout_seconds
 
     async def values(self, promql: str, began: float, ended: float) -> list[float]:
         """Return the values of an expression over a run, of all its series.
@@ -39,30 +57,68 @@ class PrometheusApi:
         length = max(1, math.ceil(ended - began))
         if "$run" in promql:
             data = await self._query("query", {"query": promql.replace("$run", f"{length}s"), "time": ended})
-            return _numbers([[series.get("value")] for series in data])
+            return self._numbers([[series.get("value")] for series in data])
         step = max(_SHORTEST_STEP_SECONDS, (ended - began) / _STEPS)
         data = await self._query("query_range", {"query": promql, "start": began, "end": ended, "step": step})
-        return _numbers([series.get("values", []) for series in data])
+        return self._numbers([series.get("values", []) for series in data])
 
     async def _query(self, what: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
-            async with httpx.AsyncClient(timeout=10, transport=self._transport) as client:
-                answer = await client.get(f"{self._url}/api/v1/{what}", params=dict(parameters))
-            document = answer.json()
-        except httpx.HTTPError as error:
-            raise QueryError(f"prometheus_url: {self._url}: {str(error) or type(error).__name__}") from error
-        except ValueError as error:
-            raise QueryError(
-                f"prometheus_url: {self._url}: the answer is not JSON (status {answer.status_code})"
-            ) from error
+            # Of the whole answer: httpx's own timeouts are those of each read, and an answer may drip.
+            async with asyncio.timeout(self._timeout_seconds):
+                status, body = await self._ask(what, parameters)
+        except TimeoutError as error:
+            raise self._failed(f"no answer within {self._timeout_seconds:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, zlib.error) as error:
+            raise self._failed(str(error) or type(error).__name__) from error
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise self._failed(f"the answer is not JSON (status {status})") from error
         if not isinstance(document, dict) or document.get("status") != "success":
             reason = document.get("error") if isinstance(document, dict) else None
-            raise QueryError(f"promql {parameters['query']!r}: {reason or f'status {answer.status_code}'}")
-        result = (document.get("data") or {}).get("result")
+            raise QueryError(f"promql {shown(parameters['query'])!r}: {_short(reason or f'status {status}')}")
+        data = document.get("data")
+        result = data.get("result") if isinstance(data, dict) else None
         # A scalar expression has one pair instead of series: it says nothing about the service.
         return result if isinstance(result, list) and all(isinstance(one, dict) for one in result) else []
 
+    async def _ask(self, what: str, parameters: Mapping[str, Any]) -> tuple[int, bytes]:
+        async with (
+            httpx.AsyncClient(timeout=self._timeout_seconds, transport=self._transport) as client,
+            client.stream(
+                "GET",
+                f"{self._url}/api/v1/{what}",
+                params=dict(parameters),
+                headers={"Accept-Encoding": "identity"},
+            ) as answer,
+        ):
+            body = bytearray()
+            async for piece in answer.aiter_raw():
+                body += piece
+                self._check_size(len(body))
+        if answer.headers.get("Content-Encoding", "identity") in {"gzip", "deflate"}:
+            unpacked = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(bytes(body), _LARGEST_ANSWER + 1)
+            self._check_size(len(unpacked))
+            return answer.status_code, unpacked
+        return answer.status_code, bytes(body)
 
-def _numbers(series: list[list[Any]]) -> list[float]:
-    values = [float(pair[1]) for pairs in series for pair in pairs if pair]
-    return [value for value in values if not math.isnan(value)]
+    def _check_size(self, size: int) -> None:
+        if size > _LARGEST_ANSWER:
+            raise self._failed(f"the answer is longer than {_LARGEST_ANSWER} bytes")
+
+    def _failed(self, reason: str) -> QueryError:
+        return QueryError(f"prometheus_url: {self._shown}: {_short(reason)}")
+
+    def _numbers(self, series: list[Any]) -> list[float]:
+        try:
+            values = [float(pair[1]) for pairs in series for pair in pairs if pair]
+        except (TypeError, ValueError, LookupError, OverflowError) as error:
+            raise self._failed("the answer holds samples that are none") from error
+        return [value for value in values if not math.isnan(value)]
+
+
+def _short(reason: object) -> str:
+    """Return another program's words as a message may show them."""
+    text = shown(str(reason)[:_LONGEST_REASON])
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

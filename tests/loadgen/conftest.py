@@ -16,6 +16,7 @@ from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.summary import summarize
 from perfloop_loadgen.summary.document import Document
 from perfloop_loadgen.summary.verdict import Generator
+from tests.support.raw_server import raw_server
 
 if TYPE_CHECKING:
     import ssl
@@ -153,3 +154,9 @@ async def hello() -> AsyncIterator[Service]:
     """A service that says hello."""
     async with serving(HELLO) as service:
         yield service
+
+
+@pytest.fixture(name="raw_server")
+def _raw_server() -> Callable[..., object]:
+    """The context manager that starts a server of plain sockets."""
+    return raw_server

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError, ExitCode
+from perfloop_base.redaction import redact_url
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.bootstrap import MIN_POINTS
 from perfloop_loadgen.compare.runs import Finding, Row, compare, obstacles
@@ -44,7 +45,7 @@ async def ab(config: LoadTestConfig, urls: tuple[str, str], rounds: int, toleran
             tester = LoadTester(config.model_copy(update={"base_url": url.rstrip("/")}))
             summary = await tester.run_load_test()
             p95 = summary.p95_response_time_ms
-            log.info("round %d of %d: %s: %s, p95 %.4g ms", number + 1, rounds, url, summary.verdict, p95)
+            log.info("round %d of %d: %s: %s, p95 %.4g ms", number + 1, rounds, redact_url(url), summary.verdict, p95)
             side.append(tester.document(summary))
     found = [reason for a, b in zip(*runs, strict=True) for reason in obstacles(a, b)]
     code = _report(compare(runs[0], runs[1], tolerance_ratio))

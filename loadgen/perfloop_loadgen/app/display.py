@@ -10,6 +10,8 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from perfloop_base.redaction import redact_url
+from perfloop_loadgen.config.secrets import shown as shown_text
 from perfloop_loadgen.reporters.text import progress_line, trial_line
 
 # rich and grafana-client cost more to import than a short run: they are imported when they are needed.
@@ -52,7 +54,7 @@ class Display:
     def print(self, line: str) -> None:
         """Print a line that stays."""
         if self._view is not None:
-            self._view.print(line)
+            self._view.print(shown_text(line))
         else:
             log.info(line)
 
@@ -91,7 +93,7 @@ def shown(tester: Tester) -> Iterator[Display]:
         display = Display(tester, view, annotator)
         tester.listeners.append(display.second)
         tester.trial_listeners.append(display.trial)
-        display.print(f"{tester.config.name}: {tester.profile} against {tester.config.base_url}")
+        display.print(f"{tester.config.name}: {tester.profile} against {redact_url(tester.config.base_url)}")
         yield display
 
 

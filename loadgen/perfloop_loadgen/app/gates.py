@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.home import local_url
 from perfloop_loadgen.config.model import GateConfig
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.errors import QueryError
 from perfloop_loadgen.summary.verdict import GateResult
 from perfloop_loadgen.thresholds.client_gates import ClientGate, judge
 from perfloop_loadgen.thresholds.expression import Expression, parse_expression
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.samples.book import Book
+
+# SIGTERM must end the process within 5 s, 4 of which are for answers and the last scrape.
+_HURRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +69,60 @@ class Gates:
             raise ConfigError(problems)
         return cls(tuple(client), tuple(server), config.prometheus_url or local_url("prometheus"))
 
-    async def judge(self, book: Book, began: float, ended: float) -> tuple[list[GateResult], dict[str, str]]:
+    async def judge(
+        self, book: Book, span: tuple[float, float], hurry: asyncio.Event | None = None
+    ) -> tuple[list[GateResult], dict[str, str]]:
         """Return each gate's result, and by a gate's text why Prometheus did not answer it.
 
         Args:
             book: what was measured.
-            began: Unix time of the run's beginning.
-            ended: Unix time of its end.
+            span: Unix times of the run's beginning and end.
+            hurry: set when somebody waits for the end; a Prometheus that is slow is then not waited for.
         """
-        results = [judge(gate, book, ended - began) for gate in self.client]
+        results = [judge(gate, book, span[1] - span[0]) for gate in self.client]
         unanswered: dict[str, str] = {}
-        for gate in self.server:
-            try:
-                values = await _query(self.prometheus_url, gate.promql, began, ended)
-            except QueryError as error:
-                unanswered[gate.text] = str(error)
-                values = []
-            results.append(_judged(gate, values))
+        queries = [_query(self.prometheus_url, gate.promql, *span) for gate in self.server]
+        for gate, answer in zip(self.server, await _all(queries, hurry or asyncio.Event()), strict=True):
+            if isinstance(answer, QueryError):
+                unanswered[gate.text] = str(answer)
+            results.append(_judged(gate, [] if isinstance(answer, QueryError) else answer))
         return results, unanswered
+
+
+async def _all(
+    queries: Sequence[Coroutine[Any, Any, list[float]]], hurry: asyncio.Event
+) -> list[list[float] | QueryError]:
+    """Ask everything at once: one silent Prometheus costs its time limit once, however many gates there are."""
+    tasks = [asyncio.create_task(query) for query in queries]
+    asked_to_hurry = asyncio.create_task(hurry.wait())
+    pending = set(tasks)
+    while pending and not hurry.is_set():
+        await asyncio.wait([*pending, asked_to_hurry], return_when=asyncio.FIRST_COMPLETED)
+        pending = {task for task in pending if not task.done()}
+    if pending:
+        await asyncio.wait(pending, timeout=_HURRY_SECONDS)
+    for task in (*tasks, asked_to_hurry):
+        task.cancel()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(asked_to_hurry, return_exceptions=True)
+    return [_outcome(one) for one in found]
+
+
+def _outcome(found: list[float] | BaseException) -> list[float] | QueryError:
+    if isinstance(found, asyncio.CancelledError):
+        return QueryError("stopped before Prometheus answered")
+    if isinstance(found, BaseException) and not isinstance(found, QueryError):
+        raise found
+    return found
 
 
 def _read(gate: GateConfig, client: list[ClientGate], server: list[ServerGate]) -> None:
     expression = parse_expression(gate.expect, bare=gate.promql is not None)
     if gate.promql is None:
-        client.append(ClientGate(expression, gate.endpoint))
+        # Compared with the names of rows, which are fit to be shown.
+        client.append(ClientGate(expression, None if gate.endpoint is None else shown(gate.endpoint)))
     else:
-        server.append(ServerGate(gate.promql, expression, gate.name or f"{gate.promql} {gate.expect}"))
+        server.append(ServerGate(gate.promql, expression, shown(gate.name or f"{gate.promql} {gate.expect}")))
 
 
 async def _query(url: str, promql: str, began: float, ended: float) -> list[float]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
+import io
 import logging
-import re
+import os
 import resource
 import signal
 import sys
@@ -17,18 +17,20 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from perfloop_base.addresses import Address
 from perfloop_base.errors import ExitCode, ListenError
-from perfloop_base.home import find_home, local_port
+from perfloop_base.home import local_port
 from perfloop_base.web.settings import DEFAULTS, Web
+from perfloop_loadgen.app.announcing import announce, withdraw
 from perfloop_loadgen.app.display import shown
 from perfloop_loadgen.app.suite import build_testers
+from perfloop_loadgen.config.secrets import shown as shown_text
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
-from perfloop_loadgen.reporters.files import write_reports
+from perfloop_loadgen.reporters.files import file_name_parts, write_reports
 from perfloop_loadgen.reporters.text import summary_lines, trial_line
 from perfloop_loadgen.reporters.web import MetricsServer
 from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from perfloop_loadgen.app.suite import Tester
@@ -89,20 +91,23 @@ class Session:
         _allow_all_descriptors()
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()
-        await self._start_server()
-        target_file = _announce(self._server.address, self._server.scheme) if self._listen is None else None
-        log.info("serving live metrics", extra={"url": f"{self._server.scheme}://{self._server.address}/metrics"})
+        # Before anything is there that a signal would leave behind.
         self._catch_signals()
+        await self._start_server()
+        target_file = announce(self._server.address, self._server.scheme) if self._listen is None else None
+        log.info("serving live metrics", extra={"url": f"{self._server.scheme}://{self._server.address}/metrics"})
+        parts = file_name_parts([config.name for config in self._configs])
         try:
-            codes = [await self._run(tester) for tester in testers if not self._stopped]
+            codes = [
+                await self._run(tester, part) for tester, part in zip(testers, parts, strict=True) if not self._stopped
+            ]
             await self._linger()
         finally:
-            if target_file is not None:
-                target_file.unlink(missing_ok=True)
+            withdraw(target_file)
             await self._server.stop()
-        return max(codes, default=ExitCode.OK)
+        return max(codes, default=ExitCode.STOPPED if self._stopped else ExitCode.OK)
 
-    async def _run(self, tester: Tester) -> ExitCode:
+    async def _run(self, tester: Tester, part: str) -> ExitCode:
         self._current = tester
         live = tester.live()
         self._collector.runs = [*self._collector.runs, live]
@@ -112,17 +117,30 @@ class Session:
         for problem in await display.finish():
             log.warning(problem)
         document = tester.document(summary)
-        for line in (*summary_lines(summary), *(f"  {trial_line(trial)}" for trial in document.trials)):
-            print(line)  # noqa: T201 - the result is the program's output
-        sys.stdout.flush()
-        written = self._write_reports(document)
-        return max(self._code_of(tester, summary), written)
+        lines = (*summary_lines(summary), *(f"  {trial_line(trial)}" for trial in document.trials))
+        printed = self._print(lines)
+        return max(self._code_of(tester, summary), printed, self._write_reports(document, part))
 
-    def _write_reports(self, document: Document) -> ExitCode:
+    def _print(self, lines: Iterable[str]) -> ExitCode:
+        """Print the result; where nobody takes it, the reports are written all the same."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no µ
+        try:
+            for line in lines:
+                print(shown_text(line))  # noqa: T201 - the result is the program's output
+            sys.stdout.flush()
+        except OSError as error:
+            log.error("the result could not be written to stdout: %s", error.strerror or error)  # noqa: TRY400 - no trace
+            # What is left in the buffer would be an error again at the end of the process.
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.NOT_WRITTEN
+        return ExitCode.OK
+
+    def _write_reports(self, document: Document, part: str) -> ExitCode:
         files = self._reports
         if len(self._configs) > 1:
-            name = re.sub(r"[^\w.-]+", "-", document.summary.name)
-            files = {kind: path.with_stem(f"{path.stem}-{name}") for kind, path in files.items()}
+            files = {kind: path.with_stem(f"{path.stem}-{part}") for kind, path in files.items()}
         problems = write_reports(document, files)
         for problem in problems:
             log.error(str(problem))
@@ -153,7 +171,9 @@ class Session:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # `nohup` has SIGHUP ignored: such a run goes on when its terminal is gone.
+        hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+        for number in (signal.SIGINT, signal.SIGTERM, *hang_up):
             loop.add_signal_handler(number, self._on_signal, number)
 
     def _on_signal(self, number: signal.Signals) -> None:
@@ -177,23 +197,6 @@ class Session:
         if self._current is None:
             return "No run yet."
         return "\n".join(summary_lines(self._current.summary()))
-
-
-def _announce(address: str, scheme: str = "http") -> Path | None:
-    """Write a target file for Prometheus's file service discovery, where the stack keeps them; return its path."""
-    directory = find_home() / "targets"
-    if not directory.is_dir():
-        return None
-    path = directory / f"loadgen-{address.rpartition(':')[2]}.json"
-    partial = path.with_suffix(".partial")
-    labels = {"service": "loadgen"} | ({"__scheme__": scheme} if scheme != "http" else {})
-    try:
-        partial.write_text(json.dumps([{"targets": [address], "labels": labels}]), encoding="utf-8")
-        partial.rename(path)
-    except OSError as error:
-        log.warning("%s: cannot be written, so Prometheus will not scrape this run: %s", directory, error.strerror)
-        return None
-    return path
 
 
 def _allow_all_descriptors() -> None:

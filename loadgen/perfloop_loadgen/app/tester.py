@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from perfloop_base.redaction import redact_url
 from perfloop_loadgen.app.build import build_rate_shape, build_run
 from perfloop_loadgen.app.calibration import read_calibration
 from perfloop_loadgen.app.fleet import Fleet
 from perfloop_loadgen.app.gates import Gates
 from perfloop_loadgen.config.load import EnduranceConfig
-from perfloop_loadgen.config.secrets import without_secrets
+from perfloop_loadgen.config.secrets import register_secrets, without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
 from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary import Summary, summarize
@@ -77,8 +79,12 @@ class LoadTester:
     # A single test has no trials: what is put here is never called.
     trial_listeners: list[Callable[[TrialRow], None]] = field(init=False, default_factory=list)
     _gates: Gates = field(init=False)
+    # Set once the run is stopped from outside.
+    _hurry: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        # First: what is built from here on may write a message.
+        register_secrets(self.config.model_dump(mode="json"))
         self._gates = Gates.of(self.config)
         self.run = self._build()
 
@@ -109,6 +115,7 @@ class LoadTester:
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the run early; what was measured is kept."""
+        self._hurry.set()
         self.run.stop(reason, grace_seconds)
 
     @property
@@ -125,7 +132,7 @@ class LoadTester:
         await self.run.go()
         self.started_at = self.run.began_unix
         ended_at = self.started_at + self.run.elapsed_seconds
-        gates, unanswered = await self._gates.judge(self.run.book, self.started_at, ended_at)
+        gates, unanswered = await self._gates.judge(self.run.book, (self.started_at, ended_at), self._hurry)
         return self._conclude(gates, unanswered)
 
     def summary(self) -> Summary:
@@ -146,7 +153,7 @@ class LoadTester:
         return Document(
             run_id=self.run_id,
             profile=self.profile,
-            base_url=self.config.base_url,
+            base_url=redact_url(self.config.base_url),
             started_at=iso_time(self.started_at),
             summary=summary,
             generator=self.generator(),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from perfloop_loadgen.compare.bootstrap import Change, change_of
+from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -124,4 +125,5 @@ def _level(values: Sequence[float]) -> float | None:
 
 def _comparable(run: Document) -> dict[str, object]:
     """Return the configuration without what may differ between two builds of one service."""
-    return {key: value for key, value in run.config.items() if key not in {"base_url", "name", "thresholds"}}
+    kept = {key: value for key, value in run.config.items() if key not in {"base_url", "name", "thresholds"}}
+    return without_secrets(kept)  # other versions hide them in other words

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from perfloop_loadgen.config.load import LoadConfig
 from perfloop_loadgen.config.reading import choose_one, read_all
 from perfloop_loadgen.config.scenario import EndpointConfig, ScenarioConfig
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.config.strict import Strict, known_keys
 
 DEFAULT_URL = "http://localhost:8000"
@@ -61,10 +63,27 @@ def _default_endpoints() -> list[EndpointConfig]:
     return [EndpointConfig.model_validate(endpoint) for endpoint in DEFAULT_ENDPOINTS]
 
 
+def _check_address(url: str) -> None:
+    """Check what `urlsplit` looks at only when it is asked.
+
+    Raises:
+        ValueError: there is no host, or no port where one should be.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from error
+    if not host:
+        raise ValueError("must name a host")
+
+
 class LoadTestConfig(Strict):
     """One load test. `duration_seconds: 0` runs until it is stopped."""
 
-    name: str = Field(default="load test", description="The name in metrics and reports; in a file, else the key.")
+    name: Annotated[str, AfterValidator(shown)] = Field(
+        default="load test", description="The name in metrics and reports; in a file, else the key."
+    )
     base_url: str = Field(default=DEFAULT_URL, description="The service under test.")
     duration_seconds: float = Field(default=60, ge=0, description="0: until the run is stopped.")
     concurrent_users: int = Field(default=10, ge=1)
@@ -97,6 +116,7 @@ class LoadTestConfig(Strict):
     def _is_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        _check_address(url)
         return url.rstrip("/")
 
     @model_validator(mode="after")

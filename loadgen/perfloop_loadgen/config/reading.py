@@ -9,12 +9,15 @@ from pydantic import ValidationError
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import Entry, read_located
+from perfloop_base.redaction import is_secret_name
+from perfloop_loadgen.config.secrets import HIDDEN, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
+_LONGEST_VALUE = 200
 
 
 def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collection[str]) -> dict[str, T]:
@@ -111,7 +114,15 @@ def _sentence(problem: Any, known: Collection[str]) -> str:
             return ".shape: is missing"
     if not problem["loc"]:
         return f": {rule}"
-    return f": {problem['input']!r}: {rule[0].lower()}{rule[1:]}"
+    return f": {_value(problem)}: {rule[0].lower()}{rule[1:]}"
+
+
+def _value(problem: Any) -> str:
+    """Return the value as it stands in the sentence: shortened, and without secrets."""
+    if any(is_secret_name(str(key)) for key in problem["loc"]):
+        return HIDDEN
+    text = shown(repr(problem["input"]))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def _suggestion(key: str, known: Collection[str]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.config.strict import Strict
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -66,15 +67,15 @@ class EndpointConfig(Strict):
     def _is_absolute(cls, path: str) -> str:
         if not path.startswith("/"):
             raise ValueError("must start with '/'")
-        if any(character in path for character in " \r\n"):
-            raise ValueError("must not hold spaces or line ends")
+        if any(character <= " " or character == "\x7f" for character in path):
+            raise ValueError("must not hold spaces or line ends, nor other control characters")
         return path
 
     @field_validator("headers")
     @classmethod
     def _are_single_lines(cls, headers: dict[str, str]) -> dict[str, str]:
-        if any(character in text for pair in headers.items() for text in pair for character in "\r\n"):
-            raise ValueError("must not hold line ends")
+        if any(character in text for pair in headers.items() for text in pair for character in "\r\n\0"):
+            raise ValueError("must not hold line ends or NUL")
         return headers
 
     @field_validator("method", mode="before")
@@ -97,7 +98,7 @@ class EndpointConfig(Strict):
     def label(self) -> str:
         """Return the endpoint's name in metrics and reports."""
         method = self.method if self.llm is None else "POST"
-        return self.name or f"{method} {self.path.partition('?')[0]}"
+        return shown(self.name or f"{method} {self.path.partition('?')[0]}")
 
 
 class StepConfig(EndpointConfig):
@@ -120,7 +121,7 @@ class StepConfig(EndpointConfig):
 class ScenarioConfig(Strict):
     """Steps that one user takes in order, or an async function of a Python file, as `shop.py:buy`."""
 
-    name: str = "scenario"
+    name: Annotated[str, AfterValidator(shown)] = "scenario"
     weight: int = Field(default=1, ge=1)
     steps: list[StepConfig] = Field(default_factory=list)
     python: str | None = None

@@ -13,6 +13,7 @@ import grafana_client
 from grafana_client.client import GrafanaException
 
 from perfloop_base.home import local_url
+from perfloop_base.redaction import redact_url
 from perfloop_loadgen.errors import QueryError
 
 if TYPE_CHECKING:
@@ -85,4 +86,6 @@ class Annotator:
                 )
         except (GrafanaException, OSError) as error:
             # A run is worth no less without its marks: the problem is reported once, at the end.
-            self.problem = str(QueryError(f"Grafana at {self._grafana.url}: the phases were not annotated: {error}"))
+            self.problem = str(
+                QueryError(f"Grafana at {redact_url(self._grafana.url)}: the phases were not annotated: {error}")
+            )

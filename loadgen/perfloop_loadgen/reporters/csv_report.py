@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from perfloop_base.visible import csv_cell, visible
 
 if TYPE_CHECKING:
     from perfloop_loadgen.summary.document import Document
@@ -30,5 +32,9 @@ def render_csv(document: Document) -> bytes:
     writer.writerow([*COLUMNS, *LOAD_COLUMNS])
     for point in document.timeline:
         row = [getattr(point, column) for column in COLUMNS]
-        writer.writerow([*row, *(getattr(point.load, column) for column in LOAD_COLUMNS)])
+        writer.writerow([*row, *(_cell(getattr(point.load, column)) for column in LOAD_COLUMNS)])
     return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    return csv_cell(visible(value)) if isinstance(value, str) else value

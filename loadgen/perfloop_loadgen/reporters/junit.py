@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from perfloop_base.visible import visible
 from perfloop_loadgen.summary.verdict import GateResult, Verdict
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def render_junit(document: Document) -> bytes:
     # The verdict is a case of its own: a run may fail without any gate, and pipelines show cases only.
     suite = Element(
         "testsuite",
-        name=summary.name,
+        name=visible(summary.name),
         tests=str(len(summary.gates) + 1),
         failures=str(failed),
         errors=str(errors),
@@ -27,18 +28,18 @@ def render_junit(document: Document) -> bytes:
         timestamp=document.started_at,
     )
     verdict = SubElement(
-        suite, "testcase", classname=summary.name, name="verdict", time=f"{summary.duration_seconds:.3f}"
+        suite, "testcase", classname=visible(summary.name), name="verdict", time=f"{summary.duration_seconds:.3f}"
     )
     if summary.verdict is not Verdict.PASSED:
         tag = "failure" if summary.verdict is Verdict.FAILED else "error"
-        SubElement(verdict, tag, message=summary.verdict).text = "\n".join(summary.reasons)
+        SubElement(verdict, tag, message=summary.verdict).text = "\n".join(map(visible, summary.reasons))
     for gate in summary.gates:
-        _case(suite, summary.name, gate)
+        _case(suite, visible(summary.name), gate)
     return b"<?xml version='1.0' encoding='utf-8'?>\n" + tostring(suite, encoding="unicode").encode()
 
 
 def _case(suite: Element, name: str, gate: GateResult) -> None:
-    case = SubElement(suite, "testcase", classname=name, name=gate.text, time="0")
+    case = SubElement(suite, "testcase", classname=name, name=visible(gate.text), time="0")
     if gate.passed is None:
         SubElement(case, "error", message="no data")
     elif not gate.passed:

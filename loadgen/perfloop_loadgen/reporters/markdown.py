@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from perfloop_base.visible import visible
 from perfloop_loadgen.reporters.text import gate_line, seconds
 
 if TYPE_CHECKING:
@@ -12,6 +14,11 @@ if TYPE_CHECKING:
     from perfloop_loadgen.compare.runs import Row
     from perfloop_loadgen.summary import EndpointSummary, Summary
     from perfloop_loadgen.summary.document import Document
+
+
+_MARKUP = re.compile(r"^>|[\\`|<&\[\]*~!@#]|(?<!\w)_|_(?!\w)")
+# An `@` before a name notifies its owner, `#` and a number link to an issue; a backslash does not keep them from it.
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", "#": "&#35;"}
 
 
 def render_markdown(document: Document) -> bytes:
@@ -30,7 +37,10 @@ def render_markdown(document: Document) -> bytes:
     ]
     if summary.gates:
         lines += ["", *(f"- {_safe(gate_line(gate))}" for gate in summary.gates)]
-    lines += ["", f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {document.base_url}."]
+    lines += [
+        "",
+        f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {_safe(document.base_url)}.",
+    ]
     return ("\n".join(lines) + "\n").encode()
 
 
@@ -70,5 +80,5 @@ def _row(endpoint: EndpointSummary) -> str:
 
 
 def _safe(text: str) -> str:
-    """Keep a test's own words from becoming table borders or markup."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Keep the words of a test, a service or a server from becoming table borders, markup, links or mentions."""
+    return _MARKUP.sub(lambda found: _ENTITIES.get(found[0]) or f"\\{found[0]}", visible(text))

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from perfloop_base.redaction import is_secret_name, redact, redact_mapping
 from perfloop_loadgen.config.secrets import HIDDEN
 
 # Headers that the engine writes itself, or that belong to the recorded connection alone.
 _NOT_KEPT = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent", "content-type"})
-_SECRET = frozenset({"authorization", "cookie"})
 
 
 def test_from_har(document: dict[str, Any]) -> dict[str, Any]:
@@ -29,11 +29,11 @@ def _step(entry: dict[str, Any], later: dict[str, Any] | None) -> dict[str, Any]
     request = entry["request"]
     url = urlsplit(request["url"])
     step: dict[str, Any] = {
-        "path": (url.path or "/") + (f"?{url.query}" if url.query else ""),
+        "path": redact((url.path or "/") + (f"?{url.query}" if url.query else "")),
         "method": request["method"],
     }
     headers = {
-        header["name"]: HIDDEN if header["name"].lower() in _SECRET else header["value"]
+        header["name"]: HIDDEN if is_secret_name(header["name"]) else header["value"]
         for header in request.get("headers", ())
         if header["name"].lower() not in _NOT_KEPT and not header["name"].startswith(":")
     }
@@ -53,9 +53,10 @@ def _step(entry: dict[str, Any], later: dict[str, Any] | None) -> dict[str, Any]
 
 def _data(body: str) -> Any:
     try:
-        return json.loads(body)
-    except ValueError:
-        return body
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return redact(body)
+    return redact_mapping({"data": data})["data"]
 
 
 def _pause(entry: dict[str, Any], later: dict[str, Any] | None) -> float:

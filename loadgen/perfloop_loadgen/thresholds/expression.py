@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
+from perfloop_loadgen.config.secrets import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +74,7 @@ def parse_expression(text: str, *, bare: bool = False) -> Expression:
         raise ConfigError([f"thresholds: {text!r}: expect of a promql gate is a sign and a bound, as in '< 20'"])
     if not bare and metric not in NUMBERS and time_of(metric) is None:
         raise ConfigError([f"thresholds: {text!r}: there is no metric {metric!r}; known: {known_metrics()}"])
-    return Expression(text, metric, Comparison(found["sign"], _bound(text, found["number"], found["unit"])))
+    return Expression(shown(text), metric, Comparison(found["sign"], _bound(text, found["number"], found["unit"])))
 
 
 def time_of(metric: str) -> tuple[str, str] | None:

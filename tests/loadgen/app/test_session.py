@@ -1,16 +1,14 @@
-"""What surrounds a run: the target file for Prometheus, and the exit codes."""
+"""What surrounds a run: the exit codes."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from perfloop_base.addresses import Address
 from perfloop_base.errors import ConfigError, ExitCode
-from perfloop_loadgen.app import session
 from perfloop_loadgen.app.session import Session
 from perfloop_loadgen.app.suite import build_testers
 from perfloop_loadgen.config import LoadTestConfig
@@ -18,32 +16,6 @@ from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.verdict import Verdict
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-def test_a_target_file_is_written_where_the_stack_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The form of file service discovery, whole from its first moment; without a stack, nothing."""
-    monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path))
-    assert session._announce("127.0.0.1:19121") is None
-    (tmp_path / "targets").mkdir()
-    path = session._announce("127.0.0.1:19121")
-    assert path == tmp_path / "targets" / "loadgen-19121.json"
-    assert json.loads(path.read_text()) == [{"targets": ["127.0.0.1:19121"], "labels": {"service": "loadgen"}}]
-    assert [one.name for one in (tmp_path / "targets").iterdir()] == [path.name]
-
-
-def test_a_target_file_that_cannot_be_written_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
-    """The run goes on without being scraped, and says so."""
-    monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path))
-    (tmp_path / "targets" / "loadgen-19121.partial").mkdir(parents=True)
-    assert session._announce("127.0.0.1:19121") is None
-    assert caplog.messages == [
-        f"{tmp_path}/targets: cannot be written, so Prometheus will not scrape this run: Is a directory"
-    ]
 
 
 class Ended:

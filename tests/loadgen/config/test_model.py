@@ -93,8 +93,8 @@ def test_credentials_are_hidden_and_numbers_kept():
         {"headers": {"Authorization": "Bearer x", "Accept": "*/*"}, "steps": [{"api_key": "k"}], "max_tokens": 64}
     )
     assert found == {
-        "headers": {"Authorization": "(hidden)", "Accept": "*/*"},
-        "steps": [{"api_key": "(hidden)"}],
+        "headers": {"Authorization": "<secret>", "Accept": "*/*"},
+        "steps": [{"api_key": "<secret>"}],
         "max_tokens": 64,
     }
 

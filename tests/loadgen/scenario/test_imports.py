@@ -73,7 +73,7 @@ def test_a_recording_keeps_order_pauses_and_no_secret(tmp_path: Path):
     assert (login.path, login.think_time_seconds, login.headers) == (
         "/login?x=1",
         1.0,
-        {"Cookie": "(hidden)", "X-A": "b"},
+        {"Cookie": "<secret>", "X-A": "b"},
     )
     assert (cart.method, cart.data) == ("POST", {"id": 3})
     assert config.requested == []

@@ -7,8 +7,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-import pytest
-
 Answer = Callable[[socket.socket, int], None]
 
 
@@ -88,9 +86,3 @@ def raw_server(answer: Answer | bytes, family: socket.AddressFamily = socket.AF_
         yield server
     finally:
         server.stop()
-
-
-@pytest.fixture(name="raw_server")
-def _raw_server() -> Callable[..., object]:
-    """The context manager that starts a raw server."""
-    return raw_server
