@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from perfloop_base.shipped import is_checkout, shipped_root
 
 _NAME = ".perfloop"
 _LAST_PORT = 65_535
+_PRIVATE = 0o700
 # What each component listens on unless `PERFLOOP_<NAME>_PORT` moves it.
 DEFAULT_PORTS = {
     "exporter": 19100,
@@ -41,6 +43,24 @@ def find_home() -> Path:
     if Path(_NAME).is_dir() or not is_checkout():
         return Path(_NAME)
     return shipped_root() / _NAME
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory that its owner alone may enter, whatever the umask; one that is there is tightened.
+
+    What a stack keeps names hosts, routes and users, and some files of it are secrets.
+
+    Raises:
+        ConfigError: it is one that all users share, as /tmp is: no part of it can be made private.
+        OSError: it cannot be made, or belongs to somebody else.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & stat.S_ISVTX:
+        raise ConfigError(f"{directory} is shared by all users: PERFLOOP_HOME is a directory of its own")
+    if mode != _PRIVATE:
+        directory.chmod(_PRIVATE)
 
 
 def port_variable(component: str) -> str:

@@ -6,16 +6,18 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from perfloop.extras import find_missing
-from perfloop.stack import disk, generation, records
 from perfloop.stack import doctor as checks
+from perfloop.stack import generation, records, strays
 from perfloop.stack.configuration import analyzer_token_file, grafana_password_file
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import NotRunningError, ProgramError, SettingsError
@@ -23,6 +25,9 @@ from perfloop.stack.initialization import write_copy
 from perfloop.stack.native import NativeStack, follow
 from perfloop.stack.settings import Settings, current_settings
 from perfloop_base.errors import ExitCode
+from perfloop_base.home import make_private
+from perfloop_base.redaction import redact_mapping
+from perfloop_base.terminal import show, shown, warn
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
     from perfloop.stack.components import ComponentStatus
 
+_GUARDIAN_SECONDS = 120.0
+_POLL_SECONDS = 0.2
 # What each page is for, in the order in which a newcomer should look.
 _PAGES = {
     "grafana": "dashboards",
@@ -44,8 +51,7 @@ _PAGES = {
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    warn(text)
 
 
 def _docker(settings: Settings) -> DockerStack:
@@ -73,7 +79,7 @@ def _print_pages(urls: Mapping[str, str]) -> None:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, purpose in _PAGES.items():
         if name in urls:
-            table.add_row(name, urls[name], purpose)
+            table.add_row(name, Text(shown(urls[name])), purpose)
     Console(width=120).print(table)
 
 
@@ -103,7 +109,7 @@ def _up_native(settings: Settings, *, demo: bool, resume: bool) -> None:
     _require_programs(demo=demo)
     stack = NativeStack(settings, _say)
     if stack.is_running():
-        running = records.load_running(settings.home)
+        running = stack.find_running()
         if running is not None and running.demo != demo:
             word = "with" if running.demo else "without"
             raise SettingsError(f"the stack runs {word} the demo: `perfloop down` first")
@@ -130,12 +136,28 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _wait_for_guardian(settings: Settings) -> None:
+    """Where a guardian brings the stack back at this moment, let it: a person's command comes after it."""
+    deadline = time.monotonic() + _GUARDIAN_SECONDS
+    waiting = False
+    while strays.is_resumption(records.find_lock_holder(settings.home) or "", settings.home):
+        if not waiting:
+            _say("the guardian is bringing the stack back: waiting for it")
+            waiting = True
+        if time.monotonic() > deadline:
+            strays.end(settings.home, [strays.RESUMPTION, strays.GUARDIAN])
+            return
+        time.sleep(_POLL_SECONDS)
+
+
 def up(options: argparse.Namespace) -> ExitCode:
     """Start the whole stack, or apply what changed, and print every URL."""
     # A start that is stopped half way takes back what it started.
     signal.signal(signal.SIGTERM, _interrupt)
     settings = current_settings()
+    _wait_for_guardian(settings)
     with records.exclusive(settings.home, ("perfloop up",)):
+        make_private(settings.home)
         if NativeStack(settings).is_running() and not options.docker:
             _up_native(settings, demo=options.demo, resume=False)
         elif not options.resume and _choose_docker(settings, docker=options.docker, native=options.native):
@@ -148,9 +170,13 @@ def up(options: argparse.Namespace) -> ExitCode:
 def down(_: argparse.Namespace) -> ExitCode:
     """Stop the whole stack."""
     settings = current_settings()
+    holder = records.find_lock_holder(settings.home)
+    if holder and strays.is_resumption(holder, settings.home):
+        records.mark_stopping(settings.home)
+        strays.end(settings.home, [strays.RESUMPTION])
     with records.exclusive(settings.home, ("perfloop down",)):
         stack = NativeStack(settings)
-        native = stack.is_running() or records.load_running(settings.home) is not None
+        native = stack.is_running() or stack.find_running() is not None or bool(strays.find_strays(settings.home))
         if native:
             stack.down()
         docker = _runs_in_docker(settings)
@@ -161,7 +187,7 @@ def down(_: argparse.Namespace) -> ExitCode:
 
 
 def _rows(settings: Settings) -> tuple[str, Sequence[ComponentStatus]]:
-    if records.load_running(settings.home) is not None:
+    if NativeStack(settings).find_running() is not None:
         return "native", NativeStack(settings).status()
     if _runs_in_docker(settings):
         return "docker", _docker(settings).status()
@@ -172,24 +198,32 @@ def status(options: argparse.Namespace) -> ExitCode:
     """Show each component: its state, whether it is healthy, how often it was restarted."""
     settings = current_settings()
     mode, rows = _rows(settings)
-    trouble = disk.find_trouble(settings.home) if mode == "native" else None
+    troubles = NativeStack(settings).find_troubles() if mode == "native" else []
+    notes = records.load_notes(settings.home) if mode == "native" else []
     if options.as_json:
-        shown = {"mode": mode, "parts": [asdict(row) for row in rows], "trouble": trouble}
-        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
+        facts = {
+            "mode": mode,
+            "parts": [asdict(row) for row in rows],
+            "trouble": "; ".join(troubles) or None,
+            "notes": notes,
+        }
+        show(json.dumps(redact_mapping(facts), indent=2))
     else:
         table = Table("component", "state", "healthy", "restarts", "since", "url", box=None, padding=(0, 2, 0, 0))
         for row in rows:
-            table.add_row(row.name, row.state, "yes" if row.healthy else "no", str(row.restarts), row.since, row.url)
+            # As Text, not as markup: what a name or an answer holds in brackets is no style.
+            cells = (row.name, row.state, "yes" if row.healthy else "no", row.restarts, row.since, row.url)
+            table.add_row(*(Text(shown(cell)) for cell in cells))
         Console(width=120).print(table)
-    if trouble:
-        _say(f"perfloop: {trouble}")
-    return ExitCode.UNHEALTHY if trouble or not all(row.healthy for row in rows) else ExitCode.OK
+    for sentence in [*troubles, *notes]:
+        _say(f"perfloop: {sentence}")
+    return ExitCode.UNHEALTHY if troubles or not all(row.healthy for row in rows) else ExitCode.OK
 
 
 def logs(options: argparse.Namespace) -> ExitCode:
     """Show the log of one component."""
     settings = current_settings()
-    if records.load_running(settings.home) is None and _runs_in_docker(settings):
+    if NativeStack(settings).find_running() is None and _runs_in_docker(settings):
         _docker(settings).logs(options.name, follow=options.follow, tail=options.lines)
         return ExitCode.OK
     files = NativeStack(settings).log_files()
@@ -202,12 +236,13 @@ def logs(options: argparse.Namespace) -> ExitCode:
 def doctor(options: argparse.Namespace) -> ExitCode:
     """Check what the stack needs and, when it runs, that every component works with the present configuration."""
     settings = current_settings()
-    docker = _docker(settings) if records.load_running(settings.home) is None and _runs_in_docker(settings) else None
+    native = NativeStack(settings).find_running() is not None
+    docker = _docker(settings) if not native and _runs_in_docker(settings) else None
     results = checks.examine(settings, docker)
     if options.send_test:
         results += checks.send_test(settings)
     for result in results:
-        sys.stdout.write(f"{'ok  ' if result.ok else 'FAIL'} {result.subject}: {result.finding}\n")
+        show(f"{'ok  ' if result.ok else 'FAIL'} {result.subject}: {result.finding}")
     return ExitCode.OK if all(result.ok for result in results) else ExitCode.FAILED
 
 
@@ -223,7 +258,7 @@ def generate(options: argparse.Namespace) -> ExitCode:
         return ExitCode.FAILED if changes.paths else ExitCode.OK
     generation.write(settings.configuration, changes)
     for path in changes.paths:
-        sys.stdout.write(f"{path}\n")
+        show(path)
     return ExitCode.OK
 
 

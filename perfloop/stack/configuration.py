@@ -100,9 +100,18 @@ def prepare(settings: Settings, components: list[Component], generated: Mapping[
         seen_as=(settings.home / ETC / "alertmanager").resolve(),
     )
     _prepare_provisioning(settings, prepared / "grafana")
-    conf = render_supervisord(components, home=settings.home, directory=settings.directory)
-    replace_files(prepared, {Path("supervisord.conf"): conf})
+    replace_files(prepared, _supervisord(settings, components))
     return prepared
+
+
+def _supervisord(settings: Settings, components: list[Component]) -> dict[Path, str]:
+    text = render_supervisord(components, home=settings.home, directory=settings.directory)
+    return {Path("supervisord.conf"): text}
+
+
+def write_supervisord(settings: Settings, components: list[Component]) -> None:
+    """Write supervisord's own configuration again: no file that people write is part of it."""
+    replace_files(settings.home / ETC, _supervisord(settings, components))
 
 
 def apply(settings: Settings, components: list[Component]) -> None:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop.stack import disk, health, ports, programs, records, validation
+from perfloop.stack import disk, health, ports, programs, validation
 from perfloop.stack.configuration import ETC
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
@@ -139,10 +139,13 @@ def examine(settings: Settings, docker: DockerStack | None = None) -> list[Resul
     looks: list[Callable[[Settings], Iterator[Result]]] = [_python, _disk, _programs, _docker, _secrets]
     broken, _ = validation.check_sources(settings)
     results = [result for look in looks for result in look(settings)] + list(_configuration(settings, broken))
-    running = records.load_running(settings.home)
-    if docker is None and running is None:
+    native = NativeStack(settings)
+    if docker is None and native.find_running() is None:
         return [*results, *_ports(settings)]
-    rows = NativeStack(settings).status() if docker is None else docker.status()
+    rows = native.status() if docker is None else docker.status()
+    results += (
+        [Result("stack", ok=False, finding=trouble) for trouble in native.find_troubles()] if docker is None else []
+    )
     demo = any(row.name == "demo" for row in rows)
     results += _components(settings, rows)
     # With a file that cannot be read there is nothing to compare with.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.15
-_USERS_JOB = "services"  # of prometheus.yml
+# The jobs of prometheus.yml that are not named like the component that they scrape.
+_JOBS = {"exporter": "node", "alertmanager_2": "alertmanager"}
+_NO_ANSWER = "prometheus does not answer"
+_NO_TARGET = "prometheus has no target yet"
 
 
 def is_healthy(url: str) -> bool:
@@ -26,49 +30,94 @@ def is_healthy(url: str) -> bool:
         return False
 
 
+def find_unhealthy(components: Iterable[Watched]) -> list[str]:
+    """Return the names of the components that are not healthy; all are asked at the same time."""
+    asked = list(components)
+    with ThreadPoolExecutor(max_workers=max(1, len(asked))) as pool:
+        answers = pool.map(is_healthy, [component.health_url for component in asked])
+        return sorted(component.name for component, healthy in zip(asked, answers, strict=True) if not healthy)
+
+
 def wait_healthy(components: Iterable[Watched], timeout: float, gave_up: Callable[[str], bool]) -> list[str]:
     """Wait until every component is healthy; return the names of those that are not when `timeout` seconds are over.
 
     `gave_up(name)` ends the wait early: the component will not come.
     """
-    waiting = {component.name: component.health_url for component in components}
+    by_name = {component.name: component for component in components}
+    waiting = sorted(by_name)
     deadline = time.monotonic() + timeout
     while waiting:
-        waiting = {name: url for name, url in waiting.items() if not is_healthy(url)}
+        waiting = find_unhealthy(by_name[name] for name in waiting)
         if time.monotonic() > deadline or any(gave_up(name) for name in waiting):
             break
         if waiting:
             time.sleep(_POLL_SECONDS)
-    return sorted(waiting)
+    return waiting
+
+
+class Target(NamedTuple):
+    """One active target of Prometheus: its job, its address, `up`, `down` or `unknown`, and why it is not up."""
+
+    job: str
+    address: str
+    health: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.address}: {self.reason}"
+
+
+def read_targets(prometheus_url: str) -> list[Target] | None:
+    """Return every active target, or None when Prometheus does not answer."""
+    try:
+        answer = httpx.get(f"{prometheus_url}/api/v1/targets?state=active", timeout=_ANSWER_SECONDS, trust_env=False)
+        return [
+            Target(
+                str(target["labels"].get("job")),
+                str(target["labels"].get("instance")),
+                str(target["health"]),
+                str(target["lastError"] or "not scraped yet"),
+            )
+            for target in answer.raise_for_status().json()["data"]["activeTargets"]
+        ]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
 
 
 def find_targets_down(prometheus_url: str) -> list[str]:
     """Return each scrape target that is not up, as `job address: why`; `["prometheus does not answer"]` if so."""
-    try:
-        answer = httpx.get(f"{prometheus_url}/api/v1/targets?state=active", timeout=_ANSWER_SECONDS, trust_env=False)
-        targets = answer.raise_for_status().json()["data"]["activeTargets"]
-    except (httpx.HTTPError, ValueError, KeyError):
-        return ["prometheus does not answer"]
-    if not targets:
-        return ["prometheus has no target yet"]
-    return [
-        f"{target['labels'].get('job')} {target['labels'].get('instance')}: {target['lastError'] or 'not scraped yet'}"
-        for target in targets
-        if target["health"] != "up"
-    ]
+    targets = read_targets(prometheus_url)
+    if targets is None:
+        return [_NO_ANSWER]
+    return [str(target) for target in targets if target.health != "up"] if targets else [_NO_TARGET]
 
 
-def wait_targets_up(prometheus_url: str, timeout: float) -> list[str]:
-    """Wait until the stack's own scrape targets are up; return those that are not when `timeout` seconds are over.
+def _is_own(target: Target, components: Iterable[Watched]) -> bool:
+    own = {(_JOBS.get(one.name, one.name), one.url.rpartition("/")[2]) for one in components}
+    return (target.job, target.address) in own
 
-    The services of `prometheus/targets/` are not waited for: one that is down is what the stack is there to notice.
+
+def wait_targets_up(prometheus_url: str, components: Iterable[Watched], timeout: float) -> tuple[list[str], list[str]]:
+    """Wait until Prometheus scrapes the stack's own components.
+
+    What a person added, a service of `prometheus/targets/`, a job of their own or a load test of theirs, is not waited
+    for: a target that is down is what the stack is there to notice.
+
+    Returns:
+        The components that are still not scraped when `timeout` seconds are over, and the other targets that are down,
+        each as `job address: why`.
     """
+    own = list(components)
     deadline = time.monotonic() + timeout
-    while down := [row for row in find_targets_down(prometheus_url) if not row.startswith(f"{_USERS_JOB} ")]:
-        if time.monotonic() > deadline:
+    while True:
+        targets = read_targets(prometheus_url)
+        down = [str(one) for one in targets or () if one.health != "up" and _is_own(one, own)]
+        if not targets:
+            down = [_NO_ANSWER if targets is None else _NO_TARGET]
+        if not down or time.monotonic() > deadline:
             break
         time.sleep(_POLL_SECONDS * 2)
-    return down
+    return down, [str(one) for one in targets or () if one.health == "down" and not _is_own(one, own)]
 
 
 def read_metric(text: str, name: str) -> float | None:

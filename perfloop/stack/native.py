@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
+from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from perfloop.stack import configuration, disk, generation, health, ports, programs, records, validation
-from perfloop.stack.components import ALERTMANAGERS, Component, ComponentStatus, build_components
+from perfloop.stack import (
+    condition,
+    configuration,
+    disk,
+    generation,
+    health,
+    ports,
+    programs,
+    records,
+    strays,
+    target_files,
+    validation,
+)
+from perfloop.stack.components import Component, ComponentStatus, build_components
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
-from perfloop.stack.supervision import GUARDIAN, Supervisor, remove_socket
+from perfloop.stack.strays import GUARDIAN
+from perfloop.stack.supervision import Supervisor, remove_socket
+from perfloop_base.errors import ConfigError
+from perfloop_base.home import make_private
+from perfloop_base.state import set_aside
+from perfloop_base.terminal import show_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Mapping
 
     from perfloop.stack.settings import Settings
 
@@ -26,7 +43,7 @@ _TARGETS_SECONDS = 45.0
 _RELOAD_SECONDS = 10.0
 _STOP_SECONDS = 30.0
 _LOG_LINES = 15
-_DIRECTORIES = ("analyzer", "alertmanagers", "demo", "etc", "grafana", "logs", "prometheus", "run", "targets")
+_DIRECTORIES = ("analyzer", "alertmanagers", "demo", "etc", "grafana", "inbox", "logs", "prometheus", "run", "targets")
 
 
 def find_binaries(settings: Settings, say: Callable[[str], None]) -> dict[str, Path]:
@@ -80,38 +97,83 @@ class NativeStack:
         """Return whether a supervisord of this home answers."""
         return self._supervisor.is_running()
 
+    def find_running(self) -> records.Running | None:
+        """Return what runs here: as recorded, else as the processes show that carry this home's mark."""
+        recorded = records.load_running(self._home)
+        if recorded is not None:
+            return recorded
+        names = self._supervisor.processes().keys() or set(strays.find_strays(self._home).values())
+        binaries = dict.fromkeys(("prometheus", "alertmanager", "grafana"), Path("unknown"))
+        components = build_components(self._settings, binaries, demo="demo" in names)
+        present = [component for component in components if component.name in names]
+        return records.Running("native", "demo" in names, watch(present, self._settings)) if present else None
+
     def up(self, *, demo: bool, resume: bool = False) -> records.Running:
         """Bring everything up and wait until it is healthy; whatever fails, nothing is left half-started.
 
         Args:
             demo: whether the demo service and its steady load are among the components.
-            resume: start with the effective configuration as it was, even where the files it came from are broken now.
+            resume: bring back what ran: with the effective configuration as it was, even where the files it came from
+                are broken now. Nothing is stopped where a part does not come: the guardian goes on trying.
 
         Raises:
             ConfigError: the configuration is wrong; one sentence for each problem.
             StackError: in one sentence; what this call started is stopped again.
         """
         disk.require_space(self._home)
-        for directory in _DIRECTORIES:
-            (self._home / directory).mkdir(parents=True, exist_ok=True)
-        resume = resume and (self._home / configuration.ETC / "supervisord.conf").exists()
+        self._make_directories()
+        resume = resume and (self._home / configuration.ETC / "prometheus" / "prometheus.yml").exists()
         changes = generation.Changes() if resume else validation.require_sources(self._settings)
         components = build_components(self._settings, find_binaries(self._settings, self._say), demo=demo)
-        self._require_ports(components)
+        self._replace_strays()
+        if not resume:
+            self._require_ports(components)
         configuration.grafana_password_file(self._home)
         configuration.analyzer_token_file(self._home)
-        if not resume:
+        if resume:
+            self._restore_effective(components)
+        else:
             validation.require_effective(self._settings, components, changes)
             self._apply(components, changes)
-        records.forget_running(self._home)
-        self._forget_notifications()
+        records.forget_running(self._home, restarts=not resume)
+        target_files.remove_stale(self._home)
         try:
-            running = self._start(components, demo=demo)
+            running = self._start(components, demo=demo, resume=resume)
         except (Exception, KeyboardInterrupt):
-            self.down()
+            if not resume:
+                self.down()
             raise
         records.save_loaded(self._home, configuration.digest_loaded_files(self._home))
         return running
+
+    def _make_directories(self) -> None:
+        make_private(self._home)
+        for name in _DIRECTORIES:
+            directory = self._home / name
+            if directory.exists() and not directory.is_dir():
+                self._say(f"{directory} is no directory: moved to {set_aside(directory, datetime.now(UTC))}")
+            directory.mkdir(parents=True, exist_ok=True)
+
+    def _replace_strays(self) -> None:
+        """End what an earlier stack left running without its supervisor, as late as can be: it measured until now."""
+        names = sorted(set(strays.find_strays(self._home).values()))
+        if names:
+            self._say(f"processes of an earlier stack run without their supervisor: replacing {', '.join(names)}")
+            strays.end(self._home)
+            remove_socket(self._home)
+
+    def _restore_effective(self, components: list[Component]) -> None:
+        """Where the effective configuration was damaged, write it again from its sources, if those are good."""
+        refused = list(validation.find_refused(self._settings, self._home / configuration.ETC))
+        if refused:
+            self._say(f"the effective configuration cannot be used, so it is written again: {'; '.join(refused)}")
+            try:
+                changes = validation.require_sources(self._settings)
+                validation.require_effective(self._settings, components, changes)
+                configuration.apply(self._settings, components)
+            except ConfigError as error:
+                self._say(f"that is not possible either: {'; '.join(error.problems)}")
+        configuration.write_supervisord(self._settings, components)
 
     def _require_ports(self, components: list[Component]) -> None:
         names = [name for component in components for name in (component.port, *component.extra_ports)]
@@ -123,23 +185,26 @@ class NativeStack:
             self._say(f"generated {', '.join(map(str, changes.paths))}")
         configuration.apply(self._settings, components)
 
-    def _forget_notifications(self) -> None:
-        """Let what still fires after a pause be sent again, not only when it would be repeated, hours later."""
-        for name in ALERTMANAGERS:
-            (self._home / name / "nflog").unlink(missing_ok=True)
-
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, **self._settings.environment, "PERFLOOP_HOME": str(self._home), "PYTHONUNBUFFERED": "1"}
+        inherited = {**os.environ, **self._settings.environment, "PYTHONUNBUFFERED": "1"}
+        return strays.mark(inherited, strays.SUPERVISORD, self._home)
 
-    def _start(self, components: list[Component], *, demo: bool) -> records.Running:
-        self._supervisor.launch(self._environment())
+    def _start(self, components: list[Component], *, demo: bool, resume: bool) -> records.Running:
         running = records.Running("native", demo, watch(components, self._settings))
         records.save_running(self._home, running)  # so that `status` and the guardian know it from the first moment
+        self._supervisor.launch(self._environment())
         for wave in sorted({component.wave for component in components}):
-            self._start_wave([component for component in components if component.wave == wave])
-        down = health.wait_targets_up(self._settings.url("prometheus"), _TARGETS_SECONDS)
-        if down:
+            try:
+                self._start_wave([component for component in components if component.wave == wave])
+            except StackError as error:
+                if not resume:
+                    raise
+                self._say(f"{error}\nThe others are started all the same, and the guardian goes on trying")
+        down, others = health.wait_targets_up(self._settings.url("prometheus"), running.components, _TARGETS_SECONDS)
+        if down and not resume:
             raise UnhealthyError(f"Prometheus cannot scrape {'; '.join(down)}")
+        for target in [*down, *others]:
+            self._say(f"warning: a target is down, and the stack runs without it: {target}")
         return running
 
     def _start_wave(self, components: list[Component]) -> None:
@@ -150,7 +215,7 @@ class NativeStack:
             name = next(filter(self._gave_up, unhealthy), unhealthy[0])  # the culprit before those it kept waiting
             log = read_log_tail(self._home / "logs" / f"{name}.log", _LOG_LINES)
             what = "does not stay up" if self._gave_up(name) else f"was not healthy within {_WAVE_SECONDS:.0f} s"
-            raise UnhealthyError(f"{name} {what}, so the stack was stopped again; the end of its log:\n{log}")
+            raise UnhealthyError(f"{name} {what}; the end of its log:\n{log}")
 
     def _gave_up(self, name: str) -> bool:
         state = self._supervisor.processes().get(name, {}).get("statename")
@@ -166,7 +231,7 @@ class NativeStack:
             ConfigError: the configuration is wrong; nothing was changed.
             UnhealthyError: a component refused what it read.
         """
-        running = records.load_running(self._home)
+        running = self.find_running()
         if running is None:
             return
         changes = validation.require_sources(self._settings)
@@ -190,7 +255,7 @@ class NativeStack:
             raise UnhealthyError(f"{component.name} did not take its new configuration; the end of its log:\n{log}")
 
     def down(self) -> None:
-        """Stop everything and wait until it is gone. What was measured stays on disk."""
+        """Stop everything and wait until it is gone, also what no supervisor looks after. What was measured stays."""
         records.mark_stopping(self._home)
         pid = self._supervisor.pid()
         children = psutil.Process(pid).children(recursive=True) if pid else []
@@ -199,7 +264,9 @@ class NativeStack:
         _, alive = psutil.wait_procs(processes, timeout=_STOP_SECONDS)
         for process in alive:
             process.kill()
+        strays.end(self._home)
         records.forget_running(self._home)
+        (self._home / "run" / "supervisord.pid").unlink(missing_ok=True)  # one that was killed has left it
         remove_socket(self._home)
 
     def status(self) -> list[ComponentStatus]:
@@ -208,30 +275,38 @@ class NativeStack:
         Raises:
             NotRunningError: when no native stack runs here.
         """
-        running = records.load_running(self._home)
+        running = self.find_running()
         if running is None:
             raise NotRunningError(f"no stack runs in {self._home}: `perfloop up` starts one")
-        processes = self._supervisor.processes()
+        processes = self._supervisor.ask_processes()
+        if processes is None:
+            left = set(strays.find_strays(self._home).values())
+            processes = {name: {"statename": condition.UNSUPERVISED} for name in left}
         restarts = records.load_restarts(self._home)
+        unhealthy = health.find_unhealthy(running.components)
         return [
-            _row(component, processes.get(component.name, {}), restarts.get(component.name, 0))
+            _row(component, processes.get(component.name, {}), restarts.get(component.name, 0), unhealthy)
             for component in running.components
         ]
 
+    def find_troubles(self) -> list[str]:
+        """Return one sentence for each thing that is wrong with the stack as a whole."""
+        return condition.find_troubles(self._home, self._supervisor.ask_processes())
+
     def log_files(self) -> Mapping[str, Path]:
         """Return each component's log file by name."""
-        running = records.load_running(self._home)
+        running = self.find_running()
         names = [component.name for component in running.components] if running else []
         return {name: self._home / "logs" / f"{name}.log" for name in [*names, "supervisord", GUARDIAN]}
 
 
-def _row(component: records.Watched, process: Mapping[str, object], restarts: int) -> ComponentStatus:
+def _row(
+    component: records.Watched, process: Mapping[str, object], restarts: int, unhealthy: Collection[str]
+) -> ComponentStatus:
     state = str(process.get("statename", "STOPPED")).lower()
     start = process.get("start")
     since = datetime.fromtimestamp(int(str(start)), UTC).isoformat() if state == "running" and start else ""
-    return ComponentStatus(
-        component.name, state, health.is_healthy(component.health_url), component.url, restarts, since
-    )
+    return ComponentStatus(component.name, state, component.name not in unhealthy, component.url, restarts, since)
 
 
 def follow(path: Path, *, lines: int, follow_on: bool) -> None:
@@ -245,8 +320,9 @@ def follow(path: Path, *, lines: int, follow_on: bool) -> None:
     except OSError as error:
         raise StackError(f"{path} cannot be read: {error.strerror}") from error
     with file:
-        sys.stdout.writelines(file.readlines()[-lines:])
+        show_lines(deque(file, maxlen=max(lines, 0)))
+        rest = ""
         while follow_on:
-            sys.stdout.write(file.read())
-            sys.stdout.flush()
+            whole, newline, rest = (rest + file.read()).rpartition("\n")
+            show_lines(whole.split("\n") if newline else ())
             time.sleep(0.2)

@@ -17,16 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfloop.stack.errors import StackError
+from perfloop.stack.strays import GUARDIAN, MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from perfloop.stack.components import Component
 
-GUARDIAN = "guardian"
 _LONGEST_SOCKET_PATH = 100  # the kernel takes 107 bytes, and supervisord makes a temporary name beside it
 _LOG_BYTES = "10MB"
 _START_SECONDS = 10.0
+_ANSWER_SECONDS = 5.0  # a supervisord that hangs must not make every command hang
+_NEVER_GIVE_UP = 1_000_000
+_FAILURES = (OSError, xmlrpc.client.Error, http.client.HTTPException)
 
 
 def socket_path(home: Path) -> Path:
@@ -73,7 +76,8 @@ def _section(title: str, values: dict[str, object]) -> str:
 
 
 def _program(component: Component, home: Path) -> str:
-    environment = ",".join(f'{key}="{value}"' for key, value in sorted(component.environment.items()))
+    variables = {**component.environment, MARK: component.name}
+    environment = ",".join(f'{key}="{value}"' for key, value in sorted(variables.items()))
     values: dict[str, object] = {
         "command": shlex.join(component.command),
         "autostart": "false",  # `perfloop up` starts them wave by wave
@@ -87,9 +91,8 @@ def _program(component: Component, home: Path) -> str:
         "stdout_logfile": home / "logs" / f"{component.name}.log",
         "stdout_logfile_maxbytes": _LOG_BYTES,
         "stdout_logfile_backups": 2,
+        "environment": environment,
     }
-    if environment:
-        values["environment"] = environment
     return _section(f"program:{component.name}", values)
 
 
@@ -109,6 +112,7 @@ def render_supervisord(components: Iterable[Component], *, home: Path, directory
         "directory": directory,
         "childlogdir": home / "logs",
         "nocleanup": "true",
+        "umask": "077",  # whatever the shell of `perfloop up` has
     }
     if os.geteuid() == 0:
         supervisord["user"] = "root"  # said outright, or supervisord warns that nobody said it
@@ -117,6 +121,8 @@ def render_supervisord(components: Iterable[Component], *, home: Path, directory
         "events": "PROCESS_STATE",
         "buffer_size": 1000,
         "autorestart": "true",
+        "startretries": _NEVER_GIVE_UP,  # without it nobody looks after the components
+        "environment": f'{MARK}="{GUARDIAN}"',
         "stderr_logfile": home / "logs" / f"{GUARDIAN}.log",
         "stderr_logfile_maxbytes": _LOG_BYTES,
     }
@@ -137,12 +143,13 @@ def render_supervisord(components: Iterable[Component], *, home: Path, directory
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket; a connection that fails leaves nothing open."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self.timeout)
         try:
             connection.connect(self._path)
         except OSError:
@@ -152,25 +159,27 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float) -> None:
         super().__init__()
         self._path = path
+        self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002 - the base class's signature
-        self._connection = ("localhost", _UnixConnection(self._path))
+        self._connection = ("localhost", _UnixConnection(self._path, self._timeout))
         return self._connection[1]
 
 
 class Supervisor:
-    """A supervisord, over its control socket."""
+    """A supervisord, over its control socket; one that does not answer within `timeout` seconds counts as none."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, timeout: float = _ANSWER_SECONDS) -> None:
         self._home = home
+        self._timeout = timeout
         self._socket = socket_path(home)
 
     @contextlib.contextmanager
     def _calls(self) -> Iterator[Any]:
-        transport = _UnixTransport(str(self._socket))
+        transport = _UnixTransport(str(self._socket), self._timeout)
         with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as proxy:
             yield proxy.supervisor
 
@@ -179,7 +188,7 @@ class Supervisor:
         try:
             with self._calls() as calls:
                 return bool(calls.getState()["statename"] == "RUNNING")
-        except (OSError, xmlrpc.client.Error):
+        except _FAILURES:
             return False
 
     def pid(self) -> int | None:
@@ -187,7 +196,7 @@ class Supervisor:
         try:
             with self._calls() as calls:
                 return int(calls.getPID())
-        except (OSError, xmlrpc.client.Error):
+        except _FAILURES:
             return None
 
     def launch(self, environment: dict[str, str]) -> None:
@@ -209,28 +218,41 @@ class Supervisor:
         )
 
     def start(self, name: str) -> None:
-        """Start one program; one that runs already is left alone."""
+        """Start one program; one that runs already is left alone.
+
+        Raises:
+            StackError: supervisord does not answer, or cannot start it.
+        """
         try:
             with self._calls() as calls:
                 calls.startProcess(name, False)  # noqa: FBT003 - the protocol's own signature: do not wait
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
-                raise
+                raise StackError(f"{name} cannot be started: {fault.faultString}") from fault
+        except _FAILURES as error:
+            raise StackError(f"{name} cannot be started: supervisord does not answer ({error})") from error
 
     def reload(self, name: str) -> None:
         """Send SIGHUP to one program, which reads its configuration again; one that is down is left alone."""
-        with contextlib.suppress(OSError, xmlrpc.client.Error), self._calls() as calls:
+        with contextlib.suppress(*_FAILURES), self._calls() as calls:
             calls.signalProcess(name, "HUP")
 
-    def processes(self) -> dict[str, dict[str, Any]]:
-        """Return supervisord's own view of each program: `statename`, `pid`, and `start` in Unix seconds."""
+    def ask_processes(self) -> dict[str, dict[str, Any]] | None:
+        """Return supervisord's own view of each program: `statename`, `pid`, and `start` in Unix seconds.
+
+        None: it does not answer.
+        """
         try:
             with self._calls() as calls:
                 return {info["name"]: info for info in calls.getAllProcessInfo()}
-        except (OSError, xmlrpc.client.Error):
-            return {}
+        except _FAILURES:
+            return None
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Return what `ask_processes` returns, and nothing where no supervisord answers."""
+        return self.ask_processes() or {}
 
     def shutdown(self) -> None:
         """Ask supervisord to stop every program and itself."""
-        with contextlib.suppress(OSError, xmlrpc.client.Error), self._calls() as calls:
+        with contextlib.suppress(*_FAILURES), self._calls() as calls:
             calls.shutdown()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from perfloop.stack.guardian import find_reason, parse_tokens
+from perfloop.stack.guardian.ends import find_reason
+from perfloop.stack.guardian.events import parse_tokens
 
 
 def test_event_header_is_parsed() -> None:

@@ -74,9 +74,10 @@ def test_a_start_waits_for_its_own_targets_alone(server: _Server) -> None:
         _targets(node="unknown", services="down"),
         _targets(node="up", services="down"),
     ]
-    assert health.wait_targets_up(server.url, 10) == []
+    own = [Watched("exporter", "http://a:1", "")]
+    assert health.wait_targets_up(server.url, own, 10) == ([], ["services a:1: refused"])
     server.answers["/api/v1/targets"] = [_targets(node="down", services="down")]
-    assert health.wait_targets_up(server.url, 0.3) == ["node a:1: refused"]
+    assert health.wait_targets_up(server.url, own, 0.3) == (["node a:1: refused"], ["services a:1: refused"])
 
 
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager", "alertmanager_2"])

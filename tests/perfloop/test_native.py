@@ -138,7 +138,7 @@ def test_up_with_the_demo_on_a_stack_without_it_is_refused(settled: Stack) -> No
 
 
 def _pid(stack: Stack, name: str) -> int:
-    return records.load_pids(stack.home)[name][0]
+    return int(records.load_pids(stack.home)[name].partition(":")[0])
 
 
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager", "exporter", "analyzer", "inbox"])
