@@ -128,15 +128,16 @@ class PrometheusView:
     Attributes:
         run: its process.
         alerts: by label set, the external labels included.
-        rules: whether every rule of a name has been evaluated without an error; None where it was not asked.
+        rules: how many seconds lie between evaluations of a rule, by its name; infinitely many where one of that name
+            has not been evaluated, or not without an error. None where it was not asked.
         evaluated_at: when a group of rules was last evaluated; None where it was not asked, 0 where none has been.
-        interval: the longest interval between evaluations.
+        interval: the longest of all intervals.
         url: its address, for links.
     """
 
     run: str
     alerts: Mapping[Key, PrometheusAlert]
-    rules: Mapping[str, bool] | None = None
+    rules: Mapping[str, float] | None = None
     evaluated_at: float | None = None
     interval: float = 0.0
     url: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,12 +102,13 @@ class Prometheus:
 def _with_rules(
     run: str, alerts: dict[Key, PrometheusAlert], groups: Iterable[dict[str, Any]], url: str
 ) -> PrometheusView:
-    evaluated: dict[str, bool] = {}
+    evaluated: dict[str, float] = {}
     newest, interval = 0.0, 0.0
     for group in groups:
         interval = max(interval, float(group["interval"]))
         for rule in group["rules"]:
             at = 0.0 if rule["lastEvaluation"].startswith(_NEVER) else parse_time(rule["lastEvaluation"])
             newest = max(newest, at)
-            evaluated[rule["name"]] = evaluated.get(rule["name"], True) and at > 0 and rule["health"] == "ok"
+            every = float(group["interval"]) if at > 0 and rule["health"] == "ok" else math.inf
+            evaluated[rule["name"]] = max(evaluated.get(rule["name"], 0.0), every)
     return PrometheusView(run, alerts, evaluated, newest, interval, url)

@@ -214,11 +214,11 @@ class Reconciliation:
             return False
         if incident.key in view.alerts:  # pending: over if the same process said before that it fires
             return incident.run == view.run
-        settled = now - self._prometheus_since >= self.timing.evaluations * view.interval
-        if view.rules is None or not view.evaluated_at or not settled:
+        if view.rules is None or not view.evaluated_at:
             return False
         # A rule that was removed fires no more.
-        return view.rules.get(incident.labels.get("alertname", ""), True)
+        interval = view.rules.get(incident.labels.get("alertname", ""), view.interval)
+        return now - self._prometheus_since >= self.timing.evaluations * interval
 
     def _observe_alertmanager(self, incident: Incident, view: AlertmanagerView, now: float) -> None:
         listed = view.alerts.get(incident.key)

@@ -189,5 +189,6 @@ def _is_corrupt(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     corrupt = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_ERROR}
     if code is not None:
-        return (code & 0xFF) in corrupt  # the low byte is the kind, the rest the details
+        # The low byte is the kind, the rest the details. A short read is a file that was truncated.
+        return (code & 0xFF) in corrupt or code == sqlite3.SQLITE_IOERR_SHORT_READ
     return str(error).startswith("malformed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -77,8 +78,8 @@ class World:
             return None
         alert = PrometheusAlert(LABELS, {"summary": "slow"}, firing=self.firing)
         alerts = {key_of(LABELS): alert} if self.firing or self.pending else {}
-        rules = {LABELS["alertname"]: self.evaluated}
-        return PrometheusView(self.prometheus, alerts, rules, self.now if self.evaluated else 0.0, 5.0, "http://p")
+        rules = {LABELS["alertname"]: 5.0 if self.evaluated else math.inf}
+        return PrometheusView(self.prometheus, alerts, rules, self.now if self.evaluated else 0.0, 300.0, "http://p")
 
     def _alertmanager_view(self) -> AlertmanagerView | None:
         if self.alertmanager is None:
