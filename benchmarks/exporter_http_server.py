@@ -3,7 +3,8 @@
     python benchmarks/exporter_http_server.py [--requests 3000] [--rounds 5]
 
 Both serve the same 10 kB, about a gzipped scrape, to one client on one connection, as Prometheus scrapes; in turns,
-each in a process of its own. The bar is the reason for a server of our own: it takes at most half the CPU.
+each in a process of its own. Ours answers once as it does for a page and once as for a scrape, during which another
+thread waits for the other connections. The bars are a reason for a server of our own: at most 0.5 and 0.65 of the CPU.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop_base.addresses import Address, listen
+from perfloop_exporter.web.guard import Guard
 from perfloop_exporter.web.messages import Request, Response
-from perfloop_exporter.web.server import OpenGate, Server
+from perfloop_exporter.web.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,19 +30,39 @@ if TYPE_CHECKING:
 
 BODY = os.urandom(10_000)
 HEADERS = {"Accept-Encoding": "gzip", "Accept": "text/plain;version=0.0.4", "User-Agent": "Prometheus/3.13"}
-BAR = 0.5
+PAGE_BAR, SCRAPE_BAR = 0.5, 0.65
 
 
-def serve_ours(ready: Connection) -> None:
-    """Serve with the exporter's server until the process is killed."""
+def serve_page(ready: Connection) -> None:
+    """Serve with the exporter's server, as it does a page, until the process is killed."""
+    _serve_ours(ready, quick=True)
+
+
+def serve_scrape(ready: Connection) -> None:
+    """Serve with the exporter's server, as it does a scrape, until the process is killed."""
+    _serve_ours(ready, quick=False)
+
+
+def _serve_ours(ready: Connection, *, quick: bool) -> None:
     listener = listen(Address("127.0.0.1", 0), "--web.listen-address")
-    Server([listener], _answer, OpenGate()).start()
+    Server([listener], Application(quick=quick), Guard()).start()
     ready.send(listener.getsockname()[1])
     ready.recv()
 
 
-def _answer(_request: Request) -> Response:
-    return Response(200, BODY)
+class Application:
+    """Answers every request with the same bytes."""
+
+    def __init__(self, *, quick: bool) -> None:
+        self._quick = quick
+
+    def answer(self, _request: Request) -> Response:
+        """Return the bytes."""
+        return Response(200, BODY)
+
+    def is_quick(self, _request: Request) -> bool:
+        """Return whether no other thread has to serve meanwhile."""
+        return self._quick
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -88,8 +110,9 @@ class Target:
         return (self._cpu_seconds() - begin) / requests * 1e6
 
     def _cpu_seconds(self) -> float:
-        columns = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(columns[11]) + int(columns[12])) / os.sysconf("SC_CLK_TCK")
+        # In nanoseconds, of all threads: the ticks of /proc/PID/stat are 10 ms.
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
     def stop(self) -> None:
         """End the process."""
@@ -99,25 +122,29 @@ class Target:
 
 
 def main() -> int:
-    """Print both figures and their ratio; return 1 when the bar is missed."""
+    """Print the figures and their ratios; return 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    ours, theirs = Target(serve_ours), Target(serve_theirs)
+    targets = {"page": Target(serve_page), "scrape": Target(serve_scrape), "http.server": Target(serve_theirs)}
+    found: dict[str, list[float]] = {name: [] for name in targets}
     try:
-        rounds = [
-            (ours.measure(arguments.requests), theirs.measure(arguments.requests)) for _ in range(arguments.rounds)
-        ]
+        for _ in range(arguments.rounds):
+            for name, target in targets.items():
+                found[name].append(target.measure(arguments.requests))
     finally:
-        ours.stop()
-        theirs.stop()
-    for name, found in zip(("perfloop", "http.server"), zip(*rounds, strict=True), strict=True):
-        spread = f"min {min(found):.1f}, max {max(found):.1f}"
-        print(f"{name:12} {statistics.median(found):6.1f} us CPU per response ({spread})")
-    ratio = statistics.median(mine / other for mine, other in rounds)
-    print(f"CPU per response: {ratio:.2f} x http.server (bar: {BAR})")
-    return 0 if ratio <= BAR else 1
+        for target in targets.values():
+            target.stop()
+    for name, costs in found.items():
+        spread = f"min {min(costs):.1f}, max {max(costs):.1f}"
+        print(f"{name:12} {statistics.median(costs):6.1f} us CPU per response ({spread})")
+    met = True
+    for name, bar in (("page", PAGE_BAR), ("scrape", SCRAPE_BAR)):
+        ratio = statistics.median(mine / other for mine, other in zip(found[name], found["http.server"], strict=True))
+        print(f"CPU per response, {name}: {ratio:.2f} x http.server (bar: {bar})")
+        met = met and ratio <= bar
+    return 0 if met else 1
 
 
 if __name__ == "__main__":

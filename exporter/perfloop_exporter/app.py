@@ -16,13 +16,14 @@ from urllib.parse import parse_qs
 
 from perfloop_base.addresses import bound_address, listen
 from perfloop_base.errors import ConfigError, ExitCode
+from perfloop_base.web.gate import Gate
 from perfloop_exporter.collectors.catalogue import SPECS, ProcessCollector
 from perfloop_exporter.collectors.families import counter, gauge, single
 from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.scrape import CollectorSlot, Scraper
-from perfloop_exporter.web.gate import ConfiguredGate
+from perfloop_exporter.web.guard import Guard
 from perfloop_exporter.web.messages import Request, Response, text_response
-from perfloop_exporter.web.server import BACKLOG, Gate, OpenGate, Server
+from perfloop_exporter.web.server import BACKLOG, Server, Statistics
 
 if TYPE_CHECKING:
     from perfloop_exporter.collectors.families import Reading
@@ -35,6 +36,13 @@ BUILD = gauge(
 # Names of Go's promhttp, which node_exporter exports.
 REQUESTS = counter("promhttp_metric_handler_requests_total", "Scrapes answered, by status.", "code")
 IN_FLIGHT = gauge("promhttp_metric_handler_requests_in_flight", "Scrapes being answered.")
+
+CONNECTIONS = gauge("perfloop_exporter_connections", "Connections open to the web server, as of the last look.")
+DROPPED = counter(
+    "perfloop_exporter_dropped_connections_total",
+    "Connections closed since the client took too long (deadline), or there were too many (limit).",
+    "reason",
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Subtracted from Prometheus's own timeout: the response has to arrive before it.
@@ -55,9 +63,10 @@ def version() -> str:
 
 
 class SelfCollector:
-    """Exports the exporter's version and its counters of scrapes."""
+    """Exports the exporter's version and its counters of scrapes and connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: Statistics) -> None:
+        self._connections = connections
         self.answered = {200: 0, 500: 0, 503: 0}
         self.in_flight = 0
         self._build = (BUILD, (((version(), platform.python_version()), 1),))
@@ -68,6 +77,8 @@ class SelfCollector:
             self._build,
             (REQUESTS, [((str(status),), count) for status, count in self.answered.items()]),
             single(IN_FLIGHT, self.in_flight),
+            single(CONNECTIONS, self._connections.open),
+            (DROPPED, [((reason,), count) for reason, count in self._connections.dropped.items()]),
         ]
 
 
@@ -107,13 +118,18 @@ class App:
     def __init__(self, settings: Settings, host: Host) -> None:
         self._web = settings.web
         self._known = settings.collectors.known
-        self._self = SelfCollector()
+        self.connections = Statistics()
+        self._self = SelfCollector(self.connections)
         own = [CollectorSlot("exporter", self._self, settings.collectors.deadline_seconds)]
         if not settings.web.disable_exporter_metrics:
             own.append(CollectorSlot("process", ProcessCollector(host), settings.collectors.deadline_seconds))
         self._scraper = Scraper(build_slots(settings.collectors, host), own)
         self._lock = threading.Lock()
         self.ready = False
+
+    def is_quick(self, request: Request) -> bool:
+        """Return whether the response takes no time that matters: only a scrape does."""
+        return request.path != self._web.telemetry_path
 
     def answer(self, request: Request) -> Response:
         """Return the response to a request."""
@@ -224,11 +240,15 @@ def run(settings: Settings) -> ExitCode:
     """
     # First, so that a signal during the start is not lost; and listeners last, so that nothing connects too early.
     stop = StopSignal()
-    gate: Gate = ConfiguredGate(settings.web.config_file) if settings.web.config_file else OpenGate()
+    gate = Gate(settings.web.config_file) if settings.web.config_file else None
+    guard = Guard(gate, settings.web.allowed_hosts)
     app = App(settings, build_host(settings.paths))
     listeners = [listen(address, "--web.listen-address", BACKLOG) for address in settings.web.listen]
-    server = Server(listeners, app.answer, gate)
-    server.start()
+    server = Server(listeners, app, guard, statistics=app.connections)
+    try:
+        server.start()
+    except RuntimeError as error:
+        raise ConfigError(f"the web server needs a thread, and none can be started: {error}") from error
     app.ready = True
     log.info("started", extra={"version": version(), "collectors": ",".join(settings.collectors.enabled)})
     for listener in listeners:

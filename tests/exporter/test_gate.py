@@ -21,8 +21,8 @@ import httpx
 import pytest
 
 from perfloop_base.errors import ConfigError, ExitCode
-from perfloop_base.web.gate import Bucket
-from perfloop_exporter.web.gate import ConfiguredGate
+from perfloop_base.web.gate import Bucket, Gate
+from perfloop_exporter.web.guard import Guard
 from perfloop_exporter.web.messages import Request
 
 if TYPE_CHECKING:
@@ -184,10 +184,10 @@ def test_the_server_knows_why_it_refuses_a_client(tmp_path: Path, client: str, r
         "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n  client_ca_file: clients.pem\n"
         "  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: [good.example.org]\n"
     )
-    gate = ConfiguredGate(str(tmp_path / "web.yml"))
+    gate = Gate(str(tmp_path / "web.yml"))
     here, there = socket.socketpair()
     with ThreadPoolExecutor(1) as pool:
-        server = pool.submit(gate.wrap, here)
+        server = pool.submit(shake, Guard(gate), here)
         with (
             there,
             contextlib.suppress(OSError),
@@ -213,11 +213,11 @@ def test_certificates_may_be_inline(tmp_path: Path) -> None:
     }
     (tmp_path / "web.yml").write_text(json.dumps({"tls_server_config": section}))
 
-    gate = ConfiguredGate(str(tmp_path / "web.yml"))
+    gate = Gate(str(tmp_path / "web.yml"))
 
     here, there = socket.socketpair()
     with ThreadPoolExecutor(1) as pool:
-        server = pool.submit(gate.wrap, here)
+        server = pool.submit(shake, Guard(gate), here)
         with trusting(tmp_path).wrap_socket(there, server_hostname="127.0.0.1") as client:
             assert client.cipher() == ("ECDHE-ECDSA-AES128-GCM-SHA256", "TLSv1.2", 128)
         server.result(60).close()
@@ -239,6 +239,19 @@ def test_headers_and_passwords_need_no_tls(tmp_path: Path, start_exporter: Start
     connection.close()
 
 
+def shake(guard: Guard, accepted: socket.socket) -> socket.socket:
+    """Return the connection after the server's side of the handshake."""
+    wrapped = guard.wrap(accepted)
+    assert isinstance(wrapped, ssl.SSLSocket)
+    try:
+        wrapped.do_handshake()
+        guard.check_client(wrapped)
+    except OSError:
+        wrapped.close()
+        raise
+    return wrapped
+
+
 def request(authorization: str) -> Request:
     """Return a request with this header."""
     return Request("GET", "/metrics", "", {"authorization": authorization}, keep_alive=True)
@@ -249,7 +262,7 @@ def test_an_invalid_authorization_header_is_rejected(header: str, tmp_path: Path
     """The response to any invalid Authorization header is 401."""
     (tmp_path / "web.yml").write_text(f"basic_auth_users: {{a: {HASH}}}\n")
 
-    refusal = ConfiguredGate(str(tmp_path / "web.yml")).check(request(header))
+    refusal = Guard(Gate(str(tmp_path / "web.yml"))).check(request(header))
 
     assert refusal is not None
     assert refusal.status == 401
@@ -304,7 +317,7 @@ def test_an_invalid_file_is_reported_in_one_sentence(name: str, tmp_path: Path) 
     file.write_text(text)
 
     with pytest.raises(ConfigError) as caught:
-        ConfiguredGate(str(file))
+        Gate(str(file))
 
     assert caught.value.problems == (f"{file}:1: {sentence}",)
     assert caught.value.exit_code == ExitCode.USAGE
@@ -316,6 +329,6 @@ def test_all_problems_of_a_file_are_reported_together(tmp_path: Path) -> None:
     file.write_text("".join(text for text, _ in BAD.values() if text.startswith(("tls:", "rate", "basic"))))
 
     with pytest.raises(ConfigError) as caught:
-        ConfiguredGate(str(file))
+        Gate(str(file))
 
     assert len(caught.value.problems) == 3

@@ -134,7 +134,7 @@ def test_one_connection_serves_many_scrapes(running: Exporter) -> None:
         (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello", b"400"),
         (b"GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
         (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n\r\n", b"431"),
-        (b"GET /../../etc/passwd HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
+        (b"GET /../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", b"404"),
         (b"GET /%0d%0aX:1 HTTP/1.0\r\n\r\n", b"404"),
     ],
 )
