@@ -23,6 +23,7 @@ from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.keeper import Keeper
 from perfloop_base.addresses import Address, bound_address, listen
+from perfloop_base.redaction import redact
 from perfloop_base.serving import Server
 from perfloop_base.web.settings import Web
 
@@ -49,7 +50,7 @@ async def open_loop(
     """
     files = ConfigurationFiles(config)
     source_config = config.source.located()
-    database = await asyncio.to_thread(Database, config.store_url, keeper)
+    database = await asyncio.to_thread(Database, config.database_url(), keeper)
     try:
         async with PrometheusSource(source_config, wall=clock) as source, _open_rewriter(config) as rewriter:
             loop = Loop(config, source, database, files.knowledge, rewriter)
@@ -139,12 +140,14 @@ def _commands(config: RunConfig, web: WebConfig, address: Address) -> Commands:
 
 def _store_commands(config: RunConfig) -> Commands:
     """Return the commands that change the database directly; none for a database in memory."""
+    if config.store_url_file:
+        return Commands(flags=(f"--store.url-file={config.store_url_file.absolute()}",))
     if config.store_url == IN_MEMORY:
         return Commands(enabled=False)
     url = make_url(config.store_url)
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith("/"):
         url = url.set(database=str(Path(url.database).absolute()))
-    return Commands(flags=(f"--store.url={url.render_as_string(hide_password=True)}",))
+    return Commands(flags=(f"--store.url={redact(url.render_as_string(hide_password=True))}",))
 
 
 async def _until_stopped(

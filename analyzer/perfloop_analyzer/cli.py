@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from rich.console import Console
 
+from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.app import run_once, serve, write_report
 from perfloop_analyzer.config import RunConfig, TargetConfig, WebConfig
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
@@ -19,6 +20,7 @@ from perfloop_analyzer.running import open_recommendations
 from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_logs
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, read_flags
+from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
     import argparse
@@ -122,12 +124,13 @@ def _recommendations(arguments: argparse.Namespace) -> int:
 def _transition(arguments: argparse.Namespace) -> int:
     with open_recommendations(read_flags(TargetConfig, arguments)) as found:
         recommendation = found.transition(arguments.id, arguments.command, time.time())
-    Console().print(f"{recommendation.id} is now {recommendation.state}", highlight=False, soft_wrap=True)
+    line = visible(f"{recommendation.id} is now {recommendation.state}")
+    Console().print(line, highlight=False, markup=False, soft_wrap=True)
     return ExitCode.OK
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.write(to_json(value, orjson.OPT_INDENT_2) + b"\n")
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
 
 from perfloop_base.addresses import Address, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag, section
 from perfloop_base.home import local_port, running_url
+from perfloop_base.redaction import is_secret_name, redact, redact_url, register, register_url
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 
 if TYPE_CHECKING:
@@ -21,15 +23,26 @@ IN_MEMORY = "sqlite://"
 
 
 def _parse_url(text: str) -> str:
+    register_url(text)
+    shown = redact_url(text)
     if not text.startswith(("http://", "https://")):
-        raise ValueError(f"{text!r} is not a URL: it must begin with http:// or https://")
+        raise ValueError(f"{shown!r} is not a URL: it must begin with http:// or https://")
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not text.isprintable() or " " in text:
+        raise ValueError(f"{shown!r} is not a URL: write http://HOST:PORT/PATH, an IPv6 address in brackets")
     return text
 
 
 def _parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"{text!r} is not a header: write NAME: VALUE")
+        raise ValueError(f"{redact(text)!r} is not a header: write NAME: VALUE")
+    if is_secret_name(name.strip()):
+        register(value.strip())
     return name.strip(), value.strip()
 
 
@@ -68,6 +81,12 @@ class SourceConfig:
     cert_file: Path | None = flag("--prometheus.cert-file", None, parse=Path, help="the client's certificate")
     key_file: Path | None = flag("--prometheus.key-file", None, parse=Path, help="the key of the client's certificate")
     insecure: bool = flag("--prometheus.insecure", default=False, help="do not verify the server's certificate")
+    url_file: Path | None = flag(
+        "--prometheus.url-file",
+        None,
+        parse=Path,
+        help="file with the URL, for one that contains a secret; a process list shows flags",
+    )
     timeout_seconds: float = flag(
         "--query.timeout", 10.0, parse=parse_positive_duration, help="time limit of one query"
     )
@@ -83,9 +102,11 @@ class SourceConfig:
         """Return these settings with the URL of the running stack's Prometheus where none was given.
 
         Raises:
-            ConfigError: PERFLOOP_PROMETHEUS_PORT does not hold a port.
+            ConfigError: PERFLOOP_PROMETHEUS_PORT does not hold a port, or the file does not hold a URL.
         """
-        return self if self.url else replace(self, url=running_url("prometheus"))
+        if self.url:
+            return self
+        return replace(self, url=_read_url(self.url_file) if self.url_file else running_url("prometheus"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,12 @@ class RunConfig:
     rate_window: str = flag(
         "--query.rate-window", AUTO, parse=_parse_rate_window, help="range of rate(); auto is four scrape intervals"
     )
+    store_url_file: Path | None = flag(
+        "--store.url-file",
+        None,
+        parse=Path,
+        help="file with the database's URL, for one that contains a password",
+    )
     history_seconds: float = 604_800.0
     history_step_seconds: float = 600.0
     history_interval_seconds: float = 300.0
@@ -137,6 +164,14 @@ class RunConfig:
     )
     llm_model: str = flag("--llm.model", "", help="the model that rewords")
     llm_token_file: Path | None = flag("--llm.token-file", None, parse=Path, help="file with the API's token")
+
+    def database_url(self) -> str:
+        """Return the database's URL, from its file where one is given.
+
+        Raises:
+            ConfigError: The file cannot be read.
+        """
+        return database_url(self.store_url, self.store_url_file)
 
     def files(self) -> tuple[Path, ...]:
         """Return every configuration file that is read again when it changes."""
@@ -197,10 +232,29 @@ class TargetConfig:
         help="file with its bearer token (default: PERFLOOP_ANALYZER_TOKEN_FILE, else the running stack's)",
     )
     store_url: str = flag("--store.url", "", metavar="URL", help="its database, when no analyzer runs")
+    store_url_file: Path | None = flag("--store.url-file", None, parse=Path, help="file with its database's URL")
+
+
+def database_url(url: str, path: Path | None) -> str:
+    """Return a database's URL, from its file where one is given; what is secret in it is shown nowhere.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    found = read_secret(path) if path else url
+    register_url(found)
+    return found
+
+
+def _read_url(path: Path) -> str:
+    try:
+        return _parse_url(read_secret(path))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def read_secret(path: Path) -> str:
-    """Return the one line of a file.
+    """Return the one line of a file; from now on it is shown nowhere.
 
     Raises:
         ConfigError: The file cannot be read or is empty.
@@ -209,6 +263,11 @@ def read_secret(path: Path) -> str:
         secret = path.read_text(encoding="utf-8").strip()
     except OSError as error:
         raise ConfigError(f"{path}: the secret cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: the secret cannot be read: it is not UTF-8") from error
     if not secret:
         raise ConfigError(f"{path}: the secret is empty")
+    if not secret.isprintable():
+        raise ConfigError(f"{path}: the secret has more than one line, or characters that do not print")
+    register(secret)
     return secret

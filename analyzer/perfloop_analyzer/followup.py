@@ -61,7 +61,17 @@ class FollowUp:
 
 
 def trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
-    """Return what to compare: the metric that was to improve, while the finding held and after the change."""
+    """Return what to compare: the metric that was to improve, while the finding held and after the change.
+
+    None where the stored evidence does not say it.
+    """
+    try:
+        return _trial_of(recommendation, catalog)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
     promised = recommendation.improvement.metric if recommendation.improvement else ""
     shown = [item for item in recommendation.evidence if item.get("signal") in catalog]
     until = recommendation.values.get("stood_until")

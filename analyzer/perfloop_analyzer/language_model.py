@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import httpx
 import orjson
 
+from perfloop_analyzer.errors import BadAnswer, SourceError
 from perfloop_analyzer.recommend.rewriting import is_supported, prompt_for
+from perfloop_analyzer.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("analyzer.language_model")
 
 REQUESTS_PER_CYCLE = 3
+TIMEOUT_SECONDS = 20.0
+MOST_BYTES = 1_000_000
 
 
 class LanguageModel:
@@ -32,16 +36,14 @@ class LanguageModel:
         self, url: str, model: str, token: str | None, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.AsyncClient(
-            base_url=url.rstrip("/") + "/", headers=headers, timeout=20.0, transport=transport
-        )
+        self._api = Transport(url, TIMEOUT_SECONDS, MOST_BYTES, headers=headers, transport=transport)
         self._model = model
         self._texts: dict[str, str] = {}
         self.rejected = 0
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._api.close()
 
     async def rewrite(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
         """Return the recommendations with the accepted texts under `values.words`."""
@@ -64,10 +66,11 @@ class LanguageModel:
         """Return an accepted text, else an empty one."""
         body = {"model": self._model, "messages": prompt_for(recommendation), "temperature": 0}
         try:
-            response = await self._client.post("chat/completions", json=body)
-            response.raise_for_status()
-            text = str(orjson.loads(response.content)["choices"][0]["message"]["content"])
-        except (httpx.HTTPError, orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
+            answer = await self._api.request("POST", "chat/completions", json=body)
+            if answer.status != httpx.codes.OK:
+                raise BadAnswer(f"HTTP {answer.status}")
+            text = str(orjson.loads(answer.content)["choices"][0]["message"]["content"])
+        except (SourceError, orjson.JSONDecodeError, KeyError, IndexError, TypeError) as error:
             log.warning("the language model returned no text for %s: %s", recommendation.id, error)
             return ""
         if is_supported(text, recommendation):

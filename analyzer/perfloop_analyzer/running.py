@@ -10,10 +10,11 @@ import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 import httpx
 
-from perfloop_analyzer.config import TargetConfig, read_secret
+from perfloop_analyzer.config import TargetConfig, database_url, read_secret
 from perfloop_analyzer.errors import (
     AccessError,
     AnalyzerError,
@@ -24,6 +25,7 @@ from perfloop_analyzer.errors import (
 from perfloop_analyzer.recommend.recommendation import Recommendation, from_dict
 from perfloop_analyzer.store import Database
 from perfloop_base.home import find_home, running_url
+from perfloop_base.redaction import redact, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,28 +68,40 @@ class RemoteAnalyzer:
     def recommendations(self, state: str | None = None) -> list[Recommendation]:
         """Return the stored recommendations, newest first."""
         found = self._request("GET", "", params={"state": state} if state else {})
-        return [from_dict(one) for one in found]
+        if not isinstance(found, list):
+            raise AnalyzerError(f"the analyzer at {redact_url(str(self._client.base_url))} did not answer with a list")
+        return [self._read(one) for one in found]
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on; the analyzer's own clock counts."""
         del at
         if self._token is None:
-            raise AccessError(f"the analyzer at {self._client.base_url} needs a token; none in {self._looked_for}")
+            raise AccessError(
+                f"the analyzer at {redact_url(str(self._client.base_url))} needs a token; none in {self._looked_for}"
+            )
         headers = {"Authorization": f"Bearer {self._token}"}
-        return from_dict(self._request("POST", f"/{identifier}/{step}", headers=headers))
+        return self._read(self._request("POST", f"/{quote(identifier, safe='')}/{step}", headers=headers))
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
         url = f"api/v1/recommendations{path}"
+        shown = redact_url(str(self._client.base_url))
         try:
             response = self._client.request(method, url, **options)
             body = response.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise AnalyzerError(f"the analyzer at {self._client.base_url} did not answer: {error}") from error
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
+            raise AnalyzerError(f"the analyzer at {shown} did not answer: {redact(str(error))}") from error
         if response.is_success:
             return body
-        detail = str(body.get("detail", response.status_code))
+        detail = str(body.get("detail", response.status_code) if isinstance(body, dict) else response.status_code)
         kinds = {401: AccessError, 403: AccessError, 404: NotFoundError, 409: TransitionError}
-        raise kinds.get(response.status_code, AnalyzerError)(detail)
+        raise kinds.get(response.status_code, AnalyzerError)(redact(detail))
+
+    def _read(self, body: Any) -> Recommendation:
+        try:
+            return from_dict(body)
+        except (ValueError, TypeError) as error:
+            shown = redact_url(str(self._client.base_url))
+            raise AnalyzerError(f"the analyzer at {shown} did not answer with a recommendation: {error}") from error
 
 
 @contextlib.contextmanager
@@ -99,8 +113,9 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
         ConfigError: A port variable or a token file is wrong.
         StoreError: The database cannot be opened.
     """
-    if target.store_url and not target.web_url:
-        with contextlib.closing(Database(target.store_url)) as database:
+    if (target.store_url or target.store_url_file) and not target.web_url:
+        url = database_url(target.store_url, target.store_url_file)
+        with contextlib.closing(Database(url)) as database:
             yield database
         return
     url = target.web_url or running_url("analyzer")
@@ -109,7 +124,7 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
             yield RemoteAnalyzer(client, *_token(target))
             return
     if target.web_url:
-        raise NotRunningError(f"no analyzer answers at {url}: check --web.url")
+        raise NotRunningError(f"no analyzer answers at {redact_url(url)}: check --web.url")
     path = find_home().absolute() / "analyzer" / "analyzer.sqlite"
     if not path.is_file():
         raise NotRunningError(

@@ -76,13 +76,23 @@ def pack(history: History) -> dict[str, dict[str, Any]]:
 
 
 def unpack(packed: Mapping[str, Mapping[str, Any]]) -> History:
-    """Return the history of packed profiles."""
+    """Return the history of packed profiles; what is no profile is left out: it is learned again."""
     learned = {}
     for signal, body in packed.items():
-        rows = {key_of(labels): row for row, labels in enumerate(body["series"])}
-        profile = Profile(float(body["step"]), _floats(body["expected"]), _floats(body["scale"]))
-        learned[signal] = Learned(rows, profile)
+        try:
+            learned[signal] = _unpacked(body)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
     return History(learned)
+
+
+def _unpacked(body: Mapping[str, Any]) -> Learned:
+    rows = {key_of(labels): row for row, labels in enumerate(body["series"])}
+    step, expected, scale = float(body["step"]), _floats(body["expected"]), _floats(body["scale"])
+    shape = (len(body["series"]), expected.shape[1])
+    if not step > 0 or not shape[1] or expected.shape != shape or scale.shape != shape:
+        raise ValueError("not a profile")
+    return Learned(rows, Profile(step, expected, scale))
 
 
 def _plain(values: Floats) -> list[list[float | None]]:

@@ -17,8 +17,8 @@ from perfloop_analyzer.errors import ConfigError, QueryRejected, SourceError, So
 from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.prometheus_api.budget import Budget
 from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence, incomplete
-from perfloop_analyzer.prometheus_api.transport import Answer, Transport
 from perfloop_analyzer.series import Batch, Grid
+from perfloop_analyzer.transport import Answer, Transport
 from perfloop_base.durations import parse_duration
 from perfloop_base.redaction import redact_url
 

@@ -115,8 +115,24 @@ def from_dict(data: Mapping[str, Any]) -> Recommendation:
             "evidence": tuple(item for item in data["evidence"] if isinstance(item, Mapping)),
             "rivals": tuple(str(one) for one in data.get("rivals", ())),
             "improvement": _improvement(improvement) if improvement else None,
+            "values": _values(data.get("values", {})),
         }
     )
+
+
+def _values(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values without a measured effect that is none."""
+    measured = data.get("measured")
+    if measured is None or _is_measured(measured):
+        return data
+    return {name: value for name, value in data.items() if name != "measured"}
+
+
+def _is_measured(data: object) -> bool:
+    if not isinstance(data, Mapping):
+        return False
+    numbers = [data.get(name) for name in ("gain", "low", "high")]
+    return all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
 
 
 def _improvement(data: Any) -> Improvement:

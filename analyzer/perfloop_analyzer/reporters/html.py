@@ -21,10 +21,11 @@ from perfloop_analyzer.reporters.formatting import (
 )
 from perfloop_base.plots import Axes, Line, Notes, draw
 from perfloop_base.quantities import quantity, span
+from perfloop_base.visible import visible
 from perfloop_base.web.headers import page_policy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.ports import Result
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Batch
 
 MOST_PLOTS = 24
+SHOWN = frozenset({"detector", "title", "before", "after", "limit", "unit", "p_value", "expr"})
 _TEMPLATES = Path(__file__).with_name("templates")
 # Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
 PAGE_POLICY = page_policy((_TEMPLATES / "style.html").read_text(encoding="utf-8"))
@@ -70,9 +72,11 @@ def render_page(published: Published, now: float, commands: Commands | None = No
     template = _environment().get_template("page.html")
     return template.render(
         result=published.result,
+        age=published.age(now),
+        is_stale=published.is_stale,
         error=published.error,
+        keeper=published.keeper,
         configuration_problem=published.configuration_problem,
-        now=now,
         commands=commands or Commands(enabled=False),
     )
 
@@ -116,6 +120,7 @@ def plots(findings: Sequence[Finding], batches: Mapping[str, Batch]) -> list[tup
     for name, row, finding in rows[:MOST_PLOTS]:
         batch = batches[name]
         title = f"{finding.title if finding else name.replace('_', ' ')} ({_name(batch, row)})"
+        title = visible(title)
         drawn.append((title, _plot(title, batch, row, finding)))
     return drawn
 
@@ -140,9 +145,31 @@ def _unit(name: str) -> str:
     return "seconds" if "_time_" in name or "latency" in name else ""
 
 
+def _visible(value: object) -> object:
+    """Return a text with what does not print as escapes: it may come from a label."""
+    return visible(value, newlines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def checkable(evidence: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the evidence that has all that is shown of it; a stored one may be of another version."""
+    return [
+        item for item in evidence if set(item) >= SHOWN and _are_numbers(item[name] for name in ("before", "after"))
+    ]
+
+
+def _are_numbers(values: Iterable[object]) -> bool:
+    return all(isinstance(value, int | float) for value in values)
+
+
 def _environment() -> Environment:
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_visible
+    )
+    environment.tests["down_in"] = lambda cause, incident: any(
+        finding.is_down and finding.service == cause.service for finding in incident.findings
+    )
     environment.filters.update(
+        checkable=checkable,
         clock=clock,
         component_name=component_name,
         metric_words=metric_words,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from perfloop_analyzer.findings import component_name
 from perfloop_analyzer.reporters.formatting import clock, shown_penalties, worst_first
 from perfloop_base.quantities import span
+from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,4 +67,4 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(visible(line), highlight=False, markup=False, soft_wrap=True)
