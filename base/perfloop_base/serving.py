@@ -101,9 +101,20 @@ class _Protocol(H11Protocol):
         else:
             self._received += received
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio reads the answer, which uvicorn leaves out
+        """Close, unless a whole request is being answered: its client may end its own side first."""
+        if self.cycle is None or self.cycle.response_complete or self.conn.their_state is h11.SEND_BODY:
+            return False
+        self.cycle.keep_alive = False
+        return self.scheme == "http"
+
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         now = self._idle_since = self.loop.time()
+        if self.conn.their_state is h11.DONE and self.conn.trailing_data[0]:
+            # Requests that were sent before their answers: no browser and no scraper does it, and hundreds of them in
+            # one packet would stand before everyone else's. Their client has to send them again.
+            self.transport.close()
         super().on_response_complete()
         # The one deadline for idle connections is in web/accepting.py.
         self._unset_keepalive_if_required()

@@ -264,6 +264,22 @@ async def test_each_odd_request_is_decided(request_bytes: bytes, status: int, ca
     assert not [record for record in lines if record.exc_info or record.levelno > logging.INFO]
 
 
+async def test_a_client_may_end_its_own_side_first():
+    """As `nc -N` does: the answer still comes, and the connection ends behind it."""
+    async with running() as address, asyncio.timeout(1):
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET)
+        writer.write_eof()
+        assert (await reader.read()).endswith(b"GET")
+        writer.close()
+
+
+async def test_requests_before_their_answers_are_not_taken():
+    """A packet of hundreds would stand before everyone else's: the first is answered, and the connection ends."""
+    async with running() as address, asyncio.timeout(1):
+        assert (await exchange(address, GET * 100)).count(b"HTTP/1.1 200") == 1
+
+
 async def test_head_has_the_length_and_no_body():
     """What the guard asks the application as GET."""
     async with running() as address:
@@ -327,6 +343,9 @@ async def test_tls_and_a_replaced_certificate(tmp_path: Path):
 
 
 def test_connections_are_at_most_half_of_the_descriptors(monkeypatch: pytest.MonkeyPatch):
-    """A program keeps the others for its own files and requests."""
-    monkeypatch.setattr("resource.getrlimit", lambda _: (100, 200))
-    assert Limits().most_connections() == 50
+    """A program keeps the others for its own files and requests; a soft limit is raised where that helps."""
+    limits = [(100, 200)]
+    monkeypatch.setattr("resource.getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr("resource.setrlimit", lambda _, wanted: limits.append(wanted))
+    assert Limits().most_connections() == 100
+    assert limits[-1] == (200, 200)

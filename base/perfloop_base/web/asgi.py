@@ -14,8 +14,9 @@ from urllib.parse import unquote
 
 from perfloop_base.web.headers import SECURITY, merged
 from perfloop_base.web.hosts import request_refusal, split_target
+from perfloop_base.web.lane import OVERLOADED, Lane
 from perfloop_base.web.origins import change_refusal
-from perfloop_base.web.refusals import Refusal
+from perfloop_base.web.refusals import Refusal, length_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
     Application = Callable[[Any, Any, Any], Awaitable[None]]
 
+# What costs a core milliseconds, needs nothing that can be slow, and is answered in one piece.
+PAGES = frozenset(("/", "/metrics", "/report"))
 _BAD_REQUEST, _METHOD_NOT_ALLOWED = 400, 405
 _METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 
@@ -48,6 +51,7 @@ class Guard:
 
     def __init__(self, app: Application, gate: Gate, allowed_hosts: Collection[str] = (), token: str = "") -> None:
         self._app, self._gate, self._allowed, self._token = app, gate, allowed_hosts, token
+        self._lane = Lane()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,8 +62,7 @@ class Guard:
         try:
             refused = await self._check(scope)
             if refused is None:
-                inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
-                await self._app(inner, answer.receive_from(receive), answer.send_for(inner))
+                await self._pass(scope, receive, answer)
             else:
                 await answer.refuse(refused)
         except Exception:  # the edge of the server: no request can end it
@@ -69,11 +72,23 @@ class Guard:
             log.exception("request failed", extra={"path": scope["path"]})
             await answer.fail()
 
+    async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Let the application answer: one of the pages in its lane, HEAD as GET."""
+        inner = dict(scope, method="GET") if scope["method"] == "HEAD" else scope
+        if scope["path"] not in PAGES or inner["method"] != "GET":
+            await self._app(inner, answer.receive_from(receive), answer.send_for(inner))
+            return
+        async with self._lane.place() as entered:
+            if entered:
+                await self._app(inner, answer.receive_from(receive), answer.send_for(inner))
+            else:
+                await answer.refuse(OVERLOADED)
+
     async def _check(self, scope: Scope) -> Refusal | None:
         """Return why the request is refused; a target that is a whole URL becomes a path."""
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         headers = dict(pairs)
-        refused = self._check_host(scope, pairs) or _check_length(headers)
+        refused = self._check_host(scope, pairs) or length_refusal(headers)
         if refused is None and not self._has_token(headers.get("authorization", "")):
             refused = await self._check_user(headers.get("authorization", ""))
         return refused or change_refusal(scope["method"], headers, self._allowed)
@@ -94,15 +109,6 @@ class Guard:
         if self._gate.is_quick(authorization):
             return self._gate.refusal(authorization)
         return await asyncio.to_thread(self._gate.refusal, authorization)
-
-
-def _check_length(headers: dict[str, str]) -> Refusal | None:
-    if "transfer-encoding" in headers and "content-length" in headers:
-        # Two programs in a row could see two different ends of the request (RFC 9112, section 6.3).
-        return Refusal(
-            400, "a request has a Content-Length or a Transfer-Encoding, not both", (("Connection", "close"),)
-        )
-    return None
 
 
 class _Answer:
@@ -161,9 +167,11 @@ class _Answer:
 
 def _with_methods(own: list[tuple[str, str]], scope: Scope) -> list[tuple[str, str]]:
     """Return the headers of a 405 with every method that the path has; the framework names those of one route."""
-    named = {word.strip() for name, value in own if name.lower() == "allow" for word in value.split(",")} - {""}
-    routes = getattr(scope.get("app"), "routes", ())
-    methods = named | {method for method in _METHODS if any(_matches(route, scope, method) for route in routes)}
+    methods = {word.strip() for name, value in own if name.lower() == "allow" for word in value.split(",")} - {""}
+    for route in getattr(scope.get("app"), "routes", ()):
+        found = {method for method in _METHODS if _matches(route, scope, method)}
+        if len(found) < len(_METHODS):  # one that takes every method, as a mount does, decides by itself
+            methods |= found
     if "GET" in methods:
         methods.add("HEAD")
     return [pair for pair in own if pair[0].lower() != "allow"] + [("Allow", ", ".join(sorted(methods)))]

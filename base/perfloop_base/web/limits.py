@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 from dataclasses import dataclass
 
@@ -32,6 +33,15 @@ class Limits:
         return self.patience_seconds + size / self.slowest_bytes_per_second
 
     def most_connections(self) -> int:
-        """Return the number of connections, at most half of the descriptors that the process may have."""
+        """Return the number of connections: at most half of the descriptors that the process may have.
+
+        A soft limit that is lower than that is raised, as far as the system allows.
+        """
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 2 * self.connections
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return self.connections if soft == resource.RLIM_INFINITY else max(1, min(self.connections, soft // 2))

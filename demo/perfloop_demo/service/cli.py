@@ -13,6 +13,7 @@ from perfloop_base.addresses import Address, parse_address
 from perfloop_base.errors import ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
+from perfloop_base.web.limits import Limits
 from perfloop_base.web.settings import Web
 from perfloop_demo.service.settings import read_settings
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROGRAM = "perfloop_demo.service"
+_MOST_CONNECTIONS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def _run(argv: Sequence[str] | None) -> int:
     settings = read_settings(flags.data_dir, os.environ)
     from perfloop_demo.service.app import run  # the libraries are imported only when there is something to serve
 
-    protection = Web(flags.web_config_file, flags.allowed_hosts, "demo")
+    # Load tests open a connection per user.
+    limits = Limits(connections=_MOST_CONNECTIONS)
+    protection = Web(flags.web_config_file, flags.allowed_hosts, "demo", limits=limits)
     asyncio.run(run(flags.web, settings, protection))
     return ExitCode.OK

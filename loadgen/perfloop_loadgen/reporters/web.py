@@ -21,7 +21,8 @@ from perfloop_base.web.accepting import Acceptor
 from perfloop_base.web.gate import Gate
 from perfloop_base.web.headers import SECURITY, merged
 from perfloop_base.web.hosts import request_refusal, split_target
-from perfloop_base.web.refusals import Refusal
+from perfloop_base.web.lane import OVERLOADED, Lane
+from perfloop_base.web.refusals import Refusal, length_refusal
 from perfloop_base.web.settings import DEFAULTS, Web
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class MetricsServer:
         self._is_ready = is_ready
         self._web = web
         self._gate = Gate(web.config_file, web.extra)
+        self._lane = Lane()
         self._acceptor: Acceptor | None = None
         self.address = ""
         self.scrapes = 0
@@ -129,7 +131,14 @@ class MetricsServer:
             refused = self._gate.refusal(authorization)
         elif refused is None:  # a password to check takes longer than requests under test may wait for the loop
             refused = await asyncio.to_thread(self._gate.refusal, authorization)
-        page = self._page(head) if refused is None else _refusal_page(refused)
+        refused = refused or length_refusal([name for name, _ in head.headers])
+        if refused is None:
+            async with self._lane.place() as entered:
+                page = self._page(head) if entered else _refusal_page(OVERLOADED)
+                # The loop looks at its other work before the next page is made.
+                await asyncio.sleep(0)
+        else:
+            page = _refusal_page(refused)
         return page._replace(headers=merged(self._gate.headers(), page.headers, SECURITY))
 
     def _page(self, head: Head) -> Page:
@@ -184,6 +193,11 @@ class _Client(asyncio.Protocol):
         self._received += data
         if _END in self._received or len(self._received) > _LARGEST_HEAD:
             self._task = self._loop.create_task(self._serve())
+
+    def eof_received(self) -> bool:
+        """Close, unless a request is being answered: its client may end its own side first."""
+        is_plain = self._transport is not None and self._transport.get_extra_info("ssl_object") is None
+        return is_plain and self._task is not None
 
     async def _serve(self) -> None:
         raw = bytes(self._received.partition(_END)[0])
