@@ -59,7 +59,7 @@ class Store:
         return all(facts.writable for facts in self.health.facts())
 
     def set_snapshot(self, snapshot: Callable[[], Iterable[Statement]]) -> None:
-        """Say what has to be written to a file that is begun anew."""
+        """Say what has to be written to a new file."""
         self._snapshot = snapshot
 
     def read(self, query: str) -> Sequence[tuple[Any, ...]]:
@@ -126,14 +126,14 @@ class Store:
         """Open the file, and move one that is not a database aside."""
         assert self._path is not None  # noqa: S101 - for the type checker: nobody opens without a path
         self.close()
-        for attempt in ("as it is", "begun anew"):
+        for attempt in ("as it is", "new"):
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._connection = _connect(self._path)
                 self._inode = self._path.stat().st_ino
             except (sqlite3.DatabaseError, OSError) as error:
                 self.close()
-                if attempt == "begun anew" or not _is_corrupt(error) or not self._set_aside(error):
+                if attempt == "new" or not _is_corrupt(error) or not self._set_aside(error):
                     self._note_failure(error)
                     return
                 continue
@@ -152,7 +152,7 @@ class Store:
         except OSError as failure:
             self._note_failure(failure)
             return False
-        log.error("the state was corrupt: it was moved aside and is begun anew", extra={"to": str(moved), "why": error})
+        log.error("the state was corrupt: it was moved aside and replaced by a new one", extra={"to": str(moved), "why": error})
         return True
 
 

@@ -110,7 +110,7 @@ def test_a_corrupt_file_is_moved_aside(tmp_path: Path, damage: str):
     assert read_metric(inbox, WRITABLE) == 1
 
 
-def test_a_file_that_is_removed_while_it_runs_is_written_anew(tmp_path: Path):
+def test_a_file_that_is_removed_while_it_runs_is_written_again(tmp_path: Path):
     """SQLite itself would go on writing to what nobody can open any more."""
     inbox = open_inbox(tmp_path)
     deliver(inbox, "A")
