@@ -1,31 +1,22 @@
 """A run shared by worker processes: one schedule, one book.
 
 The parent starts the workers, gives them one common moment to begin at, and merges what they count each second into
-its own book; histograms add up without loss. Messages go over a pipe as (kind, content):
-
-    parent -> worker   BEGIN moment | STOP (reason, grace seconds)
-    worker -> parent   READY | WINDOWS (labels, tallies, load) | LOG (logger, level, message)
-                       DONE (generator, end reason) | ERROR sentence
+its own book; histograms add up without loss. A worker that is killed or frozen makes the run invalid and never late:
+each one is heard every second, by a thread of its own, since a message that stops half way would stop the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
 import logging
 import multiprocessing
-import signal
 import time
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
-from perfloop_base.errors import PerfloopError
-from perfloop_loadgen.app.build import CLOCK, Share, build_run, build_shape
-from perfloop_loadgen.config import LoadTestConfig
+from perfloop_loadgen.app.build import CLOCK, build_shape
+from perfloop_loadgen.app.worker import BEGIN, DONE, ERROR, LOG, READY, STOP, WINDOWS, WorkerHandle
 from perfloop_loadgen.errors import TargetError
 from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.histogram import SECOND
@@ -34,28 +25,19 @@ from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary.verdict import Generator, busier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
+    from collections.abc import Callable
 
-    from perfloop_loadgen.runner.run import Run
+    from perfloop_loadgen.config import LoadTestConfig
 
-_BEGIN, _STOP = "begin", "stop"
-_READY, _WINDOWS, _LOG, _DONE, _ERROR = "ready", "windows", "log", "done", "error"
 # Time for the common moment to reach every worker before it comes.
 _LEAD_NANOSECONDS = 50_000_000
-
-
-class _Worker:
-    """One worker as the parent knows it."""
-
-    def __init__(self, process: SpawnProcess, pipe: Connection) -> None:
-        self.process = process
-        self.pipe = pipe
-        self.ready = asyncio.Event()
-        self.over = asyncio.Event()
-        self.load = Load()
-        self.generator: Generator | None = None
+_STEP_SECONDS = 0.05
+# To start Python and import takes a second; a busy machine may need many, and a name server its own time limit.
+_READY_SECONDS = 60.0
+# Workers report every second. One that is silent for so long is frozen, and its figures would be worthless.
+_SILENT_NANOSECONDS = 5 * SECOND
+# How long workers may take to end once their pipe is closed.
+_END_SECONDS = 2.0
 
 
 class Fleet:
@@ -63,11 +45,13 @@ class Fleet:
 
     def __init__(self, config: LoadTestConfig, open_book: Callable[[Labels], Book] = Book) -> None:
         self._config = config
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerHandle] = []
         self._pending: list[Tally] = []
         self._began = self._rolled = self._ended = 0
         self._stop: tuple[str, float] | None = None
         self._logged: set[str] = set()
+        # Why no worker could begin: what a single process would have raised.
+        self._error = ""
         self.planned_seconds = build_shape(config).duration_seconds
         self.book = open_book(Labels())
         self.end_reason = ""
@@ -95,20 +79,24 @@ class Fleet:
         self.end_reason = self.end_reason or reason
         self._stop = (reason, self.grace_seconds if grace_seconds is None else grace_seconds)
         for worker in self._workers:
-            self._send(worker, (_STOP, self._stop))
+            self._send(worker, STOP, self._stop)
 
     async def go(self) -> None:
-        """Run to the end; what was measured until then is in the book, whatever happens."""
+        """Run to the end; what was measured until then is in the book, whatever happens.
+
+        Raises:
+            TargetError: no request can be sent, for the reason that the workers gave.
+        """
         try:
             self._start()
-            for worker in self._workers:
-                await worker.ready.wait()
-            if self.faults:
-                raise TargetError(self.faults[0])
-            self._began = self._rolled = CLOCK() + _LEAD_NANOSECONDS
-            for worker in self._workers:
-                self._send(worker, (_BEGIN, self._began))
-            await self._keep_book()
+            await self._wait_until_ready()
+            if self._error:
+                raise TargetError(self._error)
+            if not self.faults and self._stop is None:
+                self._began = self._rolled = CLOCK() + _LEAD_NANOSECONDS
+                for worker in self._workers:
+                    self._send(worker, BEGIN, self._began)
+                await self._keep_book()
         finally:
             self._ended = CLOCK()
             if self._began:
@@ -116,57 +104,80 @@ class Fleet:
             await self._end_workers()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        # The limit on errors is over all workers: only the parent can see it reached.
+        config = self._config.model_dump(mode="json", by_alias=True, exclude={"workers", "max_errors", "thresholds"})
         loop = asyncio.get_running_loop()
+
+        def receive(worker: WorkerHandle, kind: str, content: Any) -> None:
+            loop.call_soon_threadsafe(self._receive, worker, kind, content)
+
+        context = multiprocessing.get_context("spawn")
         for index in range(self._config.workers):
-            ours, theirs = context.Pipe()
-            share = (index, self._config.workers)
-            # The limit on errors is over all workers: only the parent can see it reached.
-            config = self._config.model_dump(
-                mode="json", by_alias=True, exclude={"workers", "max_errors", "thresholds"}
-            )
-            process = context.Process(target=work, args=(theirs, config, share), daemon=True)
-            process.start()
-            theirs.close()
-            worker = _Worker(process, ours)
+            try:
+                worker = WorkerHandle(context, config, (index, self._config.workers), receive)
+            except OSError as error:
+                number = f"worker {index + 1} of {self._config.workers}"
+                self.faults.append(f"{number} could not be started: {error.strerror or error}")
+                return
             self._workers.append(worker)
-            loop.add_reader(ours.fileno(), self._receive, worker)
+
+    async def _wait_until_ready(self) -> None:
+        until = CLOCK() + round((_READY_SECONDS + self._config.timeout_seconds) * SECOND)
+        while not (all(worker.ready for worker in self._workers) or self.faults or self._error or self._stop):
+            await asyncio.sleep(_STEP_SECONDS / 5)
+            if CLOCK() > until:
+                self.faults.append("not every worker was ready in time")
 
     async def _keep_book(self) -> None:
-        while not all(worker.over.is_set() for worker in self._workers):
-            await asyncio.sleep(0.05)
-            if CLOCK() - self._rolled >= SECOND:
+        for worker in self._workers:
+            worker.heard = CLOCK()
+        while not all(worker.over for worker in self._workers):
+            before = CLOCK()
+            await asyncio.sleep(_STEP_SECONDS)
+            now = CLOCK()
+            if now - before > SECOND:
+                # This process was frozen itself: what the workers sent meanwhile has not been read yet.
+                for worker in self._workers:
+                    worker.heard = now
+            if now - self._rolled >= SECOND:
                 self._roll()
             self._count_errors()
+            self._look_for_frozen(now)
 
-    def _receive(self, worker: _Worker) -> None:
-        try:
-            kind, content = worker.pipe.recv()
-        except (EOFError, OSError):
-            self._lose(worker)
-            return
-        if kind == _READY:
-            worker.ready.set()
-        elif kind == _WINDOWS:
+    def _look_for_frozen(self, now: int) -> None:
+        for worker in self._workers:
+            if not worker.over and now - worker.heard > _SILENT_NANOSECONDS:
+                self._lose(worker, f"did not report for {_SILENT_NANOSECONDS // SECOND} s and was ended")
+                worker.process.kill()
+
+    def _receive(self, worker: WorkerHandle, kind: str, content: Any) -> None:
+        worker.heard = max(worker.heard, CLOCK())
+        if kind == READY:
+            worker.ready = True
+        elif kind == WINDOWS:
             self._take(worker, *content)
-        elif kind == _LOG:
+        elif kind == LOG:
             self._log(*content)
-        elif kind == _DONE:
+        elif kind == DONE:
             worker.generator, reason = content
             self.end_reason = self.end_reason or reason
-            worker.over.set()
+            worker.over = True
+        elif kind == ERROR and not self._began:
+            self._error = self._error or content
+        elif kind == ERROR:
+            self._lose(worker, f"ended: {content}")
         else:
-            self.faults.append(content)
+            self._lose(worker, "died before the run was over")
 
-    def _lose(self, worker: _Worker) -> None:
-        asyncio.get_running_loop().remove_reader(worker.pipe.fileno())
-        if not worker.over.is_set() and not self.faults:
+    def _lose(self, worker: WorkerHandle, how: str) -> None:
+        if not worker.over and not self._error:
             number = self._workers.index(worker) + 1
-            self.faults.append(f"worker {number} of {len(self._workers)} died before the run was over")
-        worker.ready.set()
-        worker.over.set()
+            self.faults.append(f"worker {number} of {len(self._workers)} {how}")
+        worker.over = True
 
-    def _take(self, worker: _Worker, labels: list[str], windows: list[dict[str, Any]], load: Load) -> None:
+    def _take(self, worker: WorkerHandle, labels: list[str], windows: list[dict[str, Any]], load: Load) -> None:
+        if worker.over:
+            return  # what comes after it was given up would be counted into a run that has ended
         worker.load = load
         for label, wire in zip(labels, windows, strict=False):
             index = self.book.labels.index(label)
@@ -207,78 +218,21 @@ class Fleet:
         if errors >= limit:
             self.stop(f"max_errors: {errors} errors reached the limit of {limit}")
 
-    def _send(self, worker: _Worker, message: tuple[str, Any]) -> None:
+    def _send(self, worker: WorkerHandle, kind: str, content: Any) -> None:
         try:
-            worker.pipe.send(message)
+            worker.pipe.send((kind, content))
         except OSError:
-            self._lose(worker)
+            self._lose(worker, "died before the run was over")
 
     async def _end_workers(self) -> None:
-        loop = asyncio.get_running_loop()
         for worker in self._workers:
-            if not worker.pipe.closed:
-                loop.remove_reader(worker.pipe.fileno())
-                worker.pipe.close()
+            worker.over = True
+            worker.hang_up()
+        until = CLOCK() + round(_END_SECONDS * SECOND)
+        while CLOCK() < until and any(worker.process.is_alive() for worker in self._workers):  # noqa: ASYNC110 - a process is no event
+            await asyncio.sleep(_STEP_SECONDS / 5)
         for worker in self._workers:
-            await asyncio.to_thread(worker.process.join, 2)
-            if worker.process.is_alive():
-                worker.process.kill()
-
-
-class _SendingBook(Book):
-    """The book of a worker: every entry is also sent to the parent."""
-
-    def __init__(self, labels: Labels, pipe: Connection) -> None:
-        super().__init__(labels)
-        self._pipe = pipe
-
-    def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
-        """Keep and send what was counted."""
-        super().add(windows, elapsed_seconds, span_seconds, load)
-        self._pipe.send((_WINDOWS, (list(self.labels), [window.to_wire() for window in windows], load)))
-
-
-class _SendingHandler(logging.Handler):
-    """The log of a worker: the parent writes it, in its own format."""
-
-    def __init__(self, pipe: Connection) -> None:
-        super().__init__()
-        self._pipe = pipe
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send a record to the parent."""
-        with contextlib.suppress(OSError):  # the parent has ended
-            self._pipe.send((_LOG, (record.name, record.levelno, record.getMessage())))
-
-
-def work(pipe: Connection, config: dict[str, Any], share: Share) -> None:
-    """Be a worker process until the run is over or the parent has ended."""
-    # A Ctrl-C reaches the whole group: the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger().handlers[:] = [_SendingHandler(pipe)]
-    try:
-        uvloop.run(_work(pipe, LoadTestConfig.model_validate(config), share))
-    except PerfloopError as error:
-        pipe.send((_ERROR, str(error)))
-    except (BrokenPipeError, EOFError):
-        pass  # the parent has ended, and with it everything that would read the results
-
-
-async def _work(pipe: Connection, config: LoadTestConfig, share: Share) -> None:
-    run = build_run(config, share, lambda labels: _SendingBook(labels, pipe))
-    await run.make_ready()
-    gc.freeze()  # as the session does
-    pipe.send((_READY, None))
-    _, moment = await asyncio.to_thread(pipe.recv)
-    asyncio.get_running_loop().add_reader(pipe.fileno(), _obey, pipe, run)
-    await run.go(moment)
-    pipe.send((_DONE, (run.generator(), run.end_reason)))
-
-
-def _obey(pipe: Connection, run: Run) -> None:
-    try:
-        _, (reason, grace) = pipe.recv()
-    except (EOFError, OSError):
-        asyncio.get_running_loop().remove_reader(pipe.fileno())
-        reason, grace = "the parent process has ended", 0.0
-    run.stop(reason, grace)
+            # SIGKILL ends a frozen process too, which no other signal does.
+            worker.process.kill()
+            await asyncio.to_thread(worker.process.join, _END_SECONDS)
+            worker.close()

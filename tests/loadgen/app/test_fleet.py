@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import multiprocessing.context
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -12,6 +17,7 @@ import pytest
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.errors import TargetError
 from perfloop_loadgen.summary.verdict import Verdict
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +73,106 @@ async def test_a_worker_that_dies_makes_the_run_invalid(hello: Any):
 
     def kill_one(_: float) -> None:
         tester.run.listeners.clear()
-        children = [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
-        os.kill(children[-1].pid, signal.SIGKILL)
+        os.kill(_workers()[-1].pid, signal.SIGKILL)
 
     tester.run.listeners.append(kill_one)
     summary = await tester.run_load_test()
     assert summary.verdict is Verdict.INVALID
     assert summary.reasons[0] == "worker 2 of 2 died before the run was over"
     assert summary.total_requests > 0
+
+
+def _workers() -> list[psutil.Process]:
+    """The worker processes of this process, in the order of their start."""
+    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+async def test_a_frozen_worker_makes_the_run_invalid_and_not_late(hello: Any):
+    """SIGSTOP half way: it is ended after 5 s, the run says why, and no process is left."""
+    tester = LoadTester(_config(hello.url, think_time_seconds=0.01, timeout_seconds=60, duration_seconds=2.5))
+
+    def freeze_one(_: float) -> None:
+        tester.run.listeners.clear()
+        os.kill(_workers()[-1].pid, signal.SIGSTOP)
+
+    tester.run.listeners.append(freeze_one)
+    summary = await tester.run_load_test()
+    assert summary.verdict is Verdict.INVALID
+    assert summary.reasons[0] == "worker 2 of 2 did not report for 5 s and was ended"
+    assert summary.duration_seconds < 2.5 + 5 + 3
+    assert summary.total_requests > 0
+    assert _workers() == []
+
+
+async def test_a_frozen_worker_ends_an_endless_run_only_for_itself(hello: Any):
+    """Without a duration the others go on; the run ends when it is stopped, and is invalid."""
+    tester = LoadTester(_config(hello.url, think_time_seconds=0.01, duration_seconds=0))
+
+    def freeze_one(elapsed: float) -> None:
+        if len(frozen) == 0:
+            frozen.append(_workers()[-1])
+            frozen[0].suspend()
+        elif tester.run.faults:
+            tester.stop("enough")
+
+    frozen: list[psutil.Process] = []
+    tester.run.listeners.append(freeze_one)
+    summary = await tester.run_load_test()
+    assert summary.reasons[0] == "worker 2 of 2 did not report for 5 s and was ended"
+    assert summary.end_reason == "enough"
+    assert _workers() == []
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 0.5])
+async def test_a_run_can_be_stopped_before_its_workers_are_ready(hello: Any, after_seconds: float):
+    """Whenever the stop comes, every process ends at once."""
+    tester = LoadTester(_config(hello.url, duration_seconds=60, think_time_seconds=0.01))
+    task = asyncio.create_task(tester.run_load_test())
+    await asyncio.sleep(after_seconds)
+    tester.stop("stopped by SIGINT", 0.5)
+    summary = await asyncio.wait_for(task, 15)
+    assert summary.end_reason == "stopped by SIGINT"
+    assert summary.duration_seconds < 5
+    assert _workers() == []
+
+
+async def test_a_worker_that_cannot_be_started_makes_the_run_invalid(hello: Any, monkeypatch: pytest.MonkeyPatch):
+    """No more processes or descriptors: the reason is the run's, and those that were started have ended."""
+    begun = []
+    start = multiprocessing.context.SpawnProcess.start
+
+    def start_one(self: Any) -> None:
+        begun.append(self)
+        if len(begun) == 2:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        start(self)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start_one)
+    summary = await LoadTester(_config(hello.url)).run_load_test()
+    assert summary.verdict is Verdict.INVALID
+    assert summary.reasons[0] == f"worker 2 of 2 could not be started: {os.strerror(errno.EAGAIN)}"
+    assert _workers() == []
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["killed", "frozen and killed"])
+def test_workers_end_with_a_parent_that_is_killed(raw_server: Any, tmp_path: Path, frozen: bool):  # noqa: FBT001 - a table's column
+    """SIGKILL on the parent while its workers send: none goes on, not even one that is frozen."""
+    test = tmp_path / "test.yml"
+    with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") as server:
+        section = f'{{base_url: "{server.url}", duration_seconds: 60, workers: 2, think_time_seconds: 0.05}}'
+        test.write_text(f"load_tests:\n  t: {section}\n")
+        command = [sys.executable, "-m", "perfloop_loadgen", "run", str(test)]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+            try:
+                wait_for(lambda: server.connections >= 2, "the first requests")
+                children = psutil.Process(parent.pid).children(recursive=True)
+                if frozen:
+                    children[-1].suspend()
+            finally:
+                parent.kill()
+        gone, alive = psutil.wait_procs(children, timeout=5)
+    assert len(gone) >= 2
+    assert alive == []
 
 
 async def test_a_host_that_does_not_resolve_ends_all_workers():
