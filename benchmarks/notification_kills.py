@@ -109,7 +109,7 @@ class Tally:
     due: int = 0
     lost_pages: list[str] = field(default_factory=list)
     lost_ends: list[str] = field(default_factory=list)
-    false_ends: list[str] = field(default_factory=list)
+    early_ends: list[str] = field(default_factory=list)
     duplicates: int = 0
 
 
@@ -284,20 +284,25 @@ def judge(
             continue  # nobody evaluated it
         tally.incidents += 1
         for channel in CHANNELS[ALERTS[one.alert]]:
-            tally.due += 2
-            mine = [
-                (at, m["status"])
-                for at, m in arrived
-                if m["alertname"] == one.alert and m["channel"] == channel and one.begin <= at < one.next_begin
-            ]
-            named = f"{one.alert} {datetime.fromtimestamp(one.begin, UTC):%H:%M:%S} {channel}"
-            pages = [at for at, status in mine if status == "firing"]
-            ends = [at for at, status in mine if status == "resolved" and at >= one.end]
-            early = [at for at, status in mine if status == "resolved" and at < one.end]
-            tally.lost_pages += [] if pages else [named]
-            tally.lost_ends += [] if ends and (not pages or max(ends) > max(pages)) else [named]
-            tally.false_ends += [named for _ in early]
-            tally.duplicates += max(0, len(pages) - 1) + max(0, len(ends) - 1)
+            mine = [(at, m["status"]) for at, m in arrived if (m["alertname"], m["channel"]) == (one.alert, channel)]
+            _judge_channel(one, mine, f"{one.alert} {datetime.fromtimestamp(one.begin, UTC):%H:%M:%S} {channel}", tally)
+
+
+def _judge_channel(one: Interval, messages: list[tuple[float, str]], name: str, tally: Tally) -> None:
+    """Judge one incident on one channel; its all-clear may come until the next page."""
+    tally.due += 2
+    next_page = min(
+        [at for at, status in messages if status == "firing" and at >= one.next_begin], default=float("inf")
+    )
+    pages = [at for at, status in messages if status == "firing" and one.begin <= at < one.next_begin]
+    ends = [at for at, status in messages if status == "resolved" and one.end <= at < next_page]
+    early = [
+        at for at, status in messages if status == "resolved" and one.begin <= at < one.end and pages and pages[0] < at
+    ]
+    tally.lost_pages += [] if pages else [name]
+    tally.lost_ends += [] if ends and (not pages or max(ends) > max(pages)) else [name]
+    tally.early_ends += [name for _ in early]
+    tally.duplicates += max(0, len(pages) - 1) + max(0, len(ends) - 1)
 
 
 @contextlib.contextmanager
@@ -339,12 +344,12 @@ def report(tally: Tally, *, plain: bool) -> None:
     print("  " + ", ".join(f"{name} {count}" for name, count in sorted(tally.kills.items())))
     print("| incidents | messages due | pages lost | all-clears lost | all-clears too early | duplicates |")
     print("|---|---|---|---|---|---|")
-    lost = (len(tally.lost_pages), len(tally.lost_ends), len(tally.false_ends))
+    lost = (len(tally.lost_pages), len(tally.lost_ends), len(tally.early_ends))
     print(f"| {tally.incidents} | {tally.due} | {lost[0]} | {lost[1]} | {lost[2]} | {tally.duplicates} |")
     for title, rows in (
         ("page lost", tally.lost_pages),
         ("all-clear lost", tally.lost_ends),
-        ("all-clear too early", tally.false_ends),
+        ("all-clear too early", tally.early_ends),
     ):
         for row in rows:
             print(f"  {title}: {row}")

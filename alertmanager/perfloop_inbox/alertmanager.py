@@ -57,13 +57,14 @@ async def _read_one(client: httpx.AsyncClient, url: str) -> AlertmanagerView | N
         listed = (await client.get(f"{url}/api/v2/alerts")).raise_for_status().json()
         alerts = {key_of(alert["labels"]): _parse_alert(alert) for alert in listed}
         config = yaml.safe_load(status["config"]["original"])
-        waits = list(_waits(config["route"]))
+        reporting = find_reporting(config)
+        waits = [(wait, interval) for name, wait, interval in list_waits(config["route"]) if name in reporting]
         return AlertmanagerView(
             status["uptime"],
             alerts,
-            find_reporting(config),
-            max(wait for wait, _ in waits),
-            max(interval for _, interval in waits),
+            reporting,
+            max((wait for wait, _ in waits), default=0.0),
+            max((interval for _, interval in waits), default=0.0),
         )
     except BAD_ANSWERS:
         return None
@@ -79,14 +80,16 @@ def find_reporting(config: dict[str, Any]) -> frozenset[str]:
     )
 
 
-def _waits(
-    route: dict[str, Any], wait: str = _GROUP_WAIT, interval: str = _GROUP_INTERVAL
-) -> Iterator[tuple[float, float]]:
-    """Yield wait and interval of a route and of all below it, which inherit both."""
-    wait, interval = str(route.get("group_wait", wait)), str(route.get("group_interval", interval))
-    yield parse_duration(wait), parse_duration(interval)
+def list_waits(
+    route: dict[str, Any], above: tuple[str, str, str] = ("", _GROUP_WAIT, _GROUP_INTERVAL)
+) -> Iterator[tuple[str, float, float]]:
+    """Yield receiver, group wait and group interval (seconds) of a route and of all below it, which inherit them."""
+    names = ("receiver", "group_wait", "group_interval")
+    own = tuple(str(route.get(name) or inherited) for name, inherited in zip(names, above, strict=True))
+    receiver, wait, interval = own
+    yield receiver, parse_duration(wait), parse_duration(interval)
     for child in route.get("routes") or []:
-        yield from _waits(child, wait, interval)
+        yield from list_waits(child, (receiver, wait, interval))
 
 
 def _parse_alert(alert: dict[str, Any]) -> ListedAlert:

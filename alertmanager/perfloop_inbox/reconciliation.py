@@ -86,6 +86,7 @@ class Reconciliation:
         self._alertmanager_run = ""
         self._heard_at = 0.0
         self._undecided = True
+        self._early: dict[Key, dict[str, Notified]] = {}
         self._round = timing.repeat
 
     # What comes in.
@@ -97,15 +98,24 @@ class Reconciliation:
     def note_notification(
         self, receiver: str, status: NotificationStatus, labels: Mapping[str, str], now: float
     ) -> Incident | None:
-        """Note that a receiver was notified of an alert; return its incident, or None where it is of nobody here."""
+        """Note that a receiver was notified of an alert; return its incident, or None where it is not known yet."""
         self.hear(now)
-        incident = self._newest.get(key_of(labels))
-        if incident is None:
+        key, last = key_of(labels), Notified(status, now, self._alertmanager_run)
+        incident = self._newest.get(key)
+        if incident is None or (incident.phase == "closed" and status == "firing"):
+            self._note_early(receiver, last, key)
             return None
-        incident.notified[receiver] = Notified(status, now, self._alertmanager_run)
-        if incident.phase in ("closed", "unconfirmed") and status == "firing":
-            incident.enter("ended", now)  # a notification that was retried for long: its end is owed
+        incident.notified[receiver] = last
         return incident
+
+    def _note_early(self, receiver: str, last: Notified, key: Key) -> None:
+        """Keep a report of an alert that Prometheus was not seen to have: the next look decides whose it is.
+
+        It begins an incident, or it is a late one of an incident that is over, or of an alert that others post.
+        """
+        self._early.setdefault(key, {})[receiver] = last
+        if len(self._early) > self.timing.closed:
+            del self._early[next(iter(self._early))]
 
     def note_missed(self, alert: PrometheusAlert, first: float, last: float, now: float) -> None:
         """Add an incident that came and went while nobody looked, as Prometheus's own series of alerts shows it."""
@@ -147,6 +157,8 @@ class Reconciliation:
         posts = self._clear_log(now) if restarted else []
         for incident in [one for one in self.incidents.values() if one.phase != "closed"]:
             self._observe_alertmanager(incident, alertmanager, now)
+            if incident.ended_at is not None and not self._is_over(incident, now, prometheus):
+                continue  # it may fire again, and an end that is sent now would be a false one
             post = self._advance(incident, alertmanager, now)
             if post is not None:
                 incident.posted_at = now
@@ -161,10 +173,21 @@ class Reconciliation:
         for key, alert in firing.items():
             self._see_firing(key, alert, now, view)
         absent = [one for one in self._newest.values() if one.ended_at is None and one.key not in firing]
-        self._undecided = bool(absent)
+        owed = any(one.ended_at is not None and one.phase != "closed" for one in self._newest.values())
+        self._undecided = bool(absent) or owed or any(key in self._newest for key in self._early)
+        self._take_late_reports(now, view)
         for incident in absent:
             if self._is_over(incident, now, view):
                 incident.ended_at = now
+                incident.attempts = 0
+                incident.enter("ended", now)
+
+    def _take_late_reports(self, now: float, view: PrometheusView | None) -> None:
+        """Reopen what was notified of after it was over, as by a retry that took long: its end is owed."""
+        for key in [key for key in self._early if key in self._newest]:
+            incident = self._newest[key]
+            if incident.phase == "closed" and self._is_over(incident, now, view):
+                incident.notified |= self._early.pop(key)
                 incident.attempts = 0
                 incident.enter("ended", now)
 
@@ -190,6 +213,7 @@ class Reconciliation:
     def _add(self, alert: PrometheusAlert, starts_at: float, generator_url: str) -> Incident:
         incident = Incident(self._next, dict(alert.labels), dict(alert.annotations), generator_url, starts_at)
         incident.phase_since = starts_at
+        incident.notified = self._early.pop(incident.key, {})
         self.incidents[incident.number] = self._newest[incident.key] = incident
         self._next += 1
         return incident
@@ -200,8 +224,10 @@ class Reconciliation:
         Alertmanager itself would have sent nothing for a gap below its group interval. After a longer one the end is
         sent first, as it would have been.
         """
-        gap = now - (incident.ended_at or now)
-        notified = any(last.status == "firing" for last in incident.notified.values())
+        ended_at = incident.ended_at or now
+        gap = now - ended_at
+        # A page that came since is that of the new time; one from before stands in the way of it.
+        notified = any(last.status == "firing" and last.at <= ended_at for last in incident.notified.values())
         incident.ended_at = None
         incident.attempts = 0
         incident.visible_since = None
@@ -270,7 +296,8 @@ class Reconciliation:
         return None
 
     def _advance_clearing(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        cleared = not incident.lacking("resolved", incident.phase_since)
+        sent_since = {name for name, last in incident.notified.items() if last.at >= incident.phase_since}
+        cleared = sent_since >= {*incident.receivers, *incident.notified}
         if cleared or now - incident.phase_since > self._patience(view):
             incident.visible_since = None
             incident.enter("firing", now)

@@ -152,7 +152,10 @@ class Store:
         except OSError as failure:
             self._note_failure(failure)
             return False
-        log.error("the state was corrupt: it was moved aside and replaced by a new one", extra={"to": str(moved), "why": error})
+        log.error(
+            "the state was corrupt: it was moved aside and replaced by a new one",
+            extra={"to": str(moved), "why": error},
+        )
         return True
 
 

@@ -321,3 +321,53 @@ def test_what_inhibits_is_posted_first():
     ]
     order = [[(post.labels["severity"], post.ends_at) for post in batch] for batch in in_batches(posts, 5.0)]
     assert order == [[("warning", 1.0)], [("critical", 9.0)], [("warning", 9.0)], [("info", 9.0)]]
+
+
+def test_a_report_that_comes_before_the_first_look_counts(world: World):
+    """Alertmanager notified before the alert was seen here: nothing is missing."""
+    world.notify("firing")
+    world.firing = world.listed = True
+    world.step()
+    assert world.incident().lacking("firing") == []
+    assert world.run(PATIENCE * 2) == []
+
+
+def test_a_page_that_comes_after_the_end_gets_its_all_clear(world: World):
+    """A channel that was retried for long: the incident was closed, and its end is owed once more."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.run(10)
+    assert world.incident().phase == "closed"
+    world.notify("firing", frozenset({"email"}))
+    assert ("resolved", "resolved") in world.run(10)
+
+
+def test_nothing_ends_while_prometheus_does_not_answer(world: World):
+    """An end that is owed waits: the alert may fire again, and nobody can tell."""
+    world.fire()
+    world.firing = False
+    world.step()
+    world.prometheus = None
+    assert world.run(30) == []
+    world.prometheus = "p1"
+    assert ("resolved", "resolved") in world.run(8)
+
+
+def test_a_page_of_a_new_time_is_not_taken_back(world: World):
+    """It ended, nobody was sent the end, and Alertmanager notified of the next time: no all-clear in between."""
+    world.fire()
+    world.firing = False
+    world.run(INTERVAL + WAIT + 4)
+    world.notify("firing")
+    world.firing = world.listed = True
+    assert ("resolved", "stale") not in world.run(30)
+
+
+def test_alerts_of_others_are_left_alone(world: World):
+    """The guardian's and a person's alerts are not Prometheus's to end."""
+    for receiver in RECEIVERS:
+        world.reconciliation.note_notification(receiver, "firing", {"alertname": "ComponentUnresponsive"}, world.now)
+    assert world.run(600) == []
+    assert world.reconciliation.incidents == {}
