@@ -8,6 +8,7 @@ import socket
 from typing import NamedTuple
 
 from perfloop_base.errors import ConfigError, ListenError
+from perfloop_base.visible import brief
 
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65_535
@@ -34,7 +35,7 @@ def parse_address(text: str) -> Address:
     found = _ADDRESS.fullmatch(text)
     if found is None or int(found["port"]) > _LAST_PORT:
         raise ValueError(
-            f"{text!r} is not an address: write HOST:PORT with a port from 0 to {_LAST_PORT}, "
+            f"{brief(text)} is not an address: write HOST:PORT with a port from 0 to {_LAST_PORT}, "
             "and an IPv6 host in square brackets"
         )
     return Address(found["bracketed"] or found["plain"] or "", int(found["port"]))

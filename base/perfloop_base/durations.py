@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from perfloop_base.visible import brief
+
 # Seconds per unit. A year has 365 days and a week 7, as in Prometheus; ns and us come from Go.
 _SECONDS = {
     "ns": 1e-9,
@@ -17,6 +19,8 @@ _SECONDS = {
     "w": 604_800.0,
     "y": 31_536_000.0,
 }
+# Prometheus counts nanoseconds in 64 bits: 292 years and some days.
+_LONGEST_SECONDS = (2**63 - 1) / 1e9
 _PART = re.compile(rf"([0-9]+(?:\.[0-9]+)?)({'|'.join(_SECONDS)})")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 _WRITTEN = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
@@ -31,8 +35,11 @@ def parse_duration(text: str) -> float:
     if text == "0":
         return 0.0
     if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a duration: write numbers with units, such as 500ms, 10s, 5m or 1h30m")
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        raise ValueError(f"{brief(text)} is not a duration: write numbers with units, such as 500ms, 10s, 5m or 1h30m")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if seconds > _LONGEST_SECONDS:
+        raise ValueError(f"{brief(text)} is too long: a duration is at most 292y, as in Prometheus")
+    return seconds
 
 
 def parse_positive_duration(text: str) -> float:
@@ -43,7 +50,7 @@ def parse_positive_duration(text: str) -> float:
     """
     seconds = parse_duration(text)
     if seconds <= 0:
-        raise ValueError(f"{text!r} is too short: the duration must be longer than zero")
+        raise ValueError(f"{brief(text)} is too short: the duration must be longer than zero")
     return seconds
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.shipped import is_checkout, shipped_root
+from perfloop_base.visible import brief
 
 _NAME = ".perfloop"
 _LAST_PORT = 65_535
@@ -76,7 +77,7 @@ def parse_port(variable: str, text: str) -> int:
     """
     if text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT:
         return int(text)
-    raise ConfigError(f"{variable} is {text!r}: a port is a whole number from 1 to {_LAST_PORT}")
+    raise ConfigError(f"{variable} is {brief(text)}: a port is a whole number from 1 to {_LAST_PORT}")
 
 
 def local_port(component: str) -> int:

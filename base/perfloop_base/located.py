@@ -8,6 +8,8 @@ what a mapping may hold: the reader checks by it and `schemas.py` turns it into 
 from __future__ import annotations
 
 import re
+import reprlib
+import sys
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from perfloop_base.errors import ConfigError
+from perfloop_base.visible import brief, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 # libyaml reads a file ten times faster than PyYAML's own parser; not every build of PyYAML has it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,6 +31,10 @@ DURATION_PATTERN = r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
 METRIC_PATTERN = "[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL_PATTERN = "[a-zA-Z_][a-zA-Z0-9_]*"
 _DURATION, _METRIC, _LABEL = (re.compile(pattern) for pattern in (DURATION_PATTERN, METRIC_PATTERN, LABEL_PATTERN))
+
+# What YAML's readers raise, beside their own errors, for values that their tags do not fit: `!!timestamp x`.
+_BROKEN = (yaml.YAMLError, ValueError, RecursionError, AttributeError, LookupError, TypeError, OverflowError)
+_DEEPEST = 50
 
 _MOST_SUGGESTED = 24  # every field of a signal
 
@@ -52,6 +59,25 @@ class Field:
     default: Any = None
 
 
+class _Brief(reprlib.Repr):
+    """Shows the first values of nested ones; in full, aliases of aliases would be millions ("billion laughs")."""
+
+    def repr_Entry(self, entry: Entry, level: int) -> str:  # noqa: N802 # reprlib asks by the name of the class
+        return self.repr_dict(entry, level)
+
+    def repr_Items(self, items: Items, level: int) -> str:  # noqa: N802
+        return self.repr_list(items, level)
+
+
+class Items(list[Any]):
+    """A list of a hand-written file."""
+
+    def __repr__(self) -> str:
+        return _Brief().repr(self)
+
+    __str__ = __repr__
+
+
 class Entry(dict[str, Any]):
     """A mapping of a hand-written file; its problems go to the list that all mappings of the file share."""
 
@@ -62,6 +88,11 @@ class Entry(dict[str, Any]):
         self.lines: dict[str, int] = {}
         self.problems = problems
 
+    def __repr__(self) -> str:
+        return _Brief().repr(self)
+
+    __str__ = __repr__
+
     def report(self, sentence: str, key: str | None = None) -> None:
         """Add a problem at the line of `key`, or of the whole mapping."""
         self.problems.append(f"{self.file}:{self.lines.get(key or '', self.line)}: {sentence}")
@@ -71,12 +102,14 @@ class Entry(dict[str, Any]):
         known = sorted(allowed)
         for key in self:
             if key not in known:
-                self.report(f"{what}: unknown field {key!r}; {suggest(key, known)}", key)
+                self.report(f"{what}: unknown field {brief(key)}; {suggest(key, known)}", key)
 
     def title(self, kind: str, key: str) -> str:
         """Return what problems call the mapping: its kind and, where it has one, its name under `key`."""
         name = self.get(key)
-        return f"{kind} {name}" if name else f"this {kind.removesuffix(' of')}"
+        return (
+            f"{kind} {name if isinstance(name, str) else brief(name)}" if name else f"this {kind.removesuffix(' of')}"
+        )
 
     def read(self, fields: Sequence[Field], what: str) -> dict[str, Any]:
         """Check every field and return the values by name, defaults included; `what` names the mapping in problems."""
@@ -96,7 +129,7 @@ class Entry(dict[str, Any]):
             return []
         for item in value:
             if not isinstance(item, Entry):
-                self.report(f"{key} holds {item!r}; every item must be a mapping of names to values.", key)
+                self.report(f"{key} holds {brief(item)}; every item must be a mapping of names to values.", key)
         return [item for item in value if isinstance(item, Entry)]
 
     def _value(self, field: Field, what: str) -> Any:
@@ -105,7 +138,7 @@ class Entry(dict[str, Any]):
             return field.default
         rule = _broken_rule(field, value)
         if rule:
-            self.report(f"{what}: {field.name} has the value {value!r}; it must be {rule}.", field.name)
+            self.report(f"{what}: {field.name} has the value {brief(value)}; it must be {rule}.", field.name)
             return field.default
         if field.kind == "number":
             return float(value)
@@ -127,7 +160,7 @@ def is_duration(text: object) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max
 
 
 def _are_labels(value: Any) -> bool:
@@ -175,7 +208,7 @@ class _Converter:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node)
         if isinstance(node, yaml.SequenceNode):
-            return [self.convert(item) for item in node.value]
+            return Items(self.convert(item) for item in node.value)
         return self._loader.construct_object(node)
 
     def _mapping(self, node: yaml.MappingNode) -> Entry:
@@ -185,14 +218,64 @@ class _Converter:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key in own and key_node.tag != _MERGE:
                 line = key_node.start_mark.line + 1
-                self._problems.append(f"{self._file}:{line}: the key {key!r} is defined twice in one mapping.")
+                self._problems.append(f"{self._file}:{line}: the key {brief(key)} is defined twice in one mapping.")
             own.add(key)
-        self._loader.flatten_mapping(node)  # what `<<` merges in comes first, so that the mapping's own keys win
+        for merged in self._merged(node):  # they come first, so that the mapping's own keys win
+            entry.lines.update(merged.lines)
+            entry.update(merged)
         for key_node, value_node in node.value:
-            key = str(self._loader.construct_object(key_node, deep=True))
+            if key_node.tag == _MERGE:
+                continue
+            scalar = isinstance(key_node, yaml.ScalarNode)
+            key = str(self._loader.construct_object(key_node)) if scalar else brief(self.convert(key_node))
             entry.lines[key] = key_node.start_mark.line + 1
             entry[key] = self.convert(value_node)
         return entry
+
+    def _merged(self, node: yaml.MappingNode) -> Iterator[Entry]:
+        """Yield what `<<` merges in, the first of a list last: it wins.
+
+        Not by PyYAML's flatten_mapping, which copies the pairs of merges of merges again and again.
+        """
+        for key_node, value_node in node.value:
+            if key_node.tag != _MERGE:
+                continue
+            sources = reversed(value_node.value) if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for source in sources:
+                found = self.convert(source)
+                if isinstance(found, Entry):
+                    yield found
+                elif found is not None or not isinstance(source, yaml.MappingNode):
+                    raise yaml.constructor.ConstructorError(
+                        None, None, "only mappings can be merged by <<", source.start_mark
+                    )
+
+
+def _check_depth(text: str, file: str) -> None:
+    """Refuse a document that is nested so deeply that it would end the process: libyaml's reader is recursive.
+
+    Raises:
+        ConfigError: one sentence with the line.
+    """
+    depth = 0
+    try:
+        for event in yaml.parse(text, _LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise ConfigError(f"{file}:{line}: a file has at most {_DEEPEST} levels.")
+    except _BROKEN as error:
+        raise _broken(error, text, file) from error
+
+
+def _broken(error: Exception, text: str, file: str) -> ConfigError:
+    """Return the sentence about a text that is not YAML."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = min(error.problem_mark.line, text.rstrip().count("\n")) + 1 if error.problem_mark else 1
+        return ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.")
+    # A character that YAML forbids has a position, but no line.
+    line = text.encode(errors="replace")[: getattr(error, "position", 0)].count(b"\n") + 1
+    return ConfigError(f"{file}:{line}: not valid YAML: {visible(' '.join(str(error).split()))}.")
 
 
 def parse_located(text: str, file: str, problems: list[str]) -> Entry:
@@ -201,6 +284,7 @@ def parse_located(text: str, file: str, problems: list[str]) -> Entry:
     Raises:
         ConfigError: the text is not YAML, or not a mapping; one sentence with the line.
     """
+    _check_depth(text, file)
     try:
         loader: Any = _LOADER(text)
         try:
@@ -208,13 +292,8 @@ def parse_located(text: str, file: str, problems: list[str]) -> Entry:
             converted = None if node is None else _Converter(loader, file, problems).convert(node)
         finally:
             loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        line = min(error.problem_mark.line, text.rstrip().count("\n")) + 1 if error.problem_mark else 1
-        raise ConfigError(f"{file}:{line}: not valid YAML: {error.problem}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # A character that YAML forbids has a position, but no line.
-        line = text.encode()[: getattr(error, "position", 0)].count(b"\n") + 1
-        raise ConfigError(f"{file}:{line}: not valid YAML: {' '.join(str(error).split())}.") from error
+    except _BROKEN as error:
+        raise _broken(error, text, file) from error
     if not isinstance(converted, Entry):
         raise ConfigError(f"{file}:1: the file must be a mapping of names to values.")
     return converted

@@ -31,7 +31,10 @@ def quantity(value: float | None, unit: str, digits: int = 3) -> str:
     sizes = _SIZES.get(unit) or ((1.0, f" {unit}"),)
     # Zero has no size of its own and is written in the base unit: 0 s, 0 B.
     size, name = next((one for one in sizes if abs(value or 1.0) >= one[0]), sizes[-1])
-    return f"{_rounded(value / size, digits)}{name}"
+    scaled = value / size
+    if math.isinf(scaled):  # a share of 1e307 has no float in percent
+        return f"{value:g}"
+    return f"{_rounded(scaled, digits)}{name}"
 
 
 def _rounded(value: float, digits: int) -> str:

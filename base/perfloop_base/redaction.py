@@ -50,6 +50,7 @@ _SCHEME_END = re.compile(r":(?://|\\{1,2}/\\{1,2}/)|%3[aA]%2[fF]%2[fF]")
 _WINDOW = re.compile(r"\S*+")
 _AUTHORITY = re.compile(r"""[^\s/?#"'`<>\\]*+""")
 _ENCODED_AUTHORITY = re.compile(r"""(?:(?!%2[fF]|%3[fF]|%23)[^\s&"'`<>])*+""")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.%\w-]{2,80}\](?::\d{0,5})?|[^:\[\]]++(?::\d{1,5})?")
 # What an `@` in a path stands before when the host before it was part of a password: `user:12/34@localhost:9090`.
 _SECOND_HOST = re.compile(r"@(?:localhost\b|\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:]{2,40}\]|[\w.-]{1,253}+:\d)")
 _ENCODED_AT = re.compile("%40|@")
@@ -58,6 +59,11 @@ _ENCODED_AT = re.compile("%40|@")
 _BARE = re.compile(
     r"""(?<![\w.+%-])(?!(?:to|cc|bcc|from|mail|mailto|e-mail|email)[:@])[\w.+%-]{1,80}+:(?!//)[^\s:/@"'<>]{1,200}+@(?!sha256:|\d{9})(?=[\w\[])""",
     re.IGNORECASE,
+)
+
+# What libraries say of `user:pa/ss@host`: "nonnumeric port: 'pa'", "Port could not be cast to integer value as 'pa'".
+_NO_PORT = re.compile(
+    r"""(\bport(?:: | could not be cast to integer value as )["'])(?!\d{1,5}["'])[^"'\n]++""", re.IGNORECASE
 )
 
 # --- names and their values ------------------------------------------------------------------------------------------
@@ -168,6 +174,8 @@ def redact(text: str) -> str:
         text = _PEM.sub(REDACTED, text)
     text = _redact_users(text)
     lower = text.lower()
+    if "port" in lower:
+        text = _NO_PORT.sub(rf"\1{REDACTED}", text)
     if any(hint in lower for hint in _HINTS):
         text = _SCHEMES.sub(_redact_scheme, _redact_pairs(text))
     return _FORMS.sub(REDACTED, text)
@@ -262,10 +270,9 @@ def _end_of_user(window: str) -> int:
     authority = found[0] if found else ""
     at = authority.rfind("@")
     host = authority[at + 1 :]
-    name, colon, port = ("", "", "") if host.endswith("]") else host.rpartition(":")
-    if at < 0 and not colon:
+    if at < 0 and ":" not in host:
         return -1
-    if not host or (colon and not (name and port.isdecimal())):
+    if not _HOST.fullmatch(host):
         return window.rfind("@")
     second = _SECOND_HOST.search(window, len(authority))
     return second.start() if second else at

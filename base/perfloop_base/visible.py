@@ -7,6 +7,7 @@ that turn the direction of writing around (CVE-2021-42574, "Trojan Source"). As 
 from __future__ import annotations
 
 import re
+import reprlib
 
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _LAST_OF_TWO_DIGITS = 0xFF
@@ -16,6 +17,12 @@ _LAST_OF_FOUR_DIGITS = 0xFFFF
 _BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 # What a spreadsheet takes for the beginning of a formula, the wide forms of East Asian keyboards included.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+_LONGEST = 160
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = _BRIEF.maxlong = _LONGEST
+_BRIEF.maxlevel = 3
 
 
 def visible(text: str, *, newlines: bool = False) -> str:
@@ -34,6 +41,13 @@ def visible(text: str, *, newlines: bool = False) -> str:
         character if _prints(character) or (newlines and character == "\n") else _escape(character)
         for character in text
     )
+
+
+def brief(value: object) -> str:
+    """Return the `repr` of a value as a sentence about it holds it: in at most about 200 characters, printable."""
+    if not isinstance(value, str):
+        return visible(_BRIEF.repr(value))
+    return visible(repr(value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…"))
 
 
 def csv_cell(text: str) -> str:

@@ -51,8 +51,8 @@ def read_rules(directory: Path) -> list[Rule]:
 
 def read_series(file: Path) -> Known:
     """Return the names of a file of series, each with its labels."""
-    rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    return {name: frozenset(labels) for name, *labels in rows}
+    rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {row[0]: frozenset(row[1:]) for row in rows if row}
 
 
 def read_known(directory: Path) -> tuple[Known, Known]:

@@ -51,6 +51,8 @@ URLS = [
     "https://hooks.example.com/services/T00000000/B00000000/{}",
     "jdbc:postgresql://host/name?user=fred&password={}",
     "user:{}@host is no URL",
+    "nonnumeric port: '{}'",
+    "Port could not be cast to integer value as '{}'",
 ]
 TEXTS = [
     "Authorization: Bearer {}",
@@ -139,6 +141,7 @@ def _keep(text: str) -> str:
         "the password: the file is empty; password_file=secrets/grafana, token_url: http://x, secrets/README.md",
         "basic authentication is needed; a bearer token is missing; basic_auth: {username: x}",
         "instance:node_cpu:rate5m@1609746000",
+        "port: '9090', port: 9090, the port: taken",
         "mail to:alice@example.com, alice@example.com",
         "no password: none, token=null, auth: basic, 'secret': None, token: ''",
         'up{job="node",instance="127.0.0.1:9100"} 1',

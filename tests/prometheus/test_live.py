@@ -71,11 +71,36 @@ def test_names_come_with_the_labels_of_all_their_series(prometheus: str):
     }
 
 
-def test_an_answer_that_is_not_prometheus_s_is_one_sentence(prometheus: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "answer",
+    [b"<html>", b"", b"[]", b"null", b"{}", b'{"data": 5}', b"[" * 100_000, b"\xff", b'{"data": null}'],
+    ids=lambda answer: repr(answer[:12]),
+)
+def test_an_answer_that_is_not_prometheus_s_is_one_sentence(
+    prometheus: str, monkeypatch: pytest.MonkeyPatch, answer: bytes
+):
     """Something else may listen on the port."""
-    monkeypatch.setattr(Handler, "answer", b"<html>")
+    monkeypatch.setattr(Handler, "answer", answer)
     with pytest.raises(UnreachableError, match=f"^Prometheus at {prometheus} does not answer as one: "):
         read_live(prometheus, now=1000.0)
+
+
+@pytest.mark.parametrize("data", [["up"], [{"job": "x"}], [{"__name__": 5}], []])
+def test_series_without_a_name_are_left_out(prometheus: str, monkeypatch: pytest.MonkeyPatch, data: list[object]):
+    """What has no name is no series that a rule could select."""
+    monkeypatch.setattr(Handler, "answer", json.dumps({"data": data}).encode())
+    assert read_live(prometheus, now=1000.0) == {}
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:m4rked-S3cret@127.0.0.1:1", "http://u:m4rked-S3cret/x@h", "ftp://u:m4rked-S3cret@h"]
+)
+def test_an_address_with_a_password_is_shown_without_it(address: str, capsys: pytest.CaptureFixture[str]):
+    """Nor is there a traceback where the password reads as a port."""
+    assert main(["--live", address]) in {2, 12}
+    shown = capsys.readouterr().err
+    assert "S3cret" not in shown
+    assert len(shown.splitlines()) == 1
 
 
 def test_series_are_recorded_without_those_of_foreign_exporters(prometheus: str, configuration: Path):
