@@ -144,12 +144,12 @@ def work(pipe: Connection, config: dict[str, Any], share: Share) -> None:
     except (BrokenPipeError, ConnectionResetError, EOFError):
         pass  # the parent has ended, and with it everything that would read the results
     except PerfloopError as error:
-        _tell(pipe, str(error))
+        _report(pipe, str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, the run has a reason for its end then
-        _tell(pipe, shown(f"{type(error).__name__}: {error}"))
+        _report(pipe, shown(f"{type(error).__name__}: {error}"))
 
 
-def _tell(pipe: Connection, sentence: str) -> None:
+def _report(pipe: Connection, sentence: str) -> None:
     with contextlib.suppress(OSError):  # the parent has ended
         pipe.send((ERROR, sentence))
 

@@ -80,7 +80,8 @@ class Annotator:
             with _connect(self._grafana) as api:
                 api.annotations.add_annotation(
                     time_from=round(since * 1000),
-                    time_to=round(until * 1000),
+                    # Where the clock was set back meanwhile: Grafana refuses a region that ends before it begins.
+                    time_to=round(max(since, until) * 1000),
                     tags=self._tags,
                     text=f"{self._test}: {phase}",
                 )

@@ -40,7 +40,7 @@ def file_name_parts(names: Sequence[str]) -> list[str]:
         part = _UNSAFE.sub("-", name).encode(errors="replace")[:_LONGEST_PART].decode(errors="ignore").strip(".-")
         part = part or "test"
         number = 1
-        # Some file systems do not tell capitals from small letters.
+        # To some file systems capitals and small letters are the same.
         while (unique := part if number == 1 else f"{part}-{number}").casefold() in taken:
             number += 1
         taken.add(unique.casefold())

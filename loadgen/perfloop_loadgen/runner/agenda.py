@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import functools
 import heapq
 import os
@@ -113,13 +114,15 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _create_timerfd() -> int:
-    """Return a timer on the monotonic clock, as a non-blocking file descriptor."""
+def _create_timerfd() -> int | None:
+    """Return a timer on the monotonic clock, as a non-blocking file descriptor; None where none is left."""
     descriptor = int(_libc().timerfd_create(time.CLOCK_MONOTONIC, _FLAGS))
-    if descriptor < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), "timerfd_create")
-    return descriptor
+    if descriptor >= 0:
+        return descriptor
+    code = ctypes.get_errno()
+    if code in {errno.EMFILE, errno.ENFILE}:
+        return None  # the requests will fail for the same reason, and be counted under its name
+    raise OSError(code, os.strerror(code), "timerfd_create")
 
 
 def _set_timerfd(descriptor: int, due_nanoseconds: int) -> None:
