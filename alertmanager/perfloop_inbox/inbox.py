@@ -13,7 +13,7 @@ from perfloop_inbox.incidents import Incident
 from perfloop_inbox.messages import Delivery, Mailbox
 from perfloop_inbox.metrics import InboxMetrics
 from perfloop_inbox.reconciliation import Reconciliation, Timing
-from perfloop_inbox.replies import Refusal, without_surrogates
+from perfloop_inbox.replies import Refusal, make_presentable
 from perfloop_inbox.store import Store
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Inbox:
                 "rejected a notification", extra={"channel": channel, "status": reply.status, "body": reply.body}
             )
             return
-        text, payload = without_surrogates(reply.text), without_surrogates(reply.payload)
+        text, payload = make_presentable(reply.text), make_presentable(reply.payload)
         message = self.mailbox.add(Delivery(channel, reply.facts, text, payload, size_bytes), self._clock().isoformat())
         self.metrics.messages.labels(channel, reply.facts.status).inc()
         facts = {"status": reply.facts.status, "alertname": reply.facts.alertname}
@@ -78,7 +78,7 @@ class Inbox:
     def record_heartbeat(self, payload: Any) -> None:
         """Record a heartbeat."""
         now = self._clock()
-        self.heartbeats.append({"received_at": now.isoformat(), "payload": payload})
+        self.heartbeats.append({"received_at": now.isoformat(), "payload": make_presentable(payload)})
         self.metrics.heartbeats.inc()
         self.metrics.last_heartbeat.set(now.timestamp())
         self.reconciliation.hear(now.timestamp())

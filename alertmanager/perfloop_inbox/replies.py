@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from perfloop_base.redaction import redact
+
 if TYPE_CHECKING:
     from perfloop_inbox.messages import Facts
 
@@ -45,20 +47,15 @@ def parse_json(body: bytes) -> Any:
     return value
 
 
-def without_surrogates(value: Any) -> Any:
-    """Return a value whose texts can be written as UTF-8: a lone surrogate, as of a broken mail, becomes U+FFFD."""
+def make_presentable(value: Any) -> Any:
+    """Return a value that can be written as UTF-8 and shown to anybody.
+
+    A lone surrogate, as of a broken mail, becomes U+FFFD; a webhook's address, a URL's password or a token is hidden.
+    """
     if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace") if not _is_clean(value) else value
+        return redact(value.encode("utf-8", "replace").decode())
     if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
+        return {make_presentable(key): make_presentable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [without_surrogates(item) for item in value]
+        return [make_presentable(item) for item in value]
     return value
-
-
-def _is_clean(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
