@@ -4,7 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @$(PYTHON) perfloop/stack/bootstrap.py
 
-.PHONY: help setup setup-dev setup-bench tools up down test check format generate bench demo clean
+SHIPPED := --extra exporter --extra analyzer --extra loadgen --extra inbox --extra demo
+COMPILE := uv pip compile pyproject.toml --python-version 3.11 --no-annotate --no-emit-package pip --quiet --custom-compile-command 'make lock'
+
+.PHONY: help setup setup-dev setup-bench setup-release tools up down test check format generate lock sbom bench demo clean
 
 help: ## Show what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +20,9 @@ setup-dev: ## Make .venv with what the checks and tests need too
 
 setup-bench: setup-dev ## Make one environment for each peer that the benchmarks measure
 	@$(BIN)/python benchmarks/peers.py
+
+setup-release: setup-dev ## Make .venv with what a release needs too
+	$(SETUP) all dev release
 
 tools: setup ## Fetch Prometheus and Alertmanager where they are missing
 	@$(BIN)/python -m perfloop.stack.programs
@@ -31,12 +37,15 @@ test: setup-dev ## Run every test that this machine can run
 	@$(BIN)/python -m perfloop.stack.programs
 	@$(BIN)/pytest -n 4 --dist loadgroup --durations 10
 
-check: setup-dev ## Format, lint, types, import directions, docstrings, rules and routes
+check: setup-dev ## Format, lint, types, import directions, secrets, known vulnerabilities, licences, rules and routes
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m tests.support.glossary
+	@$(BIN)/python -m tests.support.secret_scan
+	@$(BIN)/python -m tests.support.licenses
+	@$(BIN)/python -m tests.support.audit
 	@$(BIN)/interrogate -q perfloop base exporter analyzer loadgen prometheus grafana alertmanager demo
 	@$(BIN)/python -m perfloop.stack.programs
 	@$(BIN)/perfloop generate --check
@@ -50,6 +59,16 @@ generate: setup ## Write the rules, alerts, dashboards and JSON Schemas that are
 	@$(BIN)/perfloop generate
 	@$(BIN)/perfloop loadgen schema --of test > docs/schemas/load_test.schema.json
 	@$(BIN)/perfloop loadgen schema > docs/schemas/load_test_report.schema.json
+
+lock: setup-release ## Refresh requirements.lock, constraints.txt and the list of licences; UPGRADE=1 takes the newest versions
+	@$(BIN)/$(COMPILE) $(if $(UPGRADE),--upgrade) --python-platform linux --all-extras -o constraints.txt
+	@$(BIN)/$(COMPILE) $(if $(UPGRADE),--upgrade) --universal $(SHIPPED) --generate-hashes -c constraints.txt -o requirements.lock
+	$(SETUP) all dev release
+	@$(BIN)/python -m tests.support.licenses --write
+
+sbom: setup-release ## Write dist/sbom.cdx.json: what the image is made of, in CycloneDX
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible -o dist/sbom.cdx.json
 
 bench: setup-bench ## Measure every figure of docs/benchmarks.md next to its peer
 	@$(BIN)/python benchmarks/run_all.py
