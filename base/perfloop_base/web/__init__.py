@@ -1,4 +1,4 @@
-"""What every web server of ours does with a request before the program sees it.
+"""What every web server here does with a request before the program sees it.
 
 The web configuration file in exporter-toolkit's format (config, tls, gate), the check of the Host header (hosts), the
 headers of every response (headers), the refusals of both (refusals), and the guard of an ASGI application (asgi). Only

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _QUIET_SECONDS = 60.0
 # How long to wait when nothing can be accepted and no connection can be closed for it.
 _RETRY_SECONDS = 0.1
+# Accepted at once, before anything else has its turn.
+_BURST = 256
 # Looks over the connections per shortest deadline.
 _LOOKS = 20
 
@@ -115,7 +117,7 @@ class Acceptor:
     async def _accept(self, loop: asyncio.AbstractEventLoop) -> None:
         while True:
             try:
-                await self._accept_one(loop)
+                await self._accept_some(loop)
             except OSError as error:  # a client that has gone again, or no descriptor is left
                 self._report(loop.time(), error)
                 self._make_space()
@@ -124,8 +126,18 @@ class Acceptor:
                 log.exception("a connection could not be served")
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _accept_one(self, loop: asyncio.AbstractEventLoop) -> None:
+    async def _accept_some(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Accept all that wait: with one per turn of the loop the last would wait for the work of all before it."""
         accepted, _ = await loop.sock_accept(self._listener)
+        self._begin(loop, accepted)
+        for _ in range(_BURST):
+            try:
+                accepted, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            self._begin(loop, accepted)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, accepted: socket.socket) -> None:
         if len(self._slots) >= self._most and not self._make_space():
             accepted.close()
             return
@@ -136,6 +148,7 @@ class Acceptor:
     async def _open(self, loop: asyncio.AbstractEventLoop, slot: Slot, accepted: socket.socket) -> None:
         connection = self._build(lambda: self._forget(slot))
         try:
+            accepted.setblocking(False)  # noqa: FBT003  # the one argument there is
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             context = self._context()
             await loop.connect_accepted_socket(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # answers for cluster.local.
 PRIVATE_SUFFIXES = ("localhost", "internal", "svc", "cluster.local")
 _LONGEST_NAME, _LAST_PORT = 253, 65_535
-# RFC 3986: host and optional port; what stands before an @ or behind the port is no part of a Host header.
+# RFC 3986: host and optional port; user information and a path are no part of a Host header.
 _AUTHORITY = re.compile(r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<name>[^\[\]:@/?#\\\s]+))(?::(?P<port>[0-9]{0,5}))?")
 # Underscores are no host name's, but Docker's service names may have them.
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")

@@ -210,7 +210,7 @@ class _Client(asyncio.Protocol):
             page = _refusal_page(Refusal(400, "the request is not one of HTTP/1.1"))
         rendered = render(page, head_only=head is not None and head.method == "HEAD")
         self._since, self._size = self._loop.time(), len(rendered)
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(rendered)
             self._transport.close()
 
