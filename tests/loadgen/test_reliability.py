@@ -29,7 +29,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TEST = """
 load_tests:
   t: {{base_url: "{url}", duration_seconds: {seconds}, concurrent_users: 2, think_time_seconds: 0.02,
-       workers: {workers}, endpoints: [{{path: /}}], generator_limits: {{cpu_ratio: 9, event_loop_lag_seconds: 9}}{more}}}
+       workers: {workers}, endpoints: [{{path: /}}],
+       generator_limits: {{cpu_ratio: 9, event_loop_lag_seconds: 9}}{more}}}
 """
 # From a signal to the end, as a supervisor grants it.
 SECONDS_TO_END = 5.0
@@ -186,7 +187,7 @@ def test_without_descriptors_each_request_has_its_name(service: str):
     tester = LoadTester(LoadTestConfig.model_validate(config | {"think_time_seconds": 0.05}))
 
     async def go() -> Any:
-        # Below every number in use: no new one can be had.
+        # Below every number in use: there is no new one.
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
         try:
             return await tester.run_load_test()

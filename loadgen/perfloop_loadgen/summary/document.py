@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +82,7 @@ class Document:
     format: int = FORMAT
 
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 _ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
 
 
@@ -94,8 +97,13 @@ def distribution_of(histogram: Histogram) -> list[tuple[float, int]]:
 
 
 def to_json(document: Document) -> bytes:
-    """Return the document as JSON."""
-    return _ADAPTER.dump_json(document, indent=2)
+    """Return the document as JSON; what does not print is an escape, since people look at reports in terminals."""
+    text = _ADAPTER.dump_json(document, indent=2).decode()
+    return _BEYOND_ASCII.sub(_escape, text).encode()
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def from_json(path: Path) -> Document:
