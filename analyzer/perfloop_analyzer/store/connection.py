@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 CALLS = 4  # that may wait for a database which hangs; the next ones are refused, so that no thread pool fills up
 PATIENCE_SECONDS = 3.0
+CHECK_SECONDS = 30.0
 
 
 class Connection:
@@ -47,6 +49,7 @@ class Connection:
         self._gate = threading.BoundedSemaphore(CALLS)
         self._is_open = False
         self._openings = 0
+        self._checked = 0.0
         self._identity: tuple[int, int] | None = None
         try:
             with self._translated(writing=True):
@@ -90,6 +93,8 @@ class Connection:
                 with contextlib.suppress(OSError):
                     path.parent.mkdir(parents=True, exist_ok=True)
                 self._is_open = False
+            if self._keeper and path is not None and self._is_open and time.monotonic() > self._checked + CHECK_SECONDS:
+                self._check(path)
             if not self._is_open:
                 self._open()
 
@@ -104,9 +109,10 @@ class Connection:
             self._openings += 1
 
     def _check(self, path: Path) -> None:
-        """Look for damage before the first use, and replace a damaged file at once."""
+        """Look for damage before the first use and every CHECK_SECONDS, and replace a damaged file at once."""
+        self._checked = time.monotonic()
         try:
-            check(self.engine)
+            check(path)
         except DATABASE_ERRORS as error:
             if not is_damage(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from perfloop_base.redaction import redact
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Engine
+    from pathlib import Path
 
 DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, CommandError)
 # SQLite's result codes: https://www.sqlite.org/rescode.html
 _CORRUPT, _NOT_A_DATABASE, _SHORT_READ = 11, 26, 522
+WAIT_SECONDS = 2.0
 _MISSING = ("no such table", "no such column")
 
 
@@ -46,14 +48,16 @@ def reason_of(error: BaseException) -> str:
     return visible(redact(lines[0])) if lines else type(error).__name__
 
 
-def check(engine: Engine) -> None:
-    """Read a SQLite database through.
+def check(path: Path) -> None:
+    """Read a SQLite file through, as it is on the disk: an open connection sees what it remembers.
 
     Raises:
         DamageError: It is damaged.
+        sqlite3.Error: It cannot be read now.
     """
-    if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            found = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
-        if found != "ok":
-            raise DamageError(found)
+    if path.stat().st_size == 0:
+        raise DamageError("the file is empty")
+    with contextlib.closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as connection:
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    if found != "ok":
+        raise DamageError(found)
