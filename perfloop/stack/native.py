@@ -193,13 +193,14 @@ class NativeStack:
         running = records.Running("native", demo, watch(components, self._settings))
         records.save_running(self._home, running)  # so that `status` and the guardian know it from the first moment
         self._supervisor.launch(self._environment())
+        outcome = ", and is tried again" if resume else ", so the stack was stopped again"
         for wave in sorted({component.wave for component in components}):
             try:
-                self._start_wave([component for component in components if component.wave == wave])
+                self._start_wave([component for component in components if component.wave == wave], outcome=outcome)
             except StackError as error:
                 if not resume:
                     raise
-                self._say(f"{error}\nThe others are started all the same, and the guardian goes on trying")
+                self._say(str(error))
         down, others = health.wait_targets_up(self._settings.url("prometheus"), running.components, _TARGETS_SECONDS)
         if down and not resume:
             raise UnhealthyError(f"Prometheus cannot scrape {'; '.join(down)}")
@@ -207,7 +208,7 @@ class NativeStack:
             self._say(f"warning: a target is down, and the stack runs without it: {target}")
         return running
 
-    def _start_wave(self, components: list[Component]) -> None:
+    def _start_wave(self, components: list[Component], *, outcome: str) -> None:
         for component in components:
             self._supervisor.start(component.name)
         unhealthy = health.wait_healthy(watch(components, self._settings), _WAVE_SECONDS, self._gave_up)
@@ -215,7 +216,7 @@ class NativeStack:
             name = next(filter(self._gave_up, unhealthy), unhealthy[0])  # the culprit before those it kept waiting
             log = read_log_tail(self._home / "logs" / f"{name}.log", _LOG_LINES)
             what = "does not stay up" if self._gave_up(name) else f"was not healthy within {_WAVE_SECONDS:.0f} s"
-            raise UnhealthyError(f"{name} {what}; the end of its log:\n{log}")
+            raise UnhealthyError(f"{name} {what}{outcome}; the end of its log:\n{log}")
 
     def _gave_up(self, name: str) -> bool:
         state = self._supervisor.processes().get(name, {}).get("statename")

@@ -6,9 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,57 +15,13 @@ import pytest
 from perfloop.stack import records
 from perfloop.stack.health import find_targets_down
 from perfloop.stack.ports import is_free
-from perfloop_base.home import DEFAULT_PORTS, port_variable
-from tests.support.free_ports import find_free_ports
+from tests.support.native_stack import Stack, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stack")]
-
-
-class Stack:
-    """The `perfloop` command with a home and ports of its own."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
-        variables = {port_variable(name): str(port) for name, port in self.ports.items()}
-        # A Docker stack of this checkout, should one run, is none of this test's business.
-        self.environment = {
-            **os.environ,
-            **variables,
-            "PERFLOOP_HOME": str(home),
-            "DOCKER_HOST": f"unix://{home}/no-engine",
-        }
-
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start one command and do not wait for it."""
-        command = [sys.executable, "-m", "perfloop", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env={**self.environment, **environment}, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
-
-    def run(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
-        """Run one command; return its exit code, output and errors."""
-        with self.start(*arguments, **environment) as process:
-            out, err = process.communicate(timeout=150)
-            return process.returncode, out, err
-
-    def components(self) -> dict[str, dict[str, object]]:
-        """Return `perfloop status --json` by component."""
-        _, out, err = self.run("status", "--json")
-        assert out, err
-        return {component["name"]: component for component in json.loads(out)["parts"]}
-
-
-def wait(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait until the condition holds; return how long that took."""
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, "it did not happen in time"
-        time.sleep(0.1)
-    return time.monotonic() - start
 
 
 @pytest.fixture(scope="module")
@@ -137,16 +90,12 @@ def test_up_with_the_demo_on_a_stack_without_it_is_refused(settled: Stack) -> No
     assert (code, err.strip()) == (2, "perfloop: the stack runs without the demo: `perfloop down` first")
 
 
-def _pid(stack: Stack, name: str) -> int:
-    return int(records.load_pids(stack.home)[name].partition(":")[0])
-
-
 @pytest.mark.parametrize("name", ["prometheus", "alertmanager", "exporter", "analyzer", "inbox"])
 def test_killed_component_is_back_within_five_seconds(settled: Stack, name: str) -> None:
     """A component killed by SIGKILL runs again within five seconds; `status` and its log show it."""
-    before, restarts = _pid(settled, name), records.load_restarts(settled.home).get(name, 0)
+    before, restarts = settled.process(name).pid, records.load_restarts(settled.home).get(name, 0)
     os.kill(before, signal.SIGKILL)
-    assert wait(lambda: _pid(settled, name) != before, 5) < 5
+    assert wait(lambda: settled.process(name).pid != before, 5) < 5
     wait(lambda: bool(settled.components()[name]["healthy"]), 30)
     assert settled.components()[name]["restarts"] == restarts + 1
     assert "ended (terminated by SIGKILL; not expected)" in settled.run("logs", name, "-n", "500")[1]
@@ -155,14 +104,14 @@ def test_killed_component_is_back_within_five_seconds(settled: Stack, name: str)
 def test_killed_supervisord_is_back_too(settled: Stack) -> None:
     """When supervisord itself is killed the guardian brings the whole stack back, with no process twice."""
     supervisord = int((settled.home / "run" / "supervisord.pid").read_text())
-    orphans = [_pid(settled, name) for name in settled.components()]
+    orphans = [settled.process(name) for name in settled.components()]
     os.kill(supervisord, signal.SIGKILL)
 
     def is_back() -> bool:
         code, out, _ = settled.run("status", "--json")
         return code == 0 and all(component["healthy"] for component in json.loads(out)["parts"])
 
-    wait(lambda: not any(psutil.pid_exists(pid) for pid in orphans), 15)
+    wait(lambda: not any(process.is_running() for process in orphans), 30)
     wait(is_back, 60)
     assert int((settled.home / "run" / "supervisord.pid").read_text()) != supervisord
 
@@ -221,12 +170,15 @@ def test_two_ups_at_once(tmp_path: Path) -> None:
 
 def test_component_that_does_not_start_stops_the_rest(tmp_path: Path) -> None:
     """A component that cannot run ends `up` with its name and the end of its log; the others are stopped again."""
-    stack = Stack(tmp_path)
-    (tmp_path / "prometheus").mkdir(parents=True)
-    (tmp_path / "prometheus" / "wal").write_text("a file where a directory must be")
+    broken = tmp_path / "bin" / "alertmanager"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\necho 'level=error err=\"it is broken\"'\nexit 1\n")
+    broken.chmod(0o755)
+    stack = Stack(tmp_path / "home", PATH=os.pathsep.join([str(broken.parent), os.environ["PATH"]]))
     code, _, err = stack.run("up", "--native", "--no-demo")
     assert code == 7
-    assert "prometheus does not stay up, so the stack was stopped again; the end of its log:" in err
+    assert "alertmanager does not stay up, so the stack was stopped again; the end of its log:" in err
+    assert "it is broken" in err
     assert stack.run("status")[0] == 6
 
 
@@ -248,7 +200,7 @@ def test_secret_switches_its_channel_without_a_restart(settled: Stack, checkout:
     def channel() -> str:
         return str(httpx.get(url).json()["config"]["original"])
 
-    before = _pid(settled, "alertmanager")
+    before = settled.process("alertmanager").pid
     secret.write_text("http://127.0.0.1:9/services/T0/B0/x\n")
     try:
         secret.chmod(0o600)
@@ -260,7 +212,7 @@ def test_secret_switches_its_channel_without_a_restart(settled: Stack, checkout:
         secret.unlink()
     settled.run("up", "--native", "--no-demo")
     wait(lambda: "api_url_file" not in channel(), 10)
-    assert _pid(settled, "alertmanager") == before
+    assert settled.process("alertmanager").pid == before
 
 
 def test_home_that_may_not_be_written(tmp_path: Path) -> None:

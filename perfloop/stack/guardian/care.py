@@ -20,7 +20,7 @@ from perfloop_base.processes import identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
     from pathlib import Path
 
     from perfloop.stack.guardian.events import Event
@@ -46,6 +46,8 @@ class Care:
         self._ends = ends.Ends()
         self._incidents = incidents.Incidents()
         self._pauses = Pauses()
+        self._down: set[str] = set()  # in the round before
+        self._posting: Future[list[tuple[str, str]]] | None = None
         self._reasons: dict[str, str] = {}  # why this guardian ended a component, until the event of its end
 
     def hear(self, event: Event, name: str) -> None:
@@ -77,7 +79,7 @@ class Care:
         self._close_calm(processes, now)
         if records.find_lock_holder(self._home) is None:  # else a command starts them at this moment
             self._start_down(processes, now)
-        pool.submit(self._post, self._incidents.find_due(now, datetime.now(UTC))).result()
+        self._notify(pool, now)
 
     def _keep_record(self) -> None:
         """Write the record of what runs again where it was damaged, or take in what a command has changed."""
@@ -147,10 +149,16 @@ class Care:
                 self._note(note)
 
     def _start_down(self, processes: Mapping[str, Mapping[str, Any]], now: float) -> None:
-        """Start what is down though it should run: given up by supervisord, or left by a command that was killed."""
+        """Start what is down though it should run: given up by supervisord, or left by a command that was killed.
+
+        What was not down in the round before is left to supervisord, which may be starting it at this moment.
+        """
+        down_before, self._down = self._down, set()
         for component in self._running.components if self._running else ():
             state = processes.get(component.name, {}).get("statename")
-            if state not in _DOWN or not self._pauses.is_over(component.name, now):
+            if state in _DOWN:
+                self._down.add(component.name)
+            if component.name not in self._down & down_before or not self._pauses.is_over(component.name, now):
                 continue
             pause = self._pauses.begin(component.name, now)
             self._say(f"{component.name} is {str(state).lower()}: starting it; next try in {pause:.0f} s if that fails")
@@ -171,7 +179,7 @@ class Care:
                 records.save_restart(self._home, name, reason)
             count = records.load_restarts(self._home).get(name, 0)
             outcome = f"starting it again, restart {count}"
-        self._judge_data(name)
+        self._judge_data(name, reason)
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         ends.write_into_log(self._home, name, f"{moment} perfloop: {name} ended ({reason}); {outcome}")
         many = self._ends.count(name, now)
@@ -180,14 +188,14 @@ class Care:
             incident = incidents.restarting(name, many, minutes, reason)
             self._incidents.open(("restarting", name), incident, datetime.now(UTC))
 
-    def _judge_data(self, name: str) -> None:
+    def _judge_data(self, name: str, reason: str) -> None:
         """Move data that a component could not read aside, before supervisord starts it again."""
-        log = ends.read_tail(self._home / "logs" / f"{name}.log", 8192)
-        moved = corruption.move_aside(self._home, corruption.find_refused(name, log), datetime.now(UTC))
+        log = ends.read_tail(self._home / "logs" / f"{name}.log")
+        moved = corruption.move_aside(self._home, corruption.find_refused(name, log, reason), datetime.now(UTC))
         if moved is None:
             return
         state, target = moved
-        self._note(f"{name}: its {state.name} could not be read, was moved to {target} and begun anew")
+        self._note(f"{name}: its {state.name} could not be read, was moved to {target}, and it begins with new data")
         incident = incidents.moved_aside(name, state.name, str(target))
         self._incidents.open(("aside", f"{name}/{state.name}"), incident, datetime.now(UTC))
 
@@ -208,10 +216,18 @@ class Care:
                     if state.component == name:
                         self._incidents.close(("aside", f"{name}/{state.name}"))
 
-    def _post(self, due: Mapping[tuple[str, str], dict[str, Any]]) -> None:
+    def _notify(self, pool: ThreadPoolExecutor, now: float) -> None:
+        """Post what is due, beside the rounds: an Alertmanager that hangs must not hold them up."""
+        if self._posting is not None:
+            if not self._posting.done():
+                return
+            self._incidents.note_posted(self._posting.result(), now)
         components = self._running.components if self._running else ()
         urls = [one.url for one in components if one.name.startswith("alertmanager")]
-        # Each of a cluster's: they do not share alerts, and one alone may be down.
-        taken = [alerting.post(url, due.values()) for url in urls] if due else []
-        if any(taken):
-            self._incidents.note_posted(due, time.monotonic())
+        self._posting = pool.submit(_post, urls, self._incidents.find_due(now, datetime.now(UTC)))
+
+
+def _post(urls: list[str], due: Mapping[tuple[str, str], dict[str, Any]]) -> list[tuple[str, str]]:
+    """Post alerts to each Alertmanager of a cluster, since one may be down; return the keys if one took them."""
+    taken = [alerting.post(url, due.values()) for url in urls] if due else []
+    return list(due) if any(taken) else []

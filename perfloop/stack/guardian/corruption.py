@@ -2,7 +2,8 @@
 
 Prometheus repairs its write-ahead log and skips a broken block by itself, but refuses to start with a broken head
 chunk; Alertmanager refuses a notification log or silences that are cut short, and does not say which. Left alone, each
-would be started again for ever. Only a start is judged: the last lines that the program wrote before it ended.
+would be started again for ever. Only a start is judged: the program ended by itself, before it said that its data was
+read. What it wrote while it ran, of receivers that fail for example, says nothing about its data.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-_LAST_LINES = 6
+_ENDED_BY_ITSELF = "exit status "
 # Troubles that new data would not cure: no space, no rights, another process, an address, a configuration.
 _OTHER_CAUSES = re.compile(
     r"no space left|permission denied|read-only file system|too many open files|resource temporarily unavailable|"
@@ -29,42 +30,71 @@ _ERROR_LINE = re.compile(r"\blevel=error\b|\blvl=eror\b|\bpanic:|\bfatal\b|^Erro
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """One piece of a component's data: its name, where it is below the home, and what its refusal reads like."""
+    """One piece of a component's data: its name, where it is below the home, and what its program writes about it.
+
+    Attributes:
+        component: the component.
+        name: what people call the data.
+        path: where it is below the home.
+        start: what the program writes first.
+        accepted: what it writes once it has read its data.
+        refusal: what an error line about the data has in it.
+    """
 
     component: str
     name: str
     path: str
+    start: re.Pattern[str]
+    accepted: re.Pattern[str]
     refusal: re.Pattern[str]
 
 
-_TSDB = re.compile(r"opening storage failed|active query log|open(ing)? tsdb", re.IGNORECASE)
-_ANY_ERROR = re.compile(r"err(or)?=", re.IGNORECASE)
-_SQLITE = re.compile(r"database disk image is malformed|file is not a database|file is encrypted", re.IGNORECASE)
+_TSDB = (
+    re.compile(r"Starting Prometheus", re.IGNORECASE),
+    re.compile(r"TSDB started|Server is ready", re.IGNORECASE),
+    re.compile(r"opening storage failed|active query log|open(ing)? tsdb", re.IGNORECASE),
+)
+_SNAPSHOT = (
+    re.compile(r"Starting Alertmanager", re.IGNORECASE),
+    re.compile(r"Loading configuration|Listening on", re.IGNORECASE),
+    re.compile(r"err(or)?=", re.IGNORECASE),
+)
+_SQLITE = (
+    re.compile(r"Starting Grafana", re.IGNORECASE),
+    re.compile(r"HTTP Server Listen", re.IGNORECASE),
+    re.compile(r"database disk image is malformed|file is not a database|file is encrypted", re.IGNORECASE),
+)
 # In the order in which a program reads them: what it refuses first is moved first.
 STATES = (
-    State("prometheus", "data", "prometheus", _TSDB),
+    State("prometheus", "data", "prometheus", *_TSDB),
     *(
-        State(name, what, f"{name}/{file}", _ANY_ERROR)
+        State(name, what, f"{name}/{file}", *_SNAPSHOT)
         for name in ("alertmanager", "alertmanager_2")
         for what, file in (("notification log", "nflog"), ("silences", "silences"))
     ),
-    State("grafana", "database", "grafana/grafana.db", _SQLITE),
+    State("grafana", "database", "grafana/grafana.db", *_SQLITE),
 )
 
 
-def find_refused(component: str, log: str) -> list[State]:
-    """Return which data a component's last words refuse, in the order in which it reads them; pure.
+def _refuses(state: State, log: str) -> bool:
+    last = state.start.split(log)[-1] if state.start.search(log) else log
+    wrong = [line for line in last.splitlines() if _ERROR_LINE.search(line) and " perfloop: " not in line]
+    if state.accepted.search(last) or any(map(_OTHER_CAUSES.search, wrong)):
+        return False
+    return any(map(state.refusal.search, wrong))
+
+
+def find_refused(component: str, log: str, reason: str) -> list[State]:
+    """Return which data a component's last start refused, in the order in which it reads them; pure.
 
     Args:
         component: its name.
         log: the end of its log, up to its end.
+        reason: why it ended, as supervisord says it.
     """
-    lines = [line for line in log.splitlines() if " perfloop: " not in line][-_LAST_LINES:]
-    wrong = [line for line in lines if _ERROR_LINE.search(line)]
-    if not wrong or _OTHER_CAUSES.search("\n".join(wrong)):
+    if not reason.startswith(_ENDED_BY_ITSELF):
         return []
-    text = "\n".join(wrong)
-    return [state for state in STATES if state.component == component and state.refusal.search(text)]
+    return [state for state in STATES if state.component == component and _refuses(state, log)]
 
 
 def move_aside(home: Path, states: list[State], now: datetime) -> tuple[State, Path] | None:

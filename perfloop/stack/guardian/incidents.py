@@ -172,7 +172,9 @@ class Incidents:
     def note_posted(self, keys: Iterable[tuple[str, str]], now: float) -> None:
         """Take in that an Alertmanager has accepted the alerts of these keys."""
         for key in keys:
-            one = self._open[key]
+            one = self._open.get(key)
+            if one is None:
+                continue
             one.posted_at = now
             if self._is_through(one, now):
                 one.resolved_at = now if one.resolved_at is None else one.resolved_at
