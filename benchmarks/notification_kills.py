@@ -35,12 +35,9 @@ from tests.support.alerting_chain import CHECKOUT, Service, fetch, serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PORTS = {
-    name: 22000 + offset
-    for offset, name in enumerate(
-        ("EXPORTER", "ANALYZER", "LOADGEN", "INBOX", "INBOX_SMTP", "DEMO", "PROMETHEUS", "ALERTMANAGER", "GRAFANA"), 10
-    )
-}
+PORT_NAMES = (
+    "EXPORTER", "ANALYZER", "LOADGEN", "INBOX", "INBOX_SMTP", "DEMO", "PROMETHEUS", "ALERTMANAGER", "GRAFANA",
+)  # fmt: skip
 VICTIMS = ("alertmanager", "prometheus", "analyzer", "inbox", "supervisord", "guardian")
 CHANNELS = {"critical": ("slack", "email", "pagerduty"), "warning": ("slack",)}
 ALERTS = {f"Kill{number:02d}": "critical" if number % 3 else "warning" for number in range(24)}
@@ -98,6 +95,7 @@ class Plan:
     seed: int
     plain: bool
     victims: tuple[str, ...]
+    first_port: int
 
 
 @dataclass
@@ -140,16 +138,17 @@ def write_configuration(directory: Path, target: int) -> None:
 class Stack:
     """A native stack of its own home and ports."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, first_port: int) -> None:
+        ports = {name: first_port + number for number, name in enumerate(PORT_NAMES)}
         self.directory, self.home = directory, directory / "home"
         self.environment = {
             **os.environ,
             "PERFLOOP_HOME": str(self.home),
-            **{f"PERFLOOP_{name}_PORT": str(port) for name, port in PORTS.items()},
+            **{f"PERFLOOP_{name}_PORT": str(port) for name, port in ports.items()},
         }
         self.supervisor = Supervisor(self.home)
-        self.inbox = f"http://127.0.0.1:{PORTS['INBOX']}"
-        self.prometheus = f"http://127.0.0.1:{PORTS['PROMETHEUS']}"
+        self.inbox = f"http://127.0.0.1:{ports['INBOX']}"
+        self.prometheus = f"http://127.0.0.1:{ports['PROMETHEUS']}"
 
     def up(self, *, plain: bool) -> None:
         """Start it."""
@@ -245,6 +244,13 @@ class Messages(threading.Thread):
         self.read()
 
 
+def wait_back(stack: Stack) -> None:
+    """Wait until everything runs again: with supervisord, everything ends."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while not stack.is_back() and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
 def kill(stack: Stack, plan: Plan, tally: Tally) -> None:
     """Kill one part after the other."""
     chance = random.Random(plan.seed + 1)
@@ -259,6 +265,8 @@ def kill(stack: Stack, plan: Plan, tally: Tally) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         tally.kills[victim] += 1
+        if victim == "supervisord":
+            wait_back(stack)
         print(f"{number + 1:4d} {datetime.now(UTC):%H:%M:%S} {victim}", file=sys.stderr, flush=True)
 
 
@@ -306,12 +314,12 @@ def _judge_channel(one: Interval, messages: list[tuple[float, str]], name: str, 
 
 
 @contextlib.contextmanager
-def running(directory: Path, port: int, *, plain: bool) -> Iterator[Stack]:
+def running(directory: Path, port: int, plan: Plan) -> Iterator[Stack]:
     """Run the stack."""
     write_configuration(directory, port)
-    stack = Stack(directory)
+    stack = Stack(directory, plan.first_port)
     try:
-        stack.up(plain=plain)
+        stack.up(plain=plan.plain)
         yield stack
     finally:
         stack.down()
@@ -320,16 +328,14 @@ def running(directory: Path, port: int, *, plain: bool) -> Iterator[Stack]:
 def run(plan: Plan, directory: Path) -> Tally:
     """Run once and return what was delivered."""
     tally, service = Tally(), Service()
-    with serve(service) as port, running(directory, port, plain=plan.plain) as stack:
+    with serve(service) as port, running(directory, port, plan) as stack:
         begin = time.time()
         alerts, messages = Alerts(service, plan.seed), Messages(stack.inbox)
         alerts.start()
         messages.start()
         kill(stack, plan, tally)
         alerts.stop()
-        deadline = time.monotonic() + BACK_SECONDS
-        while not stack.is_back() and time.monotonic() < deadline:
-            time.sleep(0.5)
+        wait_back(stack)
         time.sleep(SETTLE_SECONDS)
         messages.stop()
         judge(alerts.intervals, read_fired(stack, begin), list(messages.found.values()), tally)
@@ -363,8 +369,10 @@ def main() -> int:
     parser.add_argument("--plain", action="store_true", help="without the watch over notifications")
     parser.add_argument("--keep", type=Path, help="directory for configuration and logs; a temporary one by default")
     parser.add_argument("--victims", default=",".join(VICTIMS), help="what is killed, with commas between")
+    parser.add_argument("--first-port", type=int, default=22010, help="the first of nine ports")
     arguments = parser.parse_args()
-    plan = Plan(arguments.kills, arguments.seed, arguments.plain, tuple(arguments.victims.split(",")))
+    victims = tuple(arguments.victims.split(","))
+    plan = Plan(arguments.kills, arguments.seed, arguments.plain, victims, arguments.first_port)
     with tempfile.TemporaryDirectory(prefix="kills-") as temporary:
         directory = arguments.keep or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)

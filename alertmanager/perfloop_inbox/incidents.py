@@ -57,6 +57,8 @@ class Incident:
         suppressed: whether it was silenced or inhibited when Alertmanager last listed it.
         visible_since: since when the present Alertmanager lists it as active.
         notified: the last notification of each receiver.
+        paged: the receivers that were sent its beginning.
+        absent: whether Alertmanager did not list it at the last look.
         replayed: the Alertmanager to which it was last replayed.
         posted_at: when something about it was last posted.
     """
@@ -76,6 +78,8 @@ class Incident:
     suppressed: bool = False
     visible_since: float | None = None
     notified: dict[str, Notified] = field(default_factory=dict)
+    paged: list[str] = field(default_factory=list)
+    absent: bool = False
     replayed: str = ""
     posted_at: float = 0.0
 
@@ -87,6 +91,12 @@ class Incident:
     def enter(self, phase: Phase, now: float) -> None:
         """Begin another phase."""
         self.phase, self.phase_since, self.posted_at = phase, now, 0.0
+
+    def note(self, receiver: str, last: Notified) -> None:
+        """Note what a receiver was sent."""
+        self.notified[receiver] = last
+        if last.status == "firing":
+            self.paged = sorted({*self.paged, receiver})
 
     def lacking(self, status: NotificationStatus, since: float = 0.0) -> list[str]:
         """Return the receivers whose last notification is not of this status, or came before `since`."""

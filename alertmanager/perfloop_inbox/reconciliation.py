@@ -105,7 +105,7 @@ class Reconciliation:
         if incident is None or (incident.phase == "closed" and status == "firing"):
             self._note_early(receiver, last, key)
             return None
-        incident.notified[receiver] = last
+        incident.note(receiver, last)
         return incident
 
     def _note_early(self, receiver: str, last: Notified, key: Key) -> None:
@@ -187,7 +187,8 @@ class Reconciliation:
         for key in [key for key in self._early if key in self._newest]:
             incident = self._newest[key]
             if incident.phase == "closed" and self._is_over(incident, now, view):
-                incident.notified |= self._early.pop(key)
+                for receiver, last in self._early.pop(key).items():
+                    incident.note(receiver, last)
                 incident.attempts = 0
                 incident.enter("ended", now)
 
@@ -213,7 +214,8 @@ class Reconciliation:
     def _add(self, alert: PrometheusAlert, starts_at: float, generator_url: str) -> Incident:
         incident = Incident(self._next, dict(alert.labels), dict(alert.annotations), generator_url, starts_at)
         incident.phase_since = starts_at
-        incident.notified = self._early.pop(incident.key, {})
+        for receiver, last in self._early.pop(incident.key, {}).items():
+            incident.note(receiver, last)
         self.incidents[incident.number] = self._newest[incident.key] = incident
         self._next += 1
         return incident
@@ -231,7 +233,11 @@ class Reconciliation:
         incident.ended_at = None
         incident.attempts = 0
         incident.visible_since = None
-        incident.enter("clearing" if notified and gap > self._round else "firing", now)
+        if notified and gap > self._round:
+            incident.paged = []
+            incident.enter("clearing", now)
+        else:
+            incident.enter("firing", now)
 
     def _is_over(self, incident: Incident, now: float, view: PrometheusView | None) -> bool:
         if incident.key == _SILENT_KEY:
@@ -251,6 +257,7 @@ class Reconciliation:
         if listed is None:
             incident.visible_since = None
             return
+        incident.absent = False
         if incident.listed != view.run:
             incident.listed, incident.visible_since = view.run, None
         incident.receivers = sorted({*incident.receivers, *(listed.receivers & view.reporting)} & view.reporting)
@@ -291,9 +298,12 @@ class Reconciliation:
             incident.enter("clearing", now)
             return self._end(incident, now, "stale")
         listed = view.alerts.get(incident.key)
-        if listed is None or listed.ends_at < now + self.timing.hold / 4:
-            return self._fire(incident, now, "missing" if listed is None else "hold")
-        return None
+        if listed is not None:
+            return self._fire(incident, now, "hold") if listed.ends_at < now + self.timing.hold / 4 else None
+        if not incident.absent:  # it may have ended between the two questions: the next look decides
+            incident.absent = True
+            return None
+        return self._fire(incident, now, "missing")
 
     def _advance_clearing(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
         sent_since = {name for name, last in incident.notified.items() if last.at >= incident.phase_since}
@@ -309,8 +319,9 @@ class Reconciliation:
             incident.enter("closed", now)
             return None
         waited = now - incident.phase_since
-        lost = self._is_lost(incident, view)
-        if lost or waited > self._patience(view):
+        # Only its end was sent, to a log that took its beginning for that of an earlier one.
+        swallowed = bool(incident.notified) and not incident.lacking("resolved")
+        if swallowed or self._is_lost(incident, view) or waited > self._patience(view):
             if incident.attempts >= _MAX_ATTEMPTS:
                 log.error("an end is not confirmed", extra=_named(incident, receivers=incident.lacking("resolved")))
                 incident.enter("unconfirmed", now)
@@ -326,7 +337,7 @@ class Reconciliation:
     def _is_settled(self, incident: Incident) -> bool:
         """Return whether everybody who was to be notified of an incident that ended has been."""
         if incident.notified:
-            return not incident.lacking("resolved")
+            return not incident.lacking("resolved") and set(incident.paged) >= {*incident.receivers}
         return bool(incident.listed) and (incident.suppressed or not incident.receivers)
 
     def _is_lost(self, incident: Incident, view: AlertmanagerView) -> bool:

@@ -237,12 +237,28 @@ def quicker(text: str) -> str:
     return re.sub(r"(?<![\w.])(\d+)([sm])(?![\w.])", fifth, text)
 
 
-def start_inbox(chain: Chain) -> None:
-    """Start the inbox on free ports."""
+def start_inbox(chain: Chain, *, watching: bool = False) -> None:
+    """Start the inbox on free ports.
+
+    Args:
+        chain: gets the process.
+        watching: whether it keeps its state and watches over the notifications of this chain's Prometheus and
+            Alertmanager, which are started later.
+    """
     web, mail = free_port(), free_port()
-    listen = [f"--web.listen-address=127.0.0.1:{web}", f"--smtp.listen-address=127.0.0.1:{mail}"]
+    flags = [f"--web.listen-address=127.0.0.1:{web}", f"--smtp.listen-address=127.0.0.1:{mail}"]
     chain.urls |= {"inbox": f"http://127.0.0.1:{web}", "smtp": f"127.0.0.1:{mail}"}
-    _launch(chain, "inbox", [sys.executable, "-m", "perfloop_inbox", *listen])
+    if watching:
+        later = {name: f"http://127.0.0.1:{free_port()}" for name in ("prometheus", "alertmanager")}
+        chain.urls |= later
+        flags += [f"--{name}.url={url}" for name, url in later.items()]
+        flags += [f"--state.dir={chain.directory / 'state'}", "--notifications.interval=500ms"]
+    launch(chain, "inbox", [sys.executable, "-m", "perfloop_inbox", *flags])
+
+
+def address_of(chain: Chain, name: str) -> str:
+    """Return the address of a program: the one that was announced to the inbox, else a free one."""
+    return chain.urls.setdefault(name, f"http://127.0.0.1:{free_port()}").removeprefix("http://")
 
 
 def start_alertmanagers(
@@ -259,15 +275,14 @@ def start_alertmanagers(
         name = "alertmanager" if index == 0 else f"alertmanager-{index + 1}"
         cluster = f"--cluster.listen-address={f'127.0.0.1:{gossip[index]}' if count > 1 else ''}"
         peers = [f"--cluster.peer=127.0.0.1:{port}" for at, port in enumerate(gossip) if at != index]
-        address = f"127.0.0.1:{free_port()}"
-        chain.urls[name] = f"http://{address}"
+        address = address_of(chain, name)
         places = [
             f"--config.file={directory / 'alertmanager.yml'}",
             f"--storage.path={chain.directory / f'data-{name}'}",
         ]
         places += [f"--web.listen-address={address}", f"--web.external-url=http://{address}", cluster, *peers]
         places += ["--data.maintenance-interval=1s"]
-        _launch(chain, name, [binary("alertmanager"), *places, *flags])
+        launch(chain, name, [binary("alertmanager"), *places, *flags])
 
 
 def start_prometheus(
@@ -290,14 +305,14 @@ def start_prometheus(
     ]
     file = directory / "prometheus.yml"
     file.write_text(yaml.safe_dump(config))
-    address = f"127.0.0.1:{free_port()}"
-    chain.urls["prometheus"] = f"http://{address}"
+    address = address_of(chain, "prometheus")
     places = [f"--config.file={file}", f"--storage.tsdb.path={chain.directory / 'data-prometheus'}"]
     places += [f"--web.listen-address={address}", f"--web.external-url=http://{address}"]
-    _launch(chain, "prometheus", [binary("prometheus"), *places, *flags])
+    launch(chain, "prometheus", [binary("prometheus"), *places, *flags])
 
 
-def _launch(chain: Chain, name: str, command: list[str]) -> None:
+def launch(chain: Chain, name: str, command: list[str]) -> None:
+    """Start a program of the chain, and wait until it is ready."""
     process = Process(command, f"{chain.urls[name]}/-/ready", chain.directory / f"{name}.log")
     chain.processes[name] = process
     process.start()

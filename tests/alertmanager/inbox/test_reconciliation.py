@@ -119,7 +119,7 @@ def test_an_alertmanager_that_was_restarted_is_sent_what_fires(world: World):
     """It would know only when Prometheus resends."""
     world.fire()
     world.alertmanager, world.listed = "a2", False
-    assert ("firing", "missing") in world.step()
+    assert world.run(4) == [("firing", "missing")]
 
 
 def test_an_end_that_nobody_sent_is_sent(world: World):
@@ -371,3 +371,29 @@ def test_alerts_of_others_are_left_alone(world: World):
         world.reconciliation.note_notification(receiver, "firing", {"alertname": "ComponentUnresponsive"}, world.now)
     assert world.run(600) == []
     assert world.reconciliation.incidents == {}
+
+
+def test_an_end_without_its_page_is_no_success(world: World):
+    """The log took the page for that of an earlier incident, and sent the end alone: both are sent after it."""
+    alert = PrometheusAlert(LABELS, {"summary": "It fired and ended"}, firing=False)
+    world.reconciliation.note_missed(alert, world.now - 20, world.now - 10, world.now)
+    world.alertmanager = "a2"
+    world.run(60)
+    world.notify("resolved")
+    assert ("firing", "replay") in world.run(4)
+    world.notify("firing")
+    assert ("resolved", "replay") in world.run(4)
+    world.notify("resolved")
+    world.run(4)
+    assert world.incident().phase == "closed"
+
+
+def test_what_ends_between_the_two_questions_is_not_posted_as_firing(world: World):
+    """Prometheus still says that it fires, and Alertmanager already knows that it does not."""
+    world.fire()
+    world.listed = False
+    assert world.step() == []
+    world.firing = False
+    world.step()
+    world.notify("resolved")
+    assert world.run(30) == []
