@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LONGEST_VALUE = 200
+_MOST_VALUES = 1_000_000
 
 
 def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collection[str]) -> dict[str, T]:
@@ -33,6 +34,7 @@ def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collect
     """
     problems: list[str] = []
     document = read_located(path, problems)
+    check_size(document, document.file)
     tests: dict[str, T] = {}
     for key, section in _sections(document).items():
         try:
@@ -45,6 +47,25 @@ def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collect
     if problems:
         raise ConfigError(problems)
     return tests
+
+
+def check_size(value: Any, file: str) -> None:
+    """Check that a document is no bomb: a kilobyte of YAML's aliases can stand for more values than any memory holds.
+
+    Raises:
+        ConfigError: it holds more than any test does, or itself.
+    """
+    left = _MOST_VALUES
+    open_values = [value]
+    while open_values:
+        value = open_values.pop()
+        left -= 1
+        if isinstance(value, dict):
+            open_values += value.values()
+        elif isinstance(value, list):
+            open_values += value
+        if left < 0 or len(open_values) > _MOST_VALUES:
+            raise ConfigError(f"{file}: holds more than {_MOST_VALUES} values, or one that holds itself")
 
 
 def choose_one(path: Path, tests: Mapping[str, T], name: str | None) -> T:

@@ -27,9 +27,9 @@ Counts = dict[int, int]
 
 
 def bucket_of(nanoseconds: int) -> int:
-    """Return the bucket that holds the value."""
+    """Return the bucket that holds the value, which is not negative."""
     shift = nanoseconds.bit_length() - SHIFT_FROM
-    return (shift << PRECISION_BITS) + (nanoseconds >> shift) if shift > 0 else max(nanoseconds, 0)
+    return (shift << PRECISION_BITS) + (nanoseconds >> shift) if shift > 0 else nanoseconds
 
 
 def bucket_bounds(bucket: int) -> tuple[int, int]:
@@ -60,7 +60,7 @@ class Histogram:
 
     def record(self, nanoseconds: int, times: int = 1) -> None:
         """Count a value; one outside 0 to a day is counted at that end."""
-        self.counts[bucket_of(min(nanoseconds, LARGEST))] += times
+        self.counts[bucket_of(min(max(nanoseconds, 0), LARGEST))] += times
 
     def merge(self, other: Histogram) -> None:
         """Add every count of the other histogram."""

@@ -28,16 +28,24 @@ def read_rows(path: Path) -> list[Row]:
         raise ConfigError(
             [f"data_file: {path}: cannot be read: {getattr(error, 'strerror', None) or error}"]
         ) from error
-    rows: list[Row] = list(csv.DictReader(text.splitlines())) if path.suffix == ".csv" else _json_rows(path, text)
+    rows = _csv_rows(path, text) if path.suffix == ".csv" else _json_rows(path, text)
     if not rows:
         raise ConfigError([f"data_file: {path}: holds no rows"])
     return rows
 
 
+def _csv_rows(path: Path, text: str) -> list[Row]:
+    try:
+        # Under None the reader puts the cells that have no column.
+        return [{name: cell for name, cell in row.items() if name} for row in csv.DictReader(text.splitlines())]
+    except csv.Error as error:
+        raise ConfigError([f"data_file: {path}: is not CSV: {error}"]) from error
+
+
 def _json_rows(path: Path, text: str) -> list[Row]:
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError([f"data_file: {path}: is neither .csv nor JSON: {error}"]) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ConfigError([f"data_file: {path}: must be a list of objects"])

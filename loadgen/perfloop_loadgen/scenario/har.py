@@ -14,6 +14,10 @@ from perfloop_loadgen.config.secrets import HIDDEN
 _NOT_KEPT = frozenset({"host", "content-length", "connection", "accept-encoding", "user-agent", "content-type"})
 
 
+# Longer ones are a recording that was left open over lunch, or a wrong clock.
+_LONGEST_PAUSE_SECONDS = 3600.0
+
+
 def test_from_har(document: dict[str, Any]) -> dict[str, Any]:
     """Return a test of one scenario; requests to other hosts than the first are left out."""
     entries = document["log"]["entries"]
@@ -65,4 +69,5 @@ def _pause(entry: dict[str, Any], later: dict[str, Any] | None) -> float:
         return 0.0
     began, next_began = (datetime.fromisoformat(one["startedDateTime"]) for one in (entry, later))
     took = float(entry.get("time", 0)) / 1000
-    return max(0.0, round((next_began - began).total_seconds() - took, 3))
+    pause = round((next_began - began).total_seconds() - took, 3)
+    return pause if 0 < pause < _LONGEST_PAUSE_SECONDS else 0.0

@@ -10,8 +10,6 @@ import time
 from functools import lru_cache
 from typing import Any
 
-import regex
-
 from perfloop_base.errors import ConfigError
 
 # The search keeps the event loop from everything else. Ordinary patterns need microseconds.
@@ -30,6 +28,8 @@ class _Pattern:
     """A compiled pattern, and the time that searches without an end have cost in this process."""
 
     def __init__(self, text: str) -> None:
+        import regex  # most tests have no pattern, and every start would pay for it
+
         self.text = text
         self.compiled: Any = regex.compile(text)
         self.seconds_lost = 0.0
@@ -55,6 +55,8 @@ def check_pattern(text: str, what: str) -> None:
     Raises:
         ConfigError: it is none.
     """
+    import regex
+
     try:
         _pattern(text)
     except (regex.error, RecursionError, OverflowError, MemoryError) as error:

@@ -82,6 +82,7 @@ class Document:
     format: int = FORMAT
 
 
+_LARGEST_NUMBER = 1e15
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 _ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
 
@@ -113,13 +114,36 @@ def from_json(path: Path) -> Document:
         ConfigError: the file cannot be read, or is not a report of this program.
     """
     try:
-        return _ADAPTER.validate_json(path.read_bytes())
+        return _checked(_ADAPTER.validate_json(path.read_bytes()))
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise ConfigError([f"{path}: is not a report of this program: {where}: {first['msg']}"]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([f"{path}: is not a report of this program: {error}"]) from error
+
+
+def _checked(document: Document) -> Document:
+    """Return a document whose numbers can be computed with: in JSON they may be of any size.
+
+    Raises:
+        ValueError: one of them is no measurement.
+    """
+    for point in document.timeline:
+        numbers = (point.elapsed_seconds, point.span_seconds, point.requests, point.errors)
+        times = (point.p50_seconds, point.p95_seconds, point.p99_seconds)
+        if not all(_is_measured(value) for value in (*numbers, *(value for value in times if value is not None))):
+            raise ValueError("timeline: a number is negative or larger than any measurement")
+    total = document.summary.total
+    if not all(_is_measured(value) for value in (total.total_requests, total.failed_requests)):
+        raise ValueError("summary: a number is negative or larger than any measurement")
+    return document
+
+
+def _is_measured(value: float) -> bool:
+    return 0 <= value <= _LARGEST_NUMBER
 
 
 def report_schema() -> dict[str, Any]:
