@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 PORT_NAMES = (
     "EXPORTER", "ANALYZER", "LOADGEN", "INBOX", "INBOX_SMTP", "DEMO", "PROMETHEUS", "ALERTMANAGER", "GRAFANA",
 )  # fmt: skip
-VICTIMS = ("alertmanager", "prometheus", "analyzer", "inbox", "supervisord", "guardian")
+# How often each is chosen. Supervisord's end is that of everything, and takes the longest to come back from.
+VICTIMS = {"alertmanager": 4, "prometheus": 4, "analyzer": 2, "inbox": 4, "supervisord": 1, "guardian": 2}
 CHANNELS = {"critical": ("slack", "email", "pagerduty"), "warning": ("slack",)}
 ALERTS = {f"Kill{number:02d}": "critical" if number % 3 else "warning" for number in range(24)}
 # How long an alert fires and how long it is quiet; the second leaves time for two restarts of everything.
@@ -256,7 +257,7 @@ def kill(stack: Stack, plan: Plan, tally: Tally) -> None:
     chance = random.Random(plan.seed + 1)
     for number in range(plan.kills):
         time.sleep(chance.uniform(*GAP_SECONDS))
-        victim = chance.choice(plan.victims)
+        victim = chance.choices(plan.victims, [VICTIMS[name] for name in plan.victims])[0]
         deadline = time.monotonic() + BACK_SECONDS
         while (pid := stack.pid(victim)) is None and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -86,6 +86,7 @@ class Inbox:
     def record_notification(self, report: Any) -> int:
         """Record what a receiver was sent, as Alertmanager's webhook reports it; return how many alerts it names."""
         now = self._clock().timestamp()
+        self.metrics.reports.inc()
         receiver, alerts = str(report.get("receiver", "")), report.get("alerts")
         count = 0
         for alert in alerts if isinstance(alerts, list) else []:

@@ -58,6 +58,9 @@ class InboxMetrics:
         self.posts = Counter(
             "perfloop_notifications_posts", "Alerts posted to Alertmanager once more.", ["reason"], registry=registry
         )
+        self.reports = Counter(
+            "perfloop_notifications_reports", "Reports of Alertmanager on what a receiver was sent.", registry=registry
+        )
         self.upstream = Gauge(
             "perfloop_notifications_upstream_up",
             "Whether it answered the last time (1) or not (0).",

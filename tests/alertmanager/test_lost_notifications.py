@@ -6,6 +6,7 @@ What a kill leaves to chance is done by hand: the log of notifications is remove
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from typing import TYPE_CHECKING
@@ -175,3 +176,23 @@ def test_without_kills_everything_comes_once(watched: Chain):
     set_broken(watched, broken=False)
     wait_everywhere(watched, "resolved")
     assert (len(watched.messages(status="firing")), len(watched.messages(status="resolved"))) == (3, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("PERFLOOP_LONG_TESTS"), reason="takes two minutes: set PERFLOOP_LONG_TESTS=1")
+def test_a_frozen_prometheus_is_reported_and_what_fires_is_held(watched: Chain):
+    """After a minute every channel hears of it; the alert that fires is not declared over; then comes the all-clear."""
+    set_broken(watched, broken=True)
+    wait_everywhere(watched, "firing")
+    process = watched.processes["prometheus"].popen
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for channel in CHANNELS:
+            watched.wait_message(seconds=150, channel=channel, alertname="MonitoringSilent")
+        assert count(watched, "resolved") == 0
+    finally:
+        process.send_signal(signal.SIGCONT)
+    for channel in CHANNELS:
+        watched.wait_message(seconds=90, channel=channel, alertname="MonitoringSilent", status="resolved")
+    assert count(watched, "resolved") == 0
