@@ -58,9 +58,9 @@ def format_duration(seconds: float) -> str:
     """Return a duration in PromQL's notation, such as `1m30s`, to the millisecond.
 
     Raises:
-        ValueError: the number is negative, infinite or not a number.
+        ValueError: the number is negative, not a number, or longer than Prometheus can count.
     """
-    if not 0 <= seconds < float("inf"):
+    if not 0 <= seconds <= _LONGEST_SECONDS:
         raise ValueError(f"{seconds} is not a length of time: it must be finite and not negative")
     rest = round(seconds * 1000)
     parts = []

@@ -249,6 +249,8 @@ def test_long_values_cost_linear_time(unit: str):
 def test_a_duration_is_finite():
     """The longest duration is Prometheus's own: more would be infinite for those who count with it."""
     assert parse_duration("292y") == 292 * 31_536_000
+    with pytest.raises(ValueError, match="is not a length of time"):
+        format_duration(1.797e305)
     for text in ("293y", f"{'9' * 400}s"):
         with pytest.raises(ValueError, match="is too long: a duration is at most 292y, as in Prometheus"):
             parse_duration(text)
