@@ -6,16 +6,21 @@ Both are measured against a server that does nothing, in a process of its own, a
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
-from contextlib import contextmanager
+import os
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 import uvloop
 from pydantic import TypeAdapter, ValidationError
 
+from perfloop_base.errors import StartError
 from perfloop_base.home import find_home
+from perfloop_base.state import set_aside
 from perfloop_loadgen.app.build import build_run
+from perfloop_loadgen.app.parenthood import die_with_parent
 from perfloop_loadgen.config import EndpointConfig, LoadTestConfig
 from perfloop_loadgen.config.load import ConstantRateConfig
 from perfloop_loadgen.summary.document import Calibration
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 CEILING_USERS = 32
 TIMING_RATE = 1000.0
@@ -62,18 +69,29 @@ def calibration_path() -> Path:
 
 
 def read_calibration() -> Calibration | None:
-    """Return what was measured, or None on a machine that was never calibrated."""
+    """Return what was measured, or None on a machine that was never calibrated; a corrupt file is moved aside."""
+    path = calibration_path()
     try:
-        return _ADAPTER.validate_json(calibration_path().read_bytes())
-    except (OSError, ValidationError):
+        return _ADAPTER.validate_json(path.read_bytes())
+    except OSError:
+        return None
+    except (ValidationError, RecursionError):
+        with suppress(OSError):
+            moved = set_aside(path, datetime.now(UTC))
+            log.warning("%s is corrupt and was moved aside to %s: calibrate once more", path, moved.name)
         return None
 
 
 def write_calibration(calibration: Calibration) -> None:
-    """Keep what was measured."""
+    """Keep what was measured; a full disk or a kill leaves the file of before."""
     path = calibration_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_ADAPTER.dump_json(calibration, indent=2))
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        partial.write_bytes(_ADAPTER.dump_json(calibration, indent=2))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -84,13 +102,20 @@ def _nothing_server() -> Iterator[str]:
     process.start()
     theirs.close()
     try:
-        yield f"http://127.0.0.1:{ours.recv()}"
+        yield f"http://127.0.0.1:{_port_of(ours)}"
     finally:
         # The server ends with the pipe.
         ours.close()
         process.join(2)
         if process.is_alive():
             process.kill()
+
+
+def _port_of(pipe: Connection) -> int:
+    try:
+        return int(pipe.recv())
+    except (EOFError, OSError) as error:
+        raise StartError("the server of the calibration did not start") from error
 
 
 class _Nothing(asyncio.Protocol):
@@ -105,6 +130,7 @@ class _Nothing(asyncio.Protocol):
 
 def serve_nothing(pipe: Connection) -> None:
     """Serve on a free port, which is sent through the pipe, until the pipe closes."""
+    die_with_parent()
     uvloop.run(_serve(pipe))
 
 

@@ -74,6 +74,7 @@ class Display:
         if self._annotator is None:
             return []
         self._mark("")
+        # One silent Grafana has its time limit once, however many phases wait for it.
         await asyncio.gather(*self._writing)
         return [self._annotator.problem] if self._annotator.problem else []
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import grafana_client
-from grafana_client.client import GrafanaException
 
 from perfloop_base.home import local_url
 from perfloop_base.redaction import redact_url
-from perfloop_loadgen.errors import QueryError
+from perfloop_loadgen.config.secrets import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TAGS = ("perfloop", "loadgen")
+TIMEOUT_SECONDS = 8.0
+_LONGEST_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,25 @@ class Annotator:
         before, since = self._phase, self._since
         self._phase, self._since = phase, now
         if before:
-            # In a thread: the library blocks, and the event loop sends requests.
-            await asyncio.to_thread(self._write, before, since, now)
+            await self._write_within_time(before, since, now)
+
+    async def _write_within_time(self, phase: str, since: float, until: float) -> None:
+        """Write in a thread: the library blocks, and its time limit is that of each read, not of the whole answer.
+
+        A daemon, not one of the loop's own threads, for whose end the program would wait.
+        """
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def write() -> None:
+            self._write(phase, since, until)
+            with suppress(RuntimeError):  # the loop has not waited for it
+                loop.call_soon_threadsafe(done.set)
+
+        threading.Thread(target=write, name="annotation", daemon=True).start()
+        try:
+            await asyncio.wait_for(done.wait(), TIMEOUT_SECONDS)
+        except TimeoutError:
+            self._report(f"no answer within {TIMEOUT_SECONDS:g} s")
 
     def _write(self, phase: str, since: float, until: float) -> None:
         try:
@@ -85,8 +104,10 @@ class Annotator:
                     tags=self._tags,
                     text=f"{self._test}: {phase}",
                 )
-        except (GrafanaException, OSError) as error:
-            # A run is worth no less without its marks: the problem is reported once, at the end.
-            self.problem = str(
-                QueryError(f"Grafana at {redact_url(self._grafana.url)}: the phases were not annotated: {error}")
-            )
+        except Exception as error:  # noqa: BLE001 - the library raises what it likes on an answer that is not Grafana's
+            self._report(str(error) or type(error).__name__)
+
+    def _report(self, reason: str) -> None:
+        # A run is worth no less without its marks: the problem is reported once, at the end.
+        url = redact_url(self._grafana.url)
+        self.problem = shown(f"Grafana at {url}: the phases were not annotated: {reason[:_LONGEST_REASON]}")

@@ -7,19 +7,18 @@ import io
 import json
 import time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from rich.console import Console
 
 from perfloop_loadgen.app.display import Display
+from perfloop_loadgen.reporters import annotations
 from perfloop_loadgen.reporters.annotations import Annotator, Grafana
 from perfloop_loadgen.reporters.live_view import LiveView
 from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally
-
-if TYPE_CHECKING:
-    import pytest
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 8\r\n\r\n{"id":1}'
 
@@ -93,6 +92,36 @@ async def test_each_phase_becomes_one_annotation(serve: Any):
     ]
     assert bodies[0]["tags"] == ["perfloop", "loadgen", "run_id:r1"]
     assert b"Bearer secret" in service.requests[0]
+
+
+@pytest.mark.parametrize("kind", ["drips", "garbage", "deep"])
+def test_a_grafana_that_is_none_is_given_up(raw_server: Any, monkeypatch: pytest.MonkeyPatch, kind: str):
+    """An answer that never ends, or is no JSON: one visible sentence, within its time."""
+    monkeypatch.setattr(annotations, "TIMEOUT_SECONDS", 0.5)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+    def drip(connection: Any, _: int) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(b"X: y\r\n")
+            time.sleep(0.05)
+
+    body = {"garbage": b"\x1b[2J\xff", "deep": b"[" * 100_000}.get(kind, b"")
+    answer = drip if kind == "drips" else head + b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    async def annotate(url: str) -> str | None:
+        annotator = Annotator(Grafana(url, "t"), "shop", "r1")
+        await annotator.edge("a", 1)
+        await annotator.edge("", 2)
+        return annotator.problem
+
+    began = time.monotonic()
+    with raw_server(answer) as server:
+        problem = asyncio.run(annotate(server.url))
+    assert time.monotonic() - began < 8
+    assert problem is not None
+    assert problem.startswith("Grafana at http://127.0.0.1:")
+    assert problem.isprintable()
 
 
 async def test_a_grafana_that_does_not_answer_is_reported_once(free_port: int):
