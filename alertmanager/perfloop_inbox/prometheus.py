@@ -58,12 +58,12 @@ class Prometheus:
             # The rules first: what is evaluated by then has its alerts in the list that is read after it.
             groups = (await self._get("rules", type="alert"))["groups"] if rules else None
             alerts = [self._parse_alert(alert) for alert in (await self._get("alerts"))["alerts"]]
+            listed = {key_of(alert.labels): alert for alert in alerts}
+            if groups is None:
+                return PrometheusView(run, listed, url=self._url)
+            return _with_rules(run, listed, groups, self._url)
         except BAD_ANSWERS:
             return None
-        listed = {key_of(alert.labels): alert for alert in alerts}
-        if groups is None:
-            return PrometheusView(run, listed, url=self._url)
-        return _with_rules(run, listed, groups, self._url)
 
     async def read_missed(self, since: float, now: float) -> list[Missed] | None:
         """Return the alerts that have samples since a time; None when it does not answer."""
