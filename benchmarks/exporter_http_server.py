@@ -64,6 +64,9 @@ class Application:
         """Return whether no other thread has to serve meanwhile."""
         return self._quick
 
+    def share_key(self, _request: Request) -> None:
+        """Return that each request has an answer of its own."""
+
 
 class Handler(BaseHTTPRequestHandler):
     """The same response with the standard library, as plain as its documentation shows it."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import zlib
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
@@ -45,6 +46,7 @@ DROPPED = counter(
 )
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 # Subtracted from Prometheus's own timeout: the response has to arrive before it.
 MARGIN_SECONDS = 0.25
 MINIMUM_BUDGET_SECONDS = 0.1
@@ -54,8 +56,9 @@ GZIP_LEVEL, GZIP_WINDOW = 1, 31
 log = logging.getLogger(__name__)
 
 
+@cache
 def version() -> str:
-    """Return the installed version of the distribution."""
+    """Return the installed version of the distribution, which is looked up in files."""
     try:
         return metadata.version("perfloop")
     except metadata.PackageNotFoundError:
@@ -131,6 +134,13 @@ class App:
         """Return whether the response takes no time that matters: only a scrape does."""
         return request.path != self._web.telemetry_path
 
+    def share_key(self, request: Request) -> tuple[str, ...] | None:
+        """Return what a scrape depends on: a crowd of scrapers that wait for the same gets the same."""
+        if request.path != self._web.telemetry_path:
+            return None
+        asked = (request.headers.get(name, "") for name in ("accept-encoding", TIMEOUT_HEADER))
+        return request.method, request.query, *asked
+
     def answer(self, request: Request) -> Response:
         """Return the response to a request."""
         if request.method not in {"GET", "HEAD"}:
@@ -168,7 +178,7 @@ class App:
         names, refusal = self._chosen(request.query) if request.query else (None, None)
         if refusal is not None:
             return text_response(400, refusal)
-        body = self._scraper.scrape(names, _budget(request.headers.get("x-prometheus-scrape-timeout-seconds"))).encode()
+        body = self._scraper.scrape(names, _budget(request.headers.get(TIMEOUT_HEADER))).encode()
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(200, body, CONTENT_TYPE)
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)

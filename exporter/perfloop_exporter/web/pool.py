@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MOST_THREADS = 8
 # How long to wait after an unexpected failure of the leader, which may be there again at once.
 RETRY_SECONDS = 0.05
+# How long to wait for the threads at the end; what still hangs then ends with the process.
+STOP_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Pool:
         self._lead, self._work, self._most_threads = lead, work, most_threads
         self._leading = threading.Lock()
         self._registering = threading.Lock()
+        self._queueing = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._working: set[threading.Thread] = set()
         self._ready: deque[Task] = deque()
@@ -87,8 +90,9 @@ class Pool:
         """End the threads; one that is answering a request ends after it."""
         self._stopped = True
         self.wake()
+        end = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join(0.2)
+            thread.join(max(0.0, end - time.monotonic()))
 
     def release(self) -> None:
         """Give back what the waiting takes, if no thread waits any more."""
@@ -152,7 +156,18 @@ class Pool:
     def later(self, connection: Connection, request: Request) -> None:
         """Answer a request as soon as there is a thread for it."""
         self.busy[connection] = None
-        self._ready.append((connection, request))
+        with self._queueing:
+            self._ready.append((connection, request))
+
+    def take_all(self, is_wanted: Callable[[Request], bool]) -> list[Task]:
+        """Return the requests among those that wait for a thread that are wanted; they do not wait any more."""
+        if not self._ready:
+            return []
+        with self._queueing:
+            found = [task for task in self._ready if is_wanted(task[1])]
+            if found:
+                self._ready = deque(task for task in self._ready if not is_wanted(task[1]))
+            return found
 
     # -- threads
 
@@ -175,24 +190,21 @@ class Pool:
         """Lead until there is a request and a thread that leads meanwhile."""
         while not self._stopped:
             try:
-                if not self._ready:
-                    found = self._lead()
-                    if found is not None:
-                        self.later(*found)
-                if self._ready and self._has_thread():
-                    task = self._take_ready()
-                    if task is not None:
-                        return task
+                task = self._take_ready() if self._ready and self._has_thread() else None
+                if task is not None:
+                    return task
+                # Also while requests wait for a thread: connections are still accepted and deadlines kept.
+                found = self._lead()
+                if found is not None:
+                    self.later(*found)
             except Exception:  # the edge of the server: nothing ends the accepting
                 log.exception("serving failed, going on")
                 time.sleep(RETRY_SECONDS)
         return None
 
     def _take_ready(self) -> Task | None:
-        try:
-            return self._ready.popleft()
-        except IndexError:
-            return None
+        with self._queueing:
+            return self._ready.popleft() if self._ready and not self._stopped else None
 
     def _has_thread(self) -> bool:
         """Return whether another thread would lead, if this one answered a request."""

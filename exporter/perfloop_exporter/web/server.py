@@ -31,9 +31,10 @@ from perfloop_exporter.web.pool import Pool
 from perfloop_exporter.web.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from perfloop_exporter.web.guard import Guard
+    from perfloop_exporter.web.pool import Task
 
 # Connections that the kernel may accept before the server does: a burst of clients must not wait for a retransmission.
 BACKLOG = 1024
@@ -50,6 +51,8 @@ RETRY_SECONDS = 0.05
 SLOW_CHECKS = 2
 # Accepts in a row, before the connections that are open get their turn.
 ACCEPTS = 64
+
+FAILURE = text_response(500, "Internal Server Error\n")
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,12 @@ class Application(Protocol):
 
     def is_quick(self, request: Request) -> bool:
         """Return whether the response takes no time that matters to other clients."""
+
+    def share_key(self, request: Request) -> Hashable:
+        """Return what the response depends on: requests that wait and have an equal one are answered together.
+
+        None for a request that shares its response with no other.
+        """
 
 
 class Server:
@@ -99,7 +108,7 @@ class Server:
         self._most = limits.most_connections()
         self._waiting: dict[Connection, None] = {}  # the one that has waited longest comes first
         self._heads = Heads()
-        self._turns: Turns[tuple[Connection, Request]] = Turns(SLOW_CHECKS)
+        self._turns: Turns[Task] = Turns(SLOW_CHECKS)
         self._stopping = False
         self._reported: dict[str, float] = {}
         self._tick = min(0.5, limits.head_seconds / 10, limits.patience_seconds / 10, limits.idle_seconds / 10)
@@ -124,7 +133,7 @@ class Server:
         ):
             time.sleep(0.01)
         self._pool.stop()
-        for connection in list(self._waiting):
+        for connection in [*self._waiting, *self._pool.busy]:
             self._close(connection)
         self._pool.release()
 
@@ -149,7 +158,7 @@ class Server:
             self._waiting.pop(ready, None)
             if not (self._application.is_quick(request) and self._guard.is_quick(request)):
                 return ready, request
-            self._respond(ready, request)
+            self._send((ready, request), self._refuse(request) or self._answer(request))
         except OSError as error:
             log.debug("connection ended", extra={"err": str(error)})
             self._close(ready)
@@ -264,28 +273,69 @@ class Server:
 
     def _work(self, connection: Connection, request: Request) -> None:
         """Answer a request; whatever happens, the connection is then watched, or closed."""
+        if self._guard.is_quick(request):
+            self._respond((connection, request))
+        elif self._turns.take((connection, request)):
+            try:
+                self._respond((connection, request))
+            finally:
+                for task in self._turns.give():
+                    self._pool.later(*task)
+
+    def _respond(self, task: Task) -> None:
+        """Answer a request, and with the same response all that have the same answer and have arrived by now."""
+        refused = self._refuse(task[1])
+        if refused is not None:
+            self._send(task, refused)
+            return
+        key = self._application.share_key(task[1])
+        alike = self._pool.take_all(lambda other: key is not None and self._application.share_key(other) == key)
+        response = self._answer(task[1])
+        texts: dict[bool, bytes] = {}
+        for one in (task, *alike):
+            # The guard has not seen these yet; whoever has to wait for the check of a password does so.
+            if one is not task and not self._guard.is_quick(one[1]):
+                self._pool.later(*one)
+                continue
+            refused = None if one is task else self._refuse(one[1])
+            self._send(one, refused or response, texts if refused is None else {})
+
+    def _refuse(self, request: Request) -> Response | None:
         try:
-            if self._guard.is_quick(request):
-                self._respond(connection, request)
-            elif self._turns.take((connection, request)):
-                try:
-                    self._respond(connection, request)
-                finally:
-                    for task in self._turns.give():
-                        self._pool.later(*task)
+            return self._guard.check(request)
+        except Exception:  # the edge of the server: no request can end it
+            log.exception("request failed", extra={"path": request.path})
+            return FAILURE
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._application.answer(request)
+        except Exception:  # the edge of the server: no request can end it
+            log.exception("request failed", extra={"path": request.path})
+            return FAILURE
+
+    def _send(self, task: Task, response: Response, texts: dict[bool, bytes] | None = None) -> None:
+        """Send a response; `texts` has its bytes by whether the connection is kept, and is added to."""
+        connection, request = task
+        texts = {} if texts is None else texts
+        try:
+            keep_alive = request.keep_alive and not self._stopping
+            text = texts.get(keep_alive)
+            if text is None:
+                headers = self._guard.with_headers(response.headers)
+                with_body = request.method != "HEAD"
+                text = render_response(response, headers=headers, keep_alive=keep_alive, with_body=with_body)
+                texts[keep_alive] = text
+            if connection.send(text, last=not keep_alive):
+                self._after_response(connection)
+            else:
+                self._wait(connection, Waits.RESPONSE, self._limits.seconds_for(connection.unsent_bytes))
         except OSError as error:
             log.debug("connection ended", extra={"err": str(error)})
             self._close(connection)
         except Exception:  # the edge of the server: no connection can end a thread
             log.exception("a connection could not be served")
             self._close(connection)
-
-    def _respond(self, connection: Connection, request: Request) -> None:
-        keep_alive = request.keep_alive and not self._stopping
-        if connection.send(self._reply(request, keep_alive=keep_alive), last=not keep_alive):
-            self._after_response(connection)
-        else:
-            self._wait(connection, Waits.RESPONSE, self._limits.seconds_for(connection.unsent_bytes))
 
     def _after_response(self, connection: Connection) -> None:
         """Wait for the next request, or answer it in turn where it has arrived already.
@@ -303,15 +353,6 @@ class Server:
             if request is not None:
                 self._waiting.pop(connection, None)
                 self._pool.later(connection, request)
-
-    def _reply(self, request: Request, *, keep_alive: bool) -> bytes:
-        try:
-            response = self._guard.check(request) or self._application.answer(request)
-        except Exception:  # the edge of the server: no request can end it
-            log.exception("request failed", extra={"path": request.path})
-            response = text_response(500, "Internal Server Error\n")
-        headers = self._guard.with_headers(response.headers)
-        return render_response(response, headers=headers, keep_alive=keep_alive, with_body=request.method != "HEAD")
 
     def _reject(self, connection: Connection, error: BadRequestError) -> None:
         response = text_response(error.status, f"{error}\n")
