@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +18,19 @@ if TYPE_CHECKING:
 UNSUPERVISED = "UNSUPERVISED"  # a component's state while it runs and no supervisord looks after it
 _PULSE = "guardian.json"
 _PULSE_SECONDS = 45.0
+_PULSE_BYTES = 128
 _WATCHING = {"STARTING", "RUNNING"}
 
 
 def save_pulse(home: Path) -> None:
     """Record that the guardian works at this moment, in a count that no set clock moves."""
-    path = home / "run" / _PULSE
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"process": identify(), "monotonic_seconds": time.monotonic()}), encoding="utf-8")
-    fresh.replace(path)
+    text = json.dumps({"process": identify(), "monotonic_seconds": time.monotonic()})
+    # In its place and always as long: a full disk takes no new file, but what is there may be written over.
+    file = os.open(home / "run" / _PULSE, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        os.pwrite(file, text.ljust(_PULSE_BYTES).encode(), 0)
+    finally:
+        os.close(file)
 
 
 def _pulse_age(home: Path) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,15 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
+def _try(port: int) -> int:
+    """Return the error number of listening on 127.0.0.1:`port`, or 0. A kernel without IPv4 is like one without lo."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        return errno.EADDRNOTAVAIL if error.errno == errno.EAFNOSUPPORT else error.errno or errno.EADDRINUSE
+    return 0
+
+
 def is_free(port: int) -> bool:
     """Return whether a program could listen on 127.0.0.1:`port` now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return _try(port) == 0
 
 
 def find_holder(port: int) -> str:
@@ -49,8 +55,13 @@ def require_free(ports: Mapping[str, int], names: Iterable[str]) -> None:
     """Check that every named port is free.
 
     Raises:
-        PortsTakenError: naming each taken port, its holder and the variable that moves it.
+        PortsTakenError: naming each taken port, its holder and the variable that moves it; or no 127.0.0.1 is there.
     """
+    if _try(0) == errno.EADDRNOTAVAIL:
+        raise PortsTakenError(
+            "127.0.0.1 is no address of this machine, and the components listen there: "
+            "`ip addr add 127.0.0.1/8 dev lo` gives it back; no other IPv4 address is needed"
+        )
     problems = [
         f"port {ports[name]} for {name} is taken by {find_holder(ports[name])}: "
         f"stop that, or set {port_variable(name)} to a free port"

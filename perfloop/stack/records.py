@@ -166,13 +166,11 @@ def find_lock_holder(home: Path) -> str | None:
     return identity if is_alive(identity) else None
 
 
-def _write_holder(lock: Any, text: str) -> None:
+def _write_holder(lock: int, text: str) -> None:
     """Name the holder for whoever is refused; on a full disk it holds the lock without a name."""
     with contextlib.suppress(OSError):
-        lock.seek(0)
-        lock.truncate()
-        lock.write(text)
-        lock.flush()
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, text.encode(), 0)
 
 
 @contextlib.contextmanager
@@ -183,15 +181,17 @@ def exclusive(home: Path, names: Iterable[str] = ("perfloop up",)) -> Iterator[N
         BusyError: naming the command that holds it.
     """
     (home / "run").mkdir(parents=True, exist_ok=True)
-    with (home / "run" / _LOCK).open("a+", encoding="utf-8", errors="replace") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            holder = lock.read().strip().rpartition(" ")[0] or "another command"
-            raise BusyError(f"{holder} is running in {home}: wait until it has ended") from error
-        _write_holder(lock, f"`{' '.join(names)}` (pid {os.getpid()}) {identify()}")
-        try:
-            yield
-        finally:
-            _write_holder(lock, "")
+    path = home / "run" / _LOCK
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        holder = path.read_text(encoding="utf-8", errors="replace").strip().rpartition(" ")[0] or "another command"
+        raise BusyError(f"{holder} is running in {home}: wait until it has ended") from error
+    _write_holder(lock, f"`{' '.join(names)}` (pid {os.getpid()}) {identify()}")
+    try:
+        yield
+    finally:
+        _write_holder(lock, "")
+        os.close(lock)
