@@ -46,7 +46,9 @@ RUN useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sb
     && chmod 0755 /usr/local/bin/healthy
 COPY --from=program /opt/perfloop /opt/perfloop
 COPY demo/*.yml /app/
-ENV PATH=/opt/perfloop/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# numpy would start a thread for each processor of the host, and a container has the time of one and a limit of processes.
+ENV PATH=/opt/perfloop/bin:/usr/local/bin:/usr/bin:/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 WORKDIR /app
 USER 10001:10001
 CMD ["python3", "-m", "perfloop_exporter", "--web.listen-address=0.0.0.0:19100"]

@@ -14,7 +14,7 @@ from perfloop.stack import build_context, generation, health, ports, records, va
 from perfloop.stack.components import ComponentStatus
 from perfloop.stack.configuration import write_secret
 from perfloop.stack.docker_engine import Engine, last_words
-from perfloop.stack.errors import DockerError, StackError
+from perfloop.stack.errors import DockerError, StackError, UnhealthyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perfloop.stack.settings import Settings
 
 DEMO_COMPONENTS = ("demo", "loadgen", "postgres", "redis")
+OPTIONAL = (*DEMO_COMPONENTS, "grafana")  # without them the rest watches, and notifies
 SECOND = "alertmanager_2"
 _PUBLISHED = ("exporter", "analyzer", "loadgen", "inbox", "demo", "prometheus", "alertmanager", SECOND, "grafana")
 COMPOSE_FILES = "docker-compose.yml:docker-compose.ha.yml"
@@ -34,7 +35,9 @@ _POLL_SECONDS = 0.5
 _RELOAD_SECONDS = 10.0
 _READ_TOKEN = ("exec", "-T", "analyzer", "cat", "/run/perfloop/token")
 _GIVE_UP_RESTARTS = 4  # a component that ends that often on its way up will not come
-_STATES = {"created": "starting", "running": "running", "restarting": "restarting"}
+_OPTIONAL_SECONDS = 120.0
+_RETRY_SECONDS = 30.0
+_STATES = {"created": "starting", "paused": "paused", "running": "running", "restarting": "restarting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,10 @@ def _shares_mounts(mountinfo: str) -> bool:
         if len(fields) > 5 and fields[4] == "/":  # noqa: PLR2004 - proc(5): the fifth field is the mount point
             return any(field.startswith(("shared:", "master:")) for field in fields[6:])
     return False
+
+
+def _not_healthy(rows: Iterable[ComponentStatus], timeout: float) -> UnhealthyError:
+    return UnhealthyError(f"not healthy within {timeout:.0f} seconds: {', '.join(row.name for row in rows)}")
 
 
 def _service(container: Mapping[str, Any]) -> str:
@@ -153,6 +160,9 @@ class DockerStack:
 
     def up(self, *, demo: bool = True, grafana: bool = True, timeout: float = 300) -> list[ComponentStatus]:
         """Start everything and return once all is healthy.
+
+        A part of the demo, or Grafana, that does not become healthy is reported, and the rest runs; so is a target that
+        is down.
 
         Args:
             demo: whether the demo service, its load and its databases are among the components.
@@ -242,21 +252,65 @@ class DockerStack:
         if leaving:
             self._engine.run("docker", "stop", *leaving, timeout=_DOWN_SECONDS)
             self._engine.run("docker", "rm", *leaving, timeout=_DOWN_SECONDS)
-        deadline = time.monotonic() + timeout
+        paused = [container["Id"] for container in self._engine.containers() if container["State"].get("Paused")]
+        if paused:
+            self._engine.run("docker", "unpause", *paused, timeout=_DOWN_SECONDS)
+        self._bring_up([name for name in wanted if name not in OPTIONAL], timeout)
+        optional = [name for name in wanted if name in OPTIONAL]
         try:
-            self._engine.compose("up", "--detach", "--no-build", *wanted, timeout=timeout)
+            self._bring_up(optional, min(timeout, _OPTIONAL_SECONDS))
+        except StackError as error:
+            self._say(f"warning: {error}. The rest runs; `perfloop up` tries again")
+        for target in health.wait_targets_up(self._url("prometheus"), (), 0)[1]:
+            self._say(f"warning: a target is down, and the stack runs without it: {target}")
+
+    def _bring_up(self, names: list[str], timeout: float) -> None:
+        """Start components and wait until they are healthy.
+
+        Raises:
+            DockerError: when Compose refuses, or `init` does.
+            UnhealthyError: naming the first that does not become healthy; what was started is left.
+        """
+        if not names:
+            return
+        deadline = time.monotonic() + timeout
+        before = {row.name: row.restarts for row in self._rows(names)}
+        while True:
+            refusal = self._compose_up(names, deadline - time.monotonic())
+            patience = deadline if refusal is None else min(deadline, time.monotonic() + _RETRY_SECONDS)
+            while waiting := [row for row in self._rows(names) if not row.healthy]:
+                hopeless = any(row.restarts - before[row.name] >= _GIVE_UP_RESTARTS for row in waiting)
+                if hopeless or time.monotonic() > deadline:
+                    raise self._explain(names) or _not_healthy(waiting, timeout)
+                if time.monotonic() > patience:
+                    break
+                time.sleep(_POLL_SECONDS)
+            if refusal is None:
+                return
+
+    def _compose_up(self, names: list[str], timeout: float) -> DockerError | None:
+        """Have Compose start components; return its refusal where only a part that is unhealthy now is in the way.
+
+        Raises:
+            StackError: when it refuses for another reason, `init` among them.
+        """
+        try:
+            self._engine.compose("up", "--detach", "--no-build", *names, timeout=timeout)
         except DockerError as error:
-            raise DockerError(self._explain(wanted) or str(error)) from error
-        while not all(component.healthy for component in self.status()):
-            if time.monotonic() > deadline or self._is_hopeless():
-                raise DockerError(self._explain(wanted) or f"not everything was healthy within {timeout:.0f} seconds")
-            time.sleep(_POLL_SECONDS)
+            if "unhealthy" in str(error):
+                return error
+            late = "did not end within" in str(error)  # it waits for a part that others need
+            waiting = [row for row in self._rows(names) if late and not row.healthy]
+            raise self._explain(names) or (_not_healthy(waiting, timeout) if waiting else error) from error
+        return None
 
-    def _is_hopeless(self) -> bool:
-        return any(component.restarts >= _GIVE_UP_RESTARTS for component in self.status() if not component.healthy)
+    def _rows(self, names: Collection[str]) -> list[ComponentStatus]:
+        """Return the rows of these components, one without a container among them."""
+        by_name = {_service(container): container for container in self._engine.containers()}
+        return [read_status(name, by_name.get(name), self._url(name)) for name in names]
 
-    def _explain(self, wanted: Collection[str]) -> str:
-        """Return a sentence on the first component that failed, with the last line of its log; empty when none did."""
+    def _explain(self, wanted: Collection[str]) -> StackError | None:
+        """Return a sentence on the first component that failed, with the last line of its log; None when none did."""
         for container in self._engine.containers():
             name, state = _service(container), container["State"]
             failed = state["Status"] == "exited" and state["ExitCode"] != 0
@@ -264,8 +318,9 @@ class DockerStack:
             if (name == "init" or name in wanted) and (failed or unhealthy):
                 log = self._engine.run("docker", "logs", "--tail", "20", container["Id"])
                 verb = f"ended with {state['ExitCode']}" if failed else "did not become healthy"
-                return f"{name} {verb}; its log ends: {last_words(log.stderr or log.stdout)}"
-        return ""
+                sentence = f"{name} {verb}; its log ends: {last_words(log.stderr or log.stdout)}"
+                return DockerError(sentence) if name == "init" else UnhealthyError(sentence)
+        return None
 
     def has_grafana(self) -> bool:
         """Return whether Grafana is among the containers of this project."""

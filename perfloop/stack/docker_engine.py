@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-_ANSWER_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0  # an engine that restarts several containers lets a question wait
 _PULL_QUESTION_SECONDS = 8.0
 _NOISE = (
     "deprecated",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +58,18 @@ class Running:
         except DockerError as error:
             pytest.fail(f"{error}\n{self.compose('ps')}{self.compose('logs', '--no-color', '--tail=15')}")
         self.wait_healthy()
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run one `perfloop` command as a person would, through its own entry point."""
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "perfloop", *words],
+            cwd=self.clone,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
 
     def url(self, name: str, path: str = "") -> str:
         """Return the address of a component on the host."""

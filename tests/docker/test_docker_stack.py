@@ -13,6 +13,7 @@ from perfloop.stack.docker import DockerStack, read_status
 from perfloop.stack.docker_engine import Engine, last_words, project_name
 from perfloop.stack.errors import DockerError, PortsTakenError, StackError
 from perfloop.stack.settings import read_settings
+from perfloop_base.errors import ExitCode
 from tests.docker.running import Running
 from tests.support.waiting import wait_for
 
@@ -45,7 +46,7 @@ def test_a_healthy_container_is_a_healthy_row():
         ("restarting", "unhealthy", "restarting"),
         ("exited", "unhealthy", "exited"),
         ("dead", "unhealthy", "exited"),
-        ("paused", "healthy", "exited"),
+        ("paused", "healthy", "paused"),
     ],
 )
 def test_no_other_container_is_healthy(status: str, health: str, expected: str):
@@ -221,3 +222,5 @@ def test_two_alertmanagers_without_the_demo_and_down_again(fresh: Running):
         fresh.docker.down(volumes=True)
     assert _left_behind(fresh) == ""
     assert not fresh.docker.running()
+    assert fresh.command("status").returncode == ExitCode.NOT_RUNNING
+    assert fresh.command("down").returncode == ExitCode.OK
