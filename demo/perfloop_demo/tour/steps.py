@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.quantities import quantity
+from perfloop_base.terminal import show
 from perfloop_demo.tour.stack import wait_for
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class Narrator:
     def say(self, step: str, text: str) -> None:
         """Print one line."""
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
-        sys.stdout.write(f"{minutes}:{seconds:02d}  {step:<10} {text}\n")
-        sys.stdout.flush()
+        show(f"{minutes}:{seconds:02d}  {step:<10} {text}")
 
 
 def run_tour(stack: Stack, narrator: Narrator) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.redaction import redact_url
+from perfloop_base.terminal import show
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.bootstrap import MIN_POINTS
 from perfloop_loadgen.compare.runs import Finding, Row, compare, obstacles
@@ -58,7 +59,7 @@ async def ab(config: LoadTestConfig, urls: tuple[str, str], rounds: int, toleran
 
 def _report(rows: Sequence[Row]) -> ExitCode:
     for line in comparison_lines(rows):
-        print(line)  # noqa: T201 - the table is the output
+        show(line)
     if any(row.finding is Finding.REGRESSED for row in rows):
         return ExitCode.FAILED
     if all(row.finding is Finding.UNKNOWN for row in rows if row.name != "error_ratio"):

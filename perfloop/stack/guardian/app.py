@@ -21,6 +21,8 @@ from perfloop.stack.guardian.pulse import start_pulse
 from perfloop.stack.guardian.resurrection import resurrect
 from perfloop.stack.strays import GUARDIAN
 from perfloop.stack.supervision import Supervisor
+from perfloop_base.terminal import warn
+from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
     from perfloop.stack.guardian.events import Event
@@ -98,8 +100,7 @@ def say(text: str) -> None:
     """Write a line into the guardian's own log; on a full disk it is left out."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     with suppress(OSError):
-        sys.stderr.write(f"{moment} {text}\n")
-        sys.stderr.flush()
+        warn(f"{moment} {visible(text)}")
 
 
 def _write_own_log(home: Path) -> int:
