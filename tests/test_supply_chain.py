@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.support import audit, licenses, secret_scan
 
@@ -175,6 +178,16 @@ def test_no_dependency_has_another_licence():
     rows = licenses.read_rows(CHECKOUT / "requirements.lock", CHECKOUT / "constraints.txt")
     assert len(rows) > 40
     assert [row for row in rows if not licenses.is_allowed(row.licence) or row.version == "UNKNOWN"] == []
+
+
+def test_every_requirement_is_locked():
+    """Whatever an extra asks for stands in constraints.txt, at a version that it allows."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    pins = dict(pin.split("==") for pin in audit.read_pins([CHECKOUT / "constraints.txt"]))
+    requirements = [one for one in map(Requirement, asked) if one.name != "perfloop"]
+    unmet = [str(one) for one in requirements if pins.get(canonicalize_name(one.name), "-") not in one.specifier]
+    assert unmet == [], "run `make lock`"
 
 
 def test_both_locks_agree():

@@ -16,7 +16,7 @@ from perfloop_base.home import DEFAULT_PORTS, port_variable
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXTRAS = ("exporter", "analyzer", "loadgen", "demo")
+EXTRAS = ("exporter", "analyzer", "loadgen", "inbox", "demo")
 
 
 @pytest.fixture(scope="module")

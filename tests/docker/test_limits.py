@@ -84,14 +84,6 @@ def test_no_program_starts_a_thread_for_each_processor_of_the_host(checkout: Pat
         assert services[name]["environment"]["GOMAXPROCS"] == "2", name
 
 
-def test_every_program_may_open_what_it_serves(services: dict[str, dict[str, Any]]):
-    """Descriptors: twice as many as connections, since a server keeps half of them for itself."""
-    for name, service in services.items():
-        nofile = service["ulimits"]["nofile"]
-        assert nofile["soft"] >= 2 * max(Limits().connections, LIMITS.connections), name
-        assert nofile["hard"] >= nofile["soft"], name
-
-
 def test_memory_holds_what_a_program_keeps(services: dict[str, dict[str, Any]]):
     """Half of the memory is enough for what is bounded in bytes: /tmp, responses not yet taken, messages, the cache."""
     memory = {name: _bytes(service["mem_limit"]) for name, service in services.items()}
@@ -133,13 +125,13 @@ class TestRunning:
             )
             assert 1 < threads <= needed + ALONGSIDE, name
 
-    def test_a_container_may_open_what_was_set(self, stack: Running):
-        """The engine gives each program the descriptors of the file."""
-        for name in ("exporter", "prometheus"):
+    def test_a_container_may_open_what_it_serves(self, stack: Running):
+        """Descriptors are the engine's, which may not be able to give more: a server takes half of what it has."""
+        for name in ("exporter", "inbox", "analyzer", "prometheus"):
             limits = Path(f"/proc/{stack.container(name)['State']['Pid']}/limits").read_text(encoding="utf-8")
             soft = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
             assert soft is not None
-            assert int(soft[1]) >= 4096
+            assert int(soft[1]) >= 2 * max(Limits().connections, LIMITS.connections)
 
     def test_a_thousand_slow_clients_do_not_silence_the_exporter(self, stack: Running):
         """Each sends half a head and waits: in its container, within its limits, every scrape of Prometheus is good."""
