@@ -120,7 +120,9 @@ async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = 
         async with open_loop(config, Keeper(clock), clock) as (loop, database):
             settings = WebSettings(token, _commands(config, web, address), str(config.thresholds_file or ""))
             application = build_web(loop.published, database, settings, clock)
-            server = Server(application, Web(web.config_file, web.allowed_hosts, "analyzer", token or ""))
+            server = Server(
+                application, Web(web.config_file, web.allowed_hosts, "analyzer", token or "", authenticates=True)
+            )
             stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -195,7 +195,7 @@ class Server(uvicorn.Server):
         self._gate, self._limits, self._on_stop = Gate(web.config_file, web.extra), web.limits, on_stop
         super().__init__(
             uvicorn.Config(
-                Guard(app, self._gate, web.allowed_hosts, web.token),
+                Guard(app, self._gate, web),
                 log_config=None,
                 access_log=False,
                 server_header=False,

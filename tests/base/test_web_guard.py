@@ -17,6 +17,7 @@ from perfloop_base.web.asgi import Guard
 from perfloop_base.web.gate import Gate
 from perfloop_base.web.headers import CLOSED_POLICY, POLICY, SECURITY, page_policy
 from perfloop_base.web.origins import change_refusal
+from perfloop_base.web.settings import Web
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ def app() -> FastAPI:
 
 def client(app: FastAPI, gate: Gate | None = None, **options: Any) -> httpx.AsyncClient:
     """Return a client of the guarded application."""
-    transport = httpx.ASGITransport(Guard(app, gate or Gate(""), **options), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(Guard(app, gate or Gate(""), Web(**options)), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000")
 
 
@@ -179,6 +180,13 @@ async def test_a_deliberate_request_changes_something(
     async with client(app) as http:
         response = await http.request(method, "/change", headers=headers, content=content)
     assert (response.status_code, app.state.changes) == (200, 1)
+
+
+async def test_an_application_that_authenticates_changes_refuses_them_itself(app: FastAPI):
+    """It says 401 where the guard would say 415; pages of other sites are refused all the same."""
+    async with client(app, authenticates=True) as http:
+        assert (await http.post("/change", content=b"x")).status_code == 200
+        assert (await http.post("/change", headers={"origin": "http://evil.example"})).status_code == 403
 
 
 def test_a_page_behind_a_proxy_is_no_other_site():

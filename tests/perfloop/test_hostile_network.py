@@ -151,11 +151,9 @@ def test_no_request_of_another_site_changes_anything(
     assert changes
     for method, path in changes:
         answer = server.ask(method, path, headers, b'{"slow_queries": 1, "slack": 500}')
-        assert (method, path, answer.status) == (
-            method,
-            path,
-            403 if "Origin" in str(headers) or len(headers) > 1 else 415,
-        )
+        foreign = "Origin" in headers or len(headers) > 1
+        expected = 403 if foreign else 401 if name == "analyzer" else 415  # the analyzer asks for its token first
+        assert (method, path, answer.status) == (method, path, expected)
     for _, path in server.operations():
         server.ask(path=path)
     if name == "inbox":

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.support.servers import HttpServer
 
 _SECONDS = 30.0
+# A status of no program: none came in that time.
+NO_ANSWER = 599
 _WORDS = (
     "messages",
     "model",
@@ -114,7 +116,9 @@ def send(server: HttpServer, stream: Iterator[Case], count: int) -> Iterator[tup
             else:
                 connection.shutdown(socket.SHUT_WR)
                 status, kept = parse_answer(read_all(connection)).status, False
-        except (ConnectionError, BrokenPipeError):
+        except TimeoutError:
+            status, kept = NO_ANSWER, False
+        except OSError:  # closed by the program, in one of several ways
             status, kept = 0, False
         if not kept:
             connection.close()

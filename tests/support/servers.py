@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
 NAMES = ("exporter", "analyzer", "inbox", "demo", "loadgen")
 # What every program has beside the paths of its OpenAPI document.
-COMMON_PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/openapi.json", "/report", "/no/such/page", "/favicon.ico")
+COMMON_PATHS = (
+    "/",
+    "/metrics",
+    "/-/healthy",
+    "/-/ready",
+    "/openapi.json",
+    "/docs",
+    "/report",
+    "/no/such/page",
+    "/favicon.ico",
+)
 _ANY = "127.0.0.1:0"
 _LISTENING = re.compile(r"(?:msg=listening address=|listening on https?://|url=https?://)(127\.0\.0\.1:[0-9]+)")
 _MODULES = {

@@ -15,11 +15,12 @@ from urllib.parse import unquote
 from perfloop_base.web.headers import SECURITY, merged
 from perfloop_base.web.hosts import request_refusal, split_target
 from perfloop_base.web.lane import OVERLOADED, Lane
-from perfloop_base.web.origins import change_refusal
+from perfloop_base.web.origins import change_refusal, origin_refusal
 from perfloop_base.web.refusals import Refusal, length_refusal
+from perfloop_base.web.settings import DEFAULTS, Web
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 
     from perfloop_base.web.gate import Gate
 
@@ -44,13 +45,13 @@ class Guard:
     Args:
         app: The application.
         gate: Users, rate limit and headers of the web configuration file.
-        allowed_hosts: Names beside the private ones, as `hosts.parse_allowed_hosts` returns them.
-        token: A bearer token that the application itself checks: who sends it needs no user beside it, for which the
-            one Authorization header would have no space.
+        web: Which names are allowed, and what the application checks itself. Who sends its bearer token needs no user
+            beside it, for which the one Authorization header would have no space.
     """
 
-    def __init__(self, app: Application, gate: Gate, allowed_hosts: Collection[str] = (), token: str = "") -> None:
-        self._app, self._gate, self._allowed, self._token = app, gate, allowed_hosts, token
+    def __init__(self, app: Application, gate: Gate, web: Web = DEFAULTS) -> None:
+        self._app, self._gate, self._allowed, self._token = app, gate, web.allowed_hosts, web.token
+        self._authenticates = web.authenticates
         self._lane = Lane()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,6 +92,8 @@ class Guard:
         refused = self._check_host(scope, pairs) or length_refusal(headers)
         if refused is None and not self._has_token(headers.get("authorization", "")):
             refused = await self._check_user(headers.get("authorization", ""))
+        if refused is None and self._authenticates:
+            return origin_refusal(scope["method"], headers, self._allowed)
         return refused or change_refusal(scope["method"], headers, self._allowed)
 
     def _check_host(self, scope: Scope, pairs: list[tuple[str, str]]) -> Refusal | None:

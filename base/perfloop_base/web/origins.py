@@ -30,16 +30,22 @@ def change_refusal(method: str, headers: Mapping[str, str], allowed: Collection[
         headers: The request's headers by their names in lower case.
         allowed: The names of `--web.allowed-hosts`: a page that a proxy serves under one of them is no other site.
     """
+    refused = origin_refusal(method, headers, allowed)
+    if refused or method in SAFE_METHODS or "authorization" in headers or _is_json(headers.get("content-type", "")):
+        return refused
+    if method == "DELETE" and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
+        return None  # no form sends it, and a script of another site has to ask first
+    return Refusal(415, "a change needs the header Content-Type: application/json")
+
+
+def origin_refusal(method: str, headers: Mapping[str, str], allowed: Collection[str] = ()) -> Refusal | None:
+    """Return why a request that would change something is refused for the page that sends it; as `change_refusal`."""
     if method in SAFE_METHODS:
         return None
     site, origin = headers.get("sec-fetch-site", "none").lower(), headers.get("origin")
     if (origin is None and site not in _OWN_SITES) or (origin is not None and not _is_own(origin, headers, allowed)):
         return Refusal(403, "changes are refused to pages of other sites")
-    if "authorization" in headers or _is_json(headers.get("content-type", "")):
-        return None
-    if method == "DELETE" and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-        return None  # no form sends it, and a script of another site has to ask first
-    return Refusal(415, "a change needs the header Content-Type: application/json")
+    return None
 
 
 def _is_json(content_type: str) -> bool:

@@ -16,6 +16,8 @@ class Web:
         allowed_hosts: Names beside the private ones that requests may ask for.
         extra: The extra of this distribution that brings bcrypt to the program.
         token: A bearer token that the application checks itself, empty for none.
+        authenticates: Whether the application lets nothing be changed without an Authorization header, and says so
+            itself: no content type is asked for then.
         limits: What a client may take.
     """
 
@@ -23,6 +25,7 @@ class Web:
     allowed_hosts: tuple[str, ...] = ()
     extra: str = "stack"
     token: str = ""
+    authenticates: bool = False
     limits: Limits = field(default_factory=Limits)
 
 

@@ -1,10 +1,10 @@
-"""The page at `/`: what the service is, and a switch for each fault."""
+"""The page at `/`: what the service is, and a switch for each fault; and the API's page, without scripts of others."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -29,8 +29,15 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-# Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
-_PAGE_POLICY = page_policy(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), "connect-src 'self'")
+
+
+def _policy(template: str, *extra: str) -> dict[str, str]:
+    # Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
+    return {POLICY: page_policy(Path(__file__).with_name(template).read_text(encoding="utf-8"), *extra)}
+
+
+_PAGE_HEADERS = _policy("page.html", "connect-src 'self'")
+_DOCS_HEADERS = _policy("docs.html")
 
 
 @router.get("/", include_in_schema=False)
@@ -43,4 +50,17 @@ async def get_page(service: ServiceDep) -> HTMLResponse:
         database=service.database.system,
         cache=service.cache_name,
     )
-    return HTMLResponse(page, headers={POLICY: _PAGE_POLICY})
+    return HTMLResponse(page, headers=_PAGE_HEADERS)
+
+
+@router.get("/docs", include_in_schema=False)
+async def get_docs(request: Request) -> HTMLResponse:
+    """Return the list of the API's operations: FastAPI's own page runs a script from elsewhere."""
+    schema = request.app.openapi()
+    operations = [
+        (method.upper(), path, str(operation.get("description", operation["summary"])).partition("\n")[0])
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+    docs = _ENVIRONMENT.get_template("docs.html").render(title=schema["info"]["title"], operations=operations)
+    return HTMLResponse(docs, headers=_DOCS_HEADERS)
