@@ -345,7 +345,7 @@ def test_a_page_that_comes_after_the_end_gets_its_all_clear(world: World):
 
 
 def test_nothing_ends_while_prometheus_does_not_answer(world: World):
-    """An end that is owed waits: the alert may fire again, and nobody can tell."""
+    """An end that is owed waits: the alert may fire again, and nobody knows."""
     world.fire()
     world.firing = False
     world.step()
