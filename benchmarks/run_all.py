@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Modules that benchmarks share; everything else here is a benchmark.
-SHARED = {"run_all", "grafana_history", "loadgen_rig", "peers"}
+SHARED = {"run_all", "endurance_watch", "endurance_work", "grafana_history", "loadgen_rig", "peers"}
 ARGUMENTS = {"analyzer_nab": [os.environ["NAB_DATA"]] if "NAB_DATA" in os.environ else []}
 
 
