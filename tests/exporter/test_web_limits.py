@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -126,12 +127,11 @@ def test_a_head_has_a_deadline(data: bytes):
 def test_the_deadline_of_a_head_is_that_of_all_its_bytes():
     """A byte now and then does not prolong it."""
     with running() as server:
-        client = server.connect()
-        client.settimeout(0.05)
+        client = server.connect(b"GET / HTTP/1.1\r\nX-Filler: ")
         begin = time.monotonic()
-        with pytest.raises(OSError, match=r"reset|Broken pipe"):
-            for place in range(200):
-                client.sendall(b"GET / HTTP/1.1\r\nX-Filler: "[place % 25 :][:1] or b"x")
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - begin < 10:
+                client.sendall(b"x")
                 time.sleep(0.05)
         assert time.monotonic() - begin < 5
 

@@ -11,29 +11,26 @@ import atexit
 import contextlib
 import logging
 import os
+import secrets
 import threading
 import time
 from functools import partial
 from multiprocessing import util
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import psutil
 
+from perfloop_base.state import SET_ASIDE, SET_ASIDE_HELP, WRITABLE, WRITABLE_HELP
 from perfloop_exporter.instrument import shards
 from perfloop_exporter.instrument.worker_directory import is_one_of_several, shared_directory
-from perfloop_exporter.metrics.guard import Limits
-from perfloop_exporter.metrics.registry import MetricRegistry
+from perfloop_exporter.instrument.worker_files import HAS_LOCKS, WorkerFiles, pid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from pathlib import Path
 
     from perfloop_exporter.metrics.families import AnyFamily
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where no such server runs
-    fcntl = None  # type: ignore[assignment]
+    from perfloop_exporter.metrics.registry import MetricRegistry
 
 log = logging.getLogger("perfloop")
 
@@ -45,10 +42,9 @@ ENTER_SECONDS = 10.0
 
 # A write that takes t seconds is followed by a pause of 50 t: at most 2% of one core, however many series there are.
 _PAUSE_FACTOR = 50
-_ARCHIVE = "archive.json"
 _PID = ("pid",)
-# The workers have applied the caps already; merging must not fold what they have admitted.
-_UNLIMITED = Limits(label_values=10**9, series=10**9)
+_STATE = ("state",)
+_WORKERS = "workers"
 
 
 class WorkerGroup:
@@ -57,10 +53,11 @@ class WorkerGroup:
     def __init__(self, registry: MetricRegistry) -> None:
         self.joined = False
         self._registry = registry
-        self._directory: Path | None = None
+        self._files: WorkerFiles | None = None
         self._alive: IO[str] | None = None
-        self._shard: Path | None = None
         self._written = ""
+        self._writable = True
+        self._said: set[str] = set()
         self._own: _OwnProcess | None = None
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -74,11 +71,17 @@ class WorkerGroup:
             if self.joined:
                 return
             self.joined = True
-            if fcntl is None or not is_one_of_several():
+            if not HAS_LOCKS or not is_one_of_several():
                 return
-            self._entered = threading.Event()
-            work = partial(self._run, self._stop, self._entered)
-            threading.Thread(target=work, name="perfloop-worker", daemon=True).start()
+            entered = threading.Event()
+            work = partial(self._run, self._stop, entered)
+            try:
+                threading.Thread(target=work, name="perfloop-worker", daemon=True).start()
+            except RuntimeError as error:
+                self.joined = False  # the next request tries again
+                self._say("thread", f"Workers do not share their metrics yet: {error}")
+                return
+            self._entered = entered
 
     def _run(self, stop: threading.Event, entered: threading.Event) -> None:
         """Join, then write until stopped."""
@@ -88,25 +91,26 @@ class WorkerGroup:
                 return
             self._enter(directory)
         except OSError as error:
-            self._directory = None
+            self._files = None
             log.warning("Workers cannot share their metrics, each exports only its own: %s", error)
+            self._note_writable(self._registry, worked=False)
             return
         finally:
             entered.set()
         pause = 0.0
         while not stop.wait(pause):
             started = time.perf_counter()
-            self.write()
+            try:
+                self.write()
+            except Exception:  # noqa: BLE001 - the thread must go on, whatever an application has recorded
+                self._say("write", "A worker's metrics could not be written, it is tried again", trace=True)
             pause = max(WRITE_SECONDS, _PAUSE_FACTOR * (time.perf_counter() - started))
 
     def _enter(self, directory: Path) -> None:
-        with _exclusive(directory):
-            # An ended worker may have had this process's id.
-            self._reap(directory)
-            self._alive = (directory / f"{os.getpid()}.alive").open("w")
-            fcntl.flock(self._alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._shard = directory / f"{os.getpid()}.json"
-        self._directory = directory
+        # Never used again, unlike a process id alone.
+        files = WorkerFiles(directory, f"{os.getpid()}-{secrets.token_hex(6)}", _forget_client_process)
+        self._alive = files.enter()
+        self._files = files
         if self._own is None:
             self._own = _OwnProcess(self._registry)
             self._registry.before_read(self._own.update)
@@ -121,78 +125,70 @@ class WorkerGroup:
         alive, self._alive = self._alive, None
         if alive is not None:
             alive.close()
-        self._directory = self._shard = None
+        self._files = None
 
     def write(self) -> None:
         """Write this worker's metrics for the others."""
-        if self._shard is not None:
+        if self._files is not None:
             self._write(self._registry.families())
 
     def _write(self, families: list[AnyFamily]) -> str:
         # One write at a time: an older state must never replace a newer one.
         with self._writing:
-            self._touch()
             text = shards.dump(families)
-            if self._shard is not None and text != self._written:
+            files = self._files
+            if files is None:
+                return text
+            files.touch()
+            # Another worker may have moved the file aside, if something had damaged it.
+            if text != self._written or not files.shard.exists():
                 try:
-                    shards.write_whole(self._shard, text)
-                    self._written = text
+                    shards.write_whole(files.shard, text)
                 except OSError as error:
-                    log.warning("The worker's metrics could not be written to %s: %s", self._shard, error)
+                    self._say("disk", f"The worker's metrics could not be written to {files.shard}: {error}")
+                    self._writable = False
+                else:
+                    self._written, self._writable = text, True
+                    self._said.discard("disk")
             return text
-
-    def _touch(self) -> None:
-        """Update the times of files that are not rewritten: cleaners of /tmp remove old files."""
-        if self._directory is not None and self._alive is not None:
-            for path in (Path(self._alive.name), self._directory / _ARCHIVE):
-                with contextlib.suppress(OSError):
-                    os.utime(path)
 
     def families(self) -> list[AnyFamily]:
         """Return every family, merged over all workers, including those that have ended."""
         # Before it has joined, a new worker would export only its own counters: every counter would fall.
         self._entered.wait(ENTER_SECONDS)
         own = self._registry.families()
-        directory = self._directory
-        if directory is None:
+        files = self._files
+        if files is None:
             return own
         try:
-            return self._merge(directory, own)
-        except OSError as error:
-            log.warning("The metrics of the other workers are left out of this scrape: %s", error)
+            merged = self._merge(files, own)
+        except Exception as error:  # noqa: BLE001 - a scrape with this worker's metrics is better than none
+            self._say("merge", f"The metrics of the other workers are left out of this scrape: {error}")
             return own
+        self._said.discard("merge")
+        return merged
 
-    def _merge(self, directory: Path, own: list[AnyFamily]) -> list[AnyFamily]:
-        merged = MetricRegistry(_UNLIMITED)
+    def _merge(self, files: WorkerFiles, own: list[AnyFamily]) -> list[AnyFamily]:
         # Written before it is exported: the next scrape, whichever worker serves it, has at least these values.
-        shards.absorb(merged, self._write(own))
-        with _exclusive(directory):
-            self._reap(directory)
-            living = [path for path in directory.glob("*.json") if path != self._shard and path.name != _ARCHIVE]
-            for path in [*living, directory / _ARCHIVE]:
-                _absorb(merged, path)
-        _count_processes(merged, [os.getpid(), *(int(path.stem) for path in living)])
+        merged, living = files.read(shards.parse(self._write(own)))
+        _count_processes(merged, [os.getpid(), *map(pid_of, living)])
+        merged.gauge(SET_ASIDE, SET_ASIDE_HELP, _STATE).labels(_WORKERS).set(files.set_aside_seconds())
+        self._note_writable(merged, worked=self._writable)
         return merged.families()
+
+    def _note_writable(self, registry: MetricRegistry, *, worked: bool) -> None:
+        registry.gauge(WRITABLE, WRITABLE_HELP, _STATE).labels(_WORKERS).set(float(worked))
 
     @property
     def shared(self) -> bool:
         """Whether this process has joined other workers."""
-        return self._directory is not None
+        return self._files is not None
 
-    def _reap(self, directory: Path) -> None:
-        """Move the counters of ended workers to the archive."""
-        dead = [path for path in directory.glob("*.alive") if _is_unlocked(path)]
-        if not dead:
-            return
-        archive = MetricRegistry(_UNLIMITED)
-        for path in [directory / _ARCHIVE, *(path.with_suffix(".json") for path in dead)]:
-            _absorb(archive, path)
-        archive.counter("perfloop_workers_reaped_total", "Worker processes that have ended.").labels().inc(len(dead))
-        shards.write_whole(directory / _ARCHIVE, shards.dump(archive.families(), additive_only=True))
-        for path in dead:
-            path.with_suffix(".json").unlink(missing_ok=True)
-            path.unlink(missing_ok=True)
-            _forget_client_process(int(path.stem))
+    def _say(self, key: str, what: str, *, trace: bool = False) -> None:
+        """Log once, until the same works again."""
+        if key not in self._said:
+            self._said.add(key)
+            log.warning("%s", what, exc_info=trace)
 
     def _reset(self) -> None:
         """Forget the parent's membership, in a forked process."""
@@ -202,7 +198,7 @@ class WorkerGroup:
         if self._alive is not None:
             # Closing the copied descriptor does not release the parent's lock.
             self._alive.close()
-        self._directory = self._alive = self._shard = None
+        self._files = self._alive = None
         self._written = ""
         self._entered = _entered_event()
         self.joined = False
@@ -213,31 +209,6 @@ def _entered_event() -> threading.Event:
     entered = threading.Event()
     entered.set()
     return entered
-
-
-@contextlib.contextmanager
-def _exclusive(directory: Path) -> Iterator[None]:
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _absorb(merged: MetricRegistry, path: Path) -> None:
-    try:
-        shards.absorb(merged, path.read_text())
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeError, shards.DamagedShardError) as error:
-        log.warning("A worker's metrics in %s are left out of this scrape: %s", path, error)
-
-
-def _is_unlocked(path: Path) -> bool:
-    with path.open("r") as probe:
-        try:
-            fcntl.flock(probe, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 class _OwnProcess:
