@@ -314,12 +314,12 @@ def follow(path: Path, *, lines: int, follow_on: bool) -> None:
     """Write the end of a log to standard output, and go on as it grows when asked to.
 
     Raises:
-        StackError: when there is no such log.
+        NotRunningError: when there is no such log.
     """
     try:
         file = path.open(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise StackError(f"{path} cannot be read: {error.strerror}") from error
+        raise NotRunningError(f"{path} cannot be read: {error.strerror}") from error
     with file:
         show_lines(deque(file, maxlen=max(lines, 0)))
         rest = ""

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +20,9 @@ from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+
+PERFLOOP = Path(sys.executable).with_name("perfloop")  # the command as people run it, not a module of it
 
 
 class Stack:
@@ -40,7 +43,7 @@ class Stack:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start one command and do not wait for it."""
-        command = [sys.executable, "-m", "perfloop", *arguments]
+        command = [str(PERFLOOP), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, env={**self.environment, **environment}, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
 

@@ -99,7 +99,7 @@ class Guardian:
 def say(text: str) -> None:
     """Write a line into the guardian's own log; on a full disk it is left out."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         warn(f"{moment} {visible(text)}")
 
 
@@ -126,6 +126,9 @@ def main() -> int:
         Guardian(home, Listener(0, 1), pulse).run()
     except SupervisorGoneError:
         pulse.stop()
+    except Exception as error:  # noqa: BLE001 - the edge of the program: supervisord starts it again
+        say(f"the guardian failed: {error!r}")
+        return 1
     log = _write_own_log(home)
     if records.is_stopping(home):
         return 0

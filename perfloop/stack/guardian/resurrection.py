@@ -75,6 +75,16 @@ def _launch(home: Path) -> str | None:
     return None
 
 
+def _attempt(home: Path, attempt: int, log: int) -> str | None:
+    """Try once; return None when a supervisord runs, else why not."""
+    if Supervisor(home).is_running() and records.find_lock_holder(home) is None:
+        return None
+    problem = _resume(home, log)
+    if problem and attempt > _ORDERLY_ATTEMPTS and not records.is_stopping(home):
+        problem = _launch(home)
+    return problem
+
+
 def resurrect(home: Path, say: Callable[[str], None], log: int) -> None:
     """Bring the stack back, however long it takes; return when a supervisord runs or the stack is to be stopped.
 
@@ -90,11 +100,10 @@ def resurrect(home: Path, say: Callable[[str], None], log: int) -> None:
         attempt = 0
         while not records.is_stopping(home):
             attempt += 1
-            if Supervisor(home).is_running() and records.find_lock_holder(home) is None:
-                return
-            problem = _resume(home, log)
-            if problem and attempt > _ORDERLY_ATTEMPTS and not records.is_stopping(home):
-                problem = _launch(home)
+            try:
+                problem = _attempt(home, attempt, log)
+            except Exception as error:  # noqa: BLE001 - the edge of the loop: nobody else would try again
+                problem = repr(error)
             if problem is None:
                 return
             pause = find_pause(attempt)
