@@ -257,7 +257,7 @@ def count_cycles(url: str) -> int:
     try:
         lines = fetch(f"{url}/metrics").decode().splitlines()
     except OSError:
-        return 0
+        lines = []
     return int(
         sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("perfloop_analyzer_cycles_total"))
     )
@@ -312,7 +312,7 @@ def judge(growths: list[Growth], works: list[Work], facts: dict[str, float], res
     missed = [
         f"{one.part}: {one.kind} grew by {show(one.kind, one.growth)}, the bar is {show(one.kind, one.bar or 0)}"
         for one in growths
-        if one.missed
+        if one.exceeds
     ]
     missed += [f"{work.name}: {work.done} of {work.goal} done" for work in works if work.done < work.goal]
     missed += [

@@ -81,7 +81,7 @@ class Growth:
     bar: float | None
 
     @property
-    def missed(self) -> bool:
+    def exceeds(self) -> bool:
         """Whether the part grew by more than its bar."""
         return self.bar is not None and self.growth > self.bar
 

@@ -58,6 +58,41 @@ def test_alerting_latency(load: Load, median: float, fast: int) -> None:
     assert latency.is_fast(row | {"severity": "warning"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "samples", "missed"),
+    [
+        ("memory", [100.0 + at for at in range(100)], True),  # MiB: one more with each sample
+        ("memory", [50.0] * 30 + [100.0 + at % 3 for at in range(70)], False),  # a cache that fills at first
+        ("descriptors", [20.0 + at % 2 for at in range(100)], False),
+        ("descriptors", [20.0 + at // 10 for at in range(100)], True),
+        ("series", [500.0 + at for at in range(100)], True),
+        ("files", [9.0] * 7, False),  # too few to judge
+    ],
+)
+def test_endurance(load: Load, kind: str, samples: list[float], *, missed: bool) -> None:
+    """What grows to the end of the run misses its bar; what fills during the warm-up or goes up and down does not."""
+    watched = load("endurance_watch")
+    part = watched.Part("part", lambda: None)
+    part.samples[kind] = [sample * watched.MIB for sample in samples] if kind == "memory" else samples
+    endurance = load("endurance")
+    facts = {"cycles": 10.0, "cycles wanted": 10.0}
+    sentences = endurance.judge(list(watched.measure_growth(part)), [], facts, {"part": 0})
+    assert missed == bool(sentences)
+    assert all(sentence.startswith(f"part: {kind} grew by ") for sentence in sentences)
+
+
+def test_endurance_counts_its_work(load: Load) -> None:
+    """Work that was not done, failed, or needed a restart misses a bar; so do cycles that are missing."""
+    work = load("endurance_work").Work("scrapes", 100, lambda _: None, done=90, errors=["OSError: no"] * 2)
+    facts = {"cycles": 9.0, "cycles wanted": 10.0}
+    assert load("endurance").judge([], [work], facts, {"inbox": 1, "demo": 0}) == [
+        "scrapes: 90 of 100 done",
+        "scrapes: 2 of 90 failed, the first with OSError: no",
+        "inbox was restarted 1 times by itself",
+        "9 of 10 cycles of the analyzer done",
+    ]
+
+
 def test_every_benchmark_with_a_bar_returns_its_verdict(checkout: Path) -> None:
     """A benchmark that prints a missed bar ends with what `main` returns, and `main` returns more than 0."""
     silent = []
