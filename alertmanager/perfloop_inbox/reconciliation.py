@@ -58,6 +58,7 @@ class Timing:
         silence: how long Prometheus may evaluate nothing before `MonitoringSilent` is sent.
         evaluations: so many intervals of evaluation must pass after a restart before an alert's absence counts.
         repeat: how often an end that nobody confirms is posted.
+        unsettled: how long after an end Alertmanager's log may still be without it.
         memory: how long incidents that are closed are known: Alertmanager's longest repeat interval.
         closed: how many incidents that are closed are kept at most.
     """
@@ -67,6 +68,7 @@ class Timing:
     silence: float = 60.0
     evaluations: int = 3
     repeat: float = 30.0
+    unsettled: float = 300.0
     memory: float = 4 * 3600.0
     closed: int = 1000
 
@@ -154,7 +156,7 @@ class Reconciliation:
         restarted = alertmanager.run != self._alertmanager_run
         self._alertmanager_run = alertmanager.run
         self._round = alertmanager.group_wait + alertmanager.group_interval
-        posts = self._clear_log(now) if restarted else []
+        posts = self._clear_log(alertmanager, now) if restarted else []
         for incident in [one for one in self.incidents.values() if one.phase != "closed"]:
             self._observe_alertmanager(incident, alertmanager, now)
             if incident.ended_at is not None and not self._is_over(incident, now, prometheus):
@@ -362,13 +364,19 @@ class Reconciliation:
             return None
         return self._end(incident, now, "unconfirmed") if now - incident.posted_at >= self.timing.repeat else None
 
-    def _clear_log(self, now: float) -> list[Post]:
-        """Return the ends of what is over: a log of notifications that was written before them is put right.
+    def _clear_log(self, view: AlertmanagerView, now: float) -> list[Post]:
+        """Return the ends of what another process sent lately: a log that was written before them is put right.
 
-        One that knows them sends nothing.
+        A log that knows them sends nothing. Older ones are in every log; posting them would repeat an end in a message
+        about others of the same group.
         """
-        closed = [one for one in self._newest.values() if one.phase == "closed" and one.receivers]
-        return [self._end(incident, now, "restart") for incident in closed]
+        return [
+            self._end(incident, now, "restart")
+            for incident in self._newest.values()
+            if incident.phase == "closed"
+            and now - incident.phase_since < self.timing.unsettled
+            and any(last.run != view.run for last in incident.notified.values())
+        ]
 
     def _fire(self, incident: Incident, now: float, reason: str) -> Post:
         return _post(incident, now + self.timing.hold, reason)

@@ -397,3 +397,16 @@ def test_what_ends_between_the_two_questions_is_not_posted_as_firing(world: Worl
     world.step()
     world.notify("resolved")
     assert world.run(30) == []
+
+
+def test_a_restart_of_the_inbox_or_an_old_end_posts_nothing(world: World):
+    """The log of notifications has them: only what another Alertmanager sent lately is in doubt."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.run(10)
+    world.reconciliation = Reconciliation(world.reconciliation.incidents.values(), Timing(), world.now)
+    assert world.run(600) == []
+    world.alertmanager = "a2"
+    assert world.run(60) == []
