@@ -296,11 +296,11 @@ def test_a_component_that_hangs(settled: Stack, component: str) -> None:
     assert records.load_restarts(settled.home)[component] == restarts + 1
     assert "it did not answer 10 times in a row, for 30 s" in settled.log(component)
     if component != "inbox":
-        wait(lambda: bool(_told(settled, component, "firing")), 60, "the alert")
-        wait(lambda: bool(_told(settled, component, "resolved")), 150, "its end")
+        wait(lambda: bool(_find_alerts(settled, component, "firing")), 60, "the alert")
+        wait(lambda: bool(_find_alerts(settled, component, "resolved")), 150, "its end")
 
 
-def _told(stack: Stack, component: str, status: str) -> list[dict[str, object]]:
+def _find_alerts(stack: Stack, component: str, status: str) -> list[dict[str, object]]:
     messages = stack.messages(alertname="ComponentUnresponsive", status=status)
     return [message for message in messages if component in str(message["text"])]
 
