@@ -26,11 +26,20 @@ class Parser(argparse.ArgumentParser):
     """A parser that takes no abbreviations, raises ConfigError, and suggests what an unknown flag may have meant.
 
     The flags of `flags.add_flags` are checked here too, so that every problem of a command line is reported together.
+
+    `@FILE` stands for the flags in a file, one a line, as for Prometheus's own programs: a flag with a secret in it can
+    be kept from the list of processes, which everyone on a machine can read.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         options.setdefault("allow_abbrev", False)
+        options.setdefault("fromfile_prefix_chars", "@")
         super().__init__(*args, **options)
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        """Return the flag of a line of such a file; empty lines and comments have none."""
+        text = arg_line.strip()
+        return [] if not text or text.startswith("#") else [text]
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print with its usage."""
@@ -44,7 +53,10 @@ class Parser(argparse.ArgumentParser):
         Raises:
             ConfigError: unknown flags and every value that breaks a rule.
         """
-        found, unknown = self.parse_known_args(args)
+        try:
+            found, unknown = self.parse_known_args(args)
+        except UnicodeDecodeError as error:
+            raise ConfigError("a file of flags, named by @FILE, is not UTF-8 text") from error
         known = sorted(_flags(self))
         problems = [
             f"unknown {_kind(word)}: {_without_secret(word, known)!r}{_suggestion(word, known)}"

@@ -14,6 +14,7 @@ from perfloop_base.errors import ConfigError, ExitCode, ListenError, PerfloopErr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def command_line() -> Parser:
@@ -131,6 +132,22 @@ def test_a_flag_with_a_mistake_does_not_show_its_value(word: str, capsys: pytest
 
     assert guard("program", command) == ExitCode.USAGE
     assert f"{word.partition('=')[0]}=<secret>" in capsys.readouterr().err
+
+
+def test_flags_come_from_a_file(tmp_path: Path):
+    """`@FILE` holds a flag a line: what is secret need not be on a command line, which everyone can read."""
+    (tmp_path / "flags").write_text("# where it listens\n--web.listen-address=:1\n\n  --log.level=debug  \n")
+    found = command_line().parse_args(["run", f"@{tmp_path}/flags"])
+    assert (vars(found)["web.listen_address"], vars(found)["log.level"]) == (":1", "debug")
+
+
+@pytest.mark.parametrize(("content", "problem"), [(None, "No such file"), (b"\xff", "is not UTF-8 text")])
+def test_a_file_of_flags_that_cannot_be_read_is_a_sentence(tmp_path: Path, content: bytes | None, problem: str):
+    """A missing file and one of another kind."""
+    if content is not None:
+        (tmp_path / "flags").write_bytes(content)
+    with pytest.raises(ConfigError, match=problem):
+        command_line().parse_args(["run", f"@{tmp_path}/flags"])
 
 
 def test_sentences_show_no_secret_and_no_escape_sequence(
