@@ -16,6 +16,7 @@ from perfloop.stack.errors import StackError
 from perfloop.stack.guardian import alerting, corruption, ends, hangs, incidents
 from perfloop.stack.guardian.asking import answers
 from perfloop.stack.guardian.pauses import Pauses
+from perfloop.stack.guardian.work import Work
 from perfloop_base.processes import identify
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Care:
         self._running = records.load_running(home)
         self._pids = records.load_pids(home)
         self._hangs = hangs.Hangs()
+        self._work = Work()
         self._ends = ends.Ends()
         self._incidents = incidents.Incidents()
         self._pauses = Pauses()
@@ -113,9 +115,12 @@ class Care:
         components = self._running.components if self._running else ()
         asked = [one for one in components if processes.get(one.name, {}).get("statename") == "RUNNING"]
         answered = list(pool.map(lambda one: answers(one.health_url, hangs.ANSWER_SECONDS), asked))
+        crowded = os.getloadavg()[0] > hangs.CROWDED_LOAD * (os.cpu_count() or 1)
+        pids = [int(processes[one.name]["pid"]) for one in asked]
+        working = self._work.find_working(pids)
         seen = [
-            hangs.Answer(one.name, int(processes[one.name]["pid"]), good)
-            for one, good in zip(asked, answered, strict=True)
+            hangs.Answer(one.name, pid, good, waiting=crowded and pid in working)
+            for one, pid, good in zip(asked, pids, answered, strict=True)
         ]
         for one in seen:
             if one.answered:

@@ -18,6 +18,10 @@ THEIR_ROUNDS = 100
 _THEIRS = frozenset({"demo", "loadgen"})
 # A process that has not answered yet may be reading its data: Prometheus its write-ahead log, Grafana its migrations.
 GRACE_SECONDS = 180.0
+# On a machine with far too much to do, a process that works though it does not answer is waiting like everybody else:
+# its rounds count a quarter, since ending it would give the machine more to do. One that is stopped does not work.
+CROWDED_WEIGHT = 0.25
+CROWDED_LOAD = 3.0  # runnable processes for each core
 # A round that begins this much too late was waiting for the machine, and so may they have been.
 LATE_SECONDS = 2.0
 
@@ -29,11 +33,19 @@ def rounds_until_hung(name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one component did in one round: its process, and whether it answered anything at all on its address."""
+    """What one component did in one round.
+
+    Attributes:
+        name: its name.
+        pid: its process.
+        answered: whether it answered anything at all on its address.
+        waiting: whether it used its processor on a machine that has far too much to do.
+    """
 
     name: str
     pid: int
     answered: bool
+    waiting: bool = False
 
 
 @dataclass(slots=True)
@@ -41,7 +53,7 @@ class _Watched:
     pid: int
     since: float
     answered: bool = False
-    misses: int = 0
+    misses: float = 0
 
 
 class Hangs:
@@ -65,7 +77,7 @@ class Hangs:
             if answer.answered:
                 watched.answered, watched.misses = True, 0
                 continue
-            watched.misses += 1
+            watched.misses += CROWDED_WEIGHT if answer.waiting else 1
             starting = not watched.answered and now - watched.since < GRACE_SECONDS
             if watched.misses >= rounds_until_hung(answer.name) and not starting:
                 hung.append(answer)

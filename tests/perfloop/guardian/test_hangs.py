@@ -55,3 +55,12 @@ def test_a_clock_that_stood_still_is_no_hang() -> None:
     hangs = Hangs()
     hangs.judge([Answer("analyzer", 7, answered=True)], 0)
     assert hangs.judge([Answer("analyzer", 7, answered=False)], 3600) == []
+
+
+def test_a_crowded_machine_has_more_patience_with_what_works() -> None:
+    """Four times as long, but not for ever."""
+    hangs = Hangs()
+    hangs.judge([Answer("analyzer", 7, answered=True)], 0)
+    waiting = Answer("analyzer", 7, answered=False, waiting=True)
+    found = [number for number in range(1, 100) if hangs.judge([waiting], number * ROUND_SECONDS)]
+    assert found == [OWN_ROUNDS * 4, OWN_ROUNDS * 8]
