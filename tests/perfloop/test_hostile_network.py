@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
+import httpx
 import pytest
 
 from perfloop_base.web.hosts import PRIVATE_SUFFIXES
 from perfloop_base.web.limits import Limits
 from tests.support.malformed import cases, send
 from tests.support.servers import NAMES, TOKEN, parse_answer, read_all, running
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -308,6 +310,34 @@ def test_tls_and_users_protect_every_path(guarded: tuple[dict[str, HttpServer], 
         assert server.ask(path=path, headers=user, context=context).status in {200, 404}
     for host, status in (("monitor.example.org", 200), ("a.example.net:1", 200), ("evil.example", 421)):
         assert server.ask(headers={**user, "Host": host}, context=context).status == status
+
+
+def test_prometheus_scrapes_every_program_over_tls_with_a_user(
+    guarded: tuple[dict[str, HttpServer], ssl.SSLContext], prometheus_binary: str, free_port: int, tmp_path: Path
+):
+    """With the settings that docs/security.md shows."""
+    targets = ", ".join(f"'127.0.0.1:{server.address[1]}'" for server in guarded[0].values())
+    certificate = guarded[0]["exporter"].log_path.parents[1] / "server.crt"
+    (tmp_path / "prometheus.yml").write_text(
+        "scrape_configs:\n- job_name: guarded\n  scrape_interval: 1s\n  scheme: https\n"
+        f"  tls_config: {{ca_file: {certificate}}}\n  basic_auth: {{username: user, password: secret}}\n"
+        f"  static_configs: [{{targets: [{targets}]}}]\n"
+    )
+    flags = [f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
+    command = [prometheus_binary, *flags, f"--web.listen-address=127.0.0.1:{free_port}"]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            wait_for(lambda: _count_up(free_port) == len(NAMES), "Prometheus to scrape every program", 60)
+        finally:
+            process.terminate()
+
+
+def _count_up(port: int) -> int:
+    try:
+        found = httpx.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": "sum(up)"}, timeout=5).json()
+    except httpx.HTTPError:
+        return 0
+    return sum(int(one["value"][1]) for one in found["data"]["result"])
 
 
 def test_the_limits_are_documented(checkout: Path):
