@@ -24,7 +24,7 @@ class Problem(BaseModel):
 
 
 class Json(JSONResponse):
-    """JSON in which a number that is not finite is null, and a lone surrogate is an escape."""
+    """JSON in which a number that is not finite is null, and a lone surrogate is written out."""
 
     def render(self, content: Any) -> bytes:
         """Return the body."""
@@ -54,11 +54,13 @@ def shown(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without numbers that are not finite."""
+    """Return a value without numbers that are not finite, and with lone surrogates written out."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float):
         return value if value - value == 0 else None
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {_plain(str(key)): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value
@@ -76,8 +78,18 @@ _MEANINGS: Mapping[int, str] = {
 }
 
 
+_PLAIN = frozenset({415, 421})
+_OF_THE_GUARD = _PLAIN | {403}
+
+
 def _refusals(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Problem, "description": _MEANINGS[code]} for code in codes}
+    return {code: _refusal(code) for code in codes}
+
+
+def _refusal(code: int) -> dict[str, Any]:
+    """Return how OpenAPI describes a refusal: the guard before the API answers with text, the API with JSON."""
+    plain = {"text/plain": {"schema": {"type": "string"}}} if code in _OF_THE_GUARD else {}
+    return {"description": _MEANINGS[code], "content": plain} | ({} if code in _PLAIN else {"model": Problem})
 
 
 READ = _refusals(421, 503)

@@ -17,6 +17,8 @@ from perfloop_analyzer.series import Batch, Floats, Grid
 from perfloop_base.units import measure
 
 SPAN = 60
+MOST = 1e30  # the largest value that is a measurement
+LATEST = 1e12  # the latest moment in Unix seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +96,28 @@ def _number(item: object) -> float:
     item = getattr(item, "value", item)
     if isinstance(item, bool) or not isinstance(item, int | float | np.number):
         return float("nan")
-    return float(item)
+    return _float(item, MOST)
+
+
+def _float(number: float | np.number[Any], most: float) -> float:
+    """Return a number as a float; one beyond `most` is no measurement, and NaN."""
+    try:
+        value = float(number)
+    except OverflowError:
+        return float("nan")
+    return value if abs(value) <= most else float("nan")
 
 
 def _moment(item: object) -> float:
     stamp = item.get("timestamp") if isinstance(item, Mapping) else getattr(item, "timestamp", None)
-    if isinstance(stamp, datetime):
-        return stamp.timestamp()
-    if isinstance(stamp, str):
-        try:
+    try:
+        if isinstance(stamp, datetime):
+            return stamp.timestamp()
+        if isinstance(stamp, str):
             return datetime.fromisoformat(stamp).timestamp()
-        except ValueError:
-            return float("nan")
-    return float(stamp) if isinstance(stamp, int | float) else float("nan")
+    except (ValueError, OverflowError, OSError):
+        return float("nan")
+    return _float(stamp, LATEST) if isinstance(stamp, int | float) else float("nan")
 
 
 def to_batch(alias: Alias, values: Floats, times: Floats | None, labels: Mapping[str, str]) -> Batch:

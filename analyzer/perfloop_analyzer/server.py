@@ -148,8 +148,8 @@ def _latest(state: State) -> dict[str, Any]:
     }
 
 
-@api.get("/health", responses=READ)
-def health(state: Injected) -> dict[str, Any]:
+@api.get("/health", response_model=dict[str, Any], responses=READ)
+def health(state: Injected) -> Json:
     """Return the score of each service and of the whole, with the penalties that make it.
 
     `status` is `stale` when no cycle has succeeded for a while, `unknown` when no series was seen, else `known`: only
@@ -159,52 +159,50 @@ def health(state: Injected) -> dict[str, Any]:
     keeper = state.published.keeper
     (facts,) = keeper.health.facts()
     status = "stale" if latest["stale"] else "known" if latest["health"] else "unknown"
-    return {key: latest[key] for key in ("at", "age_seconds", "stale", "health", "failures")} | {
-        "status": status,
-        "error": state.published.error,
-        "state": {"writable": facts.writable, "problem": keeper.problem, "set_aside": keeper.moved},
-    }
+    database = {"writable": facts.writable, "problem": keeper.problem, "set_aside": keeper.moved}
+    shown = {key: latest[key] for key in ("at", "age_seconds", "stale", "health", "failures")}
+    return Json(shown | {"status": status, "error": state.published.error, "state": database})
 
 
-@api.get("/findings", responses=READ)
-def findings(state: Injected) -> dict[str, Any]:
+@api.get("/findings", response_model=dict[str, Any], responses=READ)
+def findings(state: Injected) -> Json:
     """Return what the detectors found in the last good cycle."""
     latest = _latest(state)
-    return {key: latest[key] for key in ("at", "age_seconds", "stale", "findings")}
+    return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "findings")})
 
 
-@api.get("/incidents", responses=READ)
-def incidents(state: Injected) -> dict[str, Any]:
+@api.get("/incidents", response_model=dict[str, Any], responses=READ)
+def incidents(state: Injected) -> Json:
     """Return the findings that belong together, causes ranked."""
     latest = _latest(state)
-    return {key: latest[key] for key in ("at", "age_seconds", "stale", "incidents")}
+    return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "incidents")})
 
 
-@api.get("/recommendations", responses=READ_STORED)
-def recommendations(analyzer: Injected, state: str | None = None, *, standing: bool = False) -> list[dict[str, Any]]:
+@api.get("/recommendations", response_model=list[dict[str, Any]], responses=READ_STORED)
+def recommendations(analyzer: Injected, state: str | None = None, *, standing: bool = False) -> Json:
     """Return the stored recommendations, newest first; with `standing` those of the last cycle, most urgent first."""
     if state is not None and state not in STATES:
         raise HTTPException(422, f"state has value '{shown(state)}': it must be one of {', '.join(sorted(STATES))}")
     if standing:
         current: list[dict[str, Any]] = _latest(analyzer)["recommendations"]
-        return [one for one in current if state in (None, one["state"])]
-    return [one.as_dict() for one in _stored(lambda: analyzer.store.recommendations(state))]
+        return Json([one for one in current if state in (None, one["state"])])
+    return Json([one.as_dict() for one in _stored(lambda: analyzer.store.recommendations(state))])
 
 
-@api.get("/recommendations/{identifier}", responses=READ_ONE)
-def recommendation(state: Injected, identifier: str) -> dict[str, Any]:
+@api.get("/recommendations/{identifier}", response_model=dict[str, Any], responses=READ_ONE)
+def recommendation(state: Injected, identifier: str) -> Json:
     """Return one recommendation with every step of its life."""
     for one in _stored(state.store.recommendations) if IDENTIFIER.fullmatch(identifier) else ():
         if one.id == identifier:
-            return one.as_dict() | {"events": list(_stored(lambda: state.store.events(identifier)))}
+            return Json(one.as_dict() | {"events": list(_stored(lambda: state.store.events(identifier)))})
     raise HTTPException(404, f"no recommendation has the id '{shown(identifier)}'")
 
 
-@api.get("/thresholds", responses=READ)
-def thresholds(state: Injected) -> dict[str, Any]:
+@api.get("/thresholds", response_model=dict[str, Any], responses=READ)
+def thresholds(state: Injected) -> Json:
     """Return the limits that are in use: of each signal, and of each alert that gives a signal its limits."""
     catalog = state.published.catalog
-    return {
+    found = {
         "source": state.settings.thresholds_file,
         "signals": {
             signal.name: _numbers(signal.limit)
@@ -213,6 +211,7 @@ def thresholds(state: Injected) -> dict[str, Any]:
         },
         "alerts": {signal.alert: _numbers(signal.limit) for signal in catalog if signal.alert},
     }
+    return Json(found)
 
 
 def _numbers(limit: Limit) -> dict[str, Any]:
@@ -228,13 +227,19 @@ def _require_token(request: Request) -> None:
         raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
 
 
-@api.post("/recommendations/{identifier}/{step}", dependencies=[Depends(_require_token)], responses=CHANGE)
-def transition(state: Injected, identifier: str, step: str) -> dict[str, Any]:
+@api.post(
+    "/recommendations/{identifier}/{step}",
+    dependencies=[Depends(_require_token)],
+    response_model=dict[str, Any],
+    responses=CHANGE,
+)
+def transition(state: Injected, identifier: str, step: str) -> Json:
     """Move a recommendation on: accept, implement, dismiss or reopen."""
     if step not in PEOPLES_STEPS:
         raise HTTPException(404, f"unknown step '{shown(step)}': it must be one of {', '.join(PEOPLES_STEPS)}")
     try:
-        return _stored(lambda: state.store.transition(identifier, step, state.clock())).as_dict()
+        moved = _stored(lambda: state.store.transition(identifier, step, state.clock()))
+        return Json(moved.as_dict())
     except TransitionError as error:
         raise HTTPException(409, str(error)) from error
     except NotFoundError as error:

@@ -32,6 +32,11 @@ class Incident:
     findings: tuple[Finding, ...]
     causes: tuple[Cause, ...]
 
+    @property
+    def is_outage(self) -> bool:
+        """Whether a service does not answer."""
+        return any(finding.is_down for finding in self.findings)
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
@@ -48,7 +53,7 @@ def group_incidents(findings: Sequence[Finding], topology: Topology, deviation: 
     """Return the incidents, the worst first; `deviation` scores a finding for the ranking of causes."""
     groups = _components(findings, topology)
     incidents = [_build(group, topology, deviation) for group in groups]
-    return tuple(sorted(incidents, key=lambda one: (-one.severity, one.started)))
+    return tuple(sorted(incidents, key=lambda one: (-one.severity, not one.is_outage, one.started)))
 
 
 def _components(findings: Sequence[Finding], topology: Topology) -> list[list[Finding]]:

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfloop_analyzer.findings import Finding, Severity, component_name
+from perfloop_analyzer.findings import AVAILABILITY, Finding, Severity, component_name
 from perfloop_analyzer.identifiers import slug
 from perfloop_analyzer.recommend.improvement import Measured, compute
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation
@@ -59,8 +59,10 @@ def recommend(incidents: Sequence[Incident], rules: Sequence[Rule], context: Con
     return tuple(sorted(found.values(), key=_urgency))
 
 
-def _urgency(recommendation: Recommendation) -> tuple[int, float]:
-    return -PRIORITIES.index(recommendation.priority), -float(recommendation.values.get("cause_score", 0.0))
+def _urgency(recommendation: Recommendation) -> tuple[int, bool, float]:
+    """Return what sorts the most urgent first; nothing else helps a service that does not answer."""
+    is_other = recommendation.component != AVAILABILITY
+    return -PRIORITIES.index(recommendation.priority), is_other, -float(recommendation.values.get("cause_score", 0.0))
 
 
 def _first_per_resource(findings: Iterable[Finding]) -> list[Finding]:

@@ -142,7 +142,9 @@ def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
             if key not in kept and name in BANDS:
                 continue
             labels = {"service": key[0], "signal": key[1], "series": key[2], label: key[3]}
-            family.add_sample(family.name, {word: text_ for word, text_ in labels.items() if word and text_}, value)
+            family.add_sample(
+                family.name, {word: _plain(text_) for word, text_ in labels.items() if word and text_}, value
+            )
         if family.samples:
             yield family
 
@@ -200,5 +202,10 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
 def _gauge(name: str, text: str, labels: list[str], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=labels)
     for values, number in rows:
-        family.add_metric(list(values), number)
+        family.add_metric([_plain(value) for value in values], number)
     return family
+
+
+def _plain(text: str) -> str:
+    """Return a label's value that UTF-8 can hold: one lone surrogate must not silence every metric."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
