@@ -130,6 +130,14 @@ class App:
         self._lock = threading.Lock()
         self.ready = False
 
+    def prepare(self) -> None:
+        """Start what the first scrape needs.
+
+        Raises:
+            RuntimeError: No thread can be started.
+        """
+        self._scraper.prepare()
+
     def is_quick(self, request: Request) -> bool:
         """Return whether the response takes no time that matters: only a scrape does."""
         return request.path != self._web.telemetry_path
@@ -178,7 +186,7 @@ class App:
         names, refusal = self._chosen(request.query) if request.query else (None, None)
         if refusal is not None:
             return text_response(400, refusal)
-        body = self._scraper.scrape(names, _budget(request.headers.get(TIMEOUT_HEADER))).encode()
+        body = self._scraper.scrape(names, _budget(request.headers.get(TIMEOUT_HEADER))).encode("utf-8", "replace")
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(200, body, CONTENT_TYPE)
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
@@ -256,6 +264,7 @@ def run(settings: Settings) -> ExitCode:
     listeners = [listen(address, "--web.listen-address", BACKLOG) for address in settings.web.listen]
     server = Server(listeners, app, guard, statistics=app.connections)
     try:
+        app.prepare()
         server.start()
     except RuntimeError as error:
         raise ConfigError(f"the web server needs a thread, and none can be started: {error}") from error

@@ -121,6 +121,12 @@ class Scraper:
         self._renderer = Renderer()
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
+        self._refused = False
+
+    def prepare(self) -> None:
+        """Start the thread of the first scrape now, while there is one to be had."""
+        if not self._idle:
+            self._idle.append(Worker())
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -148,21 +154,31 @@ class Scraper:
             job.slot.busy_since = begin
         end = begin + budget_seconds
         done = threading.Event()
-        self._send(waiting, done)
-        workers = 1
+        workers = int(self._send(waiting, done))
         while not done.wait(PATIENCE_SECONDS) or not all(job.seconds is not None for job in jobs):
             done.clear()
             now = time.perf_counter()
             if now >= end or all(_is_settled(job, now) for job in jobs):
                 break
             if waiting and sum(_is_slow(job, now) for job in jobs) >= workers:
-                self._send(waiting, done)
-                workers += 1
+                if self._send(waiting, done):
+                    workers += 1
+                elif all(job.started is None or _is_settled(job, now) for job in jobs):
+                    break  # what has not begun has no thread: the scrape goes without it
         _release(waiting)
 
-    def _send(self, jobs: deque[Job], done: threading.Event) -> None:
-        worker = self._idle.pop() if self._idle else Worker()
+    def _send(self, jobs: deque[Job], done: threading.Event) -> bool:
+        """Have a thread run the jobs; return whether there is one."""
+        try:
+            worker = self._idle.pop() if self._idle else Worker()
+        except RuntimeError as error:  # the limit of the machine or of the container
+            if not self._refused:
+                self._refused = True
+                log.error("cannot start a thread, collectors are left out", extra={"err": str(error)})  # noqa: TRY400  # no trace
+            return False
+        self._refused = False
         worker.take(jobs, done, self._park)
+        return True
 
     def _park(self, worker: Worker) -> None:
         # One worker is kept for the next scrape; the others were only started because a collector was slow.

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 from dataclasses import dataclass
+
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,5 +47,7 @@ class Limits:
             soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        if resource is None:
+            return self.connections
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return self.connections if soft == resource.RLIM_INFINITY else max(1, min(self.connections, soft // 2))

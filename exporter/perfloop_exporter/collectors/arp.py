@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Reading, gauge
+from perfloop_exporter.collectors.host import columns_of, lines_of
 from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
@@ -30,8 +31,8 @@ def count_devices(text: str) -> dict[str, int]:
         CollectorError: A line does not have six columns.
     """
     counts: dict[str, int] = {}
-    for line in text.splitlines()[1:]:
-        words = line.split()
+    for line in lines_of(text)[1:]:
+        words = columns_of(line)
         if len(words) != COLUMNS:
             raise CollectorError(f"/proc/net/arp: '{line[:60]}' does not have {COLUMNS} columns")
         counts[words[-1]] = counts.get(words[-1], 0) + 1

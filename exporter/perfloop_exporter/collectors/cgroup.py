@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors import cgroup_v1, cgroup_v2
 from perfloop_exporter.collectors.cgroup_view import FAMILIES, View
+from perfloop_exporter.collectors.host import lines_of
 from perfloop_exporter.collectors.spec import Option, Spec, pattern
 from perfloop_exporter.errors import CollectorError, NoDataError
 
@@ -28,7 +29,7 @@ def parse_paths(text: str) -> dict[str, str]:
         CollectorError: A line does not have this form.
     """
     paths = {}
-    for line in text.splitlines():
+    for line in lines_of(text):
         parts = line.split(":", 2)
         if len(parts) != 3 or not parts[2].startswith("/"):  # noqa: PLR2004  # the three parts above
             raise CollectorError(f"/proc/self/cgroup: '{line[:60]}' is not ID:CONTROLLERS:PATH")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfloop_exporter.collectors.families import Family, counter, gauge
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.host import lines_of, whole
 from perfloop_exporter.errors import CollectorError
 
 # Value by family name.
@@ -53,7 +53,7 @@ def parse_fields(text: str, where: str) -> dict[str, int]:
         CollectorError: A line does not have this form.
     """
     fields = {}
-    for line in text.splitlines():
+    for line in lines_of(text):
         name, space, number = line.partition(" ")
         if not space:
             raise CollectorError(f"{where}: '{line[:60]}' is not a name and a number")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
 from perfloop_exporter.collectors.families import Family, Reading, Sample, gauge
+from perfloop_exporter.collectors.host import lines_of
 from perfloop_exporter.collectors.mount_watch import MountWatch, may_hang
 from perfloop_exporter.collectors.spec import Option, Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError, NoDataError
@@ -121,7 +122,7 @@ class FilesystemCollector:
 
     def _choose(self, text: str) -> list[Mount]:
         mounts: dict[tuple[str, str, str], Mount] = {}
-        for line in text.splitlines():
+        for line in lines_of(text):
             mount = self._seen_from_root(parse_mount(line))
             if self._mounts.skips(mount.mountpoint) or self._types.skips(mount.fstype):
                 continue
@@ -131,9 +132,9 @@ class FilesystemCollector:
     def _mountinfo(self) -> str:
         # With hidepid=2, /proc/1 is not visible; our own mounts are the same unless we run in a container.
         try:
-            return self._host.read_proc("1/mountinfo")
+            return self._host.read_proc("1/mountinfo", "surrogateescape")
         except NoDataError:
-            return self._host.read_proc("self/mountinfo")
+            return self._host.read_proc("self/mountinfo", "surrogateescape")
 
     def _seen_from_root(self, mount: Mount) -> Mount:
         """Return the mount with its path on the machine, where the machine's root is mounted at --path.rootfs."""

@@ -88,22 +88,26 @@ class Host:
     tcp_dumps: Callable[[], Sequence[bytes]] = netlink.tcp_dumps
     adjtimex: Callable[[], Sequence[int]] = _adjtimex
 
-    def read(self, path: str) -> str:
+    def read(self, path: str, errors: str = "replace") -> str:
         """Read a required file.
+
+        Args:
+            path: Where it is.
+            errors: What to do with bytes that are not UTF-8; `surrogateescape` where a name in it leads to a file.
 
         Raises:
             NoDataError: The file or its device does not exist.
             CollectorError: It cannot be read for another reason.
         """
         try:
-            return read_bytes(path).decode("utf-8", "replace")
+            return read_bytes(path).decode("utf-8", errors)
         except OSError as error:
             kind = NoDataError if error.errno in ABSENT else CollectorError
             raise kind(f"{path}: {error.strerror}") from error
 
-    def read_proc(self, name: str) -> str:
-        """Read a required file below /proc."""
-        return self.read(f"{self.proc}/{name}")
+    def read_proc(self, name: str, errors: str = "replace") -> str:
+        """Read a required file below /proc, as `read` does."""
+        return self.read(f"{self.proc}/{name}", errors)
 
     def read_net(self, name: str) -> str:
         """Read a required file below /proc/net.
@@ -152,6 +156,22 @@ class Host:
         except OSError as error:
             kind = NoDataError if error.errno in ABSENT else CollectorError
             raise kind(f"{path}: {error.strerror}") from error
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a file of the kernel.
+
+    str.splitlines ends lines at a form feed, at U+2028 and more, which mount points and device names may have.
+    """
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def columns_of(line: str) -> list[str]:
+    """Return the columns of a line, which only spaces and tabs separate: a name may have any other character."""
+    return [word for word in line.replace("\t", " ").split(" ") if word]
 
 
 def whole(text: str, where: str, base: int = 10) -> int:

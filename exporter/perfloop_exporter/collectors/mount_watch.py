@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,10 @@ class MountWatch:
         """
         question = self._asking.get(path)
         if question is None:
-            question = self._asking[path] = _Question(self._statvfs, path)
+            try:
+                question = self._asking[path] = _Question(self._statvfs, path)
+            except RuntimeError as error:  # the limit of threads: this mount is without its sizes, the others are not
+                raise OSError(errno.EAGAIN, str(error)) from error
             question.answered.wait(self._timeout)
         if not question.answered.is_set():
             raise TimeoutError(STUCK)
@@ -62,4 +66,6 @@ class _Question:
             self.answer = statvfs(path)
         except OSError as error:
             self.error = error
+        except ValueError as error:  # no path at all
+            self.error = OSError(errno.EINVAL, str(error))
         self.answered.set()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Family, Reading, Sample, counter
 from perfloop_exporter.collectors.held_files import HeldFiles
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.host import lines_of, whole
 from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
-FACE = re.compile(r"\s*(?P<device>\S+?):\s*(?P<columns>[0-9 ]+)")
+FACE = re.compile(r" *(?P<device>[^ \n]+?): *(?P<columns>[0-9 ]+)")
 COLUMN = re.compile(r"[a-z]+")
 # Packets without a registered protocol handler: not a column of the file, but in /sys/class/net/*/statistics.
 NOHANDLER = counter("node_network_receive_nohandler_total", "Network device statistic receive_nohandler.", "device")
@@ -83,7 +83,7 @@ class NetdevCollector:
 
     def collect(self) -> list[Reading]:
         """Return one counter per column, one sample per device."""
-        lines = self._host.read_net("dev").splitlines()
+        lines = lines_of(self._host.read_net("dev"))
         if len(lines) < 2:  # noqa: PLR2004  # the file has two lines of headings
             raise CollectorError("/proc/net/dev has no headings")
         if lines[1] != self._header:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_exporter.collectors.families import Reading, gauge
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
@@ -34,7 +34,7 @@ def parse_swap(line: str) -> Swap:
     Raises:
         CollectorError: The line does not have this form.
     """
-    words = line.split()
+    words = columns_of(line)
     if len(words) != 5:  # noqa: PLR2004  # the columns above
         raise CollectorError(f"/proc/swaps: '{line[:60]}' is not a swap device")
     size, used, priority = (whole(word, "/proc/swaps") for word in words[2:])
@@ -49,7 +49,7 @@ class SwapCollector:
 
     def collect(self) -> list[Reading]:
         """Return one sample per device; none on a machine without swap."""
-        swaps = [parse_swap(line) for line in self._host.read_proc("swaps").splitlines()[1:]]
+        swaps = [parse_swap(line) for line in lines_of(self._host.read_proc("swaps"))[1:]]
         return [
             (SIZE, [(swap.labels, swap.size) for swap in swaps]),
             (USED, [(swap.labels, swap.used) for swap in swaps]),

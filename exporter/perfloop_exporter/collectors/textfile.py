@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import logging
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfloop_base.exposition import comments, head
+from perfloop_base.exposition import comments, head, valid
 from perfloop_exporter.collectors.families import Reading, Sample, Verbatim, gauge, single
-from perfloop_exporter.collectors.host import read_bytes
+from perfloop_exporter.collectors.host import LIMIT, read_bytes
 from perfloop_exporter.collectors.spec import Option, Spec
 from perfloop_exporter.collectors.textfile_format import Parser, TextFamily
 from perfloop_exporter.errors import CollectorError
@@ -73,12 +74,28 @@ class TextfileCollector:
         if known is not None and known.stamp == stamp:
             return known
         try:
-            return TextFile(stamp, Parser().read(read_bytes(path).decode()), "")
+            return TextFile(stamp, Parser().read(_read_regular(path, status).decode()), "")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError, CollectorError) as error:
             log.error("cannot read textfile", extra={"file": path, "err": str(error)})  # noqa: TRY400  # no trace
             return TextFile(stamp, {}, str(error))
+
+
+def _read_regular(path: str, status: os.stat_result) -> bytes:
+    """Read a file that its writer has finished.
+
+    Raises:
+        CollectorError: It is a device or a pipe, which a link may lead to, or too large.
+        OSError: It cannot be read.
+    """
+    # Before it is opened: opening a device can do something, and reading some never ends.
+    if not stat.S_ISREG(status.st_mode):
+        raise CollectorError("it is not a regular file")
+    data = read_bytes(path) if status.st_size < LIMIT else b" " * LIMIT
+    if len(data) >= LIMIT:
+        raise CollectorError(f"it is larger than {LIMIT} bytes")
+    return data
 
 
 def _merge(files: dict[str, TextFile]) -> tuple[list[tuple[TextFamily, list[str]]], bool]:
@@ -103,7 +120,7 @@ def _merge(files: dict[str, TextFile]) -> tuple[list[tuple[TextFamily, list[str]
 def _text(family: TextFamily, places: list[str]) -> Verbatim:
     kind = family.kind or "untyped"
     if family.help is None:
-        start = head(family.name, kind, f"Metric read from {', '.join(places)}")
+        start = head(family.name, kind, valid(f"Metric read from {', '.join(places)}"))
     else:
         start = comments(family.name, kind, family.help)  # as it stood in the file, escaped already
     return Verbatim(start + "".join(family.lines))

@@ -13,14 +13,19 @@ from perfloop_exporter.errors import CollectorError
 KINDS = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
 # Suffixes of samples whose family has the name without them.
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*\s*=\s*"(?:[^"\\\n]|\\[\\"n])*"'
+# Bytes of a line; a sample of ours has some hundred.
+LINE_LIMIT = 1 << 20
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
+# Every repetition is possessive (*+): what has matched is not tried again in pieces, so that no line takes longer than
+# its length allows.
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*+\s*+=\s*+"(?:[^"\\\n]|\\[\\"n])*+"'
 SAMPLE = re.compile(
-    rf"(?P<name>{NAME})\s*(?P<labels>\{{\s*(?:{LABEL}\s*(?:,\s*{LABEL}\s*)*,?\s*)?\}})?\s*(?P<value>[^\s{{}}]+)(?P<rest>.*)"
+    rf"(?P<name>{NAME})\s*+(?P<labels>\{{\s*+(?:{LABEL}\s*+(?:,\s*+{LABEL}\s*+)*+,?\s*+)?\}})?\s*+"
+    rf"(?P<value>[^\s{{}}]++)(?P<rest>.*)"
 )
-LABEL_NAME = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\\n]|\\[\\"n])*")')
-VALUE = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[iI]nf|[nN]a[nN])")
-COMMENT = re.compile(rf"#\s*(?P<what>HELP|TYPE)\s+(?P<name>{NAME})(?:[ \t]+(?P<text>.*))?")
+LABEL_NAME = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*+)\s*+=\s*+("(?:[^"\\\n]|\\[\\"n])*+")')
+VALUE = re.compile(r"[+-]?([0-9]++\.?[0-9]*+([eE][+-]?[0-9]++)?|\.[0-9]++([eE][+-]?[0-9]++)?|[iI]nf|[nN]a[nN])")
+COMMENT = re.compile(rf"#\s*+(?P<what>HELP|TYPE)\s++(?P<name>{NAME})(?:[ \t]++(?P<text>.*))?")
 
 
 @dataclass(slots=True)
@@ -54,6 +59,7 @@ class Parser:
             if not line:
                 continue
             try:
+                _check_line(line)
                 if line.startswith("#"):
                     self._comment(line)
                 else:
@@ -106,3 +112,10 @@ class Parser:
                 if base is not None and base.kind == kind:
                     return base
         return self.families.setdefault(name, TextFamily(name))
+
+
+def _check_line(line: str) -> None:
+    if len(line) > LINE_LIMIT:
+        raise CollectorError(f"'{line[:60]}' is longer than {LINE_LIMIT} characters")
+    if "\0" in line:  # Prometheus takes it for the end of the page
+        raise CollectorError("it has a NUL")
