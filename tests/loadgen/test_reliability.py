@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import signal
@@ -198,6 +199,27 @@ def test_without_descriptors_each_request_has_its_name(service: str):
     assert set(summary.outcomes) == {"no_file_descriptors"}
     assert summary.verdict is Verdict.INVALID
     assert "the generator ran out of file descriptors" in summary.reasons[0]
+
+
+def test_a_silent_name_server_is_not_waited_for_after_a_stop(monkeypatch: pytest.MonkeyPatch):
+    """The run has not begun, and never does."""
+    config = {"base_url": "http://host.invalid", "timeout_seconds": 60, "endpoints": [{"path": "/"}]}
+    tester = LoadTester(LoadTestConfig.model_validate(config))
+
+    async def wait(*_: Any) -> tuple[str, int]:
+        await asyncio.sleep(60)
+        return "", 0
+
+    async def go() -> Any:
+        asyncio.get_running_loop().call_later(0.2, tester.stop, "stopped by SIGINT", 2.5)
+        return await tester.run_load_test()
+
+    monkeypatch.setattr("perfloop_loadgen.engines.http1.client.resolve", wait)
+    began = time.monotonic()
+    summary = uvloop.run(go())
+    assert time.monotonic() - began < SECONDS_TO_END
+    assert (summary.end_reason, summary.verdict) == ("stopped by SIGINT", Verdict.INVALID)
+    assert summary.total_requests == 0
 
 
 def test_a_host_that_does_not_resolve_is_one_sentence(tmp_path: Path):

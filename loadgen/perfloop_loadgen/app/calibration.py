@@ -17,7 +17,7 @@ import uvloop
 from pydantic import TypeAdapter, ValidationError
 
 from perfloop_base.errors import StartError
-from perfloop_base.home import find_home
+from perfloop_base.home import find_home, make_private
 from perfloop_base.state import set_aside
 from perfloop_loadgen.app.build import build_run
 from perfloop_loadgen.app.parenthood import die_with_parent
@@ -85,7 +85,7 @@ def read_calibration() -> Calibration | None:
 def write_calibration(calibration: Calibration) -> None:
     """Keep what was measured; a full disk or a kill leaves the file of before."""
     path = calibration_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         partial.write_bytes(_ADAPTER.dump_json(calibration, indent=2))

@@ -15,7 +15,7 @@ from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.config.strict import Strict, known_keys
 
 DEFAULT_URL = "http://localhost:8000"
-MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 class TlsConfig(Strict):

@@ -118,8 +118,8 @@ class Run:
 
         Workers of one run begin at the same moment of the machine's monotonic clock.
         """
-        if begin_at is None:
-            await self.make_ready()
+        if begin_at is None and not await self._is_ready():
+            return
         try:
             self._began = self._rolled = await self._moment(begin_at)
             self._model.open(self._engine, self._recorder, self._began)
@@ -144,6 +144,18 @@ class Run:
             TargetError: the host does not resolve.
         """
         await self._engine.open()
+
+    async def _is_ready(self) -> bool:
+        """Make ready; return whether that ended before the run was stopped: a name server may be silent for long."""
+        ready, stopped = asyncio.create_task(self.make_ready()), asyncio.create_task(self._stop.wait())
+        await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if ready.done():
+            ready.result()
+            return True
+        ready.cancel()
+        await asyncio.gather(ready, return_exceptions=True)
+        return False
 
     async def _moment(self, begin_at: int | None) -> int:
         if begin_at is None:

@@ -22,6 +22,7 @@ async def test_what_was_measured_is_kept(tmp_path: Path, monkeypatch: pytest.Mon
     assert measured.requests_per_cpu_second > 1000
     assert 0 < measured.start_lag_p50_seconds <= measured.start_lag_p99_seconds
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["loadgen-calibration.json"]
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\0" * 4096, b'{"measured_at": 7}', b"[" * 100_000])

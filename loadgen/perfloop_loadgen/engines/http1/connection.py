@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.scenario.request import Request
 
+# From this size on, what is done with a body (JSON is read, a pattern searched) takes milliseconds and more.
+_LARGE_BODY = 262_144
 # Below it an answer may come whole in one read; a longer one is read in pieces, which costs it little.
 _LONGEST_WHOLE = 65_536
 
@@ -39,15 +41,14 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_backlog",
+        "_body",
         "_clock",
         "_head",
         "_head_bytes",
         "_heads",
-        "_kept",
         "_lost",
         "_max_body",
         "_message",
-        "_parts",
         "_queued",
         "_receiver",
         "_request",
@@ -69,9 +70,8 @@ class Connection(asyncio.Protocol):
         # Whether the next bytes may be taken for one whole answer.
         self._whole = False
         self._message: Message | None = None
-        self._parts: list[bytes] = []
-        # Bytes of body in `_parts`.
-        self._kept = 0
+        # The body so far, where it is wanted; in one piece, since a hostile body may come in millions of them.
+        self._body = bytearray()
         # A large piece that waits in the backlog, and when it came; nothing more is read meanwhile.
         self._queued: tuple[bytes, int] | None = None
         self._request: Request
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         if not self._waiting:
             # No request is under way: the connection cannot be trusted with the next one.
             self.drop()
-        elif len(data) >= LARGE_PIECE and self._may_be_slow():
+        elif (len(data) >= LARGE_PIECE and self._may_be_slow()) or len(self._body) >= _LARGE_BODY:
             self._transport.pause_reading()
             self._queued = data, now
             self._backlog.put(self._catch_up)
@@ -160,9 +160,8 @@ class Connection(asyncio.Protocol):
 
     def _take_body(self, pieces: list[bytes], now: int) -> None:
         if self._request.wants_body:
-            self._parts += pieces
-            self._kept += sum(map(len, pieces))
-            if self._kept > self._max_body:
+            self._body += b"".join(pieces)
+            if len(self._body) > self._max_body:
                 self._fail(outcomes.BODY_TOO_LARGE, now)
                 return
         if self._request.streams:
@@ -180,7 +179,8 @@ class Connection(asyncio.Protocol):
         if message.rest or (message.head.keep_alive and self._has_unread()):
             self._fail(outcomes.EXCESS_BYTES, now)
             return
-        body, self._parts, self._kept = b"".join(self._parts), [], 0
+        body = bytes(self._body)
+        self._body.clear()
         self._message = None
         self._waiting = False
         # Before the receiver is called: it may send the next request, which then needs a new connection.
@@ -227,6 +227,6 @@ class Connection(asyncio.Protocol):
         """Close immediately and forget the exchange under way."""
         self._waiting = self._whole = False
         self._message = self._queued = None
-        self._parts, self._kept = [], 0
+        self._body.clear()
         self._lost(self)
         self._transport.abort()
