@@ -12,9 +12,10 @@ from perfloop_inbox.faults import ChannelFaults
 from perfloop_inbox.incidents import Incident
 from perfloop_inbox.messages import Delivery, Mailbox
 from perfloop_inbox.metrics import InboxMetrics
-from perfloop_inbox.reconciliation import Reconciliation, Timing
+from perfloop_inbox.reconciliation import Reconciliation
 from perfloop_inbox.replies import Refusal, make_presentable
 from perfloop_inbox.store import Store
+from perfloop_inbox.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -12,6 +12,22 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# The inbox's own alert, about a Prometheus that evaluates nothing.
+SILENT_LABELS = {
+    "alertname": "MonitoringSilent",
+    "severity": "critical",
+    "service": "prometheus",
+    "component": "stack",
+    "category": "stack",
+    "owner": "platform",
+}
+SILENT_ANNOTATIONS = {
+    "summary": "Prometheus evaluates no alerts",
+    "resolved": "Prometheus evaluates its alerts again",
+    "description": "Prometheus has not answered, or not evaluated its rules, for over a minute: nothing is watched.",
+    "dashboard": "/d/stack",
+}
+
 Key = tuple[tuple[str, str], ...]
 # firing: Prometheus says so, or said so last and cannot be asked now.
 # clearing: it fires, but an end is posted first, so that a notification log that is out of date notifies again.

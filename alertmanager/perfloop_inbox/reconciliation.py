@@ -9,10 +9,11 @@ Prometheus cannot be asked, has not evaluated its rules for long enough, or has 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfloop_inbox.incidents import (
+    SILENT_ANNOTATIONS,
+    SILENT_LABELS,
     AlertmanagerView,
     Incident,
     Key,
@@ -27,50 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from perfloop_inbox.incidents import NotificationStatus
+    from perfloop_inbox.timing import Timing
 
-SILENT_LABELS = {
-    "alertname": "MonitoringSilent",
-    "severity": "critical",
-    "service": "prometheus",
-    "component": "stack",
-    "category": "stack",
-    "owner": "platform",
-}
-SILENT_ANNOTATIONS = {
-    "summary": "Prometheus evaluates no alerts",
-    "resolved": "Prometheus evaluates its alerts again",
-    "description": "Prometheus has not answered, or not evaluated its rules, for over a minute: nothing is watched.",
-    "dashboard": "/d/stack",
-}
 _SILENT_KEY = key_of(SILENT_LABELS)
 _MAX_ATTEMPTS = 3
+# Of one alert that comes and goes while nothing can be sent; more are taken for one.
+_MAX_WAITING = 20
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long the reconciliation waits, in seconds.
-
-    Attributes:
-        hold: how long a posted alert stays firing in Alertmanager without being posted again.
-        margin: what is added to Alertmanager's own waits before a notification counts as missing.
-        silence: how long Prometheus may evaluate nothing before `MonitoringSilent` is sent.
-        evaluations: so many intervals of evaluation must pass after a restart before an alert's absence counts.
-        repeat: how often an end that nobody confirms is posted.
-        unsettled: how long after an end Alertmanager's log may still be without it.
-        memory: how long incidents that are closed are known: Alertmanager's longest repeat interval.
-        closed: how many incidents that are closed are kept at most.
-    """
-
-    hold: float = 120.0
-    margin: float = 5.0
-    silence: float = 60.0
-    evaluations: int = 3
-    repeat: float = 30.0
-    unsettled: float = 300.0
-    memory: float = 4 * 3600.0
-    closed: int = 1000
 
 
 class Reconciliation:
@@ -103,7 +68,7 @@ class Reconciliation:
         """Note that a receiver was notified of an alert; return its incident, or None where it is not known yet."""
         self.hear(now)
         key, last = key_of(labels), Notified(status, now, self._alertmanager_run)
-        incident = self._newest.get(key)
+        incident = self._first_open(key) or self._newest.get(key)
         if incident is None or (incident.phase == "closed" and status == "firing"):
             self._note_early(receiver, last, key)
             return None
@@ -157,16 +122,38 @@ class Reconciliation:
         self._alertmanager_run = alertmanager.run
         self._round = alertmanager.group_wait + alertmanager.group_interval
         posts = self._clear_log(alertmanager, now) if restarted else []
-        for incident in [one for one in self.incidents.values() if one.phase != "closed"]:
-            self._observe_alertmanager(incident, alertmanager, now)
-            if incident.ended_at is not None and not self._is_over(incident, now, prometheus):
-                continue  # it may fire again, and an end that is sent now would be a false one
-            post = self._advance(incident, alertmanager, now)
+        for key in self._open_keys():
+            post = self._advance_first(key, prometheus, alertmanager, now)
             if post is not None:
-                incident.posted_at = now
                 posts.append(post)
         self._forget(now)
         return posts
+
+    def _open_keys(self) -> list[Key]:
+        return list({incident.key: None for incident in self.incidents.values() if incident.phase != "closed"})
+
+    def _queue(self, key: Key) -> list[Incident]:
+        """Return the incidents of an alert that are not closed, oldest first: each has its page and its end in turn."""
+        return [one for one in self.incidents.values() if one.phase != "closed" and one.key == key]
+
+    def _first_open(self, key: Key) -> Incident | None:
+        return next(iter(self._queue(key)), None)
+
+    def _advance_first(
+        self, key: Key, prometheus: PrometheusView | None, view: AlertmanagerView, now: float
+    ) -> Post | None:
+        first, *waiting = self._queue(key)
+        self._observe_alertmanager(first, view, now)
+        if first.ended_at is not None and not waiting and not self._is_over(first, now, prometheus):
+            return None  # it may fire again, and an end that is sent now would be a false one
+        if waiting:
+            first.posted_at = 0.0  # the next one fires meanwhile: an end holds only until Prometheus says so again
+        post = self._advance(first, view, now)
+        if post is not None:
+            first.posted_at = now
+        if first.phase == "closed" and waiting:
+            waiting[0].listed, waiting[0].visible_since, waiting[0].phase_since = "", None, now
+        return post
 
     def _observe_prometheus(self, now: float, view: PrometheusView | None) -> None:
         if view is not None and view.run != self._prometheus_run:
@@ -208,8 +195,11 @@ class Reconciliation:
         incident = self._newest.get(key)
         if incident is None or incident.phase == "closed":
             incident = self._add(alert, now, f"{view.url}/alerts" if view else "")
+        elif incident.ended_at is not None and self._is_another(incident, now):
+            incident = self._add(alert, now, incident.generator_url)
         elif incident.ended_at is not None:
-            self._reopen(incident, now)
+            incident.ended_at, incident.attempts, incident.visible_since = None, 0, None
+            incident.enter("firing", now)
         incident.annotations = alert.annotations or incident.annotations
         incident.run = self._prometheus_run
 
@@ -222,24 +212,13 @@ class Reconciliation:
         self._next += 1
         return incident
 
-    def _reopen(self, incident: Incident, now: float) -> None:
-        """Go on with an incident whose end has not been sent when it fires again.
+    def _is_another(self, incident: Incident, now: float) -> bool:
+        """Return whether an alert that fires again is another incident than the one that ended and is not closed.
 
-        Alertmanager itself would have sent nothing for a gap below its group interval. After a longer one the end is
-        sent first, as it would have been.
+        Alertmanager itself sends nothing about a gap below its group interval.
         """
-        ended_at = incident.ended_at or now
-        gap = now - ended_at
-        # A page that came since is that of the new time; one from before stands in the way of it.
-        notified = any(last.status == "firing" and last.at <= ended_at for last in incident.notified.values())
-        incident.ended_at = None
-        incident.attempts = 0
-        incident.visible_since = None
-        if notified and gap > self._round:
-            incident.paged = []
-            incident.enter("clearing", now)
-        else:
-            incident.enter("firing", now)
+        gap = now - (incident.ended_at or now)
+        return gap > self._round and len(self._queue(incident.key)) < _MAX_WAITING
 
     def _is_over(self, incident: Incident, now: float, view: PrometheusView | None) -> bool:
         if incident.key == _SILENT_KEY:

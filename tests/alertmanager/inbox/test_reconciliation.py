@@ -17,7 +17,8 @@ from perfloop_inbox.incidents import (
     in_batches,
     key_of,
 )
-from perfloop_inbox.reconciliation import Reconciliation, Timing
+from perfloop_inbox.reconciliation import Reconciliation
+from perfloop_inbox.timing import Timing
 
 LABELS = {"alertname": "DatabaseQueryTimeHigh", "service": "shop", "severity": "critical"}
 RECEIVERS = frozenset({"slack", "email", "pagerduty"})
@@ -270,7 +271,12 @@ def test_a_short_gap_is_one_incident_and_a_long_one_two(world: World):
     world.firing = False
     world.run(INTERVAL + WAIT + 4)
     world.firing = world.listed = True
-    assert ("resolved", "stale") in world.run(4)
+    assert set(world.run(4)) == {("resolved", "resolved")}
+    world.notify("resolved")
+    assert world.run(8) == [("firing", "missing")]
+    world.notify("firing")
+    assert world.run(PATIENCE * 2) == []
+    assert [one.phase for one in world.reconciliation.incidents.values()] == ["closed", "firing"]
 
 
 def test_a_prometheus_that_evaluates_nothing_is_reported(world: World):
@@ -355,14 +361,34 @@ def test_nothing_ends_while_prometheus_does_not_answer(world: World):
     assert ("resolved", "resolved") in world.run(8)
 
 
-def test_a_page_of_a_new_time_is_not_taken_back(world: World):
-    """It ended, nobody was sent the end, and Alertmanager notified of the next time: no all-clear in between."""
-    world.fire()
-    world.firing = False
-    world.run(INTERVAL + WAIT + 4)
-    world.notify("firing")
-    world.firing = world.listed = True
-    assert ("resolved", "stale") not in world.run(30)
+def test_incidents_wait_for_each_other(world: World):
+    """Three times of one alert while no Alertmanager runs: three pages and three ends, one after the other."""
+    world.alertmanager = None
+    for _ in range(3):
+        world.firing = True
+        world.run(10)
+        world.firing = False
+        world.run(INTERVAL + WAIT + 60)
+    world.alertmanager = "a2"
+    sent: list[str] = []
+    for _ in range(100):
+        for status, _ in world.step():
+            if not sent or sent[-1] != status:
+                sent.append(status)
+                world.notify(status)
+    assert sent == ["firing", "resolved"] * 3
+    assert {one.phase for one in world.reconciliation.incidents.values()} == {"closed"}
+
+
+def test_an_alert_that_comes_and_goes_for_hours_is_bounded(world: World):
+    """While nothing can be sent, so many times are kept apart; later ones are taken for the last."""
+    world.alertmanager = None
+    for _ in range(60):
+        world.firing = True
+        world.run(10)
+        world.firing = False
+        world.run(INTERVAL + WAIT + 60)
+    assert 20 <= len(world.reconciliation.incidents) <= 21
 
 
 def test_alerts_of_others_are_left_alone(world: World):
