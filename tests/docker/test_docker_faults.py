@@ -117,7 +117,8 @@ def test_a_second_up_warns_again_and_stops_nothing(faulty: Faulty):
 @long
 def test_a_paused_container_is_shown_and_goes_on_with_up(faulty: Faulty):
     """`docker pause` is an operator's act: `status` shows it and fails, `up` ends it."""
-    faulty.running.engine.run("docker", "pause", faulty.running.container("inbox")["Id"])
+    pause = ("docker", "pause", faulty.running.container("inbox")["Id"])
+    wait_for(lambda: faulty.running.engine.run(*pause).returncode == 0, "the engine to freeze the inbox", 60)
     assert faulty.states()["inbox"] == "paused"
     assert faulty.running.command("status").returncode == ExitCode.UNHEALTHY
     faulty.docker.up(timeout=240)
