@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -15,10 +16,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from perfloop_analyzer.config import RunConfig
+from perfloop_analyzer.configuration import load_knowledge
 from perfloop_analyzer.errors import NewerStoreError, StoreError
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.keeper import Keeper
+from tests.analyzer.postgresql import run_postgresql
+from tests.analyzer.test_loop import Scripted
 from tests.support.free_ports import find_free_ports
 from tests.support.programs import Program
 from tests.support.waiting import wait_for
@@ -246,6 +253,36 @@ def test_a_lock_held_for_long_is_waited_out(program: Program, tmp_path: Path) ->
     wait_for(lambda: _state(program)["writable"], "the database to be used again")
     assert "set_aside" in _state(program)
     assert _state(program)["set_aside"] == ""
+
+
+@pytest.mark.slow
+async def test_a_postgresql_that_stops_or_hangs_ends_no_cycle(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crashed and restarted, then frozen with its connections: each cycle gives its result, the next ones are kept."""
+    monkeypatch.setattr("perfloop_analyzer.loop.STORE_SECONDS", 2.0)
+    monkeypatch.setattr("perfloop_analyzer.store.connection.PATIENCE_SECONDS", 0.5)
+    source = Scripted(Responses({"db_query_time_p95": build.batch([0.5] * 30)}, {}))
+    keeper = Keeper()
+    with run_postgresql() as server:
+        database = Database(server.url, keeper)
+        loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
+        outcomes = []
+        for number, (fault, repair) in enumerate(
+            (
+                (server.stop, server.start),
+                (lambda: server.signal_all(signal.SIGSTOP), lambda: server.signal_all(signal.SIGCONT)),
+            )
+        ):
+            outcomes.append(await loop.cycle(1000.0 * number))
+            fault()
+            outcomes.append(await loop.cycle(1000.0 * number + 10))
+            repair()
+        await asyncio.sleep(3)
+        outcomes.append(await loop.cycle(3000.0))
+        kept = database.recommendations()
+        database.close()
+    assert ["store" in one.failures for one in outcomes if one is not None] == [False, True, False, True, False]
+    assert kept
+    assert keeper.problem == ""
 
 
 KILLED = """

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
+import json
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import text
 
 from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
+from perfloop_analyzer.identifiers import slug
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.tables import Base
+from tests.analyzer.postgresql import run_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 HOUR = 3600.0
 
@@ -40,21 +41,8 @@ def make(identifier: str = "slow-queries-shop-1", title: str = "Database: faster
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     """A real PostgreSQL on a socket of its own, where it is installed."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "/absent")]
-    if not found[-1].exists():
-        pytest.skip("PostgreSQL is not installed: apt install postgresql")
-    home = Path(tempfile.mkdtemp(prefix="perfloop-pg-"))
-    runner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if runner:
-        shutil.chown(home, "postgres")
-    binary = found[-1].parent
-    subprocess.run([*runner, binary / "initdb", "-D", home / "data", "-A", "trust", "-U", "pf"], check=True, stdout=-3)
-    options = f"-k {home} -c listen_addresses= -c fsync=off"
-    control = [*runner, binary / "pg_ctl", "-D", home / "data", "-w"]
-    subprocess.run([*control, "-o", options, "-l", home / "log", "start"], check=True, stdout=-3)
-    yield f"postgresql+psycopg://pf@/postgres?host={home}"
-    subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=-3)
-    shutil.rmtree(home)
+    with run_postgresql() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -131,6 +119,31 @@ def test_migrations_make_exactly_the_tables(url: str) -> None:
     database = Database(url)
     with database._engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_ids_that_no_url_can_name_are_renamed_with_their_steps(url: str) -> None:
+    """A database of an earlier version keeps every decision; what was reachable keeps its id."""
+    old, service = f"slow-queries-team/{time.monotonic_ns()}-abc123", f"team/{time.monotonic_ns()}"
+    database = Database(url)
+    with database._engine.begin() as connection:
+        body = json.dumps(make(old).as_dict() | {"service": service})
+        row = {"id": old, "body": body}
+        cast = "CAST(:body AS JSON)" if "postgresql" in url else ":body"
+        connection.execute(text(f"INSERT INTO recommendation VALUES (:id, 'accepted', 1, 2, 2, {cast}, 0)"), row)
+        step = (
+            "INSERT INTO recommendation_event (recommendation, at, step, state) VALUES (:id, 2, 'accept', 'accepted')"
+        )
+        connection.execute(text(step), {"id": old})
+        connection.execute(text("ALTER TABLE recommendation DROP COLUMN absent"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    database.close()
+    database = Database(url)
+    (found,) = [one for one in database.recommendations() if one.service == service]
+    assert found.id == f"slow-queries-{slug(service)}-abc123"
+    assert (found.state, found.created) == ("accepted", 1.0)
+    assert [one["step"] for one in database.events(found.id)] == ["accept"]
+    assert database.transition(found.id, "implement", 3.0).state == "implemented"
     database.close()
 
 
