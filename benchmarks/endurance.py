@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
 SCRAPES, CYCLES, MESSAGES, KILLS = 5_760, 1_440, 2_880, 24
 MAILBOX = 1_000
+# An analyzer publishes what it finds: at most 2,000 series of each of its readings, and those of its findings.
+ANALYZER_SERIES = 20_000
 SAMPLE_SECONDS = 3.0
 UP_SECONDS = 300
 # What a run may take longer than planned on a machine that is busy with other things.
@@ -203,7 +205,13 @@ class Rig:
     def parts(self, analyzer: psutil.Process, prometheus: psutil.Process) -> list[Part]:
         """Return everything that is watched."""
         own = [
-            Part(name, lambda name=name: self.component(name), f"{self.url(name)}/metrics", (self.home / name,))
+            Part(
+                name,
+                lambda name=name: self.component(name),
+                f"{self.url(name)}/metrics",
+                (self.home / name,),
+                most_series=ANALYZER_SERIES if name == "analyzer" else None,
+            )
             for name in ("exporter", "demo", "loadgen", "analyzer", "inbox")
         ]
         around = [
@@ -215,6 +223,7 @@ class Rig:
             lambda: analyzer,
             f"{self.url('fast_analyzer')}/metrics",
             (self.directory / "fast-analyzer",),
+            most_series=ANALYZER_SERIES,
         )
         # Shown beside them, without a bar: their blocks and their write-ahead log grow by design.
         foreign = [

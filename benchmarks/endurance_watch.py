@@ -37,6 +37,7 @@ class Part:
         metrics_url: where its own metrics are; empty for a part that has none.
         directories: where it keeps its files.
         judged: whether its growth has bars; the others are shown for comparison.
+        most_series: what its series may reach, where their number follows what it finds; None where it is constant.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Part:
     metrics_url: str = ""
     directories: tuple[Path, ...] = ()
     judged: bool = True
+    most_series: int | None = None
     samples: dict[str, list[float]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
     identities: set[tuple[int, float]] = field(default_factory=set)
 
@@ -110,11 +112,13 @@ def measure_growth(part: Part) -> Iterable[Growth]:
         first, last = statistics.median(samples[:quarter]), statistics.median(samples[-quarter:])
         # The medians are three quarters of the time apart.
         growth = (last - first) / 0.75
-        yield Growth(part.name, kind, first, last, growth, find_bar(kind, first) if part.judged else None)
+        yield Growth(part.name, kind, first, last, growth, find_bar(part, kind, first) if part.judged else None)
 
 
-def find_bar(kind: str, first: float) -> float:
+def find_bar(part: Part, kind: str, first: float) -> float:
     """Return by how much something may have grown at the end."""
+    if kind == "series" and part.most_series is not None:
+        return part.most_series - first
     return max(MEMORY_BAR_BYTES, MEMORY_BAR_RATIO * first) if kind == "memory" else BARS[kind]
 
 
