@@ -27,7 +27,7 @@ _FILTERS = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
 
 class HostileArchiveError(tarfile.TarError):
-    """An archive holds what none of ours would: the member and the rule."""
+    """An archive holds what no program that the stack uses does: the member and the rule."""
 
 
 def _is_inside(path: Path, root: Path) -> bool:

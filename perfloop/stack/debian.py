@@ -138,7 +138,7 @@ def _unpack(archive: Path, directory: Path) -> None:
     """Unpack the files of a package, whose digest apt has checked against its signed lists.
 
     Raises:
-        ProgramError: naming the package, when it is none or holds what no package of ours does.
+        ProgramError: naming the package, when it is none or holds what no package that the stack uses does.
     """
     with tempfile.TemporaryFile() as tar:
         # The decompressed archive first: what breaks off in the middle is then no archive.

@@ -154,7 +154,7 @@ def test_a_full_disk_ends_no_writer_and_is_survived(faulty: Faulty):
     assert {name: running.container(name)["RestartCount"] for name in WRITERS} == before
     wait_for(
         lambda: any(float(one["value"][1]) > freed for one in running.query('timestamp(up{job="node"})')),
-        "a sample after there is room again",
+        "a sample after there is space again",
         60,
     )
     wait_for(
