@@ -46,7 +46,7 @@ class Published:
     Attributes:
         result: The last good result; None before the first.
         made: When it was made, on the monotonic clock, which no change of the machine's time moves; None if unknown.
-        stale_after: The age in seconds from which on it no longer speaks of now.
+        stale_after: The age in seconds from which on it no longer describes the present.
         catalog: The signals with the limits that are in use.
         error: Why the newest cycle failed; empty while it did not.
         configuration_problem: Why changed configuration files are not in use; empty while they are.
@@ -76,5 +76,5 @@ class Published:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the newest result is too old to speak of now."""
+        """Whether the newest result is too old to describe the present."""
         return self.made is not None and time.monotonic() - self.made > self.stale_after

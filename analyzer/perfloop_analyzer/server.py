@@ -108,7 +108,7 @@ async def healthy() -> str:
 
 @router.get("/-/ready", response_class=PlainTextResponse, include_in_schema=False)
 async def ready(state: Injected) -> Response:
-    """Report whether there is a result that speaks of now."""
+    """Report whether there is a result that describes the present."""
     if state.published.result is None:
         return PlainTextResponse("No cycle has succeeded yet.\n", status_code=503)
     if state.published.is_stale:
@@ -153,7 +153,7 @@ def health(state: Injected) -> Json:
     """Return the score of each service and of the whole, with the penalties that make it.
 
     `status` is `stale` when no cycle has succeeded for a while, `unknown` when no series was seen, else `known`: only
-    then the scores speak of now. `state` is what happened to the database.
+    then the scores describe the present. `state` is what happened to the database.
     """
     latest = _latest(state)
     keeper = state.published.keeper

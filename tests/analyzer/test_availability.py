@@ -218,7 +218,7 @@ async def _until(loop: Loop, wanted: dict[str, float | None], seconds: float = 6
 async def test_a_frozen_service_is_seen_by_a_real_prometheus(
     scraped: tuple[str, subprocess.Popen[bytes], Path],
 ) -> None:
-    """SIGSTOP: the port still accepts, nothing answers. With SIGCONT all is well again."""
+    """SIGSTOP: the port still accepts, nothing answers. With SIGCONT it answers as before."""
     url, process, _ = scraped
     async with open_loop(RunConfig(SourceConfig(url))) as (loop, _):
         await _until(loop, {"shop": 100.0, "prometheus": 100.0, OVERALL: 100.0})

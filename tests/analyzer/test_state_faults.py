@@ -304,6 +304,7 @@ while True:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not os.environ.get("PERFLOOP_LONG_TESTS"), reason="PERFLOOP_LONG_TESTS=1: fifty kills take minutes")
 def test_fifty_kills_while_writing_leave_a_whole_database(tmp_path: Path) -> None:
     """Stopped for a moment or not, then killed: what was accepted stays accepted, nothing is moved aside."""

@@ -158,7 +158,7 @@ class Connection:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another of the same name; None while it is not there."""
+    """Return what differs between two files of the same name; None while it is not there."""
     try:
         found = path.stat()
     except OSError:

@@ -77,7 +77,7 @@ class Database:
         """Store what a cycle recommends and return it with each one's state; expire what was absent for an hour.
 
         Args:
-            recommendations: What stands.
+            recommendations: Those of the cycle.
             at: The moment in Unix seconds.
             watched: For how many seconds since the last call the analyzer looked; absence is counted in these, so that
                 neither a clock that jumps nor a night switched off makes anything expire. None takes the clock.
