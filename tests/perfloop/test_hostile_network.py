@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
-import resource
 import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +20,7 @@ from perfloop_base.web.hosts import PRIVATE_SUFFIXES
 from perfloop_base.web.limits import Limits
 from tests.support.malformed import cases, send
 from tests.support.servers import NAMES, TOKEN, parse_answer, read_all, running
+from tests.support.strangers import ATTACKS, strangers
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -208,56 +206,10 @@ def test_malformed_requests_are_no_errors(server: HttpServer):
     assert server.ask().status == 200
 
 
-@contextmanager
-def strangers(server: HttpServer, first: bytes, then: bytes) -> Iterator[None]:
-    """Keep slow connections: each sends its first bytes, and every three seconds one more; none is ever read."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, STRANGERS + 500), hard), hard))
-    stop = threading.Event()
-    with ExitStack() as stack:
-        opened = []
-        for _ in range(STRANGERS):
-            connection = socket.socket()
-            stack.callback(connection.close)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.settimeout(20)
-            connection.connect(server.address)
-            with suppress(OSError):
-                connection.sendall(first)
-            opened.append(connection)
-
-        def trickle() -> None:
-            while then and not stop.wait(3):
-                for connection in opened:
-                    with suppress(OSError):
-                        connection.sendall(then)
-
-        thread = threading.Thread(target=trickle)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [
-        (b"", b""),
-        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ", b"y"),
-        (
-            HEARTBEAT + b"Content-Length: 9999\r\n\r\n",
-            b"{",
-        ),
-        (b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 8, b""),
-    ],
-    ids=["nothing sent", "a byte now and then", "half a body", "nothing taken"],
-)
-def test_slow_clients_keep_nobody_out(server: HttpServer, first: bytes, then: bytes):
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_slow_clients_keep_nobody_out(server: HttpServer, attack: str):
     """Every one of twenty good requests is answered in time while hundreds of slow connections are open."""
-    with strangers(server, first, then):
+    with strangers(server.address, attack, STRANGERS):
         for _ in range(GOOD_REQUESTS):
             started = time.monotonic()
             assert server.ask(path="/metrics").status == 200
@@ -270,7 +222,7 @@ def test_slow_clients_keep_nobody_out(server: HttpServer, first: bytes, then: by
 def test_slow_clients_are_gone_after_their_deadlines(server: HttpServer):
     """A byte now and then keeps no connection for longer than a head may take."""
     before = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
-    with strangers(server, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ", b"y"):
+    with strangers(server.address, "a byte now and then", STRANGERS):
         time.sleep(16)
         assert server.ask().status == 200
         descriptors = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
