@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -85,14 +84,14 @@ def _print_pages(urls: Mapping[str, str]) -> None:
 
 def _print_secrets(settings: Settings, *, grafana: bool) -> None:
     token = analyzer_token_file(settings.home)
-    sys.stdout.write(f"The analyzer's token, for accepting recommendations, is in {token}\n")
+    show(f"The analyzer's token, for accepting recommendations, is in {token}")
     if grafana:
-        sys.stdout.write(f"Grafana's user is admin, its password is in {grafana_password_file(settings.home)}\n")
+        show(f"Grafana's user is admin, its password is in {grafana_password_file(settings.home)}")
         return
-    sys.stdout.write(
+    show(
         "Grafana was not found and could not be downloaded. The rest runs.\n"
         "To have the dashboards too: install Grafana (https://grafana.com/grafana/download), then "
-        "`perfloop down` and `perfloop up`.\n"
+        "`perfloop down` and `perfloop up`."
     )
 
 
@@ -125,11 +124,9 @@ def _up_native(settings: Settings, *, demo: bool, resume: bool) -> None:
 def _up_docker(settings: Settings, *, demo: bool) -> None:
     components = _docker(settings).up(demo=demo)
     _print_pages({component.name: component.url for component in components})
-    sys.stdout.write(
-        f"The analyzer's token, for accepting recommendations, is in {analyzer_token_file(settings.home)}\n"
-    )
+    show(f"The analyzer's token, for accepting recommendations, is in {analyzer_token_file(settings.home)}")
     if any(component.name == "grafana" for component in components):
-        sys.stdout.write("Grafana's user is admin; `docker compose exec grafana cat /run/perfloop/admin-password`\n")
+        show("Grafana's user is admin; `docker compose exec grafana cat /run/perfloop/admin-password`")
 
 
 def _interrupt(*_: object) -> None:
@@ -266,10 +263,10 @@ def init(options: argparse.Namespace) -> ExitCode:
     """Write an editable copy of the configuration and say what to do next."""
     target = Path(options.directory).expanduser()
     write_copy(target)
-    sys.stdout.write(
+    show(
         f"The configuration is in {target}: thresholds in prometheus/thresholds.yml, objectives in\n"
         f"prometheus/slos.yml, rules of your own in prometheus/alerts/, services to watch in prometheus/targets/.\n"
-        f"Next: `cd {target}` and `perfloop up`; again after each change.\n"
+        f"Next: `cd {target}` and `perfloop up`; again after each change."
     )
     return ExitCode.OK
 

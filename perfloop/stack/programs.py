@@ -21,6 +21,7 @@ from perfloop.stack.debian import unpack_package
 from perfloop.stack.errors import ProgramError
 from perfloop.stack.releases import Release, find_release
 from perfloop_base.shipped import shipped_root
+from perfloop_base.terminal import show, warn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,9 +152,9 @@ def main() -> int:
     """Fetch the programs and print the path of each."""
     try:
         for name, path in ensure_all(home()).items():
-            sys.stdout.write(f"{name}: {path}\n")
+            show(f"{name}: {path}")
     except ProgramError as error:
-        sys.stderr.write(f"{error}\n")
+        warn(error)
         return int(error.exit_code)
     return 0
 
