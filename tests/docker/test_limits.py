@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from perfloop.stack import docker_init
+from perfloop_analyzer.prometheus_api import client
 from perfloop_base.web.limits import Limits
 from perfloop_exporter.web.pool import MOST_THREADS
 from perfloop_exporter.web.server import LIMITS
@@ -21,6 +22,7 @@ from perfloop_inbox.messages import Mailbox
 if TYPE_CHECKING:
     from tests.docker.running import Running
 
+PROGRAM_BYTES = 200 * 2**20  # numpy, scipy and the web framework
 UNITS = {"k": 2**10, "m": 2**20, "g": 2**30}
 # Beside the program: Docker's init, and a health check with its shell, its question, that one's time limit and reader,
 # and runc, which has five threads while it starts the check.
@@ -98,6 +100,14 @@ def test_memory_holds_what_a_program_keeps(services: dict[str, dict[str, Any]]):
     assert cache is not None
     assert memory["redis"] >= 2 * _bytes(cache[1])
     assert 'save ""' in docker_init._REDIS, "a save to the disk would copy the whole cache"
+
+
+def test_the_analyzer_can_decode_the_largest_response(services: dict[str, dict[str, Any]]):
+    """Ten times its size, as its reader says, beside what the program itself takes."""
+    flag = next(word for word in services["analyzer"]["command"] if word.startswith("--query.max-samples="))
+    samples = int(flag.partition("=")[2])
+    response = min(client.MOST_BYTES, client.SMALL_BYTES + client.BYTES_PER_SAMPLE * samples)
+    assert _bytes(services["analyzer"]["mem_limit"]) >= 10 * response + PROGRAM_BYTES
 
 
 def test_every_log_has_an_end(services: dict[str, dict[str, Any]]):

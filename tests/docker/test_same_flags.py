@@ -20,7 +20,8 @@ ONLY_NATIVE = {
 }
 ONLY_COMPOSE = {
     "exporter": {"--path.procfs", "--path.sysfs", "--path.rootfs"},  # where the host's are mounted
-    "analyzer": {"--web.command"},  # natively it is `perfloop`
+    # Natively it is `perfloop`, and the memory is the machine's.
+    "analyzer": {"--web.command", "--query.max-samples"},
 }
 FLAG = re.compile(r"(--[\w.-]+)(?:=(.*))?$", re.DOTALL)
 # An address or a path differs; any other value must not.
