@@ -124,7 +124,7 @@ def main() -> int:
                 flush=True,
             )
             missed += asked.scrapes - good if name == "perfloop" else 0
-    print("every scrape of ours was good" if not missed else f"ours missed {missed} scrapes")
+    print("perfloop missed no scrape" if not missed else f"perfloop missed {missed} scrapes")
     return 1 if missed else 0
 
 

@@ -124,7 +124,7 @@ class Scraper:
         self._refused = False
 
     def prepare(self) -> None:
-        """Start the thread of the first scrape now, while there is one to be had."""
+        """Start the thread of the first scrape now, while one can be started."""
         if not self._idle:
             self._idle.append(Worker())
 

@@ -65,7 +65,7 @@ def anything() -> st.SearchStrategy[Any]:
 
 
 def mappings() -> st.SearchStrategy[Any]:
-    """What stands where a mapping belongs."""
+    """Mappings, and other objects in their place."""
     hashable = anything().filter(lambda value: not isinstance(value, list | dict | Raising))
     return st.one_of(st.dictionaries(hashable, anything(), max_size=4), st.none(), anything())
 

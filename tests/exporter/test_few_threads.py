@@ -107,7 +107,7 @@ class Quick:
 
 
 def test_a_scrape_without_threads_ends(monkeypatch: pytest.MonkeyPatch):
-    """What has no thread is left out, in time, and is there again once a thread can be had."""
+    """What has no thread is left out, in time, and is there again once a thread can be started."""
     hanging = Hanging()
     scraper = Scraper([CollectorSlot("hanging", hanging, 0.2), CollectorSlot("quick", Quick(), 0.2)])
     scraper.prepare()

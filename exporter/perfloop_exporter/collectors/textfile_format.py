@@ -13,7 +13,7 @@ from perfloop_exporter.errors import CollectorError
 KINDS = frozenset({"counter", "gauge", "histogram", "summary", "untyped"})
 # Suffixes of samples whose family has the name without them.
 SUFFIXES = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
-# Bytes of a line; a sample of ours has some hundred.
+# Bytes of a line; a usual sample has some hundred.
 LINE_LIMIT = 1 << 20
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*+"
 # Every repetition is possessive (*+): what has matched is not tried again in pieces, so that no line takes longer than

@@ -68,7 +68,7 @@ def _plain(families: Iterable[AnyFamily], *, additive_only: bool) -> list[Any]:
 
 
 def read_text(path: Path) -> str:
-    """Read a file of ours.
+    """Read a shard or the archive.
 
     Raises:
         DamagedShardError: It is too large, or not text.

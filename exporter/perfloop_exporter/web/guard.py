@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perfloop_base.web.gate import Gate
     from perfloop_base.web.refusals import Refusal
 
-# Host headers that were found good, and lists of headers: neither is put together anew for every scrape.
+# Host headers that were found good, and lists of headers: neither is built again for every scrape.
 KNOWN = 100
 
 

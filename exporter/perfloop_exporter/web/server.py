@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 
 class Statistics:
-    """What the server has to tell about its connections."""
+    """The numbers of the server's connections."""
 
     def __init__(self) -> None:
         self.open = 0
