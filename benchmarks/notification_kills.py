@@ -46,7 +46,8 @@ ALERTS = {f"Kill{number:02d}": "critical" if number % 3 else "warning" for numbe
 # How long an alert fires and how long it is quiet; the second leaves time for two restarts of everything.
 FIRING_SECONDS, QUIET_SECONDS = (8.0, 16.0), (45.0, 75.0)
 GAP_SECONDS = (1.0, 5.0)
-SETTLE_SECONDS = 60.0
+# After the last kill: what waits is sent one after the other.
+SETTLE_SECONDS = 150.0
 BACK_SECONDS = 120.0
 
 RULES = """groups:
