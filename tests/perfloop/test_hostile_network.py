@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -110,6 +112,19 @@ def test_every_response_has_the_headers(server: HttpServer):
             for name, value in HEADERS.items():
                 assert answer.headers.get(name, "").startswith(value), (sent, path, name)
     assert {200, 404, 421} <= seen
+
+
+def test_a_pages_policy_fits_the_page(server: HttpServer):
+    """Its own scripts and styles may run, by their hashes; nothing in it needs more than the policy allows."""
+    pages = [server.ask(path=path) for path in ("/", "/docs", "/report")]
+    pages = [page for page in pages if page.status == 200]
+    assert pages
+    for page in pages:
+        text, policy = page.body.decode(), page.headers["content-security-policy"]
+        for found in re.findall(r"<(?:script|style)[^>]*>(.*?)</(?:script|style)>", text, re.DOTALL):
+            assert base64.b64encode(hashlib.sha256(found.encode()).digest()).decode() in policy
+        assert not re.search(r"<[^>]+\s(?:on[a-z]+|style|src)\s*=", text.partition("</style>")[2] or text)
+        assert ("fetch(" in text) == ("connect-src 'self'" in policy)
 
 
 def test_head_is_answered_as_get(server: HttpServer):

@@ -41,13 +41,13 @@ class Limits:
 
         A soft limit that is lower than that is raised, as far as the system allows.
         """
+        if resource is None:
+            return self.connections
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = 2 * self.connections
         if soft != resource.RLIM_INFINITY and soft < wanted:
             soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        if resource is None:
-            return self.connections
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return self.connections if soft == resource.RLIM_INFINITY else max(1, min(self.connections, soft // 2))
