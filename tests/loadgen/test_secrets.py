@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -101,10 +100,10 @@ def test_no_output_shows_a_secret(raw_server: Any, tmp_path: Path, free_port: in
         command = [sys.executable, "-m", "perfloop_loadgen", "run", str(path), *flags, "--log.level", "debug"]
         with subprocess.Popen(command, stdout=-1, stderr=-1, env=environment) as process:
             [target] = wait_for(lambda: list((home / "targets").glob("*.json")), "the target file")
-            wait_for(lambda: server.connections >= 2, "the first requests")
-            time.sleep(1.5)
             [group] = json.loads(target.read_text())
-            pages = [_get(group["targets"][0], page) for page in ("/metrics", "/")]
+            address = group["targets"][0]
+            wait_for(lambda: 'endpoint="GET /named' in _get(address, "/metrics"), "the first requests")
+            pages = [_get(address, page) for page in ("/metrics", "/")]
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             lines = [" ".join(one.cmdline()) for one in family]
             shown = [*pages, target.read_text(), *lines]

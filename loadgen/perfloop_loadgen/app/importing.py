@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from perfloop_base.errors import ConfigError
+from perfloop_base.located import parse_located
 from perfloop_loadgen.config.reading import check_size
 from perfloop_loadgen.scenario.har import test_from_har
 from perfloop_loadgen.scenario.openapi import test_from_openapi
@@ -53,6 +54,6 @@ def _read(path: Path) -> Any:
     except (ValueError, RecursionError):
         pass
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return parse_located(text, str(path), [])
+    except ConfigError as error:
         raise ConfigError([f"{path}: is neither JSON nor YAML"]) from error

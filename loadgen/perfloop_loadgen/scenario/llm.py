@@ -52,7 +52,7 @@ def read_prompts(path: Path) -> list[str]:
         raise ConfigError(
             [f"prompts_file: {path}: cannot be read: {getattr(error, 'strerror', None) or error}"]
         ) from error
-    if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
+    if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise ConfigError([f"prompts_file: {path}: must hold at least one prompt, each a text"])
     return list(prompts)
 

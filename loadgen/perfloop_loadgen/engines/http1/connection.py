@@ -154,7 +154,8 @@ class Connection(asyncio.Protocol):
         except Malformed as error:
             self._fail(error.outcome, now)
             return
-        self._take_body(pieces, now)
+        if pieces and (self._request.wants_body or self._request.streams):
+            self._take_body(pieces, now)
         if message.done and message is self._message:
             self._finish(now)
 
@@ -176,11 +177,12 @@ class Connection(asyncio.Protocol):
         if message is None or message.head is None:
             return
         # Bytes beyond the answer were not requested: the server and we disagree on where it ended.
-        if message.rest or (message.head.keep_alive and self._has_unread()):
+        if message.rest or (message.size >= _LONGEST_WHOLE and message.head.keep_alive and self._has_unread()):
             self._fail(outcomes.EXCESS_BYTES, now)
             return
         body = bytes(self._body)
-        self._body.clear()
+        if body:
+            self._body.clear()
         self._message = None
         self._waiting = False
         # Before the receiver is called: it may send the next request, which then needs a new connection.
@@ -191,7 +193,8 @@ class Connection(asyncio.Protocol):
     def _has_unread(self) -> bool:
         """Return whether the kernel holds bytes behind the answer: the next request would take them for its own.
 
-        Only for answers in pieces, and not under TLS, whose own records follow an answer too.
+        Asked only after long answers: a short one and what was sent with it come in one read. Not under TLS, whose own
+        records follow an answer too.
         """
         transport = self._transport
         if transport.get_extra_info("sslcontext") is not None or transport.is_closing():

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from perfloop_loadgen import outcomes
 from perfloop_loadgen.ports import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HEAD_END = b"\r\n\r\n"
 LARGEST_HEAD = 65_536
@@ -13,6 +17,7 @@ FIRST_FINAL_STATUS = 200
 SWITCHING_PROTOCOLS = 101
 _BODILESS = frozenset({204, 304})  # RFC 9112, section 6.3
 _MOST_REMEMBERED = 512
+_NONE: list[bytes] = []
 # A head as long as this carries something that does not repeat; remembered ones stay below 2 MiB together.
 _LONGEST_REMEMBERED = 4096
 # 2^63 bytes have 19 digits; Python refuses to read numbers of some thousand digits with an error of its own.
@@ -21,7 +26,7 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # No alternative overlaps another one, so that a hostile head is matched in linear time.
 FIELD_LINE = re.compile(_TOKEN + rb":[^\r\n\0]*")
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?(?:\r\n" + _TOKEN + rb":[^\r\n\0]*)*")
-_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):([^\r]*)", re.IGNORECASE)
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):[ \t]*([^\r]*)")  # in small letters
 _FOLD = re.compile(rb"\r\n[ \t]+")
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
 
@@ -52,44 +57,60 @@ class Heads(dict[bytes, Head]):
 
 
 def parse_head(raw: bytes) -> Head:
-    """Return status, framing and persistence; raise `Malformed` on what is not an HTTP/1.x head."""
+    """Return status, framing and persistence; raise `Malformed` on what is not an HTTP/1.x head.
+
+    For services whose heads never repeat this runs once a request.
+    """
+    found = _HEAD.fullmatch(raw) or _match_unfolded(raw)
+    version, status = found.groups()
+    fields: dict[bytes, list[bytes]] = {}
+    for name, value in _FRAMING.findall(found[0].lower()):
+        values = _values(value) if b"," in value else [value.rstrip(b" \t")]
+        fields[name] = fields[name] + values if name in fields else values
+    return _head_of(int(status), version == b"1", fields, raw)
+
+
+def _head_of(status: int, is_current: bool, fields: dict[bytes, list[bytes]], raw: bytes) -> Head:  # noqa: FBT001 - HTTP/1.1
+    lengths, codings = fields.get(b"content-length", _NONE), fields.get(b"transfer-encoding", _NONE)
+    options = fields.get(b"connection", _NONE)
+    # HTTP/1.1 keeps connections by default, HTTP/1.0 the other way round (RFC 9112, section 9.3).
+    keep_alive = b"close" not in options and (is_current or b"keep-alive" in options)
+    # An answer with both framings, or a coding that HTTP/1.0 does not have, may be an attempt to split answers.
+    if codings and any(codings) and (lengths or not is_current):
+        keep_alive = False
+    # After 101 the connection speaks another protocol, which was not requested.
+    return Head(status, _length(status, lengths, codings), keep_alive and status != SWITCHING_PROTOCOLS, raw)
+
+
+def _match_unfolded(raw: bytes) -> re.Match[bytes]:
+    """Match a head whose long fields go on in lines of their own: obsolete, legal in an answer (RFC 9112, 5.2)."""
     line_end = raw.find(b"\r\n")
-    if line_end >= 0 and raw[line_end + 2 : line_end + 3] in {b" ", b"\t"}:
-        raise Malformed(outcomes.NOT_HTTP)  # RFC 9112, section 2.2
-    # Folded lines are obsolete, and legal in an answer (RFC 9112, section 5.2).
-    unfolded = _FOLD.sub(b" ", raw) if b"\r\n " in raw or b"\r\n\t" in raw else raw
-    found = _HEAD.fullmatch(unfolded)
+    # Not directly behind the first line (RFC 9112, section 2.2).
+    begins = line_end >= 0 and raw[line_end + 2 : line_end + 3] in {b" ", b"\t"}
+    found = None if begins else _HEAD.fullmatch(_FOLD.sub(b" ", raw))
     if found is None:
         raise Malformed(outcomes.NOT_HTTP)
-    status = int(found[2])
-    fields: dict[bytes, list[bytes]] = {}
-    for name, value in _FRAMING.findall(unfolded):
-        fields.setdefault(name.lower(), []).extend(part.strip(b" \t") for part in value.lower().split(b","))
-    codings = [coding for coding in fields.get(b"transfer-encoding", ()) if coding]
-    options = fields.get(b"connection", ())
-    # HTTP/1.1 keeps connections by default, HTTP/1.0 the other way round (RFC 9112, section 9.3).
-    keep_alive = b"close" not in options and (found[1] == b"1" or b"keep-alive" in options)
-    # An answer with both framings, or a coding that HTTP/1.0 does not have, may be an attempt to split answers.
-    if codings and (b"content-length" in fields or found[1] == b"0"):
-        keep_alive = False
-    length = _length(status, fields.get(b"content-length", ()), codings)
-    # After 101 the connection speaks another protocol, which was not requested.
-    return Head(status, length, keep_alive and status != SWITCHING_PROTOCOLS, raw)
+    return found
 
 
-def _length(status: int, lengths: list[bytes] | tuple[()], codings: list[bytes]) -> int:
+def _values(value: bytes) -> list[bytes]:
+    """Return the parts of a field that has commas in it."""
+    return [part.strip(b" \t") for part in value.split(b",")]
+
+
+def _length(status: int, lengths: Sequence[bytes], codings: Sequence[bytes]) -> int:
     if status in _BODILESS or status < FIRST_FINAL_STATUS:
         return 0
-    if codings:
+    if codings and any(codings):
+        codings = [coding for coding in codings if coding]
         if codings.count(b"chunked") > 1:
             raise Malformed(outcomes.BAD_FRAMING)
         return Head.CHUNKED if codings[-1] == b"chunked" else Head.UNTIL_CLOSE
     if not lengths:
         return Head.UNTIL_CLOSE
+    length = lengths[0]
     # Different lengths are a smuggling attempt or a bug; equal ones count once (RFC 9112, section 6.3).
-    different = set(lengths)
-    length = different.pop()
-    if different or not length.isdigit() or len(length) > _LONGEST_LENGTH:
+    if (len(lengths) > 1 and len(set(lengths)) > 1) or not length.isdigit() or len(length) > _LONGEST_LENGTH:
         raise Malformed(outcomes.BAD_FRAMING)
     return int(length)
 
