@@ -152,7 +152,7 @@ class NativeStack:
             directory = self._home / name
             if directory.exists() and not directory.is_dir():
                 self._say(f"{directory} is no directory: moved to {set_aside(directory, datetime.now(UTC))}")
-            directory.mkdir(parents=True, exist_ok=True)
+            make_private(directory)
 
     def _replace_strays(self) -> None:
         """End what an earlier stack left running without its supervisor, as late as can be: it measured until now."""

@@ -23,6 +23,8 @@ import psutil
 import pytest
 import yaml
 
+from perfloop.stack.native import NativeStack
+from perfloop.stack.settings import read_settings
 from tests.support.native_stack import Stack
 from tests.support.servers import HttpServer
 from tests.support.waiting import wait_for
@@ -287,6 +289,16 @@ def test_a_service_shows_no_secret(name: str, tmp_path: Path):
             process.wait(30)
     assert_hidden("the log", server.log)
     assert_files_hidden(tmp_path, own)
+
+
+def test_what_a_stack_keeps_is_private(tmp_path: Path):
+    """Its directory and each one in it can be entered by their owner alone, whatever the umask and what was there."""
+    home = tmp_path / "home"
+    (home / "logs").mkdir(parents=True, mode=0o777)
+    NativeStack(read_settings(CHECKOUT, {"PERFLOOP_HOME": str(home)}, tmp_path))._make_directories()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home, *home.iterdir())}
+    assert {"home", "logs", "etc", "run", "prometheus"} <= modes.keys()
+    assert set(modes.values()) == {0o700}, modes
 
 
 class _Configured(Stack):
