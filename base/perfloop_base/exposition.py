@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
-# UTF-8 has no lone surrogates, which Python makes of undecodable bytes; Prometheus takes NUL for the end of the page.
+# UTF-8 has no lone surrogates, which Python makes of undecodable bytes; NUL is the end of a text for many readers.
 _INVALID = re.compile("[\0\ud800-\udfff]")
 # Go uses an exponent from seven digits before the point on.
 _GO_EXPONENT_DIGITS = 6
@@ -38,7 +38,7 @@ def comments(name: str, kind: str, escaped: str) -> str:
 
 
 def valid(text: str) -> str:
-    """Return the text with U+FFFD for each character that no reader accepts."""
+    """Return the text with U+FFFD for each character that a reader may not accept."""
     return text if text.isascii() and "\0" not in text else _INVALID.sub("\ufffd", text)
 
 

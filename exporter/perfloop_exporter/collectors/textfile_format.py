@@ -117,5 +117,5 @@ class Parser:
 def _check_line(line: str) -> None:
     if len(line) > LINE_LIMIT:
         raise CollectorError(f"'{line[:60]}' is longer than {LINE_LIMIT} characters")
-    if "\0" in line:  # Prometheus takes it for the end of the page
+    if "\0" in line:  # what a crash leaves of a file that was not yet on the disk
         raise CollectorError("it has a NUL")
