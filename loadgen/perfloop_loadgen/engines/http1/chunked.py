@@ -13,6 +13,7 @@ from perfloop_loadgen.engines.http1.head import FIELD_LINE, LARGEST_HEAD, Malfor
 
 _LONGEST_SIZE_LINE = 4096
 # 16 digits are 2^64 bytes: more are no length.
+_MOST_DIGITS = 16
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?")
 _CHUNK_END = b"\r\n"
 
@@ -40,7 +41,10 @@ class ChunkedBody:
                 pieces.append(piece)
                 at += len(piece)
                 self._left -= len(piece)
-                self._ending = 0 if self._left else 2
+                if not self._left:
+                    whole = data.startswith(_CHUNK_END, at)
+                    at += 2 * whole
+                    self._ending = 0 if whole else 2
             elif self._ending:
                 if data[at] != _CHUNK_END[-self._ending]:
                     raise Malformed(outcomes.BAD_FRAMING)
@@ -54,6 +58,9 @@ class ChunkedBody:
 
     def _read_line(self, data: bytes, at: int) -> int:
         """Read on in a chunk's size or a trailer from position `at`; return the position behind it."""
+        plain = -1 if self._line else self._read_plain_line(data, at)
+        if plain >= 0:
+            return plain
         end = data.find(b"\n", at) + 1
         part = data[at:end] if end else data[at:]
         limit, outcome = (
@@ -73,14 +80,33 @@ class ChunkedBody:
         self._take_line(line)
         return end
 
+    def _read_plain_line(self, data: bytes, at: int) -> int:
+        """Read a line of the kind that nearly all are, a size alone or the last one; return -1 for any other."""
+        end = data.find(_CHUNK_END, at, at + _MOST_DIGITS + 2)
+        if self._trailer is not None:
+            if end != at or self._trailer < len(_CHUNK_END):
+                return -1
+            self.done = True
+        elif end <= at or not data[at:end].isalnum():
+            return -1  # without a digit, with an extension, or not whole
+        else:
+            try:
+                self._begin_chunk(int(data[at:end], 16))
+            except ValueError:
+                return -1
+        return end + 2
+
+    def _begin_chunk(self, size: int) -> None:
+        self._left = size
+        if not size:
+            self._trailer = LARGEST_HEAD
+
     def _take_line(self, line: bytes) -> None:
         if self._trailer is None:
             found = _SIZE_LINE.fullmatch(line, 0, len(line) - 2)
             if found is None:
                 raise Malformed(outcomes.BAD_FRAMING)
-            self._left = int(found[1], 16)
-            if not self._left:
-                self._trailer = LARGEST_HEAD
+            self._begin_chunk(int(found[1], 16))
             return
         self._trailer -= len(line)
         self.done = line == _CHUNK_END
