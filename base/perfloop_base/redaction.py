@@ -87,6 +87,7 @@ _QUOTED_FORM = r"""[bBrRuU]?(?:
     )"""
 _QUOTED = re.compile(_QUOTED_FORM, re.VERBOSE)
 _FURTHER = re.compile(rf"(?:\s{{0,8}}+,\s{{0,8}}+{re.sub(r'[?]P<[a-z]+>', '?:', _QUOTED_FORM)})++", re.VERBOSE)
+_WORD_BEFORE = re.compile(r"(?<![A-Za-z])([A-Za-z]{2,12}) \Z")
 _WORD = re.compile(r"""(?:<secret>|[^\s"'`<])(?:<secret>|'(?=\w)|[^\s"'`<])*+""")
 _PARAMETER = re.compile(r"""(?:<secret>|[^\s"'`<&#])(?:<secret>|[^\s"'`<&#])*+""")
 _REST_OF_LINE = re.compile(r"[^\n]++")
@@ -295,7 +296,7 @@ def _find_value(text: str, found: re.Match[str]) -> tuple[int, int] | None:
     """Return where the secret behind a name begins and ends."""
     name, before = found["name"], text[found.start() - 1] if found.start() else ""
     in_query = before in {"?", "&", ";"} and found["sign"] == "="
-    if not (is_secret_parameter(name) if in_query else is_secret_name(name)):
+    if not (is_secret_parameter(name) if in_query else is_secret_name(_whole_name(text, found))):
         return None
     if found["space"] is not None and found["flag"] != "--":
         return None
@@ -306,6 +307,12 @@ def _find_value(text: str, found: re.Match[str]) -> tuple[int, int] | None:
     if value is None or value[1] <= value[0]:
         return None
     return None if text[value[0] : value[1]].lower() in _NO_VALUE else value
+
+
+def _whole_name(text: str, found: re.Match[str]) -> str:
+    """Return the name with the word before it: an `API key` is a secret, the `first token` is none."""
+    before = _WORD_BEFORE.search(text, max(0, found.start() - 20), found.start())
+    return f"{before[1]}_{found['name']}" if before and not found["flag"] else found["name"]
 
 
 def _element_value(text: str, found: re.Match[str], before: str) -> tuple[int, int] | None:

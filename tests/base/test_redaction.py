@@ -52,6 +52,9 @@ URLS = [
     "jdbc:postgresql://host/name?user=fred&password={}",
     "user:{}@host is no URL",
     "nonnumeric port: '{}'",
+    "the API key: {}",
+    "its access token: {}",
+    "Private Key={}",
     "Port could not be cast to integer value as '{}'",
 ]
 TEXTS = [
@@ -142,6 +145,7 @@ def _keep(text: str) -> str:
         "basic authentication is needed; a bearer token is missing; basic_auth: {username: x}",
         "instance:node_cpu:rate5m@1609746000",
         "port: '9090', port: 9090, the port: taken",
+        "time to first token: 0.3 s, time per output token = 12 ms, cost per token: 0.002",
         "mail to:alice@example.com, alice@example.com",
         "no password: none, token=null, auth: basic, 'secret': None, token: ''",
         'up{job="node",instance="127.0.0.1:9100"} 1',
