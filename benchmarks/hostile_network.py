@@ -60,7 +60,7 @@ class Outcome:
     has_policy: bool = False
 
     def faults(self) -> Iterator[str]:
-        """Yield what a program of ours must not do."""
+        """Yield what a program of this project must not do."""
         for attack, good in self.good.items():
             if good < SCRAPES:
                 yield f"{attack}: {good} of {SCRAPES} scrapes within {IN_TIME_SECONDS:g} s"

@@ -233,7 +233,7 @@ def test_slow_clients_keep_nobody_out(server: HttpServer, attack: str):
     assert "Traceback" not in server.log
 
 
-@pytest.mark.skipif(not LONG, reason="takes a quarter of an hour: set PERFLOOP_LONG_TESTS=1 to run it")
+@pytest.mark.skipif(not LONG, reason="takes a minute and a half: set PERFLOOP_LONG_TESTS=1 to run it")
 def test_slow_clients_are_gone_after_their_deadlines(server: HttpServer):
     """A byte now and then keeps no connection for longer than a head may take."""
     before = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
