@@ -272,14 +272,13 @@ class Rig:
 
 
 def count_cycles(url: str) -> int:
-    """Return how many cycles an analyzer has made, whatever their outcome; 0 while it does not answer."""
+    """Return how many cycles an analyzer has made, without those that it left out; 0 while it does not answer."""
     try:
         lines = fetch(f"{url}/metrics").decode().splitlines()
     except OSError:
         lines = []
-    return int(
-        sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("perfloop_analyzer_cycles_total"))
-    )
+    made = [line for line in lines if line.startswith("perfloop_analyzer_cycles_total") and '"shed"' not in line]
+    return int(sum(float(line.rpartition(" ")[2]) for line in made))
 
 
 def run(rig: Rig, minutes: float, share: float) -> tuple[list[Part], list[Work], dict[str, float]]:
