@@ -80,7 +80,7 @@ def _ask(pins: list[str], service: list[str], seconds: float) -> Audit:
     return audit
 
 
-def look_up(pins: list[str], services: list[list[str]], seconds: float = LIMIT_SECONDS) -> Audit:
+def look_up(pins: list[str], services: list[list[str]], seconds: float) -> Audit:
     """Look up every package at the first service that knows any."""
     deadline = time.monotonic() + seconds
     whole = Audit()
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     pins = read_pins(options.locks)
     own = [["--vulnerability-service=osv", f"--osv-url={options.osv_url}"]]
     services = own if options.osv_url else [["--vulnerability-service=pypi"], ["--vulnerability-service=osv"]]
-    audit = look_up(pins, services)
+    audit = look_up(pins, services, LIMIT_SECONDS)
     missing = len(pins) - len(audit.done)
     if missing:
         word = "NOT COMPLETE" if audit.done else "NOT DONE, NO DATABASE OF KNOWN VULNERABILITIES WAS REACHED"
