@@ -122,12 +122,21 @@ class Reconciliation:
         self._alertmanager_run = alertmanager.run
         self._round = alertmanager.group_wait + alertmanager.group_interval
         posts = self._clear_log(alertmanager, now) if restarted else []
+        if restarted:
+            self._try_again(now)
         for key in self._open_keys():
             post = self._advance_first(key, prometheus, alertmanager, now)
             if post is not None:
                 posts.append(post)
         self._forget(now)
         return posts
+
+    def _try_again(self, now: float) -> None:
+        """Forget failed attempts: it was another Alertmanager that did not confirm them."""
+        for incident in self.incidents.values():
+            incident.attempts = 0
+            if incident.phase == "unconfirmed":
+                incident.enter("ended", now)
 
     def _open_keys(self) -> list[Key]:
         return list({incident.key: None for incident in self.incidents.values() if incident.phase != "closed"})
@@ -143,6 +152,9 @@ class Reconciliation:
         self, key: Key, prometheus: PrometheusView | None, view: AlertmanagerView, now: float
     ) -> Post | None:
         first, *waiting = self._queue(key)
+        if waiting and first.phase == "unconfirmed":  # given up: the next one must not wait for it
+            first.enter("closed", now)
+            first, *waiting = waiting
         self._observe_alertmanager(first, view, now)
         if first.ended_at is not None and not waiting and not self._is_over(first, now, prometheus):
             return None  # it may fire again, and an end that is sent now would be a false one

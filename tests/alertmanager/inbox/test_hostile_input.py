@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SLACK = "/slack/services/T00000000/B00000000/perfloop"
 POSTED = (SLACK, "/v2/enqueue", "/heartbeat", "/notifications")
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=20,
 )

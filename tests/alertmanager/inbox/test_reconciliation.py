@@ -436,3 +436,25 @@ def test_a_restart_of_the_inbox_or_an_old_end_posts_nothing(world: World):
     assert world.run(600) == []
     world.alertmanager = "a2"
     assert world.run(60) == []
+
+
+def test_a_restart_of_alertmanager_is_another_chance(world: World):
+    """What the one before did not confirm is tried again with the next."""
+    world.fire()
+    world.firing = world.listed = False
+    world.alertmanager = "a2"
+    world.run(PATIENCE * 8)
+    assert world.incident().phase == "unconfirmed"
+    world.alertmanager = "a3"
+    assert ("firing", "replay") in world.run(6)
+
+
+def test_an_end_that_is_given_up_holds_nothing_back(world: World):
+    """The next time of the alert is sent all the same."""
+    world.fire()
+    world.firing = world.listed = False
+    world.alertmanager = "a2"
+    world.run(PATIENCE * 8)
+    world.firing = True
+    world.run(10)
+    assert [one.phase for one in world.reconciliation.incidents.values()] == ["closed", "firing"]
