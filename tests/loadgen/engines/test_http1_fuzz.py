@@ -40,6 +40,7 @@ CHUNKS = (
     *(b"5\r\nhello\r\n", b"5;a=b\r\nhello\r\n", b"05\r\nhello\r\n", b"5 \r\nhello\r\n", b"5\nhello\n"),
     *(b"5\r\nhello\n\r", b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"0\r\nbroken\r\n\r\n", b"-5\r\nhello\r\n"),
     *(b"G\r\n", b"ffffffffffffffffff\r\n", b"6\r\nhello\r\n", b"4\r\nhello\r\n", b"\r\n", b"1\r\nx\r\n" * 40),
+    *(b"0x5\r\nhello\r\n", b"0X5\r\nhello\r\n", b"+5\r\nhello\r\n", b"1_0\r\n", b"0x0\r\n\r\n", b"zz\r\n"),
 )
 
 

@@ -87,8 +87,8 @@ class ChunkedBody:
             if end != at or self._trailer < len(_CHUNK_END):
                 return -1
             self.done = True
-        elif end <= at or not data[at:end].isalnum():
-            return -1  # without a digit, with an extension, or not whole
+        elif end <= at or not data[at:end].isalnum() or data[at + 1 : at + 2] in {b"x", b"X"}:
+            return -1  # without a digit, with an extension, not whole, or 0x5, which `int` would read
         else:
             try:
                 self._begin_chunk(int(data[at:end], 16))
