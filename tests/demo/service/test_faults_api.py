@@ -23,6 +23,11 @@ if TYPE_CHECKING:
         ('{"slow_queries": -1}', "slow_queries is -1: it must be a number from 0 to 30 (seconds)."),
         ('{"slow_queries": "1"}', "slow_queries is '1': it must be a number from 0 to 30 (seconds)."),
         ('{"slow_queries": NaN}', "slow_queries is nan: it must be a number from 0 to 30 (seconds)."),
+        (
+            f'{{"slow_queries": {10**400}}}',
+            f"slow_queries is {10**400}: it must be a number from 0 to 30 (seconds).",
+        ),
+        ('{"slow_queries": Infinity}', "slow_queries is inf: it must be a number from 0 to 30 (seconds)."),
         ('{"slow_queries": true}', "slow_queries is True: it must be a number from 0 to 30 (seconds)."),
         ('{"cache_off": 1}', "cache_off is 1: it must be true or false."),
         ('{"errors": 1.01}', "errors is 1.01: it must be a number from 0 to 1 (share of requests)."),
