@@ -200,7 +200,7 @@ class Care:
         if moved is None:
             return
         state, target = moved
-        self._note(f"{name}: its {state.name} could not be read, was moved to {target}, and it begins with new data")
+        self._note(f"{name}: its {state.name} {corruption.MOVED} {target}, and it begins with new data")
         incident = incidents.moved_aside(name, state.name, str(target))
         self._incidents.open(("aside", f"{name}/{state.name}"), incident, datetime.now(UTC))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ENDED_BY_ITSELF = "exit status "
+MOVED = "could not be read, was moved to"  # what the guardian writes into the component's log
 # Troubles that new data would not cure: no space, no rights, another process, an address, a configuration.
 _OTHER_CAUSES = re.compile(
     r"no space left|permission denied|read-only file system|too many open files|resource temporarily unavailable|"
@@ -77,6 +78,10 @@ STATES = (
 
 
 def _refuses(state: State, log: str) -> bool:
+    _, moved, since = log.rpartition(MOVED)
+    if moved and not state.start.search(since):
+        return False  # a start from before the last move, whose end was heard of late: it refused what is gone already
+    log = since
     last = state.start.split(log)[-1] if state.start.search(log) else log
     wrong = [line for line in last.splitlines() if _ERROR_LINE.search(line) and " perfloop: " not in line]
     if state.accepted.search(last) or any(map(_OTHER_CAUSES.search, wrong)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfloop.stack.guardian.corruption import find_refused, find_wiped, move_aside
+from perfloop.stack.guardian.corruption import MOVED, find_refused, find_wiped, move_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,3 +112,12 @@ def test_data_that_somebody_removed(tmp_path: Path) -> None:
     assert find_wiped(tmp_path, {"exporter"}) == []
     (tmp_path / "prometheus" / "wal").mkdir()
     assert find_wiped(tmp_path, {"prometheus"}) == []
+
+
+def test_a_refusal_from_before_the_last_move() -> None:
+    """An end that is heard of late moves nothing more: the start after it reads what is there now."""
+    refusal = 'level=info msg="Starting Alertmanager"\nlevel=error err="proto: wiretype end group for non-group"\n'
+    note = f"2026 perfloop: alertmanager: its notification log {MOVED} /x, and it begins with new data\n"
+    assert find_refused("alertmanager", refusal, _EXIT) != []
+    assert find_refused("alertmanager", refusal * 2 + note, _EXIT) == []
+    assert find_refused("alertmanager", refusal + note + refusal, _EXIT) != []
