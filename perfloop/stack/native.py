@@ -220,7 +220,9 @@ class NativeStack:
 
     def _gave_up(self, name: str) -> bool:
         state = self._supervisor.processes().get(name, {}).get("statename")
-        return state == "FATAL" or records.load_restarts(self._home).get(name, 0) > 1
+        # Data that was moved aside is a reason to start once more; the end that showed it may have come twice.
+        moved = sum(f" {name}: " in note for note in records.load_notes(self._home))
+        return state == "FATAL" or records.load_restarts(self._home).get(name, 0) > 1 + 2 * moved
 
     def reload(self) -> None:
         """Apply what changed in the configuration or in `secrets/` since the start.
