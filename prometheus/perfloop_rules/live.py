@@ -43,7 +43,9 @@ def read_live(url: str, now: float) -> dict[str, frozenset[str]]:
 
 def _get(url: str) -> list[dict[str, Any]]:
     if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"{brief(redact_url(url))} is not the address of a Prometheus; it must begin with http:// or https://.")
+        raise ConfigError(
+            f"{brief(redact_url(url))} is not the address of a Prometheus; it must begin with http:// or https://."
+        )
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
             body = answer.read(MOST_BYTES + 1)
