@@ -38,8 +38,8 @@ WORDS = re.findall(
     r"\S+",
     """[ ] { } ( ) : , - & * << !!int !!timestamp !!binary !!float !!bool !!set !!omap ! | > ? # % @ ` " ' signals slos
     window 30d overrides limits groups rules alert record expr for labels name up 1 1.5 0x1F .inf .nan 1e400 -1 null
-    true ~ 2001-01-01 5m ms s h y 9 . + * ^ == =~ bool by sum rate( [5m] offset $window $within and or unless ="x" {a="b"}
-    \\ [::1] :0 65536 receivers route routes to a@b""",
+    true ~ 2001-01-01 5m ms s h y 9 . + * ^ == =~ bool by sum rate( [5m] offset $window $within and or unless
+    ="x" {a="b"} \\ [::1] :0 65536 receivers route routes to a@b""",
 )
 PIECES = st.lists(
     st.sampled_from([*(f"{word} " for word in WORDS), "\n", "\n- ", "\n  ", "\u202e", "\ud800", "\0"]) | TEXT
