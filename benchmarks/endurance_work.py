@@ -56,7 +56,7 @@ def render_service(index: int, at: float) -> str:
     for number, route in enumerate(ROUTES):
         rate = (5 + (index * 7 + number * 3) % 20) * at
         for status in ("200", "404", "500"):
-            # As few errors, and answers as fast, as the objectives ask for: 200 burning budgets test the alerting instead.
+            # As few errors and as fast as the objectives ask for: 200 burning budgets would test the alerting.
             count = int(rate * {"200": 0.9899, "404": 0.01, "500": 0.0001}[status])
             labels = f'http_request_method="GET",http_route="{route}",http_response_status_code="{status}"'
             name = "http_server_request_duration_seconds"
