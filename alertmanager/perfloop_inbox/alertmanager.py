@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ import yaml
 
 from perfloop_base.durations import parse_duration
 from perfloop_inbox.incidents import AlertmanagerView, ListedAlert, key_of
+from perfloop_inbox.messages import CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 # The path of the inbox to which each receiver reports what it sent.
 REPORTS_PATH = "/notifications"
 _HIDDEN = "<secret>"
+_GROUP = frozenset({"alertname", "service"})
+_TEST = "PerfloopTest"
 # Alertmanager's defaults, for routes that say nothing.
 _GROUP_WAIT, _GROUP_INTERVAL = "30s", "5m"
 # What an answer that is not Alertmanager's makes these functions raise.
@@ -49,6 +53,8 @@ async def read_view(client: httpx.AsyncClient, urls: Sequence[str]) -> Alertmana
         oldest.reporting,
         oldest.group_wait,
         oldest.group_interval,
+        oldest.config,
+        oldest.channels,
     )
 
 
@@ -66,6 +72,8 @@ async def _read_one(client: httpx.AsyncClient, url: str) -> AlertmanagerView | N
             reporting,
             max((wait for wait, _ in waits), default=0.0),
             max((interval for _, interval in waits), default=0.0),
+            hashlib.sha256(status["config"]["original"].encode()).hexdigest(),
+            find_channels(config, reporting),
         )
     except BAD_ANSWERS:
         return None
@@ -79,6 +87,30 @@ def find_reporting(config: dict[str, Any]) -> frozenset[str]:
         for hook in receiver.get("webhook_configs") or []
         if _is_report(hook)
     )
+
+
+def find_channels(config: dict[str, Any], reporting: frozenset[str]) -> dict[str, str]:
+    """Return the receiver of each kind of channel whose messages can be told apart by alert and service."""
+    found: dict[str, str] = {}
+    for channel in CHANNELS:
+        holders = [one for one in config.get("receivers") or [] if one.get(f"{channel}_configs")]
+        if len(holders) != 1 or holders[0]["name"] not in reporting:
+            continue
+        name, hooks = holders[0]["name"], holders[0][f"{channel}_configs"]
+        groups = [group for receiver, group in _list_groups(config["route"]) if receiver == name]
+        if all(hook.get("send_resolved") for hook in hooks) and all(group == _GROUP for group in groups):
+            found[channel] = name
+    return found
+
+
+def _list_groups(route: dict[str, Any], receiver: str = "", above: Any = ()) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield receiver and grouping of a route and of all below it, those of the test message left out."""
+    if _TEST in str(route.get("matchers")):
+        return
+    name, group = route.get("receiver") or receiver, route.get("group_by") or above
+    yield name, frozenset(group)
+    for child in route.get("routes") or []:
+        yield from _list_groups(child, name, group)
 
 
 def _is_report(hook: dict[str, Any]) -> bool:

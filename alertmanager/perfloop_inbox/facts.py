@@ -37,7 +37,9 @@ def parse_pairs(pairs: Mapping[str, str]) -> Facts:
     plain = {key.strip(_DECORATION + ":").lower(): value.strip(_DECORATION) for key, value in pairs.items()}
     alertname = next((plain[key] for key in _ALERTNAME_KEYS if plain.get(key)), "")
     status = plain.get("status", "").split(":")[0].lower()
-    return Facts(alertname, plain.get("severity", "").lower(), _STATUSES.get(status, "unknown"))
+    return Facts(
+        alertname, plain.get("severity", "").lower(), _STATUSES.get(status, "unknown"), plain.get("service", "")
+    )
 
 
 def first_known(*sources: Facts) -> Facts:
@@ -46,4 +48,5 @@ def first_known(*sources: Facts) -> Facts:
         alertname=next((source.alertname for source in sources if source.alertname), ""),
         severity=next((source.severity for source in sources if source.severity), ""),
         status=next((source.status for source in sources if source.status != "unknown"), "unknown"),
+        service=next((source.service for source in sources if source.service), ""),
     )

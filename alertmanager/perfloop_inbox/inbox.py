@@ -8,6 +8,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from perfloop_inbox.deliveries import LocalChannels
 from perfloop_inbox.faults import ChannelFaults
 from perfloop_inbox.incidents import Incident
 from perfloop_inbox.messages import Delivery, Mailbox
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from perfloop_inbox.incidents import Post
-    from perfloop_inbox.messages import Channel
+    from perfloop_inbox.messages import Channel, Facts
     from perfloop_inbox.replies import Accepted
     from perfloop_inbox.store import Statement
 
@@ -55,10 +56,12 @@ class Inbox:
         self.faults = ChannelFaults()
         self._clock = clock
         self.reconciliation = Reconciliation(_load_incidents(self.store), Timing(), clock().timestamp())
+        self.reconciliation.channels = _load_channels(self.store)
         self.looked_at = _load_looked_at(self.store)
         self.upstreams: dict[str, bool] = {}
         self.metrics = InboxMetrics(self.mailbox, self.reconciliation, self.store.health)
         self._written: dict[int, str] = {}
+        self._channels_written = self.reconciliation.channels.to_text()
         self._look_written_at = 0.0
         self.store.set_snapshot(self._statements)
 
@@ -69,12 +72,21 @@ class Inbox:
             log.warning(
                 "rejected a notification", extra={"channel": channel, "status": reply.status, "body": reply.body}
             )
+            self.reconciliation.doubt_channel(channel)
             return
         text, payload = make_presentable(reply.text), make_presentable(reply.payload)
         message = self.mailbox.add(Delivery(channel, reply.facts, text, payload, size_bytes), self._clock().isoformat())
         self.metrics.messages.labels(channel, reply.facts.status).inc()
+        self._note_delivery(channel, reply.facts)
         facts = {"status": reply.facts.status, "alertname": reply.facts.alertname}
         log.info("received a notification", extra={"channel": channel, "id": message.id, **facts})
+
+    def _note_delivery(self, channel: Channel, facts: Facts) -> None:
+        if facts.status in ("firing", "resolved"):
+            labels = {"alertname": facts.alertname, "service": facts.service}
+            now = self._clock().timestamp()
+            if self.reconciliation.note_delivery(channel, facts.status, labels, now):
+                self.save_incidents(now, looked=False)
 
     def record_heartbeat(self, payload: Any) -> None:
         """Record a heartbeat."""
@@ -136,21 +148,23 @@ class Inbox:
         self._written = present
         if looked:
             self.looked_at = now
-        if changed or gone or now - self._look_written_at > _LOOK_SECONDS:
-            self._look_written_at = now
-            self.store.write([*changed, *gone, _look(self.looked_at)])
+        channels = self.reconciliation.channels.to_text()
+        if changed or gone or channels != self._channels_written or now - self._look_written_at > _LOOK_SECONDS:
+            self._look_written_at, self._channels_written = now, channels
+            self.store.write([*changed, *gone, _fact("channels", channels), _fact("looked_at", repr(self.looked_at))])
 
     def _statements(self) -> list[Statement]:
         incidents = [_insertion(number, text) for number, text in self._written.items()]
-        return [*self.mailbox.statements(), *incidents, _look(self.looked_at)]
+        facts = [_fact("channels", self._channels_written), _fact("looked_at", repr(self.looked_at))]
+        return [*self.mailbox.statements(), *incidents, *facts]
 
 
 def _insertion(number: int, document: str) -> Statement:
     return ("INSERT OR REPLACE INTO incidents (number, document) VALUES (?, ?)", (number, document))
 
 
-def _look(at: float) -> Statement:
-    return ("INSERT OR REPLACE INTO facts (name, value) VALUES ('looked_at', ?)", (repr(at),))
+def _fact(name: str, value: str) -> Statement:
+    return ("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
 
 def _load_incidents(store: Store) -> list[Incident]:
@@ -161,6 +175,14 @@ def _load_incidents(store: Store) -> list[Incident]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             log.warning("skipped an incident of another version", extra={"why": error})
     return incidents
+
+
+def _load_channels(store: Store) -> LocalChannels:
+    found = store.read("SELECT value FROM facts WHERE name = 'channels'")
+    try:
+        return LocalChannels.from_text(found[0][0]) if found else LocalChannels()
+    except (ValueError, KeyError, TypeError):
+        return LocalChannels()
 
 
 def _load_looked_at(store: Store) -> float:

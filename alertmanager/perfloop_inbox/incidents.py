@@ -77,6 +77,7 @@ class Incident:
         absent: whether Alertmanager did not list it at the last look.
         replayed: the Alertmanager to which it was last replayed.
         posted_at: when something about it was last posted.
+        fired_at: when it was last known to fire.
     """
 
     number: int
@@ -98,6 +99,7 @@ class Incident:
     absent: bool = False
     replayed: str = ""
     posted_at: float = 0.0
+    fired_at: float = 0.0
 
     @property
     def key(self) -> Key:
@@ -159,6 +161,7 @@ class PrometheusView:
         evaluated_at: when a group of rules was last evaluated; None where it was not asked, 0 where none has been.
         interval: the longest of all intervals.
         url: its address, for links.
+        evaluating_since: when this process was first seen to evaluate, where that is known.
     """
 
     run: str
@@ -167,6 +170,7 @@ class PrometheusView:
     evaluated_at: float | None = None
     interval: float = 0.0
     url: str = ""
+    evaluating_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,9 @@ class AlertmanagerView:
         reporting: the receivers that report their notifications to the inbox.
         group_wait: the longest wait of a route before a group's first notification, in seconds.
         group_interval: the longest wait before a group's next one.
+        config: identifies its configuration.
+        channels: for each kind of channel the one receiver that has it, where it reports, sends ends as well, and
+            groups as the messages show it.
     """
 
     run: str
@@ -198,6 +205,8 @@ class AlertmanagerView:
     reporting: frozenset[str]
     group_wait: float
     group_interval: float
+    config: str = ""
+    channels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _INVISIBLE = re.compile(r"<(style|script|head)\b.*?</\1\s*>", re.DOTALL | re.IGN
 _BLOCK_END = re.compile(r"</(p|div|tr|td|h\d|li)\s*>|<br\s*/?>", re.IGNORECASE)
 # The bound keeps the search linear in texts with many `<` and no `>`.
 _TAG = re.compile(r"<[^>]{0,10000}>")
-_FACT_HEADER = re.compile(r"x-(?:perfloop-)?(alertname|severity|status)", re.IGNORECASE)
+_FACT_HEADER = re.compile(r"x-(?:perfloop-)?(alertname|severity|status|service)", re.IGNORECASE)
 
 
 def receive(content: bytes, recipients: list[str]) -> Accepted | Refusal:

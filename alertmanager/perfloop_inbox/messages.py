@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Facts:
     alertname: str = ""
     severity: str = ""
     status: Status = "unknown"
+    service: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from perfloop_inbox.alertmanager import BAD_ANSWERS, parse_time
 from perfloop_inbox.incidents import Key, PrometheusAlert, PrometheusView, key_of
+from perfloop_inbox.timeline import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
 # How Prometheus writes "never".
 _NEVER = "0001-01-01"
-
-
-@dataclass(frozen=True, slots=True)
-class Missed:
-    """An alert that fired while nobody looked, from its first sample to its last, in Unix seconds."""
-
-    alert: PrometheusAlert
-    first: float
-    last: float
 
 
 class Prometheus:
@@ -65,12 +56,12 @@ class Prometheus:
         except BAD_ANSWERS:
             return None
 
-    async def read_missed(self, since: float, now: float) -> list[Missed] | None:
-        """Return the alerts that have samples since a time; None when it does not answer."""
+    async def read_samples(self, since: float, now: float) -> dict[Key, Samples] | None:
+        """Return the samples of alerts since a time; None when it does not answer."""
         window = max(1, int(now - since))
         try:
-            found = await self._get("query", query=f'ALERTS{{alertstate="firing"}}[{window}s]', time=f"{now:.3f}")
-            return [self._parse_series(series) for series in found["result"]]
+            found = (await self._get("query", query=f"ALERTS[{window}s]", time=f"{now:.3f}"))["result"]
+            return self._parse_samples(found)
         except BAD_ANSWERS:
             return None
 
@@ -88,15 +79,26 @@ class Prometheus:
         labels = {**self._external, **alert["labels"]}
         return PrometheusAlert(labels, dict(alert.get("annotations") or {}), firing=alert["state"] == "firing")
 
-    def _parse_series(self, series: dict[str, Any]) -> Missed:
-        names = {name: text for name, text in series["metric"].items() if name not in ("__name__", "alertstate")}
+    def _parse_samples(self, found: Iterable[dict[str, Any]]) -> dict[Key, Samples]:
+        samples: dict[Key, Samples] = {}
+        for series in found:
+            alert = self._name(series["metric"])
+            one = samples.setdefault(key_of(alert.labels), Samples(alert))
+            moments = [float(at) for at, _ in series["values"]]
+            if series["metric"].get("alertstate") == "firing":
+                one.firing = moments
+            else:
+                one.pending = moments
+        return samples
+
+    def _name(self, metric: dict[str, str]) -> PrometheusAlert:
+        names = {name: text for name, text in metric.items() if name not in ("__name__", "alertstate")}
         labels = {**self._external, **names}
         texts = {
             "summary": f"{labels.get('alertname', 'An alert')} fired and ended",
             "description": "It came and went while notifications could not be sent.",
         }
-        first, last = (float(series["values"][at][0]) for at in (0, -1))
-        return Missed(PrometheusAlert(labels, texts, firing=False), first, last)
+        return PrometheusAlert(labels, texts, firing=False)
 
 
 def _with_rules(

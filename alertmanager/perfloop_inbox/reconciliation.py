@@ -8,9 +8,9 @@ Prometheus cannot be asked, has not evaluated its rules for long enough, or has 
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+from perfloop_inbox.deliveries import LocalChannels, group_of
 from perfloop_inbox.incidents import (
     SILENT_ANNOTATIONS,
     SILENT_LABELS,
@@ -23,19 +23,18 @@ from perfloop_inbox.incidents import (
     PrometheusView,
     key_of,
 )
+from perfloop_inbox.progress import Progress, is_settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from perfloop_inbox.incidents import NotificationStatus
+    from perfloop_inbox.timeline import Fired, Timeline
     from perfloop_inbox.timing import Timing
 
 _SILENT_KEY = key_of(SILENT_LABELS)
-_MAX_ATTEMPTS = 3
 # Of one alert that comes and goes while nothing can be sent; more are taken for one.
 _MAX_WAITING = 20
-
-log = logging.getLogger(__name__)
 
 
 class Reconciliation:
@@ -51,16 +50,17 @@ class Reconciliation:
         self._evaluated_at = now
         self._prometheus_run, self._prometheus_since = "", now
         self._alertmanager_run = ""
-        self._heard_at = 0.0
+        self._progress = Progress(timing)
         self._undecided = True
         self._early: dict[Key, dict[str, Notified]] = {}
         self._round = timing.repeat
+        self.channels = LocalChannels()
 
     # What comes in.
 
     def hear(self, now: float) -> None:
         """Note that Alertmanager reached the inbox."""
-        self._heard_at = now
+        self._progress.heard_at = now
 
     def note_notification(
         self, receiver: str, status: NotificationStatus, labels: Mapping[str, str], now: float
@@ -75,6 +75,17 @@ class Reconciliation:
         incident.note(receiver, last)
         return incident
 
+    def note_delivery(self, channel: str, status: NotificationStatus, labels: Mapping[str, str], now: float) -> bool:
+        """Note that a channel brought a message to the mailbox itself; return whether it was about a known incident."""
+        group, last = group_of(labels), Notified(status, now, self._alertmanager_run)
+        mine = [self._queue(key)[0] for key in self._open_keys() if group_of(dict(key)) == group]
+        self.channels.note(channel, group, last, mine)
+        return bool(mine)
+
+    def doubt_channel(self, channel: str) -> None:
+        """Note that a channel to the mailbox refuses messages."""
+        self.channels.doubt(channel, self.incidents.values())
+
     def _note_early(self, receiver: str, last: Notified, key: Key) -> None:
         """Keep a report of an alert that Prometheus was not seen to have: the next look decides whose it is.
 
@@ -84,14 +95,48 @@ class Reconciliation:
         if len(self._early) > self.timing.closed:
             del self._early[next(iter(self._early))]
 
-    def note_missed(self, alert: PrometheusAlert, first: float, last: float, now: float) -> None:
-        """Add an incident that came and went while nobody looked, as Prometheus's own series of alerts shows it."""
-        known = self._newest.get(key_of(alert.labels))
-        if known is not None and (known.ended_at is None or known.ended_at >= first):
-            return
-        incident = self._add(alert, first, "")
-        incident.ended_at = last
-        incident.enter("ended", now)
+    def note_recorded(self, timeline: Timeline, run: str, began_at: float, now: float) -> None:
+        """Add and end incidents as Prometheus's own series of alerts shows them, whoever looked meanwhile.
+
+        Args:
+            timeline: what was recorded since some time before the last look.
+            run: the present Prometheus.
+            began_at: when it began.
+            now: the time.
+        """
+        times = timeline.fired(self._round)
+        newest = {key_of(one.alert.labels): one for one in times}
+        for one in times:
+            key = key_of(one.alert.labels)
+            incident = self._take_time(key, one, now)
+            if incident is None:
+                continue
+            incident.fired_at = max(incident.fired_at, one.last)
+            if one.last >= began_at:
+                incident.run = run
+            if newest[key] is not one:  # the last one may still go on: what Prometheus says now decides
+                incident.ended_at, incident.attempts = one.last, 0
+                incident.enter("ended", now)
+
+    def _take_time(self, key: Key, time: Fired, now: float) -> Incident | None:
+        """Return the open incident that a time belongs to, a new one where there is none; None for one that is over."""
+        incident = self._newest.get(key)
+        if incident is None:
+            return self._add(time.alert, time.first, "")
+        if incident.ended_at is None:
+            return incident if time.last > incident.starts_at - self._round else None
+        if time.first <= incident.ended_at:
+            return None
+        if incident.phase == "closed" or self._is_another(incident, time.first):
+            return self._add(time.alert, time.first, incident.generator_url)
+        incident.ended_at, incident.attempts, incident.visible_since = None, 0, None
+        incident.enter("firing", now)
+        return incident
+
+    def find_oldest(self) -> float | None:
+        """Return since when nobody knows of an alert that fired whether it still does."""
+        fired = [one.fired_at for one in self.incidents.values() if one.ended_at is None and one.fired_at]
+        return min(fired, default=None)
 
     def shift(self, seconds: float) -> None:
         """Move every time that is remembered: the clock was set."""
@@ -99,13 +144,14 @@ class Reconciliation:
             incident.phase_since += seconds
             incident.starts_at += seconds
             incident.posted_at += seconds
+            incident.fired_at += seconds
             incident.ended_at = None if incident.ended_at is None else incident.ended_at + seconds
             incident.visible_since = None if incident.visible_since is None else incident.visible_since + seconds
             for last in incident.notified.values():
                 last.at += seconds
         self._evaluated_at += seconds
         self._prometheus_since += seconds
-        self._heard_at += seconds
+        self._progress.heard_at += seconds
 
     def needs_rules(self) -> bool:
         """Return whether the state of the rules decides something: an alert that fired is missing, or it is time."""
@@ -121,6 +167,7 @@ class Reconciliation:
         restarted = alertmanager.run != self._alertmanager_run
         self._alertmanager_run = alertmanager.run
         self._round = alertmanager.group_wait + alertmanager.group_interval
+        self.channels.observe(alertmanager.config, alertmanager.channels, self.incidents.values())
         posts = self._clear_log(alertmanager, now) if restarted else []
         if restarted:
             self._try_again(now)
@@ -156,11 +203,12 @@ class Reconciliation:
             first.enter("closed", now)
             first, *waiting = waiting
         self._observe_alertmanager(first, view, now)
-        if first.ended_at is not None and not waiting and not self._is_over(first, now, prometheus):
+        over = first.ended_at is None or waiting or is_settled(first) or self._is_over(first, now, prometheus)
+        if not over:
             return None  # it may fire again, and an end that is sent now would be a false one
         if waiting:
             first.posted_at = 0.0  # the next one fires meanwhile: an end holds only until Prometheus says so again
-        post = self._advance(first, view, now)
+        post = self._progress.advance(first, view, now)
         if post is not None:
             first.posted_at = now
         if first.phase == "closed" and waiting:
@@ -170,6 +218,8 @@ class Reconciliation:
     def _observe_prometheus(self, now: float, view: PrometheusView | None) -> None:
         if view is not None and view.run != self._prometheus_run:
             self._prometheus_run, self._prometheus_since = view.run, now
+        if view is not None and view.evaluating_since is not None:
+            self._prometheus_since = min(self._prometheus_since, view.evaluating_since)
         firing = self._find_firing(now, view)
         for key, alert in firing.items():
             self._see_firing(key, alert, now, view)
@@ -213,13 +263,14 @@ class Reconciliation:
             incident.ended_at, incident.attempts, incident.visible_since = None, 0, None
             incident.enter("firing", now)
         incident.annotations = alert.annotations or incident.annotations
-        incident.run = self._prometheus_run
+        incident.run, incident.fired_at = self._prometheus_run, now
 
     def _add(self, alert: PrometheusAlert, starts_at: float, generator_url: str) -> Incident:
         incident = Incident(self._next, dict(alert.labels), dict(alert.annotations), generator_url, starts_at)
         incident.phase_since = starts_at
         for receiver, last in self._early.pop(incident.key, {}).items():
             incident.note(receiver, last)
+        self.channels.note_early(incident)
         self.incidents[incident.number] = self._newest[incident.key] = incident
         self._next += 1
         return incident
@@ -253,107 +304,14 @@ class Reconciliation:
         incident.absent = False
         if incident.listed != view.run:
             incident.listed, incident.visible_since = view.run, None
-        incident.receivers = sorted({*incident.receivers, *(listed.receivers & view.reporting)} & view.reporting)
+        receivers = {*incident.receivers, *listed.receivers} & view.reporting
+        incident.receivers = sorted(receivers | self.channels.expected(receivers))
         incident.suppressed = listed.suppressed
         incident.generator_url = listed.generator_url or incident.generator_url
         if not listed.active:
             incident.visible_since = None
         elif incident.visible_since is None:
             incident.visible_since = now
-
-    def _advance(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        rules = {
-            "firing": self._advance_firing,
-            "clearing": self._advance_clearing,
-            "ended": self._advance_ended,
-            "replaying": self._advance_replaying,
-            "unconfirmed": self._advance_unconfirmed,
-        }
-        return rules[incident.phase](incident, view, now)
-
-    def _patience(self, view: AlertmanagerView) -> float:
-        """Return how long Alertmanager may take to notify, a round that a slow channel blocks included."""
-        return view.group_wait + 2 * view.group_interval + self.timing.margin
-
-    def _advance_firing(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        if incident.listed and not incident.receivers:
-            return None  # nobody is notified of it; and the Watchdog must end with the Prometheus that sends it
-        missing = incident.lacking("firing")
-        waited = now - incident.visible_since if incident.visible_since is not None else 0.0
-        if (
-            missing
-            and waited > self._patience(view)
-            and incident.attempts < _MAX_ATTEMPTS
-            and self._heard_at > (incident.visible_since or 0.0)  # or it is the reports that do not arrive
-        ):
-            log.warning("a page is not confirmed: sending it again", extra=_named(incident, receivers=missing))
-            incident.attempts += 1
-            incident.enter("clearing", now)
-            return self._end(incident, now, "stale")
-        listed = view.alerts.get(incident.key)
-        if listed is not None:
-            return self._fire(incident, now, "hold") if listed.ends_at < now + self.timing.hold / 4 else None
-        if not incident.absent:  # it may have ended between the two questions: the next look decides
-            incident.absent = True
-            return None
-        return self._fire(incident, now, "missing")
-
-    def _advance_clearing(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        sent_since = {name for name, last in incident.notified.items() if last.at >= incident.phase_since}
-        cleared = sent_since >= {*incident.receivers, *incident.notified}
-        if cleared or now - incident.phase_since > self._patience(view):
-            incident.visible_since = None
-            incident.enter("firing", now)
-            return self._fire(incident, now, "stale")
-        return self._end(incident, now, "stale")  # at each step: Prometheus says meanwhile that it fires
-
-    def _advance_ended(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        if self._is_settled(incident):
-            incident.enter("closed", now)
-            return None
-        waited = now - incident.phase_since
-        # Only its end was sent, to a log that took its beginning for that of an earlier one.
-        swallowed = bool(incident.notified) and not incident.lacking("resolved")
-        if swallowed or self._is_lost(incident, view) or waited > self._patience(view):
-            if incident.attempts >= _MAX_ATTEMPTS:
-                log.error("an end is not confirmed", extra=_named(incident, receivers=incident.lacking("resolved")))
-                incident.enter("unconfirmed", now)
-                return self._end(incident, now, "unconfirmed")
-            incident.attempts += 1
-            incident.replayed = view.run
-            incident.enter("replaying", now)
-            return self._fire(incident, now, "replay")
-        if not incident.notified:
-            return None  # the first notification may be on its way: an end now would take it back
-        return self._end(incident, now, "resolved") if now - incident.posted_at >= self.timing.margin else None
-
-    def _is_settled(self, incident: Incident) -> bool:
-        """Return whether everybody who was to be notified of an incident that ended has been."""
-        if incident.notified:
-            return not incident.lacking("resolved") and set(incident.paged) >= {*incident.receivers}
-        return bool(incident.listed) and (incident.suppressed or not incident.receivers)
-
-    def _is_lost(self, incident: Incident, view: AlertmanagerView) -> bool:
-        """Return whether this Alertmanager may know nothing of the incident: it was started after the last it did."""
-        if incident.replayed == view.run:
-            return False
-        runs = {last.run for last in incident.notified.values()} or {incident.listed}
-        return view.run not in runs
-
-    def _advance_replaying(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        waited = now - incident.phase_since
-        sent = bool(incident.receivers) and not incident.lacking("firing", incident.phase_since)
-        if sent or waited > view.group_wait + view.group_interval + self.timing.margin:
-            incident.enter("ended", now)
-            return self._end(incident, now, "replay")
-        return self._fire(incident, now, "replay") if now - incident.posted_at >= self.timing.margin else None
-
-    def _advance_unconfirmed(self, incident: Incident, view: AlertmanagerView, now: float) -> Post | None:
-        del view
-        if self._is_settled(incident) or now - incident.phase_since > self.timing.memory:
-            incident.enter("closed", now)
-            return None
-        return self._end(incident, now, "unconfirmed") if now - incident.posted_at >= self.timing.repeat else None
 
     def _clear_log(self, view: AlertmanagerView, now: float) -> list[Post]:
         """Return the ends of what another process sent lately: a log that was written before them is put right.
@@ -362,18 +320,12 @@ class Reconciliation:
         about others of the same group.
         """
         return [
-            self._end(incident, now, "restart")
+            self._progress.end(incident, now, "restart")
             for incident in self._newest.values()
             if incident.phase == "closed"
             and now - incident.phase_since < self.timing.unsettled
             and any(last.run != view.run for last in incident.notified.values())
         ]
-
-    def _fire(self, incident: Incident, now: float, reason: str) -> Post:
-        return _post(incident, now + self.timing.hold, reason)
-
-    def _end(self, incident: Incident, now: float, reason: str) -> Post:
-        return _post(incident, max(incident.starts_at, min(now, incident.ended_at or now)), reason)
 
     def _forget(self, now: float) -> None:
         closed = sorted(one.number for one in self.incidents.values() if one.phase == "closed")
@@ -396,11 +348,3 @@ class Reconciliation:
             and (incident.phase == "unconfirmed" or (incident.phase != "closed" and incident.attempts > 1))
             for incident in self.incidents.values()
         )
-
-
-def _post(incident: Incident, ends_at: float, reason: str) -> Post:
-    return Post(incident.labels, incident.annotations, incident.starts_at, ends_at, incident.generator_url, reason)
-
-
-def _named(incident: Incident, **facts: object) -> dict[str, object]:
-    return {"alertname": incident.labels.get("alertname", ""), "service": incident.labels.get("service", "")} | facts

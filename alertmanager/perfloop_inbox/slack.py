@@ -134,6 +134,8 @@ def _fields(attachment: dict[str, Any]) -> dict[str, str]:
 def _read_facts(payload: dict[str, Any], text: str) -> Facts:
     attachments = payload.get("attachments") or []
     sources = [parse_pairs(_fields(attachment)) for attachment in attachments]
+    # Alertmanager's configuration puts the alert's name and its service there.
+    sources.extend(Facts(service=str(one.get("callback_id", "")).partition(".")[2]) for one in attachments)
     sources.append(parse_prose(text))
     sources.extend(parse_prose(str(attachment.get("fallback", ""))) for attachment in attachments)
     sources.extend(_COLORS.get(str(attachment.get("color")), Facts()) for attachment in attachments)

@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import logging
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
 
 from perfloop_inbox import alertmanager
+from perfloop_inbox.alertmanager import parse_time
 from perfloop_inbox.incidents import in_batches
 from perfloop_inbox.prometheus import Prometheus
+from perfloop_inbox.timeline import Timeline
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from perfloop_inbox.inbox import Inbox
     from perfloop_inbox.incidents import PrometheusView
@@ -27,6 +30,8 @@ _RULES_SECONDS = 15.0
 _BATCH_SECONDS = 0.2
 # A clock that differs by more than this from what has passed was set.
 _JUMP_SECONDS = 5.0
+# Prometheus's own series of alerts is read from so long before the last look, and from no longer ago than an hour.
+_OVERLAP_SECONDS = 60.0
 _LONGEST_HOLE_SECONDS = 3600.0
 
 log = logging.getLogger(__name__)
@@ -59,6 +64,8 @@ class Watch:
         self._clocks = time.time(), time.monotonic()
         self._rules_at = -_RULES_SECONDS
         self._warned = False
+        self._intervals: Mapping[str, float] = {}
+        self._longest = _RULES_SECONDS
 
     async def run(self) -> None:
         """Look until cancelled; a look that fails is logged, and the next one comes."""
@@ -75,7 +82,7 @@ class Watch:
         reconciliation = self._inbox.reconciliation
         view = await self._read_prometheus()
         if view is not None:
-            await self._fill_hole(now)
+            view = await self._read_recorded(view, now)
         alertmanagers = await alertmanager.read_view(self._client, self._urls)
         self._inbox.note_upstreams(prometheus=view is not None, alertmanager=alertmanagers is not None)
         # Where alerts are relabelled on their way, their labels here are not those that Alertmanager knows.
@@ -108,14 +115,23 @@ class Watch:
             self._rules_at = time.monotonic()
         return view
 
-    async def _fill_hole(self, now: float) -> None:
-        """Find the incidents that began and ended since the last look, where that is longer ago than usual."""
-        since = self._inbox.looked_at
-        if not since or now - since <= 3 * self._interval + _ANSWER_SECONDS:
-            return
-        since = max(since - self._interval, now - _LONGEST_HOLE_SECONDS)
-        for missed in await self._prometheus.read_missed(since, now) or []:
-            self._inbox.reconciliation.note_missed(missed.alert, missed.first, missed.last, now)
+    async def _read_recorded(self, view: PrometheusView, now: float) -> PrometheusView:
+        """Find what began or ended between two looks, as Prometheus recorded it."""
+        looked_at = self._inbox.looked_at
+        if not looked_at:
+            return view
+        reconciliation = self._inbox.reconciliation
+        oldest = min(looked_at, reconciliation.find_oldest() or looked_at)
+        since = max(oldest - _OVERLAP_SECONDS, now - _LONGEST_HOLE_SECONDS)
+        samples = await self._prometheus.read_samples(since, now)
+        if not samples:
+            return view
+        if view.rules is not None:
+            self._intervals, self._longest = view.rules, view.interval
+        timeline = Timeline(samples, self._intervals, self._longest, reconciliation.timing.evaluations)
+        began_at = parse_time(view.run)
+        reconciliation.note_recorded(timeline, view.run, began_at, now)
+        return replace(view, evaluating_since=timeline.first_since(began_at))
 
     def _warn_of_relabelling(self) -> None:
         if not self._warned:

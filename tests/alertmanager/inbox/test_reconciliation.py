@@ -18,6 +18,7 @@ from perfloop_inbox.incidents import (
     key_of,
 )
 from perfloop_inbox.reconciliation import Reconciliation
+from perfloop_inbox.timeline import Samples, Timeline
 from perfloop_inbox.timing import Timing
 
 LABELS = {"alertname": "DatabaseQueryTimeHigh", "service": "shop", "severity": "critical"}
@@ -69,6 +70,17 @@ class World:
         self.step()
         self.notify("firing")
         assert self.run(10) == []
+
+    def record(self, *seconds_ago: float) -> None:
+        """Let Prometheus's series have firing samples of so long ago, with evaluations every five seconds."""
+        alert = PrometheusAlert(LABELS, {"summary": "It fired and ended"}, firing=False)
+        other = PrometheusAlert({"alertname": "Other"}, {}, firing=False)
+        samples = {
+            key_of(alert.labels): Samples(alert, [self.now - ago for ago in seconds_ago]),
+            key_of(other.labels): Samples(other, pending=[self.now - 5.0 * number for number in range(100)]),
+        }
+        timeline = Timeline(samples, {LABELS["alertname"]: 5.0}, 15.0, Timing().evaluations)
+        self.reconciliation.note_recorded(timeline, "p1", 0.0, self.now)
 
     def incident(self) -> Incident:
         """The newest incident."""
@@ -177,8 +189,7 @@ def test_an_incident_that_came_and_went_without_alertmanager_is_sent_whole(world
 
 def test_an_incident_that_nobody_looked_at_is_found_in_the_series(world: World):
     """The inbox was down too: Prometheus's own series of alerts has it."""
-    alert = PrometheusAlert(LABELS, {"summary": "It fired and ended"}, firing=False)
-    world.reconciliation.note_missed(alert, world.now - 20, world.now - 10, world.now)
+    world.record(20, 10)
     world.alertmanager = "a2"
     assert world.step() == [("firing", "replay")]
 
@@ -190,8 +201,7 @@ def test_an_incident_that_is_known_is_not_found_again(world: World):
     world.step()
     world.notify("resolved")
     world.run(10)
-    alert = PrometheusAlert(LABELS, {}, firing=False)
-    world.reconciliation.note_missed(alert, world.now - 24, world.now - 14, world.now)
+    world.record(24, 14)
     assert len(world.reconciliation.incidents) == 1
 
 
@@ -313,7 +323,8 @@ def test_closed_incidents_are_bounded():
     reconciliation = Reconciliation([], Timing(closed=10), 0.0)
     for number in range(50):
         alert = PrometheusAlert({**LABELS, "service": str(number)}, {}, firing=False)
-        reconciliation.note_missed(alert, 1.0, 2.0, 3.0)
+        timeline = Timeline({key_of(alert.labels): Samples(alert, [1.0, 2.0])}, {}, 1.0, 3)
+        reconciliation.note_recorded(timeline, "p1", 0.0, 3.0)
         reconciliation.incidents[number + 1].enter("closed", 3.0)
     reconciliation.step(4.0, None, AlertmanagerView("a", {}, RECEIVERS, WAIT, INTERVAL))
     assert len(reconciliation.incidents) == 10
@@ -401,8 +412,7 @@ def test_alerts_of_others_are_left_alone(world: World):
 
 def test_an_end_without_its_page_is_no_success(world: World):
     """The log took the page for that of an earlier incident, and sent the end alone: both are sent after it."""
-    alert = PrometheusAlert(LABELS, {"summary": "It fired and ended"}, firing=False)
-    world.reconciliation.note_missed(alert, world.now - 20, world.now - 10, world.now)
+    world.record(20, 10)
     world.alertmanager = "a2"
     world.run(60)
     world.notify("resolved")
