@@ -40,6 +40,9 @@ class World:
     alertmanager: str | None = "a1"
     listed: bool = False
     suppressed: bool = False
+    evaluating_since: float | None = None
+    channels: dict[str, str] = field(default_factory=dict)
+    config: str = "one"
 
     def step(self) -> list[tuple[str, str]]:
         """Look once; return status and reason of each post about the alert."""
@@ -92,7 +95,8 @@ class World:
         alert = PrometheusAlert(LABELS, {"summary": "slow"}, firing=self.firing)
         alerts = {key_of(LABELS): alert} if self.firing or self.pending else {}
         rules = {LABELS["alertname"]: 5.0 if self.evaluated else math.inf}
-        return PrometheusView(self.prometheus, alerts, rules, self.now if self.evaluated else 0.0, 300.0, "http://p")
+        evaluated = self.now if self.evaluated else 0.0
+        return PrometheusView(self.prometheus, alerts, rules, evaluated, 300.0, "http://p", self.evaluating_since)
 
     def _alertmanager_view(self) -> AlertmanagerView | None:
         if self.alertmanager is None:
@@ -106,7 +110,7 @@ class World:
             generator_url="",
         )
         alerts = {key_of(LABELS): alert} if self.listed else {}
-        return AlertmanagerView(self.alertmanager, alerts, RECEIVERS, WAIT, INTERVAL)
+        return AlertmanagerView(self.alertmanager, alerts, RECEIVERS, WAIT, INTERVAL, self.config, self.channels)
 
 
 @pytest.fixture
@@ -468,3 +472,146 @@ def test_an_end_that_is_given_up_holds_nothing_back(world: World):
     world.firing = True
     world.run(10)
     assert [one.phase for one in world.reconciliation.incidents.values()] == ["closed", "firing"]
+
+
+def test_an_alert_that_comes_and_goes_between_two_looks_is_sent_whole(world: World):
+    """The list of alerts never had it, Prometheus's own series has."""
+    world.alertmanager = "a2"
+    world.record(1.5)
+    assert ("firing", "replay") in world.run(6)
+    world.notify("firing")
+    assert ("resolved", "replay") in world.run(6)
+    world.notify("resolved")
+    world.run(4)
+    assert world.incident().phase == "closed"
+
+
+def test_two_times_that_nobody_looked_between_are_two(world: World):
+    """The inbox was down at the first one's end: Prometheus evaluated the rule without it."""
+    world.fire()
+    world.now += 120
+    world.record(*(120 - number * 5.0 for number in range(4)), *(number * 5.0 for number in range(4)))
+    world.step()
+    first, second = world.reconciliation.incidents.values()
+    assert first.ended_at == world.now - 2 - 105
+    assert second.ended_at is None
+    assert second.starts_at == world.now - 2 - 15
+
+
+def test_the_same_samples_are_read_again_and_again(world: World):
+    """Each look reads the last minute: nothing is found twice, neither while it fires nor after it."""
+    world.fire()
+    world.run(20)
+    for _ in range(5):
+        world.record(*(number * 5.0 for number in range(4)))
+        world.step()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    for _ in range(5):
+        world.record(*(20 + number * 5.0 for number in range(4)))
+        assert world.step() == []
+    assert len(world.reconciliation.incidents) == 1
+
+
+def test_what_was_confirmed_is_closed_whatever_prometheus_says(world: World):
+    """Killed again and again, it never decides; the next time of the alert must not wait for it."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.prometheus = None
+    world.step()
+    assert world.incident().phase == "closed"
+
+
+def test_an_evaluation_that_was_recorded_counts_whoever_looked(world: World):
+    """The inbox is killed again and again: each time it would wait for three more evaluations."""
+    world.fire()
+    world.firing = world.listed = False
+    documents = world.reconciliation.incidents.values()
+    world.reconciliation = Reconciliation(documents, Timing(), world.now)
+    world.evaluating_since = world.now - 60
+    world.step()
+    assert world.incident().ended_at is not None
+
+
+CHANNELS = {name: name for name in RECEIVERS}
+
+
+def deliver(world: World, channel: str, status: str) -> None:
+    """Let a channel bring a message to the mailbox."""
+    assert status in ("firing", "resolved")
+    world.reconciliation.note_delivery(channel, status, LABELS, world.now)
+
+
+def test_a_message_that_did_not_come_is_sent_again(world: World):
+    """Alertmanager reported the receiver, and was killed before its mail went out; the alert ended meanwhile."""
+    world.channels = CHANNELS
+    world.run(4)
+    for status in ("firing", "resolved"):
+        world.firing = world.listed = status == "firing"
+        world.step()
+        world.notify(status)
+        for channel in RECEIVERS:
+            deliver(world, channel, status)
+        world.step()
+    assert world.incident().phase == "closed"
+    world.run(300)
+    world.fire()
+    deliver(world, "slack", "firing")
+    deliver(world, "pagerduty", "firing")
+    world.alertmanager, world.firing, world.listed = "a2", False, False
+    world.run(4)
+    world.notify("resolved")
+    deliver(world, "slack", "resolved")
+    deliver(world, "pagerduty", "resolved")
+    posts = world.run(60)
+    assert posts.index(("firing", "replay")) < posts.index(("resolved", "replay"))
+    deliver(world, "email", "firing")
+    deliver(world, "email", "resolved")
+    world.run(6)
+    assert world.incident().phase == "closed"
+
+
+def test_a_channel_that_refuses_forces_nothing(world: World):
+    """Alertmanager tries it again for as long as the alert fires; the other channels must not hear of it twice."""
+    world.channels = CHANNELS
+    world.run(4)
+    world.fire()
+    for channel in RECEIVERS:
+        deliver(world, channel, "firing")
+    world.step()
+    world.reconciliation.doubt_channel("slack")
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    deliver(world, "email", "resolved")
+    deliver(world, "pagerduty", "resolved")
+    assert world.run(600) == []
+    assert world.incident().phase == "closed"
+
+
+def test_a_channel_that_never_ended_here_proves_nothing(world: World):
+    """The real services send no copy to the mailbox."""
+    world.channels = CHANNELS
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    assert world.run(600) == []
+
+
+def test_another_configuration_may_lead_elsewhere(world: World):
+    """Slack got its address: what it is sent from now on does not come here."""
+    world.channels = CHANNELS
+    world.run(4)
+    world.fire()
+    deliver(world, "slack", "firing")
+    world.step()
+    world.config = "another"
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    assert world.run(600) == []
+    assert world.incident().phase == "closed"

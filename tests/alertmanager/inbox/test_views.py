@@ -123,3 +123,26 @@ def test_a_wrong_address_is_refused_without_repeating_it(text: str):
     with pytest.raises(ValueError, match=r"http://HOST:PORT") as caught:
         parse_url(text)
     assert "hidden-word" not in str(caught.value)
+
+
+def test_each_channel_of_the_shipped_configuration_has_one_receiver(config: Path):
+    """So a message in the mailbox says which receiver's it is."""
+    committed = yaml.safe_load(config.read_text())
+    found = alertmanager.find_channels(committed, alertmanager.find_reporting(committed))
+    assert found == {name: name for name in ("slack", "email", "pagerduty")}
+
+
+@pytest.mark.parametrize("change", ["second", "grouping", "no ends", "no report"])
+def test_a_channel_whose_messages_cannot_be_told_apart_proves_nothing(config: Path, change: str):
+    """Two receivers, other groups, no ends, or no reports to compare with."""
+    changed = yaml.safe_load(config.read_text())
+    slack = next(one for one in changed["receivers"] if one["name"] == "slack")
+    if change == "second":
+        changed["receivers"].append({**slack, "name": "own"})
+    elif change == "grouping":
+        changed["route"]["routes"].append({"receiver": "slack", "group_by": ["cluster"]})
+    elif change == "no ends":
+        slack["slack_configs"][0]["send_resolved"] = False
+    else:
+        del slack["webhook_configs"]
+    assert "slack" not in alertmanager.find_channels(changed, alertmanager.find_reporting(changed))
