@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def run_on_disk(directory: Path, megabytes: int, command: str) -> subprocess.CompletedProcess[str]:
     """Run a shell command with `directory` on a file system of this size."""
     enter = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    mount = f"mount -t tmpfs -o size={megabytes}M none {directory}"
+    mount = f"mount -t tmpfs -o size={megabytes}M,mode=0700 none {directory}"
     if shutil.which("unshare") is None or subprocess.run([*enter, mount], check=False, capture_output=True).returncode:
         pytest.skip("NO FULL DISK WAS TRIED: this user may not mount one in a namespace of its own")
     environment = {**os.environ, "PERFLOOP_HOME": str(directory)}
