@@ -9,7 +9,8 @@ MODULES: dict[str, frozenset[str]] = {
     extra: frozenset(names.split())
     for extra, names in {
         "exporter": "bcrypt pynvml",
-        "analyzer": "alembic bcrypt fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy sqlalchemy uvicorn",
+        "analyzer": "alembic bcrypt fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy sqlalchemy"
+        " uvicorn",
         "loadgen": "bcrypt grafana_client httpx jinja2 orjson pydantic regex rich uvloop",
         "inbox": "aiosmtpd bcrypt fastapi httpx jinja2 pydantic uvicorn",
         "demo": "bcrypt fastapi httpx jinja2 numpy PIL psycopg pydantic redis sqlalchemy uvicorn",
