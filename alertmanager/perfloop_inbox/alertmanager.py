@@ -90,7 +90,7 @@ def find_reporting(config: dict[str, Any]) -> frozenset[str]:
 
 
 def find_channels(config: dict[str, Any], reporting: frozenset[str]) -> dict[str, str]:
-    """Return the receiver of each kind of channel whose messages can be told apart by alert and service."""
+    """Return the receiver of each kind of channel whose messages say which alert and service they are about."""
     found: dict[str, str] = {}
     for channel in CHANNELS:
         holders = [one for one in config.get("receivers") or [] if one.get(f"{channel}_configs")]

@@ -7,7 +7,8 @@ tries one of them again, it forgets that message. Where the channel is the mailb
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -46,19 +47,19 @@ class LocalChannels:
     Attributes:
         config: identifies Alertmanager's configuration.
         receivers: the one receiver of each channel; a channel of several receivers is not among them.
-        proven: the channels that brought a message.
+        proven: the channels that brought a message, and since when.
     """
 
     config: str = ""
     receivers: dict[str, str] = field(default_factory=dict)
-    proven: set[str] = field(default_factory=set)
+    proven: dict[str, float] = field(default_factory=dict)
     _early: dict[Group, dict[str, Notified]] = field(default_factory=dict)
 
     def observe(self, config: str, receivers: Mapping[str, str], incidents: Iterable[Incident]) -> None:
         """Take in the configuration; under another one a channel may end elsewhere."""
         if config != self.config:
             if self.config:
-                self.proven = set()
+                self.proven = {}
                 _leave_out(incidents, _SUFFIX)
             self.config, self.receivers = config, dict(receivers)
 
@@ -79,10 +80,13 @@ class LocalChannels:
             if len(self._early) > _MAX_EARLY:
                 del self._early[next(iter(self._early))]
             return
-        self.proven.add(channel)
-        for incident in mine:
-            ended = incident.ended_at is not None and incident.phase != "replaying" and len(mine) > 1
-            incident.note(name, replace(last, status="resolved") if ended else last)
+        self.proven.setdefault(channel, last.at)
+        if len(mine) > 1:  # it may say of one that it fires and of another that it has ended
+            for incident in mine:
+                incident.grouped = True
+            _leave_out(mine, _SUFFIX)
+            return
+        mine[0].note(name, last)
 
     def note_early(self, incident: Incident) -> None:
         """Note what came for a new incident before it was known."""
@@ -95,22 +99,31 @@ class LocalChannels:
         receiver = self.receivers.get(channel)
         return f"{receiver}{_SUFFIX}" if receiver else None
 
-    def expected(self, receivers: Iterable[str]) -> set[str]:
-        """Return the names of the channels that must bring what these receivers are sent."""
-        return {f"{receiver}{_SUFFIX}" for channel, receiver in self.receivers.items() if channel in self.proven} & {
-            f"{receiver}{_SUFFIX}" for receiver in receivers
+    def expected(self, incident: Incident, receivers: Iterable[str]) -> set[str]:
+        """Return the names of the channels that must bring what these receivers are sent of an incident."""
+        if incident.grouped:
+            return set()
+        wanted = set(receivers)
+        return {
+            f"{receiver}{_SUFFIX}"
+            for channel, receiver in self.receivers.items()
+            if receiver in wanted and incident.starts_at > self.proven.get(channel, math.inf)
         }
 
     def doubt(self, channel: str, incidents: Iterable[Incident]) -> None:
         """Expect nothing of a channel that refuses messages, until it brings one again: Alertmanager retries."""
-        self.proven.discard(channel)
+        self.proven.pop(channel, None)
         name = self.name(channel)
         if name:
             _leave_out(incidents, name)
 
+    def shift(self, seconds: float) -> None:
+        """Move every time that is remembered: the clock was set."""
+        self.proven = {channel: since + seconds for channel, since in self.proven.items()}
+
     def to_text(self) -> str:
         """Return what is stored."""
-        return json.dumps({"config": self.config, "receivers": self.receivers, "proven": sorted(self.proven)})
+        return json.dumps({"config": self.config, "receivers": self.receivers, "proven": self.proven})
 
     @staticmethod
     def from_text(text: str) -> LocalChannels:
@@ -122,7 +135,7 @@ class LocalChannels:
             TypeError: the same.
         """
         stored = json.loads(text)
-        return LocalChannels(str(stored["config"]), dict(stored["receivers"]), set(stored["proven"]))
+        return LocalChannels(str(stored["config"]), dict(stored["receivers"]), dict(stored["proven"]))
 
 
 def _leave_out(incidents: Iterable[Incident], ending: str) -> None:

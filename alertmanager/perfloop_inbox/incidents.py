@@ -78,6 +78,7 @@ class Incident:
         replayed: the Alertmanager to which it was last replayed.
         posted_at: when something about it was last posted.
         fired_at: when it was last known to fire.
+        grouped: whether a message was about other alerts as well.
     """
 
     number: int
@@ -100,6 +101,7 @@ class Incident:
     replayed: str = ""
     posted_at: float = 0.0
     fired_at: float = 0.0
+    grouped: bool = False
 
     @property
     def key(self) -> Key:

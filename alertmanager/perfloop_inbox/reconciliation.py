@@ -149,6 +149,7 @@ class Reconciliation:
             incident.visible_since = None if incident.visible_since is None else incident.visible_since + seconds
             for last in incident.notified.values():
                 last.at += seconds
+        self.channels.shift(seconds)
         self._evaluated_at += seconds
         self._prometheus_since += seconds
         self._progress.heard_at += seconds
@@ -305,7 +306,7 @@ class Reconciliation:
         if incident.listed != view.run:
             incident.listed, incident.visible_since = view.run, None
         receivers = {*incident.receivers, *listed.receivers} & view.reporting
-        incident.receivers = sorted(receivers | self.channels.expected(receivers))
+        incident.receivers = sorted(receivers | self.channels.expected(incident, receivers))
         incident.suppressed = listed.suppressed
         incident.generator_url = listed.generator_url or incident.generator_url
         if not listed.active:

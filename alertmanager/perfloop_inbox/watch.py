@@ -66,6 +66,7 @@ class Watch:
         self._warned = False
         self._intervals: Mapping[str, float] = {}
         self._longest = _RULES_SECONDS
+        self._recorded_after = 0.0
 
     async def run(self) -> None:
         """Look until cancelled; a look that fails is logged, and the next one comes."""
@@ -104,6 +105,8 @@ class Watch:
         if abs(drift) > _JUMP_SECONDS:
             log.warning("the clock was set", extra={"seconds": round(drift)})
             self._inbox.shift(drift)
+            if drift < 0:  # what was recorded at these times was recorded then
+                self._recorded_after = max(self._recorded_after, wall - drift)
         self._clocks = wall, monotonic
         return wall
 
@@ -118,7 +121,7 @@ class Watch:
     async def _read_recorded(self, view: PrometheusView, now: float) -> PrometheusView:
         """Find what began or ended between two looks, as Prometheus recorded it."""
         looked_at = self._inbox.looked_at
-        if not looked_at:
+        if not looked_at or now < self._recorded_after:
             return view
         reconciliation = self._inbox.reconciliation
         oldest = min(looked_at, reconciliation.find_oldest() or looked_at)

@@ -615,3 +615,34 @@ def test_another_configuration_may_lead_elsewhere(world: World):
     world.notify("resolved")
     assert world.run(600) == []
     assert world.incident().phase == "closed"
+
+
+def test_a_message_about_several_alerts_proves_nothing(world: World):
+    """It says that one fires while another has ended: Alertmanager's exact report decides alone."""
+    world.channels = CHANNELS
+    world.run(4)
+    world.fire()
+    deliver(world, "slack", "firing")
+    sibling = Incident(77, {**LABELS, "instance": "b"}, {}, "", world.now)
+    world.reconciliation.incidents[77] = sibling
+    world.step()
+    world.firing = world.listed = False
+    world.step()
+    deliver(world, "slack", "firing")
+    world.notify("resolved")
+    world.step()
+    assert world.reconciliation.incidents[1].phase == "closed"
+
+
+def test_what_began_before_a_channel_was_known_to_end_here_needs_no_message(world: World):
+    """As after an update of the inbox: the page came and was not noted."""
+    world.channels = CHANNELS
+    world.fire()
+    world.step()
+    world.reconciliation.channels.proven = dict.fromkeys(RECEIVERS, world.now)
+    world.step()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    assert world.run(600) == []
+    assert world.incident().phase == "closed"

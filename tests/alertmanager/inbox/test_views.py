@@ -133,7 +133,7 @@ def test_each_channel_of_the_shipped_configuration_has_one_receiver(config: Path
 
 
 @pytest.mark.parametrize("change", ["second", "grouping", "no ends", "no report"])
-def test_a_channel_whose_messages_cannot_be_told_apart_proves_nothing(config: Path, change: str):
+def test_a_channel_whose_messages_do_not_say_whose_they_are_proves_nothing(config: Path, change: str):
     """Two receivers, other groups, no ends, or no reports to compare with."""
     changed = yaml.safe_load(config.read_text())
     slack = next(one for one in changed["receivers"] if one["name"] == "slack")
