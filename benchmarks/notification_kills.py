@@ -61,22 +61,23 @@ RULE = """      - alert: {name}
         labels: {{severity: {severity}, service: {name}, component: stack, category: stack, owner: platform}}
         annotations: {{summary: "{name} fires", resolved: "{name} has ended", description: "Made by a benchmark."}}
 """
-# Starts the stack as a user does, without the watch over notifications and with the programs' own defaults.
+# A sitecustomize.py: `perfloop up`, the guardian's too, starts the stack without the watch over notifications and with
+# the programs' own defaults.
 PLAIN = """
-import dataclasses, sys
-import perfloop.stack.native as native
-build = native.build_components
-ours = ("--prometheus.url", "--alertmanager.url", "--data.maintenance-interval", "--rules.alert.")
-def plain(*given, **named):
-    return [
-        one
-        if one.name == "analyzer"
-        else dataclasses.replace(one, command=tuple(word for word in one.command if not word.startswith(ours)))
-        for one in build(*given, **named)
-    ]
-native.build_components = plain
-from perfloop.cli import main
-sys.exit(main(["up", "--native", "--no-demo"]))
+import sys
+if "up" in sys.orig_argv:
+    import dataclasses
+    import perfloop.stack.native as native
+    build = native.build_components
+    ours = ("--prometheus.url", "--alertmanager.url", "--data.maintenance-interval", "--rules.alert.")
+    def plain(*given, **named):
+        return [
+            one
+            if one.name == "analyzer"
+            else dataclasses.replace(one, command=tuple(word for word in one.command if not word.startswith(ours)))
+            for one in build(*given, **named)
+        ]
+    native.build_components = plain
 """
 
 
@@ -156,8 +157,14 @@ class Stack:
 
     def up(self, *, plain: bool) -> None:
         """Start it."""
-        command = ["-c", PLAIN] if plain else ["-m", "perfloop", "up", "--native", "--no-demo"]
-        subprocess.run([sys.executable, "-P", *command], cwd=self.directory, env=self.environment, check=True)
+        if plain:
+            place = self.directory / "plain"
+            place.mkdir()
+            (place / "sitecustomize.py").write_text(PLAIN)
+            paths = [str(place), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self.environment["PYTHONPATH"] = os.pathsep.join(paths)
+        command = [sys.executable, "-P", "-m", "perfloop", "up", "--native", "--no-demo"]
+        subprocess.run(command, cwd=self.directory, env=self.environment, check=True)
 
     def down(self) -> None:
         """Stop it."""

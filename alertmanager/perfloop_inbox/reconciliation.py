@@ -125,7 +125,7 @@ class Reconciliation:
             return self._add(time.alert, time.first, "")
         if incident.ended_at is None:
             return incident if time.last > incident.starts_at - self._round else None
-        if time.first <= incident.ended_at:
+        if time.first <= (incident.fired_at or incident.ended_at):
             return None
         if incident.phase == "closed" or self._is_another(incident, time.first):
             return self._add(time.alert, time.first, incident.generator_url)
@@ -279,9 +279,10 @@ class Reconciliation:
     def _is_another(self, incident: Incident, now: float) -> bool:
         """Return whether an alert that fires again is another incident than the one that ended and is not closed.
 
-        Alertmanager itself sends nothing about a gap below its group interval.
+        Alertmanager itself sends nothing about a gap below its group interval. The gap begins where the alert was last
+        known to fire: that it had ended may have been found out much later.
         """
-        gap = now - (incident.ended_at or now)
+        gap = now - (incident.fired_at or incident.ended_at or now)
         return gap > self._round and len(self._queue(incident.key)) < _MAX_WAITING
 
     def _is_over(self, incident: Incident, now: float, view: PrometheusView | None) -> bool:

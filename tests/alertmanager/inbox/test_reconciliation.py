@@ -646,3 +646,17 @@ def test_what_began_before_a_channel_was_known_to_end_here_needs_no_message(worl
     world.notify("resolved")
     assert world.run(600) == []
     assert world.incident().phase == "closed"
+
+
+def test_an_end_that_was_found_out_late_began_when_the_alert_last_fired(world: World):
+    """Prometheus was killed again and again and knows only now: what fires a moment later is another time."""
+    world.fire()
+    world.firing = world.listed = False
+    world.prometheus = None
+    world.run(INTERVAL + WAIT + 20)
+    world.prometheus = "p1"
+    world.step()
+    assert world.incident().ended_at is not None
+    world.firing = world.listed = True
+    world.step()
+    assert len(world.reconciliation.incidents) == 2
