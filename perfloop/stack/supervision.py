@@ -15,6 +15,7 @@ import time
 import xmlrpc.client
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.parsers.expat import ExpatError
 
 from perfloop.stack.errors import StackError
 from perfloop.stack.strays import GUARDIAN, MARK
@@ -29,7 +30,8 @@ _LOG_BYTES = "10MB"
 _START_SECONDS = 10.0
 _ANSWER_SECONDS = 5.0  # a supervisord that hangs must not make every command hang
 _NEVER_GIVE_UP = 1_000_000
-_FAILURES = (OSError, xmlrpc.client.Error, http.client.HTTPException)
+# The last: an answer that breaks off, since supervisord was killed while it wrote.
+_FAILURES = (OSError, xmlrpc.client.Error, http.client.HTTPException, ExpatError)
 
 
 def socket_path(home: Path) -> Path:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -112,3 +113,26 @@ def test_a_directory_that_is_no_directory_is_refused(tmp_path: Path) -> None:
             prepare_socket(home)
     finally:
         directory.unlink()
+
+
+@pytest.mark.parametrize("answer", [b"<?xml version='1.0'?><methodRes", b"", b"<methodResponse><params><param><value>"])
+def test_an_answer_that_breaks_off_is_none(tmp_path: Path, answer: bytes) -> None:
+    """Supervisord was killed while it wrote: whoever asked goes on as where it does not answer."""
+    home = tmp_path / "home"
+    (home / "run").mkdir(parents=True)
+    prepare_socket(home)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 4000\r\n\r\n"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(socket_path(home)))
+        listener.listen()
+
+        def reply() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(head + answer)
+
+        thread = threading.Thread(target=reply)
+        thread.start()
+        assert Supervisor(home).ask_processes() is None
+        thread.join()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from perfloop.stack.guardian.pulse import Pulse
 
 _SUPERVISOR_SECONDS = 2.0
+# Between a failure and the end of the supervisord that it comes from.
+_ORPHAN_SECONDS = 2.0
 
 
 class Guardian:
@@ -61,6 +63,15 @@ class Guardian:
                 if late >= 0:
                     self._make_round(pool, punctual=late < LATE_SECONDS)
                     due = max(due + ROUND_SECONDS, time.monotonic())
+
+    def has_lost_supervisord(self, seconds: float = _ORPHAN_SECONDS) -> bool:
+        """Return whether supervisord has ended, or does within `seconds`: an answer may break off before that."""
+        end = time.monotonic() + seconds
+        while os.getppid() == self._supervisord:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.05)
+        return True
 
     def _take(self, event: Event) -> None:
         name = event.payload.get("processname", "")
@@ -122,13 +133,16 @@ def main() -> int:
     home = Path(sys.argv[1])
     pulse = start_pulse()
     signal.signal(signal.SIGTERM, _exit)
+    guardian = Guardian(home, Listener(0, 1), pulse)
     try:
-        Guardian(home, Listener(0, 1), pulse).run()
+        guardian.run()
     except SupervisorGoneError:
         pulse.stop()
-    except Exception as error:  # noqa: BLE001 - the edge of the program: supervisord starts it again
+    except Exception as error:  # noqa: BLE001 - the edge of the program: supervisord starts it again, if it still runs
         say(f"the guardian failed: {error!r}")
-        return 1
+        if not guardian.has_lost_supervisord():
+            return 1
+        pulse.stop()
     log = _write_own_log(home)
     if records.is_stopping(home):
         return 0
