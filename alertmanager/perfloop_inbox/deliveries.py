@@ -21,6 +21,8 @@ _SUFFIX = " (mailbox)"
 # Alertmanager may notify before the alert is seen here, by so many seconds.
 _EARLY_SECONDS = 10.0
 _MAX_EARLY = 1000
+# Until Alertmanager was first heard of.
+_ROUND_SECONDS = 30.0
 
 Group = tuple[str, str]
 
@@ -48,11 +50,13 @@ class LocalChannels:
         config: identifies Alertmanager's configuration.
         receivers: the one receiver of each channel; a channel of several receivers is not among them.
         proven: the channels that brought a message, and since when.
+        round: Alertmanager sends nothing about a gap below so many seconds, its own waits.
     """
 
     config: str = ""
     receivers: dict[str, str] = field(default_factory=dict)
     proven: dict[str, float] = field(default_factory=dict)
+    round: float = _ROUND_SECONDS
     _early: dict[Group, dict[str, Notified]] = field(default_factory=dict)
 
     def observe(self, config: str, receivers: Mapping[str, str], incidents: Iterable[Incident]) -> None:
@@ -123,7 +127,8 @@ class LocalChannels:
 
     def to_text(self) -> str:
         """Return what is stored."""
-        return json.dumps({"config": self.config, "receivers": self.receivers, "proven": self.proven})
+        stored = {"config": self.config, "receivers": self.receivers, "proven": self.proven, "round": self.round}
+        return json.dumps(stored)
 
     @staticmethod
     def from_text(text: str) -> LocalChannels:
@@ -135,7 +140,9 @@ class LocalChannels:
             TypeError: the same.
         """
         stored = json.loads(text)
-        return LocalChannels(str(stored["config"]), dict(stored["receivers"]), dict(stored["proven"]))
+        return LocalChannels(
+            str(stored["config"]), dict(stored["receivers"]), dict(stored["proven"]), float(stored["round"])
+        )
 
 
 def _leave_out(incidents: Iterable[Incident], ending: str) -> None:

@@ -53,7 +53,6 @@ class Reconciliation:
         self._progress = Progress(timing)
         self._undecided = True
         self._early: dict[Key, dict[str, Notified]] = {}
-        self._round = timing.repeat
         self.channels = LocalChannels()
 
     # What comes in.
@@ -104,7 +103,7 @@ class Reconciliation:
             began_at: when it began.
             now: the time.
         """
-        times = timeline.fired(self._round)
+        times = timeline.fired()
         newest = {key_of(one.alert.labels): one for one in times}
         for one in times:
             key = key_of(one.alert.labels)
@@ -124,7 +123,7 @@ class Reconciliation:
         if incident is None:
             return self._add(time.alert, time.first, "")
         if incident.ended_at is None:
-            return incident if time.last > incident.starts_at - self._round else None
+            return incident if time.last > incident.starts_at - 1.5 * time.interval else None
         if time.first <= (incident.fired_at or incident.ended_at):
             return None
         if incident.phase == "closed" or self._is_another(incident, time.first):
@@ -167,7 +166,7 @@ class Reconciliation:
             return []
         restarted = alertmanager.run != self._alertmanager_run
         self._alertmanager_run = alertmanager.run
-        self._round = alertmanager.group_wait + alertmanager.group_interval
+        self.channels.round = alertmanager.group_wait + alertmanager.group_interval
         self.channels.observe(alertmanager.config, alertmanager.channels, self.incidents.values())
         posts = self._clear_log(alertmanager, now) if restarted else []
         if restarted:
@@ -283,7 +282,7 @@ class Reconciliation:
         known to fire: that it had ended may have been found out much later.
         """
         gap = now - (incident.fired_at or incident.ended_at or now)
-        return gap > self._round and len(self._queue(incident.key)) < _MAX_WAITING
+        return gap > self.channels.round and len(self._queue(incident.key)) < _MAX_WAITING
 
     def _is_over(self, incident: Incident, now: float, view: PrometheusView | None) -> bool:
         if incident.key == _SILENT_KEY:

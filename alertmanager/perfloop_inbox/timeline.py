@@ -23,11 +23,12 @@ _RESTART_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """One time that an alert fired: its first sample and its last, in Unix seconds."""
+    """One time that an alert fired: its first sample and its last, in Unix seconds, and the interval between two."""
 
     alert: PrometheusAlert
     first: float
     last: float
+    interval: float
 
 
 @dataclass(slots=True)
@@ -62,26 +63,26 @@ class Timeline:
         """Return when something was first evaluated after a moment."""
         return next((at for at in self._moments if at >= start), None)
 
-    def fired(self, shortest: float) -> list[Fired]:
-        """Return the times that alerts fired, oldest first; a gap up to `shortest` seconds is none."""
-        found = [one for samples in self._samples.values() for one in self._split(samples, shortest)]
+    def fired(self) -> list[Fired]:
+        """Return the times that alerts fired, oldest first."""
+        found = [one for samples in self._samples.values() for one in self._split(samples)]
         return sorted(found, key=lambda one: one.first)
 
-    def _split(self, samples: Samples, shortest: float) -> list[Fired]:
+    def _split(self, samples: Samples) -> list[Fired]:
         if not samples.firing:
             return []
         moments = sorted(samples.firing)
+        interval = min(self._intervals.get(samples.alert.labels.get("alertname", ""), self._interval), self._interval)
         begin, times = moments[0], []
         for last, following in pairwise(moments):
-            if following - last > shortest and self._has_ended(samples, last, following):
-                times.append(Fired(samples.alert, begin, last))
+            if following - last > 2 * interval and self._has_ended(samples, last, following, interval):
+                times.append(Fired(samples.alert, begin, last, interval))
                 begin = following
-        return [*times, Fired(samples.alert, begin, moments[-1])]
+        return [*times, Fired(samples.alert, begin, moments[-1], interval)]
 
-    def _has_ended(self, samples: Samples, last: float, following: float) -> bool:
+    def _has_ended(self, samples: Samples, last: float, following: float, interval: float) -> bool:
         pending = set(samples.pending)
         between = [at for at in self._moments if last < at < following and at not in pending]
-        interval = min(self._intervals.get(samples.alert.labels.get("alertname", ""), self._interval), self._interval)
         own = [at for at in between if abs((at - last + interval / 2) % interval - interval / 2) < _SAME_MOMENT_SECONDS]
         if len(own) >= self._evaluations:
             return True

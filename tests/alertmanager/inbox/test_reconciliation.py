@@ -660,3 +660,29 @@ def test_an_end_that_was_found_out_late_began_when_the_alert_last_fired(world: W
     world.firing = world.listed = True
     world.step()
     assert len(world.reconciliation.incidents) == 2
+
+
+def test_a_short_gap_that_was_recorded_is_one_incident_while_it_is_open_and_two_once_it_is_over(world: World):
+    """Both times as the series shows them after a start of the inbox; what was closed has had its all-clear."""
+    world.fire()
+    world.run(30)
+    world.firing = world.listed = False
+    world.now += 60
+    times = [*(number * 5.0 for number in range(3)), *(30.0 + number * 5.0 for number in range(3))]
+    world.record(*times)
+    assert len(world.reconciliation.incidents) == 1
+    world.incident().enter("closed", world.now)
+    world.incident().ended_at = world.incident().fired_at = world.now - 30
+    world.record(*times)
+    assert len(world.reconciliation.incidents) == 2
+
+
+def test_an_earlier_time_does_not_end_the_present_one_again(world: World):
+    """It stays in the window of a minute, look after look."""
+    world.fire()
+    incident = world.incident()
+    earlier = [50.0, 45.0]
+    for number in range(5):
+        world.record(*earlier, *(5.0 * one for one in range(1 + number // 2)))
+        world.step()
+    assert [one for one in world.reconciliation.incidents.values() if one.ended_at is None] == [incident]
