@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 2.0
 _POLL_SECONDS = 0.15
+# One interval of prometheus.yml and its time limit: by then a target that does not answer is known to be down.
+_FIRST_SCRAPE_SECONDS = 9.0
 # The jobs of prometheus.yml that are not named like the component that they scrape.
 _JOBS = {"exporter": "node", "alertmanager_2": "alertmanager"}
 _NO_ANSWER = "prometheus does not answer"
@@ -100,8 +102,8 @@ def _is_own(target: Target, components: Iterable[Watched]) -> bool:
 def wait_targets_up(prometheus_url: str, components: Iterable[Watched], timeout: float) -> tuple[list[str], list[str]]:
     """Wait until Prometheus scrapes the stack's own components.
 
-    What a person added, a service of `prometheus/targets/`, a job of their own or a load test of theirs, is not waited
-    for: a target that is down is what the stack is there to notice.
+    What a person added, a service of `prometheus/targets/`, a job of their own or a load test of theirs, need not be
+    up: a target that is down is what the stack is there to notice. Its first scrape alone is waited for, for seconds.
 
     Returns:
         The components that are still not scraped when `timeout` seconds are over, and the other targets that are down,
@@ -109,15 +111,20 @@ def wait_targets_up(prometheus_url: str, components: Iterable[Watched], timeout:
     """
     own = list(components)
     deadline = time.monotonic() + timeout
+    scraped_by = None
     while True:
         targets = read_targets(prometheus_url)
-        down = [str(one) for one in targets or () if one.health != "up" and _is_own(one, own)]
+        others = [one for one in targets or () if not _is_own(one, own)]
+        down = [str(one) for one in targets or () if one.health != "up" and one not in others]
         if not targets:
             down = [_NO_ANSWER if targets is None else _NO_TARGET]
-        if not down or time.monotonic() > deadline:
-            break
+        now = time.monotonic()
+        if not down:
+            scraped_by = scraped_by or min(now + _FIRST_SCRAPE_SECONDS, deadline)
+        settled = not down and (now >= (scraped_by or now) or all(one.health != "unknown" for one in others))
+        if settled or now > deadline:
+            return down, [str(one) for one in others if one.health == "down"]
         time.sleep(_POLL_SECONDS * 2)
-    return down, [str(one) for one in targets or () if one.health == "down" and not _is_own(one, own)]
 
 
 def read_metric(text: str, name: str) -> float | None:

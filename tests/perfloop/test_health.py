@@ -76,6 +76,11 @@ def test_a_start_waits_for_its_own_targets_alone(server: _Server) -> None:
     ]
     own = [Watched("exporter", "http://a:1", "")]
     assert health.wait_targets_up(server.url, own, 10) == ([], ["services a:1: refused"])
+    server.answers["/api/v1/targets"] = [
+        _targets(node="up", services="unknown"),
+        _targets(node="up", services="down"),
+    ]
+    assert health.wait_targets_up(server.url, own, 10) == ([], ["services a:1: refused"]), "its first scrape decides"
     server.answers["/api/v1/targets"] = [_targets(node="down", services="down")]
     assert health.wait_targets_up(server.url, own, 0.3) == (["node a:1: refused"], ["services a:1: refused"])
 
