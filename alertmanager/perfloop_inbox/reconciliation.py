@@ -126,6 +126,7 @@ class Reconciliation:
             return incident if time.last > incident.starts_at - 1.5 * time.interval else None
         if time.first <= (incident.fired_at or incident.ended_at):
             return None
+        self._close_settled(incident, now)
         if incident.phase == "closed" or self._is_another(incident, time.first):
             return self._add(time.alert, time.first, incident.generator_url)
         incident.ended_at, incident.attempts, incident.visible_since = None, 0, None
@@ -255,6 +256,7 @@ class Reconciliation:
 
     def _see_firing(self, key: Key, alert: PrometheusAlert, now: float, view: PrometheusView | None) -> None:
         incident = self._newest.get(key)
+        self._close_settled(incident, now)
         if incident is None or incident.phase == "closed":
             incident = self._add(alert, now, f"{view.url}/alerts" if view else "")
         elif incident.ended_at is not None and self._is_another(incident, now):
@@ -264,6 +266,11 @@ class Reconciliation:
             incident.enter("firing", now)
         incident.annotations = alert.annotations or incident.annotations
         incident.run, incident.fired_at = self._prometheus_run, now
+
+    def _close_settled(self, incident: Incident | None, now: float) -> None:
+        """Close an incident whose end everybody was sent: what fires after that is another, however short the gap."""
+        if incident is not None and incident.ended_at is not None and incident.notified and is_settled(incident):
+            incident.enter("closed", now)
 
     def _add(self, alert: PrometheusAlert, starts_at: float, generator_url: str) -> Incident:
         incident = Incident(self._next, dict(alert.labels), dict(alert.annotations), generator_url, starts_at)

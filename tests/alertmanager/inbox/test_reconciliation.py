@@ -686,3 +686,25 @@ def test_an_earlier_time_does_not_end_the_present_one_again(world: World):
         world.record(*earlier, *(5.0 * one for one in range(1 + number // 2)))
         world.step()
     assert [one for one in world.reconciliation.incidents.values() if one.ended_at is None] == [incident]
+
+
+def test_what_fires_just_after_its_all_clear_is_another(world: World):
+    """The inbox was killed before it closed the first: the gap is short, and yet everybody was sent the end."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.now += 6
+    world.record(4.0)
+    assert len(world.reconciliation.incidents) == 2
+
+
+def test_what_is_seen_to_fire_just_after_its_all_clear_is_another(world: World):
+    """The same, where it still fires."""
+    world.fire()
+    world.firing = world.listed = False
+    world.step()
+    world.notify("resolved")
+    world.firing = True
+    world.step()
+    assert len(world.reconciliation.incidents) == 2
