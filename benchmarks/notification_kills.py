@@ -3,11 +3,11 @@
 python benchmarks/notification_kills.py [--kills 200] [--seed 7] [--plain]
 
 A native stack runs with short waits and the shipped programs; a small target's metrics make its alerts fire and end.
-One of Alertmanager, Prometheus, analyzer, inbox, supervisord and guardian is killed every 1 to 5 seconds. At the end each
-incident that Prometheus saw must have a page and an all-clear of its own on each of its channels; late is what came
-after the next one of its kind began, and duplicates are counted. `--plain` runs the same seed without the inbox's
-watch over notifications and with the default intervals of Prometheus and Alertmanager. Exits 1 when something was lost
-(with `--plain`, never).
+One of Alertmanager, Prometheus, analyzer, inbox, supervisord and guardian is killed every 1 to 5 seconds. At the end
+each incident that Prometheus saw must have a page and an all-clear of its own on each of its channels; late is what
+came after the next one of its kind began, and duplicates are counted. `--plain` runs the same seed without the
+inbox's watch over notifications and with the default intervals of Prometheus and Alertmanager. Exits 1 when something
+was lost (with `--plain`, never).
 """
 
 from __future__ import annotations
