@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -73,7 +74,8 @@ def mappings() -> st.SearchStrategy[Any]:
 def check_page(registry: MetricRegistry) -> str:
     """Parse both formats with prometheus_client's own parsers and return the text format.
 
-    No series may be there twice, no exemplar may be longer than OpenMetrics allows.
+    No series may be there twice, no exemplar may be longer than OpenMetrics allows. Escaped quotes in exemplars are
+    taken out first: the parser of prometheus_client counts them as quotes, Prometheus's does not.
     """
     families = registry.families()
     text = answer(ScrapeRequest(names=frozenset(["nothing"])), [])[0]
@@ -86,7 +88,7 @@ def check_page(registry: MetricRegistry) -> str:
             assert key not in seen, key
             seen.add(key)
             assert all(len(value) <= 256 for value in sample.labels.values())
-    for family in read_openmetrics(open_text):
+    for family in read_openmetrics(_EXEMPLAR.sub(_without_escapes, open_text)):
         for sample in family.samples:
             if sample.exemplar:
                 assert sum(len(name) + len(value) for name, value in sample.exemplar.labels.items()) <= 128
@@ -95,3 +97,8 @@ def check_page(registry: MetricRegistry) -> str:
 
 _TEXT = ScrapeRequest(names=frozenset())
 _OPEN = ScrapeRequest(accept="application/openmetrics-text")
+_EXEMPLAR = re.compile(r' # \{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*",?)*\} (?=[^{"\n]+$)', re.MULTILINE)
+
+
+def _without_escapes(exemplar: re.Match[str]) -> str:
+    return re.sub(r'\\["\\n]', "_", exemplar[0])
