@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, statetimeline, table, timeseries
@@ -27,11 +27,13 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from perfloop_boards import colours
 from perfloop_boards.limits import NO_LIMIT, Limit, build_steps
+from perfloop_boards.queries import Query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfloop_boards.queries import Query
+    from perfloop_boards.links import Link
+    from perfloop_boards.watches import Watch
 
 # The builders of panels share methods, but no base class.
 AnyPanel = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel | heatmap.Panel
@@ -51,6 +53,7 @@ class About:
         unit: Grafana's id of the unit, `none` for a plain number.
         empty: the text shown while nothing is found, with the cause or the remedy.
         decimals: digits after the point; Grafana's own choice where it is None.
+        links: where a click on a value, a series or a cell leads.
     """
 
     title: str
@@ -58,6 +61,7 @@ class About:
     unit: str
     empty: str
     decimals: int | None = None
+    links: Sequence[Link] = ()
 
 
 def build_target(query: Query, position: int) -> prometheus.Dataquery:
@@ -75,6 +79,8 @@ def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = 
     panel = panel.unit(about.unit).no_value(about.empty).thresholds(build_steps(limit))
     if about.decimals is not None:
         panel = panel.decimals(about.decimals)
+    if about.links:
+        panel = panel.data_links([link.build() for link in about.links])
     for position, query in enumerate(queries):
         target = build_target(query, position)
         panel = panel.with_target(target)
@@ -117,50 +123,68 @@ def build_nothing(about: About) -> SpecialValueMap:
     return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
 
 
-def number(about: About, query: Query, limit: Limit = NO_LIMIT, words: Mapping[str, Word] | None = None) -> stat.Panel:
-    """Return a single number, coloured by its thresholds, with its recent course behind it."""
-    panel = dress(stat.Panel(), about, [query], limit)
+def number(
+    about: About,
+    query: Query,
+    limit: Limit = NO_LIMIT,
+    words: Mapping[str, Word] | None = None,
+    *,
+    watch: Watch | None = None,
+) -> stat.Panel:
+    """Return a single number of now, coloured by its thresholds: its value, the panel's empty text, or down.
+
+    With a watch, nothing is shown while all that the number depends on is down, and how much is down beside the rest.
+    """
+    shown = replace(query, expr=watch.guard(query.expr) if watch else query.expr, instant=True)
+    queries = [shown, Query(f"{watch.down} > 0", instant=True)] if watch else [shown]
+    panel = dress(stat.Panel(), about, queries, limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
-    course = kinds.BigValueGraphMode.NONE if query.instant or words else kinds.BigValueGraphMode.AREA
-    panel = panel.graph_mode(course).reduce_options(_last())
+    panel = panel.graph_mode(kinds.BigValueGraphMode.NONE).reduce_options(_last())
     nothing = build_nothing(about)
-    return panel.mappings([*build_words(words), nothing] if words else [nothing])
+    panel = panel.mappings([*build_words(words), nothing] if words else [nothing])
+    return panel.override_by_query("B", _down(watch)) if watch else panel
 
 
-def figure(about: About, query: Query, colour: str) -> stat.Panel:
+def _down(watch: Watch) -> list[DynamicConfigValue]:
+    one = ValueMap(options={"1": ValueMappingResult(text=watch.word, color=colours.BAD, index=0)})
+    return [
+        fixed_colour(colours.BAD),
+        DynamicConfigValue("unit", f"suffix: {watch.word}"),
+        DynamicConfigValue("decimals", 0),
+        DynamicConfigValue("mappings", [one]),
+    ]
+
+
+def figure(about: About, query: Query, colour: str, *, watch: Watch | None = None) -> stat.Panel:
     """Return a single number that is neither good nor bad, in the colour of what it counts."""
-    panel = number(about, query)
+    panel = number(about, query, watch=watch)
     return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
 
 
 def lines(
     about: About, queries: Sequence[Query], limit: Limit = NO_LIMIT, known: Mapping[str, str] | None = None
 ) -> timeseries.Panel:
-    """Return series over time, the limits as dashed lines; `known` has colours by the last word of a series' name."""
+    """Return series over time, the limits as dashed lines; `known` has colours by the last word of a series' name.
+
+    Thresholds never colour a series. One whose name is not known beforehand, as a route, has the next colour of
+    Grafana's palette: up to 56 of one panel differ. The legend has the last and the highest value, the highest first.
+    """
     panel = dress(timeseries.Panel(), about, queries, limit)
-    panel = panel.color_scheme(dash.FieldColor().mode(_unnamed_mode(limit)))
+    panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
     for word, colour in (known or {}).items():
         panel = panel.override_by_regexp(f"/(^| ){word}$/", [fixed_colour(colour)])
-    panel = panel.line_width(2).fill_opacity(6).show_points(kinds.VisibilityMode.NEVER).axis_soft_min(0)
+    panel = panel.line_width(2).fill_opacity(0 if len(queries) > 1 else 6)
+    panel = panel.show_points(kinds.VisibilityMode.NEVER).axis_soft_min(0)
     panel = panel.tooltip(
         common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
     )
     panel = panel.legend(_legend())
-    if limit is not NO_LIMIT and not any(query.colour for query in queries):
-        # Each line is green where it is good and red where it is bad, along its own course.
-        panel = panel.gradient_mode(kinds.GraphGradientMode.SCHEME).fill_opacity(0)
     if about.unit == "percentunit" or (about.unit == "none" and limit.warning):
         # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
         panel = panel.axis_soft_max(1 if limit.below else limit.warning or 1)
     style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
-
-
-def _unnamed_mode(limit: Limit) -> FieldColorModeId:
-    # Series that have no colour of their own, as routes: judged where there is a limit, else from blue (least) to
-    # purple (most). Grafana's classic palette would draw the first in green and another in red for no reason.
-    return FieldColorModeId.CONTINUOUS_BL_PU if limit is NO_LIMIT else FieldColorModeId.THRESHOLDS
 
 
 def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | None = None) -> timeseries.Panel:
@@ -197,9 +221,11 @@ def _purples() -> heatmap.HeatmapColorOptions:
 
 
 def _last() -> common.ReduceDataOptions:
+    # Of an instant query: the only one.
     return common.ReduceDataOptions().calcs(["lastNotNull"])
 
 
 def _legend() -> common.VizLegendOptions:
     legend = common.VizLegendOptions().show_legend(show_legend=True)
-    return legend.display_mode(kinds.LegendDisplayMode.LIST).placement(kinds.LegendPlacement.BOTTOM)
+    legend = legend.display_mode(kinds.LegendDisplayMode.TABLE).placement(kinds.LegendPlacement.BOTTOM)
+    return legend.calcs(["lastNotNull", "max"]).sort_by("Max").sort_desc(sort_desc=True)

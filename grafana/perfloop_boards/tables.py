@@ -17,6 +17,7 @@ from perfloop_boards.panels import About, build_target, build_words, dress, fixe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from perfloop_boards.links import Link
     from perfloop_boards.panels import Word
     from perfloop_boards.queries import Query
 
@@ -35,6 +36,7 @@ class Column:
         words: how the values of a label are called and coloured.
         width: in pixels; Grafana divides what is left among the columns without one.
         full: draws a bar beside the value, complete at this value.
+        links: where a click on a cell leads.
     """
 
     field: str
@@ -44,6 +46,7 @@ class Column:
     words: Mapping[str, Word] | None = None
     width: int | None = None
     full: float | None = None
+    links: Sequence[Link] = ()
 
 
 def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort: str = "") -> table.Panel:
@@ -112,6 +115,8 @@ def _join(fields: Iterable[str]) -> list[DataTransformerConfig]:
 def _properties(column: Column) -> list[DynamicConfigValue]:
     # A cell without a value shows a dash, not the panel's text for an empty table.
     properties = [DynamicConfigValue("noValue", "-")]
+    if column.links:
+        properties.append(DynamicConfigValue("links", [link.as_override() for link in column.links]))
     if column.unit:
         properties.append(DynamicConfigValue("unit", column.unit))
     if column.words:

@@ -157,9 +157,11 @@ def test_one_colour_for_one_thing(panels: list[Panel]):
 
 
 def test_status_colours_are_reserved(panels: list[Panel]):
-    """Green and orange are no thing's colour; red is only what failed; no palette gives them to a route by chance."""
+    """Green and orange are no known thing's colour, red is only what failed; thresholds colour no series."""
     for panel in panels:
-        assert not panel.defaults.get("color", {}).get("mode", "").startswith("palette"), str(panel)
+        if panel.kind == "timeseries":
+            assert panel.defaults["color"]["mode"] == "palette-classic", str(panel)
+            assert panel.defaults["custom"]["thresholdsStyle"]["mode"] in {"off", "dashed"}, str(panel)
         for override in panel.json["fieldConfig"]["overrides"]:
             drawn = {one["value"].get("fixedColor") for one in override["properties"] if one["id"] == "color"}
             assert not drawn & {"green", "orange"}, str(panel)
