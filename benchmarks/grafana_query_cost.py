@@ -118,7 +118,7 @@ def _query_all(url: str, end: int, options: argparse.Namespace) -> list[tuple[fl
     with httpx.Client(base_url=url, timeout=120) as client:
         for file in sorted((CHECKOUT / "grafana" / "dashboards").glob("*.json")):
             board = json.loads(file.read_text(encoding="utf-8"))
-            for panel in board["panels"]:
+            for panel in (one for row in board["panels"] for one in (row, *row.get("panels", ()))):
                 if panel.get("targets"):
                     rounds = [_cost(client, board, panel, end, options) for _ in range(ROUNDS)]
                     seconds = statistics.median(cost for cost, _ in rounds)

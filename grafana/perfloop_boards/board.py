@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import dashboard as dash
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
+    GridPos,
     VariableOption,
     VariableRefresh,
     VariableSort,
@@ -17,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from perfloop_boards.panels import SOURCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from perfloop_boards.panels import AnyPanel
 
@@ -27,11 +28,19 @@ WIDTH = 24
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels side by side, each with its width in columns (24 in all); the height is in Grafana's rows of 30 pixels."""
+    """Panels side by side, each with its width in columns; what is over 24 columns goes on below, as lines of a text.
+
+    Attributes:
+        height: of each panel, in Grafana's rows of 30 pixels.
+        title: the heading above; a row without one continues the row before it.
+        collapsed: only the heading is shown until it is clicked, and only then are the panels asked for: details, and
+            what many installations do not have.
+    """
 
     height: int
     panels: Sequence[tuple[int, AnyPanel]]
     title: str = ""
+    collapsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +87,35 @@ def build_dashboard(board: Board, titles: dict[str, str]) -> dash.Dashboard:
 
 
 def _lay_out(made: dash.Dashboard, rows: Sequence[Row]) -> dash.Dashboard:
-    identity = 0
+    identity = top = 0
     for row in rows:
-        if row.title:
-            made = made.with_row(dash.Row(row.title))
-        for width, panel in row.panels:
-            identity += 1
-            made = made.with_panel(panel.id(identity).span(width).height(row.height))
+        heading = dash.Row(row.title).grid_pos(GridPos(x=0, y=top, w=WIDTH, h=1))
+        top += bool(row.title)
+        placed = list(_place(row, top, identity))
+        identity += len(placed)
+        if row.collapsed:
+            for panel in placed:
+                heading = heading.with_panel(panel)
+            made = made.with_row(heading)
+            continue
+        made = made.with_row(heading) if row.title else made
+        for panel in placed:
+            made = made.with_panel(panel)
+        top += row.height * _count_lines(row)
     return made
+
+
+def _place(row: Row, top: int, identity: int) -> Iterator[AnyPanel]:
+    """Give each panel its number and its place, as it is when the row is open."""
+    across = 0
+    for number, (width, panel) in enumerate(row.panels, identity + 1):
+        line, left = divmod(across, WIDTH)
+        yield panel.id(number).grid_pos(GridPos(x=left, y=top + line * row.height, w=width, h=row.height))
+        across += width
+
+
+def _count_lines(row: Row) -> int:
+    return -(-sum(width for width, _ in row.panels) // WIDTH)
 
 
 def locate_signals(board: Board) -> dict[str, dict[str, str | int]]:

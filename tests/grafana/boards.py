@@ -54,9 +54,15 @@ def read_boards(checkout: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
 
 
+def open_rows(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """The panels of a board as JSON, with those of collapsed rows, headings of rows left out."""
+    opened = [one for panel in board["panels"] for one in (panel, *(panel.get("panels") or ()))]
+    return [panel for panel in opened if panel["type"] != "row"]
+
+
 def list_panels(boards: dict[str, dict[str, Any]]) -> list[Panel]:
     """Every panel of every board, rows left out."""
-    return [Panel(uid, panel) for uid, board in boards.items() for panel in board["panels"] if panel["type"] != "row"]
+    return [Panel(uid, panel) for uid, board in boards.items() for panel in open_rows(board)]
 
 
 def fill_in(expression: str, variables: dict[str, str]) -> str:

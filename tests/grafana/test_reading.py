@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.grafana.boards import QUESTIONS
+from tests.grafana.boards import QUESTIONS, open_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +64,8 @@ def test_rows_are_full_and_few(boards: Boards):
     """At most six figures or four pictures side by side, no gap and no overlap."""
     for uid, board in boards.items():
         lines = defaultdict(list)
-        for panel in board["panels"]:
-            lines[panel["gridPos"]["y"]].append(panel)
+        for panel in open_rows(board):
+            lines[panel["id"] if panel["gridPos"]["x"] == 0 else max(lines)].append(panel)
         for line in lines.values():
             assert sum(panel["gridPos"]["w"] for panel in line) == 24, (uid, [panel["title"] for panel in line])
             figures = all(panel["type"] == "stat" for panel in line)
@@ -136,7 +136,7 @@ def test_thresholds_are_those_of_the_file(checkout: Path, boards: Boards):
     assert set(places) == {signal["signal"] for signal in signals}
     for signal in signals:
         place = places[signal["signal"]]
-        panel = next(one for one in boards[place["uid"]]["panels"] if one.get("id") == place["panel"])
+        panel = next(one for one in open_rows(boards[place["uid"]]) if one["id"] == place["panel"])
         steps = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
         if len(steps) > 1:
             assert signal["warning"] in steps, signal["signal"]

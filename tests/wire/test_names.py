@@ -38,7 +38,7 @@ def read_dashboards(checkout: Path) -> Iterator[tuple[str, str]]:
     """Every query of every panel, variable and annotation."""
     for file in sorted((checkout / "grafana" / "dashboards").glob("*.json")):
         board = json.loads(file.read_text(encoding="utf-8"))
-        for panel in board["panels"]:
+        for panel in (one for row in board["panels"] for one in (row, *row.get("panels", ()))):
             for target in panel.get("targets", ()):
                 yield f"{board['uid']}: {panel['title']}", target["expr"]
         for variable in board["templating"]["list"]:
