@@ -16,6 +16,7 @@ from perfloop_analyzer.config import IN_MEMORY, RunConfig, WebConfig, read_secre
 from perfloop_analyzer.configuration import ConfigurationFiles
 from perfloop_analyzer.errors import AnalyzerError
 from perfloop_analyzer.language_model import LanguageModel
+from perfloop_analyzer.links import by_program
 from perfloop_analyzer.loop import Loop, NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.reporters.html import Commands, Record, render_report
@@ -118,7 +119,9 @@ async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = 
     with contextlib.closing(listen(web.address(), "--web.listen-address")) as listener:
         address = bound_address(listener)
         async with open_loop(config, Keeper(clock), clock) as (loop, database):
-            settings = WebSettings(token, _commands(config, web, address), str(config.thresholds_file or ""))
+            settings = WebSettings(
+                token, _commands(config, web, address), str(config.thresholds_file or ""), by_program(web.links)
+            )
             application = build_web(loop.published, database, settings, clock)
             server = Server(
                 application, Web(web.config_file, web.allowed_hosts, "analyzer", token or "", authenticates=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
+from perfloop_analyzer.links import PROGRAMS, parse_link
 from perfloop_base.addresses import Address, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
@@ -201,6 +202,15 @@ class WebConfig:
         "perfloop analyzer",
         metavar="COMMAND",
         help="how this analyzer's commands are run where the page is read; the page shows it",
+    )
+    links: tuple[tuple[str, str], ...] = flag(
+        "--link",
+        (),
+        parse=parse_link,
+        repeat=True,
+        metavar="PROGRAM=URL",
+        help="where a browser reaches another program of the stack, for the links of the page and of the boards; "
+        f"PROGRAM is {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}; may be repeated",
     )
     config_file: str = config_file_flag()
     allowed_hosts: tuple[str, ...] = allowed_hosts_flag()

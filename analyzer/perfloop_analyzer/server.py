@@ -17,11 +17,11 @@ from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
 from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Record, render_page, render_report
-from perfloop_analyzer.reporters.metrics import ResultCollector
+from perfloop_analyzer.reporters.metrics import LinkCollector, ResultCollector
 from perfloop_base.web.headers import POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from perfloop_analyzer.catalog import Limit
     from perfloop_analyzer.ports import Store
@@ -45,11 +45,13 @@ class WebSettings:
         token: The bearer token for changes; None allows none.
         commands: The commands that the page shows.
         thresholds_file: Where the limits come from; empty for the catalogue alone.
+        links: Where a browser reaches the other programs, by program.
     """
 
     token: str | None = None
     commands: Commands = field(default_factory=lambda: Commands(enabled=False))
     thresholds_file: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def build_web(
     GCCollector(registry=registry)
     registry.register(ResultCollector(published))
     registry.register(published.keeper.health)
+    registry.register(LinkCollector(settings.links))
     web = FastAPI(
         title="Perfloop analyzer",
         description="Findings, incidents and recommendations.",

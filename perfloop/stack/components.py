@@ -75,7 +75,15 @@ def _listen(settings: Settings, name: str) -> str:
     return f"--web.listen-address={_address(settings, name)}"
 
 
-def _own_components(settings: Settings) -> list[Component]:
+def _links(settings: Settings, *, demo: bool, grafana: bool) -> list[str]:
+    """Return the flags by which the analyzer knows where a browser reaches what the stack runs."""
+    names = ["alertmanager", "analyzer", "exporter", "inbox", "prometheus"]
+    names += ["demo", "loadgen"] if demo else []
+    names += ["grafana"] if grafana else []
+    return [f"--link={name}={settings.url(name)}" for name in sorted(names)]
+
+
+def _own_components(settings: Settings, links: list[str]) -> list[Component]:
     # The copy that `up` has checked: a file that is half written is not read, and every component changes together.
     thresholds = settings.home / "etc" / THRESHOLDS
     exporter = Component(
@@ -108,6 +116,7 @@ def _own_components(settings: Settings) -> list[Component]:
             f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
             f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
+            *links,
         ),
         "analyzer",
         wave=3,
@@ -228,7 +237,7 @@ def build_components(settings: Settings, binaries: Mapping[str, Path], *, demo: 
         binaries: the path of `prometheus` and `alertmanager`, and of `grafana` where there is one.
         demo: whether the demo service and its steady load are among them.
     """
-    components = _own_components(settings)
+    components = _own_components(settings, _links(settings, demo=demo, grafana="grafana" in binaries))
     components += _demo_components(settings) if demo else []
     components += [_prometheus(settings, binaries["prometheus"]), *_alertmanagers(settings, binaries["alertmanager"])]
     components += [_grafana(settings, binaries["grafana"])] if "grafana" in binaries else []

@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -60,6 +60,22 @@ class ResultCollector(Collector):
         # What an old result says of now is not known: its series end rather than stay as they were.
         if not self._published.is_stale:
             yield from result_families(result)
+
+
+class LinkCollector(Collector):
+    """Where a browser reaches the other programs, for the links of the boards; `links` are URLs by program."""
+
+    def __init__(self, links: Mapping[str, str]) -> None:
+        self._links = links
+
+    def collect(self) -> Iterator[Metric]:
+        """Return one series for each program."""
+        yield _gauge(
+            "perfloop_link_info",
+            "Where a browser reaches a program of the stack; the value is 1.",
+            ["program", "url"],
+            [(pair, 1.0) for pair in self._links.items()],
+        )
 
 
 def result_families(result: Result) -> Iterator[Metric]:
