@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
-from perfloop_boards.board import Board, Row, choice, evenly, marks, one_of
+from perfloop_boards.board import Board, Row, choice, evenly, one_of
 from perfloop_boards.findings import HEALTH, penalties, tally
 from perfloop_boards.limits import Limit, plain
 from perfloop_boards.panels import About, lines, number
@@ -231,15 +231,6 @@ def build(limits: Limits) -> Board:
         variables=(
             choice("service", "Service", "perfloop_health_score"),
             one_of("signal", "Signal", "perfloop_anomaly_score", first="api_response_time_p95"),
-        ),
-        annotations=(
-            marks(
-                "Changes",
-                f"max by (service, signal) (perfloop_change_point_timestamp_seconds{ONE}) * 1000",
-                "{{service}} {{signal}} changed its level",
-                colours.SLOW,
-                at_value=True,
-            ),
         ),
         since="now-1h",
         rows=(

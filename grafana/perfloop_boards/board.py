@@ -10,11 +10,14 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
     GridPos,
+    VariableHide,
     VariableOption,
     VariableRefresh,
     VariableSort,
 )
 
+from perfloop_boards.events import list_events
+from perfloop_boards.links import of_choice
 from perfloop_boards.panels import SOURCE
 
 if TYPE_CHECKING:
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 TAG = "perfloop"
 WIDTH = 24
+# Programs that links lead to. The analyzer exports the address of each; without it the variable is empty, and the link
+# leads nowhere.
+PROGRAMS = ("prometheus", "alertmanager", "analyzer", "inbox", "loadgen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +76,20 @@ def evenly(*panels: AnyPanel) -> Sequence[tuple[int, AnyPanel]]:
     return [(WIDTH // len(panels), panel) for panel in panels]
 
 
-def build_dashboard(board: Board, titles: dict[str, str]) -> dash.Dashboard:
-    """Return the board as Grafana's dashboard; `titles` has the titles of all boards by uid, for the links."""
+def build_dashboard(board: Board, boards: Mapping[str, Board]) -> dash.Dashboard:
+    """Return the board as Grafana's dashboard; `boards` has all of them by uid, for the links."""
     made = dash.Dashboard(board.title).uid(board.uid).description(board.question).tags([TAG]).readonly()
     made = made.time(board.since, "now").refresh("10s").timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR)
     made = made.with_variable(_datasource())
     for variable in board.variables:
         made = made.with_variable(variable)
-    for annotation in board.annotations:
+    for program in PROGRAMS:
+        made = made.with_variable(_address(program))
+    for annotation in (*list_events(_name_variables(board), board.signals), *board.annotations):
         made = made.annotation(annotation)
     for uid in board.related:
-        if uid in titles:
-            made = made.link(_link(titles[uid], uid))
+        if uid in boards:
+            made = made.link(_link(board, boards[uid]))
     made = made.link(_every_board())
     return _lay_out(made, board.rows)
 
@@ -143,21 +151,29 @@ def one_of(name: str, title: str, values: str, first: str) -> dash.QueryVariable
     return chooser.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
-def marks(name: str, expr: str, text: str, colour: str, *, at_value: bool = False) -> dash.AnnotationQuery:
-    """Return marks on every panel: where the expression has a value, or at the time in milliseconds that it gives."""
-    mark = dash.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour)
-    mark = mark.expr(expr).title_format(text).step("10s")
-    return mark.use_value_for_time(use_value_for_time=True) if at_value else mark
-
-
 def _datasource() -> dash.DatasourceVariable:
     ours = VariableOption(text="Prometheus", value="prometheus", selected=True)
     return dash.DatasourceVariable("datasource").label("Data source").type("prometheus").current(ours)
 
 
-def _link(title: str, uid: str) -> dash.DashboardLink:
-    link = dash.DashboardLink(title).type(DashboardLinkType.LINK).url(f"/d/{uid}").icon("dashboard")
-    return link.keep_time(keep_time=True).include_vars(include_vars=True).tooltip(f"Go to {title}")
+def _address(program: str) -> dash.QueryVariable:
+    """Return the hidden variable with the address of a program outside Grafana, for links: `${prometheus_url}`."""
+    query = f'label_values(perfloop_link_info{{program="{program}"}}, url)'
+    hidden = dash.QueryVariable(f"{program}_url").datasource(SOURCE).query(query).hide(VariableHide.HIDE_VARIABLE)
+    # An address does not depend on the time range: it is asked for once.
+    return hidden.refresh(VariableRefresh.ON_DASHBOARD_LOAD).sort(VariableSort.ALPHABETICAL_ASC)
+
+
+def _name_variables(board: Board) -> list[str]:
+    return [variable.build().name for variable in board.variables]
+
+
+def _link(here: Board, there: Board) -> dash.DashboardLink:
+    """Return the link to a related board with the choices that both have: a variable of one name has one meaning."""
+    shared = ["datasource", *(name for name in _name_variables(here) if name in _name_variables(there))]
+    url = f"/d/{there.uid}?{'&'.join(map(of_choice, shared))}"
+    link = dash.DashboardLink(there.title).type(DashboardLinkType.LINK).url(url).icon("dashboard")
+    return link.keep_time(keep_time=True).include_vars(include_vars=False).tooltip(f"Go to {there.title}")
 
 
 def _every_board() -> dash.DashboardLink:

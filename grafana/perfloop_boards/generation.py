@@ -48,10 +48,10 @@ def generate(directory: Path) -> dict[Path, str]:
     """
     limits = read_limits(directory)
     boards = _build_boards(limits)
-    titles = {board.uid: board.title for board in boards}
+    by_uid = {board.uid: board for board in boards}
     encoder = JSONEncoder(sort_keys=True, indent=2)
     dashboards = {
-        DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, titles).build()) + "\n"
+        DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, by_uid).build()) + "\n"
         for board in boards
     }
     return {**dashboards, PANELS: _list_panels(boards)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
-from perfloop_boards.board import Board, Row, choice, evenly, marks
+from perfloop_boards.board import Board, Row, choice, evenly
+from perfloop_boards.events import marks
 from perfloop_boards.limits import FIRST_WARNS, STUTTER, Limit, percent, seconds
 from perfloop_boards.panels import About, figure, lines, number, stacked
 from perfloop_boards.queries import (
@@ -368,14 +369,8 @@ def build(limits: Limits) -> Board:
         ),
         annotations=(
             marks(
-                "Runs",
-                f"loadgen_run_info{RUN} unless loadgen_run_info{RUN} offset 20s",
-                "{{test}} {{run_id}} starts",
-                colours.TRAFFIC,
-            ),
-            marks(
                 "Phases",
-                f"loadgen_phase{selector(TEST)} unless loadgen_phase{selector(TEST)} offset 20s",
+                f"loadgen_phase{selector(TEST)} unless loadgen_phase{selector(TEST)} offset $__interval",
                 "{{test}}: {{phase}}",
                 colours.SLOW,
             ),

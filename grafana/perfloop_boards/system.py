@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
     from perfloop_boards.panels import AnyPanel
 
-MACHINE = chosen("service", "instance")
+# `service` is on every other board the service that serves requests; here it is what the exporter's target is called.
+MACHINE = ('service=~"$host_group"', *chosen("instance"))
 OF = selector(*MACHINE)
 REAL_DISK = 'device!~"(dm-|md|loop|ram|zram).*"'
 REAL_NET = 'device!~"lo|(veth|docker|br-|cali|flannel).*"'
@@ -383,8 +384,8 @@ def build(limits: Limits) -> Board:
         question="Is a resource full, does work wait for it, and did anything fail?",
         related=("overview", "llm", "stack"),
         variables=(
-            choice("service", "Service", "node_cpu_seconds_total"),
-            choice("instance", "Instance", 'node_cpu_seconds_total{service=~"$service"}'),
+            choice("host_group", "Host group", "node_cpu_seconds_total", label_name="service"),
+            choice("instance", "Instance", 'node_cpu_seconds_total{service=~"$host_group"}'),
         ),
         signals={
             "cpu_used_ratio": cpu_modes,

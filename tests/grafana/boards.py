@@ -73,8 +73,8 @@ def fill_in(expression: str, variables: dict[str, str]) -> str:
 
 
 def default_values(board: dict[str, Any]) -> dict[str, str]:
-    """Each variable of the board at its default: everything, or the one that is chosen first."""
+    """Each variable of the board at its default: everything, the one that is chosen first, or nothing."""
     return {
-        variable["name"]: variable.get("allValue") or variable["current"]["value"]
+        variable["name"]: variable.get("allValue") or variable.get("current", {}).get("value", "")
         for variable in board["templating"]["list"]
     }

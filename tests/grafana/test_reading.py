@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -22,6 +23,7 @@ EXPECTED = {
     *("load-test", "analysis", "recommendations", "alerts", "stack"),
 }
 STATUS = {"green", "orange", "red"}
+HIDDEN = 2  # Grafana's number for a variable that nobody sees
 
 
 def test_the_ten_boards_are_there(boards: Boards):
@@ -41,10 +43,7 @@ def test_boards_are_loadable_files(boards: Boards):
 
 def test_links_lead_both_ways(boards: Boards):
     """What a board links to links back; every board is reached from the overview, and all are in the menu."""
-    links = {
-        uid: {link["url"].removeprefix("/d/") for link in board["links"] if link["type"] == "link"}
-        for uid, board in boards.items()
-    }
+    links = {uid: set(_top_links(board)) for uid, board in boards.items()}
     assert [(here, there) for here, others in links.items() for there in others if here not in links[there]] == []
     reached, border = set(), {"overview"}
     while border:
@@ -54,10 +53,45 @@ def test_links_lead_both_ways(boards: Boards):
     assert [uid for uid, board in boards.items() if board["links"][-1]["tags"] != board["tags"]] == []
 
 
+def _top_links(board: dict[str, Any]) -> dict[str, set[str]]:
+    """The boards that a board's links open, each with the variables that the link carries."""
+    urls = [urlsplit(link["url"]) for link in board["links"] if link["type"] == "link"]
+    return {url.path.removeprefix("/d/"): set(re.findall(r"\$\{(\w+):queryparam\}", url.query)) for url in urls}
+
+
 def test_links_carry_time_and_choices(boards: Boards):
-    """Going from board to board keeps the time range and the chosen service."""
+    """Going from board to board keeps the time range, and of the choices all that the other board has too."""
+    chosen = {
+        uid: {variable["name"] for variable in board["templating"]["list"] if variable.get("hide") != HIDDEN}
+        for uid, board in boards.items()
+    }
     for uid, board in boards.items():
-        assert all(link["keepTime"] and link["includeVars"] for link in board["links"]), uid
+        assert all(link["keepTime"] for link in board["links"]), uid
+        assert not any(link["includeVars"] for link in board["links"] if link["type"] == "link"), uid
+        for there, carried in _top_links(board).items():
+            assert carried == chosen[uid] & chosen[there], (uid, there)
+
+
+def test_a_variable_means_the_same_on_every_board(boards: Boards):
+    """Choices go from board to board by name: `service` serves requests, what is chosen of hosts is an instance."""
+    labels = defaultdict(set)
+    for uid, board in boards.items():
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query" and variable.get("hide") != HIDDEN:
+                series, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"]).groups()
+                labels[variable["name"]].add(label)
+                assert variable["name"] != "service" or not series.startswith("node_"), uid
+    assert {name: found for name, found in labels.items() if len(found) > 1} == {}
+
+
+def test_addresses_of_programs_are_hidden_variables_of_every_board(boards: Boards):
+    """Links to pages outside Grafana take the address from the analyzer's metric; nobody need choose one."""
+    for uid, board in boards.items():
+        hidden = {one["name"]: one["query"] for one in board["templating"]["list"] if one.get("hide") == HIDDEN}
+        assert hidden == {
+            f"{program}_url": f'label_values(perfloop_link_info{{program="{program}"}}, url)'
+            for program in ("prometheus", "alertmanager", "analyzer", "inbox", "loadgen")
+        }, uid
 
 
 def test_rows_are_full_and_few(boards: Boards):
