@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.findings import Finding, Reading
     from perfloop_analyzer.incidents import Incident
     from perfloop_analyzer.recommend import Recommendation
@@ -81,6 +82,7 @@ class Result:
     incidents: tuple[Incident, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
     decided: tuple[Recommendation, ...] = ()
+    changes: tuple[Change, ...] = ()
     readings: tuple[Reading, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     series: int = 0

@@ -19,6 +19,7 @@ from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.subject import Row, Subject
 from perfloop_analyzer.pipeline.trends import find_window_forecasts
 from perfloop_analyzer.series import Batch, Floats, service_of
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -163,7 +164,13 @@ def _changes(subject: Subject, level: float, candidates: list[_Candidate], readi
         newest[int(rows[point.row])] = point
     for row, point in newest.items():
         moment = subject.batch.grid.start + point.index * subject.batch.grid.step
-        readings.append(subject.reading(row, "change_point_timestamp_seconds", moment))
+        levels = " \N{RIGHTWARDS ARROW} ".join(quantity(level, signal.unit, 2) for level in (point.before, point.after))
+        readings += (
+            subject.reading(row, "change_point_timestamp_seconds", moment),
+            subject.reading(row, "change_point_before", point.before),
+            subject.reading(row, "change_point_after", point.after),
+            subject.reading(row, f"change_point_info:{levels}", 1.0),
+        )
         moved = abs(point.after - point.before)
         matters = moved >= max(signal.min_deviation, LEAST_CHANGE * abs(point.before))
         strictest = max(point.p_value, block_p_value(values[row], point.index))

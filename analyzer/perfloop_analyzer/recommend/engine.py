@@ -6,10 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfloop_analyzer.findings import AVAILABILITY, Finding, Severity, component_name
+from perfloop_analyzer.findings import Finding, Severity, component_name
 from perfloop_analyzer.identifiers import slug
 from perfloop_analyzer.recommend.improvement import Measured, compute
-from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation
+from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation, by_urgency
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,13 +56,7 @@ def recommend(incidents: Sequence[Incident], rules: Sequence[Rule], context: Con
             for finding in _first_per_resource(f for f in incident.findings if rule.matches(f)):
                 recommendation = _fill(rule, finding, incident, context)
                 found.setdefault(recommendation.id, recommendation)
-    return tuple(sorted(found.values(), key=_urgency))
-
-
-def _urgency(recommendation: Recommendation) -> tuple[int, bool, float]:
-    """Return what sorts the most urgent first; nothing else helps a service that does not answer."""
-    is_other = recommendation.component != AVAILABILITY
-    return -PRIORITIES.index(recommendation.priority), is_other, -float(recommendation.values.get("cause_score", 0.0))
+    return by_urgency(found.values())
 
 
 def _first_per_resource(findings: Iterable[Finding]) -> list[Finding]:
@@ -94,7 +88,7 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
         improvement=compute(rule.improvement, finding, context.measured),
         created=context.at,
         updated=context.at,
-        values={"cause_score": cause.score, "incident": incident.id},
+        values={"cause_score": cause.score, "incident": incident.id, "signal": finding.signal},
     )
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from perfloop_analyzer.findings import AVAILABILITY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PRIORITIES = ("low", "medium", "high", "critical")
 
@@ -34,6 +39,7 @@ class Improvement:
         metric: The signal that is reduced.
         method: The formula, as rules files name it.
         explanation: The formula's inputs and result in words.
+        of: What is reduced, in words: the metric's title, and where it is measured.
     """
 
     ratio: float
@@ -42,6 +48,7 @@ class Improvement:
     metric: str
     method: str
     explanation: str
+    of: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -78,6 +85,18 @@ class Recommendation:
     updated: float = 0.0
     values: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def signal(self) -> str:
+        """The signal whose finding it answers."""
+        own = self.values.get("signal")
+        known = own if isinstance(own, str) else next((item.get("signal") for item in self.evidence), "")
+        return str(known or "")
+
+    @property
+    def gain_of(self) -> str:
+        """What the expected gain is a share of, in words; empty where no gain could be computed."""
+        return (self.improvement.of or self.improvement.metric.replace("_", " ")) if self.improvement else ""
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         plain = {name: getattr(self, name) for name in self.__slots__}
@@ -88,6 +107,21 @@ class Recommendation:
             "improvement": self.improvement.as_dict() if self.improvement else None,
             "values": dict(self.values),
         }
+
+
+def by_urgency(recommendations: Iterable[Recommendation]) -> tuple[Recommendation, ...]:
+    """Return recommendations in the order in which every program lists them: by priority, then by expected gain.
+
+    Among equals a service that does not answer comes first, since nothing else helps it, then the likelier cause.
+    """
+    return tuple(sorted(recommendations, key=_urgency))
+
+
+def _urgency(one: Recommendation) -> tuple[int, float, bool, float, str]:
+    gain = one.improvement.ratio if one.improvement else -1.0
+    score = one.values.get("cause_score", 0.0)
+    likely = float(score) if isinstance(score, int | float) else 0.0
+    return -PRIORITIES.index(one.priority), -gain, one.component != AVAILABILITY, -likely, one.id
 
 
 def from_dict(data: Mapping[str, Any]) -> Recommendation:
@@ -137,14 +171,15 @@ def _is_measured(data: object) -> bool:
 
 def _improvement(data: Any) -> Improvement:
     """Return the improvement of a JSON form."""
-    if not isinstance(data, Mapping) or set(data) != set(Improvement.__slots__):
+    if not isinstance(data, Mapping) or set(data) | {"of"} != set(Improvement.__slots__):
         raise TypeError("field 'improvement' has other fields than an improvement")
     ratio, low, high = (float(data[name]) for name in ("ratio", "low", "high"))
     if not all(map(math.isfinite, (ratio, low, high))):
         raise ValueError("field 'improvement' has a number that is not finite")
-    return Improvement(ratio, low, high, *(str(data[name]) for name in ("metric", "method", "explanation")))
+    return Improvement(ratio, low, high, *(str(data.get(name, "")) for name in _WORDS))
 
 
+_WORDS = ("metric", "method", "explanation", "of")
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "rule", "service", "component", "category", "priority", "title", "action"), str),
     **dict.fromkeys(("effort", "cost", "state"), str),

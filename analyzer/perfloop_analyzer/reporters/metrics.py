@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from perfloop_analyzer.recommend.recommendation import by_urgency
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.findings import Reading
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.published import Costs, Published
+    from perfloop_analyzer.series import Labels
 
 TITLE_LENGTH = 120
 MOST_SERIES = 2000
@@ -27,6 +30,9 @@ READINGS = {
     "anomaly_lower": ("Lower edge of the band.", ""),
     "anomaly_upper": ("Upper edge of the band.", ""),
     "change_point_timestamp_seconds": ("When the signal's level last stepped within the window.", ""),
+    "change_point_before": ("Level before the signal's last step, in the signal's unit.", ""),
+    "change_point_after": ("Level since the signal's last step, in the signal's unit.", ""),
+    "change_point_info": ("The levels around the signal's last step in words; always 1.", "levels"),
     "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
     "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
     "desired_replicas": ("Replicas that bring CPU use to seventy percent.", ""),
@@ -104,6 +110,7 @@ def result_families(result: Result) -> Iterator[Metric]:
         ["incident", "service", "resource"],
         [((i.id, c.service, c.component), c.score) for i in result.incidents for c in i.causes],
     )
+    yield from _moment_families(result)
     yield from _recommendation_families(result)
     yield from reading_families(result.readings)
     yield GaugeMetricFamily("perfloop_analyzer_series", "Series that the last cycle read.", value=result.series)
@@ -121,13 +128,54 @@ def _bottlenecks(result: Result) -> list[tuple[tuple[str, ...], float]]:
     return list(rows.items())
 
 
+def _moment_families(result: Result) -> Iterator[Metric]:
+    """Return since when incidents and findings stand, and what people and programs changed."""
+    yield _gauge(
+        "perfloop_incident_start_timestamp_seconds",
+        "When the incident began; kept over restarts, one series for each service that it is about.",
+        ["incident", "service"],
+        [((one.id, service), one.started) for one in result.incidents for service in one.services],
+    )
+    yield _gauge(
+        "perfloop_finding_start_timestamp_seconds",
+        "Since when the signal is unusual or beyond its limit; kept over restarts.",
+        ["incident", "service", "signal", "series"],
+        [
+            ((one.id, finding.service, finding.signal, series_of(finding.labels)), finding.onset)
+            for one in result.incidents
+            for finding in one.findings
+        ],
+    )
+    yield _gauge(
+        "perfloop_change_timestamp_seconds",
+        "When something was changed, as it was recorded; the newest fifty of the last seven days.",
+        ["id", "service", "kind", "title"],
+        [((one.id, one.service, one.kind, one.title[:TITLE_LENGTH]), one.at) for one in result.changes],
+    )
+
+
 def _recommendation_families(result: Result) -> Iterator[Metric]:
-    known = (*result.recommendations, *result.decided)
+    known = by_urgency((*result.recommendations, *result.decided))
     yield _gauge(
         "perfloop_recommendation_info",
         "A recommendation that stands, or that was decided on within thirty days.",
-        ["id", "service", "category", "priority", "title", "state"],
-        [((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state), 1.0) for r in known],
+        ["id", "service", "category", "priority", "title", "state", "signal", "gain_of"],
+        [
+            ((r.id, r.service, r.category, r.priority, r.title[:TITLE_LENGTH], r.state, r.signal, r.gain_of), 1.0)
+            for r in known
+        ],
+    )
+    yield _gauge(
+        "perfloop_recommendation_rank",
+        "Place in the order of all recommendations: by priority, then by expected gain; 1 is the first.",
+        ["id"],
+        [((r.id,), float(place)) for place, r in enumerate(known, 1)],
+    )
+    yield _gauge(
+        "perfloop_recommendation_start_timestamp_seconds",
+        "Since when the recommendation stands; kept over restarts.",
+        ["id"],
+        [((r.id,), r.created) for r in known],
     )
     yield _gauge(
         "perfloop_recommendation_expected_improvement_ratio",
@@ -148,7 +196,7 @@ def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
     table: dict[str, dict[tuple[str, str, str, str], float]] = {}
     for reading in readings:
         name, _, extra = reading.name.partition(":")
-        key = (reading.service, reading.signal, _series(reading), extra)
+        key = (reading.service, reading.signal, series_of(reading.labels), extra)
         table.setdefault(name, {})[key] = reading.value
     loudest = table.get("anomaly_score", {})
     kept = set(sorted(loudest, key=lambda key: -loudest[key])[:MOST_SERIES])
@@ -165,8 +213,9 @@ def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
             yield family
 
 
-def _series(reading: Reading) -> str:
-    rest = sorted((name, value) for name, value in reading.labels.items() if name != "service")
+def series_of(labels: Labels) -> str:
+    """Return what distinguishes a series from the signal's others of its service; empty where nothing does."""
+    rest = sorted((name, value) for name, value in labels.items() if name != "service")
     return ",".join(f"{name}={value}" for name, value in rest)
 
 
@@ -218,7 +267,9 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
 def _gauge(name: str, text: str, labels: list[str], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=labels)
     for values, number in rows:
-        family.add_metric([_plain(value) for value in values], number)
+        # An empty label is none: it is left out.
+        given = {label: _plain(value) for label, value in zip(labels, values, strict=True) if value}
+        family.add_sample(name, given, number)
     return family
 
 
