@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import os
 import platform
@@ -17,7 +16,9 @@ from urllib.parse import parse_qs
 
 from perfloop_base.addresses import bound_address, listen
 from perfloop_base.errors import ConfigError, ExitCode
+from perfloop_base.pages import Landing, landing_page
 from perfloop_base.web.gate import Gate
+from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_exporter.collectors.catalogue import SPECS, ProcessCollector
 from perfloop_exporter.collectors.families import counter, gauge, single
 from perfloop_exporter.collectors.host import Host
@@ -163,7 +164,7 @@ class App:
                 text_response(200, "perfloop exporter is ready\n") if self.ready else text_response(503, "starting\n")
             )
         if request.path == "/":
-            return Response(200, self._landing().encode(), "text/html; charset=utf-8")
+            return self._landing()
         return text_response(404, f"no such page: {request.path}; see /\n")
 
     def _metrics(self, request: Request) -> Response:
@@ -210,16 +211,12 @@ class App:
                 )
         return list(dict.fromkeys(collect)) or None, None
 
-    def _landing(self) -> str:
-        path = html.escape(self._web.telemetry_path)
-        names = ", ".join(self._scraper.names)
-        return (
-            "<!doctype html><html lang=en><head><meta charset=utf-8><title>Perfloop exporter</title></head><body>"
-            "<h1>Perfloop exporter</h1><p>System metrics under node_exporter's names.</p>"
-            f"<p>Version {html.escape(version())}.</p>"
-            f'<p><a href="{path}">Metrics</a> · <a href="/-/healthy">Healthy</a> · <a href="/-/ready">Ready</a></p>'
-            f"<p>Collectors: {html.escape(names)}.</p></body></html>\n"
-        )
+    def _landing(self) -> Response:
+        links = [(self._web.telemetry_path, "Metrics"), ("/-/healthy", "Healthy"), ("/-/ready", "Ready")]
+        names = self._scraper.names
+        facts = [("Version", version()), (f"{len(names)} collectors", ", ".join(names))]
+        page = landing_page(Landing("Exporter", "System metrics under node_exporter's names.", facts, links))
+        return Response(200, page.encode(), "text/html; charset=utf-8", ((POLICY, page_policy(page)),))
 
 
 def _budget(header: str | None) -> float:
