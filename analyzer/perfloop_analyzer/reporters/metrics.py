@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from perfloop_analyzer.recommend.recommendation import by_urgency
+from perfloop_analyzer.reporters.explanations import explain_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,6 +113,7 @@ def result_families(result: Result) -> Iterator[Metric]:
     )
     yield from _moment_families(result)
     yield from _recommendation_families(result)
+    yield from _explanation_families(result)
     yield from reading_families(result.readings)
     yield GaugeMetricFamily("perfloop_analyzer_series", "Series that the last cycle read.", value=result.series)
     yield GaugeMetricFamily("perfloop_analyzer_points", "Points that the last cycle read.", value=result.points)
@@ -188,6 +190,26 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
         "Measured share by which the affected metric fell after the recommendation was implemented.",
         ["id"],
         [((r.id,), float(r.values["measured"]["gain"])) for r in known if "measured" in r.values],
+    )
+
+
+def _explanation_families(result: Result) -> Iterator[Metric]:
+    found = explain_signals(result)
+    yield _gauge(
+        "perfloop_signal_cause_score",
+        "Share of the first cause of the incident that a signal is part of; the cause in words.",
+        ["service", "signal", "cause"],
+        [((one.service, one.signal, one.cause), one.score) for one in found],
+    )
+    yield _gauge(
+        "perfloop_signal_recommendation_info",
+        "The recommendation to follow for a signal that is out of its limits.",
+        ["service", "signal", "id", "title"],
+        [
+            ((one.service, one.signal, one.recommendation.id, one.recommendation.title[:TITLE_LENGTH]), 1.0)
+            for one in found
+            if one.recommendation
+        ],
     )
 
 
