@@ -7,11 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from perfloop_base.quantities import quantity
+from perfloop_base.time_axis import day_of, moment_ticks
+
 _WIDTH, _HEIGHT = 760, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 12, 16, 34
-_COLORS = ("#2563eb", "#d97706", "#dc2626", "#059669", "#7c3aed")
-_GRID, _LIMIT, _MARK = "#8884", "#cf222e", "#9a6700"
+# Each has a contrast of 3 or more on a light and on a dark page. None is red: that is the limit's.
+_COLORS = ("#4178f0", "#d97706", "#0e8a6d", "#9061f0", "#c2378f", "#0891b2", "#8a7400")
+_GRID, _LIMIT, _MARK = "#8884", "#dc2626", "#8a7400"
+_FONT = 13  # of a picture that a narrow page shows at three quarters of its size
 _TICKS = 5
+_MOST_DIGITS = 9
+# A limit farther from the line than this many times its height is named, not drawn: the line would be flat.
+_FAR = 5.0
+_EDGE = 40  # a label nearer to an end of the picture does not reach beyond it
 # More points than pixels cannot be seen; of a longer line the lowest and the highest point of each part are drawn.
 _MOST_POINTS = 600
 # A line that stays in the upper half of its scale is drawn without the space below it.
@@ -38,7 +47,8 @@ class Axes:
     write_x: Callable[[float], str] = "{:.4g}".format
     write_y: Callable[[float], str] = "{:.4g}".format
     from_zero: bool = True  # else a line that varies little fills the height
-    ends_only: bool = False  # write the ends of x instead of round numbers: for moments
+    moments: bool = False  # x is Unix seconds: ticks are round times of day
+    unit: str | None = None  # of y, a base unit: instead of `write_y`
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +59,13 @@ class Notes:
     marks: Sequence[float] = ()
 
 
-def figure(title: str, lines: Sequence[Line], axes: Axes) -> str:
+def figure(title: str, lines: Sequence[Line], axes: Axes, notes: Notes | None = None) -> str:
     """Return a plot under its title and legend."""
     legend = "".join(
         f'<span><i style="background:{color}"></i>{escape(line.name)}</span> '
         for line, color in zip(lines, _colors(lines), strict=True)
     )
-    return f"<figure><figcaption>{escape(title)} {legend}</figcaption>{draw(title, lines, axes)}</figure>"
+    return f"<figure><figcaption>{escape(title)} {legend}</figcaption>{draw(title, lines, axes, notes)}</figure>"
 
 
 def draw(title: str, lines: Sequence[Line], axes: Axes, notes: Notes | None = None) -> str:
@@ -67,12 +77,13 @@ def draw(title: str, lines: Sequence[Line], axes: Axes, notes: Notes | None = No
         return "<p><small>no data</small></p>"
     xs, ys = [x for x, _ in points], [y for _, y in points]
     across = _Scale(min(xs), max(xs), _LEFT, _WIDTH - _RIGHT)
-    low, high = _range(ys if notes.limit is None else [*ys, notes.limit], from_zero=axes.from_zero)
+    low, high = _range(ys if _is_far(notes.limit, ys) else [*ys, notes.limit or 0.0], from_zero=axes.from_zero)
     upward = _Scale(low, high, _HEIGHT - _BOTTOM, _TOP)
     parts = [*_grid(across, upward, axes)]
     for own, color in zip(stretches, _colors(lines), strict=True):
         parts += [_draw_stretch(stretch, color, across, upward) for stretch in own]
-    parts += _draw_notes(notes, across, upward)
+    parts += _draw_limit(notes.limit, upward, axes)
+    parts += _draw_marks(notes.marks, across)
     return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
 
 
@@ -93,6 +104,11 @@ class _Scale:
         step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= _TICKS)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
+
+
+def _is_far(limit: float | None, values: Sequence[float]) -> bool:
+    """Return whether a limit is not drawn: there is none, or the line would be flat beside it."""
+    return limit is None or (abs(limit) > _FAR * max(map(abs, values)) > 0)
 
 
 def _colors(lines: Sequence[Line]) -> list[str]:
@@ -135,23 +151,45 @@ def _draw_stretch(stretch: Sequence[tuple[float, float]], color: str, across: _S
 
 
 def _grid(across: _Scale, upward: _Scale, axes: Axes) -> Iterator[str]:
-    for value in upward.ticks():
+    for value, words in _labels(upward.ticks(), axes):
         y = upward.place(value)
         yield _rule((_LEFT, _WIDTH - _RIGHT), (y, y), _GRID)
-        yield _text(_LEFT - 6, y + 4, axes.write_y(value), "end")
-    for number, value in enumerate([across.low, across.high] if axes.ends_only else across.ticks()):
-        anchor = ("start", "end")[number] if axes.ends_only else "middle"
-        yield _text(across.place(value), _HEIGHT - _BOTTOM + 16, axes.write_x(value), anchor)
-    yield _text(_WIDTH / 2, _HEIGHT - 4, axes.x_label, "middle")
+        yield _text(_LEFT - 6, y + 4, words, "end")
+    x_label = axes.x_label or (f"UTC, {day_of(across.low)}" if axes.moments else "")
+    ticks = moment_ticks(across.low, across.high) if axes.moments else [(x, axes.write_x(x)) for x in across.ticks()]
+    for value, words in ticks:
+        x = across.place(value)
+        yield _text(x, _HEIGHT - _BOTTOM + 16, words, "end" if x > _WIDTH - _RIGHT - _EDGE else "middle")
+    yield _text(_WIDTH / 2, _HEIGHT - 4, x_label, "middle")
     yield _text(4, _TOP - 4, axes.y_label, "start")
 
 
-def _draw_notes(notes: Notes, across: _Scale, upward: _Scale) -> Iterator[str]:
-    if notes.limit is not None:
-        y = upward.place(notes.limit)
-        yield _rule((_LEFT, _WIDTH - _RIGHT), (y, y), _LIMIT)
-        yield _text(_WIDTH - _RIGHT, y - 4, "limit", "end")
-    for moment in notes.marks:
+def _labels(values: Sequence[float], axes: Axes) -> list[tuple[float, str]]:
+    """Return the ticks of y as people write them, with as many digits as it takes to tell them apart."""
+    if axes.unit is None:
+        return [(value, axes.write_y(value)) for value in values]
+    for digits in range(3, _MOST_DIGITS):
+        words = [quantity(value, axes.unit, digits) for value in values]
+        if len(set(words)) == len(words):
+            break
+    return list(zip(values, words, strict=True))
+
+
+def _draw_limit(limit: float | None, upward: _Scale, axes: Axes) -> Iterator[str]:
+    if limit is None:
+        return
+    words = f"limit {axes.write_y(limit) if axes.unit is None else quantity(limit, axes.unit)}"
+    if not upward.low <= limit <= upward.high:
+        side = "above" if limit > upward.high else "below"
+        yield _text(_WIDTH - _RIGHT, _TOP - 4, f"{words}, {side} this picture", "end")
+        return
+    y = upward.place(limit)
+    yield _rule((_LEFT, _WIDTH - _RIGHT), (y, y), _LIMIT)
+    yield _text(_WIDTH - _RIGHT, y - 4 if y > _TOP + _FONT else y + _FONT, words, "end")
+
+
+def _draw_marks(moments: Sequence[float], across: _Scale) -> Iterator[str]:
+    for moment in moments:
         if not across.low <= moment <= across.high:
             continue  # it began before the picture does
         x = across.place(moment)
@@ -167,5 +205,5 @@ def _rule(xs: tuple[float, float], ys: tuple[float, float], color: str) -> str:
 def _text(x: float, y: float, words: str, anchor: str) -> str:
     if not words:
         return ""
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="11" fill="currentColor" text-anchor="{anchor}"'
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{_FONT}" fill="currentColor" text-anchor="{anchor}"'
     return f"<text {place}>{escape(words)}</text>"

@@ -50,7 +50,7 @@ def test_limit_and_marks():
     dashed = [line for line in shapes(svg, "line") if "stroke-dasharray" in line.attrib]
     assert len(dashed) == 2
     assert all(0 <= float(line.attrib[key]) <= 220 for line in dashed for key in ("y1", "y2"))
-    assert ">limit<" in svg
+    assert ">limit 8<" in svg
     mark = next(line for line in dashed if line.attrib["x1"] == line.attrib["x2"])
     assert float(mark.attrib["x1"]) == pytest.approx((76 + 748) / 2)
 
@@ -83,10 +83,56 @@ def test_a_flat_line_is_drawn(value: float):
     assert all(0 <= y <= 220 for _, y in points_of(svg))
 
 
-def test_ends_only():
-    """Moments are written at both ends and nowhere else."""
-    svg = draw("t", [Line("a", [(0, 1), (10, 2)])], Axes(write_x="at {:g}".format, ends_only=True))
-    assert re.findall(r">(at [^<]*)<", svg) == ["at 0", "at 10"]
+def words_of(svg: str) -> list[str]:
+    """Return the texts of a picture."""
+    return [str(found.text) for found in shapes(svg, "text")]
+
+
+@pytest.mark.parametrize(
+    ("start", "seconds", "first", "last"),
+    [
+        (1_700_000_003.0, 60.0, "22:13:30", "22:14:20"),
+        (1_700_000_003.0, 3600.0, "22:20", "23:10"),
+        (1_700_000_003.0, 7200.0, "22:30", "11-15 00:00"),
+        (1_700_000_003.0, 7 * 86_400.0, "2023-11-15", "2023-11-21"),
+    ],
+)
+def test_moments_are_round(start: float, seconds: float, first: str, last: str):
+    """Ticks stand at whole minutes, hours or days; the axis says that they are UTC, and of which day."""
+    points = [(start + x * seconds / 99, 1.0) for x in range(100)]
+    words = words_of(draw("t", [Line("a", points)], Axes(moments=True)))
+    ticks = [
+        word for word in words if re.fullmatch(r"[\d-]*:?[\d: -]+", word) and (":" in word or word.count("-") == 2)
+    ]
+    assert (ticks[0], ticks[-1]) == (first, last)
+    assert 3 <= len(ticks) <= 8
+    assert "UTC, 2023-11-14" in words
+
+
+def test_values_have_their_unit_and_are_told_apart():
+    """Steps of 1, 2 and 5 with the unit; a line between 99.91% and 99.95% has labels that differ."""
+    words = words_of(draw("t", [Line("a", [(0, 0.0), (1, 0.9)])], Axes(unit="seconds")))
+    assert words[:5] == ["0 s", "200 ms", "400 ms", "600 ms", "800 ms"]
+    words = words_of(draw("t", [Line("a", [(0, 0.9991), (1, 0.9995)])], Axes(unit="ratio", from_zero=False)))
+    values = [word for word in words if word.endswith("%")]
+    assert len(values) == len(set(values)) >= 4
+
+
+def test_a_far_limit_is_named_and_does_not_flatten_the_line():
+    """Twenty milliseconds below a limit of a second fill the height."""
+    svg = draw("t", [Line("a", [(0, 0.01), (1, 0.02)])], Axes(unit="seconds"), Notes(limit=1.0))
+    assert "limit 1 s, above this picture" in words_of(svg)
+    assert min(y for _, y in points_of(svg)) == 16.0
+    flat = draw("t", [Line("a", [(0, 0.0), (1, 0.0)])], Axes(unit="ratio"), Notes(limit=0.05))
+    assert "limit 5%" in words_of(flat)
+
+
+def test_lines_differ_in_colour():
+    """As many as there are colours, and none has the limit's."""
+    svg = draw("t", [Line(str(n), [(0, n), (1, n)]) for n in range(7)], Axes(), Notes(limit=3.0))
+    colours = [line.attrib["stroke"] for line in shapes(svg, "polyline")]
+    limit = next(line.attrib["stroke"] for line in shapes(svg, "line") if "stroke-dasharray" in line.attrib)
+    assert len({*colours, limit}) == 8
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e9), st.none() | st.floats(-1e12, 1e12)), max_size=50), st.booleans())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +127,7 @@ def plots(findings: Sequence[Finding], batches: Mapping[str, Batch]) -> list[tup
 def _plot(title: str, batch: Batch, row: int, finding: Finding | None) -> Markup:
     unit = finding.unit if finding else _unit(batch.signal)
     points = list(zip(batch.grid.times().tolist(), batch.values[row].tolist(), strict=True))
-    axes = Axes(write_x=clock, write_y=partial(quantity, unit=unit), from_zero=False, ends_only=True)
+    axes = Axes(from_zero=False, moments=True, unit=unit)
     notes = Notes(finding.limit, [finding.onset]) if finding else None
     return Markup(draw(title, [Line(title, points)], axes, notes))  # noqa: S704 - draw() escapes every text
 
