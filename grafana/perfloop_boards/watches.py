@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfloop_boards.queries import chosen, selector
+from perfloop_boards.queries import chosen, equal, selector
 
-SERVICE = selector(*chosen("service"))
-_SERVED = f"service:http_server_requests:rate1m{SERVICE}"
-_UP = f"max by (service) (up{SERVICE})"
+# The jobs of services, as the alert ServiceDown has them; a service may have a job of its own.
+SERVICE_JOBS = 'job=~"demo|services"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +33,41 @@ class Watch:
         return f"({expr}) and on () ({self.answering})"
 
 
-# A service counts from its first request on: one that is gone from the targets for an hour at most, one that is a
-# target and does not answer for a day (no figure of it can be older).
-SERVICES = Watch(
-    answering=f"({_UP} > 0) and on (service) present_over_time({_SERVED}[1d])",
-    down=(
-        f"count((present_over_time({_SERVED}[1h]) unless on (service) ({_UP} >= 0)) "
-        f"or (({_UP} == 0) and on (service) present_over_time({_SERVED}[1d])))"
-    ),
-)
-HOSTS = Watch(
-    answering='up{job="node", instance=~"$instance"} > 0',
-    down='count(up{job="node", instance=~"$instance"} == 0)',
-)
+def host_up(*matchers: str) -> str:
+    """Return the query of every host: 1 while its exporter answers, 0 while it does not, by instance.
+
+    A host is a target of the job `node`, and whatever exports the time of its start: for a day after it last did, or
+    for an hour where it is no target any more.
+    """
+    up, started = f"up{selector(*matchers)}", f"node_boot_time_seconds{selector(*matchers)}"
+    nodes = f"up{selector(*matchers, equal('job', 'node'))}"
+    target = f"{nodes} or {up} and on (job, instance) present_over_time({started}[1d])"
+    gone = f"present_over_time({started}[1h]) unless on (instance) {up}"
+    return f"max by (instance) ({target} or 0 * ({gone}))"
+
+
+def service_up(*matchers: str) -> str:
+    """Return the query of every service: 1 while an instance of it answers, 0 while none does, by service.
+
+    A service is a target of the jobs of services for as long as it is one. A target of another job counts from its
+    first request on, for a day after the last one. A service whose targets are gone, as those that were found by a name
+    that no longer resolves, counts as down for an hour: by then it was removed on purpose.
+    """
+    up, served = f"up{selector(*matchers)}", f"service:http_server_requests:rate1m{selector(*matchers)}"
+    target = f"up{selector(*matchers, SERVICE_JOBS)} or {up} and on (service) present_over_time({served}[1d])"
+    gone = f"present_over_time({served}[1h]) unless on (service) {up}"
+    return f"max by (service) ({target} or 0 * ({gone}))"
+
+
+def _hosts(*matchers: str) -> Watch:
+    up = host_up(*matchers)
+    return Watch(answering=f"{up} > 0", down=f"count({up} == 0)")
+
+
+SERVICE_UP = service_up(*chosen("service"))
+SERVICES = Watch(answering=f"{SERVICE_UP} > 0", down=f"count({SERVICE_UP} == 0)")
+HOSTS = _hosts(*chosen("instance"))
+ALL_HOSTS = _hosts()
 # A result that is too old is no longer published: a frozen analyzer, one whose cycles fail and one that is gone all end
 # the score.
 _RESULT = 'max(perfloop_health_score{service="overall"})'

@@ -1,0 +1,100 @@
+"""The three states of a figure, by Prometheus's own engine over series made by hand: a value, no data, or down."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from perfloop_boards.watches import ANALYZER, SERVICES, component
+from tests.grafana.boards import fill_in
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from perfloop_boards.watches import Watch
+
+SERVED = 'service:http_server_requests:rate1m{service="shop"}'
+BUDGET = 'service_slo:slo_error_budget_left:ratio{service="shop"}'  # goes on for thirty days after its service
+SHOP = 'up{job="services",service="shop",instance="shop:8000"}'
+ANOTHER = 'up{job="services",service="shop",instance="shop:8001"}'
+CART = 'up{job="demo",service="cart",instance="cart:8000"}'
+OWN_JOB = 'up{job="shop-api",service="shop",instance="shop:8000"}'
+REDIS = 'up{job="redis",service="redis",instance="redis:9121"}'
+SCORE = 'perfloop_health_score{service="overall"}'
+ANALYZED = 'up{job="analyzer",service="analyzer",instance="analyzer:19110"}'
+INBOX = component("inbox")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Series by the minute, as promtool writes them, and what a figure of value 0.9 shows then.
+
+    Attributes:
+        at: the minute that is asked for; everything was healthy for the first ten.
+        shown: whether the figure has its value.
+        down: how many stand as down beside it or in its place.
+    """
+
+    series: Mapping[str, str]
+    at: int
+    shown: bool
+    down: int
+    watch: Watch = field(default=SERVICES)
+
+
+CASES = {
+    "healthy": Case({SHOP: "1x60", SERVED: "5x60"}, 30, shown=True, down=0),
+    "frozen": Case({SHOP: "1x10 0x50", SERVED: "5x11 stale"}, 13, shown=False, down=1),
+    "an instance of two frozen": Case({SHOP: "1x10 0x50", ANOTHER: "1x60", SERVED: "5x60"}, 13, shown=True, down=0),
+    "one service of two frozen": Case({SHOP: "1x10 0x50", CART: "1x60", SERVED: "5x11 stale"}, 13, shown=True, down=1),
+    "its targets gone": Case({SHOP: "1x10 stale", SERVED: "5x11 stale"}, 13, shown=False, down=1),
+    "removed, an hour later": Case({SHOP: "1x10 stale", SERVED: "5x11 stale"}, 75, shown=False, down=0),
+    "dead for a weekend": Case({SHOP: "1x10 0x4400", SERVED: "5x11 stale"}, 4_000, shown=False, down=1),
+    "frozen, of a job of its own": Case({OWN_JOB: "1x10 0x200", SERVED: "5x11 stale"}, 90, shown=False, down=1),
+    "no request yet": Case({SHOP: "1x60"}, 30, shown=True, down=0),
+    "an exporter that serves nobody": Case({REDIS: "1x10 0x50", SHOP: "1x60", SERVED: "5x60"}, 13, shown=True, down=0),
+    "nothing was ever there": Case({}, 30, shown=False, down=0),
+    "analyzer healthy": Case({ANALYZED: "1x60", SCORE: "95x60"}, 30, shown=True, down=0, watch=ANALYZER),
+    "analyzer frozen": Case({ANALYZED: "1x10 0x50", SCORE: "95x10 stale"}, 13, shown=False, down=1, watch=ANALYZER),
+    "analyzer without a result": Case(
+        {ANALYZED: "1x60", SCORE: "95x10 stale"}, 13, shown=False, down=1, watch=ANALYZER
+    ),
+    "no analyzer": Case({}, 30, shown=False, down=0, watch=ANALYZER),
+    "component healthy": Case({'up{job="inbox",instance="inbox:1"}': "1x60"}, 30, shown=True, down=0, watch=INBOX),
+    "component down": Case({'up{job="inbox",instance="inbox:1"}': "0x60"}, 30, shown=False, down=1, watch=INBOX),
+    "no component": Case({}, 30, shown=False, down=0, watch=INBOX),
+}
+
+
+def _write_test(case: Case, series: Mapping[str, str]) -> dict[str, Any]:
+    asked = {
+        case.watch.guard(BUDGET): [0.9] if case.shown else [],
+        f"{case.watch.down} > 0": [case.down] if case.down else [],
+    }
+    labels = (f"{BUDGET}" if case.shown else "", "{}")
+    questions = [
+        {
+            "expr": fill_in(expression, {"service": ".*"}),
+            "eval_time": f"{case.at}m",
+            "exp_samples": [{"labels": of, "value": value} for value in values],
+        }
+        for (expression, values), of in zip(asked.items(), labels, strict=True)
+    ]
+    made = [{"series": name, "values": values} for name, values in series.items()]
+    return {"interval": "1m", "input_series": made, "promql_expr_test": questions}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_figure_has_its_value_or_nothing_or_says_what_is_down(promtool: str, tmp_path: Path, name: str):
+    """Down is seen when scrapes fail and when targets vanish; what was removed on purpose is not down for ever."""
+    case = CASES[name]
+    test = _write_test(case, {BUDGET: "0.9x5000", **case.series})
+    path = tmp_path / "states.yml"
+    path.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}), encoding="utf-8")
+    found = subprocess.run([promtool, "test", "rules", str(path)], check=False, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
