@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Histogram
 
-from perfloop_exporter.metrics.families import SECONDS
+from perfloop_base.buckets import DEFAULT
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.monitor import PerformanceMonitor
 
@@ -28,7 +28,7 @@ def main() -> int:
     """Print both medians and their ratio."""
     monitor = PerformanceMonitor(MetricRegistry())
     peer = Histogram(
-        "api_response_time_seconds", "Peer.", ("service", "zone"), registry=CollectorRegistry(), buckets=SECONDS
+        "api_response_time_seconds", "Peer.", ("service", "zone"), registry=CollectorRegistry(), buckets=DEFAULT
     )
     values = [(number * 7919 % 3000) / 1.0 for number in range(CALLS)]
 

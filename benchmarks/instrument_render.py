@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
+from perfloop_base.buckets import DEFAULT
 from perfloop_exporter.metrics.exposition import render
-from perfloop_exporter.metrics.families import SECONDS
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.registry import MetricRegistry
 
@@ -29,7 +29,7 @@ SERIES = 10_000
 ROUNDS = 15
 LABELS = ("http_request_method", "http_route", "http_response_status_code")
 # A histogram's series are its buckets, +Inf, the count and the sum; and one counter beside each.
-CHILDREN = SERIES // (len(SECONDS) + 4)
+CHILDREN = SERIES // (len(DEFAULT) + 4)
 
 
 def main() -> int:
@@ -38,7 +38,7 @@ def main() -> int:
     pairs = [
         (
             ours.histogram("work_seconds", "Work.", LABELS),
-            Histogram("work_seconds", "Work.", LABELS, registry=theirs, buckets=SECONDS),
+            Histogram("work_seconds", "Work.", LABELS, registry=theirs, buckets=DEFAULT),
         ),
         (ours.counter("jobs_total", "Jobs.", LABELS), Counter("jobs", "Jobs.", LABELS, registry=theirs)),
     ]

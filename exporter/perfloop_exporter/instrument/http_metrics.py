@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/: other methods are counted as _OTHER.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 OTHER_METHOD = "_OTHER"
-# Bucket bounds in seconds for the gaps of a stream: from the pace of tokens (10 ms) to a stall.
-GAP_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Shortest time between two exemplars of a series: extracting a trace id must not cost every request.
 EXEMPLAR_SECONDS = 0.1
 
@@ -37,10 +35,7 @@ class HttpMetrics:
             "http_server_time_to_first_byte_seconds", "Time until the first byte of the response's body.", _ROUTE
         )
         self.gap = histogram(
-            "http_server_response_chunk_gap_seconds",
-            "Time between two chunks of a streamed response.",
-            _ROUTE,
-            GAP_SECONDS,
+            "http_server_response_chunk_gap_seconds", "Time between two chunks of a streamed response.", _ROUTE
         )
         self.chunks = counter("http_server_response_chunks_total", "Chunks of response bodies.", _ROUTE)
         self.disconnects = counter(

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from perfloop_exporter.metrics.registry import MetricRegistry
 
 _MODEL = ("gen_ai_request_model",)
-# Bucket bounds in seconds: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/, with the 5 s of the
-# threshold of model inference.
-_FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-_PER_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-_DURATION = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.0, 10.24, 20.48, 40.96, 81.92)
 
 
 class LLMMetrics:
@@ -27,13 +22,13 @@ class LLMMetrics:
     def __init__(self, registry: MetricRegistry, side: str, duration: str) -> None:
         prefix = f"gen_ai_{side}"
         self.first_token = registry.histogram(
-            f"{prefix}_time_to_first_token_seconds", "Time until the first token.", _MODEL, _FIRST_TOKEN
+            f"{prefix}_time_to_first_token_seconds", "Time until the first token.", _MODEL
         )
         self.per_token = registry.histogram(
-            f"{prefix}_time_per_output_token_seconds", "Time per output token after the first.", _MODEL, _PER_TOKEN
+            f"{prefix}_time_per_output_token_seconds", "Time per output token after the first.", _MODEL
         )
         self.duration = registry.histogram(
-            f"{prefix}_{duration}_duration_seconds", "Duration of the whole call.", _MODEL, _DURATION
+            f"{prefix}_{duration}_duration_seconds", "Duration of the whole call.", _MODEL
         )
         self.errors = registry.counter(f"{prefix}_errors_total", "Calls that failed.", _MODEL)
         self.tokens = registry.counter(

@@ -68,25 +68,26 @@ def _write_gauge(lines: list[str], described: Descriptor, series: GaugeSeries) -
 
 
 def _write_histogram(lines: list[str], described: Descriptor, series: HistogramSeries) -> None:
-    template = series.text
-    if template is None:
-        template = series.text = _histogram_template(described, series.labels)
     counts, total = series.read()
     count = counts[-1]
+    form = "%d.0" if count < _PLAIN_INTEGERS else "%s"
+    # One template is kept, not one for each form: with 166 buckets it takes 20 kB.
+    if series.text is None or series.text[0] != form:
+        series.text = form, _histogram_template(described, series.labels, form)
+    template = series.text[1]
     # The buckets, then `_count` and `_sum`, in the order of the lines.
     if count < _PLAIN_INTEGERS:
-        lines.append(template[0] % (*counts, count, format_number(total)))
+        lines.append(template % (*counts, count, format_number(total)))
     else:
-        lines.append(template[1] % (*map(format_number, counts), format_number(count), format_number(total)))
+        lines.append(template % (*map(format_number, counts), format_number(count), format_number(total)))
 
 
-def _histogram_template(described: Descriptor, labels: Labels) -> tuple[str, str]:
+def _histogram_template(described: Descriptor, labels: Labels, form: str) -> str:
     lines = _bucket_heads(described, labels)
     text = _braces(labels)
     heads = [*lines, f"{described.name}_count{text} ", f"{described.name}_sum{text} "]
     *integers, total = [head.replace("%", "%%") for head in heads]
-    last = f"{total}%s\n"
-    return "".join(f"{head}%d.0\n" for head in integers) + last, "".join(f"{head}%s\n" for head in integers) + last
+    return "".join(f"{head}{form}\n" for head in integers) + f"{total}%s\n"
 
 
 def _bucket_heads(described: Descriptor, labels: Labels) -> list[str]:

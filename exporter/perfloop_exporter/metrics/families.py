@@ -33,10 +33,6 @@ _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 S = TypeVar("S", bound=Series)
 
-# Bucket bounds for latencies: OpenTelemetry's advice for HTTP, with the 0.2, 2 and 5 s that thresholds compare with.
-# https://opentelemetry.io/docs/specs/semconv/http/http-metrics/#metric-httpserverrequestduration
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:

@@ -8,7 +8,9 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from perfloop_exporter.metrics.families import SECONDS, AnyFamily, Descriptor, Family
+from perfloop_base import buckets
+from perfloop_base.errors import ConfigError
+from perfloop_exporter.metrics.families import AnyFamily, Descriptor, Family
 from perfloop_exporter.metrics.guard import Limits
 from perfloop_exporter.metrics.series import CounterSeries, GaugeSeries, HistogramSeries, LatestGaugeSeries
 
@@ -24,10 +26,15 @@ class MetricRegistry:
 
     Every method that returns a family returns the existing one where the name is in use, and raises ValueError where
     that one was created with another type, help text, labels or bounds, or another family has a name of its samples.
+
+    Attributes:
+        limits: The cap on label values and series.
+        bounds: Upper bounds in seconds of histograms that are created without bounds of their own.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits.from_environment()
+        self.bounds = _bounds_from_environment()
         self._families: dict[str, AnyFamily] = {}
         self._exposed: dict[str, str] = {}  # every name on the page, by the family that it belongs to
         self._lock = threading.Lock()
@@ -51,9 +58,10 @@ class MetricRegistry:
         return self._get(Family(descriptor, make, self.limits))
 
     def histogram(
-        self, name: str, help_text: str, label_names: tuple[str, ...] = (), bounds: tuple[float, ...] = SECONDS
+        self, name: str, help_text: str, label_names: tuple[str, ...] = (), bounds: tuple[float, ...] | None = None
     ) -> Family[HistogramSeries]:
-        """Return the histogram family `name`; `bounds` are the buckets' upper bounds, without +Inf."""
+        """Return the histogram family `name`; `bounds` are the buckets' upper bounds, by default those of times."""
+        bounds = bounds or self.bounds
         descriptor = Descriptor(name, "histogram", help_text, label_names, bounds)
         return self._get(Family(descriptor, partial(HistogramSeries, bounds=bounds), self.limits))
 
@@ -107,6 +115,15 @@ class MetricRegistry:
             hook()
         for family in list(self._families.values()):
             family.clear()
+
+
+def _bounds_from_environment() -> tuple[float, ...]:
+    """Return the bounds of PERFLOOP_BUCKETS; a wrong value is logged: it must not keep a service from starting."""
+    try:
+        return buckets.read_bounds()
+    except ConfigError as error:
+        log.warning("%s The default is used", error)
+        return buckets.DEFAULT
 
 
 # The registry of instruments and of performance_monitor: one per process, like prometheus_client's REGISTRY.

@@ -6,7 +6,6 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
-from perfloop_exporter.metrics.families import SECONDS, AnyFamily, Kind
 from perfloop_exporter.metrics.names import WireName, label_name, wire_name
 from perfloop_exporter.metrics.series import Labels, Series
 from perfloop_exporter.metrics.text import NAME_LIMIT, VALUE_LIMIT, text_of
@@ -15,6 +14,7 @@ from perfloop_exporter.monitor.metric import AppMetric, Retention
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from perfloop_exporter.metrics.families import AnyFamily, Kind
     from perfloop_exporter.metrics.registry import MetricRegistry
 
 log = logging.getLogger("perfloop")
@@ -74,7 +74,7 @@ class MetricStore:
                 if len(self._metrics) >= METRIC_LIMIT:
                     raise TooManyMetricsError(f"limit of {METRIC_LIMIT} metrics reached: put what varies into tags")
                 wire = wire_name(name)
-                family = self._family(wire, "", SECONDS)
+                family = self._family(wire, "", None)
                 metric = self._metrics[name] = AppMetric(name, wire, family, self._points)
             return metric
 
@@ -92,10 +92,11 @@ class MetricStore:
             # The formats require it of a counter.
             exported = known.name if chosen != "counter" else f"{known.name.removesuffix('_total')}_total"
             wire = WireName(exported, chosen, known.factor, known.unit)
-            family = self._family(wire, description, tuple(sorted(set(map(float, buckets or SECONDS)))))
+            bounds = tuple(sorted(set(map(float, buckets)))) if buckets else None
+            family = self._family(wire, description, bounds)
             self._metrics[name] = AppMetric(name, wire, family, self._points)
 
-    def _family(self, wire: WireName, description: str, bounds: tuple[float, ...]) -> AnyFamily:
+    def _family(self, wire: WireName, description: str, bounds: tuple[float, ...] | None) -> AnyFamily:
         text = description or "Recorded by the application through performance_monitor."
         if wire.kind == "histogram":
             return self._registry.histogram(wire.name, text, (), bounds)

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
 from perfloop_base.addresses import bound_address, listen
 from perfloop_base.web.accepting import Acceptor
@@ -24,6 +24,7 @@ from perfloop_base.web.hosts import request_refusal, split_target
 from perfloop_base.web.lane import OVERLOADED, Lane
 from perfloop_base.web.refusals import Refusal, length_refusal
 from perfloop_base.web.settings import DEFAULTS, Web
+from perfloop_loadgen.reporters.histograms import render as render_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +149,7 @@ class MetricsServer:
             return Page(HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, b"only GET and HEAD are allowed\n", allow)
         if path == "/metrics":
             self.scrapes += 1
-            return Page(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self._registry))
+            return Page(HTTPStatus.OK, CONTENT_TYPE_LATEST, render_metrics(self._registry))
         if path == "/-/healthy":
             return Page(HTTPStatus.OK, _PLAIN, b"healthy\n")
         if path == "/-/ready":

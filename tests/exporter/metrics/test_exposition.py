@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from perfloop_base.buckets import DEFAULT
 from perfloop_exporter.metrics.collector import FamiliesCollector
 from perfloop_exporter.metrics.exposition import render, render_openmetrics
-from perfloop_exporter.metrics.families import SECONDS
 from perfloop_exporter.metrics.registry import MetricRegistry
 from perfloop_exporter.metrics.series import Exemplar
 
@@ -27,7 +27,7 @@ class Pair:
         names = ("zone", "kind")
         self.histograms = (
             self.ours.histogram("work_seconds", "Wörk \\ with\nlines.", names),
-            Histogram("work_seconds", "Wörk \\ with\nlines.", names, registry=self.theirs, buckets=SECONDS),
+            Histogram("work_seconds", "Wörk \\ with\nlines.", names, registry=self.theirs, buckets=DEFAULT),
         )
         self.counters = self.ours.counter("jobs_total", "Jobs.", names), Counter("jobs", "Jobs.", names, registry=None)
         self.theirs.register(self.counters[1])
