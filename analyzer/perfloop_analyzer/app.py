@@ -103,7 +103,7 @@ async def write_report(config: RunConfig) -> str:
         at = time.time()
         result = await _one_cycle(loop, at)
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
-        record = Record(past, stored, await loop.alerts(at))
+        record = Record(past, stored, loop.published.firing)
         return render_report(result, loop.published.batches, record, _store_commands(config))
 
 

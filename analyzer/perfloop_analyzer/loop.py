@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from perfloop_analyzer.config import AUTO, RunConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
+from perfloop_analyzer.firing import FIRING, Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.pipeline import Knowledge, NoveltyWatch, analyze, history_queries, learn, pack, unpack
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
@@ -148,6 +149,7 @@ class Loop:
         responses = await self._query(queries, Grid(at - self._step * (points - 1), self._step, points))
         if queries and not responses.batches:
             raise SourceUnavailable(f"no query was answered: {next(iter(responses.failures.values()))}")
+        await self._ask_which_alerts_fire(at)
         await self._refresh_history(at)
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
@@ -187,11 +189,12 @@ class Loop:
         costs.clock_skew = float(getattr(self._source, "skew", 0.0))
         return responses
 
-    async def alerts(self, at: float) -> list[dict[str, str]]:
-        """Return the labels of every alert that fires in Prometheus."""
-        query = Query("alerts", 'ALERTS{alertstate="firing"}')
-        responses = await self._query([query], Grid(at - 60.0, 30.0, 3))
-        return [dict(labels) for labels in responses.batches["alerts"].labels] if responses.batches else []
+    async def _ask_which_alerts_fire(self, at: float) -> None:
+        """Publish the alerts that fire now, or why it is not known; no cycle fails for it."""
+        responses = await self._query([Query("alerts", FIRING)], Grid(at - 30.0, 30.0, 2))
+        batch = responses.batches.get("alerts")
+        reason = responses.failures.get("alerts", "Prometheus gave no answer")
+        self.published.firing = Firing(problem=reason, at=at) if batch is None else read_firing(batch, at)
 
     async def _refresh_history(self, at: float) -> None:
         """Read the history when it is due; what it teaches holds until the next time."""

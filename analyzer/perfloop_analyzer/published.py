@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from perfloop_analyzer.firing import Firing
 from perfloop_analyzer.store.keeper import Keeper
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Published:
         error: Why the newest cycle failed; empty while it did not.
         configuration_problem: Why changed configuration files are not in use; empty while they are.
         keeper: What happened to the database.
+        firing: The alerts that fire, as of the newest cycle that could query Prometheus.
     """
 
     result: Result | None = None
@@ -62,6 +64,7 @@ class Published:
     error: str = ""
     configuration_problem: str = ""
     keeper: Keeper = field(default_factory=Keeper)
+    firing: Firing = field(default_factory=Firing)
 
     def publish(self, result: Result) -> None:
         """Make a result the newest one."""

@@ -133,7 +133,7 @@ def report(state: Injected) -> Response:
     if result is None:
         raise HTTPException(503, NO_RESULT)
     past = _stored(lambda: state.store.findings(result.at - REPORT_SECONDS))
-    record = Record(past, _stored(state.store.recommendations))
+    record = Record(past, _stored(state.store.recommendations), state.published.firing)
     return _html(render_report(result, state.published.batches, record, state.settings.commands))
 
 

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from perfloop_analyzer.findings import Reading
+from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.ports import Health, Result
 from perfloop_analyzer.published import Published
@@ -78,9 +79,29 @@ def test_page_shows_a_failed_cycle_and_keeps_the_last_result() -> None:
 
 def test_report_without_anything_is_whole() -> None:
     """An empty day is a report too."""
-    html = render_report(Result(1000.0), {}, Record(alerts=[{"alertname": "X<y>", "severity": "critical"}]))
+    firing = Firing(({"alertname": "X<y>", "severity": "critical"},), "")
+    html = render_report(Result(1000.0), {}, Record(firing=firing))
     assert "No findings." in html
     assert "X&lt;y&gt;" in html
+
+
+def test_a_report_says_which_alerts_fire_or_that_it_could_not_ask() -> None:
+    """None is firing only where Prometheus said so."""
+    asked, not_asked = (
+        render_report(Result(1000.0), {}, Record(firing=firing)) for firing in (Firing((), ""), Firing())
+    )
+    assert "None is firing." in asked
+    assert "None is firing." not in not_asked
+    assert "Unknown: Prometheus was not asked yet." in not_asked
+
+
+def test_alerts_that_ended_do_not_fire() -> None:
+    """The last point counts; the most severe comes first."""
+    values = np.array([[1.0, 1.0], [1.0, np.nan], [np.nan, 1.0]])
+    labels = ({"alertname": "A", "severity": "warning"}, {"alertname": "B"}, {"alertname": "C", "severity": "critical"})
+    firing = read_firing(Batch("alerts", Grid(0.0, 30.0, 2), labels, values), 30.0)
+    assert ([one["alertname"] for one in firing.alerts], firing.problem) == (["C", "A"], "")
+    assert read_firing(Batch("alerts", Grid(0.0, 30.0, 2), (), np.empty((0, 2))), 30.0).alerts == ()
 
 
 def test_the_report_draws_series_with_limit_and_onset(build: Any) -> None:

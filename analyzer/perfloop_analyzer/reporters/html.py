@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from perfloop_analyzer.findings import component_name
+from perfloop_analyzer.firing import Firing
 from perfloop_analyzer.reporters.formatting import (
     clock,
     metric_words,
@@ -59,11 +60,11 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a report shows besides the newest result: earlier findings, stored recommendations, firing alerts."""
+    """What a report shows besides the newest result: earlier findings, stored recommendations, alerts that fire."""
 
     past: Sequence[Any] = ()
     stored: Sequence[Any] = ()
-    alerts: Sequence[Mapping[str, str]] = ()
+    firing: Firing = field(default_factory=Firing)
 
 
 def render_page(published: Published, now: float, commands: Commands | None = None) -> str:
@@ -93,7 +94,8 @@ def render_report(
             plots=plots(result.findings, batches),
             past=record.past,
             stored=record.stored,
-            alerts=[_Alert(alert) for alert in record.alerts],
+            alerts=[_Alert(alert) for alert in record.firing.alerts],
+            alerts_problem=record.firing.problem,
             commands=commands or Commands(enabled=False),
         )
     )
