@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# Status. These four are reserved for status: no series is drawn in them for any other reason.
+# Status. These four are reserved for status: no series is drawn in them for any other reason, nor in one that looks like
+# them: a brown as strong as Grafana's orange reads as a warning.
 GOOD = "green"
 WARNING = "orange"
 BAD = "red"
@@ -10,7 +11,7 @@ UNKNOWN = "text"
 
 # Things. The same thing has the same colour wherever it is drawn.
 TRAFFIC = "blue"
-CALLER = "#B5793C"  # what the caller did wrong
+CALLER = "#A68A64"  # what the caller did wrong
 OFFERED = "#8A93A2"
 ERRORS = BAD
 FAST = "super-light-purple"  # the median
@@ -19,12 +20,12 @@ SLOWEST = "#FF7FB0"  # the 99th percentile
 CLIENT = "#12B5C9"  # the same latency, seen from the load generator
 DATABASE = "#1F9E89"
 VECTOR = "#5DB7A8"
-CACHE = "#B5793C"
+CACHE = "#C45AB3"
 MODEL = "#7E8FF2"
 OTHER = "#8A93A2"
 CPU = "semi-dark-blue"
 MEMORY = "#1F9E89"
-DISK = "#B5793C"
+DISK = "#A68A64"
 NETWORK = "light-blue"
 EXPECTED = "#8A93A2"  # what the analyzer expected, and the band round it
 
@@ -32,7 +33,7 @@ EXPECTED = "#8A93A2"  # what the analyzer expected, and the band round it
 PARTS = {
     "prometheus": "#7E8FF2",
     "alertmanager": "#FF7FB0",
-    "grafana": "#B5793C",
+    "grafana": "#C45AB3",
     "node": "#8A93A2",
     "demo": "blue",
     "loadgen": "#12B5C9",
@@ -40,7 +41,7 @@ PARTS = {
     "inbox": "#5DB7A8",
 }
 CHANNELS = {"email": "#12B5C9", "slack": "purple", "pagerduty": "#FF7FB0", "webhook": "#8A93A2"}
-STATEMENTS = {"SELECT": "#1F9E89", "INSERT": "#7E8FF2", "UPDATE": "#B5793C", "DELETE": "#FF7FB0", "PRAGMA": "#8A93A2"}
+STATEMENTS = {"SELECT": "#1F9E89", "INSERT": "#7E8FF2", "UPDATE": "#C45AB3", "DELETE": "#FF7FB0", "PRAGMA": "#8A93A2"}
 CATEGORIES = {
     "api": TRAFFIC,
     "database": DATABASE,

@@ -8,7 +8,7 @@ from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import percent, plain, seconds
 from perfloop_boards.panels import About, figure, lines, number, stacked
-from perfloop_boards.queries import Query, equal, mean, percentiles, quantile, rate, ratio, selector
+from perfloop_boards.queries import Query, equal, mean, percentiles, quantile, rate, selector, share
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
@@ -92,7 +92,7 @@ def _hits_now(limits: Limits) -> AnyPanel:
             "no reads",
             decimals=0,
         ),
-        Query(ratio(rate("cache_hits_total", SERVICE), rate("cache_requests_total", SERVICE))),
+        Query(share(rate("cache_hits_total", SERVICE), rate("cache_requests_total", SERVICE))),
         hits,
     )
 
@@ -244,7 +244,8 @@ def _reads() -> AnyPanel:
         [
             Query(rate("cache_hits_total", SERVICE), "hits", colours.CACHE),
             Query(
-                f"{rate('cache_requests_total', SERVICE)} - {rate('cache_hits_total', SERVICE)}",
+                # Never below 0: see share().
+                f"clamp_min({rate('cache_requests_total', SERVICE)} - {rate('cache_hits_total', SERVICE)}, 0)",
                 "misses",
                 colours.DATABASE,
             ),

@@ -141,6 +141,8 @@ def number(
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
     panel = panel.graph_mode(kinds.BigValueGraphMode.NONE).reduce_options(_last())
+    # Beside the number of what is down, Grafana would name both by their expressions.
+    panel = panel.text_mode(kinds.BigValueTextMode.VALUE)
     nothing = build_nothing(about)
     panel = panel.mappings([*build_words(words), nothing] if words else [nothing])
     return panel.override_by_query("B", _down(watch)) if watch else panel
@@ -188,8 +190,11 @@ def lines(
 
 
 def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | None = None) -> timeseries.Panel:
-    """Return the parts of a whole over time, stacked."""
-    panel = lines(about, queries, known=known).fill_opacity(35).line_width(1)
+    """Return the parts of a whole over time, stacked; without outlines, so that a part of zero is not drawn.
+
+    The line of a part of zero would lie on that of the part below, and seem to be its outline.
+    """
+    panel = lines(about, queries, known=known).fill_opacity(60).line_width(0)
     return panel.stacking(common.StackingConfig().mode(kinds.StackingMode.NORMAL).group("A"))
 
 

@@ -87,6 +87,15 @@ def ratio(part: str, whole: str) -> str:
     return f"(({part}) or ({whole}) * 0) / ({whole})"
 
 
+def share(part: str, whole: str) -> str:
+    """Return part / whole of two counters, at most 1.
+
+    A restart between two scrapes is seen in a counter only where it is lower afterwards. Where the part shows it and
+    the whole, which has already passed its old value, does not, the part seems to have grown more than the whole.
+    """
+    return f"clamp_max({ratio(part, whole)}, 1)"
+
+
 def known(expr: str) -> str:
     """Return the expression without NaN: a route without requests has no quantile and no mean, and NaN sorts first."""
     return f"({expr}) >= 0"

@@ -8,7 +8,7 @@ from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import STUTTER, percent, seconds
 from perfloop_boards.panels import About, figure, heat, lines, number, stacked
-from perfloop_boards.queries import Query, chosen, known, mean, percentiles, quantile, rate, ratio
+from perfloop_boards.queries import Query, chosen, known, mean, percentiles, quantile, rate, ratio, share
 from perfloop_boards.tables import Column, rows
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _disconnects_now(limits: Limits) -> AnyPanel:
             "percentunit",
             "no traffic",
         ),
-        Query(ratio(rate("http_server_client_disconnects_total", *SERVICE), rate(f"{DURATION}_count", *SERVICE))),
+        Query(share(rate("http_server_client_disconnects_total", *SERVICE), rate(f"{DURATION}_count", *SERVICE))),
         giving_up,
     )
 
