@@ -18,6 +18,7 @@ from perfloop_boards import (
     alerts,
     analysis,
     database_cache,
+    fleet,
     llm,
     load_test,
     overview,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from perfloop_boards.board import Board
     from perfloop_boards.limits import Limits
 
-MODULES = (overview, service, system, llm, database_cache, load_test, analysis, recommendations, alerts, stack)
+MODULES = (overview, service, system, fleet, llm, database_cache, load_test, analysis, recommendations, alerts, stack)
 DASHBOARDS = Path("dashboards")
 PANELS = Path("panels.json")
 

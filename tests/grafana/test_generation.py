@@ -58,7 +58,7 @@ def test_a_changed_threshold_reaches_the_boards_that_show_it(configuration: Path
     """`write` reports which dashboards it changed: those alone show the new limit."""
     edit(configuration / "prometheus" / "thresholds.yml", "warning: 0.7\n    critical: 0.95\n", "warning: 0.6\n")
     changed = {path.name for path in write(configuration)}
-    assert changed == {"overview.json", "system.json"}
+    assert changed == {"overview.json", "system.json", "fleet.json"}
     assert stale(configuration) == []
 
 

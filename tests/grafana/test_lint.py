@@ -118,14 +118,16 @@ def test_target_rate_interval(panels: list[Panel]):
         for expression in panel.expressions:
             for window in re.findall(r"\b(?:rate|irate|increase)\([^\[\]]*\[([^\]]+)\]", expression):
                 named = any(words in named_in for words in windows.get(window, ()))
-                assert window == "$__rate_interval" or named or " / " in expression, (str(panel), window)
+                # The whole range, to choose the series that are shown.
+                chosen = window == "$__range" and "topk(" in expression
+                assert window == "$__rate_interval" or named or chosen or " / " in expression, (str(panel), window)
 
 
 def test_target_counter_agg(panels: list[Panel]):
     """A counter is only read through rate or increase: its bare value says when the process started."""
     for panel in panels:
         for expression in panel.expressions:
-            bare = re.sub(r"\b(?:rate|irate|increase)\([^\[\]]*\[[^\]]+\]\)", "", expression)
+            bare = re.sub(r"\b(?:rate|irate|increase)\([^\[\]]*\[[^\]]+\](?: @ end\(\))?\)", "", expression)
             counters = {name for name in metric_names(bare) if name.endswith("_total")}
             assert not counters - NEVER_SENT, (str(panel), counters)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Boards = dict[str, dict[str, Any]]
 EXPECTED = {
-    *("overview", "service", "system", "llm", "database-cache"),
+    *("overview", "service", "system", "fleet", "llm", "database-cache"),
     *("load-test", "analysis", "recommendations", "alerts", "stack"),
 }
 STATUS = {"green", "orange", "red"}
