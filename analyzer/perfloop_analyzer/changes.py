@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,3 +33,14 @@ class Change:
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {name: getattr(self, name) for name in self.__slots__}
+
+
+def implemented(identifier: str, service: str, title: str, at: float) -> Change:
+    """Return the change that a recommendation was implemented."""
+    return Change(identify(RECOMMENDATION, identifier, at), at, service, RECOMMENDATION, f"implemented: {title}")
+
+
+def identify(kind: str, what: str, at: float) -> str:
+    """Return the id of a change of something at a moment."""
+    digest = hashlib.sha256(f"{what}/{at:.0f}".encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return f"{kind}-{digest}"

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perfloop_analyzer.changes import KEEP_SECONDS
 from perfloop_analyzer.config import AUTO, RunConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
@@ -18,6 +19,7 @@ from perfloop_analyzer.pipeline import Knowledge, NoveltyWatch, analyze, history
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
+from perfloop_analyzer.recommend import by_urgency
 from perfloop_analyzer.series import Grid
 from perfloop_base.durations import format_duration
 
@@ -41,6 +43,7 @@ LONGEST_GAP = 3.0  # intervals between two cycles of the service
 LONGEST_PAUSE = 2700.0  # seconds between two single cycles
 STORE_SECONDS = 20.0
 FOLLOW_SECONDS = 60.0
+RECALL_SECONDS = 60.0
 
 
 class NoRewriting:
@@ -72,6 +75,7 @@ class Loop:
     """
 
     _is_running = False
+    _has_recalled = False
     _watched_until: float | None = None
 
     def __init__(
@@ -141,6 +145,8 @@ class Loop:
         return result
 
     async def _analyze(self, at: float) -> Result:
+        if not self._has_recalled and self._is_due("recall", at, RECALL_SECONDS):
+            await self._bounded(asyncio.to_thread(self._recall), STORE_SECONDS)
         await self._refresh_configuration(at)
         await self._detect_scrape_interval()
         window = self._knowledge.settings.window
@@ -159,6 +165,7 @@ class Loop:
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
         self.published.batches = responses.batches
+        self._update_settings(memory=result.memory)
         return await self._persist(result)
 
     async def _refresh_configuration(self, at: float) -> None:
@@ -223,6 +230,13 @@ class Loop:
         """Use the baselines that were stored within the last BASELINE_DAYS."""
         with self._store_may_fail():
             self._update_settings(history=unpack(self._store.baselines(at - BASELINE_DAYS * DAY_SECONDS)))
+
+    def _recall(self) -> None:
+        """Take up what stood when another run of the program ended, once the database can be read."""
+        with self._store_may_fail():
+            stored = self._store.memory()
+            self._has_recalled = True
+            self._update_settings(memory=stored.merge(self._knowledge.settings.memory))
 
     async def _bounded(self, work: Awaitable[None], seconds: float) -> None:
         """Wait for work with the database, but not for ever: a server that hangs must not end the analysis."""
@@ -297,10 +311,16 @@ class Loop:
 
     def _write(self, result: Result, watched: float) -> Result:
         self._store.write_findings(result.findings, result.at)
+        self._store.write_memory(result.memory)
         standing = self._store.merge(result.recommendations, result.at, watched)
         ids = {recommendation.id for recommendation in standing}
         decided = self._store.decided(result.at - DECIDED_DAYS * DAY_SECONDS)
-        return replace(result, recommendations=standing, decided=tuple(one for one in decided if one.id not in ids))
+        return replace(
+            result,
+            recommendations=by_urgency(standing),
+            decided=tuple(one for one in decided if one.id not in ids),
+            changes=self._store.changes(result.at - KEEP_SECONDS),
+        )
 
     async def _detect_scrape_interval(self) -> None:
         """Derive the automatic rate window and step from the scrape interval, once it is known."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perfloop_analyzer.incidents import Memory
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -85,6 +87,7 @@ class Result:
     changes: tuple[Change, ...] = ()
     readings: tuple[Reading, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    memory: Memory = field(default_factory=Memory)
     series: int = 0
     points: int = 0
 
@@ -113,7 +116,7 @@ class Store(Protocol):
         """
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
-        """Return the stored recommendations, of one state if it is given, newest first."""
+        """Return the stored recommendations, of one state if it is given, the most urgent first."""
 
     def decided(self, since: float) -> tuple[Recommendation, ...]:
         """Return the recommendations that were accepted, implemented or measured since a moment."""
@@ -132,6 +135,18 @@ class Store(Protocol):
 
     def findings(self, since: float) -> Sequence[Any]:
         """Return the findings that held at or after a moment, each with its time span."""
+
+    def memory(self) -> Memory:
+        """Return what stands since when, as the last cycle left it."""
+
+    def write_memory(self, memory: Memory) -> None:
+        """Replace what stands."""
+
+    def changes(self, since: float) -> tuple[Change, ...]:
+        """Return the changes that were recorded since a moment, newest first."""
+
+    def record_change(self, change: Change) -> None:
+        """Record a change."""
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
         """Record seasonal profiles, by signal."""

@@ -94,13 +94,14 @@ def test_what_is_absent_expires_and_returns(tmp_path: Path) -> None:
 
 
 def test_findings_are_one_row_while_they_stand(build: Any, url: str) -> None:
-    """A finding of many cycles has one span; after a pause it is a new one."""
+    """A finding of many cycles has one span, though nobody looked for a while; one that began later is a new one."""
     database = Database(url)
     finding = build.finding(service=f"s{time.monotonic_ns()}", onset=1e9)
     for at in (1e9, 1e9 + 10, 1e9 + 20, 1e9 + 900):
         database.write_findings([finding], at)
+    database.write_findings([replace(finding, onset=1e9 + 1800)], 1e9 + 1800)
     mine = [one for one in database.findings(1e9) if one.body["service"] == finding.service]
-    assert [(one.first_seen, one.last_seen) for one in mine] == [(1e9, 1e9 + 900), (1e9, 1e9 + 20)]
+    assert [(one.first_seen, one.last_seen) for one in mine] == [(1e9 + 1800, 1e9 + 1800), (1e9, 1e9 + 900)]
     database.close()
 
 

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from perfloop_analyzer.incidents.causes import Cause
+from perfloop_analyzer.incidents.continuity import Memory, carry_findings, carry_incidents, remember
 from perfloop_analyzer.incidents.grouping import Incident, group_incidents
 from perfloop_analyzer.incidents.topology import Topology, read_topology
 
-__all__ = ["Cause", "Incident", "Topology", "group_incidents", "read_topology"]
+__all__ = [
+    "Cause",
+    "Incident",
+    "Memory",
+    "Topology",
+    "carry_findings",
+    "carry_incidents",
+    "group_incidents",
+    "read_topology",
+    "remember",
+]

@@ -16,6 +16,7 @@ queue can deviate more than its cause.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from perfloop_analyzer.incidents.topology import MACHINE, Topology
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from perfloop_analyzer.series import Floats
 
@@ -41,6 +42,7 @@ ABSENCE = "absence"
 WORST = 3
 MIN_REFERENCE = 4
 DOWN = 10.0
+GRAINS = 2.0**20
 
 Pair = tuple[str, str]
 Pairs = dict[Pair, list[Finding]]
@@ -86,12 +88,12 @@ def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Devi
     raw = {pair: _suspicion(group, started, deviation) for pair, group in pairs.items()}
     _put_dead_services_first(raw, pairs)
     scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, pairs, raw, topology) else 1.0) for pair in pairs}
-    total = sum(scores.values()) or 1.0
+    shares = _shares(scores)
     causes = [
         Cause(
             service,
             component,
-            round(scores[service, component] / total, 6),
+            shares[service, component],
             round(raw[service, component], 6),
             min(finding.onset for finding in pairs[service, component]),
             tuple(_sentence(finding) for finding in pairs[service, component]),
@@ -99,6 +101,14 @@ def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Devi
         for service, component in pairs
     ]
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.onset, cause.component)))
+
+
+def _shares(scores: Mapping[Pair, float]) -> dict[Pair, float]:
+    """Return the scores as shares of their sum: binary fractions, so that they add up to exactly 1."""
+    total = sum(scores.values()) or 1.0
+    shares = {pair: math.floor(score / total * GRAINS) / GRAINS for pair, score in scores.items()}
+    shares[max(scores, key=lambda pair: scores[pair])] += 1.0 - sum(shares.values())
+    return shares
 
 
 def _put_dead_services_first(raw: dict[Pair, float], pairs: Pairs) -> None:

@@ -101,7 +101,8 @@ def _build(findings: list[Finding], topology: Topology, deviation: Deviation) ->
     causes = rank_causes(findings, topology, deviation)
     services = tuple(sorted({finding.service for finding in findings}))
     first = causes[0]
-    name = f"{first.service}/{first.component}".encode("utf-8", "surrogatepass")
+    # With the start: the next one of the same cause is another incident.
+    name = f"{first.service}/{first.component}/{started:.0f}".encode("utf-8", "surrogatepass")
     digest = hashlib.sha256(name).hexdigest()[:8]
     return Incident(
         f"{slug(first.service)}-{slug(first.component)}-{digest}",

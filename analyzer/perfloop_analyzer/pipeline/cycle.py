@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfloop_analyzer.findings import Reading
-from perfloop_analyzer.incidents import Topology, group_incidents
+from perfloop_analyzer.incidents import Topology, carry_findings, carry_incidents, group_incidents, remember
 from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
 from perfloop_analyzer.pipeline.health import score_health
 from perfloop_analyzer.pipeline.measured import Measurements
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.series import Batch, Floats
 
 LATELY_SECONDS = 60.0
@@ -47,15 +48,25 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
     detection: Detection = detect_all(answers.batches, table, knowledge.settings)
     measured = Measurements(answers.batches, table)
     services = _services(answers, table)
-    incidents = group_incidents(detection.findings, knowledge.topology, measured.deviation)
+    memory = knowledge.settings.memory
+    findings = carry_findings(detection.findings, memory, at)
+
+    def deviation(finding: Finding) -> float:
+        now = measured.deviation(finding)
+        return memory.deviation(finding) if now is None else now
+
+    incidents = carry_incidents(group_incidents(findings, knowledge.topology, deviation), memory)
+    health = score_health(findings, services)
     return Result(
         at=at,
-        health=score_health(detection.findings, services),
-        findings=detection.findings,
+        health=health,
+        findings=findings,
         incidents=incidents,
         recommendations=recommend(incidents, knowledge.rules, Context(measured, at)),
         readings=(*detection.readings, *_replicas(measured, services)),
         failures=answers.failures,
+        # Without health nothing was seen: that a finding was not among it does not end what stands.
+        memory=remember(memory, incidents, at, measured.deviation) if health else memory,
         series=sum(len(batch) for batch in answers.batches.values()),
         points=sum(batch.values.size for batch in answers.batches.values()),
     )

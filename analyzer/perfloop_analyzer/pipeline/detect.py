@@ -14,6 +14,7 @@ from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.segments import block_p_value
 from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.incidents import Memory
 from perfloop_analyzer.pipeline.absence import find_absent
 from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.subject import Row, Subject
@@ -41,12 +42,14 @@ class Settings:
         window: The rate window, such as `1m`.
         level: The false discovery rate of one cycle.
         history: Profiles, and the findings and readings of the last reading of the history.
+        memory: What the last cycle found, and since when it stands.
         burning: The burn findings that stand, with their readings in `burn_readings`.
     """
 
     window: str = "1m"
     level: float = 1e-4
     history: History = field(default_factory=History)
+    memory: Memory = field(default_factory=Memory)
     burning: tuple[Finding, ...] = ()
     burn_readings: tuple[Reading, ...] = ()
 

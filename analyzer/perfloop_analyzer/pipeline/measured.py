@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.incidents.causes import robust_deviation
+from perfloop_analyzer.incidents.causes import MIN_REFERENCE, robust_deviation
 from perfloop_analyzer.series import Batch, Floats, current, service_of
 
 if TYPE_CHECKING:
@@ -52,17 +52,19 @@ class Measurements:
             return None
         return left.values[0], right.values[0]
 
-    def deviation(self, finding: Finding) -> float:
-        """Return the robust deviation of a finding's series from its own baseline; 0 where it has no baseline."""
+    def deviation(self, finding: Finding) -> float | None:
+        """Return the robust deviation of a finding's series from its own baseline; None where it has no baseline."""
         batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)
         if batch is None or signal is None:
-            return 0.0
+            return None
         rows = [i for i, labels in enumerate(batch.labels) if labels == finding.labels]
         if not rows:
-            return 0.0
+            return None
         before = batch.grid.split(finding.onset - SETTLE_SECONDS)
         after = batch.grid.split(max(finding.onset, batch.grid.end - STILL_SECONDS))
         reference, post = batch.values[rows, :before], batch.values[rows, after:]
+        if np.isfinite(reference).sum(axis=1).max() < MIN_REFERENCE:
+            return None
         above = signal.direction == "above"
         return float(robust_deviation(reference, post, signal.min_deviation, above=above).max())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfloop_analyzer.recommend.engine import Context, recommend
-from perfloop_analyzer.recommend.recommendation import Improvement, Recommendation
+from perfloop_analyzer.recommend.recommendation import Improvement, Recommendation, by_urgency
 from perfloop_analyzer.recommend.rules import Rule, load_rules
 
-__all__ = ["Context", "Improvement", "Recommendation", "Rule", "load_rules", "recommend"]
+__all__ = ["Context", "Improvement", "Recommendation", "Rule", "by_urgency", "load_rules", "recommend"]

@@ -1,7 +1,8 @@
 """The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; SQL errors become a StoreError.
 
-It keeps recommendations with every step of their life, findings with the time span in which they held, and the seasonal
-profiles, so that a restart loses neither decisions nor what is usual on a Monday. Times are Unix seconds.
+It keeps recommendations with every step of their life, findings with the time span in which they held, what stands
+since when, recorded changes, and the seasonal profiles, so that a restart loses neither decisions nor starts, nor what
+is usual on a Monday. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
 
+from perfloop_analyzer.changes import MOST, Change, implemented
 from perfloop_analyzer.errors import NotFoundError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
-from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, from_dict
+from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, by_urgency, from_dict
 from perfloop_analyzer.store.connection import Connection
-from perfloop_analyzer.store.tables import BaselineRow, EventRow, FindingRow, RecommendationRow
+from perfloop_analyzer.store.standing import read_memory, write_memory
+from perfloop_analyzer.store.tables import BaselineRow, ChangeRow, EventRow, FindingRow, RecommendationRow
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.incidents import Memory
     from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.store.keeper import Keeper
 
@@ -39,6 +43,7 @@ SAME_FINDING_SECONDS = 120.0  # a finding that was absent longer than this gets 
 KEEP_FINDINGS_SECONDS = 30 * 86_400.0
 LONGEST_SHOWN = 160
 LONGEST_COLUMN = 120
+LONGEST_TITLE = 200
 SHOWN_OF_FINDINGS = ("title", "detector", "service", "component", "severity")
 
 
@@ -94,29 +99,34 @@ class Database:
         return tuple(merged)
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
-        """Return the stored recommendations, of one state if it is given, newest first."""
-        query = select(RecommendationRow).order_by(RecommendationRow.updated.desc(), RecommendationRow.id)
+        """Return the stored recommendations, of one state if it is given, the most urgent first."""
+        query = select(RecommendationRow)
         if state is not None:
             query = query.where(RecommendationRow.state == state)
         with self._connection.session() as session:
-            return tuple(_readable(session.scalars(query)))
+            return by_urgency(_readable(session.scalars(query)))
 
     def decided(self, since: float) -> tuple[Recommendation, ...]:
-        """Return what was accepted, implemented or measured since a moment, newest first."""
+        """Return what was accepted, implemented or measured since a moment, the most urgent first."""
         query = select(RecommendationRow).where(
             RecommendationRow.state.in_(DECIDED), RecommendationRow.updated >= since
         )
         with self._connection.session() as session:
-            return tuple(_readable(session.scalars(query.order_by(RecommendationRow.updated.desc()))))
+            return by_urgency(_readable(session.scalars(query)))
 
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
         """Extend the rows of findings that still hold, add rows for new ones, delete those older than a month."""
         keys = {_key(finding): finding for finding in findings}
-        recent = select(FindingRow).where(FindingRow.last_seen >= at - SAME_FINDING_SECONDS, FindingRow.key.in_(keys))
+        # One that began before the row's end has gone on since, though nobody looked in between.
+        since = min((at - SAME_FINDING_SECONDS, *(finding.onset for finding in findings)))
+        recent = select(FindingRow).where(FindingRow.last_seen >= since, FindingRow.key.in_(keys))
         with self._connection.session(writing=True) as session:
-            held = {row.key: row for row in session.scalars(recent)} if keys else {}
+            rows = session.scalars(recent.order_by(FindingRow.last_seen)) if keys else ()
+            held = {row.key: row for row in rows}
             for key, finding in keys.items():
-                row = held.get(key) or _new_finding(session, key, finding, at)
+                row = held.get(key)
+                if row is None or row.last_seen < min(at - SAME_FINDING_SECONDS, finding.onset):
+                    row = _new_finding(session, key, finding, at)
                 # After a clock was set back a span must not end before it begins.
                 row.last_seen, row.body = max(at, row.first_seen), finding.as_dict()
             session.execute(delete(FindingRow).where(FindingRow.last_seen < at - KEEP_FINDINGS_SECONDS))
@@ -129,6 +139,28 @@ class Database:
             return tuple(
                 PastFinding(row.first_seen, row.last_seen, dict(row.body)) for row in rows if _is_finding(row.body)
             )
+
+    def memory(self) -> Memory:
+        """Return what stands since when, as the last cycle left it."""
+        with self._connection.session() as session:
+            return read_memory(session)
+
+    def write_memory(self, memory: Memory) -> None:
+        """Replace what stands."""
+        with self._connection.session(writing=True) as session:
+            write_memory(session, memory)
+
+    def changes(self, since: float) -> tuple[Change, ...]:
+        """Return at most MOST changes that were made since a moment, newest first."""
+        query = select(ChangeRow).where(ChangeRow.at >= since).order_by(ChangeRow.at.desc(), ChangeRow.id).limit(MOST)
+        with self._connection.session() as session:
+            return tuple(Change(row.id, row.at, row.service, row.kind, row.title) for row in session.scalars(query))
+
+    def record_change(self, change: Change) -> None:
+        """Record a change, once; delete those that nobody is shown any more."""
+        with self._connection.session(writing=True) as session:
+            _record(session, change)
+            session.execute(delete(ChangeRow).where(ChangeRow.at < change.at - KEEP_FINDINGS_SECONDS))
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
         """Replace the baseline of each given signal."""
@@ -169,7 +201,10 @@ class Database:
             if step == "implement":
                 _note(row, "stood_until", row.seen)
             _step(session, row, step, at)
-            return _read(row)
+            moved = _read(row)
+            if step == "implement":
+                _record(session, implemented(moved.id, moved.service, moved.title, at))
+            return moved
 
     def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
         """Record the measured effect of an implemented recommendation; in another state nothing happens."""
@@ -196,6 +231,7 @@ def _merge_one(
     if row.state == "open" or is_back or not list(_readable([row])):
         row.body = body
     if is_back:
+        row.created = at  # it stands since now
         _step(session, row, "reopen", at)
     return _read(row)
 
@@ -247,6 +283,15 @@ def _readable(rows: Iterable[RecommendationRow]) -> Iterator[Recommendation]:
 
 def _is_finding(body: object) -> bool:
     return isinstance(body, dict) and all(isinstance(body.get(name), str) for name in SHOWN_OF_FINDINGS)
+
+
+def _record(session: Session, change: Change) -> None:
+    title = visible(change.title)[:LONGEST_TITLE]
+    session.merge(
+        ChangeRow(
+            id=change.id, at=change.at, service=_column(change.service), kind=_column(change.kind)[:32], title=title
+        )
+    )
 
 
 def _column(text: str) -> str:

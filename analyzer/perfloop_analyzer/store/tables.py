@@ -56,6 +56,50 @@ class FindingRow(Base):
     __table_args__ = (Index("ix_finding_key_last", "key", "last_seen"),)
 
 
+class EpisodeRow(Base):
+    """Since when a series is unusual or beyond a limit, for as long as it is."""
+
+    __tablename__ = "episode"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    began: Mapped[float] = mapped_column(Float)
+    seen: Mapped[float] = mapped_column(Float)
+    expected: Mapped[float | None] = mapped_column(Float)
+    deviation: Mapped[float] = mapped_column(Float)
+
+
+class IncidentRow(Base):
+    """An incident that stands; `members` are the keys of its series and components."""
+
+    __tablename__ = "incident"
+
+    id: Mapped[str] = mapped_column(String(160), primary_key=True)
+    started: Mapped[float] = mapped_column(Float)
+    seen: Mapped[float] = mapped_column(Float)
+    members: Mapped[list[str]] = mapped_column(JSON)
+
+
+class MomentRow(Base):
+    """When something of a name was last done."""
+
+    __tablename__ = "moment"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[float] = mapped_column(Float)
+
+
+class ChangeRow(Base):
+    """What was changed, by whatever means."""
+
+    __tablename__ = "recorded_change"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[float] = mapped_column(Float, index=True)
+    service: Mapped[str] = mapped_column(String(120))
+    kind: Mapped[str] = mapped_column(String(32))
+    title: Mapped[str] = mapped_column(String(200))
+
+
 class BaselineRow(Base):
     """What a series usually does: its seasonal profile, packed."""
 

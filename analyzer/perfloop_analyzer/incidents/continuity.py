@@ -1,0 +1,184 @@
+"""What stands since when: findings and incidents keep their start, and incidents their identity, from cycle to cycle.
+
+A detector sees a window, and says of what lasts longer than that only that it began at the window's start or before.
+So each series that is unusual has an episode with the moment when it was first found, its level from before and how far
+it deviated from it, and each incident has an id and a start. Both are carried to the next cycle, and are kept in the
+database.
+
+An episode ends when the analyzer looked for SAME_SECONDS and did not see it: neither a restart nor a time without
+Prometheus ends one. After such a blind time a finding goes on as the same one unless the data show that it began later.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from perfloop_analyzer.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from perfloop_analyzer.incidents.grouping import Incident
+
+SAME_SECONDS = 120.0
+EDGE = 0.01  # of the window: a run that begins so close to its start may have begun before
+MOST_MEMBERS = 500
+# How bad a finding is, as an episode has it. A milder one goes on as the worse one that it was.
+GRADES = ("unusual", "limit", "down")
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """How long one series is unusual, beyond a limit, or without an answer.
+
+    Attributes:
+        began: When it was first so, in Unix seconds.
+        seen: The last moment when it was so.
+        expected: Its level before, in the signal's unit; None where it is not known.
+        deviation: Its robust deviation from that level when it could last be computed.
+    """
+
+    began: float
+    seen: float
+    expected: float | None = None
+    deviation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An incident that stands: its members are the keys of its series, and of their services' components."""
+
+    id: str
+    started: float
+    seen: float
+    members: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the cycles before found; `looked` is the moment of the last one that saw any data, in Unix seconds."""
+
+    looked: float | None = None
+    episodes: Mapping[str, Episode] = field(default_factory=dict)
+    incidents: Mapping[str, Standing] = field(default_factory=dict)
+
+    def stands(self, seen: float) -> bool:
+        """Return whether what was last seen at a moment was not looked for in vain since."""
+        return self.looked is not None and self.looked - seen <= SAME_SECONDS
+
+    def deviation(self, finding: Finding) -> float:
+        """Return how far a finding's series deviated when that could last be computed."""
+        known = _episode_of(finding, self)
+        return known.deviation if known is not None and known.began == finding.onset else 0.0
+
+    def merge(self, other: Memory) -> Memory:
+        """Return both together; of what both know the earlier start counts."""
+        episodes = {**self.episodes, **other.episodes}
+        for key in self.episodes.keys() & other.episodes.keys():
+            both = (self.episodes[key], other.episodes[key])
+            first, last = min(both, key=lambda one: one.began), max(both, key=lambda one: one.seen)
+            episodes[key] = replace(first, seen=last.seen)
+        looked = max((one.looked for one in (self, other) if one.looked is not None), default=None)
+        return Memory(looked, episodes, {**self.incidents, **other.incidents})
+
+
+def series_key(finding: Finding) -> str:
+    """Return the same key for the same series of a signal, whichever detector finds it."""
+    text = repr((finding.service, finding.signal, sorted(finding.labels.items())))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:48]
+
+
+def carry_findings(findings: Iterable[Finding], memory: Memory, at: float) -> tuple[Finding, ...]:
+    """Return the findings with the start, and where their own window has none the level before, of their episodes."""
+    return tuple(_carried(finding, memory, at) for finding in findings)
+
+
+def _carried(finding: Finding, memory: Memory, at: float) -> Finding:
+    known = _episode_of(finding, memory)
+    if known is None or not _goes_on(finding, known, memory, at):
+        return finding
+    if finding.has_no_baseline and known.expected is not None:
+        return replace(finding, onset=known.began, expected=known.expected)
+    return replace(finding, onset=known.began)
+
+
+def _episode_of(finding: Finding, memory: Memory) -> Episode | None:
+    """Return the episode of the finding's own grade, else of a worse one."""
+    grades = GRADES[GRADES.index(_grade(finding)) :]
+    found = (memory.episodes.get(f"{series_key(finding)}/{grade}") for grade in grades)
+    return next((one for one in found if one is not None), None)
+
+
+def _grade(finding: Finding) -> str:
+    if finding.is_down:
+        return "down"
+    return "unusual" if finding.severity is Severity.INFO else "limit"
+
+
+def _goes_on(finding: Finding, known: Episode, memory: Memory, at: float) -> bool:
+    if memory.looked is None or not memory.stands(known.seen) or at < known.began:
+        return False
+    start, end = finding.window
+    is_cut = finding.onset <= start + EDGE * (end - start)
+    return at - memory.looked <= SAME_SECONDS or is_cut or finding.onset <= memory.looked + SAME_SECONDS
+
+
+def carry_incidents(incidents: Sequence[Incident], memory: Memory) -> tuple[Incident, ...]:
+    """Return the incidents, each with the id and the start of the one that it was before; the most alike come first."""
+    members = [members_of(incident) for incident in incidents]
+    alike = sorted(
+        (-len(members[place] & known.members), known.started, known.id, place)
+        for place, incident in enumerate(incidents)
+        for known in memory.incidents.values()
+        if memory.stands(known.seen) and _is_same(incident, known)
+    )
+    found: dict[int, Standing] = {}
+    taken: set[str] = set()
+    for _, _, identifier, place in alike:
+        if place not in found and identifier not in taken:
+            found[place] = memory.incidents[identifier]
+            taken.add(identifier)
+    return tuple(
+        replace(one, id=found[place].id, started=min(found[place].started, one.started)) if place in found else one
+        for place, one in enumerate(incidents)
+    )
+
+
+def _is_same(incident: Incident, known: Standing) -> bool:
+    """Return whether something of the incident was part of the known one, and began before that one ended."""
+    return any(
+        finding.onset <= known.seen + SAME_SECONDS and not known.members.isdisjoint(_keys(finding))
+        for finding in incident.findings
+    )
+
+
+def members_of(incident: Incident) -> frozenset[str]:
+    """Return the keys of an incident's series, and of their services' components."""
+    return frozenset(key for finding in incident.findings for key in _keys(finding))
+
+
+def _keys(finding: Finding) -> tuple[str, str]:
+    return series_key(finding), f"{finding.service}/{finding.component}"
+
+
+def remember(
+    memory: Memory, incidents: Sequence[Incident], at: float, deviation: Callable[[Finding], float | None]
+) -> Memory:
+    """Return what the next cycle needs to know; `deviation` is None for a series that has no baseline in the window."""
+    episodes = {key: one for key, one in memory.episodes.items() if memory.stands(one.seen)}
+    for incident in incidents:
+        for finding in incident.findings:
+            key, now = f"{series_key(finding)}/{_grade(finding)}", deviation(finding)
+            known = _episode_of(finding, memory)
+            if known is None or known.began != finding.onset:
+                known = Episode(finding.onset, at, None if finding.has_no_baseline else finding.expected)
+            episodes[key] = replace(known, seen=at, deviation=known.deviation if now is None else now)
+    standing = {key: one for key, one in memory.incidents.items() if memory.stands(one.seen)}
+    for incident in incidents:
+        before = standing[incident.id].members if incident.id in standing else frozenset()
+        members = members_of(incident)
+        kept = members | before if len(before) < MOST_MEMBERS else members
+        standing[incident.id] = Standing(incident.id, incident.started, at, kept)
+    return Memory(at, episodes, standing)
