@@ -39,6 +39,16 @@ class Receiver(Protocol):
     def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
         """Take a whole answer; `body` is empty unless the request wants it."""
 
+    def connected(self, connect: int, handshake: int) -> None:
+        """Note a new connection, and how long TCP and TLS took to make it, in nanoseconds; 0 without TLS."""
+
+    def phased(self, sent: int, first: int, now: int) -> None:
+        """Note when the request was sent and the first byte of its answer came; `answered` follows.
+
+        Called where that is not just the whole time: for the first request of a connection, whose time has the
+        connection's in it, and for an answer in several pieces. `sent` is 0 where it was sent as soon as it started.
+        """
+
     def received(self, data: bytes, now: int) -> None:
         """Take a piece of the body as it comes, when the request streams."""
 

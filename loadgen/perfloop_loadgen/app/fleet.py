@@ -203,6 +203,7 @@ class Fleet:
             loop_lag_seconds=max(one.loop_lag_seconds for one in loads),
             phase=loads[0].phase,
             waiting=sum(one.waiting for one in loads),
+            in_flight=sum(one.in_flight for one in loads),
         )
         span = max(now - self._rolled, 1)
         self.book.add(windows, (now - self._began) / SECOND, span / SECOND, load)

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,6 +26,7 @@ from perfloop_loadgen.app.suite import build_testers
 from perfloop_loadgen.config.secrets import shown as shown_text
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import file_name_parts, write_reports
+from perfloop_loadgen.reporters.run_reports import RunReports
 from perfloop_loadgen.reporters.text import summary_lines, trial_line
 from perfloop_loadgen.reporters.web import MetricsServer
 from perfloop_loadgen.summary.verdict import Verdict
@@ -78,7 +80,8 @@ class Session:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
         ProcessCollector(registry=registry)
-        self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs), web)
+        self._kept = RunReports()
+        self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs), web, self._kept)
 
     async def go(self) -> ExitCode:
         """Run every test and return the exit code of the worst.
@@ -113,10 +116,12 @@ class Session:
         self._collector.runs = [*self._collector.runs, live]
         with shown(tester) as display:
             summary = await tester.run_load_test()
-        live.verdict = summary.verdict
+        document = replace(tester.document(summary), run_name=live.name)
+        live.knee_rate, live.confirmed_rate = document.knee_rate, document.confirmed_rate
+        self._kept.keep(document)
+        live.summary = summary
         for problem in await display.finish():
             log.warning(problem)
-        document = tester.document(summary)
         lines = (*summary_lines(summary), *(f"  {trial_line(trial)}" for trial in document.trials))
         printed = self._print(lines)
         return max(self._code_of(tester, summary), printed, self._write_reports(document, part))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from perfloop_base.plots import Axes, Line, figure
+from perfloop_base.errors import ConfigError
+from perfloop_base.pages import head
+from perfloop_base.plots import Axes, Line, Notes, figure
 from perfloop_base.quantities import quantity
+from perfloop_loadgen.config.model import GeneratorLimits
 from perfloop_loadgen.outcomes import MEANINGS
-from perfloop_loadgen.reporters.text import gate_line, seconds
+from perfloop_loadgen.reporters.text import seconds
 from perfloop_loadgen.samples.streams import FORMULAS
+from perfloop_loadgen.thresholds.expression import parse_expression, time_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +22,10 @@ if TYPE_CHECKING:
     from perfloop_loadgen.summary.document import Document
 
 _NINES = 6
+_STYLE = """.number { text-align: right; white-space: nowrap; }
+td.text, th.text { white-space: normal; min-width: 9rem; }
+figcaption i { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .3em; }
+"""
 
 
 def render_html(document: Document) -> bytes:
@@ -28,28 +36,45 @@ def render_html(document: Document) -> bytes:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("perfloop_loadgen.reporters"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
+    summary = document.summary
+    received = float(summary.total.bytes_received)
     page = environment.get_template("report.html").render(
+        head=Markup(head(f"{summary.name}: {summary.verdict}", _STYLE)),  # noqa: S704 - head() escapes the title
         document=document,
-        summary=document.summary,
+        summary=summary,
+        checks=[(endpoint.label, check) for endpoint in summary.endpoints for check in endpoint.checks],
+        received=quantity(received, "bytes"),
+        received_rate=quantity(received / (summary.duration_seconds or 1.0), "bytes_per_second"),
         meanings=MEANINGS,
         formulas=FORMULAS,
         plots=[Markup(drawn) for drawn in _plots(document)],  # noqa: S704 - figure() escapes every text it is given
         seconds=seconds,
-        gate_line=gate_line,
     )
     return page.encode()
 
 
 def _plots(document: Document) -> list[str]:
     points = document.timeline
-    over_time = Axes("seconds into the run", "", write_y=seconds)
+    over_time = Axes("seconds into the run", unit="seconds")
+    ratios = Axes("seconds into the run", unit="ratio")
+    generator = _generator_limits(document)
     figures = [
         figure("Rate", _rates(points), Axes("seconds into the run", "requests/s")),
-        figure("Response time", _lines(points, _TIMES), over_time),
-        figure("Distribution of the response time", [_distribution(document)], Axes("percentile", "", _nines, seconds)),
-        figure("Errors", _lines(points, {"errors": _errors}), Axes("seconds into the run", "errors/s")),
-        figure("Generator: lag", _lines(points, _LAGS), over_time),
-        figure("Generator: CPU", _lines(points, {"busiest core": _cpu}), Axes("seconds into the run", "cores")),
+        figure("Response time", _lines(points, _TIMES), over_time, Notes(_limit(document, _is_response))),
+        figure(
+            "Distribution of the response time",
+            [_distribution(document)],
+            Axes("percentile", "", _nines, unit="seconds"),
+            Notes(_limit(document, _is_response)),
+        ),
+        figure(
+            "Failed requests",
+            _lines(points, {"failed requests": _failed}),
+            ratios,
+            Notes(_limit(document, lambda metric: metric == "errors")),
+        ),
+        figure("Generator: lag", _lines(points, _LAGS), over_time, Notes(generator.event_loop_lag_seconds)),
+        figure("Generator: CPU", _lines(points, {"busiest core": _cpu}), ratios, Notes(generator.cpu_ratio)),
     ]
     if document.trials:
         figures.append(_knee(document))
@@ -69,8 +94,30 @@ def _rates(points: Sequence[Point]) -> list[Line]:
     return _lines([point for point in points if point.span_seconds], named)
 
 
-def _errors(point: Point) -> float | None:
-    return point.errors / point.span_seconds if point.span_seconds else None
+def _failed(point: Point) -> float | None:
+    return point.errors / point.requests if point.requests else None
+
+
+def _is_response(metric: str) -> bool:
+    time = time_of(metric)
+    return time is not None and time[0] == "response"
+
+
+def _limit(document: Document, is_about: Callable[[str], bool]) -> float | None:
+    """Return the strictest limit that a gate over all endpoints sets to what a plot shows."""
+    limits = []
+    for gate in document.summary.gates:
+        try:
+            expression = parse_expression(gate.text)
+        except ConfigError:
+            continue  # of one endpoint, or of Prometheus
+        if is_about(expression.metric) and expression.comparison.sign.startswith("<"):
+            limits.append(expression.comparison.bound)
+    return min(limits, default=None)
+
+
+def _generator_limits(document: Document) -> GeneratorLimits:
+    return GeneratorLimits.model_validate(document.config.get("generator_limits", {}))
 
 
 def _cpu(point: Point) -> float | None:

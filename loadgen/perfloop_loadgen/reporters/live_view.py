@@ -74,7 +74,9 @@ def _log_to(stream: TextIO) -> None:
 
 
 def _times(book: Book) -> Table:
-    table = Table("response time", *(f"p{quantile * 100:.4g}" for quantile in _QUANTILES), "requests", "errors")
+    table = Table(
+        "response time", *(f"p{quantile * 100:.4g}" for quantile in _QUANTILES), "requests", "failed requests"
+    )
     table.add_row(f"last {RECENT_WINDOWS} s", *_row(book.lately()))
     table.add_row("whole run", *_row(book.total()))
     return table
@@ -86,7 +88,7 @@ def _row(tally: Tally) -> list[str]:
 
 
 def _outcomes(book: Book) -> Table:
-    table = Table("errors", "last 10 s", "whole run")
+    table = Table("failed requests", "last 10 s", "whole run")
     lately, total = book.lately().outcomes, book.total()
     for outcome in sorted(total.outcomes.keys() - {OK}):
         table.add_row(outcome, str(lately.get(outcome, 0)), str(total.outcomes[outcome]))

@@ -34,17 +34,18 @@ def progress_line(name: str, elapsed_seconds: float, book: Book) -> str:
     load = f"{book.load.users} users" if book.load.target_rate is None else f"target {book.load.target_rate:.4g}/s"
     return (
         f"{name}: {elapsed_seconds:.0f} s, {load}, {rate:.1f} requests/s, {total.requests} requests, "
-        f"{total.errors} errors, p95 {seconds(p95)} (whole run {seconds(whole)})"
+        f"{total.errors} failed requests, p95 {seconds(p95)} (whole run {seconds(whole)})"
     )
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
     """Yield the results of a run."""
     total = summary.total
+    failed = f"{total.failed_requests} failed requests ({summary.error_rate_percent:.2f}%)"
     yield f"{summary.name}: {summary.end_reason}" if summary.end_reason else summary.name
     yield (
         f"  {total.total_requests} requests in {summary.duration_seconds:.1f} s, "
-        f"{summary.requests_per_second:.1f}/s, {total.failed_requests} failed ({summary.error_rate_percent:.2f}%)"
+        f"{summary.requests_per_second:.1f}/s, {failed}"
     )
     yield from _times("response", total.response)
     yield from _times("service", total.service)
@@ -58,6 +59,13 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield _endpoint(endpoint)
         if endpoint.streams is not None:
             yield from _streams(endpoint.streams, summary.duration_seconds)
+        yield from (
+            f"    check {check.name}: {check.passed} passed, {check.failed} failed" for check in endpoint.checks
+        )
+    if total.iterations:
+        yield f"  {'iterations':<22} {total.iterations}"
+    for phase, times in summary.phases.items():
+        yield from _times(phase, times)
     for gate in summary.gates:
         yield f"  gate {gate_line(gate)}"
     yield f"  verdict: {summary.verdict}{'' if summary.gates or summary.reasons else ', without thresholds'}"
@@ -105,6 +113,6 @@ def _times(name: str, times: Times) -> Iterator[str]:
 def _endpoint(endpoint: EndpointSummary) -> str:
     times = endpoint.response.quantiles_seconds
     return (
-        f"  {endpoint.label}: {endpoint.total_requests} requests, {endpoint.failed_requests} failed, "
+        f"  {endpoint.label}: {endpoint.total_requests} requests, {endpoint.failed_requests} failed requests, "
         f"p50 {seconds(times['p50'])}, p95 {seconds(times['p95'])}, p99 {seconds(times['p99'])}"
     )

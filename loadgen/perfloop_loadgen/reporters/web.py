@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, cast
 from urllib.parse import unquote
@@ -19,12 +18,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from perfloop_base.addresses import bound_address, listen
 from perfloop_base.web.accepting import Acceptor
 from perfloop_base.web.gate import Gate
-from perfloop_base.web.headers import SECURITY, merged
+from perfloop_base.web.headers import POLICY, SECURITY, merged, page_policy
 from perfloop_base.web.hosts import request_refusal, split_target
 from perfloop_base.web.lane import OVERLOADED, Lane
 from perfloop_base.web.refusals import Refusal, length_refusal
 from perfloop_base.web.settings import DEFAULTS, Web
 from perfloop_loadgen.reporters.histograms import render as render_metrics
+from perfloop_loadgen.reporters.pages import front_page, runs_page
+from perfloop_loadgen.reporters.run_reports import RunReports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _LARGEST_HEAD = 65_536
 _PLAIN = "text/plain; charset=utf-8"
+_HTML = "text/html; charset=utf-8"
+# The dots in a plot's legend have their colours in attributes, which no hash can name.
+_COLOURED = "style-src-attr 'unsafe-inline'"
 _END = b"\r\n\r\n"
 
 log = logging.getLogger(__name__)
@@ -74,7 +78,7 @@ def parse_head(head: bytes) -> Head | None:
 
 
 class MetricsServer:
-    """Answers /metrics, /-/healthy, /-/ready and a page with the numbers so far at /.
+    """Answers /metrics, /-/healthy, /-/ready, a page with the numbers so far at /, and reports of past runs at /runs/.
 
     Raises:
         ConfigError: the web configuration file is invalid.
@@ -86,11 +90,13 @@ class MetricsServer:
         describe: Callable[[], str],
         is_ready: Callable[[], bool],
         web: Web = DEFAULTS,
+        reports: RunReports | None = None,
     ) -> None:
         self._registry = registry
         self._describe = describe
         self._is_ready = is_ready
         self._web = web
+        self._reports = reports or RunReports()
         self._gate = Gate(web.config_file, web.extra)
         self._lane = Lane()
         self._acceptor: Acceptor | None = None
@@ -156,8 +162,18 @@ class MetricsServer:
             ready = self._is_ready()
             status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
             return Page(status, _PLAIN, b"ready\n" if ready else b"not ready\n")
+        return self._written(path)
+
+    def _written(self, path: str) -> Page:
         if path == "/":
-            return Page(HTTPStatus.OK, "text/html; charset=utf-8", _landing(self._describe()))
+            return _html(front_page(self._describe(), self._reports.names()))
+        if path in {"/runs", "/runs/"}:
+            return _html(runs_page(self._reports.names()))
+        if path.startswith("/runs/"):
+            report = self._reports.read(path.removeprefix("/runs/"))
+            if report is not None:
+                return _html(report.decode(), _COLOURED)
+            return Page(HTTPStatus.NOT_FOUND, _PLAIN, b"no report of this run is kept here: see /runs/\n")
         return Page(HTTPStatus.NOT_FOUND, _PLAIN, b"no such page\n")
 
 
@@ -246,12 +262,8 @@ def _refusal_page(refused: Refusal) -> Page:
     return Page(refused.status, _PLAIN, f"{refused.text}\n".encode(), merged(refused.headers, SECURITY))
 
 
-def _landing(description: str) -> bytes:
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Perfloop load generator</title>"
-        f"<h1>Perfloop load generator</h1><pre>{escape(description)}</pre>"
-        '<p><a href="/metrics">Metrics</a> · <a href="/-/healthy">Healthy</a> · <a href="/-/ready">Ready</a>'
-    ).encode()
+def _html(page: str, *extra: str) -> Page:
+    return Page(HTTPStatus.OK, _HTML, page.encode(), ((POLICY, page_policy(page, *extra)),))
 
 
 def render(page: Page, *, head_only: bool) -> bytes:

@@ -103,6 +103,17 @@ class Lane:
         else:
             self._move(Answer(outcome, head.status, head.raw, body), now, now)
 
+    def connected(self, connect: int, handshake: int) -> None:
+        """Count a new connection."""
+        phases = self.windows[self.request.index].phases
+        phases.connect.record(connect)
+        if handshake:
+            phases.tls.record(handshake)
+
+    def phased(self, sent: int, first: int, now: int) -> None:
+        """Count the phases of the answer that is about to be counted."""
+        self.windows[self.request.index].phases.record(self.started, sent or self.started, first, now)
+
     def received(self, data: bytes, now: int) -> None:
         """Take a piece of a streamed answer."""
         if not self._meter.feed(data, now):
@@ -143,8 +154,13 @@ class Lane:
 
     def _judge(self, request: Request, head: Head, body: bytes, now: int) -> str:
         """Return the outcome of an answer with the right status: run its checks, measure a complete stream."""
-        if request.judge is not None and not request.judge(head.raw, body):
-            return outcomes.CHECK_FAILED
+        if request.judge is not None:
+            results = request.judge(head.raw, body)
+            checks = self.windows[request.index].checks
+            for result in results:
+                checks[result] += 1
+            if not all(passed for _, passed in results):
+                return outcomes.CHECK_FAILED
         if request.streams:
             if not self._meter.events:
                 return outcomes.EMPTY_STREAM
@@ -183,6 +199,7 @@ class Lane:
             self.busy = False
             move.add_done_callback(lambda _: self._resume())
         else:
+            self.windows[self._row].iterations += 1
             self.script = None
             self.ended(now)
 

@@ -225,7 +225,7 @@ class Run:
             self._recorder.take(),
             elapsed,
             span / SECOND,
-            replace(load, cpu_ratio=cpu, loop_lag_seconds=lag),
+            replace(load, cpu_ratio=cpu, loop_lag_seconds=lag, in_flight=len(self._busy_lanes())),
         )
         self._rolled = now
         for text in self._recorder.script_errors.take():

@@ -7,7 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.samples.tally import Tally, sum_of
+from perfloop_loadgen.samples.histogram import Histogram
+from perfloop_loadgen.samples.tally import Tally, phases_of, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 # One window a second.
 RECENT_WINDOWS = 10
 MAX_POINTS = 1800
+_LEAST_SPAN_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Load:
     loop_lag_seconds: float = 0.0
     phase: str = ""
     waiting: int = 0
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,9 @@ class Book:
         self.recent: deque[list[Tally]] = deque(maxlen=RECENT_WINDOWS)
         self.points: list[Point] = []
         self.load = Load()
+        self.elapsed_seconds = 0.0
+        # The most requests that ended in a second; None before the first whole one.
+        self.peak_rate: float | None = None
         self._stride = 1
         self._unmerged: list[Point] = []
 
@@ -110,7 +116,12 @@ class Book:
             total.add(window)
         self.recent.append(list(windows))
         self.load = load
-        self._unmerged.append(_point(sum_of(list(windows)), elapsed_seconds, span_seconds, load))
+        self.elapsed_seconds = elapsed_seconds
+        point = _point(sum_of(list(windows)), elapsed_seconds, span_seconds, load)
+        if span_seconds >= _LEAST_SPAN_SECONDS:
+            # What a run adds at its end spans less than a second: its rate is that of a few answers.
+            self.peak_rate = max(self.peak_rate or 0.0, point.requests / span_seconds)
+        self._unmerged.append(point)
         if len(self._unmerged) >= self._stride:
             self.points.append(_merged(self._unmerged))
             self._unmerged = []
@@ -129,6 +140,26 @@ class Book:
     def total(self) -> Tally:
         """Return everything, over all endpoints."""
         return sum_of(self.totals)
+
+    def response(self) -> Histogram:
+        """Return the response times of all endpoints: what `total` has, without the rest."""
+        whole = Histogram()
+        for tally in self.totals:
+            whole.merge(tally.on_time)
+            whole.merge(tally.response_behind)
+        return whole
+
+    def phases(self) -> dict[str, Histogram]:
+        """Return the phases of all requests by name; none from an engine that does not measure them."""
+        return phases_of(self.totals)
+
+    def offered(self) -> int:
+        """Return how many requests were due so far: those that ended, are under way or wait, or were dropped.
+
+        Counted like those that ended, so that both have the same window wherever their rates are compared.
+        """
+        ended = sum(sum(tally.outcomes.values()) + tally.dropped for tally in self.totals)
+        return ended + self.load.in_flight + self.load.waiting
 
     def lately(self) -> Tally:
         """Return the last seconds, over all endpoints."""

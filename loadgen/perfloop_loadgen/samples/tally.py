@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import Histogram
+from perfloop_loadgen.samples.phases import Phases
 from perfloop_loadgen.samples.streams import StreamTally
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # A start this much after its due time is called late.
 LATE_NANOSECONDS = 10_000_000
@@ -24,11 +28,14 @@ class Tally:
 
     __slots__ = (
         "bytes_received",
+        "checks",
         "dropped",
+        "iterations",
         "lag_behind",
         "late",
         "on_time",
         "outcomes",
+        "phases",
         "response_behind",
         "service_behind",
         "streams",
@@ -43,6 +50,11 @@ class Tally:
         self.late = 0
         self.dropped = 0
         self.bytes_received = 0
+        # Scenarios that were run to their end; a single request is none.
+        self.iterations = 0
+        # By the name of a check: how many answers passed it, and how many did not.
+        self.checks: dict[tuple[str, bool], int] = defaultdict(int)
+        self.phases = Phases()
         self.streams: StreamTally | None = None
 
     def record_behind(self, intended: int, started: int, ended: int) -> None:
@@ -63,8 +75,11 @@ class Tally:
             getattr(self, name).merge(getattr(other, name))
         for outcome, count in other.outcomes.items():
             self.outcomes[outcome] += count
+        for check, count in other.checks.items():
+            self.checks[check] += count
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.phases.add(other.phases)
         if other.streams is not None:
             self.streams_here().add(other.streams)
 
@@ -95,6 +110,11 @@ class Tally:
         return _sum_of(self.on_time, self.service_behind)
 
     @property
+    def waited(self) -> Histogram:
+        """Return the times from the sent request to the first byte of its answer."""
+        return self.phases.waited(self.service)
+
+    @property
     def lag(self) -> Histogram:
         """Return how far behind the schedule requests started; those on time count as zero."""
         on_time = self.on_time.count
@@ -105,6 +125,8 @@ class Tally:
         wire: dict[str, Any] = {name: dict(getattr(self, name).counts) for name in _HISTOGRAMS}
         wire |= {name: getattr(self, name) for name in _NUMBERS}
         wire["outcomes"] = dict(self.outcomes)
+        wire["checks"] = dict(self.checks)
+        wire["phases"] = self.phases.to_wire()
         wire["streams"] = None if self.streams is None else self.streams.to_wire()
         return wire
 
@@ -117,13 +139,15 @@ class Tally:
         for name in _NUMBERS:
             setattr(tally, name, wire[name])
         tally.outcomes.update(wire["outcomes"])
+        tally.checks.update(wire["checks"])
+        tally.phases = Phases.from_wire(wire["phases"])
         if wire["streams"] is not None:
             tally.streams = StreamTally.from_wire(wire["streams"])
         return tally
 
 
 _HISTOGRAMS = ("on_time", "response_behind", "service_behind", "lag_behind")
-_NUMBERS = ("late", "dropped", "bytes_received")
+_NUMBERS = ("late", "dropped", "bytes_received", "iterations")
 
 
 def _sum_of(first: Histogram, second: Histogram) -> Histogram:
@@ -132,6 +156,20 @@ def _sum_of(first: Histogram, second: Histogram) -> Histogram:
     total = Histogram(larger.counts)
     total.merge(smaller)
     return total
+
+
+def phases_of(tallies: Sequence[Tally]) -> dict[str, Histogram]:
+    """Return the phases of the requests of all tallies by name, those that were measured."""
+    named = {name: Histogram() for name in ("connect", "tls", "wait", "receive")}
+    # Without a connection that was seen, no phase was: an engine measures all of them, or none.
+    if not any(tally.phases.connect.counts for tally in tallies):
+        return {}
+    for tally in tallies:
+        named["wait"].merge(tally.waited)
+        named["connect"].merge(tally.phases.connect)
+        named["tls"].merge(tally.phases.tls)
+        named["receive"].merge(tally.phases.receive)
+    return {name: histogram for name, histogram in named.items() if histogram.counts}
 
 
 def sum_of(tallies: list[Tally]) -> Tally:

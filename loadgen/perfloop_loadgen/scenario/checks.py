@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.scenario.pattern import search
 
 if TYPE_CHECKING:
@@ -21,16 +22,29 @@ MISSING = object()
 _STEP = re.compile(r"([^.\[\]]+)|\[([0-9]+)\]")
 _MOST_DIGITS = 18
 
-# Takes the head and the body of an answer.
-Judge = Callable[[bytes, bytes], bool]
+# Takes the head and the body of an answer; returns the name of each check and whether it passed.
+Judge = Callable[[bytes, bytes], list[tuple[str, bool]]]
+_LONGEST_NAME = 80
 
 
 def build_judge(checks: Sequence[CheckConfig]) -> Judge | None:
     """Return one function for all checks, or None when there are none."""
     if not checks:
         return None
-    kept = tuple(checks)
-    return lambda head, body: all(_holds(check, head, body) for check in kept)
+    kept = tuple((name_of(check), check) for check in checks)
+    return lambda head, body: [(name, _holds(check, head, body)) for name, check in kept]
+
+
+def name_of(check: CheckConfig) -> str:
+    """Return a check as reports and metrics show it: `json state = "sold"`, `header ETag`, `body contains price`."""
+    if check.body_contains is not None:
+        name = f"body contains {check.body_contains}"
+    else:
+        name = f"json {check.json_path}" if check.json_path is not None else f"header {check.header}"
+        if check.equals is not None:
+            name += f" = {json.dumps(check.equals, default=str)}"
+    name = shown(name)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def _holds(check: CheckConfig, head: bytes, body: bytes) -> bool:

@@ -79,6 +79,8 @@ class Document:
     trials: list[TrialRow] = field(default_factory=list)
     confirmed_rate: float | None = None
     knee_rate: float | None = None
+    # What people know the run by: when it began, and the test.
+    run_name: str = ""
     format: int = FORMAT
 
 

@@ -73,6 +73,15 @@ class StreamSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSummary:
+    """One check of answers."""
+
+    name: str
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSummary:
     """One endpoint, or all of them together."""
 
@@ -88,6 +97,9 @@ class EndpointSummary:
     dropped: int
     bytes_received: int
     streams: StreamSummary | None = None
+    # Scenarios that were run to their end.
+    iterations: int = 0
+    checks: list[CheckSummary] = field(default_factory=list)
 
     @classmethod
     def of(cls, label: str, tally: Tally) -> EndpointSummary:
@@ -105,6 +117,11 @@ class EndpointSummary:
             dropped=tally.dropped,
             bytes_received=tally.bytes_received,
             streams=None if tally.streams is None else StreamSummary.of(tally.streams),
+            iterations=tally.iterations,
+            checks=[
+                CheckSummary(name, tally.checks.get((name, True), 0), tally.checks.get((name, False), 0))
+                for name in dict.fromkeys(name for name, _ in tally.checks)
+            ],
         )
 
     @property
@@ -125,6 +142,10 @@ class Summary:
     verdict: Verdict = Verdict.PASSED
     reasons: list[str] = field(default_factory=list)
     gates: list[GateResult] = field(default_factory=list)
+    # The most requests that ended within a second; None of a run that had no whole second.
+    peak_rate: float | None = None
+    # Where the time of requests went; empty for an engine that does not measure it.
+    phases: dict[str, Times] = field(default_factory=dict)
 
     @property
     def total_requests(self) -> int:
@@ -195,4 +216,6 @@ def summarize(name: str, book: Book, duration_seconds: float, end_reason: str = 
         total=EndpointSummary.of("all", book.total()),
         endpoints=[EndpointSummary.of(label, tally) for label, tally in book.rows()],
         end_reason=end_reason,
+        peak_rate=book.peak_rate,
+        phases={name: Times.of(histogram) for name, histogram in book.phases().items()},
     )

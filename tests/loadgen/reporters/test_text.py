@@ -33,7 +33,7 @@ def test_the_results_of_a_run():
     summary = replace(summarize("shop", _book(), 10), verdict=Verdict.FAILED, reasons=["a reason"], gates=gates)
     assert list(summary_lines(summary)) == [
         "shop",
-        "  100 requests in 10.0 s, 10.0/s, 2 failed (2.00%)",
+        "  100 requests in 10.0 s, 10.0/s, 2 failed requests (2.00%)",
         "  response     p50 20 ms, p90 20 ms, p95 20 ms, p99 20 ms, p99.9 1.03 s, max 1.03 s (n=100)",
         "  service      p50 20 ms, p90 20 ms, p95 20 ms, p99 20 ms, p99.9 1 s, max 1 s (n=100)",
         "  schedule lag p50 0 s, p90 0 s, p95 0 s, p99 0 s, p99.9 30.01 ms, max 30.01 ms (n=100)",
@@ -41,7 +41,7 @@ def test_the_results_of_a_run():
         "  dropped                3",
         "  ok                     98",
         "  timeout                2",
-        "  GET /: 100 requests, 2 failed, p50 20 ms, p95 20 ms, p99 20 ms",
+        "  GET /: 100 requests, 2 failed requests, p50 20 ms, p95 20 ms, p99 20 ms",
         "  gate passed: p95 < 0.5 s, measured 20 ms (n=100)",
         "  verdict: failed",
         "    a reason",
@@ -56,7 +56,7 @@ def test_a_run_without_thresholds_says_so():
 def test_a_line_of_progress():
     """The last second's rate, the totals, and the p95 of the last seconds and of the whole run."""
     assert progress_line("shop", 10, _book()) == (
-        "shop: 10 s, target 10.3/s, 10.0 requests/s, 100 requests, 2 errors, p95 20 ms (whole run 20 ms)"
+        "shop: 10 s, target 10.3/s, 10.0 requests/s, 100 requests, 2 failed requests, p95 20 ms (whole run 20 ms)"
     )
 
 

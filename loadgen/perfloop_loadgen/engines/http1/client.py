@@ -108,21 +108,36 @@ class Http1Client:
             return
         self._task = None
         self._connection = connection
-        connection.send(request)
+        connection.send_first(request)
 
     async def _connect(self) -> Connection:
         engine = self._engine
         host, port = engine.address
+        began = engine.clock()
+        loop = asyncio.get_running_loop()
         # The run looks for timeouts only twenty times a second.
         async with asyncio.timeout(engine.timeout_seconds):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(self._receiver, engine.shared, self._forget),
-                host,
-                port,
-                ssl=engine.tls,
-                server_hostname=engine.target.host if engine.tls else None,
-            )
+            if engine.tls is None:
+                _, connection = await loop.create_connection(self._build, host, port)
+                self._receiver.connected(engine.clock() - began, 0)
+                return connection
+            # TCP and TLS one after the other, so that each has its time.
+            line = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+            try:
+                line.setblocking(False)  # noqa: FBT003 - the name of the parameter says no more
+                await loop.sock_connect(line, (host, port))
+                opened = engine.clock()
+                _, connection = await loop.create_connection(
+                    self._build, sock=line, ssl=engine.tls, server_hostname=engine.target.host
+                )
+            except BaseException:
+                line.close()
+                raise
+        self._receiver.connected(opened - began, engine.clock() - opened)
         return connection
+
+    def _build(self) -> Connection:
+        return Connection(self._receiver, self._engine.shared, self._forget)
 
     def _forget(self, connection: Connection) -> None:
         if self._connection is connection:

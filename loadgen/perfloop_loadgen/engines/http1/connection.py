@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         "_backlog",
         "_body",
         "_clock",
+        "_first",
         "_head",
         "_head_bytes",
         "_heads",
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         "_queued",
         "_receiver",
         "_request",
+        "_sent",
         "_size",
         "_transport",
         "_waiting",
@@ -75,6 +77,8 @@ class Connection(asyncio.Protocol):
         # A large piece that waits in the backlog, and when it came; nothing more is read meanwhile.
         self._queued: tuple[bytes, int] | None = None
         self._request: Request
+        # When the first request of this connection was sent, and the first piece of an answer came; 0 for the others.
+        self._sent = self._first = 0
         # The last answer that came whole: most answers repeat its head and size.
         self._head: Head
         self._head_bytes = b""
@@ -92,6 +96,12 @@ class Connection(asyncio.Protocol):
         # Streamed answers are never taken in one piece: the time of each event counts.
         self._whole = not request.streams
         self._write(request.wire)
+
+    def send_first(self, request: Request) -> None:
+        """Write the first request of this connection: its phases are measured apart from the time to connect."""
+        self._sent = self._clock()
+        self.send(request)
+        self._whole = False
 
     def data_received(self, data: bytes) -> None:
         """Take bytes. Nearly always they are one whole answer, with the head that the last one had."""
@@ -147,6 +157,7 @@ class Connection(asyncio.Protocol):
     def _take_piece(self, data: bytes, now: int) -> None:
         if self._message is None:
             self._whole = False
+            self._first = now
             self._message = Message(self._heads, bodiless=self._request.bodiless)
         message = self._message
         try:
@@ -188,6 +199,8 @@ class Connection(asyncio.Protocol):
         # Before the receiver is called: it may send the next request, which then needs a new connection.
         if not message.head.keep_alive or message.head.length == Head.UNTIL_CLOSE:
             self.drop()
+        sent, self._sent = self._sent, 0
+        self._receiver.phased(sent, self._first, now)
         self._receiver.answered(message.head, message.size, body, now)
 
     def _has_unread(self) -> bool:

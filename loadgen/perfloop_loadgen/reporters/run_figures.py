@@ -1,0 +1,106 @@
+"""The figures of whole runs for Prometheus: the numbers of the run's own report, while it lasts and when it has ended.
+
+A quantile of a histogram is known to a bucket; these are those of the report, to a thousandth. They do not add up over
+runs, and nothing adds them up: each run has its own. A run ends with its process, so the last value is what counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from perfloop_loadgen.config.secrets import shown
+from perfloop_loadgen.summary.numbers import QUANTILES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from perfloop_loadgen.reporters.exposition import LiveRun
+    from perfloop_loadgen.samples.histogram import Histogram
+
+_RUN = ("test", "run_id")
+# A run may have any number of reasons, of any length: so much of them is shown, the report has all.
+_MOST_REASONS = 10
+_LONGEST_TEXT = 200
+
+
+def figures_of(runs: Sequence[LiveRun]) -> Iterable[Metric]:
+    """Yield the families of every run."""
+    yield from _times(runs)
+    yield from _numbers(runs)
+    yield from _results(runs)
+
+
+def _times(runs: Sequence[LiveRun]) -> Iterator[Metric]:
+    whole = Metric("loadgen_run_response_seconds", "Response time of a whole run, from the intended start.", "summary")
+    endpoints = Metric(
+        "loadgen_run_endpoint_response_seconds", "Response time of an endpoint over a whole run.", "summary"
+    )
+    phases = Metric("loadgen_run_phase_seconds", "Time in a phase of requests over a whole run.", "summary")
+    for run in runs:
+        labels = {"test": run.test, "run_id": run.run_id}
+        _add(whole, labels, run.book.response())
+        for endpoint, tally in run.book.rows():
+            _add(endpoints, {**labels, "endpoint": endpoint}, tally.response)
+        for phase, histogram in run.book.phases().items():
+            _add(phases, {**labels, "phase": phase}, histogram)
+    return iter((whole, endpoints, phases))
+
+
+def _add(family: Metric, labels: dict[str, str], histogram: Histogram) -> None:
+    for quantile, value in zip(QUANTILES, histogram.quantiles_seconds(QUANTILES), strict=True):
+        if value is not None:
+            family.add_sample(family.name, {**labels, "quantile": f"{quantile:g}"}, value)
+    family.add_sample(f"{family.name}_sum", labels, histogram.total_seconds)
+    family.add_sample(f"{family.name}_count", labels, histogram.count)
+
+
+def _numbers(runs: Sequence[LiveRun]) -> Iterator[Metric]:
+    start = _gauge("loadgen_run_start_timestamp_seconds", "Unix time at which a run began.", "run")
+    duration = _gauge("loadgen_run_duration_seconds", "Time that a run has lasted so far, or lasted.")
+    peak = _gauge("loadgen_run_peak_rate", "Most requests that ended within a second, per second.")
+    knee = _gauge("loadgen_run_knee_rate", "Highest rate of a breakpoint search whose good answers kept up.")
+    confirmed = _gauge("loadgen_run_confirmed_rate", "Highest rate of a breakpoint search confirmed to keep its gates.")
+    for run in runs:
+        start.add_metric((run.test, run.run_id, run.name), run.started_unix)
+        elapsed = run.book.elapsed_seconds if run.summary is None else run.summary.duration_seconds
+        duration.add_metric((run.test, run.run_id), elapsed)
+        for family, value in ((peak, run.book.peak_rate), (knee, run.knee_rate), (confirmed, run.confirmed_rate)):
+            if value is not None:
+                family.add_metric((run.test, run.run_id), value)
+    return iter((start, duration, peak, knee, confirmed))
+
+
+def _results(runs: Sequence[LiveRun]) -> Iterator[Metric]:
+    verdict = _gauge("loadgen_verdict", "Verdict of an ended run.", "verdict")
+    reason = _gauge("loadgen_verdict_reason", "Why the verdict of an ended run is what it is.", "reason")
+    passed = _gauge(
+        "loadgen_threshold_passed",
+        "Whether a threshold held over the run; `measured` is its value as people read it.",
+        "threshold",
+        "measured",
+    )
+    value = _gauge("loadgen_threshold_value", "Value that a threshold was compared with, in base units.", "threshold")
+    for run in runs:
+        if run.summary is None:
+            continue
+        key = (run.test, run.run_id)
+        verdict.add_metric((*key, run.summary.verdict), 1)
+        for text in dict.fromkeys(_fit(text) for text in run.summary.reasons[:_MOST_REASONS]):
+            reason.add_metric((*key, text), 1)
+        # Two gates may read the same: the first stands for both.
+        for name, gate in {_fit(gate.text): gate for gate in reversed(run.summary.gates)}.items():
+            passed.add_metric((*key, name, gate.measured), float(bool(gate.passed)))
+            if gate.value is not None:
+                value.add_metric((*key, name), gate.value)
+    return iter((verdict, reason, passed, value))
+
+
+def _fit(text: str) -> str:
+    text = shown(text)
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+
+
+def _gauge(name: str, documentation: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, documentation, labels=(*_RUN, *labels))
