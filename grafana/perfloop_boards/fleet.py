@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, evenly
+from perfloop_boards.host.selection import alive
 from perfloop_boards.limits import FIRST_IS_BAD, NO_LIMIT, megabytes, percent, plain
 from perfloop_boards.links import of_cell, of_label, to_board
 from perfloop_boards.panels import About, figure, lines, number, timeline
@@ -33,7 +34,14 @@ OF_ROW = (to_board("Open this host", "system", instance=of_cell("Host")),)
 
 def _hosts_up() -> AnyPanel:
     return figure(
-        About("Hosts up", "Hosts whose exporter answers, of all that are monitored.", "none", NOTHING, decimals=0, links=EVERY_HOST),
+        About(
+            "Hosts up",
+            "Hosts whose exporter answers, of all that are monitored.",
+            "none",
+            NOTHING,
+            decimals=0,
+            links=EVERY_HOST,
+        ),
         Query(f"count({UP} == 1)"),
         colours.TRAFFIC,
         watch=ALL_HOSTS,
@@ -61,7 +69,7 @@ def _worst(about: tuple[str, str, str, int], series: str, limit: Limit) -> AnyPa
     title, good, unit, decimals = about
     return number(
         About(title, good, unit, NOTHING, decimals=decimals, links=EVERY_HOST),
-        Query(f"max({series})"),
+        Query(f"max({alive(series)})"),
         limit,
         watch=ALL_HOSTS,
     )
@@ -83,7 +91,12 @@ def _figures(limits: Limits) -> Row:
         "percentunit",
         0,
     )
-    of_load = ("Highest load", f"Tasks per CPU that run or wait. Good: under 1. Above {plain(load.first)}, they queue.", "none", 2)
+    of_load = (
+        "Highest load",
+        f"Tasks per CPU that run or wait. Good: under 1. Above {plain(load.first)}, they queue.",
+        "none",
+        2,
+    )
     return Row(
         4,
         evenly(
@@ -98,7 +111,7 @@ def _figures(limits: Limits) -> Row:
 
 
 def _of_each(series: str) -> Query:
-    return Query(f"max by (instance) ({series})", instant=True)
+    return Query(f"max by (instance) ({alive(series)})", instant=True)
 
 
 def _table(limits: Limits) -> AnyPanel:
@@ -119,7 +132,7 @@ def _table(limits: Limits) -> AnyPanel:
         _of_each("instance_mountpoint:node_filesystem_used:ratio"),
         _of_each("instance:node_disk_io_bytes:rate1m"),
         _of_each("instance:node_network_io_bytes:rate1m"),
-        _of_each(pressure),
+        _of_each(f"({pressure})"),
         _of_each("instance:node_num_cpu:count"),
         _of_each("time() - node_boot_time_seconds"),
     ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
 from perfloop_boards.board import Row, evenly
-from perfloop_boards.host.selection import OF, OF_ALL, named
+from perfloop_boards.host.selection import OF, OF_ALL, alive, named
 from perfloop_boards.limits import Limit, megabytes, percent, plain, seconds
 from perfloop_boards.panels import About, figure, number
 from perfloop_boards.queries import Query
@@ -38,6 +38,10 @@ def inventory() -> Row:
     return Row(4, evenly(_cores(), _installed(), _uptime(), _swap(), _faulty(), _clock()))
 
 
+def _highest(series: str) -> str:
+    return f"max({alive(f'{series}{OF}')})"
+
+
 def _cpu(limits: Limits) -> AnyPanel:
     cpu = limits.signal("cpu_used_ratio")
     return number(
@@ -50,7 +54,7 @@ def _cpu(limits: Limits) -> AnyPanel:
             decimals=0,
             links=OF_ALL,
         ),
-        Query(f"max(instance:node_cpu_used:ratio_rate1m{OF})"),
+        Query(_highest("instance:node_cpu_used:ratio_rate1m")),
         cpu,
         watch=HOSTS,
     )
@@ -68,7 +72,7 @@ def _memory(limits: Limits) -> AnyPanel:
             decimals=0,
             links=OF_ALL,
         ),
-        Query(f"max(instance:node_memory_used:ratio{OF})"),
+        Query(_highest("instance:node_memory_used:ratio")),
         memory,
         watch=HOSTS,
     )
@@ -85,7 +89,7 @@ def _load(limits: Limits) -> AnyPanel:
             decimals=2,
             links=OF_ALL,
         ),
-        Query(f"max(instance:node_load1_per_cpu:ratio{OF})"),
+        Query(_highest("instance:node_load1_per_cpu:ratio")),
         load,
         watch=HOSTS,
     )
@@ -103,7 +107,7 @@ def _disk(limits: Limits) -> AnyPanel:
             decimals=1,
             links=OF_ALL,
         ),
-        Query(f"max(instance:node_disk_io_bytes:rate1m{OF})"),
+        Query(_highest("instance:node_disk_io_bytes:rate1m")),
         disk,
         watch=HOSTS,
     )
@@ -121,7 +125,7 @@ def _network(limits: Limits) -> AnyPanel:
             decimals=1,
             links=OF_ALL,
         ),
-        Query(f"max(instance:node_network_io_bytes:rate1m{OF})"),
+        Query(_highest("instance:node_network_io_bytes:rate1m")),
         network,
         watch=HOSTS,
     )
@@ -139,7 +143,7 @@ def _filesystem(limits: Limits) -> AnyPanel:
             decimals=0,
             links=OF_ALL,
         ),
-        Query(f"max(instance_mountpoint:node_filesystem_used:ratio{OF})"),
+        Query(_highest("instance_mountpoint:node_filesystem_used:ratio")),
         filesystem,
         watch=HOSTS,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfloop_boards.links import of_label, to_board
-from perfloop_boards.queries import WINDOW, chosen, highest, rate, selector
+from perfloop_boards.queries import chosen, highest, rate, selector
 
 MACHINE = chosen("instance")
 OF = selector(*MACHINE)
@@ -26,6 +26,11 @@ OF_ALL = (ALL_HOSTS,)
 def named(metric: str, *matchers: str) -> str:
     """Return the series of a metric on the chosen hosts."""
     return f"{metric}{selector(*MACHINE, *matchers)}"
+
+
+def alive(series: str) -> str:
+    """Return a recorded series without the hosts that do not answer: a rate lasts as long as its window after them."""
+    return f"{series} unless on (instance) up == 0"
 
 
 def leading(shown: str, counter: str, *labels: str, count: int = SHOWN) -> str:
@@ -54,8 +59,3 @@ def per(part: str, whole: str, *matchers: str, by: tuple[str, ...] = HOST) -> st
     """Return how much one counter grows for each step of another, where the other grows; of the leading ones."""
     quotient = f"{rate(part, *MACHINE, *matchers, by=by)} / ({rate(whole, *MACHINE, *matchers, by=by)} > 0)"
     return leading(quotient, named(whole, *matchers), *by)
-
-
-def increase(metric: str, *matchers: str) -> str:
-    """Return the increase of a counter on the chosen hosts within the smallest window."""
-    return f"increase({named(metric, *matchers)}[{WINDOW}])"
