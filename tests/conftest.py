@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from perfloop.stack import programs
 from perfloop_base.home import DEFAULT_PORTS, port_variable
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 _UP_SECONDS = 200
+# The same examples in every run: a failure is of the change that it appears with. HYPOTHESIS_PROFILE=default looks for
+# new ones, as the fuzzers in benchmarks/ do.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # In the order of the fields of LiveStack.
 LIVE_COMPONENTS = ("demo", "inbox", "prometheus", "exporter", "analyzer", "loadgen")
 
