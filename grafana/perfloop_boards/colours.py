@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Status. These four are reserved for status: no series is drawn in them for any other reason, nor in one that looks like
-# them: a brown as strong as Grafana's orange reads as a warning.
+# Status. These four are reserved for status: no series is drawn in them for any other reason, nor in one that looks
+# like them: a brown as strong as Grafana's orange reads as a warning.
 GOOD = "green"
 WARNING = "orange"
 BAD = "red"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_boards import colours
 from perfloop_boards.limits import Limit
+from perfloop_boards.links import CLICKED, of_cell, to_board
 from perfloop_boards.panels import About, number
 from perfloop_boards.queries import Query, chosen, selector
 from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import ANALYZER_DOWN, or_silent
 from perfloop_boards.words import name_signals
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 # `overall` repeats what the services say, which are listed themselves.
 PARTS = selector(*chosen("service"), 'service!="overall"')
 HEALTH = Limit(warning=90, critical=70, below=True)  # the limits of the analyzer's own page
+SILENT = {ANALYZER_DOWN: (ANALYZER_DOWN, colours.BAD)}
 NO_ANALYSIS = "no analysis"
 OPEN = 'state=~"open|accepted"'
 RECOMMENDATION_LABELS = "service, category, priority, title, state"
@@ -35,19 +39,20 @@ def tally(title: str, good: str, expr: str, limit: Limit) -> AnyPanel:
 
 def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:
     """Return the table of the points that signals take off the health score of the chosen services, worst first."""
+    points = f"max by (service, signal) (perfloop_health_penalty{PARTS}) > 0"
+    since = f"min by (service, signal) (perfloop_finding_start_timestamp_seconds{PARTS}) * 1000"
+    to_signal = to_board("Open this signal", "analysis", service=of_cell("Service"), signal=CLICKED)
     return rows(
-        About(
-            "Health penalties",
-            good,
-            "none",
-            "No penalties: all signals are within their limits, or the analyzer is down.",
-            decimals=1,
-        ),
-        [Query(f"sort_desc(max by (service, signal) (perfloop_health_penalty{PARTS}) > 0)", instant=True)],
+        About("Why is the score low?", good, "none", "All signals are within their limits.", decimals=1),
+        [
+            Query(or_silent(f"sort_desc({points})", "signal"), instant=True),
+            Query(or_silent(f"{since} and on (service, signal) {points}", "signal", time=True), instant=True),
+        ],
         [
             Column("service", "Service", width=100),
-            Column("signal", "Signal", words=name_signals(by_route)),
-            Column("Value #A", "Penalty", unit="none", limit=Limit(warning=5, critical=20), full=100, width=150),
+            Column("signal", "Signal", words={**name_signals(by_route), **SILENT}, links=(to_signal,)),
+            Column("Value #A", "Penalty", unit="none", limit=Limit(warning=5, critical=20), full=100, width=130),
+            Column("Value #B", "Since", unit="dateTimeFromNow", width=120),
         ],
         sort="Penalty",
     )

@@ -41,6 +41,9 @@ def of_choice(variable: str) -> str:
     return f"${{{variable}:queryparam}}"
 
 
+CLICKED = "${__value.raw}"  # the clicked cell's value; of_cell() gives what a cell shows, which words may have replaced
+
+
 def to_board(title: str, uid: str, *choices: str, **variables: str) -> Link:
     """Return the link to a board over the same time.
 
@@ -52,3 +55,8 @@ def to_board(title: str, uid: str, *choices: str, **variables: str) -> Link:
     """
     parts = [TIME, *map(of_choice, choices), *(f"var-{name}={value}" for name, value in variables.items())]
     return Link(title, f"/d/{uid}?{'&'.join(parts)}")
+
+
+def to_runbook(alert: str) -> Link:
+    """Return the link to an alert's section of the runbook, which Prometheus serves."""
+    return Link("Open the runbook", f"${{prometheus_url}}/user/runbook.html#{alert}", new_tab=True)

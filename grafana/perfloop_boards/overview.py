@@ -6,32 +6,39 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
-from perfloop_boards.findings import HEALTH, OPEN, penalties, worth_of
-from perfloop_boards.limits import Limit, percent, plain, seconds
-from perfloop_boards.panels import About, figure, lines, number
-from perfloop_boards.queries import Query, chosen, or_zero, percentiles, selector, worst_firing
-from perfloop_boards.tables import Column, rows
-from perfloop_boards.words import PRIORITY, SEVERITY, name_signals
+from perfloop_boards.changes import recent_changes
+from perfloop_boards.findings import HEALTH, penalties
+from perfloop_boards.limits import percent, plain, seconds
+from perfloop_boards.links import to_board
+from perfloop_boards.panels import About, counts, figure, lines, number
+from perfloop_boards.problems import FIRING, firing_now, incidents, top_recommendations
+from perfloop_boards.queries import Query, chosen, ever, percentiles, selector
+from perfloop_boards.services import BUDGET, services
+from perfloop_boards.watches import ANALYZER, SERVICES
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
     from perfloop_boards.panels import AnyPanel
 
 SERVICE = selector(*chosen("service"))
+TO_SERVICE = (to_board("Open the Service board", "service", "service"),)
+NO_REQUESTS = "No HTTP requests to the chosen services in this time range."
 
 
 def _health_now() -> AnyPanel:
     return number(
         About(
             "Health score",
-            f"From 0 to 100: 100 minus the penalties in the table below. Good: {plain(HEALTH.first)} "
-            f"and above. Below {plain(HEALTH.last)}, act.",
+            f"Health score (0 to 100) of the worst service: 100 minus the penalties in the table below. Good: "
+            f"{plain(HEALTH.first)} and above is healthy. Below {plain(HEALTH.last)}, act.",
             "none",
             "no score yet",
             decimals=0,
+            links=(to_board("Open the Analysis board", "analysis", "service"),),
         ),
         Query(f"min(perfloop_health_score{SERVICE})"),
         HEALTH,
+        watch=ANALYZER,
     )
 
 
@@ -39,31 +46,32 @@ def _budget_left() -> AnyPanel:
     return number(
         About(
             "Error budget",
-            "Error budget remaining over 30 days, of the SLO that has the least. Good: above 25%. At 0%, stop "
+            "Error budget remaining (worst SLO, 30 days), with the name of that SLO. Good: above 25%. At 0%, stop "
             "releases and fix what fails.",
             "percentunit",
             "no traffic",
             decimals=0,
+            links=(to_board("Open the SLO board", "slo", "service"),),
         ),
-        Query(f"min(service_slo:slo_error_budget_left:ratio{SERVICE})"),
-        Limit(warning=0.25, critical=0, below=True),
+        Query(f"bottomk(1, min by (slo) (service_slo:slo_error_budget_left:ratio{SERVICE}))", "{{slo}}"),
+        BUDGET,
+        watch=SERVICES,
     )
 
 
-FIRING_ONCE = worst_firing("", "alertname", "service")
-
-
 def _firing() -> AnyPanel:
-    return number(
+    # No watch: Prometheus itself knows what fires; while it is down, every panel says so.
+    return counts(
         About(
             "Alerts firing",
-            "Good: 0. They are listed below; the Alerts board has their history.",
+            "Good: none. Critical ones have already paged someone. They are listed below; the Alerts board has their "
+            "history.",
             "none",
             "none",
             decimals=0,
+            links=(to_board("Open the Alerts board", "alerts"),),
         ),
-        Query(or_zero(f"count({FIRING_ONCE})")),
-        Limit(warning=1, critical=5),
+        {"critical": (FIRING["critical"], colours.BAD), "warning": (FIRING["warning"], colours.WARNING)},
     )
 
 
@@ -76,9 +84,11 @@ def _response_now(limits: Limits) -> AnyPanel:
             f"{seconds(response.first)}, open the Service board.",
             "s",
             "no traffic",
+            links=TO_SERVICE,
         ),
         Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})"),
         response,
+        watch=SERVICES,
     )
 
 
@@ -91,9 +101,11 @@ def _errors_now(limits: Limits) -> AnyPanel:
             f"Above {percent(failures.first)}, callers notice: open the Service board.",
             "percentunit",
             "no traffic",
+            links=TO_SERVICE,
         ),
         Query(f"max(service:http_server_errors:ratio_rate1m{SERVICE})"),
         failures,
+        watch=SERVICES,
     )
 
 
@@ -104,98 +116,16 @@ def _traffic_now() -> AnyPanel:
             "HTTP requests per second, all chosen services. A sudden drop is as bad as a peak: check what calls them.",
             "reqps",
             "no traffic",
+            links=TO_SERVICE,
         ),
         Query(f"sum(service:http_server_requests:rate1m{SERVICE})"),
         colours.TRAFFIC,
+        watch=SERVICES,
     )
 
 
 def _penalties(limits: Limits) -> AnyPanel:
-    return penalties(
-        "Points that each signal takes off the health score, worst first. Good: no row.",
-        limits.by_route(),
-    )
-
-
-def _top_recommendations() -> AnyPanel:
-    return rows(
-        About(
-            "Top recommendations",
-            "Open recommendations with the highest expected gain. Accept one and mark it as implemented: its "
-            "gain is then measured.",
-            "none",
-            "No open recommendation: no bottleneck was found, or the analyzer is down.",
-        ),
-        [
-            Query(
-                f"topk(5, {worth_of(*chosen('service'), OPEN)})",
-                instant=True,
-            )
-        ],
-        [
-            Column("priority", "Priority", words=PRIORITY, width=90),
-            Column("title", "Recommendation"),
-            Column("service", "Service", width=110),
-            Column("Value #A", "Expected gain", unit="percentunit", width=120),
-        ],
-        sort="Expected gain",
-    )
-
-
-def _firing_now() -> AnyPanel:
-    return rows(
-        About(
-            "Firing alerts by severity",
-            "Good: none. Critical ones come first: they have already paged someone. Each alert's runbook says "
-            "what to do.",
-            "none",
-            "No alert is firing.",
-        ),
-        [
-            Query(
-                FIRING_ONCE,
-                instant=True,
-            )
-        ],
-        [
-            Column("severity", "Severity", words=SEVERITY, width=90),
-            Column("alertname", "Alert"),
-            Column("service", "Service", width=140),
-        ],
-    )
-
-
-def _moment(metric: str, what: str, label: str = "service") -> str:
-    """When something last happened to each service; `what` says it, `$1` is the value of the label."""
-    by = "service" if label == "service" else f"service, {label}"
-    return f'label_replace(max by ({by}) ({metric}{SERVICE}), "what", "{what}", "{label}", "(.*)")'
-
-
-CHANGES = (
-    _moment("perfloop_change_point_timestamp_seconds", "$1", "signal"),
-    _moment("process_start_time_seconds", "process started"),
-    _moment("prometheus_config_last_reload_success_timestamp_seconds", "configuration and rules reloaded"),
-    _moment("alertmanager_config_last_reload_success_timestamp_seconds", "configuration reloaded"),
-)
-
-
-def _recent_changes(limits: Limits) -> AnyPanel:
-    return rows(
-        About(
-            "Recent changes",
-            "Signals whose level changed, processes that started (a release, a crash, a load test), "
-            "configurations that were loaded. A change just before a problem is the first suspect.",
-            "none",
-            "No recent change: no start, no reload, no signal whose level changed.",
-        ),
-        [Query(f"topk(12, {' or '.join(CHANGES)}) * 1000", instant=True)],
-        [
-            Column("service", "Service", width=140),
-            Column("what", "Change", words=name_signals(limits.by_route(), after=": level changed")),
-            Column("Value #A", "When", unit="dateTimeFromNow", width=160),
-        ],
-        sort="When",
-    )
+    return penalties("Signals that lower the score, worst first. Empty = none.", limits.by_route())
 
 
 def _traffic() -> AnyPanel:
@@ -205,12 +135,16 @@ def _traffic() -> AnyPanel:
             "Good: failures stay at zero. Failures that rise with the traffic suggest a limit; without more "
             "traffic, a fault.",
             "reqps",
-            "No HTTP requests in this time range.",
+            NO_REQUESTS,
+            links=TO_SERVICE,
         ),
         [
             Query(f"sum(service:http_server_requests:rate1m{SERVICE})", "requests", colours.TRAFFIC),
             Query(
-                f"sum(service:http_server_requests:rate1m{SERVICE} * service:http_server_errors:ratio_rate1m{SERVICE})",
+                ever(
+                    f"sum(service:http_server_requests:rate1m{SERVICE}"
+                    f" * service:http_server_errors:ratio_rate1m{SERVICE})"
+                ),
                 "failed requests",
                 colours.ERRORS,
             ),
@@ -225,7 +159,8 @@ def _latency(limits: Limits) -> AnyPanel:
             "Response time percentiles",
             "Good: p95 under the dashed line. p99 far above p95: a few slow requests. All lines up: everything waits.",
             "s",
-            "No HTTP requests in this time range.",
+            NO_REQUESTS,
+            links=TO_SERVICE,
         ),
         percentiles(lambda q: f"max(service:http_server_request_duration_seconds:p{q * 100:g}_rate1m{SERVICE})"),
         response,
@@ -242,6 +177,7 @@ def _machines(limits: Limits) -> AnyPanel:
             f"{percent(memory.first)}. Above that, open the System board.",
             "percentunit",
             "No machine is monitored: is the exporter running?",
+            links=(to_board("Open the System board", "system"),),
         ),
         [
             Query("max(instance:node_cpu_used:ratio_rate1m)", "CPU", colours.CPU),
@@ -257,7 +193,7 @@ def build(limits: Limits) -> Board:
         uid="overview",
         title="Overview",
         question="Is the service healthy, and if not, what should be done first?",
-        related=("service", "system", "database-cache", "recommendations", "alerts"),
+        related=("service", "slo", "system", "database-cache", "recommendations", "alerts"),
         variables=(choice("service", "Service", "service:http_server_requests:rate1m"),),
         rows=(
             Row(
@@ -266,8 +202,9 @@ def build(limits: Limits) -> Board:
                     _health_now(), _budget_left(), _firing(), _response_now(limits), _errors_now(limits), _traffic_now()
                 ),
             ),
-            Row(7, [(10, _penalties(limits)), (14, _top_recommendations())]),
+            Row(5, [(24, services(limits))]),
+            Row(7, [(10, _penalties(limits)), (14, top_recommendations())]),
             Row(7, evenly(_traffic(), _latency(limits), _machines(limits))),
-            Row(7, evenly(_firing_now(), _recent_changes(limits))),
+            Row(7, evenly(firing_now(), incidents(), recent_changes(limits))),
         ),
     )

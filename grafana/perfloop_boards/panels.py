@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 AnyPanel = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel | heatmap.Panel
 PanelT = TypeVar("PanelT", stat.Panel, timeseries.Panel, table.Panel, statetimeline.Panel, heatmap.Panel)
 Word = tuple[str, str]  # a text and its colour
+# Of the number of what is down, where values are named.
+DOWN_NAME = "not answering"
 # The data source that every panel and variable reads: the one that the board's own variable names.
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -66,7 +68,7 @@ class About:
 
 def build_target(query: Query, position: int) -> prometheus.Dataquery:
     """Return one query of a panel; its letter is its position: A for 0."""
-    target = prometheus.Dataquery().ref_id(chr(ord("A") + position)).datasource(SOURCE).expr(query.expr)
+    target = prometheus.Dataquery().ref_id(_letter(position)).datasource(SOURCE).expr(query.expr)
     target = target.instant() if query.instant else target.range()
     if query.legend:
         target = target.legend_format(query.legend)
@@ -84,17 +86,18 @@ def dress(panel: PanelT, about: About, queries: Sequence[Query], limit: Limit = 
     for position, query in enumerate(queries):
         target = build_target(query, position)
         panel = panel.with_target(target)
-        if query.colour:
-            panel = panel.override_by_query(chr(ord("A") + position), _drawn(query))
+        if query.colour or query.dashed:
+            panel = panel.override_by_query(_letter(position), _drawn(query))
     return panel
 
 
 def _drawn(query: Query) -> list[DynamicConfigValue]:
+    colour = [fixed_colour(query.colour)] if query.colour else []
     if not query.dashed:
-        return [fixed_colour(query.colour)]
+        return colour
     dashes = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [6, 6]})
     bare = [DynamicConfigValue("custom.fillOpacity", 0), DynamicConfigValue("custom.lineWidth", 1)]
-    return [fixed_colour(query.colour), dashes, *bare]
+    return [*colour, dashes, *bare]
 
 
 def fixed_colour(colour: str) -> DynamicConfigValue:
@@ -134,25 +137,34 @@ def number(
     """Return a single number of now, coloured by its thresholds: its value, the panel's empty text, or down.
 
     With a watch, nothing is shown while all that the number depends on is down, and how much is down beside the rest.
+    A query with a legend has it beside its value: which of several it is.
     """
     shown = replace(query, expr=watch.guard(query.expr) if watch else query.expr, instant=True)
-    queries = [shown, Query(f"{watch.down} > 0", instant=True)] if watch else [shown]
+    queries = [shown, Query(f"{watch.down} > 0", DOWN_NAME, instant=True)] if watch else [shown]
     panel = dress(stat.Panel(), about, queries, limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.THRESHOLDS))
     panel = panel.color_mode(kinds.BigValueColorMode.VALUE).justify_mode(kinds.BigValueJustifyMode.CENTER)
     panel = panel.graph_mode(kinds.BigValueGraphMode.NONE).reduce_options(_last())
     # Beside the number of what is down, Grafana would name both by their expressions.
-    panel = panel.text_mode(kinds.BigValueTextMode.VALUE)
+    panel = panel.text_mode(kinds.BigValueTextMode.VALUE_AND_NAME if query.legend else kinds.BigValueTextMode.VALUE)
     nothing = build_nothing(about)
     panel = panel.mappings([*build_words(words), nothing] if words else [nothing])
     return panel.override_by_query("B", _down(watch)) if watch else panel
+
+
+def _letter(position: int) -> str:
+    return chr(ord("A") + position)
+
+
+def _suffix(word: str) -> DynamicConfigValue:
+    return DynamicConfigValue("unit", f"suffix: {word}")
 
 
 def _down(watch: Watch) -> list[DynamicConfigValue]:
     one = ValueMap(options={"1": ValueMappingResult(text=watch.word, color=colours.BAD, index=0)})
     return [
         fixed_colour(colours.BAD),
-        DynamicConfigValue("unit", f"suffix: {watch.word}"),
+        _suffix(watch.word),
         DynamicConfigValue("decimals", 0),
         DynamicConfigValue("mappings", [one]),
     ]
@@ -162,6 +174,23 @@ def figure(about: About, query: Query, colour: str, *, watch: Watch | None = Non
     """Return a single number that is neither good nor bad, in the colour of what it counts."""
     panel = number(about, query, watch=watch)
     return panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(colour))
+
+
+def counts(about: About, parts: Mapping[str, tuple[str, str]]) -> stat.Panel:
+    """Return counts beside each other, as `1 critical` and `2 warning`; the panel's empty text while all are 0.
+
+    `parts` has for each word the series to count and the colour.
+    """
+    queries = [Query(f"count({series}) > 0", word, instant=True) for word, (series, _) in parts.items()]
+    none = " or ".join(f"({series})" for series, _ in parts.values())
+    panel = number(about, queries[0])
+    for position, (word, (_, colour)) in enumerate(parts.items()):
+        panel = panel.override_by_query(_letter(position), [fixed_colour(colour), _suffix(word)])
+    for position, query in enumerate((*queries[1:], Query(f"vector(0) unless on () ({none})", instant=True)), 1):
+        panel = panel.with_target(build_target(query, position))
+    good = ValueMap(options={"0": ValueMappingResult(text=about.empty, color=colours.GOOD, index=0)})
+    mapped = DynamicConfigValue("mappings", [good])
+    return panel.override_by_query(_letter(len(parts)), [fixed_colour(colours.GOOD), mapped])
 
 
 def lines(

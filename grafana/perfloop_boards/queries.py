@@ -18,8 +18,8 @@ _RANKS = {99: colours.SLOWEST, 95: colours.SLOW, 50: colours.FAST}
 FIRING_ALERTS = 'ALERTS{alertstate="firing", severity!~"none|info"}'
 
 
-def worst_firing(matchers: str, *labels: str) -> str:
-    """Return the query of firing alerts, each once: as critical, or as a warning where it is not critical as well.
+def firing_by_severity(matchers: str, *labels: str) -> dict[str, str]:
+    """Return the query of firing alerts for `critical`, and for `warning` that of those that are not critical as well.
 
     `matchers` begins with a comma where it is not empty; `labels` identify an alert.
     """
@@ -27,7 +27,12 @@ def worst_firing(matchers: str, *labels: str) -> str:
         f'max by (severity, {", ".join(labels)}) (ALERTS{{alertstate="firing", {wanted}{matchers}}})'
         for wanted in ('severity="critical"', 'severity!~"critical|none|info"')
     )
-    return f"{critical} or {warning} unless on ({', '.join(labels)}) {critical}"
+    return {"critical": critical, "warning": f"{warning} unless on ({', '.join(labels)}) {critical}"}
+
+
+def worst_firing(matchers: str, *labels: str) -> str:
+    """Return the query of firing alerts, each once: as critical, or as a warning where it is not critical as well."""
+    return " or ".join(firing_by_severity(matchers, *labels).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,15 @@ def highest(count: int, shown: str, series: str, *labels: str) -> str:
     """
     by = ", ".join(labels)
     return f"{shown} and on ({by}) topk({count}, max by ({by}) (max_over_time({series}[$__range] @ end())))"
+
+
+def ever(expr: str, *labels: str) -> str:
+    """Return the series of the expression that were above 0 at any time of the range, for all of the range.
+
+    For what failed: the line of a series that is always 0 is no news, and its colour is that of an alarm. `labels`
+    identify a series.
+    """
+    return f"{expr} and on ({', '.join(labels)}) max_over_time(({expr})[$__range:$__interval] @ end()) > 0"
 
 
 def or_zero(expr: str) -> str:

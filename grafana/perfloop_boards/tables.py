@@ -49,8 +49,13 @@ class Column:
     links: Sequence[Link] = ()
 
 
-def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort: str = "") -> table.Panel:
-    """Return a table of the values of instant queries, joined on their labels, with the given columns alone."""
+def rows(
+    about: About, queries: Sequence[Query], columns: Sequence[Column], sort: str = "", *, rising: bool = False
+) -> table.Panel:
+    """Return a table of the values of instant queries, joined on their labels, with the given columns alone.
+
+    It is sorted by the column of the heading `sort`, from the highest value down, or from the lowest up if `rising`.
+    """
     panel = dress(table.Panel(), about, [])
     for position, query in enumerate(queries):
         panel = panel.with_target(build_target(query, position).format(PromQueryFormat.TABLE))
@@ -59,7 +64,7 @@ def rows(about: About, queries: Sequence[Query], columns: Sequence[Column], sort
     for column in columns:
         panel = panel.override_by_name(column.heading, _properties(column))
     if sort:
-        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(desc=True)])
+        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(desc=not rising)])
     return panel.show_header(show_header=True)
 
 

@@ -78,6 +78,25 @@ ANALYZER = Watch(
 )
 
 
+# For tables of what the analyzer finds: when it last had a result, in milliseconds, while it has none; NaN where it
+# never had one.
+_LAST_RESULT = "max(last_over_time(perfloop_analyzer_last_success_timestamp_seconds[7d]) > 0) * 1000"
+_SILENT = f"({_LAST_RESULT} or vector(NaN)) unless on () {_RESULT}"
+ANALYZER_DOWN = "Analyzer is down: no result since"
+
+
+def or_silent(expr: str, label: str, *, time: bool = False) -> str:
+    """Return a query of findings, with one more row while the analyzer has no result: the table says so itself.
+
+    Args:
+        expr: the findings; nothing while the analyzer is silent.
+        label: the label whose cell says that it is down.
+        time: whether the value is a time in milliseconds, which is then that of the last result; else it has none.
+    """
+    silent = _SILENT if time else f"({_SILENT}) * NaN"
+    return f'{expr} or label_replace({silent}, "{label}", "{ANALYZER_DOWN}", "", "")'
+
+
 def component(job: str) -> Watch:
     """Return the watch of one component of the stack, by the name of its job."""
     up = f'max(up{{job="{job}"}})'

@@ -177,7 +177,7 @@ def test_the_overview_of_the_readme(session: Session, boards: Boards, screenshot
     target = checkout / "docs" / "images" if UPDATE_PICTURES else screenshots / "readme"
     with opened(session, boards["overview"], "theme=dark", target / "overview.png") as (page, _):
         texts = {text.partition("\n")[0]: text for text in page.evaluate(PANEL_TEXTS)}
-    assert "Database query time" in texts["Health penalties"]
+    assert "Database query time" in texts["Why is the score low?"]
     assert "database" in texts["Top recommendations"].lower()
     assert "DatabaseQueryTimeHigh" in texts["Firing alerts by severity"]
     assert 30_000 < (target / "overview.png").stat().st_size < 300_000

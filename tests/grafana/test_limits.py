@@ -24,10 +24,10 @@ FACTOR = 1.25
 OWN = {
     "overview: Health score": "the score is the analyzer's: judged as on its page, see below",
     "analysis: Health score by service": "the score is the analyzer's: judged as on its page, see below",
-    "overview: Health penalties": "points of the score: 5 are noticeable, 20 are a bad day",
-    "analysis: Health penalties": "points of the score: 5 are noticeable, 20 are a bad day",
+    "overview: Why is the score low?": "points of the score: 5 are noticeable, 20 are a bad day",
+    "analysis: Why is the score low?": "points of the score: 5 are noticeable, 20 are a bad day",
     "overview: Error budget": "a quarter left is little and nothing left is nothing, whatever the objective",
-    "overview: Alerts firing": "a count: the first is one to look at",
+    "overview: Services": "failures and p95 as the signals; the score and the budget as the figures above",
     "service: Inter-chunk gap (streaming)": "no alert: the chunks of every service differ",
     "load-test: Inter-chunk gap (streaming)": "no alert: the chunks of every service differ",
     "system: CPU throttling by container": "no alert: a CPU limit exists to be reached",
@@ -114,7 +114,11 @@ def raised(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def test_every_status_colour_follows_the_files_or_has_its_reason(panels: list[Panel], raised: dict[str, Panel]):
     """A panel turns orange and red where the files say; where they say nothing, the list above says why."""
     judged = {str(panel): panel for panel in panels if judges(panel)}
-    still = {name for name, panel in judged.items() if steps_of(raised[name]) == steps_of(panel)}
+    still = {
+        name
+        for name, panel in judged.items()
+        if any(new == old for new, old in zip(steps_of(raised[name]), steps_of(panel), strict=True))
+    }
     assert still == OWN.keys()
     for name in judged.keys() - still:
         expected = [pytest.approx(step * FACTOR) for step in steps_of(judged[name])]

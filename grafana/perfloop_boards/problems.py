@@ -1,0 +1,115 @@
+"""What is wrong now, and what to do about it: incidents, firing alerts, and the first recommendations, as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_boards.findings import OPEN, SILENT
+from perfloop_boards.links import CLICKED, Link, of_cell, to_board, to_runbook
+from perfloop_boards.panels import About
+from perfloop_boards.queries import Query, chosen, firing_by_severity, selector
+from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import or_silent
+from perfloop_boards.words import PRIORITY, SEVERITY
+
+if TYPE_CHECKING:
+    from perfloop_boards.panels import AnyPanel
+
+SERVICE = selector(*chosen("service"))
+FIRING = firing_by_severity("", "alertname", "service")
+SHOWN = 5
+
+
+def incidents() -> AnyPanel:
+    """Return the table of incidents with their most probable cause, the longest first."""
+    cause = "topk by (incident) (1, max by (incident, service, resource) (perfloop_root_cause_score)) * 0"
+    start = f"min by (incident) (perfloop_incident_start_timestamp_seconds{SERVICE}) * 1000"
+    of_row = (to_board("Open the analysis of this service", "analysis", service=of_cell("Service")),)
+    return rows(
+        About(
+            "Incidents",
+            "Each with its most probable cause, and since when it stands. Good: none. Fix the cause first: the other "
+            "signals follow it.",
+            "none",
+            "No incident: all signals are within their limits.",
+        ),
+        [Query(or_silent(f"({cause} + on (incident) group_left () {start})", "resource", time=True), instant=True)],
+        [
+            Column("resource", "Probable cause", words=SILENT, links=of_row),
+            Column("service", "Service", width=110, links=of_row),
+            Column("Value #A", "Since", unit="dateTimeFromNow", width=130),
+        ],
+        sort="Since",
+        rising=True,
+    )
+
+
+def firing_now() -> AnyPanel:
+    """Return the table of firing alerts, each once, critical ones first."""
+    to_alert = to_board("Open this alert's history", "alerts", alertname=CLICKED)
+    silence = Link(
+        "Silence it in Alertmanager",
+        f"${{alertmanager_url}}/#/silences/new?filter={{alertname%3D%22{CLICKED}%22}}",
+        new_tab=True,
+    )
+    return rows(
+        About(
+            "Firing alerts by severity",
+            "Good: none. Critical ones come first: they have already paged someone. A click on an alert opens its "
+            "runbook, its history or a silence.",
+            "none",
+            "No alert is firing.",
+        ),
+        [Query(" or ".join(FIRING.values()), instant=True)],
+        [
+            Column("severity", "Severity", words=SEVERITY, width=90),
+            Column("alertname", "Alert", links=(to_runbook(CLICKED), to_alert, silence)),
+            Column(
+                "service",
+                "Service",
+                width=110,
+                links=(to_board("Open the analysis of this service", "analysis", service=CLICKED),),
+            ),
+        ],
+    )
+
+
+def top_recommendations() -> AnyPanel:
+    """Return the table of the first open recommendations, in the order of the analyzer: by priority, then by gain."""
+    by = "id, service, priority, title, gain_of"
+    info = f"max by ({by}) (perfloop_recommendation_info{selector(*chosen('service'), OPEN)})"
+    first = f"bottomk({SHOWN}, {info} * on (id) group_left () max by (id) (perfloop_recommendation_rank))"
+
+    def of_first(metric: str, factor: str = "") -> str:
+        return f"({first}) * 0 + on (id) group_left () max by (id) ({metric}){factor}"
+
+    page = Link("Open the analyzer's page: evidence, accept, dismiss", "${analyzer_url}/", new_tab=True)
+    board = to_board("Open the Recommendations board", "recommendations", "service")
+    return rows(
+        About(
+            "Top recommendations",
+            "Open recommendations, by priority and then by expected gain. Accept one and mark it as implemented: its "
+            "gain is then measured.",
+            "none",
+            "No open recommendation: all signals are within their limits.",
+        ),
+        [
+            Query(or_silent(first, "title"), instant=True),
+            Query(of_first("perfloop_recommendation_expected_improvement_ratio"), instant=True),
+            Query(
+                or_silent(of_first("perfloop_recommendation_start_timestamp_seconds", " * 1000"), "title", time=True),
+                instant=True,
+            ),
+        ],
+        [
+            Column("Value #A", "#", unit="none", width=40),
+            Column("priority", "Priority", words=PRIORITY, width=80),
+            Column("title", "Recommendation", words=SILENT, links=(page, board)),
+            Column("service", "Service", width=100),
+            Column("Value #B", "Expected gain", unit="percentunit", width=115),
+            Column("gain_of", "Of", width=130),
+            Column("Value #C", "Since", unit="dateTimeFromNow", width=120),
+        ],
+        sort="#",
+        rising=True,
+    )
