@@ -240,7 +240,7 @@ def build(limits: Limits) -> Board:
         uid="alerts",
         title="Alerts",
         question="Which alerts are firing, which fired before, and were people notified?",
-        related=("overview", "stack"),
+        related=("overview", "slo", "stack"),
         variables=(choice("alertname", "Alert", 'ALERTS{severity!~"none|info"}'),),
         since="now-6h",
         rows=(

@@ -24,6 +24,7 @@ from perfloop_boards import (
     overview,
     recommendations,
     service,
+    slo,
     stack,
     system,
 )
@@ -36,7 +37,20 @@ if TYPE_CHECKING:
     from perfloop_boards.board import Board
     from perfloop_boards.limits import Limits
 
-MODULES = (overview, service, system, fleet, llm, database_cache, load_test, analysis, recommendations, alerts, stack)
+MODULES = (
+    overview,
+    service,
+    slo,
+    system,
+    fleet,
+    llm,
+    database_cache,
+    load_test,
+    analysis,
+    recommendations,
+    alerts,
+    stack,
+)
 DASHBOARDS = Path("dashboards")
 PANELS = Path("panels.json")
 

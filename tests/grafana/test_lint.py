@@ -112,7 +112,7 @@ def test_target_promql(panels: list[Panel]):
 
 def test_target_rate_interval(panels: list[Panel]):
     """A rate is over $__rate_interval, or over a window that the title or the description names."""
-    windows = {"5m": ("five minutes", "5 min"), "1h": ("1 h",)}
+    windows = {"5m": ("five minutes", "5 min"), "1h": ("1 h",), "$__range": ("of the time range",)}
     for panel in panels:
         named_in = f"{panel.title} {panel.json['description']}"
         for expression in panel.expressions:
