@@ -41,7 +41,6 @@ PARTS = {
     "inbox": "#5DB7A8",
 }
 CHANNELS = {"email": "#12B5C9", "slack": "purple", "pagerduty": "#FF7FB0", "webhook": "#8A93A2"}
-STATEMENTS = {"SELECT": "#1F9E89", "INSERT": "#7E8FF2", "UPDATE": "#C45AB3", "DELETE": "#FF7FB0", "PRAGMA": "#8A93A2"}
 CATEGORIES = {
     "api": TRAFFIC,
     "database": DATABASE,
@@ -51,11 +50,16 @@ CATEGORIES = {
     "code": SLOW,
     "monitoring": OTHER,
 }
-# How a request of a load test ends badly: each a shade of red, by what it says of the service.
+# How a request of a load test ends badly: the common ways, shades of red by what they say of the service, no two alike.
 BAD_ENDS = {
-    ".*timeout": "dark-red",  # too slow
-    "(wrong_status|check_failed)": BAD,  # answered, but wrongly
-    "(connect|connection|dns|tls)_.*": "light-red",  # not let in
-    "(closed|bad|excess|empty|endless|not)_.*": "super-light-red",  # broken off
+    "timeout": "dark-red",  # too slow
+    "connect_timeout": "#8F3B3B",
+    "wrong_status": BAD,  # answered, but wrongly
+    "check_failed": "#FF7FB0",
+    "connection_refused": "light-red",  # not let in
+    "connection_reset": "#D98880",
+    "closed_before_answer": "super-light-red",  # broken off
+    "closed_mid_answer": "#B5793C",
+    "cut_off": "#8A93A2",  # under way when the run ended
 }
 OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "shed": SLOW, "failed": BAD}

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
-from perfloop_boards.limits import percent, plain, seconds
+from perfloop_boards.limits import percent, seconds
 from perfloop_boards.panels import About, figure, lines, number, stacked
 from perfloop_boards.queries import Query, equal, mean, percentiles, quantile, rate, selector, share
+from perfloop_boards.stores import servers, to_signal
+from perfloop_boards.watches import SERVICES
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
@@ -19,13 +21,17 @@ HTTP = "http_server_request_duration_seconds"
 SERVICE = 'service=~"$service"'
 SYSTEM = (SERVICE, 'db_system_name=~"$system"', 'db_system_name!="vector"')
 SEARCH = (SERVICE, 'db_system_name="vector"')
-NO_QUERY = "No database queries in this time range: is the engine instrumented?"
-NO_SEARCH = "No vector searches in this time range."
+NO_QUERY = "No database queries for this selection and time range: is the engine instrumented?"
+NO_SEARCH = "No vector searches for this selection and time range."
 NO_POOL = "No connection pool is monitored: call instrument_sqlalchemy(engine)."
-NO_CACHE = "No cache reads in this time range: is the cache instrumented?"
-NO_POSTGRES = "postgres_exporter is not scraped: add it to prometheus/targets/."
-NO_REDIS = "redis_exporter is not scraped: add it to prometheus/targets/."
+NO_CACHE = "No cache reads for this selection and time range: is the cache instrumented?"
 OF = selector(SERVICE)
+QUERIES, POOL, SEARCHES = (
+    to_signal("db_query_time_p95"),
+    to_signal("db_pool_used_ratio"),
+    to_signal("vector_search_time_p95"),
+)
+CACHE, CACHE_TIME = to_signal("cache_hit_ratio"), to_signal("cache_operation_time_p95")
 
 
 def _query_now(limits: Limits) -> AnyPanel:
@@ -37,17 +43,27 @@ def _query_now(limits: Limits) -> AnyPanel:
             "less, or cache.",
             "s",
             "no queries",
+            links=QUERIES,
         ),
         Query(quantile(0.95, DB, *SYSTEM)),
         query_time,
+        watch=SERVICES,
     )
 
 
 def _queries_now() -> AnyPanel:
     return figure(
-        About("Queries/s", "A jump without more traffic usually means an N+1 query.", "ops", "no queries", decimals=1),
+        About(
+            "Queries/s",
+            "A jump without more traffic usually means an N+1 query.",
+            "ops",
+            "no queries",
+            decimals=1,
+            links=QUERIES,
+        ),
         Query(rate(f"{DB}_count", *SYSTEM)),
         colours.DATABASE,
+        watch=SERVICES,
     )
 
 
@@ -59,9 +75,11 @@ def _per_request_now() -> AnyPanel:
             "none",
             "no traffic",
             decimals=1,
+            links=QUERIES,
         ),
         Query(f"{rate(f'{DB}_count', *SYSTEM)} / {rate(f'{HTTP}_count', SERVICE)}"),
         colours.DATABASE,
+        watch=SERVICES,
     )
 
 
@@ -75,9 +93,11 @@ def _pool_now(limits: Limits) -> AnyPanel:
             "percentunit",
             "no pool",
             decimals=0,
+            links=POOL,
         ),
         Query(f"max(service_pool:db_client_connection_used_per_max:ratio_avg1m{OF})"),
         pool,
+        watch=SERVICES,
     )
 
 
@@ -91,9 +111,11 @@ def _hits_now(limits: Limits) -> AnyPanel:
             "percentunit",
             "no reads",
             decimals=0,
+            links=CACHE,
         ),
         Query(share(rate("cache_hits_total", SERVICE), rate("cache_requests_total", SERVICE))),
         hits,
+        watch=SERVICES,
     )
 
 
@@ -105,9 +127,11 @@ def _search_now(limits: Limits) -> AnyPanel:
             f"Good: under {seconds(search_time.first)}. Above: the index is not used, or no longer fits in memory.",
             "s",
             "no search",
+            links=SEARCHES,
         ),
         Query(quantile(0.95, DB, *SEARCH)),
         search_time,
+        watch=SERVICES,
     )
 
 
@@ -119,6 +143,7 @@ def _query_times(limits: Limits) -> AnyPanel:
             "Good: p95 under the dashed line. All lines up: the database is slow. Only p99: a few expensive queries.",
             "s",
             NO_QUERY,
+            links=QUERIES,
         ),
         percentiles(lambda q: quantile(q, DB, *SYSTEM)),
         query_time,
@@ -133,6 +158,7 @@ def _by_operation(limits: Limits) -> AnyPanel:
             "Good: under the dashed line. Slow reads: add an index. Slow writes: batch them.",
             "s",
             NO_QUERY,
+            links=QUERIES,
         ),
         [
             Query(
@@ -151,6 +177,7 @@ def _queries() -> AnyPanel:
             "Queries per second. Good: they follow the request rate.",
             "ops",
             NO_QUERY,
+            links=QUERIES,
         ),
         [
             Query(
@@ -158,7 +185,6 @@ def _queries() -> AnyPanel:
                 "{{db_system_name}} {{db_operation_name}}",
             )
         ],
-        known=colours.STATEMENTS,
     )
 
 
@@ -170,12 +196,12 @@ def _pool_used(limits: Limits) -> AnyPanel:
             "Good: under the dashed line. At 100%, every further request waits, however fast the database is.",
             "percentunit",
             NO_POOL,
+            links=POOL,
         ),
         [
             Query(
                 f"service_pool:db_client_connection_used_per_max:ratio_avg1m{OF}",
                 "{{pool}} · {{service}}",
-                colours.DATABASE,
             )
         ],
         pool,
@@ -189,6 +215,7 @@ def _connections_by_state() -> AnyPanel:
             "Used and idle, all pools. If idle stays far above used for days, make the pool smaller.",
             "none",
             NO_POOL,
+            links=POOL,
         ),
         [
             Query(
@@ -213,6 +240,7 @@ def _searches(limits: Limits) -> AnyPanel:
             "Good: p95 under the dashed line. If it grows with the collection, build an index.",
             "s",
             NO_SEARCH,
+            links=SEARCHES,
         ),
         [Query(quantile(0.95, DB, *SEARCH), "p95", colours.SLOW), Query(mean(DB, *SEARCH), "mean", colours.VECTOR)],
         search_time,
@@ -227,6 +255,7 @@ def _hit_ratio(limits: Limits) -> AnyPanel:
             "Share of reads answered. Good: above the dashed line. A sudden drop: the cache was flushed.",
             "percentunit",
             NO_CACHE,
+            links=CACHE,
         ),
         [Query(f"service_cache:cache_hits_per_request:ratio_rate1m{OF}", "{{cache}} · {{service}}")],
         hits,
@@ -240,6 +269,7 @@ def _reads() -> AnyPanel:
             "Reads per second. Each miss is a query to the system behind the cache.",
             "ops",
             NO_CACHE,
+            links=CACHE,
         ),
         [
             Query(rate("cache_hits_total", SERVICE), "hits", colours.CACHE),
@@ -262,6 +292,7 @@ def _cache_time(limits: Limits) -> AnyPanel:
             "are too large.",
             "s",
             NO_CACHE,
+            links=CACHE_TIME,
         ),
         [
             Query(
@@ -271,96 +302,6 @@ def _cache_time(limits: Limits) -> AnyPanel:
         ],
         cache_slow,
     )
-
-
-def _postgres_connections(limits: Limits) -> AnyPanel:
-    connections = limits.alert("PostgresConnectionsNearlyUsed")
-    return lines(
-        About(
-            "PostgreSQL: connections used",
-            f"Of max_connections. Good: under {percent(connections.first)}. Above: a "
-            "connection pooler, or fewer and shorter transactions.",
-            "percentunit",
-            NO_POSTGRES,
-        ),
-        [
-            Query(
-                f"sum by (instance) (pg_stat_activity_count{OF}) / sum by (instance) (pg_settings_max_connections{OF})",
-                "{{instance}}",
-                colours.DATABASE,
-            )
-        ],
-        connections,
-    )
-
-
-def _postgres_reads(limits: Limits) -> AnyPanel:
-    blocks_hit = limits.alert("PostgresCacheHitRatioLow", below=True)
-    return lines(
-        About(
-            "PostgreSQL: cache hit ratio",
-            f"Share of blocks read from shared_buffers. Good: near 100%. Below {percent(blocks_hit.first)}, the "
-            "working set no longer fits.",
-            "percentunit",
-            NO_POSTGRES,
-        ),
-        [
-            Query(
-                f"sum by (datname) (rate(pg_stat_database_blks_hit{OF}[$__rate_interval]))"
-                f" / (sum by (datname) (rate(pg_stat_database_blks_hit{OF}[$__rate_interval]))"
-                f" + sum by (datname) (rate(pg_stat_database_blks_read{OF}[$__rate_interval])))",
-                "{{datname}}",
-            )
-        ],
-        blocks_hit,
-    )
-
-
-def _redis_memory(limits: Limits) -> AnyPanel:
-    memory = limits.alert("RedisMemoryNearlyFull")
-    return lines(
-        About(
-            "Redis: memory of maxmemory",
-            f"Good: under {percent(memory.first)}, unless an eviction policy was chosen. Empty where Redis has no "
-            "maxmemory.",
-            "percentunit",
-            NO_REDIS,
-        ),
-        [
-            Query(
-                f"sum by (instance) (redis_memory_used_bytes{OF})"
-                f" / (sum by (instance) (redis_memory_max_bytes{OF}) > 0)",
-                "{{instance}}",
-                colours.CACHE,
-            )
-        ],
-        memory,
-    )
-
-
-def _redis_evicted(limits: Limits) -> AnyPanel:
-    evicting = limits.alert("RedisEvicting")
-    return lines(
-        About(
-            "Redis: evicted and expired keys",
-            f"Keys per second. Good: 0 evicted. Above {plain(evicting.first)}, memory is too small for the "
-            "working set, and the hit ratio drops.",
-            "ops",
-            NO_REDIS,
-        ),
-        [
-            Query(
-                rate("redis_evicted_keys_total", SERVICE, by=("instance",)), "evicted · {{instance}}", colours.ERRORS
-            ),
-            Query(rate("redis_expired_keys_total", SERVICE, by=("instance",)), "expired · {{instance}}", colours.OTHER),
-        ],
-        evicting,
-    )
-
-
-def _servers(limits: Limits) -> Row:
-    panels = (_postgres_connections(limits), _postgres_reads(limits), _redis_memory(limits), _redis_evicted(limits))
-    return Row(7, evenly(*panels), title="Server metrics (postgres_exporter, redis_exporter)")
 
 
 def build(limits: Limits) -> Board:
@@ -404,6 +345,6 @@ def build(limits: Limits) -> Board:
             Row(8, evenly(query_times, _by_operation(limits), _queries())),
             Row(7, evenly(pool_used, _connections_by_state(), searches)),
             Row(7, evenly(hit_ratio, _reads(), _cache_time(limits)), title="Cache"),
-            _servers(limits),
+            servers(limits),
         ),
     )

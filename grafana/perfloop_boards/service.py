@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import STUTTER, percent, seconds
+from perfloop_boards.links import CLICKED, of_label, to_board
 from perfloop_boards.panels import About, figure, heat, lines, number, stacked
 from perfloop_boards.queries import Query, chosen, known, mean, percentiles, quantile, rate, ratio, share
 from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import SERVICES
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
+    from perfloop_boards.links import Link
     from perfloop_boards.panels import AnyPanel
 
 DURATION = "http_server_request_duration_seconds"
@@ -20,8 +23,20 @@ FIRST_BYTE = "http_server_time_to_first_byte_seconds"
 SERVICE = chosen("service")
 ROUTE = ('service=~"$service"', 'http_route=~"$route"')
 FAILED = 'http_response_status_code=~"5.."'
-NO_TRAFFIC = "No HTTP requests in this time range: is the service instrumented, and is it called?"
-NO_STREAM = "No streamed responses in this time range."
+NO_TRAFFIC = "No HTTP requests for this selection and time range: is the service instrumented, and is it called?"
+NO_STREAM = "No streamed responses for this selection and time range."
+
+
+def _to_signal(signal: str) -> Link:
+    return to_board("Open the analysis of this signal", "analysis", "service", signal=signal)
+
+
+OF_ROUTE = (to_board("Show this route alone", "service", "service", route=of_label("http_route")),)
+TO_MODEL = to_board("Open the LLM board", "llm", "service")
+TO_DATA = to_board("Open the Database and cache board", "database-cache", "service")
+TO_ALERTS = to_board("Open the alerts of this time", "alerts")
+TO_ANALYSIS = to_board("Open the Analysis board", "analysis", "service")
+TO_RESPONSES, TO_FAILURES = _to_signal("api_response_time_p95"), _to_signal("error_ratio")
 
 
 def _failed_share(*by: str) -> str:
@@ -35,9 +50,11 @@ def _requests_now() -> AnyPanel:
             "All chosen routes. After a sudden drop, check what calls the service.",
             "reqps",
             "no traffic",
+            links=(TO_ANALYSIS,),
         ),
         Query(rate(f"{DURATION}_count", *ROUTE)),
         colours.TRAFFIC,
+        watch=SERVICES,
     )
 
 
@@ -51,9 +68,11 @@ def _failed_now(limits: Limits) -> AnyPanel:
             "runbook.",
             "percentunit",
             "no traffic",
+            links=(TO_FAILURES,),
         ),
         Query(_failed_share()),
         failures,
+        watch=SERVICES,
     )
 
 
@@ -66,9 +85,11 @@ def _p95_now(limits: Limits) -> AnyPanel:
             f"Good: under {fast}. Above {seconds(response.first)}, see below where the time is spent.",
             "s",
             "no traffic",
+            links=(TO_RESPONSES,),
         ),
         Query(quantile(0.95, DURATION, *ROUTE)),
         response,
+        watch=SERVICES,
     )
 
 
@@ -82,9 +103,11 @@ def _first_byte_now(limits: Limits) -> AnyPanel:
             "responds.",
             "s",
             "no traffic",
+            links=(TO_RESPONSES,),
         ),
         Query(quantile(0.95, FIRST_BYTE, *ROUTE)),
         response,
+        watch=SERVICES,
     )
 
 
@@ -97,9 +120,11 @@ def _active_now() -> AnyPanel:
             "none",
             "no traffic",
             decimals=0,
+            links=(TO_ANALYSIS,),
         ),
         Query('sum(http_server_active_requests{service=~"$service"})'),
         colours.TRAFFIC,
+        watch=SERVICES,
     )
 
 
@@ -107,14 +132,16 @@ def _disconnects_now(limits: Limits) -> AnyPanel:
     giving_up = limits.alert("ClientsGivingUp")
     return number(
         About(
-            "Disconnects",
+            "Client disconnects (499)",
             "Share of requests whose client disconnected before the response ended. Good: under "
             f"{percent(giving_up.first)}. Above: responses take longer than clients wait.",
             "percentunit",
             "no traffic",
+            links=(_to_signal("timeout_ratio"),),
         ),
         Query(share(rate("http_server_client_disconnects_total", *SERVICE), rate(f"{DURATION}_count", *SERVICE))),
         giving_up,
+        watch=SERVICES,
     )
 
 
@@ -125,6 +152,7 @@ def _rate_by_route() -> AnyPanel:
             "Good: the usual pattern. If a new route leads, find out who calls it.",
             "reqps",
             NO_TRAFFIC,
+            links=OF_ROUTE,
         ),
         [Query(rate(f"{DURATION}_count", *ROUTE, by=("http_route",)), "{{http_route}}")],
     )
@@ -139,6 +167,7 @@ def _failed_by_route(limits: Limits) -> AnyPanel:
             "or its dependency. All up: what they share.",
             "percentunit",
             NO_TRAFFIC,
+            links=OF_ROUTE,
         ),
         [Query(_failed_share("http_route"), "{{http_route}}")],
         failures,
@@ -154,6 +183,7 @@ def _p95_by_route(limits: Limits) -> AnyPanel:
             "first byte.",
             "s",
             NO_TRAFFIC,
+            links=OF_ROUTE,
         ),
         [Query(quantile(0.95, DURATION, *ROUTE, by=("http_route",)), "{{http_route}}", exemplar=True)],
         response,
@@ -167,6 +197,7 @@ def _shape() -> AnyPanel:
             "Good: one dark band, low. Two bands: two kinds of requests, or cache hits and misses; look at each.",
             "s",
             NO_TRAFFIC,
+            links=(TO_RESPONSES,),
         ),
         Query(rate(f"{DURATION}_bucket", *ROUTE, by=("le",)), "{{le}}"),
     )
@@ -189,9 +220,13 @@ def _routes(limits: Limits) -> AnyPanel:
             Query(known(quantile(0.95, DURATION, *ROUTE, by=("http_route",))), instant=True),
         ],
         [
-            Column("http_route", "Route"),
+            Column(
+                "http_route",
+                "Route",
+                links=(to_board("Show this route alone", "service", "service", route=CLICKED),),
+            ),
             Column("Value #A", "Requests/s", unit="reqps", width=110),
-            Column("Value #B", "Failed", unit="percentunit", limit=failures, width=90),
+            Column("Value #B", "Failed requests", unit="percentunit", limit=failures, width=130),
             Column("Value #C", "Mean", unit="s", width=90),
             Column("Value #D", "p95", unit="s", limit=response, width=90),
         ],
@@ -219,6 +254,7 @@ def _shares() -> AnyPanel:
             "Parallel calls can add up to more than 100%.",
             "percentunit",
             NO_TRAFFIC,
+            links=(TO_DATA, TO_MODEL),
         ),
         [
             *(Query(expr, name, colour) for name, (expr, colour) in PARTS.items()),
@@ -239,6 +275,7 @@ def _statuses() -> AnyPanel:
             "disconnected; 5xx: the service failed.",
             "reqps",
             NO_TRAFFIC,
+            links=(TO_FAILURES, TO_ALERTS),
         ),
         [
             Query(rate(f"{DURATION}_count", *ROUTE, f'http_response_status_code=~"{digit}.."'), f"{digit}xx", colour)
@@ -262,6 +299,7 @@ def _first_byte_times(limits: Limits) -> AnyPanel:
             "one piece.",
             "s",
             NO_TRAFFIC,
+            links=(TO_RESPONSES, TO_MODEL),
         ),
         percentiles(lambda q: quantile(q, FIRST_BYTE, *ROUTE)),
         response,
@@ -277,6 +315,7 @@ def _gaps(limits: Limits) -> AnyPanel:
             f"{seconds(STUTTER.first)}, it visibly stutters: the model is overloaded.",
             "s",
             NO_STREAM,
+            links=(TO_MODEL,),
         ),
         percentiles(lambda q: quantile(q, "http_server_response_chunk_gap_seconds", *SERVICE), 95, 50),
         STUTTER,
@@ -290,6 +329,7 @@ def _bytes() -> AnyPanel:
             "Bytes per second. Large uncompressed responses are the cheapest to improve.",
             "Bps",
             NO_TRAFFIC,
+            links=(to_board("Open the System board", "system"),),
         ),
         [
             Query(rate("http_server_request_body_bytes_total", *SERVICE), "request bodies", colours.FAST),
@@ -320,18 +360,21 @@ def build(limits: Limits) -> Board:
         rows=(
             Row(
                 4,
-                evenly(
-                    _requests_now(),
-                    _failed_now(limits),
-                    _p95_now(limits),
-                    _first_byte_now(limits),
-                    _active_now(),
-                    _disconnects_now(limits),
-                ),
+                [
+                    (5, _requests_now()),
+                    (5, _failed_now(limits)),
+                    (4, _p95_now(limits)),
+                    (4, _active_now()),
+                    (6, _disconnects_now(limits)),
+                ],
             ),
             Row(8, evenly(_rate_by_route(), failed_by_route, p95_by_route)),
             Row(8, evenly(_routes(limits), _shares())),
             Row(9, evenly(_shape(), statuses)),
-            Row(8, evenly(_first_byte_times(limits), _gaps(limits), _bytes()), title="Streaming and body size"),
+            Row(
+                8,
+                [(4, _first_byte_now(limits)), (7, _first_byte_times(limits)), (7, _gaps(limits)), (6, _bytes())],
+                title="Streaming and body size",
+            ),
         ),
     )
