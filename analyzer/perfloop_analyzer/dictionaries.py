@@ -11,7 +11,7 @@ from perfloop_analyzer.findings import OVERALL, Severity
 from perfloop_analyzer.pipeline import Knowledge, Settings, analyze
 from perfloop_analyzer.ports import Responses, Result
 from perfloop_analyzer.recommend import Recommendation, load_rules
-from perfloop_analyzer.reporters.formatting import metric_words
+from perfloop_analyzer.recommend.gains import share_range
 from perfloop_analyzer.samples import read_samples, resolve_alias, to_batch
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _answer(result: Result, batches: Mapping[str, Batch], ignored: dict[str, str
 def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
     gain = recommendation.improvement
     words = (
-        f"{gain.low:.0%} to {gain.high:.0%} less {metric_words(gain.metric, {})}: {gain.explanation}"
+        f"{share_range(gain.low, gain.high)} less of {gain.of}: {gain.explanation}"
         if gain
         else "not computable from what was given"
     )

@@ -15,7 +15,17 @@ from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.firing import FIRING, Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
-from perfloop_analyzer.pipeline import Knowledge, NoveltyWatch, analyze, history_queries, learn, pack, unpack
+from perfloop_analyzer.pipeline import (
+    Knowledge,
+    NoveltyWatch,
+    analyze,
+    history_queries,
+    learn,
+    name_parts,
+    pack,
+    part_queries,
+    unpack,
+)
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
@@ -160,6 +170,10 @@ class Loop:
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
         result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
+        if asked := part_queries(result, self._knowledge):
+            # Without an answer nothing stands out; no cycle fails for it.
+            parts = await self._query(asked, Grid(at - self._step, self._step, 2))
+            result = name_parts(result, responses, parts.batches, self._knowledge)
         if not result.health:
             result = replace(result, failures={**result.failures, "data": NOTHING_SEEN})
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))

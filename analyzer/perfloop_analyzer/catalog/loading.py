@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_analyzer.catalog.overrides import replace_limits, split_routes
-from perfloop_analyzer.catalog.signals import CatalogFile, Limit, Signal
+from perfloop_analyzer.catalog.signals import CatalogFile, Limit, Parts, Signal
 from perfloop_analyzer.documents import read_document
 from perfloop_base.errors import ConfigError
 from perfloop_base.promql import find_problem
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perfloop_base.thresholds import Thresholds
 
 HERE = Path(__file__).parent
+ROUTE = "http_route"
 
 
 class Limits(NamedTuple):
@@ -62,8 +63,10 @@ def _read(files: Iterable[Path]) -> dict[str, Signal]:
             continue
         for signal in signals:
             table[signal.name] = signal
-            if problem := find_problem(signal.expr):
-                problems.append(f"{path}: signal {signal.name}: expr is not PromQL: {problem}")
+            exprs = {"expr": signal.expr} | ({"parts.expr": signal.parts.expr} if signal.parts else {})
+            for field, expr in exprs.items():
+                if problem := find_problem(expr):
+                    problems.append(f"{path}: signal {signal.name}: {field} is not PromQL: {problem}")
     if problems:
         raise ConfigError(problems)
     return table
@@ -92,7 +95,9 @@ def _with_limits(signal: Signal, thresholds: Thresholds) -> list[Signal]:
         return [signal]
     limit = replace_limits(signal.limit, entry.limits).model_copy(update={"goal": entry.goal})
     title = entry.title if entry.name == signal.name else signal.title
-    taken = signal.model_copy(update={"limit": limit, "direction": entry.direction, "title": title})
+    taken = signal.model_copy(
+        update={"limit": limit, "direction": entry.direction, "title": title, "runbook": entry.alert}
+    )
     return split_routes(taken, thresholds.overrides_of(entry.name))
 
 
@@ -107,5 +112,7 @@ def _from_threshold(entry: Entry, *, has_overrides: bool) -> Signal:
         kind=entry.kind,
         unit=entry.unit,
         direction=entry.direction,
+        runbook=entry.alert,
         limit=replace_limits(Limit(goal=entry.goal), entry.limits),
+        parts=Parts(by=(ROUTE,), expr=entry.record_by_route) if entry.record_by_route else None,
     )

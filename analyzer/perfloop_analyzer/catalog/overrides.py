@@ -28,8 +28,12 @@ def split_routes(signal: Signal, overrides: Sequence[Override]) -> list[Signal]:
     """Return the signal without the routes that have limits of their own, and one more signal for each of these."""
     routes = [override for override in overrides if override.route]
     services = {one.service: replace_limits(signal.limit, one.limits) for one in overrides if not one.route}
-    expr = without_series(signal.expr, [override.labels for override in routes])
-    usual = signal.model_copy(update={"expr": expr, "own_limits": {**signal.own_limits, **services}})
+    left_out = [override.labels for override in routes]
+    own_limits = {**signal.own_limits, **services}
+    usual = signal.model_copy(update={"expr": without_series(signal.expr, left_out), "own_limits": own_limits})
+    if signal.parts:
+        parts = signal.parts.model_copy(update={"expr": without_series(signal.parts.expr, left_out)})
+        usual = usual.model_copy(update={"parts": parts})
     return [usual, *(_route_signal(signal, override) for override in routes)]
 
 
@@ -40,6 +44,7 @@ def _route_signal(signal: Signal, override: Override) -> Signal:
             "title": f"{signal.label}, route {override.route}",
             "expr": only_series(signal.expr, override.labels),
             "limit": replace_limits(signal.limit, override.limits),
+            "parts": None,
             # The error budget is the service's.
             "detect": tuple(detector for detector in signal.detect if detector != "burn"),
         }

@@ -26,6 +26,24 @@ class Limit(BaseModel):
     capacity: float | None = Field(default=None, description="the value that forecasts lead up to")
 
 
+class Parts(BaseModel):
+    """The same measure for each part of a service, such as its routes: it says which of them stands out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: tuple[str, ...] = Field(min_length=1, description="the labels that name a part, the first before the others")
+    expr: str = Field(min_length=1, description="PromQL with a series for each part; $window is the rate window")
+
+    @field_validator("expr")
+    @classmethod
+    def _one_line(cls, expr: str) -> str:
+        return " ".join(expr.split())
+
+    def query(self, window: str) -> str:
+        """Return the PromQL with `window`, such as `1m`, as its rate window."""
+        return self.expr.replace(WINDOW, window)
+
+
 class Signal(BaseModel):
     """One entry of a catalogue. Its kind is `use` for a resource, `red` for what callers experience.
 
@@ -47,10 +65,14 @@ class Signal(BaseModel):
     threshold: str | None = Field(default=None, description="the signal of thresholds.yml whose limits it takes")
     alert: str | None = Field(default=None, description="the alert of thresholds.yml whose limits it takes")
     slo: str | None = Field(default=None, description="the objective of slos.yml that gives its goal or its warning")
+    runbook: str = Field(
+        default="", description="the alert whose section of the runbook says what to do; thresholds.yml may name it"
+    )
     service: str | None = Field(default=None, description="the service of every series, where no label names it")
     transient: tuple[str, ...] = Field(
         default=(), description="with `absence`: the services that come and go; they are not missed"
     )
+    parts: Parts | None = Field(default=None, description="the query that says which part of a service stands out")
     min_deviation: float = Field(default=0.0, ge=0, description="smaller changes, in its unit, are never reported")
     detect: tuple[Detector, ...] = Field(
         default=("threshold", "anomaly", "change", "trend"), description="the detectors that look at it"
@@ -65,6 +87,11 @@ class Signal(BaseModel):
     def label(self) -> str:
         """The signal's name for people."""
         return self.title or self.name.replace("_", " ")
+
+    @property
+    def guide(self) -> str:
+        """The alert whose section of the runbook says what to do; empty where there is none."""
+        return self.runbook or self.alert or ""
 
     def query(self, window: str) -> str:
         """Return the PromQL with `window`, such as `1m`, as its rate window."""

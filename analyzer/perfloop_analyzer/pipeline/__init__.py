@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfloop_analyzer.pipeline.cycle import Knowledge, analyze
+from perfloop_analyzer.pipeline.cycle import Knowledge, analyze, name_parts, part_queries
 from perfloop_analyzer.pipeline.detect import Settings
 from perfloop_analyzer.pipeline.history import History, history_queries, learn, pack, unpack
 from perfloop_analyzer.pipeline.novelties import NoveltyWatch
@@ -15,6 +15,8 @@ __all__ = [
     "analyze",
     "history_queries",
     "learn",
+    "name_parts",
     "pack",
+    "part_queries",
     "unpack",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +13,8 @@ from perfloop_analyzer.incidents import Topology, carry_findings, carry_incident
 from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
 from perfloop_analyzer.pipeline.health import score_health
 from perfloop_analyzer.pipeline.measured import Measurements
-from perfloop_analyzer.ports import Responses, Result
-from perfloop_analyzer.recommend import Context, Rule, recommend
+from perfloop_analyzer.ports import Query, Responses, Result
+from perfloop_analyzer.recommend import Context, Rule, find_parts, no_parts, recommend
 from perfloop_analyzer.recommend.rightsizing import desired_replicas
 from perfloop_analyzer.series import service_of
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.recommend.parts import PartsOf
     from perfloop_analyzer.series import Batch, Floats
 
 LATELY_SECONDS = 60.0
@@ -62,7 +63,7 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
         health=health,
         findings=findings,
         incidents=incidents,
-        recommendations=recommend(incidents, knowledge.rules, Context(measured, at)),
+        recommendations=recommend(incidents, knowledge.rules, _context(measured, knowledge, at)),
         readings=(*detection.readings, *_replicas(measured, services)),
         failures=answers.failures,
         # Without health nothing was seen: that a finding was not among it does not end what stands.
@@ -70,6 +71,25 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
         series=sum(len(batch) for batch in answers.batches.values()),
         points=sum(batch.values.size for batch in answers.batches.values()),
     )
+
+
+def _context(measured: Measurements, knowledge: Knowledge, at: float, parts: PartsOf = no_parts) -> Context:
+    return Context(measured, at, {signal.name: signal.label for signal in knowledge.catalog}, parts)
+
+
+def part_queries(result: Result, knowledge: Knowledge) -> list[Query]:
+    """Return the queries that say which part of a service stands out, for the signals that a rule answers."""
+    table, window = knowledge.by_name(), knowledge.settings.window
+    names = sorted({one.signal for one in result.recommendations})
+    return [Query(name, parts.query(window)) for name in names if name in table and (parts := table[name].parts)]
+
+
+def name_parts(result: Result, answers: Responses, parts: Mapping[str, Batch], knowledge: Knowledge) -> Result:
+    """Return the result with recommendations that name what stands out; `parts` answer `part_queries`."""
+    table = knowledge.by_name()
+    measured = Measurements(answers.batches, table)
+    context = _context(measured, knowledge, result.at, find_parts(parts, table))
+    return replace(result, recommendations=recommend(result.incidents, knowledge.rules, context))
 
 
 def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:

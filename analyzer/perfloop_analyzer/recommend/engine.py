@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.findings import Finding, Severity, component_name
 from perfloop_analyzer.identifiers import slug
+from perfloop_analyzer.recommend.gains import name_reduced
 from perfloop_analyzer.recommend.improvement import Measured, compute
+from perfloop_analyzer.recommend.parts import MOST, PartsOf, name_outstanding, no_parts
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation, by_urgency
 
 if TYPE_CHECKING:
@@ -22,10 +24,18 @@ ROOT_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the rules may read besides the incidents; `at` is in Unix seconds."""
+    """What the rules may read besides the incidents.
+
+    Attributes:
+        at: The moment in Unix seconds.
+        titles: What people call each signal.
+        parts: Gives the parts of a finding's service, the worst first.
+    """
 
     measured: Measured
     at: float
+    titles: Mapping[str, str] = field(default_factory=dict)
+    parts: PartsOf = no_parts
 
 
 # The words for a label that the series does not have.
@@ -70,7 +80,9 @@ def _first_per_resource(findings: Iterable[Finding]) -> list[Finding]:
 
 def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) -> Recommendation:
     cause = next(c for c in incident.causes if (c.service, c.component) == (finding.service, finding.component))
-    text = _Labels(dict(finding.labels) | {"service": finding.service})
+    parts = context.parts(finding)
+    text = _texts(finding, name_outstanding(parts))
+    improvement = compute(rule.improvement, finding, context.measured)
     return Recommendation(
         id=_identifier(rule.rule, finding.service, finding.labels),
         rule=rule.rule,
@@ -85,10 +97,28 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
         affects=rule.affects,
         evidence=tuple(evidence(f) for f in incident.findings if f.component == finding.component),
         rivals=tuple(_other_cause(other, finding.service) for other in incident.causes if other is not cause),
-        improvement=compute(rule.improvement, finding, context.measured),
+        improvement=improvement and replace(improvement, of=name_reduced(improvement.metric, finding, context.titles)),
         created=context.at,
         updated=context.at,
-        values={"cause_score": cause.score, "incident": incident.id, "signal": finding.signal},
+        values={
+            "cause_score": cause.score,
+            "incident": incident.id,
+            "signal": finding.signal,
+            "parts": [part.shown for part in parts[:MOST]],
+        },
+    )
+
+
+def _texts(finding: Finding, part: str) -> _Labels:
+    """Return what a title may name: labels, the service, the part that stands out, and the signal."""
+    return _Labels(
+        dict(finding.labels)
+        | {
+            "service": finding.service,
+            "where": f"{part} of {finding.service}" if part else finding.service,
+            "part": f" ({part})" if part else "",
+            "signal": f"{finding.title}{finding.place}",
+        }
     )
 
 

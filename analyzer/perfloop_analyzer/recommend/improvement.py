@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Protocol
 
+from perfloop_analyzer.recommend.gains import share_range
 from perfloop_analyzer.recommend.queueing import servers_for_wait, wait_probability
 from perfloop_analyzer.recommend.recommendation import Improvement
 from perfloop_analyzer.recommend.rightsizing import cpu_request, memory_request, vertical_sizing
@@ -73,14 +74,20 @@ def _return_to_expected(how: Computation, finding: Finding, measured: Measured) 
     if bounds is None or bounds[1] < LEAST_GAIN:
         return None
     now, then = quantity(finding.value, finding.unit), quantity(finding.expected, finding.unit)
-    words = (
-        f"{finding.title} is {now}, its limit {then}: returning to the limit reduces it by {bounds[0]:.0%}"
-        if finding.has_no_baseline
-        else f"{finding.title} is {now}, was {then}: returning to that reduces it by {bounds[1]:.0%}, "
-        f"to the limit by {bounds[0]:.0%}"
-    )
+    before = "its limit" if finding.has_no_baseline else "was"
+    words = f"{finding.title} is {now}, {before} {then}: {_way_back(finding, bounds)}"
     metric = how.metric or finding.signal
     return Improvement(bounds[1], bounds[0], bounds[1], metric, "return_to_expected", words)
+
+
+def _way_back(finding: Finding, bounds: tuple[float, float]) -> str:
+    """Return what the return brings; of a limit only where there is one that is another goal than the level before."""
+    less = "closes its gap to 100% by" if finding.direction == "below" else "reduces it by"
+    if finding.has_no_baseline:
+        return f"returning to the limit {less} {bounds[1]:.0%}"
+    to_limit = f"{bounds[0]:.0%}"
+    is_other = finding.limit is not None and to_limit not in ("0%", f"{bounds[1]:.0%}")
+    return f"returning to that {less} {bounds[1]:.0%}" + (f", to the limit by {to_limit}" if is_other else "")
 
 
 def _restore(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:
@@ -99,7 +106,7 @@ def _latency_share(how: Computation, finding: Finding, measured: Measured) -> Im
         return _return_to_expected(Computation(method="return_to_expected"), finding, measured)
     words = (
         f"{finding.component} takes {share:.0%} of the mean response time of {finding.service}; its own time falls "
-        f"by {bounds[0]:.0%} to {bounds[1]:.0%}, so the response time falls by {share * bounds[1]:.0%} at best"
+        f"by {share_range(*bounds)}, so the response time falls by {share * bounds[1]:.0%} at best"
     )
     metric = how.metric or "api_latency_mean"
     return Improvement(share * bounds[1], share * bounds[0], share * bounds[1], metric, "latency_share", words)

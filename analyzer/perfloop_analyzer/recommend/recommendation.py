@@ -63,7 +63,7 @@ class Recommendation:
         evidence: For each finding, what a person needs to check it.
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
-        values: cause_score and incident; later `stood_until`, `measured` and `words`.
+        values: cause_score, incident, signal and parts; later `stood_until`, `measured` and `words`.
     """
 
     id: str
@@ -91,6 +91,12 @@ class Recommendation:
         own = self.values.get("signal")
         known = own if isinstance(own, str) else next((item.get("signal") for item in self.evidence), "")
         return str(known or "")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the service that stood out, the worst first, each with its value."""
+        named = self.values.get("parts", ())
+        return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list | tuple) else ()
 
     @property
     def gain_of(self) -> str:

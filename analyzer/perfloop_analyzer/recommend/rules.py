@@ -53,7 +53,10 @@ class Rule(BaseModel):
     component: str | None = Field(default=None, description="the component, where no signals are named")
     detectors: tuple[str, ...] = Field(default=(), description="the detectors whose findings it answers; all if empty")
     severity: Literal["info", "warning", "critical"] = Field(default="warning", description="the minimum severity")
-    title: str = Field(description="what to do, in one line; {service} and other label names in braces are filled in")
+    title: str = Field(
+        description="what to do, in one line; filled in are {service}, {where} (the service, with its part that stands "
+        "out), {part} (that part in parentheses), {signal} (its title) and the names of labels in braces"
+    )
     action: str = Field(description="how to do it, in two or three sentences; label names in braces are filled in")
     effort: Level = Field(description="how much work it is")
     cost: Level = Field(description="what it costs to run")

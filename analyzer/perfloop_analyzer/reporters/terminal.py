@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import component_name
+from perfloop_analyzer.recommend import by_urgency, gain_words, measured_words
 from perfloop_analyzer.reporters.formatting import clock, shown_penalties, worst_first
 from perfloop_base.quantities import span
 from perfloop_base.visible import visible
@@ -51,19 +52,26 @@ def _print_incident(incident: Incident, at: float, console: Console) -> None:
 
 
 def print_recommendations(recommendations: Sequence[Recommendation], console: Console) -> None:
-    """Print each recommendation with its expected and measured improvement, state and id."""
-    for recommendation in recommendations:
+    """Print each recommendation, in the order of them all, with its expected and measured gain, state and id."""
+    for recommendation in by_urgency(recommendations):
         improvement = recommendation.improvement
         _print(console, "")
         _print(console, f"{recommendation.priority}: {recommendation.title}")
         _print(console, f"  {recommendation.action}")
-        expected = improvement.explanation if improvement else "cannot be computed from the available metrics"
-        _print(console, f"  expected improvement: {expected}")
-        if "measured" in recommendation.values:
-            measured = recommendation.values["measured"]
-            interval = f"{measured['low']:.0%} to {measured['high']:.0%}"
-            _print(console, f"  measured improvement: {measured['gain']:.0%} ({interval})")
-        _print(console, f"  state: {recommendation.state}, id: {recommendation.id}")
+        if recommendation.parts:
+            _print(console, f"  worst: {', '.join(recommendation.parts)}")
+        expected = (
+            f"{gain_words(improvement)} ({improvement.explanation})"
+            if improvement
+            else "cannot be computed from the available metrics"
+        )
+        _print(console, f"  expected gain: {expected}")
+        if measured := measured_words(recommendation):
+            _print(console, f"  measured gain: {measured}")
+        since = clock(recommendation.created) if recommendation.created else ""
+        _print(
+            console, f"  state: {recommendation.state}{f', since {since}' if since else ''}, id: {recommendation.id}"
+        )
 
 
 def _print(console: Console, line: str) -> None:
