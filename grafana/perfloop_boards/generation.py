@@ -1,8 +1,9 @@
 """From a configuration directory to the dashboards: the same input gives the same bytes.
 
-`generate` returns the files that belong under `grafana/`: each board as `dashboards/<uid>.json`, and `panels.json`,
-which says which panel shows which signal (alerts link there) and which boards were written. A board that a later
-version drops is removed by that list; a user's own dashboards in the same directory stay.
+`generate` returns the files that belong under `grafana/`: each board as `dashboards/<uid>.json` for the stack's own
+Grafana and as `export/<uid>.json` for import into another, and `panels.json`, which says which panel shows which signal
+(alerts link there) and which boards were written. A board that a later version drops is removed by that list; a user's
+own dashboards in the same directory stay.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from perfloop_boards import (
     system,
 )
 from perfloop_boards.board import build_dashboard, locate_signals
+from perfloop_boards.export import make_portable
 from perfloop_boards.limits import read_limits
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ MODULES = (
     stack,
 )
 DASHBOARDS = Path("dashboards")
+EXPORT = Path("export")
 PANELS = Path("panels.json")
 
 
@@ -69,7 +72,11 @@ def generate(directory: Path) -> dict[Path, str]:
         DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, by_uid).build()) + "\n"
         for board in boards
     }
-    return {**dashboards, PANELS: _list_panels(boards)}
+    exported = {
+        EXPORT / path.name: json.dumps(make_portable(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
+        for path, text in dashboards.items()
+    }
+    return {**dashboards, **exported, PANELS: _list_panels(boards)}
 
 
 def _build_boards(limits: Limits) -> list[Board]:
@@ -121,7 +128,7 @@ def retired(root: Path, generated: dict[Path, str]) -> list[Path]:
         uids = json.loads(_read(root / PANELS) or "{}").get("boards", [])
     except (ValueError, AttributeError):  # damaged: it is replaced, and nothing is removed
         return []
-    earlier = (DASHBOARDS / f"{uid}.json" for uid in uids)
+    earlier = (directory / f"{uid}.json" for uid in uids for directory in (DASHBOARDS, EXPORT))
     return sorted(name for name in earlier if name not in generated and (root / name).is_file())
 
 

@@ -25,6 +25,7 @@ _FILES = (
 _DIRECTORIES = (
     "alertmanager/templates",
     "grafana/dashboards",
+    "grafana/export",
     "grafana/provisioning",
     "prometheus/alertmanagers",
     "prometheus/alerts",
