@@ -48,10 +48,6 @@ FINDINGS = {
     'perfloop_recommendation_info{id="cpu",service="shop",category="code",priority="low",title="Less",state="open"}': 1,
     'perfloop_recommendation_expected_improvement_ratio{id="cpu"}': 0.2,
     'perfloop_desired_replicas{service="shop"}': 3,
-    'loadgen_run_info{profile="constant_rate",run_id="7",test="gate"}': 1,
-    'loadgen_target_rate{test="gate"}': 50,
-    'loadgen_phase{phase="steady",test="gate"}': 1,
-    'loadgen_verdict{run_id="7",test="gate",verdict="passed"}': 1,
 }
 GAUGES = {
     **FINDINGS,
