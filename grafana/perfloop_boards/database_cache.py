@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_base.precision import precise
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import percent, seconds
-from perfloop_boards.panels import About, figure, lines, number, stacked
-from perfloop_boards.queries import Query, equal, mean, percentiles, quantile, rate, selector, share
+from perfloop_boards.panels import About, figure, lines, number, percentile, stacked
+from perfloop_boards.queries import Query, buckets, equal, mean, percentiles, quantile, rate, selector, share
 from perfloop_boards.stores import servers, to_signal
 from perfloop_boards.watches import SERVICES
 
@@ -36,7 +37,7 @@ CACHE, CACHE_TIME = to_signal("cache_hit_ratio"), to_signal("cache_operation_tim
 
 def _query_now(limits: Limits) -> AnyPanel:
     query_time = limits.signal("db_query_time_p95")
-    return number(
+    return percentile(
         About(
             "Query time p95",
             f"Good: under {seconds(query_time.first)}. Above: find the operation below, then add an index, read "
@@ -45,7 +46,7 @@ def _query_now(limits: Limits) -> AnyPanel:
             "no queries",
             links=QUERIES,
         ),
-        Query(quantile(0.95, DB, *SYSTEM)),
+        precise(0.95, buckets(DB, *SYSTEM)),
         query_time,
         watch=SERVICES,
     )
@@ -121,7 +122,7 @@ def _hits_now(limits: Limits) -> AnyPanel:
 
 def _search_now(limits: Limits) -> AnyPanel:
     search_time = limits.signal("vector_search_time_p95")
-    return number(
+    return percentile(
         About(
             "Search p95",
             f"Good: under {seconds(search_time.first)}. Above: the index is not used, or no longer fits in memory.",
@@ -129,7 +130,7 @@ def _search_now(limits: Limits) -> AnyPanel:
             "no search",
             links=SEARCHES,
         ),
-        Query(quantile(0.95, DB, *SEARCH)),
+        precise(0.95, buckets(DB, *SEARCH)),
         search_time,
         watch=SERVICES,
     )

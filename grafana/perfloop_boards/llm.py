@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_base.precision import precise
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import percent, plain, seconds
-from perfloop_boards.panels import About, figure, lines, number
+from perfloop_boards.panels import About, figure, lines, number, percentile
 from perfloop_boards.queries import Query, equal, percentiles, ratio, selector
 
 if TYPE_CHECKING:
@@ -76,23 +77,22 @@ PREFIX_READS = ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_querie
 
 def _first_token_now(limits: Limits) -> AnyPanel:
     first_token = limits.slo("first_token")
-    return number(
+    return percentile(
         About(
             "First token p95",
             f"Time until the first token appears. Good: under {seconds(first_token.first)}. Above: see the queue "
             "below.",
             "s",
             "no calls",
-            decimals=2,
         ),
-        Query(_quantile(0.95, TTFT)),
+        precise(0.95, _sum(TTFT, "_bucket", by="le")),
         first_token,
     )
 
 
 def _per_token_now(limits: Limits) -> AnyPanel:
     per_token = limits.slo("inter_token")
-    return number(
+    return percentile(
         About(
             "Per token p95",
             f"Good: under {seconds(per_token.first)}, faster than people read. Above: batches are too large, or "
@@ -100,7 +100,7 @@ def _per_token_now(limits: Limits) -> AnyPanel:
             "s",
             "no calls",
         ),
-        Query(_quantile(0.95, TPOT)),
+        precise(0.95, _sum(TPOT, "_bucket", by="le")),
         per_token,
     )
 

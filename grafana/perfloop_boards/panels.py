@@ -32,6 +32,7 @@ from perfloop_boards.queries import Query
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from perfloop_base.precision import Precise
     from perfloop_boards.links import Link
     from perfloop_boards.watches import Watch
 
@@ -168,6 +169,17 @@ def _down(watch: Watch) -> list[DynamicConfigValue]:
         DynamicConfigValue("decimals", 0),
         DynamicConfigValue("mappings", [one]),
     ]
+
+
+def percentile(about: About, found: Precise, limit: Limit = NO_LIMIT, *, watch: Watch | None = None) -> stat.Panel:
+    """Return a percentile of now: its value, or the bounds between which it lies where no more is known; or down."""
+    panel = number(about, Query(found.value), limit, watch=watch)
+    # With one value alone Grafana leaves out its name.
+    panel = panel.text_mode(kinds.BigValueTextMode.AUTO)
+    for position, (expr, name) in enumerate(((found.low, "more than"), (found.high, "at most")), 2 if watch else 1):
+        guarded = watch.guard(expr) if watch else expr
+        panel = panel.with_target(build_target(Query(guarded, name, instant=True), position))
+    return panel
 
 
 def figure(about: About, query: Query, colour: str, *, watch: Watch | None = None) -> stat.Panel:

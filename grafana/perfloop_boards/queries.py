@@ -84,7 +84,12 @@ def mean(histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
 
 def quantile(q: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
     """Return a quantile over all instances together: the buckets are summed before (quantiles cannot be averaged)."""
-    return f"histogram_quantile({q:g}, {rate(histogram + '_bucket', *matchers, by=('le', *by))})"
+    return f"histogram_quantile({q:g}, {buckets(histogram, *matchers, by=by)})"
+
+
+def buckets(histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
+    """Return the rates of a histogram's buckets, over all instances together."""
+    return rate(f"{histogram}_bucket", *matchers, by=("le", *by))
 
 
 def ratio(part: str, whole: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_base.precision import precise
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import STUTTER, percent, seconds
 from perfloop_boards.links import CLICKED, of_label, to_board
-from perfloop_boards.panels import About, figure, heat, lines, number, stacked
-from perfloop_boards.queries import Query, chosen, known, mean, percentiles, quantile, rate, ratio, share
+from perfloop_boards.panels import About, figure, heat, lines, number, percentile, stacked
+from perfloop_boards.queries import Query, buckets, chosen, known, mean, percentiles, quantile, rate, ratio, share
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import SERVICES
 
@@ -79,7 +80,7 @@ def _failed_now(limits: Limits) -> AnyPanel:
 def _p95_now(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     fast = seconds(limits.goal("api_response_time_p95"))
-    return number(
+    return percentile(
         About(
             "Response p95",
             f"Good: under {fast}. Above {seconds(response.first)}, see below where the time is spent.",
@@ -87,7 +88,7 @@ def _p95_now(limits: Limits) -> AnyPanel:
             "no traffic",
             links=(TO_RESPONSES,),
         ),
-        Query(quantile(0.95, DURATION, *ROUTE)),
+        precise(0.95, buckets(DURATION, *ROUTE)),
         response,
         watch=SERVICES,
     )
@@ -96,7 +97,7 @@ def _p95_now(limits: Limits) -> AnyPanel:
 def _first_byte_now(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
     fast = seconds(limits.goal("api_response_time_p95"))
-    return number(
+    return percentile(
         About(
             "First byte p95",
             f"Time until the first byte of the response. Good: under {fast}. Above: the service waits before it "
@@ -105,7 +106,7 @@ def _first_byte_now(limits: Limits) -> AnyPanel:
             "no traffic",
             links=(TO_RESPONSES,),
         ),
-        Query(quantile(0.95, FIRST_BYTE, *ROUTE)),
+        precise(0.95, buckets(FIRST_BYTE, *ROUTE)),
         response,
         watch=SERVICES,
     )
