@@ -103,7 +103,7 @@ async def write_report(config: RunConfig) -> str:
         at = time.time()
         result = await _one_cycle(loop, at)
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
-        record = Record(past, stored, loop.published.firing)
+        record = Record(past, stored, loop.published.firing, loop.published.catalog)
         return render_report(result, loop.published.batches, record, _store_commands(config))
 
 
@@ -120,7 +120,11 @@ async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = 
         address = bound_address(listener)
         async with open_loop(config, Keeper(clock), clock) as (loop, database):
             settings = WebSettings(
-                token, _commands(config, web, address), str(config.thresholds_file or ""), by_program(web.links)
+                token,
+                _commands(config, web, address),
+                str(config.thresholds_file or ""),
+                by_program(web.links),
+                str(web.token_file.absolute()) if web.token_file else "",
             )
             application = build_web(loop.published, database, settings, clock)
             server = Server(

@@ -19,6 +19,12 @@ def component_name(component: str) -> str:
     return COMPONENT_NAMES.get(component, component.replace("_", " "))
 
 
+def place_of(labels: Mapping[str, str]) -> str:
+    """Return the labels that distinguish a series from the service's others, in parentheses; else nothing."""
+    names = [value for name, value in sorted(labels.items()) if name not in ("service", "job")]
+    return f" ({', '.join(names)})" if names else ""
+
+
 class Severity(IntEnum):
     """How bad it is."""
 
@@ -70,8 +76,7 @@ class Finding:
     @property
     def place(self) -> str:
         """The labels that distinguish this series from the service's others, in parentheses; else nothing."""
-        names = [value for name, value in sorted(self.labels.items()) if name not in ("service", "job")]
-        return f" ({', '.join(names)})" if names else ""
+        return place_of(self.labels)
 
     @property
     def has_no_baseline(self) -> bool:

@@ -16,16 +16,17 @@ from perfloop_analyzer.answers import CHANGE, READ, READ_ONE, READ_STORED, Json,
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
-from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Record, render_page, render_report
+from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Desk, Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import LinkCollector, ResultCollector
 from perfloop_base.web.headers import POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Limit
     from perfloop_analyzer.ports import Store
     from perfloop_analyzer.published import Published
+    from perfloop_analyzer.recommend import Recommendation
 
 T = TypeVar("T")
 
@@ -46,12 +47,14 @@ class WebSettings:
         commands: The commands that the page shows.
         thresholds_file: Where the limits come from; empty for the catalogue alone.
         links: Where a browser reaches the other programs, by program.
+        token_place: Where the token is, for whoever is asked for it.
     """
 
     token: str | None = None
     commands: Commands = field(default_factory=lambda: Commands(enabled=False))
     thresholds_file: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    token_place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +126,35 @@ async def ready(state: Injected) -> Response:
 @router.get("/", response_class=Page, include_in_schema=False)
 def page(state: Injected) -> Response:
     """Return the page for people."""
-    return _html(render_page(state.published, state.clock(), state.settings.commands))
+    settings = state.settings
+    stored: Sequence[Recommendation] = ()
+    problem = ""
+    try:
+        stored = state.store.recommendations()
+    except StoreError as error:
+        problem = str(error)
+    place = settings.token_place if settings.token is not None else ""
+    desk = Desk(settings.commands, stored, problem, place, settings.links)
+    return _html(render_page(state.published, state.clock(), desk))
 
 
 @router.get("/report", response_class=Page, include_in_schema=False)
 def report(state: Injected) -> Response:
     """Return the report of the newest result, one self-contained page."""
-    result = state.published.result
+    published = state.published
+    result = published.result
     if result is None:
         raise HTTPException(503, NO_RESULT)
-    past = _stored(lambda: state.store.findings(result.at - REPORT_SECONDS))
-    record = Record(past, _stored(state.store.recommendations), state.published.firing)
-    return _html(render_report(result, state.published.batches, record, state.settings.commands))
+    record = Record(
+        _stored(lambda: state.store.findings(result.at - REPORT_SECONDS)),
+        _stored(state.store.recommendations),
+        published.firing,
+        published.catalog,
+        state.settings.links,
+        is_stale=published.is_stale,
+        is_served=True,
+    )
+    return _html(render_report(result, published.batches, record, state.settings.commands))
 
 
 def _html(page: str) -> Response:

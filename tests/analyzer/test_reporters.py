@@ -15,8 +15,8 @@ from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.ports import Health, Result
 from perfloop_analyzer.published import Published
 from perfloop_analyzer.recommend import Recommendation
-from perfloop_analyzer.reporters.formatting import clock, metric_words, mood, worst_first
-from perfloop_analyzer.reporters.html import Commands, Record, plots, render_page, render_report
+from perfloop_analyzer.reporters.formatting import clock, mood, worst_first
+from perfloop_analyzer.reporters.html import Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
 from perfloop_analyzer.series import Batch, Grid
 
@@ -104,17 +104,6 @@ def test_alerts_that_ended_do_not_fire() -> None:
     assert read_firing(Batch("alerts", Grid(0.0, 30.0, 2), (), np.empty((0, 2))), 30.0).alerts == ()
 
 
-def test_the_report_draws_series_with_limit_and_onset(build: Any) -> None:
-    """A series with a finding has its picture: gaps stay gaps, the limit and the onset are in it, text is escaped."""
-    batch = Batch("x", Grid(0.0, 1.0, 6), ({"service": "a<b>"},), np.array([[1.0, 2.0, np.nan, 3.0, 4.0, 5.0]]))
-    finding = build.finding(signal="x", labels={"service": "a<b>"}, limit=6.0, onset=3.0)
-    [(title, svg)] = plots([finding], {"x": batch})
-    assert svg.count("<polyline") == 2
-    assert svg.count("stroke-dasharray") == 2
-    assert "a&lt;b&gt;" in svg
-    assert "a<b>" in title
-
-
 def test_moods_and_moments() -> None:
     """Three moods, and time in UTC."""
     assert [mood(score) for score in (95, 75, 20)] == ["good", "fair", "bad"]
@@ -138,58 +127,4 @@ def test_what_was_measured_is_exported_and_reported() -> None:
     text = _exposed(Published(result))
     assert 'perfloop_recommendation_measured_improvement_ratio{id="id-1"} 0.62' in text
     assert 'state="validated"' in text
-    assert "62% (50 to 70)" in render_report(result, {}, Record(stored=[recommendation]))
-
-
-def test_metrics_have_words() -> None:
-    """A finding's title, a known name, or the name itself with spaces."""
-    words = [metric_words(name, {"a_b": "Title"}) for name in ("a_b", "api_latency_mean", "some_metric")]
-    assert words == ["Title", "mean response time", "some metric"]
-
-
-MINUS = "\N{MINUS SIGN}"
-
-
-def _page(build: Any, commands: Commands | None = None, state: str = "open") -> str:
-    """The page of a slow database behind a slow API."""
-    api = build.finding(signal="api_response_time_p95", component="api", title="API response time")
-    findings = (build.finding(), api)
-    incidents = group_incidents(findings, Topology(), lambda _finding: 1.0)
-    recommendation = Recommendation(
-        "id-1",
-        "r",
-        "shop",
-        "database",
-        "database",
-        "high",
-        "T",
-        "do",
-        "low",
-        "none",
-        (),
-        (),
-        ("API (25%)",),
-        state=state,
-    )
-    health = (Health("shop", 78.0, {"db_query_time_p95": 21.75, "api_response_time_p95": 0.25}),)
-    return render_page(Published(Result(1000.0, health, findings, incidents, (recommendation,))), 1005.0, commands)
-
-
-def test_page_names_causes_and_leaves_out_penalties_that_round_to_zero(build: Any) -> None:
-    """The words of the page: components by their names, whole points, other causes with their share."""
-    page = _page(build)
-    assert f"Database query time {MINUS}22" in page
-    assert f"{MINUS}0" not in page
-    assert "<b>database</b> of <b>shop</b>" in page
-    assert "API of shop (" in page
-    assert "Other possible cause: API (25%)" in page
-
-
-def test_page_shows_the_command_that_a_recommendation_needs(build: Any) -> None:
-    """Complete and quoted: accept what is open, implement what is accepted; nothing where changes are not possible."""
-    commands = Commands(flags=("--web.url=http://127.0.0.1:1", "--web.token-file=/my home/token"))
-    flags = "--web.url=http://127.0.0.1:1 &#39;--web.token-file=/my home/token&#39;"
-    assert f"<code>perfloop analyzer accept id-1 {flags}</code>" in _page(build, commands)
-    assert f"<code>perfloop analyzer implement id-1 {flags}</code>" in _page(build, commands, "accepted")
-    for page in (_page(build), _page(build, commands, "implemented")):
-        assert "perfloop analyzer" not in page
+    assert "-62% (-50 to -70%)" in render_report(result, {}, Record(stored=[recommendation]))

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 from perfloop_analyzer.findings import OVERALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from perfloop_analyzer.ports import Health
 
 GOOD, FAIR = 90, 70
-# Metrics that recommendations promise to improve and that no finding has a title for.
-METRICS = {
-    "api_latency_mean": "mean response time",
-    "db_time_per_second": "time spent waiting for the database",
-    "unanswered_requests": "unanswered requests",
-}
 
 
 def clock(seconds: float) -> str:
@@ -29,11 +23,6 @@ def clock(seconds: float) -> str:
 def mood(score: float) -> str:
     """Return the word for a health score: good from 90 on, fair from 70 on, else bad."""
     return "good" if score >= GOOD else "fair" if score >= FAIR else "bad"
-
-
-def metric_words(metric: str, titles: Mapping[str, str]) -> str:
-    """Return a metric's name for people; `titles` are those of the findings, by signal."""
-    return titles.get(metric) or METRICS.get(metric) or metric.replace("_", " ")
 
 
 def shown_penalties(health: Health) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,18 @@ from markupsafe import Markup
 
 from perfloop_analyzer.findings import component_name
 from perfloop_analyzer.firing import Firing
+from perfloop_analyzer.recommend import gain_words, measured_words
+from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STEPS
 from perfloop_analyzer.reporters.formatting import (
     clock,
-    metric_words,
     mood,
     shown_penalties,
     worst_first,
 )
-from perfloop_base.plots import Axes, Line, Notes, draw
+from perfloop_analyzer.reporters.leads import Leads
+from perfloop_analyzer.reporters.pictures import draw_plots
+from perfloop_analyzer.series import service_of
+from perfloop_base.pages import style
 from perfloop_base.quantities import quantity, span
 from perfloop_base.visible import visible
 from perfloop_base.web.headers import page_policy
@@ -27,16 +31,22 @@ from perfloop_base.web.headers import page_policy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.published import Published
+    from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.series import Batch
 
-MOST_PLOTS = 24
+MOST_DECIDED = 20
 SHOWN = frozenset({"detector", "title", "before", "after", "limit", "unit", "p_value", "expr"})
+STEP_WORDS = {"accept": "Accept", "implement": "Mark as implemented", "dismiss": "Dismiss", "reopen": "Reopen"}
+# A state that a person left, or that ended by itself because nothing was wrong any more.
+_UNDECIDED = frozenset({"open", "expired"})
 _TEMPLATES = Path(__file__).with_name("templates")
-# Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
-PAGE_POLICY = page_policy((_TEMPLATES / "style.html").read_text(encoding="utf-8"))
+_STYLE = Markup(style((_TEMPLATES / "own.css").read_text(encoding="utf-8")))  # noqa: S704 - our own file
+_SCRIPT = Markup((_TEMPLATES / "script.html").read_text(encoding="utf-8"))  # noqa: S704 - our own file
+# Of the parts, not of a rendered page: what could ever be injected into one is not allowed to run.
+PAGE_POLICY = page_policy(_STYLE + _SCRIPT, "connect-src 'self'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,46 +69,111 @@ class Commands:
 
 
 @dataclass(frozen=True, slots=True)
+class Desk:
+    """What the page needs besides the results: the stored recommendations, and how they are changed from it.
+
+    Attributes:
+        commands: The commands that change them.
+        stored: The stored recommendations.
+        stored_problem: Why they cannot be read; empty where they can.
+        token_place: Where the bearer token for changes is; empty where the analyzer has none, and takes no changes.
+        links: Where a browser reaches the other programs, by program.
+    """
+
+    commands: Commands = field(default_factory=lambda: Commands(enabled=False))
+    stored: Sequence[Recommendation] = ()
+    stored_problem: str = ""
+    token_place: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """What a report shows besides the newest result: earlier findings, stored recommendations, alerts that fire."""
+    """What a report shows besides the newest result.
+
+    Attributes:
+        past: Earlier findings.
+        stored: The stored recommendations.
+        firing: The alerts that fire.
+        catalog: The signals with their limits.
+        links: Where a browser reaches the other programs, by program.
+        is_stale: Whether the result is too old to describe the present.
+        is_served: Whether the analyzer's page is beside it.
+    """
 
     past: Sequence[Any] = ()
     stored: Sequence[Any] = ()
     firing: Firing = field(default_factory=Firing)
+    catalog: Sequence[Signal] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    is_stale: bool = False
+    is_served: bool = False
 
 
-def render_page(published: Published, now: float, commands: Commands | None = None) -> str:
-    """Return the page, which reloads itself; `now` is in Unix seconds."""
-    template = _environment().get_template("page.html")
-    return template.render(
-        result=published.result,
+def render_page(published: Published, now: float, desk: Desk | None = None) -> str:
+    """Return the page, which refreshes itself; `now` is in Unix seconds."""
+    desk = desk or Desk()
+    result = published.result and _with_states(published.result, desk.stored)
+    standing = {one.id for one in result.recommendations} if result else set()
+    decided = [one for one in desk.stored if one.state not in _UNDECIDED and one.id not in standing]
+    return _render(
+        "page.html",
+        result=result,
+        serving=_serving(published.batches, published.catalog),
         age=published.age(now),
         is_stale=published.is_stale,
         error=published.error,
         keeper=published.keeper,
         configuration_problem=published.configuration_problem,
-        commands=commands or Commands(enabled=False),
+        commands=desk.commands,
+        can_change=bool(desk.token_place),
+        token_place=desk.token_place,
+        decided=sorted(decided, key=lambda one: -one.updated)[:MOST_DECIDED],
+        stored_problem=desk.stored_problem,
+        leads=Leads(desk.links, published.catalog),
+        script=_SCRIPT,
     )
 
 
 def render_report(
     result: Result, batches: Mapping[str, Batch], record: Record, commands: Commands | None = None
 ) -> str:
-    """Return the report: one HTML file without references to others."""
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            result=result,
-            now=result.at,
-            plots=plots(result.findings, batches),
-            past=record.past,
-            stored=record.stored,
-            alerts=[_Alert(alert) for alert in record.firing.alerts],
-            alerts_problem=record.firing.problem,
-            commands=commands or Commands(enabled=False),
-        )
+    """Return the report: one HTML file that loads no other."""
+    result = _with_states(result, record.stored)
+    plots, left_out = draw_plots(result, batches, record.catalog)
+    return _render(
+        "report.html",
+        result=result,
+        serving=_serving(batches, record.catalog),
+        plots=plots,
+        left_out=left_out,
+        past=record.past,
+        stored=record.stored,
+        alerts=[_Alert(alert) for alert in record.firing.alerts],
+        alerts_problem=record.firing.problem,
+        is_stale=record.is_stale,
+        is_served=record.is_served,
+        commands=commands or Commands(enabled=False),
+        can_change=False,
+        leads=Leads(record.links, record.catalog, result.at),
     )
+
+
+def _with_states(result: Result, stored: Sequence[Recommendation]) -> Result:
+    """Return the result with the states that its recommendations have now: a person may have decided since."""
+    states = {one.id: one.state for one in stored}
+    current = tuple(replace(one, state=states.get(one.id, one.state)) for one in result.recommendations)
+    return replace(result, recommendations=current)
+
+
+def _serving(batches: Mapping[str, Batch], catalog: Sequence[Signal]) -> set[str]:
+    """Return the services that answer requests, which the Service board shows."""
+    return {
+        service_of(labels, signal.service)
+        for signal in catalog
+        if signal.component == "api" and signal.name in batches
+        for labels in batches[signal.name].labels
+    }
 
 
 class _Alert(dict[str, str]):
@@ -106,44 +181,6 @@ class _Alert(dict[str, str]):
 
     def __missing__(self, key: str) -> str:
         return ""
-
-
-def plots(findings: Sequence[Finding], batches: Mapping[str, Batch]) -> list[tuple[str, Markup]]:
-    """Return up to MOST_PLOTS plots with their titles: series with a finding first, then the others."""
-    found = {(finding.signal, tuple(sorted(finding.labels.items()))): finding for finding in findings}
-    rows = [
-        (name, row, found.get((name, tuple(sorted(batch.labels[row].items())))))
-        for name, batch in batches.items()
-        for row in range(len(batch))
-    ]
-    rows.sort(key=lambda entry: (entry[2] is None, entry[0]))
-    drawn = []
-    for name, row, finding in rows[:MOST_PLOTS]:
-        batch = batches[name]
-        title = f"{finding.title if finding else name.replace('_', ' ')} ({_name(batch, row)})"
-        title = visible(title)
-        drawn.append((title, _plot(title, batch, row, finding)))
-    return drawn
-
-
-def _plot(title: str, batch: Batch, row: int, finding: Finding | None) -> Markup:
-    unit = finding.unit if finding else _unit(batch.signal)
-    points = list(zip(batch.grid.times().tolist(), batch.values[row].tolist(), strict=True))
-    axes = Axes(from_zero=False, moments=True, unit=unit)
-    notes = Notes(finding.limit, [finding.onset]) if finding else None
-    return Markup(draw(title, [Line(title, points)], axes, notes))  # noqa: S704 - draw() escapes every text
-
-
-def _name(batch: Batch, row: int) -> str:
-    return ", ".join(f"{name} {value}" for name, value in sorted(batch.labels[row].items())) or "all"
-
-
-def _unit(name: str) -> str:
-    """Return the unit that the name of a signal without a finding implies."""
-    for ending, unit in (("_ratio", "ratio"), ("_bytes", "bytes"), ("_bytes_per_second", "bytes_per_second")):
-        if name.endswith(ending):
-            return unit
-    return "seconds" if "_time_" in name or "latency" in name else ""
 
 
 def _visible(value: object) -> object:
@@ -162,7 +199,12 @@ def _are_numbers(values: Iterable[object]) -> bool:
     return all(isinstance(value, int | float) for value in values)
 
 
-def _environment() -> Environment:
+def next_steps(state: str) -> list[str]:
+    """Return the steps that a person may take from a state."""
+    return [step for step in PEOPLES_STEPS if state in STEPS[step][0]]
+
+
+def _render(template: str, **values: object) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_visible
     )
@@ -173,12 +215,15 @@ def _environment() -> Environment:
         checkable=checkable,
         clock=clock,
         component_name=component_name,
-        metric_words=metric_words,
-        quantity=quantity,
+        gain_words=gain_words,
+        measured_words=measured_words,
         mood=mood,
+        next_steps=next_steps,
+        quantity=quantity,
         shown_penalties=shown_penalties,
         span=span,
+        step_words=STEP_WORDS.__getitem__,
         worst_first=worst_first,
         zip=zip,
     )
-    return environment
+    return environment.get_template(template).render(style=_STYLE, **values)
