@@ -12,8 +12,13 @@ if TYPE_CHECKING:
 
     from perfloop_inbox.messages import Status
 
-# The form of Alertmanager's own default titles: `[FIRING:2] AlertName …`, `[RESOLVED] AlertName …`.
-_TITLE = re.compile(r"\[(?P<status>FIRING|RESOLVED)(?::\d+)?\]\W*(?P<alertname>\w+)?", re.IGNORECASE)
+# The form of Alertmanager's own default titles: `[FIRING:2] AlertName …`, `[RESOLVED] AlertName …`; ours go on with
+# service and severity: `[FIRING:1] AlertName · shop · critical`.
+_TITLE = re.compile(
+    r"\[(?P<status>FIRING|RESOLVED)(?::\d+)?\]\W*(?P<alertname>\w+)?"
+    r"(?:[^\n]*· (?P<severity>critical|error|warning|info)\b)?",
+    re.IGNORECASE,
+)
 # Between name and value there may be markup: `*Severity:* critical`, `severity=warning`.
 _SEVERITY = re.compile(r"\bseverity\W{1,6}(?P<severity>critical|error|warning|info)\b", re.IGNORECASE)
 # Markup around a word, which is not part of it.
@@ -24,10 +29,11 @@ _STATUSES: Mapping[str, Status] = {"firing": "firing", "resolved": "resolved", "
 
 def parse_prose(text: str) -> Facts:
     """Extract the facts of a title or a body."""
-    title, severity = _TITLE.search(text), _SEVERITY.search(text)
+    title, named = _TITLE.search(text), _SEVERITY.search(text)
+    severity = (named["severity"] if named else "") or (title["severity"] if title else "") or ""
     return Facts(
         alertname=(title["alertname"] or "") if title else "",
-        severity=severity["severity"].lower() if severity else "",
+        severity=severity.lower(),
         status=_STATUSES[title["status"].lower()] if title else "unknown",
     )
 

@@ -33,6 +33,12 @@ SLO_FIELDS = (
         about="of a latency objective: its limit in seconds, a boundary of the histogram's buckets",
     ),
     Field(name="component", kind="choice", choices=COMPONENTS, about="the part of a service that it measures"),
+    Field(
+        name="signal",
+        required=False,
+        default="",
+        about="the signal whose alert reports the same fault, and whose cause and remedy the message gives",
+    ),
     Field(name="owner", about="the team that the alert is routed to"),
     Field(
         name="minimum_events",
@@ -52,6 +58,7 @@ class Slo:
     """One promise: a share of good events.
 
     Attributes:
+        signal: the signal that measures the same thing; empty where there is none.
         within: the limit of a latency objective in seconds; None where the objective has no limit.
         total: PromQL of the rate of all events; `$window` is left in it.
         bad: the same of the bad ones; 0 where there are events and none is bad.
@@ -64,6 +71,7 @@ class Slo:
     objective: float
     within: float | None
     component: str
+    signal: str
     owner: str
     minimum_events: float
     total: str
@@ -134,6 +142,7 @@ def _read_slo(entry: Entry) -> Slo:
         objective=objective,
         within=within,
         component=values["component"],
+        signal=values["signal"],
         owner=values["owner"],
         minimum_events=values["minimum_events"],
         total=total,

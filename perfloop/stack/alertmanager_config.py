@@ -29,7 +29,9 @@ INBOX = "inbox:19130"
 REPORTS_PATH = "/notifications"
 # The heartbeat is a report already.
 _NOT_REPORTED = ("heartbeat",)
+# In the links of messages, which people open: outside of any container.
 GRAFANA_AS_COMMITTED = "127.0.0.1:3000"
+INBOX_AS_COMMITTED = "127.0.0.1:19130"
 HEADER = f"# The effective configuration, written from alertmanager/{CONFIG} and the files in secrets/.\n"
 
 # Each secret's file and the form that its content must have.
@@ -199,7 +201,8 @@ def install(
         source: the committed `alertmanager/`.
         target: the directory to write; made when it is missing.
         secrets_dir: the directory that may hold the files of `SECRETS`.
-        addresses: what to write for each `host:port` of the committed files; that of Grafana is for people.
+        addresses: what to write for each `host:port` of the committed files; that of Grafana, and the inbox's as it
+            stands in links.tmpl, are for people.
         seen_as: the path of `target` where Alertmanager runs, if it is another.
 
     Raises:
@@ -213,6 +216,8 @@ def install(
         text = template.read_text(encoding="utf-8")
         if template.name == LINKS:
             text = text.replace(GRAFANA_AS_COMMITTED, addresses.get(GRAFANA, GRAFANA_AS_COMMITTED))
+            own = addresses.get(INBOX, INBOX_AS_COMMITTED)
+            text = text.replace(INBOX_AS_COMMITTED, addresses.get(INBOX_AS_COMMITTED, own))
         (target / "templates" / template.name).write_text(text, encoding="utf-8")
     (target / CONFIG).write_text(effective, encoding="utf-8")
 

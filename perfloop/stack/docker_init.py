@@ -21,7 +21,7 @@ from perfloop_base.cli import Parser, guard
 from perfloop_base.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 # The users of the public images that read what is written here (docker-compose.yml starts them as these).
 ALERTMANAGER_UID = 65534
@@ -74,18 +74,20 @@ def make_demo_password(directory: Path) -> None:
     _replace(directory / "redis.conf", _REDIS.format(password=path.read_text(encoding="utf-8")), mode=_MOUNTED_READ)
 
 
-def find_addresses(grafana_port: str) -> dict[str, str]:
-    """Return the addresses that replace hosts of the committed files: Grafana is opened from outside the containers."""
-    return {alertmanager_config.GRAFANA: f"127.0.0.1:{grafana_port}"}
+def find_addresses(grafana_port: str, inbox_port: str = "19130") -> dict[str, str]:
+    """Return the addresses that replace those of the committed files: pages are opened from outside the containers."""
+    return {
+        alertmanager_config.GRAFANA: f"127.0.0.1:{grafana_port}",
+        alertmanager_config.INBOX_AS_COMMITTED: f"127.0.0.1:{inbox_port}",
+    }
 
 
-def install_alertmanager(source: Path, secrets_dir: Path, target: Path, grafana_port: str) -> None:
+def install_alertmanager(source: Path, secrets_dir: Path, target: Path, addresses: Mapping[str, str]) -> None:
     """Replace what `target` holds by the effective Alertmanager directory.
 
     Raises:
         StackError: with a sentence for each file that cannot be used; `target` is then as it was.
     """
-    addresses = find_addresses(grafana_port)
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch) / "alertmanager"
         alertmanager_config.install(source, fresh, secrets_dir, addresses, seen_as=SEEN_AS)
@@ -143,12 +145,13 @@ def _run(argv: list[str] | None) -> int:
     parser.add_argument("--out", type=Path, default=Path("/out"), help="the volumes, a directory for each")
     options = parser.parse_args(argv)
     source, out = options.source, options.out
-    port = os.environ.get("PERFLOOP_GRAFANA_PORT") or "3000"
+    ports = (os.environ.get(f"PERFLOOP_{name}_PORT") for name in ("GRAFANA", "INBOX"))
+    addresses = find_addresses(*(port or default for port, default in zip(ports, ("3000", "19130"), strict=True)))
     require_readable(source / name for name in ("prometheus", "alertmanager", "grafana"))
     make_password(out / "grafana" / "admin-password", GRAFANA_UID)
     make_password(out / "analyzer" / "token", OUR_UID)
     make_demo_password(out / "demo")
-    install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", port)
+    install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", addresses)
     if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":
         announce_second_alertmanager(out / "alertmanagers")
     return ExitCode.OK

@@ -14,7 +14,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_base.located import show_path
 from perfloop_base.slos import Slo, read_slos
 from perfloop_base.thresholds import Thresholds, read_thresholds
-from perfloop_rules import packs, proofs, slo_rules, threshold_rules
+from perfloop_rules import alert_facts, packs, proofs, slo_rules, threshold_rules
 from perfloop_rules.expressions import find_broken_expressions
 from perfloop_rules.panels import parse_panels
 from perfloop_rules.rendering import is_generated, render_yaml
@@ -100,6 +100,7 @@ def generate(directory: Path, panels: str | None = None) -> dict[Path, str]:
             *_from_thresholds(sources).items(),
             *_from_slos(sources).items(),
             *_from_packs(sources).items(),
+            ("rules/alerts.yml", _alert_facts(sources)),
             ("runbook/runbook.html", render_page(sources.runbook)),
         )
     }
@@ -130,10 +131,11 @@ def _from_thresholds(sources: Sources) -> dict[str, str]:
 
 def _from_slos(sources: Sources) -> dict[str, str]:
     source, slos = "slos.yml", sources.slos
-    tests = proof_file("slos.yml", proofs.slo_cases(slos))
+    alerts = {signal.name: signal.alert for signal in sources.thresholds.signals}
+    tests = proof_file("slos.yml", proofs.slo_cases(slos, alerts))
     return {
         "rules/slos.yml": _groups(source, slo_rules.recording_groups(slos)),
-        "alerts/slos.yml": _groups(source, slo_rules.alert_groups(slos)),
+        "alerts/slos.yml": _groups(source, slo_rules.alert_groups(slos, alerts)),
         "tests/slos_test.yml": render_yaml(source, tests),
     }
 
@@ -147,6 +149,15 @@ def _from_packs(sources: Sources) -> dict[str, str]:
         tests = proof_file(f"{pack.name}.yml", proofs.pack_cases(pack, limits))
         files[f"tests/{pack.name}_test.yml"] = render_yaml(source, tests)
     return files
+
+
+def _alert_facts(sources: Sources) -> str:
+    facts = [
+        *threshold_rules.alert_facts(sources.thresholds, sources.panels),
+        *slo_rules.alert_facts(sources.slos),
+        *packs.alert_facts(sources.packs, sources.thresholds.alerts),
+    ]
+    return _groups("thresholds.yml, slos.yml and packs/*.yml", alert_facts.recording_groups(facts))
 
 
 def _groups(source: str, groups: list[dict[str, Any]]) -> str:

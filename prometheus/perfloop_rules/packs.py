@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import Entry, Field, read_located, show_path, suggest
 from perfloop_base.thresholds import CATEGORIES, COMPONENTS
+from perfloop_rules.alert_facts import AlertFacts
+from perfloop_rules.explanations import explanation_templates
 from perfloop_rules.severities import exclude_critical
-from perfloop_rules.wording import CAUSE, VALUE_TEMPLATES, format_limit, recommendation_template, runbook_url
+from perfloop_rules.wording import VALUE_TEMPLATES, format_limit, runbook_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from perfloop_base.thresholds import AlertLimit, Thresholds
 
 Rule = dict[str, Any]
-LIMIT = "$limit"
+LIMIT, SHOWN_VALUE = "$limit", "$VALUE"
 COMPARISON = re.compile(r"([<>])=?\s*\$limit")
 UNITS = ("seconds", "ratio", "bytes_per_second", "number")
 PACK_FIELDS = ("pack", "about", "recordings", "alerts")
@@ -36,6 +38,8 @@ ALERT_FIELDS = (
     Field(name="component", kind="choice", choices=(*COMPONENTS, "stack", "gpu"), about="what it watches"),
     Field(name="unit", kind="choice", choices=UNITS, about="the unit of the value and of the limit"),
     Field(name="expr", about="the PromQL of the condition; $limit stands for the number"),
+    Field(name="resolved", required=False, default="", about="what holds again when it is over, in a few words"),
+    Field(name="signal", required=False, default="", about="the analyzer's signal whose cause and remedy it shares"),
     Field(name="dashboard", required=False, default=SERVICE_PAGE, about="the address of the dashboard below Grafana's"),
     Field(name="severity", required=False, default="", about="of an alert without a number"),
     Field(
@@ -76,6 +80,8 @@ class PackAlert:
     unit: str
     expr: str
     dashboard: str
+    resolved: str
+    signal: str
     fixed_severity: str
     trial: Trial
     file: str
@@ -86,6 +92,11 @@ class PackAlert:
         """Whether more or less than the limit is bad."""
         found = COMPARISON.search(self.expr)
         return "below" if found and found[1] == "<" else "above"
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether the value says something to people, as that of a target that is down (0) does not."""
+        return SHOWN_VALUE in self.description
 
     def with_limit(self, limit: float) -> str:
         """Return the expression with its number."""
@@ -172,6 +183,8 @@ def _read_alert(entry: Entry, file: str) -> PackAlert:
         unit=values["unit"],
         expr=expr,
         dashboard=values["dashboard"],
+        resolved=values["resolved"],
+        signal=values["signal"],
         fixed_severity=fixed,
         trial=_read_trial(entry, what),
         file=file,
@@ -216,19 +229,42 @@ def _rules(alert: PackAlert, limit: AlertLimit) -> list[Rule]:
     )
 
 
+def alert_facts(packs: Iterable[Pack], limits: Mapping[str, AlertLimit]) -> list[AlertFacts]:
+    """Return what boards show of every alert of the packs."""
+    return [
+        AlertFacts(
+            alert=alert.name,
+            summary=alert.summary,
+            dashboard=alert.dashboard,
+            signal=alert.signal,
+            unit=alert.unit if alert.has_figure else "",
+            value=_value(alert, limits),
+        )
+        for pack in packs
+        for alert in pack.alerts
+    ]
+
+
+def _value(alert: PackAlert, limits: Mapping[str, AlertLimit]) -> str:
+    """Return the condition with the looser of its limits: its result is the value for as long as it is true."""
+    if not alert.has_figure or alert.fixed_severity:
+        return ""
+    loosest = min if alert.direction == "above" else max
+    return alert.with_limit(loosest(limits[alert.name].limits.values()))
+
+
 def _rule(alert: PackAlert, severity: str, limit: float, hold: str, owner: str) -> Rule:
     words, value = format_limit(limit, alert.unit), VALUE_TEMPLATES[alert.unit]
+    bound = "limit" if alert.direction == "above" else "minimum"
     annotations = {
-        "summary": alert.summary,
-        "description": alert.description.replace("$VALUE", value).replace("$LIMIT", words).strip(),
+        "summary": f"{alert.summary}: {value} ({bound} {words})" if alert.has_figure else alert.summary,
+        **({"resolved": alert.resolved} if alert.resolved else {}),
+        "description": alert.description.replace(SHOWN_VALUE, value).replace("$LIMIT", words).strip(),
     }
+    if alert.has_figure:
+        annotations |= {"value": value, "threshold": words}
     if not alert.fixed_severity:
-        annotations |= {
-            "value": value,
-            "threshold": words,
-            "cause": CAUSE,
-            "recommendation": recommendation_template(alert.component),
-        }
+        annotations |= explanation_templates(alert.name, severity, alert.signal)
     return {
         "alert": alert.name,
         "expr": alert.with_limit(limit),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.burn_rates import BURN_RATES, WINDOWS, BurnRate
 from perfloop_base.promql import quote
-from perfloop_rules.slo_rules import BASE, ratio
+from perfloop_rules.slo_rules import BASE, DOWN, QUIET_MINUTES, ratio
 from perfloop_rules.trials import STEP_SECONDS, Case, Phases, case, long_enough
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # Just beyond a limit: one part in a hundred.
 BEYOND = {"above": 1.01, "below": 0.99}
+BEYOND_QUIET_MINUTES = QUIET_MINUTES + 2
 EVENTS = f"service_slo:slo_events:rate{BASE}"
 LABEL_VALUES = {"service": "shop", "instance": "web1:9100", "db_system_name": "sqlite"}
 
@@ -94,7 +95,7 @@ def _series(name: str, labels: dict[str, str]) -> str:
     return name + "{" + ",".join(f"{key}={quote(value)}" for key, value in labels.items()) + "}"
 
 
-def slo_cases(slos: Iterable[Slo]) -> list[Case]:
+def slo_cases(slos: Iterable[Slo], alerts: Mapping[str, str]) -> list[Case]:
     """Return the tests of alerts/slos.yml."""
     return [
         one
@@ -102,6 +103,7 @@ def slo_cases(slos: Iterable[Slo]) -> list[Case]:
         for one in (
             *(_burn_case(slo, burn) for burn in BURN_RATES),
             *_pair_cases(*_burning_series(slo)),
+            _reported_case(slo, alerts.get(slo.signal, DOWN)),
             _idle_case(slo),
             _spent_case(slo),
         )
@@ -137,7 +139,33 @@ def _burning_series(slo: Slo) -> tuple[str, dict[str, str], Phases]:
     series = {_slo_series(slo, ratio(window)): "x" for window in WINDOWS}
     fastest, slowest = (pick(burn.factor for burn in BURN_RATES) * slo.budget * 1.01 for pick in (max, min))
     events = {_slo_series(slo, EVENTS): "10"}
-    return f'alertname="{slo.alert}"', series | events, Phases((0, fastest, slowest, fastest, 0), 3)
+    return f'alertname="{slo.alert}"', series | events, Phases((0, fastest, slowest, fastest, 0), BEYOND_QUIET_MINUTES)
+
+
+def _reported_case(slo: Slo, reporter: str) -> Case:
+    """What another alert paged about is not reported again when it is over, unless it goes on without that alert.
+
+    The phases: nothing; the fault, reported; fixed, with every window but the shortest still full of it; back, and too
+    small for the other alert.
+    """
+    phases = Phases((0, 1, 2, 3), BEYOND_QUIET_MINUTES)
+    steps, ratios = phases.steps - 1, (0.0, 1.0, 1.0, 1.0)
+    one = case(
+        f"{slo.alert}: what {reporter} reported is not reported again after it, unless it goes on",
+        {_slo_series(slo, EVENTS): "10"},
+        phases,
+        {f'alertname="{slo.alert}"': (0, 0, 0, 1)},  # the critical one alone
+    )
+    drawn = {_slo_series(slo, ratio(window)): ratios for window in WINDOWS if window != BASE}
+    drawn[_slo_series(slo, ratio(BASE))] = (0.0, 1.0, 0.0, 1.0)
+    one["input_series"] += [
+        {"series": series, "values": " ".join(f"{value:g}+0x{steps}" for value in values)}
+        for series, values in drawn.items()
+    ]
+    labels = {"alertname": reporter, "service": "shop", "severity": "critical", "alertstate": "firing"}
+    fires = f"_x{phases.steps} 1+0x{steps} _x{2 * phases.steps}"
+    one["input_series"].append({"series": _series("ALERTS", labels), "values": fires})
+    return one
 
 
 def _idle_case(slo: Slo) -> Case:

@@ -29,7 +29,7 @@ class _Dumper(yaml.SafeDumper):
 
 def render_yaml(source: str, document: dict[str, Any]) -> str:
     """Return a generated YAML file with its header."""
-    body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=118, allow_unicode=True)
+    body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)
     return HEADER.format(source=source) + body
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.burn_rates import BURN_RATES, PERIOD, PERIOD_SECONDS, WINDOWS, BurnRate
-from perfloop_base.quantities import quantity
-from perfloop_rules.severities import SEVERITIES, exclude_critical
-from perfloop_rules.wording import CAUSE, DURATION, VALUE_TEMPLATES, format_limit, recommendation_template, runbook_url
+from perfloop_base.durations import parse_duration
+from perfloop_rules.alert_facts import AlertFacts, while_firing
+from perfloop_rules.explanations import explanation_templates
+from perfloop_rules.severities import SEVERITIES, Reports, exclude_reported
+from perfloop_rules.wording import DURATION, PERCENTAGE, VALUE_TEMPLATES, format_limit, runbook_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from perfloop_base.slos import Slo
 
@@ -20,6 +22,12 @@ BASE = WINDOWS[0]
 FAST_SECONDS = 15
 FAST_INTERVAL, SLOW_INTERVAL = f"{FAST_SECONDS}s", "1m"
 FAST = ("30m", "1h")
+DASHBOARD = "/d/alerts?var-service={{ $labels.service | urlquery }}"
+SPENT = "ErrorBudgetSpent"
+# No alert of a service is as specific as this one: Alertmanager silences them all meanwhile.
+DOWN = "ServiceDown"
+# The shortest window, the minute over which the alerts of signals judge, and their hold.
+QUIET_MINUTES = 7
 
 
 def ratio(window: str) -> str:
@@ -83,18 +91,42 @@ def _budget_rules() -> list[Rule]:
     ]
 
 
-def alert_groups(slos: Iterable[Slo]) -> list[Rule]:
-    """Return one group of alerts per SLO, and the alert of a budget that is spent."""
+def alert_groups(slos: Iterable[Slo], alerts: Mapping[str, str]) -> list[Rule]:
+    """Return one group of alerts per SLO, and the alert of a budget that is spent.
+
+    Args:
+        slos: the objectives.
+        alerts: the name of the alert on each signal of thresholds.yml.
+    """
     slos = list(slos)
     groups = [
         {
             "name": f"slo-{slo.name}",
             "interval": FAST_INTERVAL,
-            "rules": exclude_critical([_alert(slo, one) for one in SEVERITIES]),
+            "rules": [_alert(slo, severity, alerts.get(slo.signal)) for severity in SEVERITIES],
         }
         for slo in slos
     ]
     return [*groups, {"name": "slo-budgets", "rules": [_spent(slo) for slo in slos]}]
+
+
+def alert_facts(slos: Iterable[Slo]) -> list[AlertFacts]:
+    """Return what boards show of the alerts of every SLO."""
+    slos = list(slos)
+    left = "service_slo:slo_error_budget_left:ratio"
+    burning_facts = [
+        AlertFacts(
+            alert=slo.alert,
+            summary=f"{slo.title}: error budget burns",
+            dashboard=DASHBOARD,
+            signal=slo.signal,
+            unit="ratio",
+            value=while_firing(slo.alert, f'{ratio("1h")}{{slo="{slo.name}"}}', "service", "slo"),
+        )
+        for slo in slos
+    ]
+    spent = AlertFacts(SPENT, "Error budget spent", DASHBOARD, "", "ratio", while_firing(SPENT, left, "service", "slo"))
+    return [*burning_facts, spent] if slos else []
 
 
 def burning(slo: Slo, burn: BurnRate) -> str:
@@ -110,29 +142,39 @@ def _gate(slo: Slo, window: str) -> str:
     return f"{events} * {FAST_SECONDS} >= {slo.minimum_events:g}"
 
 
-def _alert(slo: Slo, severity: str) -> Rule:
-    expr = " or ".join(burning(slo, burn) for burn in BURN_RATES if burn.severity == severity)
+def _alert(slo: Slo, severity: str, signal_alert: str | None) -> Rule:
+    burns = [burn for burn in BURN_RATES if burn.severity == severity]
+    expr = " or ".join(burning(slo, burn) for burn in burns)
     value = VALUE_TEMPLATES["ratio"]
+    limits = " or ".join(
+        f"{format_limit(round(burn.factor * slo.budget, 12), 'ratio')} over {burn.long}" for burn in burns
+    )
     return {
         "alert": slo.alert,
-        "expr": expr,
+        "expr": exclude_reported(expr, slo.alert, severity, _reports(slo, burns, signal_alert)),
         "labels": _labels(slo, severity),
         "annotations": {
-            "summary": f"{slo.title}: the error budget of the {_objective(slo)} objective burns too fast",
+            "summary": f"{slo.title}: the error budget burns too fast, {value} were not (limit {limits})",
             "resolved": f"{slo.title}: the error budget of the {_objective(slo)} objective no longer burns too fast",
             "description": f"{{{{ $labels.service }}}}: {value} of events were bad,"
             f" {format_limit(slo.budget, 'ratio')} may be. {_FACTS}",
             "value": value,
-            "threshold": " or ".join(
-                f"{quantity(burn.factor * slo.budget, 'ratio', 12)} over {burn.long}"
-                for burn in BURN_RATES
-                if burn.severity == severity
-            ),
-            "cause": CAUSE,
-            "recommendation": recommendation_template(slo.component),
+            "threshold": limits,
+            **explanation_templates(slo.alert, severity, slo.signal),
             **_links(slo.alert),
         },
     }
+
+
+def _reports(slo: Slo, burns: list[BurnRate], signal_alert: str | None) -> Reports:
+    """Return which alerts have reported a fault that the windows of these burn rates still hold."""
+    alerts = {DOWN, *([signal_alert] if signal_alert else [])}
+    if burns[0].severity != SEVERITIES[0]:
+        alerts.add(slo.alert)  # what was critical is not announced as a warning when it is over
+    slowest = min(burn.factor for burn in burns)
+    longest = max(parse_duration(burn.short) for burn in burns) / 60
+    still = f'{ratio(BASE)}{{slo="{slo.name}"}} > {slowest:g} * {slo.budget:.12g}'
+    return Reports(alerts, f"{longest + QUIET_MINUTES:.0f}m", still, f"{QUIET_MINUTES}m")
 
 
 def _objective(slo: Slo) -> str:
@@ -146,7 +188,7 @@ def _query(series: str, render: str) -> str:
 
 _FACTS = (
     _query("service_slo:slo_burn_rate:ratio_rate1h", "It burns {{ .Value | humanize }} times too fast. ")
-    + _query("service_slo:slo_error_budget_left:ratio", "{{ .Value | humanizePercentage }} of the budget is left")
+    + _query("service_slo:slo_error_budget_left:ratio", f"{{{{ .Value | {PERCENTAGE} }}}} of the budget is left")
     + _query("service_slo:slo_budget_gone:seconds", f", gone in {{{{ .Value | {DURATION} }}}} at this rate")
     + "."
 )
@@ -155,7 +197,7 @@ _FACTS = (
 def _spent(slo: Slo) -> Rule:
     which, value = f'{{slo="{slo.name}"}}', VALUE_TEMPLATES["ratio"]
     return {
-        "alert": "ErrorBudgetSpent",
+        "alert": SPENT,
         "expr": f"service_slo:slo_error_budget_left:ratio{which} <= 0 and {_gate(slo, '1d')}",
         "for": "5m",
         "labels": _labels(slo, "warning") | {"slo": slo.name},  # one rule per SLO under one name
@@ -167,7 +209,7 @@ def _spent(slo: Slo) -> Rule:
             ),
             "value": value,
             "threshold": format_limit(0, "ratio"),
-            **_links("ErrorBudgetSpent"),
+            **_links(SPENT),
         },
     }
 
@@ -178,6 +220,6 @@ def _labels(slo: Slo, severity: str) -> dict[str, str]:
 
 def _links(alert: str) -> dict[str, str]:
     return {
-        "dashboard": "/d/alerts?var-service={{ $labels.service | urlquery }}",
+        "dashboard": DASHBOARD,
         "runbook_url": runbook_url(alert),
     }

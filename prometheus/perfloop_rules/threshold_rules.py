@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.promql import format_matchers, quote, with_quantile, without_series
+from perfloop_rules.alert_facts import AlertFacts, while_firing
+from perfloop_rules.explanations import explanation_templates
 from perfloop_rules.panels import OVERVIEW
 from perfloop_rules.severities import exclude_critical
-from perfloop_rules.wording import CAUSE, VALUE_TEMPLATES, format_limit, recommendation_template, runbook_url
+from perfloop_rules.wording import VALUE_TEMPLATES, format_limit, name_in_a_sentence, runbook_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +59,28 @@ def alert_groups(thresholds: Thresholds, panels: Mapping[str, str]) -> list[Rule
     return [{"name": f"thresholds-{category}", "rules": rules} for category, rules in groups.items()]
 
 
+def alert_facts(thresholds: Thresholds, panels: Mapping[str, str]) -> list[AlertFacts]:
+    """Return what boards show of the alerts of every signal."""
+    return [
+        AlertFacts(
+            alert=signal.alert,
+            summary=name_in_a_sentence(signal.title),
+            dashboard=panels.get(signal.name, OVERVIEW),
+            signal=signal.name,
+            unit=signal.unit,
+            value=_values(signal),
+        )
+        for signal in thresholds.signals
+    ]
+
+
+def _values(signal: Signal) -> str:
+    own = while_firing(signal.alert, signal.record, *signal.by)
+    if not signal.record_by_route:
+        return own
+    return f"{own} or {while_firing(signal.alert, signal.record_by_route, *signal.by, 'http_route')}"
+
+
 def _signal_alerts(signal: Signal, overrides: Sequence[Override]) -> list[Rule]:
     rules = _alerts(signal, _default_series(signal, overrides), signal.limits)
     for override in overrides:
@@ -93,7 +117,8 @@ def _alert(signal: Signal, severity: Severity, series: str, limit: float) -> Rul
             "owner": signal.owner,
             "signal": signal.name,
         },
-        "annotations": _annotations(signal, limit, by_route=by_route),
+        "annotations": _annotations(signal, limit, by_route=by_route)
+        | explanation_templates(signal.alert, severity, signal.name),
     }
 
 
@@ -109,14 +134,13 @@ def _annotations(signal: Signal, limit: float, *, by_route: bool) -> dict[str, s
     where = " ".join(f"{{{{ $labels.{label} }}}}" for label in (*signal.by, *(["http_route"] if by_route else [])))
     value, threshold = VALUE_TEMPLATES[signal.unit], format_limit(limit, signal.unit)
     bound, good_side = ("limit", "under") if signal.direction == "above" else ("minimum", "above")
+    name = name_in_a_sentence(signal.title)
     found = {
-        "summary": f"{signal.title} at {value} ({bound} {threshold})",
-        "resolved": f"{signal.title}: back {good_side} the {bound} of {threshold}",
+        "summary": f"{name} at {value} ({bound} {threshold})",
+        "resolved": f"{name} is back {good_side} its {bound}",
         "description": f"{where}: {value}, the {bound} is {threshold}.",
         "value": value,
         "threshold": threshold,
-        "cause": CAUSE,
-        "recommendation": recommendation_template(signal.component),
         "runbook_url": runbook_url(signal.alert),
     }
     if signal.record_by_route and not by_route:
