@@ -181,11 +181,12 @@ def _draw_limit(limit: float | None, upward: _Scale, axes: Axes) -> Iterator[str
     words = f"limit {axes.write_y(limit) if axes.unit is None else quantity(limit, axes.unit)}"
     if not upward.low <= limit <= upward.high:
         side = "above" if limit > upward.high else "below"
-        yield _text(_WIDTH - _RIGHT, _TOP - 4, f"{words}, {side} this picture", "end")
+        yield _text(_LEFT + 4, _TOP - 4, f"{words}, {side} this picture", "start")
         return
     y = upward.place(limit)
     yield _rule((_LEFT, _WIDTH - _RIGHT), (y, y), _LIMIT)
-    yield _text(_WIDTH - _RIGHT, y - 4 if y > _TOP + _FONT else y + _FONT, words, "end")
+    # At the beginning: what is wrong is more often at the end.
+    yield _text(_LEFT + 4, y - 4 if y > _TOP + _FONT else y + _FONT, words, "start")
 
 
 def _draw_marks(moments: Sequence[float], across: _Scale) -> Iterator[str]:
@@ -197,7 +198,7 @@ def _draw_marks(moments: Sequence[float], across: _Scale) -> Iterator[str]:
 
 
 def _rule(xs: tuple[float, float], ys: tuple[float, float], color: str) -> str:
-    dashes = "" if color is _GRID else ' stroke-dasharray="4 3"'
+    dashes = "" if color is _GRID else ' stroke-width="1.5" stroke-dasharray="4 3"'
     ends = f'x1="{xs[0]:.1f}" x2="{xs[1]:.1f}" y1="{ys[0]:.1f}" y2="{ys[1]:.1f}"'
     return f'<line {ends} stroke="{color}"{dashes}/>'
 
