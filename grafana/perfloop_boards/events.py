@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # An alert that fires again so soon after it ended is the same event; so is one that Prometheus, started again, repeats.
 SAME_ALERT = "5m"
-# A run that was not scraped for so long and is scraped again is the same run.
+# What was not scraped for so long and is scraped again is the same phase of a run.
 SAME_RUN = "5m"
 # A level change whose time is estimated again in each cycle is not an event yet.
 STILL_MOVING = "[5m]) > 3"
@@ -52,7 +52,7 @@ def list_events(variables: Collection[str], signals: Collection[str]) -> Sequenc
             at_value=True,
         ),
         marks("Alerts", _alerts(of_service), "{{alertname}} ({{severity}}): {{service}}", colours.BAD, at_value=True),
-        marks("Load tests", _load_tests(), "Load test {{test}}, run {{run_id}}", colours.CLIENT, at_value=True),
+        marks("Load tests", _load_tests(), "Load test {{test}}, run {{run}}", colours.CLIENT, at_value=True),
     )
 
 
@@ -95,6 +95,4 @@ def _alerts(of_service: tuple[str, ...]) -> str:
 
 
 def _load_tests() -> str:
-    """When each run was first scraped, to within a step; one generator can do several runs, one after the other."""
-    run = "max by (test, run_id) (timestamp(loadgen_run_info)) * 1000"
-    return f"{run} unless on (test, run_id) last_over_time(loadgen_run_info[{SAME_RUN}] offset $__interval)"
+    return "max by (test, run, run_id) (loadgen_run_start_timestamp_seconds) * 1000"

@@ -50,7 +50,7 @@ SERIES = {
     ),
     f'ALERTS{{alertstate="firing",{FIRES}}}': between(10, 3, 1),
     f"ALERTS_FOR_STATE{{{FIRES}}}": between(11, 3, NOW - 11 * MINUTE),
-    'loadgen_run_info{profile="steady",run_id="7",test="gate",instance="lg",job="loadgen"}': between(19, 14, 1),
+    'loadgen_run_start_timestamp_seconds{run="gate 12:00",run_id="7",test="gate"}': between(18, 14, NOW - 19 * MINUTE),
 }
 
 

@@ -58,7 +58,7 @@ def test_an_export_names_the_plugins_that_it_needs(exported: Boards):
 
 @pytest.fixture
 def grafana() -> Iterator[httpx.Client]:
-    """A Grafana that answers at GRAFANA_URL, with a data source of another name and no board of ours in a folder."""
+    """A Grafana that answers at GRAFANA_URL, with a data source of another name and an empty folder."""
     url = os.environ.get("GRAFANA_URL")
     if not url:
         pytest.skip(ABSENT)
