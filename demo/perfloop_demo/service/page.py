@@ -7,7 +7,9 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from perfloop_base.pages import style
 from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_demo.service.service import ServiceDep
 
@@ -29,11 +31,13 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_STYLE = style()
+_ENVIRONMENT.globals["style"] = Markup(_STYLE)  # noqa: S704 - our own
 
 
 def _policy(template: str, *extra: str) -> dict[str, str]:
     # Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
-    return {POLICY: page_policy(Path(__file__).with_name(template).read_text(encoding="utf-8"), *extra)}
+    return {POLICY: page_policy(_STYLE + Path(__file__).with_name(template).read_text(encoding="utf-8"), *extra)}
 
 
 _PAGE_HEADERS = _policy("page.html", "connect-src 'self'")
