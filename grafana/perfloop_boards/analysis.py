@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grafana_foundation_sdk.builders import common
+
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly, one_of
-from perfloop_boards.findings import HEALTH, penalties, tally
-from perfloop_boards.limits import Limit, plain
+from perfloop_boards.findings import HEALTH, SILENCE, SILENT, Count, penalties, tally, to_incident
+from perfloop_boards.limits import FIRST_WARNS, Limit, plain
+from perfloop_boards.links import CLICKED, of_cell, of_label, to_board
 from perfloop_boards.panels import About, lines, number
 from perfloop_boards.queries import Query, chosen, equal, highest, selector
-from perfloop_boards.tables import Column, bars, rows
+from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import ANALYZER, or_silent
 from perfloop_boards.words import SEVERITY, name_signals
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
+    from perfloop_boards.links import Link
     from perfloop_boards.panels import AnyPanel
 
 OF_SERVICE = selector(*chosen("service"))
@@ -23,12 +28,44 @@ QUIET = "Not enough history yet: the analyzer scores a signal once it has enough
 BOUNDARY = Limit(warning=1, critical=2)
 DAY = 86_400
 IN_SIGHT = Limit(warning=7 * DAY, critical=DAY, below=True)
+INCIDENTS = f"perfloop_incident_start_timestamp_seconds{OF_SERVICE}"
+
+TO_RECOMMENDATIONS = to_board("Open the Recommendations board", "recommendations", "service")
+# A click on a series: its signal here, and what else there is about its service.
+OF_SERIES = (
+    to_board("Show this signal", "analysis", service=of_label("service"), signal=of_label("signal")),
+    to_board("Open the Service board", "service", service=of_label("service")),
+)
+
+
+def _of_row(signal: str = CLICKED) -> tuple[Link, ...]:
+    """Return where the cell of a signal leads."""
+    service = of_cell("Service")
+    return (
+        to_board("Show this signal", "analysis", service=service, signal=signal),
+        to_board("Open the Service board", "service", service=service),
+    )
+
+
+def _incidents_now() -> AnyPanel:
+    return tally(
+        Count(
+            "Incidents",
+            "Findings that belong together. Good: 0. Their probable causes are listed below.",
+            (TO_RECOMMENDATIONS,),
+        ),
+        f"max by (incident) ({INCIDENTS})",
+        FIRST_WARNS,
+    )
 
 
 def _unusual_now() -> AnyPanel:
     return tally(
-        "Anomalous signals",
-        "Good: 0. A score above 1 is outside the expected range; the scores are listed below.",
+        Count(
+            "Anomalous signals",
+            "Score > 1 = outside the expected range. Good: 0. The scores are listed below.",
+            (to_board("Open the Service board", "service", "service"),),
+        ),
         f"max by (service, signal) (perfloop_anomaly_score{OF_SERVICE}) > 1",
         Limit(warning=1, critical=5),
     )
@@ -36,8 +73,11 @@ def _unusual_now() -> AnyPanel:
 
 def _bottlenecks_now() -> AnyPanel:
     return tally(
-        "Bottlenecks",
-        "Resources that limit a service now. Good: 0. Fix the probable cause with the highest share first.",
+        Count(
+            "Bottlenecks",
+            "Resources that limit a service now. Good: 0. Fix the probable cause with the highest share first.",
+            (TO_RECOMMENDATIONS,),
+        ),
         f"max by (service, resource) (perfloop_bottleneck{OF_SERVICE})",
         Limit(warning=1, critical=3),
     )
@@ -52,9 +92,11 @@ def _soonest_now() -> AnyPanel:
             "s",
             "none",
             decimals=0,
+            links=(TO_RECOMMENDATIONS,),
         ),
         Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
         IN_SIGHT,
+        watch=ANALYZER,
     )
 
 
@@ -65,32 +107,39 @@ def _health_now() -> AnyPanel:
             f"100 minus the penalties. Good: {plain(HEALTH.first)} and above. A drop is an incident: compare it "
             "with the marked level changes.",
             "none",
-            "No score yet: the analyzer's first cycle has not finished, or it is down.",
+            "No score in this time range: the analyzer's first cycle has not finished, or it is down.",
+            links=(to_board("Open the Service board", "service", service=of_label("service")),),
         ),
-        [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}")],
+        [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}"), SILENCE],
         HEALTH,
     ).axis_soft_max(100)
 
 
 def _band() -> AnyPanel:
+    # One series: the lines of several would have the same colours, and belong to nothing that can be told.
+    strangest = f"max by (service, series) (max_over_time(perfloop_anomaly_score{ONE}[$__range] @ end()))"
     return lines(
         About(
             "Actual vs. expected range: $signal",
-            "The measured series of the chosen signal, and the range that its history makes likely. Good: inside "
-            "the range. Outside: check what happened at that moment.",
+            "The measured series of the chosen signal, and the range that its history makes likely; of several series "
+            "the one that was furthest out of it. Good: inside the range. Outside: check what happened at that moment.",
             "none",
             QUIET,
+            links=(
+                to_board("Open the Service board", "service", service=of_label("service")),
+                TO_RECOMMENDATIONS,
+            ),
         ),
         [
             Query(
-                f"max by (service, series) (perfloop_{metric}{ONE})",
+                f"max by (service, series) (perfloop_{metric}{ONE}) and on (service, series) topk(1, {strangest})",
                 f"{name} · {{{{service}}}} {{{{series}}}}",
                 colour,
                 dashed=metric in {"anomaly_upper", "anomaly_lower"},
             )
             for name, metric, colour in (
                 ("upper", "anomaly_upper", colours.EXPECTED),
-                ("lower", "anomaly_lower", colours.EXPECTED),
+                ("lower", "anomaly_lower", colours.EXPECTED_LEAST),
                 ("expected", "anomaly_expected", colours.FAST),
                 ("actual", "signal_value", colours.TRAFFIC),
             )
@@ -105,63 +154,63 @@ def _scores() -> AnyPanel:
     return lines(
         About(
             "Anomaly scores",
-            "The five highest. 1 is the edge of the expected range, for every signal. Good: under the dashed line.",
+            "The five highest. Score > 1 = outside the expected range, for every signal. Good: under the dashed line.",
             "none",
             QUIET,
+            links=OF_SERIES,
         ),
         [
             Query(
                 highest(5, f"max by (service, signal) ({SCORE})", SCORE, "service", "signal"),
                 "{{service}} {{signal}}",
-            )
+            ),
+            SILENCE,
         ],
         BOUNDARY,
     )
 
 
 def _changes(limits: Limits) -> AnyPanel:
+    by = "service, signal, series, instance"
+    times = f"max by ({by}) (perfloop_change_point_timestamp_seconds{OF_SERVICE})"
+    levels = f"max by ({by}, levels) (perfloop_change_point_info{OF_SERVICE})"
+    both = f"max by (service, signal, levels) ({times} * on ({by}) group_left (levels) {levels})"
     return rows(
         About(
             "Level changes",
-            "When the level of each signal last changed. Good: only what you changed. Compare each time with "
-            "releases, faults and load.",
+            "When the level of each signal last changed, from what to what. Good: only what you changed. Compare each "
+            "time with releases, faults and load.",
             "none",
-            "No signal has changed its level in the retained history, or the analyzer is down.",
+            "No signal changed its level in the retained history.",
         ),
+        [Query(or_silent(f"topk(10, {both}) * 1000", "signal", time=True), instant=True)],
         [
-            Query(
-                f"topk(10, max by (service, signal) (perfloop_change_point_timestamp_seconds{OF_SERVICE})) * 1000",
-                instant=True,
-            ),
-        ],
-        [
-            Column("service", "Service", width=110),
-            Column("signal", "Signal", words=name_signals(limits.by_route())),
-            Column("Value #A", "When", unit="dateTimeFromNow", width=140),
+            Column("service", "Service", width=100),
+            Column("signal", "Signal", words={**name_signals(limits.by_route()), **SILENT}, links=_of_row()),
+            Column("levels", "From and to", width=140),
+            Column("Value #A", "When", unit="dateTimeFromNow", width=120),
         ],
         sort="When",
     )
 
 
 def _forecast(limits: Limits) -> AnyPanel:
+    def until(bound: str) -> str:
+        matchers = selector(*chosen("service"), equal("bound", bound))
+        return f"min by (service, signal) (perfloop_seconds_until_limit{matchers})"
+
+    first, *others = (until(bound) for bound in ("lower", "expected", "upper"))
     return rows(
         About(
             "Forecast: time to limit",
             "Only significant trends are listed. Good: no row. Under a day: act now; under a week: plan.",
             "none",
-            "No trend leads to a limit, or the analyzer is down.",
+            "No trend leads to a limit.",
         ),
-        [
-            Query(
-                "min by (service, signal) (perfloop_seconds_until_limit"
-                f"{selector(*chosen('service'), equal('bound', bound))})",
-                instant=True,
-            )
-            for bound in ("lower", "expected", "upper")
-        ],
+        [Query(or_silent(first, "signal"), instant=True), *(Query(expr, instant=True) for expr in others)],
         [
             Column("service", "Service", width=110),
-            Column("signal", "Signal", words=name_signals(limits.by_route())),
+            Column("signal", "Signal", words={**name_signals(limits.by_route()), **SILENT}, links=_of_row()),
             Column("Value #A", "Earliest", unit="s", limit=IN_SIGHT, width=120),
             Column("Value #B", "Expected", unit="s", width=110),
             Column("Value #C", "Latest", unit="s", width=110),
@@ -170,36 +219,74 @@ def _forecast(limits: Limits) -> AnyPanel:
 
 
 def _causes() -> AnyPanel:
-    return bars(
+    """Return the causes of each incident together, the oldest incident first: shares add up within one alone."""
+    score = f"max by (incident, service, resource) (perfloop_root_cause_score) and on (incident) ({INCIDENTS})"
+    since = f"({score}) * 0 + on (incident) group_left () min by (incident) ({INCIDENTS}) * 1000"
+    service = of_cell("Service")
+    panel = rows(
         About(
             "Probable cause, by incident",
-            "Share of each suspect; the shares of one incident add up to 100%. Start with the longest bar.",
-            "percentunit",
-            "No incident is open, or the analyzer is down.",
+            "Share of each suspect; the shares of one incident add up to 100%. Start with the largest share of the "
+            "oldest incident.",
+            "none",
+            "No incident: all signals are within their limits.",
             decimals=0,
         ),
-        Query(
-            f"sort_desc(max by (incident, service, resource) (perfloop_root_cause_score{OF_SERVICE}))",
-            "{{service}} · {{resource}}",
-            instant=True,
-        ),
+        [
+            Query(or_silent(score, "resource"), instant=True),
+            Query(or_silent(since, "resource", time=True), instant=True),
+        ],
+        [
+            Column("Value #B", "Since", unit="dateTimeFromNow", width=115),
+            Column("incident", "Incident", width=130, links=(to_incident(CLICKED),)),
+            Column("service", "Service", width=80),
+            Column(
+                "resource",
+                "Cause",
+                words=SILENT,
+                links=(
+                    to_board("Open its recommendations", "recommendations", service=service),
+                    to_board("Open the Service board", "service", service=service),
+                ),
+            ),
+            Column("Value #A", "Share", unit="percentunit", full=1, width=130),
+        ],
+    )
+    order = (("Since", False), ("Incident", False), ("Share", True))
+    return panel.sort_by(
+        [common.TableSortByFieldState().display_name(heading).desc(desc=falls) for heading, falls in order]
     )
 
 
 def _bottlenecks() -> AnyPanel:
+    service = of_cell("Service")
     return rows(
         About(
             "Bottlenecks by service",
-            "Resources that limit a service. Good: no row. The Recommendations board says what to do about each.",
+            "Resources that limit a service, each with its share among the causes of its incident. Good: no row. The "
+            "Recommendations board says what to do about each.",
             "none",
-            "No resource limits a service, or the analyzer is down.",
+            "No resource limits a service.",
         ),
-        [Query(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", instant=True)],
+        [
+            Query(
+                or_silent(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", "resource"),
+                instant=True,
+            )
+        ],
         [
             Column("service", "Service", width=90),
-            Column("resource", "Resource", width=100),
+            Column(
+                "resource",
+                "Resource",
+                words=SILENT,
+                links=(
+                    to_board("Open its recommendations", "recommendations", service=service),
+                    to_board("Open the Service board", "service", service=service),
+                ),
+            ),
             Column("severity", "Severity", words=SEVERITY, width=80),
-            Column("Value #A", "Share", unit="percentunit", width=80),
+            Column("Value #A", "Share", unit="percentunit", width=70),
         ],
         sort="Share",
     )
@@ -211,14 +298,18 @@ def _trends() -> AnyPanel:
             "Trends",
             "Change per hour, where a trend is significant. Good: none. A slow rise over days is a leak, or growth.",
             "none",
-            "No significant trend, or the analyzer is down.",
+            "No significant trend in this time range.",
+            links=OF_SERIES,
         ),
-        [Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}")],
+        [
+            Query(f"max by (service, signal) (perfloop_trend_slope{OF_SERVICE}) * 3600", "{{service}} {{signal}}"),
+            SILENCE,
+        ],
     )
 
 
 def _penalties(limits: Limits) -> AnyPanel:
-    return penalties("Good: no row. 100 minus the penalties of a service is its health score.", limits.by_route())
+    return penalties("Signals that lower the score, worst first. Empty = none.", limits.by_route())
 
 
 def build(limits: Limits) -> Board:
@@ -234,10 +325,11 @@ def build(limits: Limits) -> Board:
         ),
         since="now-1h",
         rows=(
-            Row(4, evenly(_unusual_now(), _bottlenecks_now(), _soonest_now())),
+            Row(4, evenly(_incidents_now(), _unusual_now(), _bottlenecks_now(), _soonest_now())),
+            Row(8, [(14, _causes()), (10, _penalties(limits))]),
             Row(9, [(24, _band())]),
-            Row(8, [(7, _health_now()), (9, _scores()), (8, _penalties(limits))]),
-            Row(7, [(7, _causes()), (7, _bottlenecks()), (10, _changes(limits))]),
+            Row(8, [(12, _health_now()), (12, _scores())]),
+            Row(8, [(9, _bottlenecks()), (15, _changes(limits))]),
             Row(7, [(14, _forecast(limits)), (10, _trends())]),
         ),
     )

@@ -27,7 +27,8 @@ CPU = "semi-dark-blue"
 MEMORY = "#1F9E89"
 DISK = "#A68A64"
 NETWORK = "light-blue"
-EXPECTED = "#8A93A2"  # what the analyzer expected, and the band round it
+EXPECTED = "#8A93A2"  # the upper edge of what the analyzer expected
+EXPECTED_LEAST = "#5F6B7A"  # its lower edge
 
 # Values of labels that are known: each has its colour wherever it is drawn. A key ends the name of the series.
 PARTS = {

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_boards import colours
 from perfloop_boards.limits import Limit
-from perfloop_boards.links import CLICKED, of_cell, to_board
+from perfloop_boards.links import CLICKED, Link, of_cell, to_board
 from perfloop_boards.panels import About, number
 from perfloop_boards.queries import Query, chosen, selector
 from perfloop_boards.tables import Column, rows
-from perfloop_boards.watches import ANALYZER_DOWN, or_silent
+from perfloop_boards.watches import ANALYZER, ANALYZER_DOWN, or_silent
 from perfloop_boards.words import name_signals
 
 if TYPE_CHECKING:
@@ -18,13 +18,36 @@ if TYPE_CHECKING:
 
     from perfloop_boards.panels import AnyPanel
 
+
+class Count(NamedTuple):
+    """What a count says about itself: its title, what good looks like, and where a click leads."""
+
+    title: str
+    good: str
+    links: Sequence[Link] = ()
+
+
 # `overall` repeats what the services say, which are listed themselves.
 PARTS = selector(*chosen("service"), 'service!="overall"')
 HEALTH = Limit(warning=90, critical=70, below=True)  # the limits of the analyzer's own page
 SILENT = {ANALYZER_DOWN: (ANALYZER_DOWN, colours.BAD)}
 NO_ANALYSIS = "no analysis"
 OPEN = 'state=~"open|accepted"'
-RECOMMENDATION_LABELS = "service, category, priority, title, state"
+RECOMMENDATION_LABELS = "service, category, priority, title, state, gain_of"
+
+
+# For pictures over time: a line where the analyzer had no result, so that what it did not find is not read as good.
+SILENCE = Query(f"{ANALYZER.down} * 0", "analyzer down", colours.BAD)
+
+
+def to_evidence(identifier: str) -> Link:
+    """Return the link to a recommendation on the analyzer's page: its evidence and queries, and what can be done."""
+    return Link("Open its evidence", f"${{analyzer_url}}/#recommendation-{identifier}", new_tab=True)
+
+
+def to_incident(identifier: str) -> Link:
+    """Return the link to an incident on the analyzer's page: its findings, and its causes with their evidence."""
+    return Link("Open the incident", f"${{analyzer_url}}/#incident-{identifier}", new_tab=True)
 
 
 def count_found(expr: str) -> str:
@@ -32,9 +55,10 @@ def count_found(expr: str) -> str:
     return f"count({expr}) or max(perfloop_health_score) * 0"
 
 
-def tally(title: str, good: str, expr: str, limit: Limit) -> AnyPanel:
+def tally(about: Count, expr: str, limit: Limit) -> AnyPanel:
     """Return a number: how many series of the analyzer there are."""
-    return number(About(title, good, "none", NO_ANALYSIS, decimals=0), Query(count_found(expr)), limit)
+    shown = About(about.title, about.good, "none", NO_ANALYSIS, decimals=0, links=about.links)
+    return number(shown, Query(count_found(expr)), limit, watch=ANALYZER)
 
 
 def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:

@@ -6,11 +6,23 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
-from perfloop_boards.findings import NO_ANALYSIS, RECOMMENDATION_LABELS, count_found, tally, worth_of
+from perfloop_boards.findings import (
+    NO_ANALYSIS,
+    RECOMMENDATION_LABELS,
+    SILENCE,
+    SILENT,
+    Count,
+    count_found,
+    tally,
+    to_evidence,
+    worth_of,
+)
 from perfloop_boards.limits import FIRST_WARNS, Limit
+from perfloop_boards.links import Link, of_cell, of_label, to_board
 from perfloop_boards.panels import About, figure, lines, number, stacked, timeline
 from perfloop_boards.queries import Query, chosen, equal, selector
-from perfloop_boards.tables import Column, bars, rows
+from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import ANALYZER, or_silent
 from perfloop_boards.words import PRIORITY, STATE, STATE_NUMBERS
 
 if TYPE_CHECKING:
@@ -18,8 +30,11 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 CHOSEN = chosen("service", "category")
-NONE_YET = "No recommendations in this time range: no bottleneck was found, or the analyzer is down."
+NONE_YET = "No recommendations in this time range: no bottleneck was found."
 NONE_MEASURED = "Nothing measured yet: mark a recommendation as implemented, and its gain is measured."
+EVIDENCE = to_evidence(of_cell("Id"))
+LIST = Link("Open the analyzer's page: evidence, accept, dismiss", "${analyzer_url}/#advice", new_tab=True)
+TO_ANALYSIS = to_board("Open the Analysis board", "analysis", "service")
 
 
 def _in_state(states: str) -> str:
@@ -33,46 +48,38 @@ def _by_id(states: str) -> str:
 
 def _open_now() -> AnyPanel:
     return tally(
-        "Open",
-        "Waiting for a decision. Good: none that is critical. Accept or dismiss each: see `perfloop analyzer --help`.",
+        Count("Open", "Waiting for a decision. Good: none that is critical. Accept or dismiss each.", (LIST,)),
         _by_id("open"),
         FIRST_WARNS,
     )
 
 
-def _in_progress() -> AnyPanel:
+def _counted(title: str, good: str, states: str, colour: str) -> AnyPanel:
     return figure(
-        About(
-            "In progress",
-            "Accepted, or implemented and being measured. Good: a few at a time.",
-            "none",
-            NO_ANALYSIS,
-            decimals=0,
-        ),
-        Query(count_found(_by_id("accepted|implemented"))),
-        colours.TRAFFIC,
+        About(title, good, "none", NO_ANALYSIS, decimals=0, links=(LIST,)),
+        Query(count_found(_by_id(states))),
+        colour,
+        watch=ANALYZER,
     )
+
+
+def _in_progress() -> AnyPanel:
+    good = "Accepted, or implemented and being measured. Good: a few at a time."
+    return _counted("In progress", good, "accepted|implemented", colours.TRAFFIC)
 
 
 def _validated() -> AnyPanel:
-    return figure(
-        About(
-            "Validated",
-            "Implemented, and the gain was confirmed by measurement.",
-            "none",
-            NO_ANALYSIS,
-            decimals=0,
-        ),
-        Query(count_found(_by_id("validated"))),
-        colours.GOOD,
-    )
+    return _counted("Validated", "Implemented, and the gain was confirmed by measurement.", "validated", colours.GOOD)
 
 
 def _refuted() -> AnyPanel:
     return tally(
-        "No effect",
-        "Implemented, without the expected effect. Good: 0. For each: undo the change, and check why a gain "
-        "was expected.",
+        Count(
+            "No effect",
+            "Implemented, without the expected effect. Good: 0. For each: undo the change, and check why a gain "
+            "was expected.",
+            (LIST,),
+        ),
         _by_id("refuted"),
         FIRST_WARNS,
     )
@@ -86,28 +93,36 @@ def _validated_share() -> AnyPanel:
             "percentunit",
             "none measured",
             decimals=0,
+            links=(LIST,),
         ),
         Query(f"count({_by_id('validated')}) / count({_by_id('validated|refuted')})"),
         Limit(warning=0.8, critical=0.5, below=True),
+        watch=ANALYZER,
     )
 
 
 def _mean_gain() -> AnyPanel:
     return number(
         About(
-            "Mean gain",
+            "Mean measured gain",
             "Mean measured gain of the validated recommendations, each in its own metric. Good: the 20 to 50% "
             "that tuning can bring.",
             "percentunit",
             "none measured",
             decimals=0,
+            links=(LIST,),
         ),
         Query(f"avg({worth_of(*CHOSEN, equal('state', 'validated'), worth='measured')})"),
         Limit(warning=0.05, below=True),
+        watch=ANALYZER,
     )
 
 
 def _life() -> AnyPanel:
+    states = " or ".join(
+        f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
+    )
+    silence = f'label_replace({SILENCE.expr}, "title", "analyzer down", "", "")'
     return timeline(
         About(
             "Recommendation states",
@@ -115,45 +130,56 @@ def _life() -> AnyPanel:
             "nobody took.",
             "none",
             NONE_YET,
+            links=(to_evidence(of_label("id")), TO_ANALYSIS),
         ),
-        Query(
-            " or ".join(
-                f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
-            ),
-            "{{title}}",
-        ),
-        STATE,
+        Query(f"{states} or {silence}", "{{title}}"),
+        {**STATE, "0": ("no result", colours.BAD)},
     )
 
 
 def _all() -> AnyPanel:
+    info = f"max by (id, {RECOMMENDATION_LABELS}) (perfloop_recommendation_info{selector(*CHOSEN)})"
+
+    def of_each(metric: str, factor: str = "") -> str:
+        return f"({info}) * 0 + on (id) group_left () max by (id) (perfloop_recommendation_{metric}){factor}"
+
     return rows(
         About(
             "All recommendations",
-            "Highest expected gain first. Good: critical and high priorities are in progress.",
+            "By priority, then by expected gain. Good: critical and high priorities are in progress.",
             "none",
             NONE_YET,
         ),
         [
-            Query(worth_of(*CHOSEN), instant=True),
-            Query(worth_of(*CHOSEN, worth="measured"), instant=True),
+            Query(or_silent(of_each("rank"), "title"), instant=True),
+            Query(of_each("expected_improvement_ratio"), instant=True),
+            Query(of_each("measured_improvement_ratio"), instant=True),
+            Query(or_silent(of_each("start_timestamp_seconds", " * 1000"), "title", time=True), instant=True),
         ],
         [
-            Column("priority", "Priority", words=PRIORITY, width=90),
-            Column("title", "Recommendation"),
-            Column("service", "Service", width=110),
-            Column("category", "Category", width=130),
-            Column("state", "State", width=120),
-            Column("Value #A", "Expected gain", unit="percentunit", width=170, full=1),
-            Column("Value #B", "Measured gain", unit="percentunit", width=120),
-            Column("id", "Id", width=220),
+            Column("Value #A", "#", unit="none", width=40),
+            Column("priority", "Priority", words=PRIORITY, width=75),
+            Column("title", "Recommendation", words=SILENT, links=(EVIDENCE, _of_service("analysis", "analysis"))),
+            Column("service", "Service", width=90, links=(_of_service("Service board", "service"),)),
+            Column("category", "Category", width=105),
+            Column("state", "State", width=90),
+            Column("Value #B", "Expected gain", unit="percentunit", width=130, full=1),
+            Column("Value #C", "Measured gain", unit="percentunit", width=110),
+            Column("gain_of", "Gain of", width=230),
+            Column("Value #D", "Since", unit="dateTimeFromNow", width=110),
+            Column("id", "Id", width=120, links=(EVIDENCE,)),
         ],
-        sort="Expected gain",
+        sort="#",
+        rising=True,
     )
 
 
+def _of_service(what: str, uid: str) -> Link:
+    return to_board(f"Open the {what} of this service", uid, service=of_cell("Service"))
+
+
 def _measured_by_expected() -> AnyPanel:
-    return bars(
+    return rows(
         About(
             "Measured ÷ expected gain",
             "Good: near 1. Far below: the evidence was misleading. Far above: more than this changed.",
@@ -161,15 +187,20 @@ def _measured_by_expected() -> AnyPanel:
             NONE_MEASURED,
             decimals=2,
         ),
-        Query(
-            f"sort_desc(({worth_of(*CHOSEN, worth='measured')})"
-            f" / on (id, {RECOMMENDATION_LABELS}) ({worth_of(*CHOSEN)}))",
-            "{{service}} · {{title}}",
-            instant=True,
-        ),
-        Limit(warning=0.5, below=True),
-        full=2,
-        of="Ratio",
+        [
+            Query(
+                f"sort_desc(({worth_of(*CHOSEN, worth='measured')})"
+                f" / on (id, {RECOMMENDATION_LABELS}) ({worth_of(*CHOSEN)}))",
+                instant=True,
+            )
+        ],
+        [
+            Column("service", "Service", width=100, links=(_of_service("Service board", "service"),)),
+            Column("title", "Recommendation", links=(EVIDENCE,)),
+            Column("Value #A", "Ratio", unit="none", limit=Limit(warning=0.5, below=True), full=2, width=150),
+            Column("id", "Id", width=120, links=(EVIDENCE,)),
+        ],
+        sort="Ratio",
     )
 
 
@@ -180,8 +211,15 @@ def _by_category() -> AnyPanel:
             "Good: few, and not always the same category.",
             "none",
             NONE_YET,
+            links=(
+                to_board("Show this category", "recommendations", "service", category=of_label("category")),
+                LIST,
+            ),
         ),
-        [Query(f"count by (category) (max by (id, category) ({_in_state('open|accepted')}))", "{{category}}")],
+        [
+            Query(f"count by (category) (max by (id, category) ({_in_state('open|accepted')}))", "{{category}}"),
+            SILENCE,
+        ],
         known=colours.CATEGORIES,
     )
 
@@ -194,8 +232,12 @@ def _replicas() -> AnyPanel:
             "this value.",
             "none",
             "No replica count is computed: the services have too little load for it.",
+            links=(to_board("Open the Service board", "service", service=of_label("service")), TO_ANALYSIS),
         ),
-        [Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}")],
+        [
+            Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}"),
+            SILENCE,
+        ],
     )
 
 
@@ -212,7 +254,17 @@ def build(_limits: Limits) -> Board:
         ),
         since="now-6h",
         rows=(
-            Row(4, evenly(_open_now(), _in_progress(), _validated(), _refuted(), _validated_share(), _mean_gain())),
+            Row(
+                4,
+                [
+                    (3, _open_now()),
+                    (4, _in_progress()),
+                    (4, _validated()),
+                    (4, _refuted()),
+                    (4, _validated_share()),
+                    (5, _mean_gain()),
+                ],
+            ),
             Row(8, [(24, _all())]),
             Row(8, [(24, _life())]),
             Row(7, evenly(_measured_by_expected(), _by_category(), _replicas())),

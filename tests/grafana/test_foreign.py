@@ -26,13 +26,15 @@ FOUND = (
     r"perfloop_(anomaly|change_point|trend|seconds_until|signal|health|bottleneck|root_cause|recommendation|desired)_\w+"
     r"|perfloop_bottleneck|ALERTS"
 )
+# Queries that find something only while others find nothing: the analyzer has no result, no alert fires.
+OTHERWISE = ('count(max(up{job="analyzer"})', "vector(0) unless")
 CONFIG = """\
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - job_name: services
     honor_labels: true
-    static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{service: llm}}}}]
+    static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{service: shop}}}}]
 """
 RULES = """\
 groups:
@@ -110,7 +112,11 @@ def test_every_query_over_findings_finds_them(prometheus: httpx.Client, boards: 
     """Bands, causes, forecasts, the life of a recommendation and its gain, alerts, the verdict: their labels join."""
     asked = 0
     for panel in panels:
+        if panel.board == "slo":  # its series are the rules', see test_slo.py
+            continue
         for expression in panel.expressions:
+            if expression.startswith(OTHERWISE):
+                continue
             if any(re.fullmatch(FOUND, name) for name in metric_names(expression) - {"loadgen_requests_total"}):
                 filled = fill_in(expression, default_values(boards[panel.board]))
                 assert _ask(prometheus, filled), f"{panel}: {filled}"
