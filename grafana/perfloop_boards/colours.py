@@ -63,4 +63,4 @@ BAD_ENDS = {
     "closed_mid_answer": "#B5793C",
     "cut_off": "#8A93A2",  # under way when the run ended
 }
-OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "shed": SLOW, "failed": BAD}
+OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "skipped": SLOW, "failed": BAD}

@@ -6,33 +6,53 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
+from perfloop_boards.findings import SILENCE
 from perfloop_boards.limits import FIRST_IS_BAD, Limit, percent, seconds
+from perfloop_boards.links import Link, of_label, to_board, to_runbook
 from perfloop_boards.panels import About, lines, number, timeline
-from perfloop_boards.queries import Query, highest, selector
+from perfloop_boards.queries import Query, ever, highest
 from perfloop_boards.tables import bars
+from perfloop_boards.targets import GONE, JOB, targets
+from perfloop_boards.watches import ANALYZER, Watch, component
 from perfloop_boards.words import UP
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
     from perfloop_boards.panels import AnyPanel
 
-JOB = selector('job=~"$job"')
-NO_ANALYZER = "The analyzer is not scraped: is it running?"
+NO_ANALYZER = "No data of the analyzer: is it running, and scraped?"
 NO_PROMETHEUS = "Prometheus does not scrape itself: see prometheus/prometheus.yml."
 INTERVAL = 10  # seconds: the analyzer's cycle
 CYCLE_LIMIT = Limit(warning=INTERVAL / 2, critical=INTERVAL)
+PROMETHEUS = component("prometheus")
+# What Prometheus counts is true while Alertmanager is down: it stands beside that.
+SENDING = Watch(PROMETHEUS.answering, component("alertmanager").down, "alertmanager down")
+# The age of the last result goes on while the analyzer is down.
+AGEING = Watch('max(up{job="analyzer"}) >= 0', ANALYZER.down, ANALYZER.word)
+
+ALONE = (to_board("Show this job alone", "stack", job=of_label("job")),)
+TO_TARGETS = Link("Open the targets in Prometheus", "${prometheus_url}/targets", new_tab=True)
+TO_RULES = Link("Open the rules in Prometheus", "${prometheus_url}/rules", new_tab=True)
+TO_SERIES = Link("Open the statistics of series in Prometheus", "${prometheus_url}/tsdb-status", new_tab=True)
+TO_ALERTS = to_board("Open the Alerts board", "alerts")
+TO_ANALYSIS = to_board("Open the Analysis board", "analysis")
+TO_ANALYZER = Link("Open the analyzer's page", "${analyzer_url}/", new_tab=True)
+TO_SYSTEM = to_board("Open the System board", "system")
 
 
 def _down_now() -> AnyPanel:
+    # No watch: this is the count of what is down.
+    down = f"(count(up{JOB} == 0) or 0 * count(up{JOB})) + (count({GONE}) or vector(0)) or count({GONE})"
     return number(
         About(
             "Targets down",
-            "Good: 0. A target that is down is not monitored: the timeline below shows which.",
+            "Good: 0. A target that is down, or gone, is not monitored: the table below shows which.",
             "none",
             "no target",
             decimals=0,
+            links=(to_runbook("TargetDown"), TO_TARGETS),
         ),
-        Query(f"count(up{JOB} == 0) or count(up{JOB}) * 0"),
+        Query(down),
         FIRST_IS_BAD,
     )
 
@@ -43,11 +63,13 @@ def _series_now() -> AnyPanel:
             "Active series",
             "In memory, about 4 KB each. Good: level. A jump: some label has unbounded values.",
             "short",
-            "none",
+            "not scraped",
             decimals=1,
+            links=(TO_SERIES,),
         ),
         Query("sum(prometheus_tsdb_head_series)"),
         Limit(warning=1_000_000, critical=5_000_000),
+        watch=PROMETHEUS,
     )
 
 
@@ -57,11 +79,13 @@ def _rules_now() -> AnyPanel:
             "Rule failures",
             "In 5 min. Good: 0. A rule that fails is an alert that cannot fire: see the rules page of Prometheus.",
             "none",
-            "none",
+            "not scraped",
             decimals=0,
+            links=(TO_RULES, to_runbook("RuleEvaluationFailing")),
         ),
         Query("sum(increase(prometheus_rule_evaluation_failures_total[5m]))"),
         FIRST_IS_BAD,
+        watch=PROMETHEUS,
     )
 
 
@@ -71,11 +95,13 @@ def _undelivered_now() -> AnyPanel:
             "Dropped alerts",
             "From Prometheus to Alertmanager, in 5 min. Good: 0. Otherwise Alertmanager is down or unreachable.",
             "none",
-            "none",
+            "not scraped",
             decimals=0,
+            links=(TO_ALERTS, to_runbook("NotificationsDropped")),
         ),
         Query("sum(increase(prometheus_notifications_dropped_total[5m]))"),
         FIRST_IS_BAD,
+        watch=SENDING,
     )
 
 
@@ -87,9 +113,11 @@ def _cycle_now() -> AnyPanel:
             "findings come late.",
             "s",
             "no cycle yet",
+            links=(TO_ANALYSIS, TO_ANALYZER),
         ),
         Query("max(perfloop_analyzer_cycle_seconds)"),
         CYCLE_LIMIT,
+        watch=ANALYZER,
     )
 
 
@@ -98,14 +126,16 @@ def _age_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Analysis age",
-            f"Since the last successful cycle. Good: under two intervals. Above {seconds(stale.first)}, the "
-            "boards show the past.",
+            f"Since the last successful cycle. Good: under two intervals. Above {seconds(stale.first)}, there is no "
+            "analysis of now.",
             "s",
             "no cycle yet",
             decimals=0,
+            links=(TO_ANALYSIS, TO_ANALYZER),
         ),
-        Query("time() - max(perfloop_analyzer_last_success_timestamp_seconds > 0)"),
+        Query("time() - max(last_over_time(perfloop_analyzer_last_success_timestamp_seconds[1d]) > 0)"),
         stale,
+        watch=AGEING,
     )
 
 
@@ -113,9 +143,10 @@ def _targets() -> AnyPanel:
     return timeline(
         About(
             "Target availability",
-            "Good: all green. A gap: Prometheus itself was down.",
+            "Good: all green. A gap in every bar: Prometheus itself was down.",
             "none",
             "No target of this job.",
+            links=ALONE,
         ),
         Query(f"max by (job, instance) (up{JOB})", "{{job}} · {{instance}}"),
         UP,
@@ -131,6 +162,7 @@ def _scrape_time(limits: Limits) -> AnyPanel:
             "that waits.",
             "s",
             NO_PROMETHEUS,
+            links=(*ALONE, TO_TARGETS),
         ),
         [Query(f"max by (job) (scrape_duration_seconds{JOB})", "{{job}}")],
         slow_scrape,
@@ -144,6 +176,7 @@ def _samples() -> AnyPanel:
             "By job. Good: level. A steady rise: a label with unbounded values.",
             "short",
             NO_PROMETHEUS,
+            links=(*ALONE, TO_SERIES),
         ),
         [Query(f"sum by (job) (scrape_samples_post_metric_relabeling{JOB})", "{{job}}")],
         known=colours.PARTS,
@@ -165,6 +198,7 @@ def _rule_time(limits: Limits) -> AnyPanel:
             "100%, the next evaluation is missed.",
             "percentunit",
             NO_PROMETHEUS,
+            links=(TO_RULES,),
         ),
         [
             Query(
@@ -184,6 +218,7 @@ def _query_time() -> AnyPanel:
             "Inside Prometheus, by stage. Good: under 1 s. Above: add recording rules for frequent queries.",
             "s",
             NO_PROMETHEUS,
+            links=(TO_SERIES,),
         ),
         [Query('max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.9"})', "{{slice}}")],
         Limit(warning=1),
@@ -197,11 +232,14 @@ def _notified() -> AnyPanel:
             "Alerts per second. Good: dropped stays at zero. The watchdog alone sends a few.",
             "short",
             NO_PROMETHEUS,
+            links=(TO_ALERTS,),
         ),
         [
             Query("sum(rate(prometheus_notifications_sent_total[$__rate_interval]))", "alerts sent", colours.TRAFFIC),
             Query(
-                "sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "alerts dropped", colours.ERRORS
+                ever("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))"),
+                "alerts dropped",
+                colours.ERRORS,
             ),
         ],
     )
@@ -214,25 +252,29 @@ def _cycle() -> AnyPanel:
             "Good: under the dashed line. Mostly queries: Prometheus is slow. Mostly computation: too many signals.",
             "s",
             NO_ANALYZER,
+            links=(TO_ANALYSIS, TO_ANALYZER),
         ),
         [
             Query("max(perfloop_analyzer_cycle_seconds)", "whole cycle", colours.SLOW),
             Query("max(perfloop_analyzer_query_seconds)", "waiting for Prometheus", colours.TRAFFIC),
+            SILENCE,
         ],
         CYCLE_LIMIT,
     )
 
 
 def _cycles() -> AnyPanel:
+    ran = ever("sum by (outcome) (increase(perfloop_analyzer_cycles_total[5m]))", "outcome")
     return lines(
         About(
             "Analyzer runs by outcome",
-            "Cycles in five minutes. Good: complete alone. Partial: some queries failed. Shed: skipped, because "
-            "cycles took too long.",
+            "Runs in five minutes. Good: complete alone. Partial: some queries failed. Skipped: the run before took "
+            "too long.",
             "none",
             NO_ANALYZER,
+            links=(TO_ANALYSIS, TO_ANALYZER),
         ),
-        [Query("sum by (outcome) (increase(perfloop_analyzer_cycles_total[5m]))", "{{outcome}}")],
+        [Query(f'label_replace({ran}, "outcome", "skipped", "outcome", "shed")', "{{outcome}}"), SILENCE],
         known=colours.OUTCOMES,
     )
 
@@ -245,10 +287,13 @@ def _analyzer_queries() -> AnyPanel:
             "analyzer backs off.",
             "short",
             NO_ANALYZER,
+            links=(TO_ANALYSIS, TO_ANALYZER),
         ),
         [
             Query("sum(rate(perfloop_analyzer_queries_total[$__rate_interval]))", "queries/s", colours.TRAFFIC),
-            Query("sum(rate(perfloop_analyzer_query_failures_total[$__rate_interval]))", "failed/s", colours.ERRORS),
+            Query(
+                ever("sum(rate(perfloop_analyzer_query_failures_total[$__rate_interval]))"), "failed/s", colours.ERRORS
+            ),
         ],
     )
 
@@ -260,6 +305,7 @@ def _collectors() -> AnyPanel:
             "The slowest six. Good: milliseconds. One far above: a device or network disk that does not respond.",
             "s",
             "The exporter is not scraped: is it running?",
+            links=(TO_SYSTEM,),
         ),
         Query(
             "sort_desc(topk(6, max by (collector) (node_scrape_collector_duration_seconds)))",
@@ -279,6 +325,7 @@ def _cpu() -> AnyPanel:
             "CPUs used. Good: together under a tenth of the machine: monitoring must not be the load that it reports.",
             "none",
             NO_PROMETHEUS,
+            links=ALONE,
         ),
         [Query(f"sum by (job) (rate(process_cpu_seconds_total{JOB}[$__rate_interval]))", "{{job}}")],
         known=colours.PARTS,
@@ -292,6 +339,7 @@ def _memory() -> AnyPanel:
             "Good: level. A rise that never ends is a leak: restart the component, then report it.",
             "bytes",
             NO_PROMETHEUS,
+            links=ALONE,
         ),
         [Query(f"sum by (job) (process_resident_memory_bytes{JOB})", "{{job}}")],
         known=colours.PARTS,
@@ -305,6 +353,7 @@ def _disk() -> AnyPanel:
             "Blocks and write-ahead log. Good: level once the retention period is reached.",
             "bytes",
             NO_PROMETHEUS,
+            links=(TO_SERIES,),
         ),
         [
             Query("sum(prometheus_tsdb_storage_blocks_bytes)", "blocks", colours.DISK),
@@ -326,6 +375,7 @@ def build(limits: Limits) -> Board:
                 4,
                 evenly(_down_now(), _rules_now(), _undelivered_now(), _age_now(limits), _cycle_now(), _series_now()),
             ),
+            Row(9, [(24, targets(limits.alert("ScrapeTooSlow")))]),
             Row(8, [(12, _targets()), (6, _scrape_time(limits)), (6, _samples())]),
             Row(7, evenly(_rule_time(limits), _query_time(), _notified())),
             Row(7, evenly(_cycle(), _cycles(), _analyzer_queries())),
