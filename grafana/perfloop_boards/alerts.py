@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import FIRST_IS_BAD, FIRST_WARNS, Limit, seconds
+from perfloop_boards.links import CLICKED, Link, of_cell, of_label, to_board, to_runbook
 from perfloop_boards.panels import About, figure, lines, number, stacked, timeline
-from perfloop_boards.queries import FIRING_ALERTS, Query, or_zero, worst_firing
+from perfloop_boards.queries import ALERT_LABELS, FIRING_ALERTS, Query, firing_by_severity, or_zero, worst_firing
 from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import component
 from perfloop_boards.words import FIRING, SEVERITY
 
 if TYPE_CHECKING:
@@ -17,20 +19,35 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 ALERTNAME = 'alertname=~"$alertname"'
+CHOSEN = firing_by_severity(f", {ALERTNAME}", *ALERT_LABELS)
+BY = ", ".join(ALERT_LABELS)
 QUIET = "No alert fired in this time range."
 NO_MANAGER = "Alertmanager is not scraped: see the Monitoring stack board."
+ALERTMANAGER, INBOX = component("alertmanager"), component("inbox")
+TO_STACK = to_board("Open the Monitoring stack board", "stack")
+EVERY_ALERT = Link("List every alert and silence", "${inbox_url}/alerts", new_tab=True)
+# The inbox's own page: Debian's build of Alertmanager has none.
+SILENCE = Link(
+    "Silence it",
+    f"${{inbox_url}}/silences/new?filter=%7Balertname%3D%22{of_cell('Alert')}%22%2C%20service%3D%22{of_cell('Service')}%22%7D",
+    new_tab=True,
+)
+BEFORE_SECONDS = 1800
 
 
-def _severity(word: str) -> str:
-    return f'ALERTS{{alertstate="firing", severity="{word}", {ALERTNAME}}}'
-
-
+# The counts of alerts have no watch: while Prometheus, which evaluates the alerts, does not answer, neither does its
+# ALERTS, and Grafana shows the error in the panel.
 def _critical_now() -> AnyPanel:
     return number(
         About(
-            "Critical", "Good: 0. Someone was paged for each and should be working on it.", "none", "none", decimals=0
+            "Critical",
+            "Good: 0. Someone was paged for each and should be working on it.",
+            "none",
+            "none",
+            decimals=0,
+            links=(EVERY_ALERT,),
         ),
-        Query(or_zero(f"count({_severity('critical')})")),
+        Query(or_zero(f"count({CHOSEN['critical']})")),
         FIRST_IS_BAD,
     )
 
@@ -43,16 +60,25 @@ def _warning_now() -> AnyPanel:
             "none",
             "none",
             decimals=0,
+            links=(EVERY_ALERT,),
         ),
-        Query(or_zero(f"count({_severity('warning')})")),
+        Query(or_zero(f"count({CHOSEN['warning']})")),
         FIRST_WARNS,
     )
 
 
 def _pending_now() -> AnyPanel:
+    pending = f'max by ({BY}) (ALERTS{{alertstate="pending", severity!~"none|info", {ALERTNAME}}})'
     return figure(
-        About("Pending", "Condition met, waiting for its `for` duration.", "none", "none", decimals=0),
-        Query(or_zero(f'count(ALERTS{{alertstate="pending", {ALERTNAME}}})')),
+        About(
+            "Pending",
+            "Condition met, waiting for its `for` duration. One that fires as a warning already is not counted again.",
+            "none",
+            "none",
+            decimals=0,
+            links=(Link("List them in Prometheus", "${prometheus_url}/alerts", new_tab=True),),
+        ),
+        Query(or_zero(f"count({pending} unless on ({BY}) ({worst_firing(f', {ALERTNAME}', *ALERT_LABELS)}))")),
         colours.TRAFFIC,
     )
 
@@ -65,9 +91,11 @@ def _silenced_now() -> AnyPanel:
             "none",
             "none",
             decimals=0,
+            links=(Link("List and end silences", "${inbox_url}/silences", new_tab=True),),
         ),
         Query('sum(alertmanager_silences{state="active"})'),
         colours.TRAFFIC,
+        watch=ALERTMANAGER,
     )
 
 
@@ -79,9 +107,11 @@ def _undelivered_now() -> AnyPanel:
             "none",
             "none sent",
             decimals=0,
+            links=(to_runbook("AlertmanagerNotDelivering"), TO_STACK),
         ),
         Query("sum(increase(alertmanager_notifications_failed_total[1h]))"),
         FIRST_IS_BAD,
+        watch=ALERTMANAGER,
     )
 
 
@@ -90,18 +120,66 @@ def _heartbeat_now(limits: Limits) -> AnyPanel:
     return number(
         About(
             "Last heartbeat",
-            "Age of the last heartbeat: the watchdog alert always fires and is sent every minute. Good: under "
+            "Age of the last heartbeat: the watchdog alert always fires and is sent every 30 seconds. Good: under "
             f"{seconds(heartbeat.last)}. Older: alerts do not arrive.",
             "s",
             "no heartbeat",
             decimals=0,
+            links=(to_runbook("HeartbeatMissing"), Link("Open the inbox", "${inbox_url}", new_tab=True)),
         ),
         Query("time() - max(inbox_last_heartbeat_timestamp_seconds > 0)"),
         heartbeat,
+        watch=INBOX,
+    )
+
+
+def _written() -> str:
+    """The value of each firing alert with its unit, as a label: no table has a unit for each of its rows."""
+
+    def values(unit: str) -> str:
+        return f'max by ({BY}) (service:alert_value:last{{unit="{unit}", {ALERTNAME}}})'
+
+    forms = (
+        (f"round({values('seconds')} < 1, 0.001) * 1000", " ms"),
+        (f"round({values('seconds')} >= 1 < 120, 0.1)", " s"),
+        (f"round(({values('seconds')} >= 120) / 60)", " min"),
+        (f"round({values('ratio')} * 100, 0.1)", " %"),
+        (f"round({values('bytes_per_second')} / 1e6, 0.1)", " MB/s"),
+        (f"round({values('number')}, 0.01)", ""),
+    )
+    return " or ".join(
+        f'label_replace(count_values by ({BY}) ("value", {figure}), "value", "$1{unit}", "value", "(.*)")'
+        for figure, unit in forms
+    )
+
+
+def _with(labels: str, known: str, *extra: str) -> str:
+    """Return what gives series further labels, those of a series of 1 with the same `labels`, if there is one."""
+    anyway = f"max by ({labels}) ({FIRING_ALERTS})"
+    return f" * on ({labels}) group_left ({', '.join(extra)}) ({known} or on ({labels}) {anyway})"
+
+
+def _firing() -> str:
+    """Return the query of the table: since when each alert fires, in milliseconds.
+
+    Its labels say how bad it is (value), what about (summary), and where its panel is (dashboard, from).
+    """
+    # An alert that fired within the last evaluation, or a Prometheus without our rules, has the time of its condition.
+    since = " or ".join(
+        f"min by ({BY}, severity) ({series}{{{ALERTNAME}}})"
+        for series in ("service:alert_firing_since:timestamp_seconds", "ALERTS_FOR_STATE")
+    )
+    begins = f'count_values by ({BY}) ("from", round((min by ({BY}) ({since}) - {BEFORE_SECONDS}) * 1000))'
+    return (
+        f"({worst_firing(f', {ALERTNAME}', *ALERT_LABELS)}) * on ({BY}, severity) ({since}) * 1000"
+        f"{_with(BY, begins, 'from')}"
+        f"{_with('alertname', 'service:alert:info', 'summary', 'dashboard')}"
+        f"{_with(BY, _written(), 'value')}"
     )
 
 
 def _now() -> AnyPanel:
+    at_that_time = f"${{__data.fields.dashboard}}var-service={of_cell('Service')}&from=${{__data.fields.from}}&to=now"
     return rows(
         About(
             "Firing alerts",
@@ -109,37 +187,37 @@ def _now() -> AnyPanel:
             "none",
             "No alert is firing.",
         ),
-        [Query(worst_firing(f", {ALERTNAME}", "alertname", "service", "instance"), instant=True)],
+        [Query(_firing(), instant=True)],
         [
-            Column("severity", "Severity", words=SEVERITY, width=100),
-            Column("alertname", "Alert"),
-            Column("service", "Service", width=150),
-            Column("instance", "Instance", width=170),
+            Column("severity", "Severity", words=SEVERITY, width=90),
+            Column(
+                "alertname",
+                "Alert",
+                width=230,
+                links=(
+                    to_runbook(CLICKED),
+                    Link("Open its panel at that time", at_that_time),
+                    SILENCE,
+                    to_board("Show its history alone", "alerts", alertname=CLICKED),
+                ),
+            ),
+            Column(
+                "service",
+                "Service",
+                width=120,
+                links=(
+                    to_board("Open the Service board", "service", service=CLICKED),
+                    to_board("Open the Analysis board", "analysis", service=CLICKED),
+                ),
+            ),
+            Column("value", "Value", width=100),
+            Column("Value #A", "Since", unit="dateTimeFromNow", width=140),
+            Column("summary", "Summary"),
+            Column("dashboard", "dashboard", hidden=True),
+            Column("from", "from", hidden=True),
         ],
-    )
-
-
-def _since() -> AnyPanel:
-    return rows(
-        About(
-            "Duration of firing alerts",
-            "Longest first. An alert that fires for days is not worth alerting on, or nobody fixes its cause.",
-            "none",
-            "No alert is firing.",
-        ),
-        [
-            Query(
-                "time() - min by (alertname, service)"
-                f" (ALERTS_FOR_STATE{{{ALERTNAME}}} and on (alertname, service) {FIRING_ALERTS})",
-                instant=True,
-            )
-        ],
-        [
-            Column("alertname", "Alert"),
-            Column("service", "Service", width=150),
-            Column("Value #A", "Active for", unit="s", width=120),
-        ],
-        sort="Active for",
+        sort="Severity",
+        rising=True,
     )
 
 
@@ -150,10 +228,14 @@ def _history() -> AnyPanel:
             "Orange: warning; red: critical. Many short stripes: the limit or its `for` duration is too tight.",
             "none",
             QUIET,
+            links=(
+                to_runbook(of_label("alertname")),
+                to_board("Show this alert alone", "alerts", alertname=of_label("alertname")),
+                to_board("Open the Service board", "service", service=of_label("service")),
+            ),
         ),
         Query(
-            f"max by (alertname, service) ({_severity('critical')}) * 2"
-            f" or max by (alertname, service) ({_severity('warning')})",
+            f"max by ({BY}) ({CHOSEN['critical']}) * 2 or max by ({BY}) ({CHOSEN['warning']})",
             "{{alertname}} · {{service}}",
         ),
         FIRING,
@@ -164,9 +246,11 @@ def _sent() -> AnyPanel:
     return lines(
         About(
             "Notifications sent by channel",
-            "In five minutes. Good: none while nothing fires, except the webhook's heartbeat, one per minute.",
+            "In five minutes. Good: none while nothing fires, except by webhook: the heartbeat every 30 seconds, and a "
+            "report of each notification to the inbox.",
             "none",
             NO_MANAGER,
+            links=(Link("Open the inbox", "${inbox_url}", new_tab=True), TO_STACK),
         ),
         [Query("sum by (integration) (increase(alertmanager_notifications_total[5m])) > 0", "{{integration}}")],
         known=colours.CHANNELS,
@@ -180,6 +264,7 @@ def _failed() -> AnyPanel:
             "In five minutes. Good: 0. Check the secret and the address of that channel.",
             "none",
             "No notification failed.",
+            links=(to_runbook("AlertmanagerNotDelivering"), TO_STACK),
         ),
         [Query("sum by (integration) (increase(alertmanager_notifications_failed_total[5m])) > 0", "{{integration}}")],
         FIRST_WARNS,
@@ -194,6 +279,7 @@ def _delay() -> AnyPanel:
             "notifications wait.",
             "s",
             "No notification was sent in this time range.",
+            links=(TO_STACK,),
         ),
         [
             Query(
@@ -213,24 +299,24 @@ def _arrived() -> AnyPanel:
             "In five minutes, by channel: what people would have received. Empty once real secrets are set.",
             "none",
             "The inbox is not scraped, or real channels are configured.",
+            links=(Link("Read them in the inbox", "${inbox_url}", new_tab=True),),
         ),
         [Query("sum by (channel) (increase(inbox_messages_total[5m]))", "{{channel}}")],
         known=colours.CHANNELS,
     )
 
 
-def _states() -> AnyPanel:
-    return stacked(
+def _held_back() -> AnyPanel:
+    return lines(
         About(
-            "Alerts in Alertmanager",
-            "Active: notified. Suppressed: silenced, or inhibited by a critical alert. Good: few.",
+            "Silenced or inhibited alerts",
+            "Alerts that fire and that nobody is notified of: silenced by a person, or inhibited because a more severe "
+            "one fires. Good: few.",
             "none",
             NO_MANAGER,
+            links=(EVERY_ALERT,),
         ),
-        [
-            Query('sum(alertmanager_alerts{state="active"})', "active", colours.TRAFFIC),
-            Query('sum(alertmanager_alerts{state="suppressed"})', "suppressed", colours.OTHER),
-        ],
+        [Query('sum(alertmanager_alerts{state="suppressed"})', "silenced or inhibited", colours.OTHER)],
     )
 
 
@@ -255,9 +341,9 @@ def build(limits: Limits) -> Board:
                     _heartbeat_now(limits),
                 ),
             ),
-            Row(8, [(14, _now()), (10, _since())]),
+            Row(9, [(24, _now())]),
             Row(8, [(24, _history())]),
             Row(7, evenly(_sent(), _failed(), _delay(), _arrived())),
-            Row(6, [(24, _states())]),
+            Row(6, [(24, _held_back())]),
         ),
     )

@@ -37,6 +37,7 @@ class Column:
         width: in pixels; Grafana divides what is left among the columns without one.
         full: draws a bar beside the value, complete at this value.
         links: where a click on a cell leads.
+        hidden: not shown, for the links of other columns alone.
     """
 
     field: str
@@ -47,6 +48,7 @@ class Column:
     width: int | None = None
     full: float | None = None
     links: Sequence[Link] = ()
+    hidden: bool = False
 
 
 def rows(
@@ -120,6 +122,8 @@ def _join(fields: Iterable[str]) -> list[DataTransformerConfig]:
 def _properties(column: Column) -> list[DynamicConfigValue]:
     # A cell without a value shows a dash, not the panel's text for an empty table.
     properties = [DynamicConfigValue("noValue", "-")]
+    if column.hidden:
+        properties.append(DynamicConfigValue("custom.hidden", value=True))
     if column.links:
         properties.append(DynamicConfigValue("links", [link.as_override() for link in column.links]))
     if column.unit:

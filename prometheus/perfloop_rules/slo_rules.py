@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
 
 from perfloop_base.burn_rates import BURN_RATES, PERIOD, PERIOD_SECONDS, WINDOWS, BurnRate
 from perfloop_base.durations import parse_duration
@@ -22,7 +23,7 @@ BASE = WINDOWS[0]
 FAST_SECONDS = 15
 FAST_INTERVAL, SLOW_INTERVAL = f"{FAST_SECONDS}s", "1m"
 FAST = ("30m", "1h")
-DASHBOARD = "/d/alerts?var-service={{ $labels.service | urlquery }}"
+SERVICE = "var-service={{ $labels.service | urlquery }}"
 SPENT = "ErrorBudgetSpent"
 # No alert of a service is as specific as this one: Alertmanager silences them all meanwhile.
 DOWN = "ServiceDown"
@@ -118,14 +119,16 @@ def alert_facts(slos: Iterable[Slo]) -> list[AlertFacts]:
         AlertFacts(
             alert=slo.alert,
             summary=f"{slo.title}: error budget burns",
-            dashboard=DASHBOARD,
+            dashboard=_dashboard(slo),
             signal=slo.signal,
             unit="ratio",
             value=while_firing(slo.alert, f'{ratio("1h")}{{slo="{slo.name}"}}', "service", "slo"),
         )
         for slo in slos
     ]
-    spent = AlertFacts(SPENT, "Error budget spent", DASHBOARD, "", "ratio", while_firing(SPENT, left, "service", "slo"))
+    spent = AlertFacts(
+        SPENT, "Error budget spent", f"/d/slo?{SERVICE}", "", "ratio", while_firing(SPENT, left, "service", "slo")
+    )
     return [*burning_facts, spent] if slos else []
 
 
@@ -161,7 +164,7 @@ def _alert(slo: Slo, severity: str, signal_alert: str | None) -> Rule:
             "value": value,
             "threshold": limits,
             **explanation_templates(slo.alert, severity, slo.signal),
-            **_links(slo.alert),
+            **_links(slo, slo.alert),
         },
     }
 
@@ -209,7 +212,7 @@ def _spent(slo: Slo) -> Rule:
             ),
             "value": value,
             "threshold": format_limit(0, "ratio"),
-            **_links(SPENT),
+            **_links(slo, SPENT),
         },
     }
 
@@ -218,8 +221,13 @@ def _labels(slo: Slo, severity: str) -> dict[str, str]:
     return {"severity": severity, "category": "slo", "component": slo.component, "owner": slo.owner}
 
 
-def _links(alert: str) -> dict[str, str]:
+def _links(slo: Slo, alert: str) -> dict[str, str]:
     return {
-        "dashboard": DASHBOARD,
+        "dashboard": _dashboard(slo),
         "runbook_url": runbook_url(alert),
     }
+
+
+def _dashboard(slo: Slo) -> str:
+    """Return the address of the board with this objective alone."""
+    return f"/d/slo?var-slo={quote_plus(slo.name)}&{SERVICE}"
