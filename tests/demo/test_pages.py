@@ -1,15 +1,15 @@
-"""The pages of the inbox and of the demo service, in a real browser."""
+"""The pages of the inbox, the demo service and the exporter, in a real browser."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from tests.alertmanager.inbox.conftest import ANY_PORT
+from tests.support.looking import assert_readable, open_chromium
 from tests.support.programs import run_program
 
 if TYPE_CHECKING:
@@ -26,13 +26,8 @@ WEBHOOK = "/slack/services/T00000000/B00000000/secretToken1"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("chromium is not here: `apt-get install chromium` to look at the pages")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+    with open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 def _open(browser: Browser, url: str, scheme: ColorScheme = "light") -> Page:
@@ -72,6 +67,7 @@ def test_inbox_page_refreshes_itself(browser: Browser, tmp_path: Path):
         inbox.client.put("/faults", json={"email": 451}).raise_for_status()
         expect(page.locator(".notice")).to_contain_text("E-mail responds with 451")
         expect(page.locator("details").first).to_have_attribute("open", "")
+        assert_readable(browser, str(inbox.client.base_url))
         _keep(page, "inbox-light")
         _keep(_open(browser, str(inbox.client.base_url), "dark"), "inbox-dark")
 
@@ -88,6 +84,8 @@ def test_demo_page_switches_faults(browser: Browser, tmp_path: Path):
         off.get_by_role("button", name="Switch on").click()
         expect(off.locator("h3 span")).to_have_text("on")
         assert service.client.get("/faults").json() == {"slow_queries": 0.2, "cache_off": True}
+        for path in ("", "docs"):
+            assert_readable(browser, f"{str(service.client.base_url).rstrip('/')}/{path}")
         _keep(page, "demo-light")
         _keep(_open(browser, str(service.client.base_url), "dark"), "demo-dark")
         slow.get_by_role("button", name="Off").click()
@@ -95,3 +93,16 @@ def test_demo_page_switches_faults(browser: Browser, tmp_path: Path):
         page.get_by_role("button", name="End all faults").click()
         expect(off.locator("h3 span")).to_have_text("")
         assert service.client.get("/faults").json() == {}
+
+
+def test_exporter_page_leads_to_its_metrics(browser: Browser, tmp_path: Path):
+    """It can be read, names the collectors, and each of its links answers."""
+    with run_program("perfloop_exporter", [f"--web.listen-address={ANY_PORT}"], tmp_path) as exporter:
+        address = str(exporter.client.base_url)
+        assert_readable(browser, address)
+        page = _open(browser, address)
+        expect(page.locator("main")).to_contain_text("filesystem")
+        links = page.eval_on_selector_all("a", "all => all.map((one) => one.href)")
+        assert len(links) == 3
+        assert [link for link in links if not page.request.get(link).ok] == []
+        _keep(page, "exporter-light")
