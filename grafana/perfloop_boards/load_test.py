@@ -57,26 +57,26 @@ def build(limits: Limits) -> Board:
             ),
             Row(
                 4,
-                (
-                    (3, figures.duration()),
-                    (4, figures.peak()),
-                    (5, figures.chosen_quantile()),
-                    (4, figures.transfer()),
-                    (4, figures.checks()),
-                    (4, figures.iterations()),
+                evenly(
+                    figures.duration(),
+                    figures.peak(),
+                    figures.chosen_quantile(),
+                    figures.transfer(),
+                    figures.checks(),
+                    figures.iterations(),
                 ),
             ),
-            Row(7, ((8, results.gates()), (8, results.reasons()), (8, results.runs(limits)))),
+            Row(6, ((10, results.gates()), (14, results.reasons()))),
             Row(9, evenly(series.offered(), series.both_sides(limits))),
-            Row(8, evenly(results.endpoints(limits), series.by_endpoint(limits))),
+            Row(9, evenly(results.endpoints(limits), series.by_endpoint(limits))),
             Row(7, evenly(series.users(), series.outcomes(), series.delays(), series.cpu())),
+            Row(7, ((14, results.runs(limits)), (10, results.checks()))),
+            Row(7, evenly(series.phases(), results.phases(), series.transfer()), title="Phases and transfer"),
             Row(
                 7,
-                evenly(series.phases(), results.phases(), series.transfer(), results.checks()),
-                title="Phases, transfer, checks",
-            ),
-            Row(
-                7, evenly(series.first_token(limits), series.gaps(limits), series.tokens()), title="Streamed responses"
+                evenly(series.first_token(limits), series.gaps(limits), series.tokens()),
+                title="Streamed responses",
+                collapsed=True,
             ),
         ),
     )

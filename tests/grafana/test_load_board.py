@@ -184,7 +184,7 @@ def test_figures_are_those_of_the_report(board: Board, number: int, by: str):
         "Dropped iterations": 0.0,
         "Duration": seconds,
         "Peak rate": summary["peak_rate"],
-        "Response ($quantile)": total["response"]["quantiles_seconds"]["p95"],
+        "Chosen quantile": total["response"]["quantiles_seconds"]["p95"],
         "Transfer rate": total["bytes_received"] / seconds,
         "Checks passed": 0.5,
     }
@@ -217,7 +217,7 @@ def test_a_chosen_quantile_is_the_reports(board: Board):
     times = board.reports[0]["summary"]["total"]["response"]["quantiles_seconds"]
     run = _name(board.reports[0])
     for quantile, name in (("0.5", "p50"), ("0.9", "p90"), ("0.99", "p99"), ("0.999", "p99.9")):
-        found = board.figure("Response ($quantile)", test="checkout", run=run, quantile=quantile)
+        found = board.figure("Chosen quantile", test="checkout", run=run, quantile=quantile)
         assert found == pytest.approx(times[name], rel=1e-6)
 
 

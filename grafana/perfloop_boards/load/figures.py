@@ -147,14 +147,14 @@ def chosen_quantile() -> AnyPanel:
     """Return the response time at the quantile that the board's reader chooses."""
     return figure(
         About(
-            "Response ($quantile)",
-            "The quantile that is chosen above, of the whole run, from the intended start: 0.99 is what 99 of 100 "
-            "requests stay below.",
+            "Chosen quantile",
+            "Response time of the whole run at the quantile that is chosen above, from the intended start: 0.99 is "
+            "what 99 of 100 requests stay below.",
             "s",
             "no run",
             links=(TO_SERVICE,),
         ),
-        Query(f"max({whole('loadgen_run_response_seconds', equal('quantile', '$quantile'))})"),
+        Query(f"max({whole('loadgen_run_response_seconds', equal('quantile', '$quantile'))})", "$quantile"),
         colours.CLIENT,
         watch=CUT_OFF,
     )

@@ -22,7 +22,7 @@ from perfloop_boards.load.runs import (
 )
 from perfloop_boards.panels import About
 from perfloop_boards.queries import Query, equal, known, ratio
-from perfloop_boards.tables import Column, bars, rows
+from perfloop_boards.tables import Column, rows
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
@@ -58,7 +58,7 @@ def runs(limits: Limits) -> AnyPanel:
         ],
         [
             Column("run", "Run", links=(this_run, to_report(of_cell("Run")))),
-            Column("Value #A", "Verdict", unit="none", words=STATE, width=170),
+            Column("Value #A", "Verdict", unit="none", words=STATE, width=210),
             Column("Value #B", "Duration", unit="s", width=84),
             Column("Value #C", "Completed", unit="reqps", width=100),
             Column("Value #D", "Failed", unit="percentunit", limit=failures, width=76),
@@ -105,7 +105,7 @@ def reasons() -> AnyPanel:
             )
         ],
         [
-            Column("run", "Run", width=200, links=(to_report(of_cell("Run")),)),
+            Column("run", "Run", width=230, links=(to_report(of_cell("Run")),)),
             Column("reason", "Reason"),
         ],
     )
@@ -142,20 +142,26 @@ def checks() -> AnyPanel:
 
 def phases() -> AnyPanel:
     """Return where the time of the run's requests went."""
-    return bars(
+    times = "loadgen_run_phase_seconds"
+    return rows(
         About(
             "Phases of the whole run",
-            "At the chosen quantile, as in its report. connect and tls: of each new connection. wait: from the sent "
-            "request to the first byte. receive: the rest of responses that came in several pieces.",
-            "s",
+            "As in its report. connect and tls: of each new connection. wait: from the sent request to the first byte. "
+            "receive: the rest of responses that came in several pieces.",
+            "none",
             "No phases: no run here, or its engine (httpx) does not measure them.",
         ),
-        Query(
-            f"max by (phase) ({whole('loadgen_run_phase_seconds', equal('quantile', '$quantile'))})",
-            "{{phase}}",
-            instant=True,
-        ),
-        of="Time",
+        [
+            Query(f"max by (phase) ({whole(times, equal('quantile', q))})", instant=True)
+            for q in ("0.5", "0.95", "0.99")
+        ],
+        [
+            Column("phase", "Phase", links=(TO_SERVICE,)),
+            Column("Value #A", "p50", unit="s", width=76),
+            Column("Value #B", "p95", unit="s", width=76),
+            Column("Value #C", "p99", unit="s", width=76),
+        ],
+        sort="p95",
     )
 
 

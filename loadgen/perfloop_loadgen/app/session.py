@@ -201,7 +201,11 @@ class Session:
     def _describe(self) -> str:
         if self._current is None:
             return "No run yet."
-        return "\n".join(summary_lines(self._current.summary()))
+        judged = self._collector.runs[-1].summary
+        if judged is not None:
+            return "\n".join(summary_lines(judged))
+        lines = (line for line in summary_lines(self._current.summary()) if not line.startswith("  verdict:"))
+        return "\n".join((*lines, "  running: it is judged at its end"))
 
 
 def _allow_all_descriptors() -> None:

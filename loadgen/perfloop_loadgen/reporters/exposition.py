@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from perfloop_base.buckets import NAMED, read_bounds
 from perfloop_loadgen.config.secrets import shown
+from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.reporters.histograms import HistogramFamily
 from perfloop_loadgen.reporters.run_figures import figures_of
 
@@ -104,7 +105,9 @@ class LoadgenCollector:
         received = _counter("loadgen_received_bytes", "Bytes received in answers, heads included.", "endpoint")
         checks = _counter("loadgen_checks", "Answers by check and its result.", "endpoint", "check", "result")
         for key, tally in self._rows():
-            for outcome, count in tally.outcomes.items():
+            # Good answers count from 0 on: a rate begins with the second sample of a counter, and the first answers
+            # would be missing in it, but not in the rate of what was offered.
+            for outcome, count in {OK: 0, **tally.outcomes}.items():
                 requests.add_metric((*key, outcome), count)
             late.add_metric(key, tally.late)
             dropped.add_metric(key, tally.dropped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from perfloop_loadgen.summary.document import Document
 
 _NINES = 6
-_STYLE = """.number { text-align: right; white-space: nowrap; }
+_STYLE = """td.number { text-align: right; white-space: nowrap; } th.number { text-align: right; }
+th, td { padding-right: .6rem; }
 td.text, th.text { white-space: normal; min-width: 9rem; }
 figcaption i { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .3em; }
 """
@@ -49,6 +51,7 @@ def render_html(document: Document) -> bytes:
         formulas=FORMULAS,
         plots=[Markup(drawn) for drawn in _plots(document)],  # noqa: S704 - figure() escapes every text it is given
         seconds=seconds,
+        config=json.dumps(document.config, indent=2),
     )
     return page.encode()
 
@@ -59,7 +62,7 @@ def _plots(document: Document) -> list[str]:
     ratios = Axes("seconds into the run", unit="ratio")
     generator = _generator_limits(document)
     figures = [
-        figure("Rate", _rates(points), Axes("seconds into the run", "requests/s")),
+        figure("Rate", _rates(points), Axes("seconds into the run")),
         figure("Response time", _lines(points, _TIMES), over_time, Notes(_limit(document, _is_response))),
         figure(
             "Distribution of the response time",
@@ -86,9 +89,11 @@ def _lines(points: Sequence[Point], named: dict[str, Callable[[Point], float | N
 
 
 def _rates(points: Sequence[Point]) -> list[Line]:
-    named: dict[str, Callable[[Point], float | None]] = {"achieved": lambda point: point.requests / point.span_seconds}
+    named: dict[str, Callable[[Point], float | None]] = {
+        "achieved, requests/s": lambda point: point.requests / point.span_seconds
+    }
     if any(point.load.target_rate is not None for point in points):
-        named["target"] = lambda point: point.load.target_rate
+        named["target, requests/s"] = lambda point: point.load.target_rate
     else:
         named["users"] = lambda point: float(point.load.users)
     return _lines([point for point in points if point.span_seconds], named)
@@ -145,7 +150,7 @@ def _knee(document: Document) -> str:
         Line("goodput", [(trial.rate, trial.goodput_rate) for trial in trials]),
         Line("requested", [(trial.rate, trial.rate) for trial in trials]),
     ]
-    return figure("Goodput against the requested rate", lines, Axes("requested rate, requests/s", "good answers/s"))
+    return figure("Goodput against the requested rate", lines, Axes("requested rate, requests/s", unit="per_second"))
 
 
 _TIMES: dict[str, Callable[[Point], float | None]] = {

@@ -21,7 +21,7 @@ def front_page(description: str, reports: Sequence[str]) -> str:
     return _page(
         "Load generator",
         "The run of this process so far: the whole run, not the last seconds. This page refreshes itself.",
-        f'<div class="card"><pre>{escape(description)}</pre></div>\n{_list(reports[:_SHOWN])}',
+        f"<pre>{escape(description)}</pre>\n{_list(reports[:_SHOWN])}",
         refresh_seconds=_REFRESH_SECONDS,
     )
 
