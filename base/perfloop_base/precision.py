@@ -13,6 +13,7 @@ FINE = 60
 # Of a step function it finds the lower bound of the step, to twelve digits; 0 would find the lowest bound of all.
 _FIRST = "0.000000000001"
 _LAST = "1"
+_P95 = ":p95_"  # in the name of a recorded percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,11 @@ class Precise:
         value: the quantile, rounded to two digits, of a fine histogram.
         low: the lower bound of the bucket that holds it, where that is above 0.
         high: its upper bound, where it has one.
-        coarse: with a result where the histogram is coarse.
     """
 
     value: str
     low: str
     high: str
-    coarse: str
 
 
 def precise(q: float, buckets: str) -> Precise:
@@ -40,15 +39,35 @@ def precise(q: float, buckets: str) -> Precise:
         buckets: the query of the rates of the buckets, by `le` and the labels that are wanted.
     """
     quantile = f"histogram_quantile({q:g}, {buckets})"
-    power = f"10 ^ floor(log10({quantile}))"
     coarse = f"count without (le) ({buckets}) < {FINE}"
     # The buckets as a step: 0 below the bucket that holds the quantile, 1 from there on.
     step = f"{buckets} >= bool ignoring (le) group_left () ({q:g} * max without (le) ({buckets}) > 0)"
     low, high = (f"histogram_quantile({edge}, {step})" for edge in (_FIRST, _LAST))
     # Of a value above the highest bound both are that bound, which is then the lower one.
     return Precise(
-        value=f"round({quantile} / {power}, 0.1) * {power} unless ({coarse})",
+        value=f"{two_digits(quantile)} unless ({coarse})",
         low=f"{low} > 0.000000001 and ({coarse})",
         high=f"{high} > ({low}) and ({coarse})",
-        coarse=coarse,
+    )
+
+
+def two_digits(expr: str) -> str:
+    """Return the expression rounded to two digits: a tenth is as exact as a percentile of a fine histogram is."""
+    power = f"10 ^ floor(log10({expr}))"
+    return f"round({expr} / {power}, 0.1) * {power}"
+
+
+def bounds_of(record: str) -> tuple[str, str]:
+    """Return the names of the series with the lower and the upper bound of a recorded 95th percentile."""
+    low, high = (record.replace(_P95, f"{_P95}{bound}_") for bound in ("low", "high"))
+    return low, high
+
+
+def recorded(record: str, selector: str, by: str) -> Precise:
+    """Return what is known of the highest of the recorded percentiles that are selected; `by` identifies one."""
+    low, high = (f"{name}{selector}" for name in bounds_of(record))
+    return Precise(
+        value=two_digits(f"max({record}{selector} unless on ({by}) ({low} or {high}))"),
+        low=f"max({low})",
+        high=f"max({high})",
     )

@@ -170,6 +170,19 @@ def with_quantile(text: str, quantile: float) -> str:
     return _write(ast.transform(parse(text), post_visit=change))
 
 
+def split_quantile(text: str) -> tuple[float, str] | None:
+    """Return the quantile and the buckets of a `histogram_quantile`; None where the expression is something else.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+    tree = parse(text)
+    if not isinstance(tree, ast.Call) or tree.func.name != "histogram_quantile":
+        return None
+    quantile, buckets = tree.args
+    return (quantile.val, _write(buckets)) if isinstance(quantile, ast.NumberLiteral) else None
+
+
 def _walk(expr: ast.Expr) -> list[ast.Expr]:
     nodes: list[ast.Expr] = []
     ast.walk(expr, pre_visit=nodes.append)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_base.precision import recorded
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.changes import recent_changes
 from perfloop_boards.findings import HEALTH, penalties
 from perfloop_boards.limits import percent, plain, seconds
 from perfloop_boards.links import to_board
-from perfloop_boards.panels import About, counts, figure, lines, number
+from perfloop_boards.panels import About, counts, figure, lines, number, percentile
 from perfloop_boards.problems import FIRING, firing_now, incidents, top_recommendations
 from perfloop_boards.queries import Query, chosen, ever, percentiles, selector
 from perfloop_boards.services import BUDGET, services
@@ -77,7 +78,7 @@ def _firing() -> AnyPanel:
 
 def _response_now(limits: Limits) -> AnyPanel:
     response = limits.signal("api_response_time_p95")
-    return number(
+    return percentile(
         About(
             "Response p95",
             f"95% of requests are faster. Good: under {seconds(limits.goal('api_response_time_p95'))}. Above "
@@ -86,7 +87,7 @@ def _response_now(limits: Limits) -> AnyPanel:
             "no traffic",
             links=TO_SERVICE,
         ),
-        Query(f"max(service:http_server_request_duration_seconds:p95_rate1m{SERVICE})"),
+        recorded("service:http_server_request_duration_seconds:p95_rate1m", SERVICE, "service"),
         response,
         watch=SERVICES,
     )

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.promql import format_matchers, quote, with_quantile, without_series
+from perfloop_rules import precision_rules
 from perfloop_rules.alert_facts import AlertFacts, while_firing
 from perfloop_rules.explanations import explanation_templates
 from perfloop_rules.panels import OVERVIEW
@@ -25,13 +26,13 @@ COMPARE = {"above": ">", "below": "<"}
 
 
 def recording_groups(thresholds: Thresholds) -> list[Rule]:
-    """Return one group with the series of every signal, less the routes that are judged by limits of their own."""
+    """Return the groups with the series of every signal, less the routes that are judged by limits of their own."""
     rules: list[Rule] = []
     for signal in thresholds.signals:
         routes = [one.labels for one in thresholds.overrides_of(signal.name) if one.route]
         rules.append({"record": signal.record, "expr": without_series(signal.expr, routes)})
         rules += _other_quantiles(signal, routes)
-    return [{"name": "signals", "rules": rules}]
+    return [{"name": "signals", "rules": rules}, *precision_rules.recording_groups(thresholds)]
 
 
 def _other_quantiles(signal: Signal, routes: Sequence[Mapping[str, str]]) -> list[Rule]:
@@ -132,7 +133,8 @@ def _gate(signal: Signal) -> str:
 
 def _annotations(signal: Signal, limit: float, *, by_route: bool) -> dict[str, str]:
     where = " ".join(f"{{{{ $labels.{label} }}}}" for label in (*signal.by, *(["http_route"] if by_route else [])))
-    value, threshold = VALUE_TEMPLATES[signal.unit], format_limit(limit, signal.unit)
+    value = VALUE_TEMPLATES[signal.unit] if by_route else precision_rules.value_template(signal)
+    threshold = format_limit(limit, signal.unit)
     bound, good_side = ("limit", "under") if signal.direction == "above" else ("minimum", "above")
     name = name_in_a_sentence(signal.title)
     found = {
