@@ -38,7 +38,7 @@ def verdict() -> AnyPanel:
     return number(
         About(
             "Verdict",
-            "Of the run whose name stands here: the newest of this time range unless another is chosen. Passed: every "
+            "Of the run that is named here: the newest of this time range unless another is chosen. Passed: every "
             "gate held. Failed: the service broke a gate. Invalid: the generator was the limit, or a gate had no data. "
             "No answer: it was killed, frozen or stopped before its result was scraped.",
             "none",

@@ -105,8 +105,8 @@ class LoadgenCollector:
         received = _counter("loadgen_received_bytes", "Bytes received in answers, heads included.", "endpoint")
         checks = _counter("loadgen_checks", "Answers by check and its result.", "endpoint", "check", "result")
         for key, tally in self._rows():
-            # Good answers count from 0 on: a rate begins with the second sample of a counter, and the first answers
-            # would be missing in it, but not in the rate of what was offered.
+            # Good answers count from 0 on, as failures do in `loadgen_failed`: a rate begins with the second sample of
+            # a counter, and the first answers would be missing in it, but not in the rate of what was offered.
             for outcome, count in {OK: 0, **tally.outcomes}.items():
                 requests.add_metric((*key, outcome), count)
             late.add_metric(key, tally.late)
@@ -118,13 +118,15 @@ class LoadgenCollector:
 
     def _totals(self) -> Iterable[Metric]:
         offered = _counter("loadgen_offered", "Requests that were due: ended, under way, waiting or dropped.")
+        failed = _counter("loadgen_failed", "Requests that ended with any other outcome than ok.")
         iterations = _counter("loadgen_iterations", "Scenarios that were run to their end.")
         for run in self.runs:
             offered.add_metric(run.key, run.book.offered())
+            failed.add_metric(run.key, sum(tally.errors for tally in run.book.totals))
             passes = sum(tally.iterations for tally in run.book.totals)
             if passes:
                 iterations.add_metric(run.key, passes)
-        return offered, iterations
+        return offered, failed, iterations
 
     def _histograms(self) -> Iterable[Metric]:
         response = self._histogram("loadgen_response_seconds", "Time from the intended start to the end of the answer.")

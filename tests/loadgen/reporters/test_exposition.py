@@ -91,7 +91,7 @@ def test_offered_is_counted_at_the_moments_of_completed():
     """What ended, was dropped, is under way or waits; good answers count from zero on, as what is offered does."""
     before = _expose(LiveRun("shop", "r1", "x", Book(Labels(["GET /"]))))
     assert _samples(before, "loadgen_requests_total") == {(("endpoint", "GET /"), ("outcome", "ok")): 0}
-    assert _samples(before, "loadgen_offered_total") == {(): 0}
+    assert _samples(before, "loadgen_offered_total") == _samples(before, "loadgen_failed_total") == {(): 0}
     book, tally = _book(10), Tally()
     tally.dropped = 3
     book.add([tally], 2, 1, Load(in_flight=4, waiting=5))
