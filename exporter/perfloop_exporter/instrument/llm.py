@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from perfloop_exporter.metrics.registry import MetricRegistry
 
 _MODEL = ("gen_ai_request_model",)
+# A prompt of one sentence to the longest that models take: each bucket twice as long as the one before.
+_LENGTHS = tuple(float(2**power) for power in range(3, 18))
 
 
 class LLMMetrics:
@@ -33,6 +35,12 @@ class LLMMetrics:
         self.errors = registry.counter(f"{prefix}_errors_total", "Calls that failed.", _MODEL)
         self.tokens = registry.counter(
             f"{prefix}_token_usage_total", "Tokens read and written.", (*_MODEL, "gen_ai_token_type")
+        )
+        self.lengths = registry.histogram(
+            f"{prefix}_tokens_per_call",
+            "Tokens that one call read and wrote.",
+            (*_MODEL, "gen_ai_token_type"),
+            _LENGTHS,
         )
 
 
@@ -77,6 +85,8 @@ class LLMTiming:
             errors.inc()
         metrics.tokens.labels(model, "input").inc(input_tokens)
         metrics.tokens.labels(model, "output").inc(written)
+        metrics.lengths.labels(model, "input").observe(input_tokens)
+        metrics.lengths.labels(model, "output").observe(written)
         # n tokens have n - 1 gaps between them. Last, since a server's own number of tokens may be no number at all.
         if self._first and written > 1:
             metrics.per_token.labels(model).observe((self._last - self._first) / (written - 1))

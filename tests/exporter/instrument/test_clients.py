@@ -173,6 +173,9 @@ def test_a_served_call():
     assert served("request_duration_seconds_count", "served") == 1
     assert served("token_usage_total", "served", gen_ai_token_type="input") == 7
     assert served("token_usage_total", "served", gen_ai_token_type="output") == 3
+    assert served("tokens_per_call_bucket", "served", gen_ai_token_type="input", le="8.0") == 1
+    assert served("tokens_per_call_sum", "served", gen_ai_token_type="output") == 3
+    assert served("tokens_per_call_count", "served", gen_ai_token_type="output") == 1
 
 
 def test_a_served_call_that_fails():
