@@ -8,14 +8,24 @@ from grafana_foundation_sdk.builders import common
 
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly, one_of
-from perfloop_boards.findings import HEALTH, SILENCE, SILENT, Count, penalties, tally, to_incident
+from perfloop_boards.findings import (
+    HEALTH,
+    LAST_RESULT,
+    SILENCE,
+    SILENT,
+    Count,
+    last_result,
+    penalties,
+    tally,
+    to_incident,
+)
 from perfloop_boards.limits import FIRST_WARNS, Limit, plain
 from perfloop_boards.links import CLICKED, of_cell, of_label, to_board
 from perfloop_boards.panels import About, lines, number
 from perfloop_boards.queries import Query, chosen, equal, highest, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import ANALYZER, or_silent
-from perfloop_boards.words import SEVERITY, name_signals
+from perfloop_boards.words import RESOURCE, SEVERITY, name_signals
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
@@ -112,6 +122,7 @@ def _health_now() -> AnyPanel:
         ),
         [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}"), SILENCE],
         HEALTH,
+        known={**colours.PARTS, "overall": colours.OTHER},
     ).axis_soft_max(100)
 
 
@@ -207,13 +218,18 @@ def _forecast(limits: Limits) -> AnyPanel:
             "none",
             "No trend leads to a limit.",
         ),
-        [Query(or_silent(first, "signal"), instant=True), *(Query(expr, instant=True) for expr in others)],
+        [
+            Query(or_silent(first, "signal"), instant=True),
+            *(Query(expr, instant=True) for expr in others),
+            last_result(first, "signal"),
+        ],
         [
             Column("service", "Service", width=110),
             Column("signal", "Signal", words={**name_signals(limits.by_route()), **SILENT}, links=_of_row()),
             Column("Value #A", "Earliest", unit="s", limit=IN_SIGHT, width=120),
             Column("Value #B", "Expected", unit="s", width=110),
             Column("Value #C", "Latest", unit="s", width=110),
+            Column("Value #D", LAST_RESULT, unit="dateTimeFromNow", width=115),
         ],
     )
 
@@ -243,7 +259,7 @@ def _causes() -> AnyPanel:
             Column(
                 "resource",
                 "Cause",
-                words=SILENT,
+                words={**RESOURCE, **SILENT},
                 links=(
                     to_board("Open its recommendations", "recommendations", service=service),
                     to_board("Open the Service board", "service", service=service),
@@ -260,6 +276,7 @@ def _causes() -> AnyPanel:
 
 def _bottlenecks() -> AnyPanel:
     service = of_cell("Service")
+    found = f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})"
     return rows(
         About(
             "Bottlenecks by service",
@@ -268,18 +285,13 @@ def _bottlenecks() -> AnyPanel:
             "none",
             "No resource limits a service.",
         ),
-        [
-            Query(
-                or_silent(f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})", "resource"),
-                instant=True,
-            )
-        ],
+        [Query(or_silent(found, "resource"), instant=True), last_result(found, "resource")],
         [
             Column("service", "Service", width=90),
             Column(
                 "resource",
                 "Resource",
-                words=SILENT,
+                words={**RESOURCE, **SILENT},
                 links=(
                     to_board("Open its recommendations", "recommendations", service=service),
                     to_board("Open the Service board", "service", service=service),
@@ -287,6 +299,7 @@ def _bottlenecks() -> AnyPanel:
             ),
             Column("severity", "Severity", words=SEVERITY, width=80),
             Column("Value #A", "Share", unit="percentunit", width=70),
+            Column("Value #B", LAST_RESULT, unit="dateTimeFromNow", width=115),
         ],
         sort="Share",
     )
@@ -326,7 +339,7 @@ def build(limits: Limits) -> Board:
         since="now-1h",
         rows=(
             Row(4, evenly(_incidents_now(), _unusual_now(), _bottlenecks_now(), _soonest_now())),
-            Row(8, [(14, _causes()), (10, _penalties(limits))]),
+            Row(8, [(13, _causes()), (11, _penalties(limits))]),
             Row(9, [(24, _band())]),
             Row(8, [(12, _health_now()), (12, _scores())]),
             Row(8, [(9, _bottlenecks()), (15, _changes(limits))]),

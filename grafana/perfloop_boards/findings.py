@@ -31,9 +31,16 @@ class Count(NamedTuple):
 PARTS = selector(*chosen("service"), 'service!="overall"')
 HEALTH = Limit(warning=90, critical=70, below=True)  # the limits of the analyzer's own page
 SILENT = {ANALYZER_DOWN: (ANALYZER_DOWN, colours.BAD)}
+LAST_RESULT = "Last result"  # the heading of its column
 NO_ANALYSIS = "no analysis"
 OPEN = 'state=~"open|accepted"'
 RECOMMENDATION_LABELS = "service, category, priority, title, state, gain_of"
+
+
+def last_result(expr: str, label: str) -> Query:
+    """Return the query of the analyzer's last result in milliseconds, for each row of a table without other times."""
+    last = "max(perfloop_analyzer_last_success_timestamp_seconds) * 1000"
+    return Query(or_silent(f"({expr}) * 0 + on () group_left () {last}", label, time=True), instant=True)
 
 
 # For pictures over time: a line where the analyzer had no result, so that what it did not find is not read as good.

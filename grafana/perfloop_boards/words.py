@@ -48,6 +48,17 @@ PRIORITY = {
     "medium": ("medium", colours.UNKNOWN),
     "low": ("low", colours.UNKNOWN),
 }
+# What limits a service, as the analyzer's own page calls it; the others are called by their name.
+RESOURCE = {
+    name: (title, colours.UNKNOWN)
+    for name, title in {
+        "api": "API",
+        "cpu": "CPU",
+        "gpu": "GPU",
+        "vector": "vector search",
+        "storage": "object storage",
+    }.items()
+}
 UP = {"0": ("down", colours.BAD), "1": ("up", colours.GOOD)}
 FIRING = {"1": ("warning", colours.WARNING), "2": ("critical", colours.BAD)}
 VERDICT = {

@@ -41,6 +41,7 @@ FINDINGS = {
     f"perfloop_health_penalty{{{OF_SIGNAL}}}": 30,
     'perfloop_health_score{service="shop"}': 70,
     'perfloop_health_score{service="overall"}': 70,
+    "perfloop_analyzer_last_success_timestamp_seconds": 1.8e9,
     'perfloop_incident_start_timestamp_seconds{incident="1",service="shop"}': 1.7e9,
     f'perfloop_finding_start_timestamp_seconds{{incident="1",{OF_SIGNAL}}}': 1.7e9,
     f'perfloop_change_point_info{{{OF_SIGNAL},levels="20 ms → 733 ms"}}': 1,
