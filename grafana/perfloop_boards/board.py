@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders import dashboard as dash
 from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
     DashboardCursorSync,
     DashboardLinkType,
     GridPos,
@@ -76,7 +77,7 @@ def evenly(*panels: AnyPanel) -> Sequence[tuple[int, AnyPanel]]:
     return [(WIDTH // len(panels), panel) for panel in panels]
 
 
-def build_dashboard(board: Board, boards: Mapping[str, Board]) -> dash.Dashboard:
+def build_dashboard(board: Board, boards: Mapping[str, Board]) -> Dashboard:
     """Return the board as Grafana's dashboard; `boards` has all of them by uid, for the links."""
     made = dash.Dashboard(board.title).uid(board.uid).description(board.question).tags([TAG]).readonly()
     made = made.time(board.since, "now").refresh("10s").timezone("browser").tooltip(DashboardCursorSync.CROSSHAIR)
@@ -91,7 +92,11 @@ def build_dashboard(board: Board, boards: Mapping[str, Board]) -> dash.Dashboard
         if uid in boards:
             made = made.link(_link(board, boards[uid]))
     made = made.link(_every_board())
-    return _lay_out(made, board.rows)
+    built = _lay_out(made, board.rows).build()
+    for link in built.links or ():
+        # The builder's default would move the links into the menu that holds the switches of the marks.
+        link.placement = None  # type: ignore[assignment]  # it may be left out, but the builder's type has no None
+    return built
 
 
 def _lay_out(made: dash.Dashboard, rows: Sequence[Row]) -> dash.Dashboard:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards.links import of_cell, to_board
 from perfloop_boards.panels import About
-from perfloop_boards.queries import Query, chosen, selector
+from perfloop_boards.queries import Query, chosen, level_changes, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.words import name_signals
 
@@ -32,7 +32,7 @@ def _recorded() -> str:
 def _levels() -> str:
     """Signals whose level changed, with the old and the new one; the table puts their titles for their names."""
     by = "service, signal, series, instance"
-    times = f"max by ({by}) (perfloop_change_point_timestamp_seconds{SERVICE})"
+    times = f"max by ({by}) ({level_changes(*chosen('service'))})"
     info = f"max by ({by}, levels) (perfloop_change_point_info{SERVICE})"
     both = f"max by (service, signal, levels) ({times} * on ({by}) group_left (levels) {info})"
     return f'label_replace({both}, "what", "$1", "signal", "(.*)")'
@@ -62,10 +62,10 @@ def recent_changes(limits: Limits) -> AnyPanel:
         [Query(f"topk({MOST}, {' or '.join(CHANGES)}) * 1000", instant=True)],
         [
             # Not to the board of services: the host and the parts of the stack serve no requests.
-            Column("service", "Service", width=110, links=of_row),
+            Column("service", "Service", width=100, links=of_row),
             Column("what", "Change", words=name_signals(limits.by_route()), links=of_row),
-            Column("levels", "From and to", width=150),
-            Column("Value #A", "When", unit="dateTimeFromNow", width=130),
+            Column("levels", "From and to", width=170),
+            Column("Value #A", "When", unit="dateTimeFromNow", width=120),
         ],
         sort="When",
     )

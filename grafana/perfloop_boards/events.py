@@ -13,13 +13,11 @@ from grafana_foundation_sdk.builders import dashboard as dash
 
 from perfloop_boards import colours
 from perfloop_boards.panels import SOURCE
-from perfloop_boards.queries import FIRING_ALERTS, selector
+from perfloop_boards.queries import level_changes, selector
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-# An alert that fires again so soon after it ended is the same event; so is one that Prometheus, started again, repeats.
-SAME_ALERT = "5m"
 # What was not scraped for so long and is scraped again is the same phase of a run.
 SAME_RUN = "5m"
 # A level change whose time is estimated again in each cycle is not an event yet.
@@ -76,22 +74,15 @@ def _changes(of_service: tuple[str, ...]) -> str:
 
 def _levels(matchers: tuple[str, ...]) -> str:
     """When each signal's level changed; a change that the analyzer withdraws leaves the mark where it was."""
-    change = f"perfloop_change_point_timestamp_seconds{selector(*matchers)}"
-    settled = f"max by (service, signal) ({change} unless changes({change}{STILL_MOVING}) * 1000"
+    moving = f"changes(perfloop_change_point_timestamp_seconds{selector(*matchers)}{STILL_MOVING}"
+    settled = f"max by (service, signal) ({level_changes(*matchers)} unless {moving}) * 1000"
     return f"max_over_time(({settled})[$__range:$__interval])"
 
 
 def _alerts(of_service: tuple[str, ...]) -> str:
-    """Since when the condition of each alert holds that begins to fire."""
-    by = "alertname, service, severity"
-    since, firing = (
-        expr.replace("}", "".join(f", {one}" for one in of_service) + "}")
-        for expr in ('ALERTS_FOR_STATE{severity!~"none|info"}', FIRING_ALERTS)
-    )
-    return (
-        f"max by ({by}) ({since}) * 1000 and on ({by}) {firing} "
-        f"unless on ({by}) last_over_time({firing}[{SAME_ALERT}] offset $__interval)"
-    )
+    """When each alert began to fire, as the rules keep it: over restarts of Prometheus, too."""
+    since = f"service:alert_firing_since:timestamp_seconds{selector(*of_service)}"
+    return f"max by (alertname, service, severity) ({since}) * 1000"
 
 
 def _load_tests() -> str:

@@ -69,7 +69,7 @@ def generate(directory: Path) -> dict[Path, str]:
     by_uid = {board.uid: board for board in boards}
     encoder = JSONEncoder(sort_keys=True, indent=2)
     dashboards = {
-        DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, by_uid).build()) + "\n"
+        DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, by_uid)) + "\n"
         for board in boards
     }
     exported = {

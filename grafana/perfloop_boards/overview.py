@@ -204,8 +204,9 @@ def build(limits: Limits) -> Board:
                 ),
             ),
             Row(5, [(24, services(limits))]),
-            Row(7, [(10, _penalties(limits)), (14, top_recommendations())]),
-            Row(7, evenly(_traffic(), _latency(limits), _machines(limits))),
-            Row(7, evenly(firing_now(), incidents(), recent_changes(limits))),
+            Row(6, evenly(_penalties(limits), incidents())),
+            Row(6, [(24, top_recommendations())]),
+            Row(8, evenly(_traffic(), _latency(limits), _machines(limits))),
+            Row(8, evenly(firing_now(), recent_changes(limits))),
         ),
     )

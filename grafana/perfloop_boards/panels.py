@@ -193,7 +193,7 @@ def counts(about: About, parts: Mapping[str, tuple[str, str]]) -> stat.Panel:
 
     `parts` has for each word the series to count and the colour.
     """
-    queries = [Query(f"count({series}) > 0", word, instant=True) for word, (series, _) in parts.items()]
+    queries = [Query(f"count({series}) > 0", instant=True) for series, _ in parts.values()]
     none = " or ".join(f"({series})" for series, _ in parts.values())
     panel = number(about, queries[0])
     for position, (word, (_, colour)) in enumerate(parts.items()):

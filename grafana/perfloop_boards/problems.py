@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_boards.findings import OPEN, SILENT
-from perfloop_boards.links import CLICKED, Link, of_cell, to_board, to_runbook
+from perfloop_boards.alerts import SILENCE
+from perfloop_boards.findings import OPEN, SILENT, to_evidence, to_incident
+from perfloop_boards.links import CLICKED, of_cell, to_board, to_runbook
 from perfloop_boards.panels import About
-from perfloop_boards.queries import Query, chosen, firing_by_severity, selector
+from perfloop_boards.queries import ALERT_LABELS, Query, chosen, firing_by_severity, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import or_silent
-from perfloop_boards.words import PRIORITY, SEVERITY
+from perfloop_boards.words import PRIORITY, RESOURCE, SEVERITY
 
 if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 SERVICE = selector(*chosen("service"))
-FIRING = firing_by_severity("", "alertname", "service")
+FIRING = firing_by_severity("", *ALERT_LABELS)
 SHOWN = 5
 
 
@@ -35,8 +36,9 @@ def incidents() -> AnyPanel:
         ),
         [Query(or_silent(f"({cause} + on (incident) group_left () {start})", "resource", time=True), instant=True)],
         [
-            Column("resource", "Probable cause", words=SILENT, links=of_row),
-            Column("service", "Service", width=110, links=of_row),
+            Column("resource", "Probable cause", words={**RESOURCE, **SILENT}, links=of_row),
+            Column("service", "Service", width=140, links=of_row),
+            Column("incident", "Incident", width=150, links=(to_incident(CLICKED),)),
             Column("Value #A", "Since", unit="dateTimeFromNow", width=130),
         ],
         sort="Since",
@@ -47,11 +49,9 @@ def incidents() -> AnyPanel:
 def firing_now() -> AnyPanel:
     """Return the table of firing alerts, each once, critical ones first."""
     to_alert = to_board("Open this alert's history", "alerts", alertname=CLICKED)
-    silence = Link(
-        "Silence it in Alertmanager",
-        f"${{alertmanager_url}}/#/silences/new?filter={{alertname%3D%22{CLICKED}%22}}",
-        new_tab=True,
-    )
+    by = ", ".join((*ALERT_LABELS, "severity"))
+    # An alert that fired within the last evaluation has the time of its condition.
+    since = f"min by ({by}) (service:alert_firing_since:timestamp_seconds) or min by ({by}) (ALERTS_FOR_STATE)"
     return rows(
         About(
             "Firing alerts by severity",
@@ -60,17 +60,20 @@ def firing_now() -> AnyPanel:
             "none",
             "No alert is firing.",
         ),
-        [Query(" or ".join(FIRING.values()), instant=True)],
+        [Query(f"({' or '.join(FIRING.values())}) * on ({by}) ({since}) * 1000", instant=True)],
         [
             Column("severity", "Severity", words=SEVERITY, width=90),
-            Column("alertname", "Alert", links=(to_runbook(CLICKED), to_alert, silence)),
+            Column("alertname", "Alert", links=(to_runbook(CLICKED), to_alert, SILENCE)),
             Column(
                 "service",
                 "Service",
                 width=110,
                 links=(to_board("Open the analysis of this service", "analysis", service=CLICKED),),
             ),
+            Column("Value #A", "Since", unit="dateTimeFromNow", width=120),
         ],
+        sort="Severity",
+        rising=True,
     )
 
 
@@ -83,7 +86,6 @@ def top_recommendations() -> AnyPanel:
     def of_first(metric: str, factor: str = "") -> str:
         return f"({first}) * 0 + on (id) group_left () max by (id) ({metric}){factor}"
 
-    page = Link("Open the analyzer's page: evidence, accept, dismiss", "${analyzer_url}/", new_tab=True)
     board = to_board("Open the Recommendations board", "recommendations", "service")
     return rows(
         About(
@@ -104,11 +106,12 @@ def top_recommendations() -> AnyPanel:
         [
             Column("Value #A", "#", unit="none", width=40),
             Column("priority", "Priority", words=PRIORITY, width=80),
-            Column("title", "Recommendation", words=SILENT, links=(page, board)),
-            Column("service", "Service", width=100),
-            Column("Value #B", "Expected gain", unit="percentunit", width=115),
-            Column("gain_of", "Of", width=130),
-            Column("Value #C", "Since", unit="dateTimeFromNow", width=120),
+            Column("title", "Recommendation", words=SILENT, links=(to_evidence(of_cell("id")), board)),
+            Column("service", "Service", width=140, links=(board,)),
+            Column("Value #B", "Expected gain", unit="percentunit", decimals=0, width=120),
+            Column("gain_of", "Of", width=260),
+            Column("Value #C", "Since", unit="dateTimeFromNow", width=140),
+            Column("id", "id", hidden=True),
         ],
         sort="#",
         rising=True,

@@ -131,6 +131,19 @@ def ever(expr: str, *labels: str) -> str:
     return f"{expr} and on ({', '.join(labels)}) max_over_time(({expr})[$__range:$__interval] @ end()) > 0"
 
 
+# Of the level before: a change of less is found by the analyzer, but is no news.
+_LEAST_CHANGE = 0.1
+
+
+def level_changes(*matchers: str) -> str:
+    """Return the query of the time in seconds at which each signal last went to another level, by a tenth at least."""
+    of = selector(*matchers)
+    before, after = f"perfloop_change_point_before{of}", f"perfloop_change_point_after{of}"
+    by = "service, signal, series, instance"
+    moved = f"abs({after} - on ({by}) {before}) >= on ({by}) {_LEAST_CHANGE} * abs({before})"
+    return f"perfloop_change_point_timestamp_seconds{of} and on ({by}) {moved}"
+
+
 def or_zero(expr: str) -> str:
     """Return the expression, or 0 where nothing matches: for counts."""
     return f"({expr}) or vector(0)"

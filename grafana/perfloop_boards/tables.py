@@ -49,6 +49,7 @@ class Column:
     full: float | None = None
     links: Sequence[Link] = ()
     hidden: bool = False
+    decimals: int | None = None
 
 
 def rows(
@@ -126,8 +127,8 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         properties.append(DynamicConfigValue("custom.hidden", value=True))
     if column.links:
         properties.append(DynamicConfigValue("links", [link.as_override() for link in column.links]))
-    if column.unit:
-        properties.append(DynamicConfigValue("unit", column.unit))
+    given = {"unit": column.unit or None, "decimals": column.decimals, "custom.width": column.width}
+    properties += [DynamicConfigValue(name, value) for name, value in given.items() if value is not None]
     if column.words:
         properties.append(DynamicConfigValue("mappings", build_words(column.words)))
         properties.append(fixed_colour(colours.UNKNOWN))  # of a value that is not among them
@@ -138,8 +139,6 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
     if column.full is None and (column.words or column.limit is not NO_LIMIT):
         properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
         properties.append(DynamicConfigValue("custom.displayMode", "color-text"))  # the same, as Grafana 9 reads it
-    if column.width is not None:
-        properties.append(DynamicConfigValue("custom.width", column.width))
     return properties + _bar(column)
 
 

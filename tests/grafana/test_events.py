@@ -36,7 +36,8 @@ def restarted(moment: float) -> float:
     return NOW - 12 * MINUTE if moment > NOW - 12 * MINUTE else NOW - 600 * MINUTE
 
 
-# Level changes: one that stands, one whose time is estimated again in each cycle, one that the analyzer withdraws.
+# Level changes: one that stands, one whose time is estimated again in each cycle, one that the analyzer withdraws, one
+# that is too small to be news.
 SERIES = {
     'process_start_time_seconds{job="services",service="shop",instance="shop:8000"}': restarted,
     'process_start_time_seconds{job="loadgen",service="loadgen",instance="lg"}': between(20, 14, NOW - 20 * MINUTE),
@@ -48,9 +49,21 @@ SERIES = {
     'perfloop_change_point_timestamp_seconds{service="shop",signal="api_response_time_p95"}': lambda moment: (
         NOW - 20 * MINUTE if NOW - 18 * MINUTE < moment < NOW - 10 * MINUTE else NOW - 28 * MINUTE
     ),
-    f'ALERTS{{alertstate="firing",{FIRES}}}': between(10, 3, 1),
-    f"ALERTS_FOR_STATE{{{FIRES}}}": between(11, 3, NOW - 11 * MINUTE),
+    'perfloop_change_point_timestamp_seconds{service="shop",signal="cache_hit_ratio"}': between(8, 0, NOW - 9 * MINUTE),
+    f"service:alert_firing_since:timestamp_seconds{{{FIRES}}}": between(11, 3, NOW - 11 * MINUTE),
     'loadgen_run_start_timestamp_seconds{run="gate 12:00",run_id="7",test="gate"}': between(18, 14, NOW - 19 * MINUTE),
+}
+# The level after each change, from 2 before: by half for those that are news, by a hundredth for one that is none.
+AFTER = {"error_ratio": 3, "timeout_ratio": 3, "api_response_time_p95": 1, "cache_hit_ratio": 2.02}
+LEVELS = {
+    f'perfloop_change_point_{side}{{service="shop",signal="{signal}"}}': between(60, 0, level)
+    for signal, after in (
+        ("error_ratio", 3),
+        ("timeout_ratio", 3),
+        ("api_response_time_p95", 1),
+        ("cache_hit_ratio", 2.02),
+    )
+    for side, level in (("before", 2), ("after", after))
 }
 
 
@@ -61,7 +74,7 @@ def prometheus(
     """A Prometheus with half an hour in which each event happened once."""
     times = [NOW - 3600 + 10 * step for step in range(361)]
     directory = tmp_path_factory.mktemp("events")
-    with serve_history(prometheus_binary, promtool, directory, write_history(SERIES, times)) as client:
+    with serve_history(prometheus_binary, promtool, directory, write_history({**SERIES, **LEVELS}, times)) as client:
         yield client
 
 

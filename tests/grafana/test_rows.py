@@ -22,7 +22,7 @@ def make(title: str) -> AnyPanel:
 def build(*rows: Row, **signals: AnyPanel) -> tuple[dict[str, Any], Board]:
     """The JSON of a board of these rows, and the board."""
     board = Board("one", "One", "Which?", rows, related=(), signals=signals)
-    encoded: dict[str, Any] = json.loads(JSONEncoder().encode(build_dashboard(board, {}).build()))
+    encoded: dict[str, Any] = json.loads(JSONEncoder().encode(build_dashboard(board, {})))
     return encoded, board
 
 
