@@ -46,6 +46,7 @@ def test_a_percentile_is_a_value_or_its_bounds(promtool: str, tmp_path: Path, ca
         {"series": f'x_seconds_bucket{{service="shop",le="{le}"}}', "values": f"0+{rate}x60"}
         for le, rate in zip([*bounds, "+Inf"], rates, strict=True)
     ]
+    series.append({"series": 'x_seconds_count{service="shop"}', "values": f"0+{rates[-1]}x60"})
     found = precise(0.95, buckets("x_seconds", 'service=~"$service"', by=by))
     labels = '{service="shop"}' if by else "{}"
     questions = [
