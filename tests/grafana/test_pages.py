@@ -11,6 +11,8 @@ import pytest
 
 from perfloop_base.errors import ExitCode
 from tests.grafana.screens import Watch, picture
+from tests.support.looking import assert_readable
+from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +63,46 @@ def test_the_analyzers_page(live_stack: LiveStack, browser: Browser, screenshots
     live_stack.wait_for_traffic()
     text = look(browser, f"{live_stack.analyzer}/", live_stack.analyzer, screenshots / "analyzer.png")
     assert "demo" in text
+
+
+def test_every_link_of_the_analyzers_page_opens_what_it_names(live_stack: LiveStack, browser: Browser):
+    """Its own pages, those of the other programs, and the sections of the runbook; boards have the same addresses."""
+    wait_for(lambda: live_stack.read("count(perfloop_link_info)"), "the links to reach Prometheus")
+    given = {one["metric"]["program"]: one["metric"]["url"] for one in live_stack.query("perfloop_link_info")}
+    for name in ("analyzer", "demo", "exporter", "inbox", "loadgen", "prometheus"):
+        assert given[name] == getattr(live_stack, name)
+    with browser.new_page() as page:
+        for path in ("/", "/report"):
+            page.goto(f"{live_stack.analyzer}{path}")
+            for address in page.eval_on_selector_all("a[href]", "all => all.map((one) => one.href)"):
+                if "/d/" in address and "grafana" not in given:
+                    continue
+                answer = page.request.get(address)
+                assert answer.ok, f"{address}: {answer.status}"
+                if "#" in address and "/user/" in address:
+                    assert f'id="{address.partition("#")[2]}"' in answer.text(), address
+
+
+def test_the_report_says_which_alerts_fire(live_stack: LiveStack, browser: Browser):
+    """As Prometheus has them, the watchdog apart."""
+    live_stack.wait_for_traffic()
+    # Ten seconds between two cycles: what begins or ends meanwhile is asked again.
+    firing = 'ALERTS{alertstate="firing",severity!~"none|info"}'
+
+    def agree() -> bool:
+        named = {one["metric"]["alertname"] for one in live_stack.query(firing)}
+        with browser.new_page() as page:
+            page.goto(f"{live_stack.analyzer}/report")
+            shown = page.locator("#alerts").inner_text()
+        return all(name in shown for name in named) and bool(named) != ("None is firing." in shown)
+
+    wait_for(agree, "the report to agree with Prometheus")
+
+
+def test_our_pages_can_be_read(live_stack: LiveStack, browser: Browser):
+    """In light and dark, wide and narrow: no faint text, nothing beyond the window."""
+    for address in (live_stack.exporter, live_stack.loadgen, live_stack.inbox):
+        assert_readable(browser, f"{address}/")
 
 
 def test_the_analyzers_report(live_stack: LiveStack, browser: Browser, screenshots: Path, tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,8 +206,18 @@ def next_steps(state: str) -> list[str]:
 
 
 def _render(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(style=_STYLE, **values)
+
+
+@cache
+def _environment() -> Environment:
+    """Return the compiled templates, once for all pages."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, finalize=_visible
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_visible,
+        auto_reload=False,
     )
     environment.tests["down_in"] = lambda cause, incident: any(
         finding.is_down and finding.service == cause.service for finding in incident.findings
@@ -226,4 +237,4 @@ def _render(template: str, **values: object) -> str:
         worst_first=worst_first,
         zip=zip,
     )
-    return environment.get_template(template).render(style=_STYLE, **values)
+    return environment
