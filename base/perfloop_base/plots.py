@@ -165,7 +165,7 @@ def _grid(across: _Scale, upward: _Scale, axes: Axes) -> Iterator[str]:
 
 
 def _labels(values: Sequence[float], axes: Axes) -> list[tuple[float, str]]:
-    """Return the ticks of y as people write them, with as many digits as it takes to tell them apart."""
+    """Return the ticks of y as people write them, with as many digits as make them differ."""
     if axes.unit is None:
         return [(value, axes.write_y(value)) for value in values]
     for digits in range(3, _MOST_DIGITS):

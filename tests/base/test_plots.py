@@ -109,7 +109,7 @@ def test_moments_are_round(start: float, seconds: float, first: str, last: str):
     assert "UTC, 2023-11-14" in words
 
 
-def test_values_have_their_unit_and_are_told_apart():
+def test_values_have_their_unit_and_differ():
     """Steps of 1, 2 and 5 with the unit; a line between 99.91% and 99.95% has labels that differ."""
     words = words_of(draw("t", [Line("a", [(0, 0.0), (1, 0.9)])], Axes(unit="seconds")))
     assert words[:5] == ["0 s", "200 ms", "400 ms", "600 ms", "800 ms"]
