@@ -151,8 +151,8 @@ def _alerts_now() -> AnyPanel:
 def _table(limits: Limits) -> AnyPanel:
     alone = to_board("Show this objective alone", "slo", service=of_cell("Service"), slo=of_cell("Objective"))
     runbook = Link("Read the runbook", f"${{prometheus_url}}/user/runbook.html#{of_cell('Alert')}", new_tab=True)
-    burns = [Limit(None, burn.factor) if burn in PAGES else Limit(burn.factor) for burn in BURN_RATES]
-    windows = [burn.long for burn in BURN_RATES]
+    burns = [Limit(None, burn.factor) for burn in PAGES]
+    windows = [burn.long for burn in PAGES]
     values = [
         Query(describe(limits.slos.values()), instant=True),
         Query(state(), instant=True),
@@ -162,7 +162,7 @@ def _table(limits: Limits) -> AnyPanel:
         *(Query(known(burn_rate(window)), instant=True) for window in windows),
         Query(GONE, instant=True),
     ]
-    letters = "FGHI"
+    letters = "FG"
     return rows(
         About(
             "Objectives and their budgets",
@@ -194,10 +194,10 @@ def _table(limits: Limits) -> AnyPanel:
             Column("Value #D", "Availability", unit="percentunit", width=95),
             Column("Value #E", "Budget left", unit="percentunit", limit=LEFT, full=1, width=130),
             *(
-                Column(f"Value #{letter}", f"Burn {window}", unit="none", limit=limit, width=75)
+                Column(f"Value #{letter}", f"Burn {window}", unit="none", limit=limit, width=80)
                 for letter, window, limit in zip(letters, windows, burns, strict=True)
             ),
-            Column("Value #J", "Gone in", unit="s", width=90),
+            Column("Value #H", "Gone in", unit="s", width=90),
             Column(
                 "alert",
                 "Alert",
@@ -239,7 +239,7 @@ def _causes(limits: Limits) -> AnyPanel:
         ),
         [
             Query(share, instant=True),
-            Query(f"({bad}) > 0", instant=True),
+            Query(f"({bad}) * 3600 > 0", instant=True),
             Query(f"({bad}) / ({events}) > 0", instant=True),
         ],
         [
@@ -259,9 +259,9 @@ def _causes(limits: Limits) -> AnyPanel:
                     ),
                 ),
             ),
-            Column("Value #A", "Share of bad", unit="percentunit", full=1, width=150),
-            Column("Value #B", "Bad/s", unit="none", width=80),
-            Column("Value #C", "Of its events", unit="percentunit", width=110),
+            Column("Value #A", "Share of bad", unit="percentunit", full=1, width=130),
+            Column("Value #B", "Bad/h", unit="none", width=75),
+            Column("Value #C", "Of its events", unit="percentunit", width=105),
         ],
         sort="Share of bad",
     )
@@ -311,7 +311,7 @@ def _events() -> AnyPanel:
             "Events",
             "What each objective counts: requests, first tokens, tokens per second. None: its budget neither burns nor "
             "recovers.",
-            "cps",
+            "suffix:/s",
             NOTHING,
             links=(DETAIL, SERVICE_BOARD),
         ),
@@ -324,7 +324,7 @@ def _bad_events() -> AnyPanel:
         About(
             "Bad events",
             "Events per second that the objective does not allow: failed, or too slow. Good: they stay at zero.",
-            "cps",
+            "suffix:/s",
             NOTHING,
             links=(DETAIL, SERVICE_BOARD),
         ),
@@ -366,8 +366,8 @@ def build(limits: Limits) -> Board:
                 evenly(_objectives_now(), _missed_now(), _left_now(), _burn_now(), _gone_now(), _alerts_now()),
             ),
             Row(8, [(24, _table(limits))]),
-            Row(9, evenly(_budget_over_time(), _causes(limits))),
-            Row(9, evenly(_pages(), _tickets())),
-            Row(9, evenly(_events(), _bad_events(), _bad_share())),
+            Row(10, evenly(_budget_over_time(), _causes(limits))),
+            Row(10, evenly(_pages(), _tickets())),
+            Row(10, evenly(_events(), _bad_events(), _bad_share())),
         ),
     )
