@@ -20,6 +20,7 @@ COUNTERS = {
     f"vllm:prefix_cache_hits_total{{{MODEL}}}": 450,
     f'vllm:request_success_total{{{MODEL},finished_reason="stop"}}': 5,
     f'vllm:request_success_total{{{MODEL},finished_reason="abort"}}': 1,
+    f'vllm:request_success_total{{{MODEL},finished_reason="length"}}': 2,
     'pg_stat_database_blks_hit{datname="app"}': 990,
     'pg_stat_database_blks_read{datname="app"}': 10,
     "redis_evicted_keys_total": 3,
@@ -65,6 +66,7 @@ GAUGES = {
     'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': 61,
     'DCGM_FI_DEV_FB_USED{gpu="0"}': 30_000,
     'DCGM_FI_DEV_FB_FREE{gpu="0"}': 10_000,
+    'DCGM_FI_DEV_POWER_USAGE{gpu="0"}': 290,
     'pg_stat_activity_count{datname="app",state="active"}': 12,
     "pg_settings_max_connections": 100,
     "redis_memory_used_bytes": 1e8,
@@ -76,6 +78,13 @@ HISTOGRAMS = {
     "vllm:time_per_output_token_seconds": 0.025,
     "vllm:e2e_request_latency_seconds": 2.0,
     "vllm:request_queue_time_seconds": 0.3,
+    "vllm:request_prefill_time_seconds": 0.2,
+    "vllm:request_decode_time_seconds": 1.5,
+    "vllm:request_prompt_tokens": 200,
+    "vllm:request_generation_tokens": 100,
+    "vllm:request_max_num_generation_tokens": 100,
+    "vllm:request_params_max_tokens": 500,
+    "vllm:iteration_tokens_total": 512,
 }
 
 

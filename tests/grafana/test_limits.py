@@ -50,6 +50,8 @@ OWN = {
     "system: Carrier changes": "a count: the first is one to look at",
     "system: TCP retransmits": "no alert: each path loses something; one segment of a hundred is felt",
     "system: Tracked connections": "the kernel's own limit: a full table drops new connections",
+    "llm: GPU held down": "1 is held down, 0 is not",
+    "llm: GPU memory errors": "a count: the first is one to look at",
     "fleet: Hosts down": "a count: the first is already bad",
     "load-test: Dropped iterations": "a count: the first is one to look at",
     "load-test: Checks passed": "a check that fails once is one to look at",

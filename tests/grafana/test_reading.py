@@ -210,7 +210,7 @@ def test_means_and_quantiles_are_the_correct_ones(panels: list[Panel], part: str
     for panel in panels:
         for expression in panel.expressions:
             if part == "_sum" and re.search(r"\w_sum\b", expression):
-                assert re.search(r"rate\(\w*_sum", expression), (str(panel), expression)
+                assert re.search(r"rate\([\w:]*_sum", expression), (str(panel), expression)
                 assert " / " in expression, (str(panel), expression)
             # What is at or below one bound is a count, as any other.
             spread = re.sub(r'_bucket\{[^}]*\ble=~?"[^}]*}', "", expression)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from perfloop_boards.model.selection import SERVING
 from perfloop_boards.watches import ANALYZER, SERVICES, component
 from tests.grafana.boards import fill_in
 
@@ -25,6 +26,9 @@ ANOTHER = 'up{job="services",service="shop",instance="shop:8001"}'
 CART = 'up{job="demo",service="cart",instance="cart:8000"}'
 OWN_JOB = 'up{job="shop-api",service="shop",instance="shop:8000"}'
 REDIS = 'up{job="redis",service="redis",instance="redis:9121"}'
+CALLS = 'gen_ai_server_request_duration_seconds_count{service="shop",gen_ai_request_model="m"}'
+ENGINE_UP = 'up{job="services",service="vllm",instance="vllm:8000"}'
+ENGINE = 'vllm:num_requests_running{service="vllm",model_name="m"}'
 SCORE = 'perfloop_health_score{service="overall"}'
 ANALYZED = 'up{job="analyzer",service="analyzer",instance="analyzer:19110"}'
 INBOX = component("inbox")
@@ -57,6 +61,11 @@ CASES = {
     "dead for a weekend": Case({SHOP: "1x10 0x4400", SERVED: "5x11 stale"}, 4_000, shown=False, down=1),
     "frozen, of a job of its own": Case({OWN_JOB: "1x10 0x200", SERVED: "5x11 stale"}, 90, shown=False, down=1),
     "no request yet": Case({SHOP: "1x60"}, 30, shown=True, down=0),
+    "models frozen": Case({SHOP: "1x10 0x50", CALLS: "5x11 stale"}, 13, shown=False, down=1, watch=SERVING),
+    "models answer, a shop does not": Case(
+        {CART: "1x10 0x50", SHOP: "1x60", CALLS: "5x60"}, 13, shown=True, down=0, watch=SERVING
+    ),
+    "an engine frozen": Case({ENGINE_UP: "1x10 0x50", ENGINE: "5x11 stale"}, 13, shown=False, down=1, watch=SERVING),
     "an exporter that serves nobody": Case({REDIS: "1x10 0x50", SHOP: "1x60", SERVED: "5x60"}, 13, shown=True, down=0),
     "nothing was ever there": Case({}, 30, shown=False, down=0),
     "analyzer healthy": Case({ANALYZED: "1x60", SCORE: "95x60"}, 30, shown=True, down=0, watch=ANALYZER),
