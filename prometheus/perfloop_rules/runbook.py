@@ -5,16 +5,15 @@ from __future__ import annotations
 import html
 import re
 
-PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>Runbook</title>
-<!-- Written by `perfloop generate` from runbook.md: change that file, not this one. -->
-<style>
-body {{ font-family: sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.45; color: #222 }}
-h2 {{ margin-top: 2rem }} h2:target {{ background: #ffe9a8 }} code {{ background: #f2f2f2; padding: 0 .2rem }}
-nav {{ columns: 3 12rem; font-size: .85rem }} nav a {{ display: block }}
-</style></head><body>
-{body}
-</body></html>
+from perfloop_base import pages
+
+NOTE = "<!-- Written by `perfloop generate` from runbook.md: change that file, not this one. -->\n"
+OWN_STYLE = """\
+body { max-width: 52rem; }
+h2 { padding: 0 .4rem; margin-left: -.4rem; border-radius: .35rem; }
+h2:target { background: var(--fair-soft); color: var(--fair); }
+nav { columns: 3 12rem; font-size: .87rem; }
+nav a { display: block; }
 """
 HEADING = re.compile(r"^(#+) (.+)$")
 
@@ -28,7 +27,8 @@ def render_page(markdown: str) -> str:
     """Return the runbook as one HTML page with a list of its sections."""
     links = "".join(f'<a href="#{name}">{name}</a>' for name in sorted(list_sections(markdown)))
     blocks = [_render_block(block) for block in re.split(r"\n\n+", markdown.strip())]
-    return PAGE.format(body=f"{blocks[0]}\n<nav>{links}</nav>\n" + "\n".join(blocks[1:]))
+    body = "\n".join([blocks[0], f"<nav>{links}</nav>", *blocks[1:]])
+    return f"{pages.head('Runbook', OWN_STYLE)}{NOTE}<main>\n{body}\n</main>\n</body>\n</html>\n"
 
 
 def _render_block(block: str) -> str:
