@@ -88,7 +88,14 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
     thresholds = settings.home / "etc" / THRESHOLDS
     exporter = Component(
         "exporter",
-        _module("perfloop_exporter", _listen(settings, "exporter"), f"--thresholds.file={thresholds}"),
+        _module(
+            "perfloop_exporter",
+            _listen(settings, "exporter"),
+            f"--thresholds.file={thresholds}",
+            # Off by default, as in node_exporter: on one machine they cost a few milliseconds.
+            "--collector.processes",
+            "--collector.tcpstat",
+        ),
         "exporter",
     )
     inbox = Component(
