@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from perfloop_base import answers, serving
 from perfloop_base.addresses import bound_address, listen
-from perfloop_inbox import api, channels
+from perfloop_inbox import api, channels, silence_pages
 from perfloop_inbox.inbox import Inbox
 from perfloop_inbox.smtp import serve_mail
 from perfloop_inbox.store import FILE, Store
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def build_app(inbox: Inbox) -> FastAPI:
-    """Return the HTTP side of an inbox."""
+def build_app(inbox: Inbox, alertmanagers: tuple[str, ...] = ()) -> FastAPI:
+    """Return the HTTP side of an inbox; `alertmanagers` are those whose alerts and silences its pages show."""
     app = FastAPI(title="Perfloop inbox", docs_url=None, redoc_url=None)
     app.state.inbox = inbox
+    app.state.manager = silence_pages.Manager(alertmanagers)
     app.include_router(api.router)
     app.include_router(channels.router)
+    app.include_router(silence_pages.router)
     answers.add_error_handlers(app)
     return app
 
@@ -73,4 +75,4 @@ async def run(
             serve_mail(inbox, mail_listener),
             watching(inbox, watched.prometheus, watched.alertmanagers, watched.interval),
         )
-        await serving.serve(build_app(inbox), web_listener, *companions, web=protection)
+        await serving.serve(build_app(inbox, watched.alertmanagers), web_listener, *companions, web=protection)

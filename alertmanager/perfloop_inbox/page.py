@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from perfloop_base.web.headers import page_policy
+from perfloop_inbox.markup import link_addresses
 from perfloop_inbox.messages import CHANNELS, Query
+from perfloop_inbox.presentation import show_message
 
 if TYPE_CHECKING:
     from perfloop_inbox.inbox import Inbox
 
-_ADDRESS = re.compile(r"<(?P<slack>https?://[^|>\s]+)\|(?P<words>[^>]+)>|(?P<bare>https?://[^\s<>]+)")
-# Longer addresses do not fit a line of the page.
-_MAX_ADDRESS = 60
+__all__ = ["PAGE_POLICY", "link_addresses", "render_page"]
+
 _TITLES = {"slack": "Slack", "email": "E-mail", "pagerduty": "PagerDuty"}
 _ENVIRONMENT = Environment(
     loader=PackageLoader("perfloop_inbox", "."),
@@ -29,24 +28,10 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters["time"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
+_ENVIRONMENT.filters["body"] = show_message
 _ENVIRONMENT.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
 # Of the template, not of a rendered page: what could ever be injected into one is not allowed to run.
 PAGE_POLICY = page_policy(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), "connect-src 'self'")
-
-
-def link_addresses(text: str) -> Markup:
-    """Return the text as HTML in which web addresses, Slack's `<address|words>` among them, can be followed."""
-    parts, end = [], 0
-    for found in _ADDRESS.finditer(text):
-        address = found["slack"] or found["bare"]
-        words = found["words"] or (address if len(address) <= _MAX_ADDRESS else f"{address[:_MAX_ADDRESS]}…")
-        link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(address, words)
-        parts += [escape(text[end : found.start()]), link]
-        end = found.end()
-    return Markup().join([*parts, escape(text[end:])])
-
-
-_ENVIRONMENT.filters["linked"] = link_addresses
 
 
 def render_page(inbox: Inbox, limit: int) -> str:

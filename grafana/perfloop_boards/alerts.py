@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import FIRST_IS_BAD, FIRST_WARNS, Limit, seconds
-from perfloop_boards.links import CLICKED, Link, of_cell, of_label, to_board, to_runbook
+from perfloop_boards.links import CLICKED, Link, of_cell, of_label, to_board, to_runbook, to_silence
 from perfloop_boards.panels import About, figure, lines, number, stacked, timeline
 from perfloop_boards.queries import ALERT_LABELS, FIRING_ALERTS, Query, firing_by_severity, or_zero, worst_firing
 from perfloop_boards.tables import Column, rows
@@ -26,12 +26,7 @@ NO_MANAGER = "Alertmanager is not scraped: see the Monitoring stack board."
 ALERTMANAGER, INBOX = component("alertmanager"), component("inbox")
 TO_STACK = to_board("Open the Monitoring stack board", "stack")
 EVERY_ALERT = Link("List every alert and silence", "${inbox_url}/alerts", new_tab=True)
-# The inbox's own page: Debian's build of Alertmanager has none.
-SILENCE = Link(
-    "Silence it",
-    f"${{inbox_url}}/silences/new?filter=%7Balertname%3D%22{of_cell('Alert')}%22%2C%20service%3D%22{of_cell('Service')}%22%7D",
-    new_tab=True,
-)
+SILENCE = to_silence(alertname=of_cell("Alert"), service=of_cell("Service"))
 BEFORE_SECONDS = 1800
 
 

@@ -60,3 +60,12 @@ def to_board(title: str, uid: str, *choices: str, **variables: str) -> Link:
 def to_runbook(alert: str) -> Link:
     """Return the link to an alert's section of the runbook, which Prometheus serves."""
     return Link("Open the runbook", f"${{prometheus_url}}/user/runbook.html#{alert}", new_tab=True)
+
+
+def to_silence(**labels: str) -> Link:
+    """Return the link to a silence of the alerts with these labels: the inbox's page, as in messages.
+
+    Not to Alertmanager's own: Debian's build has none.
+    """
+    filtered = "%2C%20".join(f"{name}%3D%22{value}%22" for name, value in labels.items())
+    return Link("Silence it", f"${{inbox_url}}/silences/new?filter=%7B{filtered}%7D", new_tab=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
-from perfloop_boards.links import CLICKED, TIME, Link, of_cell, to_board, to_runbook
+from perfloop_boards.links import CLICKED, TIME, Link, of_cell, to_board, to_runbook, to_silence
 from perfloop_boards.panels import About
 from perfloop_boards.queries import WINDOW, Query, equal, selector
 from perfloop_boards.tables import Column, rows
@@ -58,12 +58,7 @@ def _of_each(series: str, joined: str = "max") -> Query:
 def targets(scrape: Limit) -> AnyPanel:
     """Return the table of all targets of the chosen jobs, those that are gone or down first."""
     since = 'time() - ALERTS_FOR_STATE{alertname="TargetDown"} and on (job, instance) up == 0'
-    silence = Link(
-        "Silence it in Alertmanager",
-        "${alertmanager_url}/#/silences/new?filter="
-        f"{{alertname%3D%22TargetDown%22%2Cinstance%3D%22{of_cell('Instance')}%22}}",
-        new_tab=True,
-    )
+    silence = to_silence(alertname="TargetDown", instance=of_cell("Instance"))
     to_alerts = to_board("Open the history of its alert", "alerts", alertname="TargetDown")
     alone = to_board("Show this job alone", "stack", job=CLICKED)
     return rows(

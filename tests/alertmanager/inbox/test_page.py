@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfloop_inbox.page import link_addresses
+from perfloop_inbox.markup import link_addresses
 
 
 @pytest.mark.parametrize(
