@@ -28,7 +28,9 @@ def render_page(markdown: str) -> str:
     links = "".join(f'<a href="#{name}">{name}</a>' for name in sorted(list_sections(markdown)))
     blocks = [_render_block(block) for block in re.split(r"\n\n+", markdown.strip())]
     body = "\n".join([blocks[0], f"<nav>{links}</nav>", *blocks[1:]])
-    return f"{pages.head('Runbook', OWN_STYLE)}{NOTE}<main>\n{body}\n</main>\n</body>\n</html>\n"
+    # The note stands first: by it the generator knows its own file, and reads no more than the beginning.
+    head = pages.head("Runbook", OWN_STYLE).replace("\n", f"\n{NOTE}", 1)
+    return f"{head}<main>\n{body}\n</main>\n</body>\n</html>\n"
 
 
 def _render_block(block: str) -> str:
