@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
@@ -146,14 +146,17 @@ def report(state: Injected) -> Response:
     if result is None:
         raise HTTPException(503, NO_RESULT)
     record = Record(
-        _stored(lambda: state.store.findings(result.at - REPORT_SECONDS)),
-        _stored(state.store.recommendations),
-        published.firing,
-        published.catalog,
-        state.settings.links,
+        firing=published.firing,
+        catalog=published.catalog,
+        links=state.settings.links,
         is_stale=published.is_stale,
         is_served=True,
     )
+    try:
+        past, stored = state.store.findings(result.at - REPORT_SECONDS), state.store.recommendations()
+        record = replace(record, past=past, stored=stored)
+    except StoreError as error:
+        record = replace(record, stored_problem=str(error))
     return _html(render_report(result, published.batches, record, state.settings.commands))
 
 

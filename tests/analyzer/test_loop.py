@@ -139,3 +139,26 @@ async def test_sigkill_and_restart_keep_what_was_decided(build: Any, make_loop: 
     again = await make_loop(_good(build), store=url).cycle(110.0)
     assert again is not None
     assert again.recommendations[0].state == "accepted"
+
+
+class _Alerting(Scripted):
+    """Signals are answered; of alerts only what a test gives."""
+
+    def __init__(self, signals: Responses, alerts: Responses) -> None:
+        super().__init__(signals)
+        self._alerts = alerts
+
+    async def query(self, queries: Any, grid: Any) -> Responses:
+        """Return the alerts where they are asked for."""
+        return self._alerts if queries and queries[0].signal == "alerts" else await super().query(queries, grid)
+
+
+async def test_a_cycle_asks_which_alerts_fire_and_keeps_why_it_is_not_known(build: Any, make_loop: Make) -> None:
+    """A refused query is no empty list, and no failed cycle."""
+    firing = build.batch([1.0, 1.0], "alerts", alertname="A", severity="critical")
+    asked = make_loop(source=_Alerting(_good(build), Responses({"alerts": firing}, {})))
+    refused = make_loop(source=_Alerting(_good(build), Responses({}, {"alerts": "Prometheus refused it"})))
+    for loop in (asked, refused):
+        assert await loop.cycle(100.0) is not None
+    assert [one["alertname"] for one in asked.published.firing.alerts] == ["A"]
+    assert (asked.published.firing.problem, refused.published.firing.problem) == ("", "Prometheus refused it")

@@ -238,3 +238,10 @@ def test_what_lowers_the_score_is_drawn_first_then_what_is_near_its_limit(build:
     many = {f"s{n}": Batch(f"s{n}", grid, (shop,), np.full((1, 3), 1.0)) for n in range(50)}
     drawn, left_out = draw_plots(Result(2.0), many, [])
     assert (len(drawn), left_out) == (ENOUGH_PLOTS, 50 - ENOUGH_PLOTS)
+
+
+def test_a_report_whose_database_does_not_answer_says_so(build: Any) -> None:
+    """Instead of an empty history."""
+    page = render_report(_result(build), {}, Record(stored_problem="the database is locked"))
+    assert page.count("Unknown: the database is locked.") == 2
+    assert "No findings." not in page

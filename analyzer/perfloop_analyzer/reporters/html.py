@@ -100,6 +100,7 @@ class Record:
         links: Where a browser reaches the other programs, by program.
         is_stale: Whether the result is too old to describe the present.
         is_served: Whether the analyzer's page is beside it.
+        stored_problem: Why the database cannot be read; empty where it can.
     """
 
     past: Sequence[Any] = ()
@@ -109,6 +110,7 @@ class Record:
     links: Mapping[str, str] = field(default_factory=dict)
     is_stale: bool = False
     is_served: bool = False
+    stored_problem: str = ""
 
 
 def render_page(published: Published, now: float, desk: Desk | None = None) -> str:
@@ -150,6 +152,7 @@ def render_report(
         left_out=left_out,
         past=record.past,
         stored=record.stored,
+        stored_problem=record.stored_problem,
         alerts=[_Alert(alert) for alert in record.firing.alerts],
         alerts_problem=record.firing.problem,
         is_stale=record.is_stale,
