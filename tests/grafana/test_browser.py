@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from grafana_client.model import DatasourceIdentifier
 
-from tests.grafana.screens import Watch, picture
+from tests.grafana.screens import ABOVE_PIXELS, PANEL_TEXTS, ROW_PIXELS, Watch, log_in, picture, show_board
 from tests.grafana.sites import ABSENT, Site, find_site
 from tests.support.waiting import wait_for
 
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 Boards = dict[str, dict[str, Any]]
 BOARDS = (
-    *("overview", "service", "system", "llm", "database-cache"),
+    *("overview", "service", "slo", "system", "fleet", "llm", "database-cache"),
     *("load-test", "analysis", "recommendations", "alerts", "stack"),
 )
 # Grafana's marks of a failed panel: a query that failed (9 and 10, and from 11 on), or a panel that broke while drawn.
@@ -43,15 +43,12 @@ FAILED_PANEL = (
 # Titles that are wider than their place, as Grafana 9 and as later ones mark titles.
 CUT_TITLES = """[...document.querySelectorAll(".panel-title h2, [data-testid$='header-container'] :is(h2, h6)")]
   .filter(title => title.scrollWidth > title.clientWidth).map(title => title.textContent)"""
-PANEL_TEXTS = "[...document.querySelectorAll('.react-grid-item')].map(panel => panel.innerText)"
 # Shapes that show none of our words where nothing is found: heat maps in every Grafana, timelines in Grafana 9.
 WORDLESS = {"heatmap"}
 WORDLESS_IN_9 = {*WORDLESS, "state-timeline"}
 FIRING = 'ALERTS{alertstate="firing", alertname="DatabaseQueryTimeHigh", severity="critical"}'
 UPDATE_PICTURES = bool(os.environ.get("UPDATE_PICTURES"))
 WIDTH = 1366
-ROW_PIXELS = 38
-ABOVE_PIXELS = 140
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,7 @@ def session(site: Site, browser: Browser) -> Iterator[Session]:
     with site.api() as api:
         version = str(api.health.check()["version"])
     with browser.new_context(viewport={"width": WIDTH, "height": 1000}) as context:
-        answer = context.request.post(f"{site.url}/login", data={"user": site.user, "password": site.password})
-        assert answer.ok, answer.text()
+        log_in(context, site)
         yield Session(site, version, context)
 
 
@@ -109,9 +105,7 @@ def opened(session: Session, board: dict[str, Any], query: str, file: Path) -> I
         watch = Watch(page, session.site.url)
         address = f"{session.site.url}/d/{board['uid']}?kiosk&from=now-5m&to=now&refresh=&{query}"
         try:
-            page.goto(address, wait_until="domcontentloaded")
-            page.wait_for_selector(".react-grid-item", timeout=60_000)
-            page.wait_for_timeout(3_000)  # queries are under way: there is no event for the last of them
+            show_board(page, address)
             yield page, watch
         finally:
             picture(page, file)
