@@ -151,7 +151,9 @@ def list_queries() -> list[tuple[str, dict[str, Any]]]:
     found = []
     for file in sorted((CHECKOUT / "grafana" / "dashboards").glob("*.json")):
         board = json.loads(file.read_text(encoding="utf-8"))
-        values = {v["name"]: v.get("allValue") or v["current"]["value"] for v in board["templating"]["list"]}
+        values = {
+            v["name"]: v.get("allValue") or v.get("current", {}).get("value", "") for v in board["templating"]["list"]
+        }
         values |= {"__rate_interval": "1m", "__range": f"{BOARD_SECONDS}s", "__interval": "15s"}
         for panel in (one for row in board["panels"] for one in (row, *row.get("panels", ()))):
             for target in panel.get("targets") or []:

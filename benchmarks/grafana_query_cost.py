@@ -131,10 +131,13 @@ def _cost(
 ) -> tuple[float, int]:
     pixels = panel.get("maxDataPoints") or panel["gridPos"]["w"] / 24 * SCREEN_PIXELS
     step = max(next(s for s in STEPS if s >= options.hours * 3600 / pixels * 0.75), options.interval)
-    values = {v["name"]: v.get("allValue") or v["current"]["value"] for v in board["templating"]["list"]}
+    values = {
+        v["name"]: v.get("allValue") or v.get("current", {}).get("value", "") for v in board["templating"]["list"]
+    }
     values |= {
         "__rate_interval": f"{max(step + options.interval, 4 * options.interval)}s",
         "__range": f"{options.hours}h",
+        "__interval": f"{step}s",
     }
     series, began = 0, time.perf_counter()
     for target in panel["targets"]:

@@ -109,7 +109,7 @@ def top_recommendations() -> AnyPanel:
             Column("title", "Recommendation", words=SILENT, links=(to_evidence(of_cell("id")), board)),
             Column("service", "Service", width=140, links=(board,)),
             Column("Value #B", "Expected gain", unit="percentunit", decimals=0, width=120),
-            Column("gain_of", "Of", width=260),
+            Column("gain_of", "Of", width=230),
             Column("Value #C", "Since", unit="dateTimeFromNow", width=140),
             Column("id", "id", hidden=True),
         ],
