@@ -14,11 +14,12 @@ from sqlalchemy.engine import make_url
 
 from perfloop_analyzer.config import IN_MEMORY, RunConfig, WebConfig, read_secret
 from perfloop_analyzer.configuration import ConfigurationFiles
-from perfloop_analyzer.errors import AnalyzerError
+from perfloop_analyzer.errors import AnalyzerError, SourceError
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.links import by_program
 from perfloop_analyzer.loop import Loop, NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
+from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.html import Commands, Record, render_report
 from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
@@ -101,10 +102,18 @@ async def write_report(config: RunConfig) -> str:
     """
     async with open_loop(config) as (loop, database):
         at = time.time()
-        result = await _one_cycle(loop, at)
+        try:
+            result = await _one_cycle(loop, at)
+        except SourceError as error:
+            looked = await asyncio.to_thread(lambda: database.memory().looked)
+            raise type(error)(f"{error}; {_since(looked)}") from error
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
         record = Record(past, stored, loop.published.firing, loop.published.catalog)
         return render_report(result, loop.published.batches, record, _store_commands(config))
+
+
+def _since(looked: float | None) -> str:
+    return "no result yet" if looked is None else f"no result since {clock(looked)}"
 
 
 async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = time.time) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RECOMMENDATION = "recommendation"
 CONFIGURATION = "configuration"
 KEEP_SECONDS = 7 * 86_400.0
 MOST = 50
+MOST_TITLES = 3
+OWNER = "analyzer"  # the service that a change of the configuration is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,14 @@ class Change:
 def implemented(identifier: str, service: str, title: str, at: float) -> Change:
     """Return the change that a recommendation was implemented."""
     return Change(identify(RECOMMENDATION, identifier, at), at, service, RECOMMENDATION, f"implemented: {title}")
+
+
+def configured(titles: Sequence[str], at: float) -> Change:
+    """Return the change that other limits, rules or signals are in use; `titles` are of signals with other limits."""
+    shown = ", ".join(titles[:MOST_TITLES])
+    rest = f" and {len(titles) - MOST_TITLES} more" if len(titles) > MOST_TITLES else ""
+    what = f"limits changed: {shown}{rest}" if titles else "signals, rules or call graph changed"
+    return Change(identify(CONFIGURATION, what, at), at, OWNER, CONFIGURATION, what)
 
 
 def identify(kind: str, what: str, at: float) -> str:

@@ -15,11 +15,13 @@ from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.app import run_once, serve, write_report
 from perfloop_analyzer.config import RunConfig, TargetConfig, WebConfig
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
+from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
-from perfloop_analyzer.running import open_recommendations
+from perfloop_analyzer.running import LastResult, open_recommendations
 from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_logs
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, read_flags
+from perfloop_base.quantities import span
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
@@ -112,13 +114,26 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _recommendations(arguments: argparse.Namespace) -> int:
+    now = time.time()
     with open_recommendations(read_flags(TargetConfig, arguments)) as found:
-        listed = found.recommendations(arguments.state)
+        listed, last = found.recommendations(arguments.state), found.last_result(now)
+    if last.is_old:
+        # To the errors: what is printed as JSON stays JSON.
+        Console(stderr=arguments.as_json).print(_silence(last, now), highlight=False, markup=False, soft_wrap=True)
     if arguments.as_json:
         _print_json([recommendation.as_dict() for recommendation in listed])
     else:
         print_recommendations(listed, Console())
     return ExitCode.OK
+
+
+def _silence(last: LastResult, now: float) -> str:
+    """Return since when the analyzer has no result, and what that means for what follows."""
+    who = "" if last.answers else "The analyzer does not answer: "
+    if last.at is None:
+        return f"{who or 'The analyzer has '}no result yet."
+    since = f"no result since {clock(last.at)} ({span(now - last.at)})"
+    return f"{who}{since if who else since.capitalize()}. What follows was recommended then."
 
 
 def _transition(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfloop_analyzer.changes import KEEP_SECONDS
+from perfloop_analyzer.changes import KEEP_SECONDS, configured
 from perfloop_analyzer.config import AUTO, RunConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
@@ -36,6 +36,7 @@ from perfloop_base.durations import format_duration
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.pipeline import History
     from perfloop_analyzer.recommend import Recommendation
 
@@ -193,12 +194,27 @@ class Loop:
         if not is_new:
             return
         costs.last_reload_success = at
+        await self._bounded(asyncio.to_thread(self._record, configured(self._judged_otherwise(), at)), STORE_SECONDS)
         self._knowledge = replace(self._files.knowledge, settings=self._knowledge.settings)
         self._table = self._knowledge.by_name()
         self.published.catalog = self._knowledge.catalog
         self._last_run.pop("history", None)
         self._last_run.pop("burn", None)
         self._update_settings(burning=(), burn_readings=())
+
+    def _judged_otherwise(self) -> list[str]:
+        """Return the titles of the signals that the changed files give other limits."""
+        new = self._files.knowledge.by_name() if self._files else {}
+        return [
+            signal.label
+            for name, signal in new.items()
+            if name in self._table
+            and (signal.limit, signal.own_limits) != (self._table[name].limit, self._table[name].own_limits)
+        ]
+
+    def _record(self, change: Change) -> None:
+        with self._store_may_fail():
+            self._store.record_change(change)
 
     async def _query(self, queries: list[Query], grid: Grid) -> Responses:
         responses = await self._source.query(queries, grid)

@@ -99,6 +99,7 @@ class Result:
             "incidents": [incident.as_dict() for incident in self.incidents],
             "findings": [finding.as_dict() for finding in self.findings],
             "recommendations": [recommendation.as_dict() for recommendation in self.recommendations],
+            "changes": [change.as_dict() for change in self.changes],
             "failures": dict(self.failures),
             "series": self.series,
         }
@@ -137,10 +138,10 @@ class Store(Protocol):
         """Return the findings that held at or after a moment, each with its time span."""
 
     def memory(self) -> Memory:
-        """Return what stands since when, as the last cycle left it."""
+        """Return the open episodes and incidents, as the last cycle left them."""
 
     def write_memory(self, memory: Memory) -> None:
-        """Replace what stands."""
+        """Replace the open episodes and incidents."""
 
     def changes(self, since: float) -> tuple[Change, ...]:
         """Return the changes that were recorded since a moment, newest first."""

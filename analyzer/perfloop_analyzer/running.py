@@ -7,7 +7,9 @@ by a flag is looked for where `perfloop up` puts it: see perfloop_base.home.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
@@ -33,13 +35,32 @@ if TYPE_CHECKING:
 TOKEN_VARIABLE = "PERFLOOP_ANALYZER_TOKEN_FILE"  # noqa: S105 - the name of a variable
 TIMEOUT_SECONDS = 5.0
 HEALTHY = "Analyzer is healthy."
+OLD_SECONDS = 60.0  # as long as the running program lets a result stand
+
+
+@dataclass(frozen=True, slots=True)
+class LastResult:
+    """When the analyzer last had a result.
+
+    Attributes:
+        at: Unix seconds; None where it never had one, or it is not known.
+        is_old: Whether it no longer describes the present.
+        answers: Whether the running analyzer said so itself.
+    """
+
+    at: float | None
+    is_old: bool
+    answers: bool
 
 
 class Recommendations(Protocol):
     """Recommendations that can be listed and moved on."""
 
     def recommendations(self, state: str | None = None) -> Sequence[Recommendation]:
-        """Return the recommendations, of one state if it is given, newest first."""
+        """Return the recommendations, of one state if it is given, the most urgent first."""
+
+    def last_result(self, now: float) -> LastResult:
+        """Return when the analyzer last had a result; `now` is in Unix seconds."""
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on and return it.
@@ -65,8 +86,20 @@ class RemoteAnalyzer:
         self._token = token
         self._looked_for = looked_for
 
+    def last_result(self, now: float) -> LastResult:
+        """Return when the analyzer last had a result, by its own clock."""
+        del now
+        try:
+            body = self._client.get("api/v1/health").json()
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError):
+            return LastResult(None, is_old=True, answers=False)
+        at = body.get("at") if isinstance(body, dict) else None
+        if not isinstance(at, int | float) or not math.isfinite(at):
+            return LastResult(None, is_old=True, answers=True)
+        return LastResult(float(at), is_old=bool(body.get("stale")), answers=True)
+
     def recommendations(self, state: str | None = None) -> list[Recommendation]:
-        """Return the stored recommendations, newest first."""
+        """Return the stored recommendations, the most urgent first."""
         found = self._request("GET", "", params={"state": state} if state else {})
         if not isinstance(found, list):
             raise AnalyzerError(f"the analyzer at {redact_url(str(self._client.base_url))} did not answer with a list")
@@ -104,6 +137,27 @@ class RemoteAnalyzer:
             raise AnalyzerError(f"the analyzer at {shown} did not answer with a recommendation: {error}") from error
 
 
+class StoppedAnalyzer:
+    """An analyzer that does not run, or does not answer: its database."""
+
+    def __init__(self, database: Database) -> None:
+        """Use an open database."""
+        self._database = database
+
+    def recommendations(self, state: str | None = None) -> Sequence[Recommendation]:
+        """Return the stored recommendations, the most urgent first."""
+        return self._database.recommendations(state)
+
+    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+        """Move one recommendation on."""
+        return self._database.transition(identifier, step, at)
+
+    def last_result(self, now: float) -> LastResult:
+        """Return when the last cycle that was stored saw any data."""
+        looked = self._database.memory().looked
+        return LastResult(looked, looked is None or now - looked > OLD_SECONDS, answers=False)
+
+
 @contextlib.contextmanager
 def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
     """Open the recommendations of the analyzer that the flags name, else of the running stack's.
@@ -116,7 +170,7 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
     if (target.store_url or target.store_url_file) and not target.web_url:
         url = database_url(target.store_url, target.store_url_file)
         with contextlib.closing(Database(url)) as database:
-            yield database
+            yield StoppedAnalyzer(database)
         return
     url = target.web_url or running_url("analyzer")
     with httpx.Client(base_url=url.rstrip("/") + "/", timeout=TIMEOUT_SECONDS) as client:
@@ -132,7 +186,7 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
             "`perfloop up`, or give --web.url or --store.url"
         )
     with contextlib.closing(Database(f"sqlite:///{path}")) as database:
-        yield database
+        yield StoppedAnalyzer(database)
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -174,6 +174,18 @@ def _latest(state: State) -> dict[str, Any]:
     }
 
 
+def _age_headers(state: State) -> dict[str, str]:
+    """Return what a list cannot say of itself; without a result only that there is none."""
+    published = state.published
+    if published.result is None:
+        return {"Perfloop-Result-Stale": "true"}
+    return {
+        "Perfloop-Result-Timestamp": f"{published.result.at:.3f}",
+        "Perfloop-Result-Age": f"{published.age(state.clock()):.1f}",
+        "Perfloop-Result-Stale": str(published.is_stale).lower(),
+    }
+
+
 @api.get("/health", response_model=dict[str, Any], responses=READ)
 def health(state: Injected) -> Json:
     """Return the score of each service and of the whole, with the penalties that make it.
@@ -204,15 +216,26 @@ def incidents(state: Injected) -> Json:
     return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "incidents")})
 
 
+@api.get("/changes", response_model=dict[str, Any], responses=READ)
+def changes(state: Injected) -> Json:
+    """Return what was changed within seven days, newest first: implemented recommendations, other limits."""
+    latest = _latest(state)
+    return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "changes")})
+
+
 @api.get("/recommendations", response_model=list[dict[str, Any]], responses=READ_STORED)
 def recommendations(analyzer: Injected, state: str | None = None, *, standing: bool = False) -> Json:
-    """Return the stored recommendations, newest first; with `standing` those of the last cycle, most urgent first."""
+    """Return the stored recommendations, by priority and then expected gain; with `standing` those of the last cycle.
+
+    The headers say when the result was made, how old it is in seconds, and whether it still describes the present.
+    """
     if state is not None and state not in STATES:
         raise HTTPException(422, f"state has value '{shown(state)}': it must be one of {', '.join(sorted(STATES))}")
     if standing:
         current: list[dict[str, Any]] = _latest(analyzer)["recommendations"]
-        return Json([one for one in current if state in (None, one["state"])])
-    return Json([one.as_dict() for one in _stored(lambda: analyzer.store.recommendations(state))])
+        return Json([one for one in current if state in (None, one["state"])], headers=_age_headers(analyzer))
+    stored = _stored(lambda: analyzer.store.recommendations(state))
+    return Json([one.as_dict() for one in stored], headers=_age_headers(analyzer))
 
 
 @api.get("/recommendations/{identifier}", response_model=dict[str, Any], responses=READ_ONE)
@@ -220,7 +243,8 @@ def recommendation(state: Injected, identifier: str) -> Json:
     """Return one recommendation with every step of its life."""
     for one in _stored(state.store.recommendations) if IDENTIFIER.fullmatch(identifier) else ():
         if one.id == identifier:
-            return Json(one.as_dict() | {"events": list(_stored(lambda: state.store.events(identifier)))})
+            events = list(_stored(lambda: state.store.events(identifier)))
+            return Json(one.as_dict() | {"events": events}, headers=_age_headers(state))
     raise HTTPException(404, f"no recommendation has the id '{shown(identifier)}'")
 
 

@@ -241,3 +241,14 @@ async def test_a_target_that_vanishes_is_missed_by_a_real_prometheus(
         targets.write_text("[]\n")
         result = await _until(loop, {"shop": 0.0})
         assert [one.rule for one in result.recommendations] == ["service_gone"]
+
+
+@pytest.mark.parametrize("name", ["demo", "loadgen", "exporter", "inbox", "prometheus", "alertmanager", "orders"])
+def test_each_watched_program_that_does_not_answer_is_the_incident(name: str) -> None:
+    """The stack's own parts and a user's services alike: score 0, the first incident, and what to do."""
+    result = _analyzed(_rows(**{name: [0.0] * 4, "mail": []}), _slow("mail"))
+    assert _scores(result) | {"mail": None} == {OVERALL: 0.0, name: 0.0, "mail": None}
+    incident = result.incidents[0]
+    assert incident.is_outage
+    assert (incident.services, incident.causes[0].component) == ((name,), "availability")
+    assert result.recommendations[0].title == f"Availability: bring {name} back: it does not answer"

@@ -187,6 +187,17 @@ def test_runbooks_of_signals_have_a_section(checkout: Path) -> None:
     assert set(guides.values()) <= sections
 
 
+def test_a_finding_leads_to_its_plot(build: Any) -> None:
+    """From the page into the report, and within the report; a finding without a series has no plot."""
+    result, grid = _result(build), Grid(900.0, 10.0, 11)
+    batches = {"db_query_time_p95": Batch("db_query_time_p95", grid, ({"service": "shop"},), np.full((1, 11), 0.15))}
+    page = render_page(Published(result, batches=batches), 1005.0)
+    report = render_report(result, batches, Record())
+    [anchor] = re.findall(r'<a href="report#(plot-\w+)">Plot</a>', page)
+    assert f'id="{anchor}"' in report
+    assert f'href="#{anchor}"' in report
+
+
 def test_an_alert_that_fires_leads_to_its_runbook(build: Any) -> None:
     """In the report."""
     firing = Firing(({"alertname": "A", "severity": "critical", "service": "shop", "signal": "db_query_time_p95"},), "")

@@ -190,6 +190,17 @@ def test_commands_find_the_running_stack(running: Running, service: Any, monkeyp
     assert _get(f"{running.url}/api/v1/recommendations/{identifier}")["state"] == "accepted"
     assert main(["accept", identifier]) == ExitCode.FAILED
     assert f"recommendation '{identifier}' is accepted" in capfd.readouterr().err
+    assert main(["recommendations"]) == ExitCode.OK
+    assert "no result" not in capfd.readouterr().out.lower()
+    running.process.send_signal(signal.SIGSTOP)
+    later = time.time() + 600
+    with monkeypatch.context() as patch:
+        patch.setattr("perfloop_analyzer.cli.time.time", lambda: later)
+        assert main(["recommendations"]) == ExitCode.OK
+        shown = capfd.readouterr().out
+    assert shown.startswith("The analyzer does not answer: no result since 20")
+    assert "(10 min)" in shown.partition("\n")[0]
+    assert identifier in shown
     running.process.kill()
     running.process.wait(10)
     assert main(["recommendations", "--state=accepted", "--json"]) == ExitCode.OK

@@ -1,4 +1,4 @@
-"""What stands since when: findings and incidents keep their start, and incidents their identity, from cycle to cycle.
+"""Findings and incidents keep their start, and incidents their identity, from cycle to cycle.
 
 A detector sees a window, and says of what lasts longer than that only that it began at the window's start or before.
 So each series that is unusual has an episode with the moment when it was first found, its level from before and how far
@@ -65,7 +65,7 @@ class Memory:
     incidents: Mapping[str, Standing] = field(default_factory=dict)
 
     def stands(self, seen: float) -> bool:
-        """Return whether what was last seen at a moment was not looked for in vain since."""
+        """Return whether what was last seen at a moment was not looked for since without success."""
         return self.looked is not None and self.looked - seen <= SAME_SECONDS
 
     def deviation(self, finding: Finding) -> float:

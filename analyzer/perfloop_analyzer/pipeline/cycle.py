@@ -66,7 +66,7 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
         recommendations=recommend(incidents, knowledge.rules, _context(measured, knowledge, at)),
         readings=(*detection.readings, *_replicas(measured, services)),
         failures=answers.failures,
-        # Without health nothing was seen: that a finding was not among it does not end what stands.
+        # Without health nothing was seen: that a finding was not among it ends nothing.
         memory=remember(memory, incidents, at, measured.deviation) if health else memory,
         series=sum(len(batch) for batch in answers.batches.values()),
         points=sum(batch.values.size for batch in answers.batches.values()),
@@ -85,7 +85,7 @@ def part_queries(result: Result, knowledge: Knowledge) -> list[Query]:
 
 
 def name_parts(result: Result, answers: Responses, parts: Mapping[str, Batch], knowledge: Knowledge) -> Result:
-    """Return the result with recommendations that name what stands out; `parts` answer `part_queries`."""
+    """Return the result with recommendations that name the worst part; `parts` answer `part_queries`."""
     table = knowledge.by_name()
     measured = Measurements(answers.batches, table)
     context = _context(measured, knowledge, result.at, find_parts(parts, table))

@@ -67,8 +67,8 @@ def _ranked(finding: Finding, batch: Batch, by: Sequence[str]) -> Sequence[Part]
         for labels, value in zip(batch.labels, current(batch.values), strict=True)
         if math.isfinite(value) and _is_part(labels, finding)
     }
-    telling = [at for at, label in enumerate(by) if label != PLACE or len({names[at] for names in found}) > 1]
-    named = {" on ".join(names[at] for at in telling if names[at]): value for names, value in found.items()}
+    distinct = [at for at, label in enumerate(by) if label != PLACE or len({names[at] for names in found}) > 1]
+    named = {" on ".join(names[at] for at in distinct if names[at]): value for names, value in found.items()}
     sign = -1.0 if finding.direction == "above" else 1.0
     parts = [Part(name, value, finding.unit) for name, value in named.items() if name]
     return tuple(sorted(parts, key=lambda part: (sign * part.value, part.name)))

@@ -22,7 +22,7 @@ from perfloop_analyzer.reporters.formatting import (
     worst_first,
 )
 from perfloop_analyzer.reporters.leads import Leads
-from perfloop_analyzer.reporters.pictures import draw_plots
+from perfloop_analyzer.reporters.pictures import draw_plots, drawn_findings
 from perfloop_analyzer.series import service_of
 from perfloop_base.pages import style
 from perfloop_base.quantities import quantity, span
@@ -133,7 +133,12 @@ def render_page(published: Published, now: float, desk: Desk | None = None) -> s
         token_place=desk.token_place,
         decided=sorted(decided, key=lambda one: -one.updated)[:MOST_DECIDED],
         stored_problem=desk.stored_problem,
-        leads=Leads(desk.links, published.catalog),
+        leads=Leads(
+            desk.links,
+            published.catalog,
+            report="report",
+            plots=drawn_findings(result, published.batches) if result else frozenset(),
+        ),
         script=_SCRIPT,
     )
 
@@ -159,7 +164,7 @@ def render_report(
         is_served=record.is_served,
         commands=commands or Commands(enabled=False),
         can_change=False,
-        leads=Leads(record.links, record.catalog, result.at),
+        leads=Leads(record.links, record.catalog, result.at, plots=frozenset(plot.anchor for plot in plots)),
     )
 
 

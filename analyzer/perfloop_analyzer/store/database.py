@@ -1,8 +1,8 @@
 """The database: SQLite by default, PostgreSQL by URL. Every call is one transaction; SQL errors become a StoreError.
 
-It keeps recommendations with every step of their life, findings with the time span in which they held, what stands
-since when, recorded changes, and the seasonal profiles, so that a restart loses neither decisions nor starts, nor what
-is usual on a Monday. Times are Unix seconds.
+It keeps recommendations with every step of their life, findings with the time span in which they held, open episodes
+and incidents, recorded changes, and the seasonal profiles, so that a restart loses neither decisions nor starts, nor
+what is usual on a Monday. Times are Unix seconds.
 """
 
 from __future__ import annotations
@@ -141,12 +141,12 @@ class Database:
             )
 
     def memory(self) -> Memory:
-        """Return what stands since when, as the last cycle left it."""
+        """Return the open episodes and incidents, as the last cycle left them."""
         with self._connection.session() as session:
             return read_memory(session)
 
     def write_memory(self, memory: Memory) -> None:
-        """Replace what stands."""
+        """Replace the open episodes and incidents."""
         with self._connection.session(writing=True) as session:
             write_memory(session, memory)
 

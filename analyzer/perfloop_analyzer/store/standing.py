@@ -1,4 +1,4 @@
-"""What stands since when, as rows: episodes, incidents, and the moment when the analyzer last looked.
+"""Open episodes and incidents as rows, and the moment when the analyzer last looked.
 
 The tables hold what the last cycle left, and nothing else: a row that the newest memory does not have is deleted.
 """

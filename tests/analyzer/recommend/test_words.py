@@ -1,4 +1,4 @@
-"""What a recommendation says: which part stands out, how much less of what, in which order."""
+"""What a recommendation says: which part is the worst, how much less of what, in which order."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _recommend(finding: Finding, rows: dict[tuple[str, ...], float] | None = Non
         ("availability", {}, {("a:1",): 0.0, ("b:1",): 1.0}, "a:1 of shop"),
     ],
 )
-def test_a_recommendation_names_what_stands_out(
+def test_a_recommendation_names_the_worst_part(
     build: Any, name: str, labels: dict[str, str], rows: dict[tuple[str, ...], float] | None, words: str
 ) -> None:
     """From the finding's own labels, or from the worst part at that moment."""
