@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.grafana import machines as hosts
 from tests.grafana.boards import Panel, list_panels, read_boards
 from tests.grafana.screens import CHROMIUM_FLAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.grafana.machines import Machines
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +29,13 @@ def boards(checkout: Path) -> dict[str, dict[str, Any]]:
 def panels(boards: dict[str, dict[str, Any]]) -> list[Panel]:
     """Every panel of every board."""
     return list_panels(boards)
+
+
+@pytest.fixture(scope="session")
+def machines(prometheus_binary: str, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """Hosts of every state under a real Prometheus; the one that runs is this machine."""
+    with hosts.start(prometheus_binary, checkout, tmp_path_factory.mktemp("hosts")) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

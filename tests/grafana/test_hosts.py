@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.grafana import machines as hosts
 from tests.wire.contract import read_contract
 from tests.wire.promql import metric_names
 from tests.wire.test_names import read_catalogue, read_dashboards, read_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.grafana.boards import Panel
@@ -62,13 +60,6 @@ NOT_SHOWN = {
     r"container_(memory_failcnt|cpu_user_seconds_total)": "beside what is shown",
     r"container_pressure_\w+": "shown by a pattern",
 }
-
-
-@pytest.fixture(scope="module")
-def machines(prometheus_binary: str, checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
-    """Hosts of every state under a real Prometheus."""
-    with hosts.start(prometheus_binary, checkout, tmp_path_factory.mktemp("hosts")) as started:
-        yield started
 
 
 @pytest.fixture
