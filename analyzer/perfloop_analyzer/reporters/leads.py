@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from perfloop_analyzer.catalog.overrides import ROUTE_SEPARATOR
 from perfloop_analyzer.findings import AVAILABILITY
+from perfloop_analyzer.reporters.pictures import anchor_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,11 +60,15 @@ class Leads:
         links: Where a browser reaches the other programs, by program; what is missing is not linked to.
         catalog: The signals, which know their section of the runbook.
         until: The end of what is shown, in Unix seconds; None for now, on a page that goes on.
+        report: The address of the report that has the plots; empty in the report itself.
+        plots: The anchors of its plots.
     """
 
     links: Mapping[str, str] = field(default_factory=dict)
     catalog: Sequence[Signal] = ()
     until: float | None = None
+    report: str = ""
+    plots: frozenset[str] = frozenset()
 
     def of_incident(self, incident: Incident) -> list[Lead]:
         """Return the board of the probable cause, and those of the services."""
@@ -75,7 +80,7 @@ class Leads:
         return _unique([*_flat(boards), *runbooks[:1]])
 
     def of_finding(self, finding: Finding) -> list[Lead]:
-        """Return the board that shows the signal, the analysis of it, its section of the runbook, and its query."""
+        """Return the plot of the signal, the board that shows it, its analysis, its runbook, and its query."""
         labels = finding.labels
         extra = {"instance": labels["instance"]} if finding.component in BOARDS and labels.get("instance") else {}
         board = BOARDS.get(finding.component, SERVICE)
@@ -85,7 +90,9 @@ class Leads:
             self._board(ANALYSIS, finding.service, finding.onset, signal=finding.signal),
         ]
         queries = self.query(finding.expr, *finding.window)
-        return [*_flat(found), *self.runbook(self._guide(finding.signal)), *queries]
+        anchor = anchor_of(finding.signal, finding.labels)
+        plot = [Lead("Plot", f"{self.report}#{anchor}")] if anchor in self.plots else []
+        return [*plot, *_flat(found), *self.runbook(self._guide(finding.signal)), *queries]
 
     def of_recommendation(self, recommendation: Recommendation) -> list[Lead]:
         """Return the board of the component that it is about, and the section of the runbook of its first evidence."""

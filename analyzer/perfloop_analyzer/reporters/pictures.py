@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from markupsafe import Markup
 
@@ -26,8 +27,9 @@ ENOUGH_PLOTS = 12  # of series without a finding no more are drawn than fill up 
 
 
 class Plot(NamedTuple):
-    """One picture: its title, what it says in words, the severity of that, and the SVG."""
+    """One picture: its anchor and title, what it says in words, the severity of that, and the SVG."""
 
+    anchor: str
     title: str
     words: str
     mood: str
@@ -46,6 +48,14 @@ class _Candidate(NamedTuple):
     limit: float | None
     nearness: float
 
+    @classmethod
+    def of(cls, batch: Batch, row: int, value: float, signal: Signal | None, finding: Finding | None) -> Self:
+        """Return one series with what is known of it; `value` is its newest one."""
+        service = service_of(batch.labels[row], signal.service if signal else None)
+        limit = finding.limit if finding else signal.limit_of(service).warning if signal else None
+        direction = finding.direction if finding else signal.direction if signal else "above"
+        return cls(batch, row, service, signal, finding, value, limit, _nearness(value, limit, direction))
+
     @property
     def title(self) -> str:
         """What is drawn, and of what."""
@@ -63,31 +73,44 @@ class _Candidate(NamedTuple):
 def draw_plots(result: Result, batches: Mapping[str, Batch], catalog: Sequence[Signal]) -> tuple[list[Plot], int]:
     """Return the plots of a report, and how many series with a value of now were not drawn."""
     table = {signal.name: signal for signal in catalog}
-    found = {(one.signal, _key(one.labels)): one for one in result.findings}
-    costs = {(one.service, signal): cost for one in result.health for signal, cost in one.penalties.items()}
+    found: dict[str, dict[str, Finding]] = {}
+    for one in result.findings:
+        found.setdefault(one.signal, {})[anchor_of(one.signal, one.labels)] = one
     candidates = [
-        _candidate(batch, row, table.get(name), found.get((name, _key(batch.labels[row]))))
+        _Candidate.of(
+            batch,
+            row,
+            value,
+            table.get(name),
+            found[name].get(anchor_of(name, batch.labels[row])) if name in found else None,
+        )
         for name, batch in batches.items()
-        for row in range(len(batch))
+        for row, value in enumerate(current(batch.values).tolist())
     ]
-    matter = [(_urgency(one.finding, costs), number) for number, one in enumerate(candidates) if one.finding]
+    first = [candidate for candidate in candidates if candidate.finding is not None]
+    first.sort(key=lambda candidate: _urgency(candidate.finding, result))
     others = _nearest(one for one in candidates if one.finding is None and math.isfinite(one.value))
-    first = [candidates[number] for _, number in sorted(matter)]
     chosen = [*first, *others[: max(0, ENOUGH_PLOTS - len(first))]][:MOST_PLOTS]
     there = sum(one.finding is not None or math.isfinite(one.value) for one in candidates)
     return [_plot(one) for one in chosen], there - len(chosen)
 
 
-def _key(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(labels.items()))
+def drawn_findings(result: Result, batches: Mapping[str, Batch]) -> frozenset[str]:
+    """Return the anchors of the plots of findings that a report of this result has."""
+    there = {
+        anchor_of(name, labels)
+        for name in {one.signal for one in result.findings} & batches.keys()
+        for labels in batches[name].labels
+    }
+    drawn = [one for one in result.findings if anchor_of(one.signal, one.labels) in there]
+    drawn.sort(key=lambda one: _urgency(one, result))
+    return frozenset(anchor_of(one.signal, one.labels) for one in drawn[:MOST_PLOTS])
 
 
-def _candidate(batch: Batch, row: int, signal: Signal | None, finding: Finding | None) -> _Candidate:
-    service = service_of(batch.labels[row], signal.service if signal else None)
-    value = float(current(batch.values[row : row + 1])[0])
-    limit = finding.limit if finding else signal.limit_of(service).warning if signal else None
-    direction = finding.direction if finding else signal.direction if signal else "above"
-    return _Candidate(batch, row, service, signal, finding, value, limit, _nearness(value, limit, direction))
+def anchor_of(signal: str, labels: Mapping[str, str]) -> str:
+    """Return the anchor of the plot of one series."""
+    name = repr((signal, sorted(labels.items()))).encode("utf-8", "surrogatepass")
+    return f"plot-{hashlib.blake2b(name, digest_size=6).hexdigest()}"
 
 
 def _nearness(value: float, limit: float | None, direction: str) -> float:
@@ -99,8 +122,11 @@ def _nearness(value: float, limit: float | None, direction: str) -> float:
     return max(0.0, over / under)
 
 
-def _urgency(finding: Finding, costs: Mapping[tuple[str, str], float]) -> tuple[float, float, float]:
-    return -finding.severity, -costs.get((finding.service, finding.signal), 0.0), finding.onset
+def _urgency(finding: Finding | None, result: Result) -> tuple[float, float, float]:
+    if finding is None:
+        return (0.0, 0.0, 0.0)
+    costs = (one.penalties.get(finding.signal, 0.0) for one in result.health if one.service == finding.service)
+    return -finding.severity, -max(costs, default=0.0), finding.onset
 
 
 def _nearest(candidates: Iterable[_Candidate]) -> list[_Candidate]:
@@ -123,4 +149,5 @@ def _plot(one: _Candidate) -> Plot:
     words = f"now {quantity(one.value, one.unit)}" if math.isfinite(one.value) else "no data now"
     words += f", limit {quantity(one.limit, one.unit)}" if one.limit is not None else ""
     mood = one.finding.severity.word if one.finding else "soft"
-    return Plot(title, words, mood, Markup(draw(title, [Line(title, points)], axes, notes)))  # noqa: S704 - draw() escapes every text
+    picture = Markup(draw(title, [Line(title, points)], axes, notes))  # noqa: S704 - draw() escapes every text
+    return Plot(anchor_of(one.batch.signal, one.batch.labels[one.row]), title, words, mood, picture)
