@@ -107,8 +107,9 @@ async def test_live_metrics_agree_with_the_server(
     assert (await _get_soon(f"{address}/-/healthy"))[0] == 200
     assert (await _get_soon(f"{address}/-/ready"))[0] == 200
     _, text = await _get_soon(f"{address}/metrics", holds="loadgen_phase{")
-    assert 'loadgen_response_seconds_bucket{endpoint="GET /",le="0.5",test="quick"}' in text
-    assert 'loadgen_phase{phase="steady",test="quick"} 1.0' in text
+    (run,) = set(re.findall(r'run_id="([0-9a-f]{12})"', text))
+    assert f'loadgen_response_seconds_bucket{{endpoint="GET /",le="0.5",run_id="{run}",test="quick"}}' in text
+    assert f'loadgen_phase{{phase="steady",run_id="{run}",test="quick"}} 1.0' in text
     assert "loadgen_verdict{" not in text
     assert "process_resident_memory_bytes" in text
     checked = await asyncio.to_thread(_check_metrics, promtool, text)
@@ -119,7 +120,8 @@ async def test_live_metrics_agree_with_the_server(
     out, _ = await process.communicate()
     assert process.returncode == ExitCode.OK
     assert time.monotonic() - began < 5
-    count = f'loadgen_requests_total{{endpoint="GET /",outcome="ok",test="quick"}} {len(hello.requests)}.0'
+    labels = f'endpoint="GET /",outcome="ok",run_id="{run}",test="quick"'
+    count = f"loadgen_requests_total{{{labels}}} {len(hello.requests)}.0"
     assert count in last
     assert 'verdict="passed"} 1.0' in last
     assert "loadgen_phase{" not in last

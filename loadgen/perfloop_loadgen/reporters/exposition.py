@@ -122,10 +122,9 @@ class LoadgenCollector:
         iterations = _counter("loadgen_iterations", "Scenarios that were run to their end.")
         for run in self.runs:
             offered.add_metric(run.key, run.book.offered())
-            failed.add_metric(run.key, sum(tally.errors for tally in run.book.totals))
-            passes = sum(tally.iterations for tally in run.book.totals)
-            if passes:
-                iterations.add_metric(run.key, passes)
+            failed.add_metric(run.key, run.book.total().errors)
+            if run.book.total().iterations:
+                iterations.add_metric(run.key, run.book.total().iterations)
         return offered, failed, iterations
 
     def _histograms(self) -> Iterable[Metric]:
@@ -146,7 +145,7 @@ class LoadgenCollector:
             _PHASE_BOUNDS,
         )
         for run in self.runs:
-            for phase, histogram in run.book.phases().items():
+            for phase, histogram in run.book.total().phases_by_name().items():
                 family.add_metric((*run.key, phase), histogram)
         return (family,)
 

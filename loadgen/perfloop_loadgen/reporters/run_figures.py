@@ -40,10 +40,13 @@ def _times(runs: Sequence[LiveRun]) -> Iterator[Metric]:
     phases = Metric("loadgen_run_phase_seconds", "Time in a phase of requests over a whole run.", "summary")
     for run in runs:
         labels = {"test": run.test, "run_id": run.run_id}
-        _add(whole, labels, run.book.response())
+        response = run.book.total().response
+        _add(whole, labels, response)
+        whole.add_sample(f"{whole.name}_sum", labels, response.total_seconds)
+        whole.add_sample(f"{whole.name}_count", labels, response.count)
         for endpoint, tally in run.book.rows():
             _add(endpoints, {**labels, "endpoint": endpoint}, tally.response)
-        for phase, histogram in run.book.phases().items():
+        for phase, histogram in run.book.total().phases_by_name().items():
             _add(phases, {**labels, "phase": phase}, histogram)
     return iter((whole, endpoints, phases))
 
@@ -52,8 +55,6 @@ def _add(family: Metric, labels: dict[str, str], histogram: Histogram) -> None:
     for quantile, value in zip(QUANTILES, histogram.quantiles_seconds(QUANTILES), strict=True):
         if value is not None:
             family.add_sample(family.name, {**labels, "quantile": f"{quantile:g}"}, value)
-    family.add_sample(f"{family.name}_sum", labels, histogram.total_seconds)
-    family.add_sample(f"{family.name}_count", labels, histogram.count)
 
 
 def _numbers(runs: Sequence[LiveRun]) -> Iterator[Metric]:

@@ -7,8 +7,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.samples.histogram import Histogram
-from perfloop_loadgen.samples.tally import Tally, phases_of, sum_of
+from perfloop_loadgen.samples.tally import Tally, sum_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,6 +98,8 @@ class Book:
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.totals = [Tally() for _ in labels]
+        # The same over all endpoints. Kept up to date, because to add up the totals takes tens of milliseconds.
+        self._together = Tally()
         self.recent: deque[list[Tally]] = deque(maxlen=RECENT_WINDOWS)
         self.points: list[Point] = []
         self.load = Load()
@@ -117,7 +118,9 @@ class Book:
         self.recent.append(list(windows))
         self.load = load
         self.elapsed_seconds = elapsed_seconds
-        point = _point(sum_of(list(windows)), elapsed_seconds, span_seconds, load)
+        span = sum_of(list(windows))
+        self._together.add(span)
+        point = _point(span, elapsed_seconds, span_seconds, load)
         if span_seconds >= _LEAST_SPAN_SECONDS:
             # What a run adds at its end spans less than a second: its rate is that of a few answers.
             self.peak_rate = max(self.peak_rate or 0.0, point.requests / span_seconds)
@@ -138,28 +141,15 @@ class Book:
         return self.points + ([_merged(self._unmerged)] if self._unmerged else [])
 
     def total(self) -> Tally:
-        """Return everything, over all endpoints."""
-        return sum_of(self.totals)
-
-    def response(self) -> Histogram:
-        """Return the response times of all endpoints: what `total` has, without the rest."""
-        whole = Histogram()
-        for tally in self.totals:
-            whole.merge(tally.on_time)
-            whole.merge(tally.response_behind)
-        return whole
-
-    def phases(self) -> dict[str, Histogram]:
-        """Return the phases of all requests by name; none from an engine that does not measure them."""
-        return phases_of(self.totals)
+        """Return everything, over all endpoints; it goes on to be added to while the run lasts."""
+        return self._together
 
     def offered(self) -> int:
         """Return how many requests were due so far: those that ended, are under way or wait, or were dropped.
 
         Counted like those that ended, so that both have the same window wherever their rates are compared.
         """
-        ended = sum(sum(tally.outcomes.values()) + tally.dropped for tally in self.totals)
-        return ended + self.load.in_flight + self.load.waiting
+        return self._together.requests + self._together.dropped + self.load.in_flight + self.load.waiting
 
     def lately(self) -> Tally:
         """Return the last seconds, over all endpoints."""

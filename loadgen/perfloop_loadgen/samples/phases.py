@@ -42,8 +42,12 @@ class Phases:
         if ended > first:
             self.receive.record(ended - first)
 
-    def waited(self, service: Histogram) -> Histogram:
-        """Return the waits of all requests, from their service times."""
+    def by_name(self, service: Histogram) -> dict[str, Histogram]:
+        """Return each phase that there was, from the service times of all requests."""
+        named = {"connect": self.connect, "tls": self.tls, "wait": self._waited(service), "receive": self.receive}
+        return {name: histogram for name, histogram in named.items() if histogram.counts}
+
+    def _waited(self, service: Histogram) -> Histogram:
         waits = Histogram(service.counts)
         for bucket, count in self.service_apart.counts.items():
             waits.counts[bucket] -= count

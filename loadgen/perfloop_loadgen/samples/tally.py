@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import Histogram
 from perfloop_loadgen.samples.phases import Phases
 from perfloop_loadgen.samples.streams import StreamTally
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # A start this much after its due time is called late.
 LATE_NANOSECONDS = 10_000_000
@@ -109,10 +106,12 @@ class Tally:
         """Return the times from the actual start to the end of the answer."""
         return _sum_of(self.on_time, self.service_behind)
 
-    @property
-    def waited(self) -> Histogram:
-        """Return the times from the sent request to the first byte of its answer."""
-        return self.phases.waited(self.service)
+    def phases_by_name(self) -> dict[str, Histogram]:
+        """Return the phases of requests, those that there were; none from an engine that does not measure them."""
+        # Without a connection that was seen, no phase was: an engine measures all of them, or none.
+        if not self.phases.connect.counts:
+            return {}
+        return self.phases.by_name(self.service)
 
     @property
     def lag(self) -> Histogram:
@@ -156,20 +155,6 @@ def _sum_of(first: Histogram, second: Histogram) -> Histogram:
     total = Histogram(larger.counts)
     total.merge(smaller)
     return total
-
-
-def phases_of(tallies: Sequence[Tally]) -> dict[str, Histogram]:
-    """Return the phases of the requests of all tallies by name, those that were measured."""
-    named = {name: Histogram() for name in ("connect", "tls", "wait", "receive")}
-    # Without a connection that was seen, no phase was: an engine measures all of them, or none.
-    if not any(tally.phases.connect.counts for tally in tallies):
-        return {}
-    for tally in tallies:
-        named["wait"].merge(tally.waited)
-        named["connect"].merge(tally.phases.connect)
-        named["tls"].merge(tally.phases.tls)
-        named["receive"].merge(tally.phases.receive)
-    return {name: histogram for name, histogram in named.items() if histogram.counts}
 
 
 def sum_of(tallies: list[Tally]) -> Tally:

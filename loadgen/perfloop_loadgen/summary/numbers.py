@@ -210,12 +210,13 @@ class Summary:
 
 def summarize(name: str, book: Book, duration_seconds: float, end_reason: str = "") -> Summary:
     """Return the numbers of a book, not judged."""
+    total = book.total()
     return Summary(
         name=name,
         duration_seconds=duration_seconds,
-        total=EndpointSummary.of("all", book.total()),
+        total=EndpointSummary.of("all", total),
         endpoints=[EndpointSummary.of(label, tally) for label, tally in book.rows()],
         end_reason=end_reason,
         peak_rate=book.peak_rate,
-        phases={name: Times.of(histogram) for name, histogram in book.phases().items()},
+        phases={name: Times.of(histogram) for name, histogram in total.phases_by_name().items()},
     )
