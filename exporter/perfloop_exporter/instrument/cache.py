@@ -9,10 +9,7 @@ from perfloop_exporter.metrics.timing import TimedBlock
 REQUESTS = DEFAULT.counter("cache_requests_total", "Reads of the cache.", ("cache",))
 HITS = DEFAULT.counter("cache_hits_total", "Reads that were hits.", ("cache",))
 OPERATION_DURATION = DEFAULT.histogram(
-    "cache_operation_duration_seconds",
-    "Duration of cache operations.",
-    ("cache", "operation"),
-    (0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0),
+    "cache_operation_duration_seconds", "Duration of cache operations.", ("cache", "operation")
 )
 OPERATION_ERRORS = DEFAULT.counter(
     "cache_operation_errors_total", "Cache operations that raised.", ("cache", "operation")

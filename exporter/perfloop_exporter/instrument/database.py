@@ -9,10 +9,7 @@ from perfloop_exporter.metrics.timing import TimedBlock
 _LABELS = ("db_system_name", "db_operation_name")
 
 OPERATION_DURATION = DEFAULT.histogram(
-    "db_client_operation_duration_seconds",
-    "Duration of database client operations.",
-    _LABELS,
-    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    "db_client_operation_duration_seconds", "Duration of database client operations.", _LABELS
 )
 OPERATION_ERRORS = DEFAULT.counter(
     "db_client_operation_errors_total", "Database client operations that raised.", _LABELS

@@ -17,10 +17,7 @@ CONNECTION_COUNT = DEFAULT.gauge(
 )
 CONNECTION_MAX = DEFAULT.gauge("db_client_connection_max", "Connections that the pool may open at most.", ("pool",))
 CONNECTION_WAIT = DEFAULT.histogram(
-    "db_client_connection_wait_time_seconds",
-    "Time to get a connection from the pool.",
-    ("pool",),
-    (0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0),
+    "db_client_connection_wait_time_seconds", "Time to get a connection from the pool.", ("pool",)
 )
 CONNECTION_TIMEOUTS = DEFAULT.counter(
     "db_client_connection_timeouts_total", "Times that no connection was available in time.", ("pool",)
