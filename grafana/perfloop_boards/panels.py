@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 AnyPanel = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel | heatmap.Panel
 PanelT = TypeVar("PanelT", stat.Panel, timeseries.Panel, table.Panel, statetimeline.Panel, heatmap.Panel)
 Word = tuple[str, str]  # a text and its colour
+# Of what is asked of all buckets of a histogram, 166 series each: a step of 15 s in half an hour instead of 5 s.
+BUCKET_POINTS = 120
 # Of the number of what is down, where values are named.
 DOWN_NAME = "not answering"
 # The data source that every panel and variable reads: the one that the board's own variable names.
@@ -217,6 +219,8 @@ def lines(
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
     for word, colour in (known or {}).items():
         panel = panel.override_by_regexp(f"/(^| ){word}$/", [fixed_colour(colour)])
+    if any("_bucket" in query.expr for query in queries):
+        panel = panel.max_data_points(BUCKET_POINTS)
     panel = panel.line_width(2).fill_opacity(0 if len(queries) > 1 else 6)
     panel = panel.show_points(kinds.VisibilityMode.NEVER).axis_soft_min(0)
     panel = panel.tooltip(
@@ -256,7 +260,7 @@ def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetime
 
 def heat(about: About, query: Query) -> heatmap.Panel:
     """Return a histogram over time; the query gives the rate of each bucket by `le`."""
-    panel = dress(heatmap.Panel(), about, []).calculate(calculate=False)
+    panel = dress(heatmap.Panel(), about, []).calculate(calculate=False).max_data_points(BUCKET_POINTS)
     panel = panel.with_target(build_target(query, 0).format(PromQueryFormat.HEATMAP))
     panel = panel.color(_purples()).y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(1)
     return panel.filter_values(heatmap.FilterValueRange().le(1e-9)).show_legend()
