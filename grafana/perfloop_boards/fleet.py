@@ -24,7 +24,7 @@ SHOWN = 8
 BARS = 20
 NOTHING = "no host"
 NO_HOST = "No data of any host: none is monitored, or no exporter answers."
-NO_PRESSURE = "No pressure (PSI) data of any host. Needs kernel 4.20 or later with psi=1."
+NO_PRESSURE = "No pressure (PSI) data of any host. Needs kernel ≥ 4.20 with psi=1."
 UP = host_up()
 STATE = {"0": ("up", colours.GOOD), "1": ("down", colours.BAD)}
 EVERY_HOST = (to_board("Open the System board", "system"),)

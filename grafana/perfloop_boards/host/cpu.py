@@ -18,6 +18,7 @@ from perfloop_boards.host.selection import (
     recorded,
 )
 from perfloop_boards.limits import Limit
+from perfloop_boards.links import to_runbook
 from perfloop_boards.panels import About, lines, stacked
 from perfloop_boards.queries import Query, equal, rate
 
@@ -71,7 +72,7 @@ def waiting(limits: Limits) -> AnyPanel:
             "under 1, pressure near 0.",
             "none",
             NO_HOST,
-            links=OF_HOST,
+            links=(*OF_HOST, to_runbook("LoadHigh")),
         ),
         [
             Query(recorded("instance:node_load1_per_cpu:ratio"), "load per CPU · {{instance}}"),

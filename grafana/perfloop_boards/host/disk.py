@@ -21,7 +21,7 @@ from perfloop_boards.host.selection import (
     recorded,
 )
 from perfloop_boards.limits import percent
-from perfloop_boards.links import of_cell, to_board
+from perfloop_boards.links import of_cell, to_board, to_runbook
 from perfloop_boards.panels import About, lines
 from perfloop_boards.queries import Query, highest, selector
 from perfloop_boards.tables import Column, bars, rows
@@ -73,7 +73,7 @@ def busy(limits: Limits) -> AnyPanel:
             "have capacity: see disk pressure.",
             "percentunit",
             NO_HOST,
-            links=OF_HOST,
+            links=(*OF_HOST, to_runbook("DiskSaturated")),
         ),
         [Query(highest(10, series, series, *DEVICE), DISK)],
         limit,

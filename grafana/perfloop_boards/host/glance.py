@@ -8,6 +8,7 @@ from perfloop_boards import colours
 from perfloop_boards.board import Row, evenly
 from perfloop_boards.host.selection import OF, OF_ALL, alive, named
 from perfloop_boards.limits import Limit, megabytes, percent, plain, seconds
+from perfloop_boards.links import to_runbook
 from perfloop_boards.panels import About, figure, number
 from perfloop_boards.queries import Query
 from perfloop_boards.watches import HOSTS
@@ -87,7 +88,7 @@ def _load(limits: Limits) -> AnyPanel:
             "none",
             NOTHING,
             decimals=2,
-            links=OF_ALL,
+            links=(*OF_ALL, to_runbook("LoadHigh")),
         ),
         Query(_highest("instance:node_load1_per_cpu:ratio")),
         load,
@@ -141,7 +142,7 @@ def _filesystem(limits: Limits) -> AnyPanel:
             "percentunit",
             NOTHING,
             decimals=0,
-            links=OF_ALL,
+            links=(*OF_ALL, to_runbook("FilesystemNearlyFull")),
         ),
         Query(_highest("instance_mountpoint:node_filesystem_used:ratio")),
         filesystem,

@@ -18,6 +18,7 @@ from perfloop_boards.host.selection import (
     recorded,
 )
 from perfloop_boards.limits import FIRST_WARNS, percent
+from perfloop_boards.links import to_runbook
 from perfloop_boards.panels import About, lines, stacked
 from perfloop_boards.queries import Query
 
@@ -60,7 +61,7 @@ def waiting(limits: Limits) -> AnyPanel:
             "machine swaps or reclaims pages.",
             "percentunit",
             NO_PRESSURE,
-            links=OF_HOST,
+            links=(*OF_HOST, to_runbook("MemoryPressure")),
         ),
         [Query(recorded("instance:node_memory_pressure:rate1m"), "{{instance}}")],
         pressure,
@@ -76,7 +77,7 @@ def killed() -> AnyPanel:
             "raise the memory limit.",
             "none",
             "This kernel does not count out-of-memory kills (before 4.13), or no host is monitored.",
-            links=OF_HOST,
+            links=(*OF_HOST, to_runbook("OutOfMemoryKill")),
         ),
         [
             Query(f"sum by (instance) (increase(container_oom_events_total{OF}[5m]))", "in a container · {{instance}}"),

@@ -20,7 +20,7 @@ from perfloop_boards.host.selection import (
     recorded,
 )
 from perfloop_boards.limits import FIRST_WARNS
-from perfloop_boards.links import of_cell, to_board
+from perfloop_boards.links import of_cell, to_board, to_runbook
 from perfloop_boards.panels import About, lines
 from perfloop_boards.queries import Query, rate
 from perfloop_boards.tables import Column, rows
@@ -72,7 +72,7 @@ def faults() -> AnyPanel:
             "Packets per second. Good: 0. Drops: a full queue. Errors: cable, driver or virtual switch.",
             "pps",
             NO_HOST,
-            links=OF_HOST,
+            links=(*OF_HOST, to_runbook("NetworkErrors")),
         ),
         [
             Query(recorded("instance:node_network_drops:rate1m"), "packet drops · {{instance}}"),

@@ -8,7 +8,7 @@ from perfloop_boards import colours
 from perfloop_boards.board import Row
 from perfloop_boards.host.selection import ALL_HOSTS, MACHINE, NO_HOST, OF_ALL, OF_HOST, level, named
 from perfloop_boards.limits import seconds
-from perfloop_boards.links import of_cell, to_board
+from perfloop_boards.links import of_cell, to_board, to_runbook
 from perfloop_boards.panels import About, lines
 from perfloop_boards.queries import Query
 from perfloop_boards.tables import Column, rows
@@ -47,7 +47,7 @@ def _duration(limits: Limits) -> AnyPanel:
             "timeout counts as a host that is down.",
             "s",
             NO_HOST,
-            links=OF_HOST,
+            links=(*OF_HOST, to_runbook("ScrapeTooSlow")),
         ),
         [Query(_own(named("scrape_duration_seconds")), "{{instance}}")],
         slow,

@@ -14,7 +14,7 @@ DEVICE = ("instance", "device")
 # Of a panel: more lines than that cannot be distinguished.
 SHOWN = 10
 NO_HOST = "No data of the chosen hosts: none is monitored, or the exporter does not answer."
-NO_PRESSURE = "No pressure (PSI) data for this selection. Needs kernel 4.20 or later with psi=1."
+NO_PRESSURE = "No pressure (PSI) data for this selection. Needs kernel ≥ 4.20 with psi=1."
 
 ALL_HOSTS = to_board("Compare all hosts", "fleet")
 # Of a panel whose series each belong to one host.

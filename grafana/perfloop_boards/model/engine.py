@@ -36,11 +36,13 @@ PREFIX_READS = ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_querie
 
 def row(limits: Limits) -> Row:
     """Opened where vLLM is scraped; without it nothing here has data."""
-    figures = (_running_now(), _waiting_now(limits), _kv_now(limits), _hits_now())
-    queue = (_queue(), _queue_time(limits), _caches(limits), _preempted())
-    phases = (_phase("prefill"), _phase("decode"), _by_model(), _batch())
-    lengths = (_length("prompt"), _length("generation"), _most(), _asked())
-    panels = [(6, panel) for line in (figures, queue, phases, lengths) for panel in line]
+    panels = [
+        *((6, panel) for panel in (_running_now(), _waiting_now(limits), _kv_now(limits), _hits_now())),
+        *((8, panel) for panel in (_queue(), _queue_time(limits), _by_model())),
+        *((8, panel) for panel in (_caches(limits), _preempted(), _batch())),
+        *((6, panel) for panel in (_phase("prefill"), _phase("decode"), _most(), _asked())),
+        *((12, panel) for panel in (_length("prompt"), _length("generation"))),
+    ]
     return Row(7, panels, title="vLLM: queue, caches and phases", collapsed=True)
 
 
@@ -145,7 +147,7 @@ def _caches(limits: Limits) -> AnyPanel:
     kv = limits.alert("LlmKvCachePressure")
     return lines(
         About(
-            "KV-cache use, prefix hit rate",
+            "KV-cache use and prefix hit rate",
             f"Good: KV cache under {percent(kv.first)}. Prefix hits: share of prompt tokens that are already "
             "computed; put common text first.",
             "percentunit",
@@ -163,7 +165,7 @@ def _caches(limits: Limits) -> AnyPanel:
 def _preempted() -> AnyPanel:
     return lines(
         About(
-            "Preempted and aborted requests",
+            "Preemptions and aborted requests",
             "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the client disconnected.",
             "reqps",
             NO_VLLM,
