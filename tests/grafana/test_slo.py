@@ -34,7 +34,7 @@ PAGE = (
 TICKET = PAGE.replace("critical", "warning")
 SPENT = f"service_slo:slo_error_budget_left:ratio{{{SHOP}}}"
 OBJECTIVES, CAUSES = "Objectives and their budgets", "Bad events by cause"
-# One of the user's own, over series that none of ours counts.
+# One of the user's own, over series that no other objective counts.
 OWN = """
   - slo: quick_queries
     title: Queries within $within

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from perfloop_base.errors import ExitCode
+from perfloop_loadgen.cli import main
 from perfloop_loadgen.reporters.histograms import HistogramFamily, render
 from perfloop_loadgen.samples.histogram import Histogram
+
+if TYPE_CHECKING:
+    import pytest
 
 BOUNDS = (0.0001, 0.1651, 0.5, 1.0)
 LABELS = ("test", "endpoint")
@@ -56,3 +62,11 @@ def numbers(text: str) -> list[tuple[str, float] | str]:
     lines = text.splitlines()
     found = [re.fullmatch(r"(.+[ }])([-+.\de]+|[+-]Inf)", line) for line in lines if not line.startswith("#")]
     return [line for line in lines if line.startswith("#")] + [(one[1], float(one[2])) for one in found if one]
+
+
+def test_wrong_bounds_end_the_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Before a request is sent: exit code 2 and one sentence."""
+    monkeypatch.setenv("PERFLOOP_BUCKETS", "0.5,0.1")
+    assert main(["run", "--profile", "basic", "--url", "http://127.0.0.1:1"]) == ExitCode.USAGE
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "PERFLOOP_BUCKETS" in line]
+    assert "PERFLOOP_BUCKETS has the value '0.5,0.1'; it must be one of fine, medium, coarse, or up to 500" in line
