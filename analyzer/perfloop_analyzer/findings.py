@@ -25,6 +25,12 @@ def place_of(labels: Mapping[str, str]) -> str:
     return f" ({', '.join(names)})" if names else ""
 
 
+def series_of(labels: Mapping[str, str]) -> str:
+    """Return what distinguishes a series from the signal's others of its service; empty where nothing does."""
+    rest = sorted((name, value) for name, value in labels.items() if name != "service")
+    return ",".join(f"{name}={value}" for name, value in rest)
+
+
 class Severity(IntEnum):
     """How bad it is."""
 

@@ -15,6 +15,7 @@ from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.firing import FIRING, Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
+from perfloop_analyzer.incidents import RECALLED, recall
 from perfloop_analyzer.pipeline import (
     Knowledge,
     NoveltyWatch,
@@ -163,9 +164,12 @@ class Loop:
         window = self._knowledge.settings.window
         queries = [Query(signal.name, signal.query(window)) for signal in self._knowledge.catalog]
         points = self._config.points
-        responses = await self._query(queries, Grid(at - self._step * (points - 1), self._step, points))
+        grid = Grid(at - self._step * (points - 1), self._step, points)
+        responses = await self._query(queries, grid)
         if queries and not responses.batches:
             raise SourceUnavailable(f"no query was answered: {next(iter(responses.failures.values()))}")
+        if self._knowledge.settings.memory.looked is None:
+            await self._recall_published(grid)
         await self._ask_which_alerts_fire(at)
         await self._refresh_history(at)
         await self._refresh_burn_rates(at)
@@ -267,6 +271,12 @@ class Loop:
             stored = self._store.memory()
             self._has_recalled = True
             self._update_settings(memory=stored.merge(self._knowledge.settings.memory))
+
+    async def _recall_published(self, grid: Grid) -> None:
+        """Take up what another analyzer publishes or published: a single analysis, or one without its database."""
+        responses = await self._query([Query("recalled", RECALLED)], grid)
+        if (batch := responses.batches.get("recalled")) is not None:
+            self._update_settings(memory=recall(batch))
 
     async def _bounded(self, work: Awaitable[None], seconds: float) -> None:
         """Wait for work with the database, but not for ever: a server that hangs must not end the analysis."""

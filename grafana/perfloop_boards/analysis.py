@@ -192,7 +192,7 @@ def _changes(limits: Limits) -> AnyPanel:
             "When the level of each signal last changed, from what to what. Good: only what you changed. Compare each "
             "time with releases, faults and load.",
             "none",
-            "No signal changed its level in the retained history.",
+            "No signal changed its level within the window that the analyzer reads.",
         ),
         [Query(or_silent(f"topk(10, {both}) * 1000", "signal", time=True), instant=True)],
         [

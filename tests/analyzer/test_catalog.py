@@ -107,11 +107,13 @@ def test_titles_units_and_expressions_are_given() -> None:
 
 
 def test_every_expression_is_promql(promtool: str, checkout: Path, tmp_path: Path) -> None:
-    """The real promtool accepts every expression as a recording rule, those of overridden routes too."""
+    """The real promtool accepts every expression as a recording rule, those of overridden routes and of parts too."""
     import subprocess
 
     catalog = load_catalog((), Limits(read_thresholds(checkout / "prometheus" / "thresholds.yml")))
-    rules = [{"record": f"check:n{at}", "expr": signal.query("1m")} for at, signal in enumerate(catalog)]
+    exprs = [signal.query("1m") for signal in catalog]
+    exprs += [signal.parts.query("1m") for signal in catalog if signal.parts]
+    rules = [{"record": f"check:n{at}", "expr": expr} for at, expr in enumerate(exprs)]
     path = tmp_path / "rules.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "catalogue", "rules": rules}]}))
     done = subprocess.run([promtool, "check", "rules", str(path)], capture_output=True, text=True, check=False)

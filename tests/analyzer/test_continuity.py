@@ -35,13 +35,16 @@ BROKEN["api_response_time_p95"] = 1.6
 class Course:
     """A source whose values depend on the moment alone: broken while `is_broken` says so."""
 
-    def __init__(self, is_broken: Callable[[float], bool]) -> None:
+    def __init__(self, is_broken: Callable[[float], bool], published: Result | None = None) -> None:
         self._is_broken = is_broken
+        self._published = published
 
     async def query(self, queries: Any, grid: Grid) -> Responses:
         """Return both signals over the grid, with a little noise that is the same at the same moment."""
         batches = {}
         for query in queries:
+            if query.signal == "recalled" and self._published:
+                batches[query.signal] = _scraped(self._published, grid)
             if query.signal not in HEALTHY:
                 continue
             rows = [
@@ -53,6 +56,15 @@ class Course:
 
     async def scrape_interval(self) -> float | None:
         """Return nothing: the step is given."""
+
+
+def _scraped(result: Result, grid: Grid) -> Batch:
+    """The starts that a result publishes, as Prometheus returns them."""
+    names = {"perfloop_finding_start_timestamp_seconds", "perfloop_incident_start_timestamp_seconds"}
+    samples = [sample for family in result_families(result) if family.name in names for sample in family.samples]
+    labels = tuple(dict(sample.labels) for sample in samples)
+    values = np.array([[float(sample.value)] * grid.points for sample in samples])
+    return Batch("recalled", grid, labels, values)
 
 
 Open = Any
@@ -156,6 +168,25 @@ async def test_an_incident_that_pauses_for_a_minute_goes_on(analyzer: Open) -> N
     worst = [one.incidents[0] for one in results if one.at > T0 + MINUTE and one.incidents]
     assert {one.id for one in worst} == {worst[0].id}
     assert worst[-1].started == worst[0].started
+
+
+async def test_a_single_analysis_beside_the_running_one_knows_since_when(analyzer: Open) -> None:
+    """`once` and `report` have no database: they take up the starts that the running analyzer publishes."""
+
+    def is_broken(at: float) -> bool:
+        return at >= T0
+
+    running = (await _watch(analyzer(is_broken), T0, T0 + 30 * MINUTE, 110.0))[-1]
+    database = Database("sqlite://")
+    config = RunConfig(points=POINTS, step_seconds=STEP)
+    single = Loop(config, Course(is_broken, running), database, load_knowledge(config))
+    (result,) = await _watch(single, T0 + 30 * MINUTE, T0 + 30 * MINUTE + 1)
+    database.close()
+    assert (result.incidents[0].id, result.incidents[0].started) == (
+        running.incidents[0].id,
+        running.incidents[0].started,
+    )
+    assert {finding.onset for finding in result.findings} == {finding.onset for finding in running.findings}
 
 
 def _incident(build: Any, *findings: Finding, memory: Memory, at: float) -> tuple[Any, Memory]:

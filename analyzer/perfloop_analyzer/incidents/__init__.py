@@ -5,9 +5,11 @@ from __future__ import annotations
 from perfloop_analyzer.incidents.causes import Cause
 from perfloop_analyzer.incidents.continuity import Memory, carry_findings, carry_incidents, remember
 from perfloop_analyzer.incidents.grouping import Incident, group_incidents
+from perfloop_analyzer.incidents.recall import RECALLED, recall
 from perfloop_analyzer.incidents.topology import Topology, read_topology
 
 __all__ = [
+    "RECALLED",
     "Cause",
     "Incident",
     "Memory",
@@ -16,5 +18,6 @@ __all__ = [
     "carry_incidents",
     "group_incidents",
     "read_topology",
+    "recall",
     "remember",
 ]

@@ -15,7 +15,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.findings import Finding, Severity
+from perfloop_analyzer.findings import Finding, Severity, series_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,7 +86,12 @@ class Memory:
 
 def series_key(finding: Finding) -> str:
     """Return the same key for the same series of a signal, whichever detector finds it."""
-    text = repr((finding.service, finding.signal, sorted(finding.labels.items())))
+    return series_hash(finding.service, finding.signal, series_of(finding.labels))
+
+
+def series_hash(service: str, signal: str, series: str) -> str:
+    """Return the key of a series from the labels that the analyzer publishes of it."""
+    text = repr((service, signal, series))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:48]
 
 

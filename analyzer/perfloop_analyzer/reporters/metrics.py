@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from perfloop_analyzer.findings import series_of
 from perfloop_analyzer.recommend.recommendation import by_urgency
 from perfloop_analyzer.reporters.explanations import explain_signals
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from perfloop_analyzer.findings import Reading
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.published import Costs, Published
-    from perfloop_analyzer.series import Labels
 
 TITLE_LENGTH = 120
 MOST_SERIES = 2000
@@ -233,12 +233,6 @@ def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
             )
         if family.samples:
             yield family
-
-
-def series_of(labels: Labels) -> str:
-    """Return what distinguishes a series from the signal's others of its service; empty where nothing does."""
-    rest = sorted((name, value) for name, value in labels.items() if name != "service")
-    return ",".join(f"{name}={value}" for name, value in rest)
 
 
 def _cost_families(costs: Costs) -> Iterator[Metric]:
