@@ -14,6 +14,8 @@ from perfloop_boards.load.runs import RUN, TEST
 from perfloop_boards.queries import selector
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from grafana_foundation_sdk.builders import dashboard as dash
 
     from perfloop_boards.limits import Limits
@@ -43,40 +45,44 @@ def build(limits: Limits) -> Board:
             choice("service", "Service under test", "service:http_server_requests:rate1m"),
         ),
         annotations=(_phase_marks(),),
-        rows=(
-            Row(
-                4,
-                (
-                    (4, figures.verdict()),
-                    (4, figures.completed()),
-                    (4, figures.failed(limits)),
-                    (4, figures.p95(limits)),
-                    (3, figures.knee(limits)),
-                    (5, figures.dropped()),
-                ),
+        rows=_rows(limits),
+    )
+
+
+def _rows(limits: Limits) -> Sequence[Row]:
+    return (
+        Row(
+            4,
+            (
+                (4, figures.verdict()),
+                (4, figures.completed()),
+                (4, figures.failed(limits)),
+                (4, figures.p95(limits)),
+                (3, figures.knee(limits)),
+                (5, figures.dropped()),
             ),
-            Row(
-                4,
-                evenly(
-                    figures.duration(),
-                    figures.peak(),
-                    figures.chosen_quantile(),
-                    figures.transfer(),
-                    figures.checks(),
-                    figures.iterations(),
-                ),
+        ),
+        Row(
+            4,
+            evenly(
+                figures.duration(),
+                figures.peak(),
+                figures.chosen_quantile(),
+                figures.transfer(),
+                figures.checks(),
+                figures.iterations(),
             ),
-            Row(6, ((10, results.gates()), (14, results.reasons()))),
-            Row(9, evenly(series.offered(), series.both_sides(limits))),
-            Row(9, evenly(results.endpoints(limits), series.by_endpoint(limits))),
-            Row(7, evenly(series.users(), series.outcomes(), series.delays(), series.cpu())),
-            Row(7, ((14, results.runs(limits)), (10, results.checks()))),
-            Row(7, evenly(series.phases(), results.phases(), series.transfer()), title="Phases and transfer"),
-            Row(
-                7,
-                evenly(series.first_token(limits), series.gaps(limits), series.tokens()),
-                title="Streamed responses",
-                collapsed=True,
-            ),
+        ),
+        Row(6, ((10, results.gates()), (14, results.reasons()))),
+        Row(9, evenly(series.offered(), series.both_sides(limits))),
+        Row(9, evenly(results.endpoints(limits), series.by_endpoint(limits))),
+        Row(7, evenly(series.users(), series.outcomes(), series.delays(), series.cpu())),
+        Row(7, ((14, results.runs(limits)), (10, results.checks()))),
+        Row(7, evenly(series.phases(), results.phases(), series.transfer()), title="Phases and transfer"),
+        Row(
+            7,
+            evenly(series.first_token(limits), series.gaps(limits), series.tokens()),
+            title="Streamed responses",
+            collapsed=True,
         ),
     )

@@ -305,5 +305,6 @@ def test_with_no_run_the_board_has_nothing(board: Board):
     for panel in board.panels:
         if panel.defaults["noValue"].startswith("No load test ran"):
             own = [one for one in panel.expressions if "http_server" not in one]
-            values = default_values(board.board) | {"test": "none"}
+            # Grafana empties the variable, whose values are those of runs.
+            values = default_values(board.board) | {"test": "none", "quantile": ""}
             assert [board.query(fill_in(one, values)) for one in own] == [[]] * len(own), str(panel)

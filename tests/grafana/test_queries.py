@@ -33,7 +33,7 @@ NOTHING_YET = {
     r"perfloop_(recommendation|root_cause|bottleneck|desired).*": "nothing need be wrong",
     r"perfloop_health_penalty": "a healthy service has no penalties",
     r"service_slo:.*": "an SLO is judged over five minutes at least",
-    r"loadgen_target_rate|loadgen_verdict|loadgen_phase": "the steady load sets users, has no gate and one phase",
+    r"loadgen_(verdict|verdict_reason|threshold_passed|checks_total|phase)": "the steady load has no end and no gates",
     r"container_.*": "a machine without control groups that can be read has none, and limits are rare",
     r"instance:node_.*_pressure:rate1m": "a kernel without PSI has none",
     r"node_vmstat_oom_kill": "kernels before 4.13 do not count kills",

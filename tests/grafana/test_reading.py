@@ -215,5 +215,5 @@ def test_means_and_quantiles_are_the_correct_ones(panels: list[Panel], part: str
             # What is at or below one bound is a count, as any other.
             spread = re.sub(r'_bucket\{[^}]*\ble=~?"[^}]*}', "", expression)
             if part == "_bucket" and "_bucket" in spread and panel.kind != "heatmap":
-                summed = r"histogram_quantile\((?:[\d.]+|\$quantile), sum by \(le"
+                summed = r"histogram_quantile\((?:[\d.]+|0\$quantile), sum by \(le"
                 assert re.search(summed, expression), (str(panel), expression)
