@@ -119,7 +119,7 @@ def _heartbeat_now(limits: Limits) -> AnyPanel:
             f"{seconds(heartbeat.last)}. Older: alerts do not arrive.",
             "s",
             "no heartbeat",
-            decimals=0,
+            decimals=1,
             links=(to_runbook("HeartbeatMissing"), Link("Open the inbox", "${inbox_url}", new_tab=True)),
         ),
         Query("time() - max(inbox_last_heartbeat_timestamp_seconds > 0)"),
@@ -263,6 +263,7 @@ def _failed() -> AnyPanel:
         ),
         [Query("sum by (integration) (increase(alertmanager_notifications_failed_total[5m])) > 0", "{{integration}}")],
         FIRST_WARNS,
+        known=colours.CHANNELS,
     )
 
 
@@ -284,6 +285,7 @@ def _delay() -> AnyPanel:
             )
         ],
         Limit(warning=5),
+        known=colours.CHANNELS,
     )
 
 

@@ -9,13 +9,14 @@ WARNING = "orange"
 BAD = "red"
 UNKNOWN = "text"
 
-# Things. The same thing has the same colour wherever it is drawn.
-TRAFFIC = "blue"
+# Things. The same thing has the same colour wherever it is drawn. None of them is in Grafana's palette, which draws what
+# has no name beforehand: two series of a panel never share a colour.
+TRAFFIC = "#5B95F5"
 CALLER = "#A68A64"  # what the caller did wrong
 OFFERED = "#8A93A2"
-ERRORS = BAD
+ERRORS = "semi-dark-red"
 FAST = "super-light-purple"  # the median
-SLOW = "purple"  # the 95th percentile
+SLOW = "#B070DC"  # the 95th percentile
 SLOWEST = "#FF7FB0"  # the 99th percentile
 CLIENT = "#12B5C9"  # the same latency, seen from the load generator
 DATABASE = "#1F9E89"
@@ -26,7 +27,7 @@ OTHER = "#8A93A2"
 CPU = "semi-dark-blue"
 MEMORY = "#1F9E89"
 DISK = "#A68A64"
-NETWORK = "light-blue"
+NETWORK = "#8FB8F2"
 EXPECTED = "#8A93A2"  # the upper edge of what the analyzer expected
 EXPECTED_LEAST = "#5F6B7A"  # its lower edge
 
@@ -35,13 +36,13 @@ PARTS = {
     "prometheus": "#7E8FF2",
     "alertmanager": "#FF7FB0",
     "grafana": "#C45AB3",
-    "node": "#8A93A2",
-    "demo": "blue",
+    "node": "#C7A96B",
+    "demo": TRAFFIC,
     "loadgen": "#12B5C9",
-    "analyzer": "purple",
+    "analyzer": SLOW,
     "inbox": "#5DB7A8",
 }
-CHANNELS = {"email": "#12B5C9", "slack": "purple", "pagerduty": "#FF7FB0", "webhook": "#8A93A2"}
+CHANNELS = {"email": "#12B5C9", "slack": SLOW, "pagerduty": "#FF7FB0", "webhook": "#8A93A2"}
 CATEGORIES = {
     "api": TRAFFIC,
     "database": DATABASE,
@@ -55,7 +56,7 @@ CATEGORIES = {
 BAD_ENDS = {
     "timeout": "dark-red",  # too slow
     "connect_timeout": "#8F3B3B",
-    "wrong_status": BAD,  # answered, but wrongly
+    "wrong_status": ERRORS,  # answered, but wrongly
     "check_failed": "#FF7FB0",
     "connection_refused": "light-red",  # not let in
     "connection_reset": "#D98880",
@@ -63,4 +64,4 @@ BAD_ENDS = {
     "closed_mid_answer": "#B5793C",
     "cut_off": "#8A93A2",  # under way when the run ended
 }
-OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "skipped": SLOW, "failed": BAD}
+OUTCOMES = {"complete": TRAFFIC, "partial": CALLER, "skipped": SLOW, "failed": "dark-red"}

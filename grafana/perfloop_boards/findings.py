@@ -44,7 +44,7 @@ def last_result(expr: str, label: str) -> Query:
 
 
 # For pictures over time: a line where the analyzer had no result, so that what it did not find is not read as good.
-SILENCE = Query(f"{ANALYZER.down} * 0", "analyzer down", colours.BAD)
+SILENCE = Query(f"{ANALYZER.down} * 0", "analyzer down", colours.ERRORS)
 
 
 def to_evidence(identifier: str) -> Link:

@@ -149,6 +149,24 @@ def build_steps(limit: Limit) -> dashboard.ThresholdsConfig:
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)
 
 
+def build_lines(limit: Limit) -> dashboard.ThresholdsConfig:
+    """Return the steps of a panel that draws limits as lines: each line has the colour of its own limit.
+
+    Where low is bad, a figure's step has the colour of what lies above it: its line would be green where it warns.
+    """
+    ends = ((limit.warning, colours.WARNING), (limit.critical, colours.BAD))
+    steps = sorted((Threshold(value=value, color=colour) for value, colour in ends if value is not None), key=_value)
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(value=None, color=colours.GOOD), *steps])
+    )
+
+
+def _value(step: Threshold) -> float:
+    return step.value or 0.0
+
+
 def _rising(limit: Limit) -> list[Threshold]:
     steps = [Threshold(value=None, color=colours.GOOD)]
     if limit.warning is not None:

@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from perfloop_boards import colours
-from perfloop_boards.limits import NO_LIMIT, Limit, build_steps
+from perfloop_boards.limits import NO_LIMIT, Limit, build_lines, build_steps
 from perfloop_boards.queries import Query
 
 if TYPE_CHECKING:
@@ -213,7 +213,8 @@ def lines(
     """Return series over time, the limits as dashed lines; `known` has colours by the last word of a series' name.
 
     Thresholds never colour a series. One whose name is not known beforehand, as a route, has the next colour of
-    Grafana's palette: up to 56 of one panel differ. The legend has the last and the highest value, the highest first.
+    Grafana's palette: up to 56 of one panel differ. The legend has the last and the highest value, the highest first;
+    the lowest value, the lowest first, where low is bad.
     """
     panel = dress(timeseries.Panel(), about, queries, limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
@@ -226,7 +227,7 @@ def lines(
     panel = panel.tooltip(
         common.VizTooltipOptions().mode(kinds.TooltipDisplayMode.MULTI).sort(kinds.SortOrder.DESCENDING)
     )
-    panel = panel.legend(_legend())
+    panel = panel.legend(_legend("min" if limit.below else "max")).thresholds(build_lines(limit))
     if about.unit == "percentunit" or (about.unit == "none" and limit.warning):
         # An axis that ends at the limit: what is far below it looks so, and a flat zero is not blown up.
         panel = panel.axis_soft_max(1 if limit.below else limit.warning or 1)
@@ -275,7 +276,7 @@ def _last() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"])
 
 
-def _legend() -> common.VizLegendOptions:
+def _legend(worst: str) -> common.VizLegendOptions:
     legend = common.VizLegendOptions().show_legend(show_legend=True)
     legend = legend.display_mode(kinds.LegendDisplayMode.TABLE).placement(kinds.LegendPlacement.BOTTOM)
-    return legend.calcs(["lastNotNull", "max"]).sort_by("Max").sort_desc(sort_desc=True)
+    return legend.calcs(["lastNotNull", worst]).sort_by(worst.capitalize()).sort_desc(sort_desc=worst == "max")

@@ -25,7 +25,7 @@ NO_PROMETHEUS = "Prometheus does not scrape itself: see prometheus/prometheus.ym
 INTERVAL = 10  # seconds: the analyzer's cycle
 CYCLE_LIMIT = Limit(warning=INTERVAL / 2, critical=INTERVAL)
 PROMETHEUS = component("prometheus")
-# What Prometheus counts is true while Alertmanager is down: it stands beside that.
+# What Prometheus counts is true while Alertmanager is down: both are shown.
 SENDING = Watch(PROMETHEUS.answering, component("alertmanager").down, "alertmanager down")
 # The age of the last result goes on while the analyzer is down.
 AGEING = Watch('max(up{job="analyzer"}) >= 0', ANALYZER.down, ANALYZER.word)
@@ -130,7 +130,7 @@ def _age_now(limits: Limits) -> AnyPanel:
             "analysis of now.",
             "s",
             "no cycle yet",
-            decimals=0,
+            decimals=1,
             links=(TO_ANALYSIS, TO_ANALYZER),
         ),
         Query("time() - max(last_over_time(perfloop_analyzer_last_success_timestamp_seconds[1d]) > 0)"),
@@ -166,6 +166,7 @@ def _scrape_time(limits: Limits) -> AnyPanel:
         ),
         [Query(f"max by (job) (scrape_duration_seconds{JOB})", "{{job}}")],
         slow_scrape,
+        known=colours.PARTS,
     )
 
 
@@ -375,7 +376,7 @@ def build(limits: Limits) -> Board:
                 4,
                 evenly(_down_now(), _rules_now(), _undelivered_now(), _age_now(limits), _cycle_now(), _series_now()),
             ),
-            Row(9, [(24, targets(limits.alert("ScrapeTooSlow")))]),
+            Row(11, [(24, targets(limits.alert("ScrapeTooSlow")))]),
             Row(8, [(12, _targets()), (6, _scrape_time(limits)), (6, _samples())]),
             Row(7, evenly(_rule_time(limits), _query_time(), _notified())),
             Row(7, evenly(_cycle(), _cycles(), _analyzer_queries())),

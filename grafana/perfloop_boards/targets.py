@@ -22,8 +22,8 @@ BY = "job, service, instance"
 _PAST = selector(CHOSEN, 'job!="loadgen"')
 GONE = f"max by (job, service) (last_over_time(up{_PAST}[1h])) unless on (job, service) up"
 STATE = {"-1": ("gone", colours.BAD), "0": ("down", colours.BAD), "1": ("up", colours.GOOD)}
-# A page that is given by a board's address is called by the board's name. What is behind the question mark, as the time
-# range of a board, changes no page of a program.
+# A page that is given by a board's address is called by the board's name. What follows the question mark, as the time
+# range of a board, changes nothing on the page of a program.
 PAGES = {
     "/^/d/service.*/": ("Service board", colours.UNKNOWN),
     "/^/d/system.*/": ("System board", colours.UNKNOWN),

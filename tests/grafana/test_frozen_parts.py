@@ -49,7 +49,7 @@ class Fault:
 
     Attributes:
         job: what Prometheus calls it.
-        figures: of these the value is replaced by, or stands beside, what is down; the first has it in Grafana too.
+        figures: of these the value is replaced by what is down, or has it beside; the first has it in Grafana too.
         rows: for a table, the labels of its row and the figure of its first query.
         texts: for a table, a text in one of its cells.
         values: figures that have this value.
