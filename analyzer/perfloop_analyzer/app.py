@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
 
-from perfloop_analyzer.config import IN_MEMORY, RunConfig, WebConfig, read_secret
+from perfloop_analyzer.config import IN_MEMORY, ReportConfig, RunConfig, WebConfig, read_secret
 from perfloop_analyzer.configuration import ConfigurationFiles
 from perfloop_analyzer.errors import AnalyzerError, SourceError
 from perfloop_analyzer.language_model import LanguageModel
@@ -94,7 +94,7 @@ async def _one_cycle(loop: Loop, at: float) -> Result:
     return result
 
 
-async def write_report(config: RunConfig) -> str:
+async def write_report(config: RunConfig, report: ReportConfig | None = None) -> str:
     """Run one analysis and return the report as HTML.
 
     Raises:
@@ -108,7 +108,8 @@ async def write_report(config: RunConfig) -> str:
             looked = await asyncio.to_thread(lambda: database.memory().looked)
             raise type(error)(f"{error}; {_since(looked)}") from error
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
-        record = Record(past, stored, loop.published.firing, loop.published.catalog)
+        links = by_program(report.links if report else ())
+        record = Record(past, stored, loop.published.firing, loop.published.catalog, links)
         return render_report(result, loop.published.batches, record, _store_commands(config))
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.app import run_once, serve, write_report
-from perfloop_analyzer.config import RunConfig, TargetConfig, WebConfig
+from perfloop_analyzer.config import ReportConfig, RunConfig, TargetConfig, WebConfig
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
@@ -88,6 +88,7 @@ def _add_analyses(commands: Any) -> None:
     for parser in (run, once, report):
         add_flags(parser, RunConfig, "analysis")
     add_flags(run, WebConfig, "web server")
+    add_flags(report, ReportConfig, "report")
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -105,7 +106,7 @@ def _once(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    page = asyncio.run(write_report(read_flags(RunConfig, arguments)))
+    page = asyncio.run(write_report(read_flags(RunConfig, arguments), read_flags(ReportConfig, arguments)))
     try:
         arguments.html.write_text(page, encoding="utf-8")
     except OSError as error:

@@ -180,6 +180,26 @@ class RunConfig:
         return (*(path for path in single if path), *self.catalog_files, *self.rule_files)
 
 
+def _links_flag() -> tuple[tuple[str, str], ...]:
+    field: tuple[tuple[str, str], ...] = flag(
+        "--link",
+        (),
+        parse=parse_link,
+        repeat=True,
+        metavar="PROGRAM=URL",
+        help="where a browser reaches another program of the stack, for the links of the page and of the boards; "
+        f"PROGRAM is {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}; may be repeated",
+    )
+    return field
+
+
+@dataclass(frozen=True, slots=True)
+class ReportConfig:
+    """What a report links to."""
+
+    links: tuple[tuple[str, str], ...] = _links_flag()
+
+
 @dataclass(frozen=True, slots=True)
 class WebConfig:
     """Where the service listens, and who may change recommendations."""
@@ -203,15 +223,7 @@ class WebConfig:
         metavar="COMMAND",
         help="how this analyzer's commands are run where the page is read; the page shows it",
     )
-    links: tuple[tuple[str, str], ...] = flag(
-        "--link",
-        (),
-        parse=parse_link,
-        repeat=True,
-        metavar="PROGRAM=URL",
-        help="where a browser reaches another program of the stack, for the links of the page and of the boards; "
-        f"PROGRAM is {', '.join(PROGRAMS[:-1])} or {PROGRAMS[-1]}; may be repeated",
-    )
+    links: tuple[tuple[str, str], ...] = _links_flag()
     config_file: str = config_file_flag()
     allowed_hosts: tuple[str, ...] = allowed_hosts_flag()
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from perfloop_analyzer.cli import build_parser
-from perfloop_analyzer.config import WebConfig
+from perfloop_analyzer.config import ReportConfig, WebConfig
 from perfloop_analyzer.links import by_program, parse_link
 from perfloop_analyzer.reporters.metrics import LinkCollector
 from perfloop_base.errors import ConfigError
@@ -70,6 +70,7 @@ def test_the_flags_of_links_become_a_metric() -> None:
     assert 'perfloop_link_info{program="prometheus",url="http://a:1"} 1.0' in text
     assert 'perfloop_link_info{program="grafana",url="http://c:3"} 1.0' in text
     assert text.count("perfloop_link_info{") == 2
+    assert read_flags(ReportConfig, build_parser().parse_args(["report", "--html=x", "--link=demo=http://d"])).links
     with pytest.raises(ConfigError) as refused:
         read_flags(WebConfig, build_parser().parse_args(["run", "--link=x", "--link=grafana=y"]))
     assert len(refused.value.problems) == 2

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.series import Batch
 
-MOST_DECIDED = 20
+MOST_DECIDED = 50
 SHOWN = frozenset({"detector", "title", "before", "after", "limit", "unit", "p_value", "expr"})
 STEP_WORDS = {"accept": "Accept", "implement": "Mark as implemented", "dismiss": "Dismiss", "reopen": "Reopen"}
 # A state that a person left, or that ended by itself because nothing was wrong any more.
