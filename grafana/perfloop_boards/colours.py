@@ -9,8 +9,8 @@ WARNING = "orange"
 BAD = "red"
 UNKNOWN = "text"
 
-# Things. The same thing has the same colour wherever it is drawn. None of them is in Grafana's palette, which draws what
-# has no name beforehand: two series of a panel never share a colour.
+# Things. The same thing has the same colour wherever it is drawn. None of them is in Grafana's palette, which draws
+# what has no name beforehand: two series of a panel never share a colour.
 TRAFFIC = "#5B95F5"
 CALLER = "#A68A64"  # what the caller did wrong
 OFFERED = "#8A93A2"

@@ -37,8 +37,8 @@ def incidents() -> AnyPanel:
         [Query(or_silent(f"({cause} + on (incident) group_left () {start})", "resource", time=True), instant=True)],
         [
             Column("resource", "Probable cause", words={**RESOURCE, **SILENT}, links=of_row),
-            Column("service", "Service", width=140, links=of_row),
-            Column("incident", "Incident", width=150, links=(to_incident(CLICKED),)),
+            Column("service", "Service", width=110, links=of_row),
+            Column("incident", "Incident", width=210, links=(to_incident(CLICKED),)),
             Column("Value #A", "Since", unit="dateTimeFromNow", width=130),
         ],
         sort="Since",
@@ -104,7 +104,7 @@ def top_recommendations() -> AnyPanel:
             ),
         ],
         [
-            Column("Value #A", "#", unit="none", width=40),
+            Column("Value #A", "#", unit="none", width=50),
             Column("priority", "Priority", words=PRIORITY, width=80),
             Column("title", "Recommendation", words=SILENT, links=(to_evidence(of_cell("id")), board)),
             Column("service", "Service", width=140, links=(board,)),

@@ -157,7 +157,7 @@ def _all() -> AnyPanel:
             Query(or_silent(of_each("start_timestamp_seconds", " * 1000"), "title", time=True), instant=True),
         ],
         [
-            Column("Value #A", "#", unit="none", width=40),
+            Column("Value #A", "#", unit="none", width=50),
             Column("priority", "Priority", words=PRIORITY, width=75),
             Column("title", "Recommendation", words=SILENT, links=(EVIDENCE, _of_service("analysis", "analysis"))),
             Column("service", "Service", width=90, links=(_of_service("Service board", "service"),)),

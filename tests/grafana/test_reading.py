@@ -178,6 +178,18 @@ def test_thresholds_are_those_of_the_file(checkout: Path, boards: Boards):
             assert signal["warning"] in steps, signal["signal"]
 
 
+def test_no_column_is_narrower_than_grafana_draws_it(panels: list[Panel]):
+    """Grafana makes none narrower than 50 pixels: with one that should be, the table is too wide and its end is cut."""
+    widths = {
+        str(panel): one["value"]
+        for panel in panels
+        for entry in panel.json["fieldConfig"]["overrides"]
+        for one in entry["properties"]
+        if one["id"] == "custom.width" and one["value"] < 50
+    }
+    assert widths == {}
+
+
 def test_one_colour_for_one_thing(panels: list[Panel]):
     """The same name is drawn in the same colour on every board."""
     colours: dict[str, set[str]] = defaultdict(set)
