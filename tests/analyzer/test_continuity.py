@@ -242,3 +242,5 @@ def test_the_causes_of_each_incident_add_up_to_at_most_one(build: Any) -> None:
         scores = {finding.signal: float(rng.exponential()) for finding in findings}
         for incident in group_incidents(findings, Topology(), lambda finding, s=scores: s[finding.signal]):
             assert sum(cause.score for cause in incident.causes) == 1.0
+            shown = [cause.percent for cause in incident.causes]
+            assert sum(int(one.removesuffix("%")) for one in shown if one != "<1%") <= 100

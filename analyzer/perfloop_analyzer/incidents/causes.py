@@ -67,6 +67,11 @@ class Cause:
     onset: float
     evidence: tuple[str, ...]
 
+    @property
+    def percent(self) -> str:
+        """The share in whole percent, rounded down: what is shown of one incident adds up to no more than 100%."""
+        return f"{math.floor(100 * self.score)}%" if self.score >= 0.01 else "<1%"  # noqa: PLR2004 - one percent
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {

@@ -125,7 +125,7 @@ def _texts(finding: Finding, part: str) -> _Labels:
 def _other_cause(cause: Cause, service: str) -> str:
     """Return a cause with its score, and its service where that is another one."""
     owner = "" if cause.service == service else f" of {cause.service}"
-    return f"{component_name(cause.component)}{owner} ({cause.score:.0%})"
+    return f"{component_name(cause.component)}{owner} ({cause.percent})"
 
 
 def _priority(finding: Finding, cause: Cause, incident: Incident) -> str:

@@ -41,13 +41,13 @@ def print_result(result: Result, console: Console) -> None:
 def _print_incident(incident: Incident, at: float, console: Console) -> None:
     first, *others = incident.causes
     lasted = f"{incident.severity.word} for {span(at - incident.started)}, since {clock(incident.started)}"
-    cause = f"{component_name(first.component)} of {first.service} ({first.score:.0%})"
+    cause = f"{component_name(first.component)} of {first.service} ({first.percent})"
     _print(console, "")
     _print(console, f"{lasted}; probable cause: {cause}; incident {incident.id}")
     for line in first.evidence:
         _print(console, f"  {line}")
     for cause_ in others:
-        name = f"{component_name(cause_.component)} of {cause_.service} ({cause_.score:.0%})"
+        name = f"{component_name(cause_.component)} of {cause_.service} ({cause_.percent})"
         _print(console, f"  other possible cause: {name}: {'; '.join(cause_.evidence)}")
 
 
