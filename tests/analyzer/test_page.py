@@ -206,6 +206,15 @@ def test_an_alert_that_fires_leads_to_its_runbook(build: Any) -> None:
     assert "http://127.0.0.1:9090/user/runbook.html#A" in addresses
     assert any(one.startswith("http://127.0.0.1:3000/d/database-cache?") for one in addresses)
     assert Leads(LINKS).of_alert({"alertname": "B"})[0].words == "Runbook: B"
+    silence = Leads({"inbox": "http://i"}).of_alert({"alertname": "B", "service": 'a"b', "severity": "critical"})[0].url
+    assert parse_qs(urlsplit(silence).query)["filter"] == ['{alertname="B",service="a\\"b"}']
+
+
+def test_where_there_is_an_inbox_it_has_the_pages_of_alertmanager() -> None:
+    """Debian's Alertmanager has none."""
+    both = {"alertmanager": "http://m", "analyzer": "http://a", "inbox": "http://i"}
+    assert [lead.url for lead in Leads(both).programs()] == ["http://i/", "http://i/alerts"]
+    assert [lead.url for lead in Leads({"alertmanager": "http://m"}).programs()] == ["http://m/"]
 
 
 def test_the_report_draws_series_with_limit_and_onset(build: Any) -> None:

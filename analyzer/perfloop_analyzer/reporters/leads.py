@@ -42,6 +42,8 @@ BOARDS: Mapping[str, Board] = {
     AVAILABILITY: STACK,
 }
 ANALYSIS = Board("analysis", "Analysis", "service")
+_PROGRAM_NAMES = {"demo": "Demo service", "loadgen": "Load generator"}
+_SILENCED_BY = ("alertname", "service", "instance")
 BEFORE_SECONDS = 1800.0  # so long before something began a board starts to show it
 
 
@@ -103,11 +105,11 @@ class Leads:
         return _unique([*_flat(found), *runbooks[:1]])
 
     def of_alert(self, labels: Mapping[str, str]) -> list[Lead]:
-        """Return the section of the runbook of an alert that fires, and the board that shows its signal."""
+        """Return the runbook of an alert that fires, the board that shows its signal, and the form that silences it."""
         signal = next((one for one in self.catalog if one.name == labels.get("signal")), None)
         board = BOARDS.get(signal.component, SERVICE) if signal else None
         found = [self._board(board, labels.get("service", ""), None)] if board else []
-        return [*self.runbook(labels.get("alertname", "")), *_flat(found)]
+        return [*self.runbook(labels.get("alertname", "")), *_flat(found), *self._silence(labels)]
 
     def of_service(self, service: str) -> list[Lead]:
         """Return the Service board."""
@@ -128,8 +130,22 @@ class Leads:
         return [Lead("Query", f"{self.links['prometheus']}/graph?{urlencode(asked)}")]
 
     def programs(self) -> list[Lead]:
-        """Return the pages of the other programs."""
-        return [Lead(name.capitalize(), f"{url}/") for name, url in self.links.items() if name != "analyzer"]
+        """Return the pages of the other programs; those of Alertmanager are in the inbox, where there is one."""
+        names = [name for name in self.links if name != "analyzer" and not (name == "alertmanager" and self._inbox)]
+        found = [Lead(_PROGRAM_NAMES.get(name, name.capitalize()), f"{self.links[name]}/") for name in names]
+        return found + ([Lead("Alerts and silences", f"{self._inbox}/alerts")] if self._inbox else [])
+
+    @property
+    def _inbox(self) -> str:
+        return self.links.get("inbox", "")
+
+    def _silence(self, labels: Mapping[str, str]) -> list[Lead]:
+        """Return the form of a silence: the inbox's, as Debian's Alertmanager has no pages."""
+        named = {name: labels[name] for name in _SILENCED_BY if labels.get(name)}
+        if not named or not self._inbox:
+            return []
+        matchers = ",".join(f"{name}={_quoted(value)}" for name, value in named.items())
+        return [Lead("Silence", f"{self._inbox}/silences/new?{urlencode({'filter': f'{{{matchers}}}'})}")]
 
     def _board(self, board: Board, service: str, since: float | None, **variables: str) -> Lead | None:
         if "grafana" not in self.links:
@@ -161,3 +177,9 @@ def _flat(leads: Sequence[Lead | None]) -> list[Lead]:
 
 def _unique(leads: Sequence[Lead]) -> list[Lead]:
     return list(dict.fromkeys(leads))
+
+
+def _quoted(value: str) -> str:
+    """Return a label's value as a matcher has it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
