@@ -103,7 +103,7 @@ def _find_lost(board: dict[str, Any], spec: dict[str, Any]) -> list[str]:
         "queries": Counter(query["expr"] for query in queries),
         "variables": Counter(variable["spec"]["name"] for variable in spec["variables"]),
         "links": Counter(link["url"] for link in spec["links"] if link["type"] == "link"),
-        "annotations": Counter(map(_expression, (mark["spec"] for mark in spec["annotations"]))),
+        "annotations": Counter(mark["spec"]["query"]["spec"].get("expr", "") for mark in spec["annotations"]),
         "data links": Counter(_links([one["vizConfig"]["spec"] for one in elements])),
     }
     after["annotations"].pop("", None)  # Grafana's own, of every board
@@ -112,11 +112,6 @@ def _find_lost(board: dict[str, Any], spec: dict[str, Any]) -> list[str]:
         for kind in before
         if before[kind] != after[kind]
     ]
-
-
-def _expression(mark: dict[str, Any]) -> str:
-    found = mark["query"]["spec"].get("expr") or mark.get("legacyOptions", {}).get("expr", "")
-    return str(found)
 
 
 def _links(panels: list[dict[str, Any]]) -> list[str]:

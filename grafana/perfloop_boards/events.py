@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from grafana_foundation_sdk.builders import dashboard as dash
+from grafana_foundation_sdk.builders import prometheus
 
 from perfloop_boards import colours
 from perfloop_boards.panels import SOURCE
@@ -28,6 +29,8 @@ def marks(name: str, expr: str, text: str, colour: str, *, at_value: bool = Fals
     """Return marks on every panel: where the expression has a value, or at the time in milliseconds that it gives."""
     mark = dash.AnnotationQuery().name(name).datasource(SOURCE).enable(enable=True).icon_color(colour)
     mark = mark.expr(expr).title_format(text).step("10s")
+    # The same for schema v2, which knows the query of an annotation by its target alone.
+    mark = mark.target(prometheus.Dataquery().ref_id("Anno").expr(expr).range().interval("10s"))
     return mark.use_value_for_time(use_value_for_time=True) if at_value else mark
 
 

@@ -156,3 +156,20 @@ def test_figures_over_foreign_series_are_right(
     (panel,) = (panel for panel in panels if panel.title == title)
     (found,) = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards[panel.board])))
     assert between[0] <= float(found["value"][1]) <= between[1]
+
+
+def test_a_level_change_says_from_what_to_what(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
+    """Recent changes have the old and the new level beside the signal, and its time in milliseconds."""
+    (panel,) = (panel for panel in panels if str(panel) == "overview: Recent changes")
+    found = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards["overview"])))
+    (change,) = (one for one in found if one["metric"].get("signal"))
+    assert (change["metric"]["what"], change["metric"]["levels"]) == ("api_response_time_p95", "20 ms → 733 ms")
+    assert float(change["value"][1]) == 1.8e12
+
+
+def test_an_incident_has_its_stored_start(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
+    """The table of incidents shows the most probable cause and the time that the analyzer keeps, not a sliding one."""
+    (panel,) = (panel for panel in panels if str(panel) == "overview: Incidents")
+    found = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards["overview"])))
+    (start,) = (float(value) for name, value in foreign.FINDINGS.items() if "incident_start" in name)
+    assert {(one["metric"]["resource"], float(one["value"][1])) for one in found} == {("database", start * 1000)}
