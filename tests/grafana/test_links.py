@@ -109,7 +109,7 @@ def test_every_figure_has_a_state_for_what_is_down(panels: list[Panel]):
     for panel in (panel for panel in panels if panel.kind == "stat" and str(panel) not in UNWATCHED):
         overrides = {one["matcher"]["options"]: one["properties"] for one in panel.json["fieldConfig"]["overrides"]}
         shown = {query: {one["id"]: one["value"] for one in overrides[query]} for query in overrides}
-        down = {query: one for query, one in shown.items() if str(one.get("unit", "")).endswith("down")}
+        down = {query: one for query, one in shown.items() if re.search(r"(down|cut off)$", str(one.get("unit", "")))}
         assert len(down) == 1, str(panel)
         (query,) = down
         assert down[query]["color"] == {"mode": "fixed", "fixedColor": "red"}, str(panel)
