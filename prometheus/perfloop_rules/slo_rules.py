@@ -29,6 +29,7 @@ SPENT = "ErrorBudgetSpent"
 DOWN = "ServiceDown"
 # The shortest window, the minute over which the alerts of signals judge, and their hold.
 QUIET_MINUTES = 7
+HOLD = "1m"
 
 
 def ratio(window: str) -> str:
@@ -155,6 +156,8 @@ def _alert(slo: Slo, severity: str, signal_alert: str | None) -> Rule:
     return {
         "alert": slo.alert,
         "expr": exclude_reported(expr, slo.alert, severity, _reports(slo, burns, signal_alert)),
+        # Time for the signal's own alert to fire first, whatever is short: the windows of a service that is new.
+        "for": HOLD,
         "labels": _labels(slo, severity),
         "annotations": {
             "summary": f"{slo.title}: the error budget burns too fast, {value} were not (limit {limits})",

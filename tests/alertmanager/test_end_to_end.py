@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHANNELS = ("slack", "email", "pagerduty")
+SINCE = 'service:alert_firing_since:timestamp_seconds{alertname="DatabaseQueryTimeHigh",severity="critical"}'
 SLOW = {"alertname": "DatabaseQueryTimeHigh", "severity": "critical"}
 
 
@@ -83,10 +84,15 @@ def test_nothing_is_lost_when_alertmanager_is_killed_or_prometheus_restarted(who
     chain.processes["alertmanager"].start()
     fired = {channel: chain.wait_message(channel=channel, **SLOW) for channel in CHANNELS}
 
+    since = chain.query(SINCE)[0]["value"][1]
     chain.processes["prometheus"].stop()
     chain.processes["prometheus"].start()
     wait_until(lambda: chain.query(firing), what="the alert to fire after the restart")
     assert chain.messages(status="resolved", **SLOW) == []
+    # Boards show since when it fires, and a restart is no new beginning.
+    restarted = time.time()
+    wait_until(lambda: chain.query(f"timestamp({SINCE}) > {restarted}"), what="an evaluation after the restart")
+    assert chain.query(SINCE)[0]["value"][1] == since
 
     chain.service.set(queries(0.004))
     ended = chain.wait_message(channel="pagerduty", status="resolved", **SLOW)
