@@ -37,7 +37,7 @@ def test_every_board_is_exported(boards: Boards, exported: Boards):
 
 
 def test_an_import_asks_for_the_data_source_alone(exported: Boards):
-    """One input, and no data source of ours by its uid: every panel reads what the board's variable names."""
+    """One input, and no data source by a uid of this project: every panel reads what the board's variable names."""
     for uid, export in exported.items():
         (asked,) = export["__inputs"]
         assert (asked["name"], asked["type"], asked["pluginId"]) == ("DS_PROMETHEUS", "datasource", "prometheus"), uid

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from perfloop_boards.model.selection import SERVING
-from perfloop_boards.watches import ANALYZER, SERVICES, component
+from perfloop_boards.watches import ANALYZER, ANALYZER_DOWN, SERVICES, component, or_silent
 from tests.grafana.boards import fill_in
 
 if TYPE_CHECKING:
@@ -103,7 +103,49 @@ def test_a_figure_has_its_value_or_nothing_or_says_what_is_down(promtool: str, t
     """Down is seen when scrapes fail and when targets vanish; what was removed on purpose is not down for ever."""
     case = CASES[name]
     test = _write_test(case, {BUDGET: "0.9x5000", **case.series})
-    path = tmp_path / "states.yml"
+    _run(promtool, tmp_path, test)
+
+
+def _run(promtool: str, directory: Path, test: dict[str, Any]) -> None:
+    path = directory / "states.yml"
     path.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}), encoding="utf-8")
     found = subprocess.run([promtool, "test", "rules", str(path)], check=False, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+LAST = "perfloop_analyzer_last_success_timestamp_seconds"
+PENALTY = 'perfloop_health_penalty{service="shop",signal="error_ratio"}'
+FOUND = '{service="shop",signal="error_ratio"}'
+DOWN_ROW = f'{{signal="{ANALYZER_DOWN}"}}'
+# By state of the analyzer: the rows, and the time in milliseconds of those that have one.
+TABLES = {
+    "healthy with a finding": ({SCORE: "70x60", LAST: "600x60", PENALTY: "30x60"}, [FOUND], {FOUND: 30}),
+    "healthy without one": ({SCORE: "100x60", LAST: "600x60"}, [], {}),
+    "frozen": (
+        {SCORE: "70x10 stale", LAST: "600x10 stale", PENALTY: "30x10 stale"},
+        [DOWN_ROW],
+        {DOWN_ROW: 600_000},
+    ),
+    "without any result yet": ({LAST: "0x60"}, [DOWN_ROW], {}),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_findings_says_that_the_analyzer_is_down(promtool: str, tmp_path: Path, name: str):
+    """While it has no result a row says so, with the time of the last one; an empty table means: nothing is wrong."""
+    series, rows, times = TABLES[name]
+    found = "max by (service, signal) (perfloop_health_penalty)"
+    asked = {
+        f"group by (service, signal) ({or_silent(found, 'signal')})": dict.fromkeys(rows, 1),
+        f"({or_silent(found, 'signal', time=True)}) > 0": times,  # no number is greater than 0 where there is no time
+    }
+    questions = [
+        {
+            "expr": expr,
+            "eval_time": "20m",
+            "exp_samples": [{"labels": of, "value": value} for of, value in expected.items()],
+        }
+        for expr, expected in asked.items()
+    ]
+    made = [{"series": name, "values": values} for name, values in series.items()]
+    _run(promtool, tmp_path, {"interval": "1m", "input_series": made, "promql_expr_test": questions})
