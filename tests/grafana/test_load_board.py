@@ -203,6 +203,17 @@ def test_the_newest_run_is_shown_and_nothing_is_added_up(board: Board):
         assert verdict["metric"]["run"] == _name(board.reports[1])
 
 
+def test_the_knee_is_a_rate_that_was_kept_up(board: Board):
+    """Not above the peak, and not below what the whole run completed."""
+    summary = board.reports[0]["summary"]
+    (panel,) = [one for one in board.panels if one.title == "Knee"]
+    # The board looks every 10 s, as often as the rate is another; this run is over by then.
+    asked = fill_in(panel.expressions[0], default_values(board.board) | {"run": board.reports[0]["run_id"]})
+    knee = float(board.query(asked.replace(":10s]", ":1s]"))[0]["value"][1])
+    good = summary["total"]["successful_requests"] / summary["duration_seconds"]
+    assert good * 0.8 <= knee <= summary["peak_rate"]
+
+
 def test_names_of_runs_are_readable_and_sort_by_time(board: Board):
     """The moment and the test; the later run has the greater name."""
     names = list(map(_name, board.reports))

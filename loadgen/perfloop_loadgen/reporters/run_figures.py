@@ -37,18 +37,20 @@ def _times(runs: Sequence[LiveRun]) -> Iterator[Metric]:
     endpoints = Metric(
         "loadgen_run_endpoint_response_seconds", "Response time of an endpoint over a whole run.", "summary"
     )
+    recent = Metric("loadgen_recent_response_seconds", "Response time over the last 10 s.", "summary")
     phases = Metric("loadgen_run_phase_seconds", "Time in a phase of requests over a whole run.", "summary")
     for run in runs:
         labels = {"test": run.test, "run_id": run.run_id}
         response = run.book.total().response
         _add(whole, labels, response)
+        _add(recent, labels, run.book.lately().response)
         whole.add_sample(f"{whole.name}_sum", labels, response.total_seconds)
         whole.add_sample(f"{whole.name}_count", labels, response.count)
         for endpoint, tally in run.book.rows():
             _add(endpoints, {**labels, "endpoint": endpoint}, tally.response)
         for phase, histogram in run.book.total().phases_by_name().items():
             _add(phases, {**labels, "phase": phase}, histogram)
-    return iter((whole, endpoints, phases))
+    return iter((whole, endpoints, recent, phases))
 
 
 def _add(family: Metric, labels: dict[str, str], histogram: Histogram) -> None:
@@ -61,16 +63,23 @@ def _numbers(runs: Sequence[LiveRun]) -> Iterator[Metric]:
     start = _gauge("loadgen_run_start_timestamp_seconds", "Unix time at which a run began.", "run")
     duration = _gauge("loadgen_run_duration_seconds", "Time that a run has lasted so far, or lasted.")
     peak = _gauge("loadgen_run_peak_rate", "Most requests that ended within a second, per second.")
+    good = _gauge("loadgen_recent_good_rate", "Good answers per second over the last 10 s.")
     knee = _gauge("loadgen_run_knee_rate", "Highest rate of a breakpoint search whose good answers kept up.")
     confirmed = _gauge("loadgen_run_confirmed_rate", "Highest rate of a breakpoint search confirmed to keep its gates.")
     for run in runs:
         start.add_metric((run.test, run.run_id, run.name), run.started_unix)
         elapsed = run.book.elapsed_seconds if run.summary is None else run.summary.duration_seconds
         duration.add_metric((run.test, run.run_id), elapsed)
-        for family, value in ((peak, run.book.peak_rate), (knee, run.knee_rate), (confirmed, run.confirmed_rate)):
+        known = (
+            (peak, run.book.peak_rate),
+            (good, run.book.recent_good_rate()),
+            (knee, run.knee_rate),
+            (confirmed, run.confirmed_rate),
+        )
+        for family, value in known:
             if value is not None:
                 family.add_metric((run.test, run.run_id), value)
-    return iter((start, duration, peak, knee, confirmed))
+    return iter((start, duration, peak, good, knee, confirmed))
 
 
 def _results(runs: Sequence[LiveRun]) -> Iterator[Metric]:

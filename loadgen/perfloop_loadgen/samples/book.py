@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 RECENT_WINDOWS = 10
 MAX_POINTS = 1800
 _LEAST_SPAN_SECONDS = 0.5
+_LEAST_RECENT_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Book:
         # The same over all endpoints. Kept up to date, because to add up the totals takes tens of milliseconds.
         self._together = Tally()
         self.recent: deque[list[Tally]] = deque(maxlen=RECENT_WINDOWS)
+        self._recent_spans: deque[float] = deque(maxlen=RECENT_WINDOWS)
         self.points: list[Point] = []
         self.load = Load()
         self.elapsed_seconds = 0.0
@@ -116,6 +118,7 @@ class Book:
         for total, window in zip(self.totals, windows, strict=False):
             total.add(window)
         self.recent.append(list(windows))
+        self._recent_spans.append(span_seconds)
         self.load = load
         self.elapsed_seconds = elapsed_seconds
         span = sum_of(list(windows))
@@ -150,6 +153,13 @@ class Book:
         Counted like those that ended, so that both have the same window wherever their rates are compared.
         """
         return self._together.requests + self._together.dropped + self.load.in_flight + self.load.waiting
+
+    def recent_good_rate(self) -> float | None:
+        """Return the good answers per second of the last seconds; None before there are a few, a burst is no rate."""
+        seconds = sum(self._recent_spans)
+        if seconds < _LEAST_RECENT_SECONDS:
+            return None
+        return sum(tally.requests - tally.errors for windows in self.recent for tally in windows) / seconds
 
     def lately(self) -> Tally:
         """Return the last seconds, over all endpoints."""

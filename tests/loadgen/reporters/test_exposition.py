@@ -106,6 +106,15 @@ def test_the_peak_is_of_a_whole_second():
     assert book.peak_rate == 100
 
 
+def test_recent_figures_are_of_the_last_seconds():
+    """Rate and latency of one window; the first seconds of a run are a burst, and no rate."""
+    assert _book(10).recent_good_rate() is None
+    text = _expose(LiveRun("shop", "r1", "x", _book(*[900] * 20, *[10] * 10)))
+    assert _samples(text, "loadgen_recent_good_rate") == {(): 100}
+    recent = _samples(text, "loadgen_recent_response_seconds")
+    assert max(recent.values()) < 0.011
+
+
 def test_reasons_are_few_and_of_bounded_length():
     """A run may have thousands, each with an address of any length in it: the report has all, a label has some."""
     live = LiveRun("shop", "r1", "x", _book(10))
