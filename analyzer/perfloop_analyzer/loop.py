@@ -28,6 +28,7 @@ from perfloop_analyzer.pipeline import (
     unpack,
 )
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
+from perfloop_analyzer.pipeline.lookback import day_before, find_cut, look_back
 from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
 from perfloop_analyzer.recommend import by_urgency
@@ -174,7 +175,7 @@ class Loop:
         await self._refresh_history(at)
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
-        result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
+        result = await self._judge(responses, at)
         if asked := part_queries(result, self._knowledge):
             # Without an answer nothing stands out; no cycle fails for it.
             parts = await self._query(asked, Grid(at - self._step, self._step, 2))
@@ -186,6 +187,16 @@ class Loop:
         self.published.batches = responses.batches
         self._update_settings(memory=result.memory)
         return await self._persist(result)
+
+    async def _judge(self, responses: Responses, at: float) -> Result:
+        """Analyze; once more where a day of history says since when something lasts that is seen for the first time."""
+        result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
+        memory = self._knowledge.settings.memory
+        if cut := find_cut(result, memory):
+            days = await self._query(*day_before(cut, self._knowledge, at))
+            self._update_settings(memory=look_back(cut, days.batches, self._table, memory, at))
+            result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
+        return result
 
     async def _refresh_configuration(self, at: float) -> None:
         """Take up changed files; history and burn rates are due then, because they were judged by the old limits."""

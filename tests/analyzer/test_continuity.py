@@ -170,6 +170,19 @@ async def test_an_incident_that_pauses_for_a_minute_goes_on(analyzer: Open) -> N
     assert worst[-1].started == worst[0].started
 
 
+async def test_what_is_seen_for_the_first_time_began_when_the_day_before_says(analyzer: Open) -> None:
+    """An analyzer that is started into an incident of hours does not say that it began with its window."""
+
+    def is_broken(at: float) -> bool:
+        return at >= T0
+
+    results = await _watch(analyzer(is_broken), T0 + 5 * HOUR, T0 + 5 * HOUR + 2 * MINUTE)
+    assert [one.incidents[0].started for one in results] == [pytest.approx(T0, abs=MINUTE)] * 2
+    assert len({one.incidents[0].id for one in results}) == 1
+    (database,) = (one for one in results[-1].findings if one.signal == "db_query_time_p95")
+    assert database.expected == pytest.approx(0.02, rel=0.1)
+
+
 async def test_a_single_analysis_beside_the_running_one_knows_since_when(analyzer: Open) -> None:
     """`once` and `report` have no database: they take up the starts that the running analyzer publishes."""
 

@@ -35,15 +35,15 @@ class Episode:
 
     Attributes:
         began: When it was first so, in Unix seconds.
-        seen: The last moment when it was so.
         expected: Its level before, in the signal's unit; None where it is not known.
         deviation: Its robust deviation from that level when it could last be computed.
+        seen: The last moment when it was so.
     """
 
     began: float
-    seen: float
     expected: float | None = None
     deviation: float = 0.0
+    seen: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,23 @@ def series_hash(service: str, signal: str, series: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:48]
 
 
+def episode_key(finding: Finding) -> str:
+    """Return the key of the episode of a finding's own grade."""
+    return f"{series_key(finding)}/{_grade(finding)}"
+
+
+def is_cut(finding: Finding) -> bool:
+    """Return whether a finding begins where its window does: it may have begun before."""
+    start, end = finding.window
+    return finding.onset <= start + EDGE * (end - start)
+
+
+def is_new(finding: Finding, memory: Memory) -> bool:
+    """Return whether no cycle before knew a finding's series as bad as it is."""
+    known = _episode_of(finding, memory)
+    return known is None or not memory.stands(known.seen)
+
+
 def carry_findings(findings: Iterable[Finding], memory: Memory, at: float) -> tuple[Finding, ...]:
     """Return the findings with the start, and where their own window has none the level before, of their episodes."""
     return tuple(_carried(finding, memory, at) for finding in findings)
@@ -125,9 +142,7 @@ def _grade(finding: Finding) -> str:
 def _goes_on(finding: Finding, known: Episode, memory: Memory, at: float) -> bool:
     if memory.looked is None or not memory.stands(known.seen) or at < known.began:
         return False
-    start, end = finding.window
-    is_cut = finding.onset <= start + EDGE * (end - start)
-    return at - memory.looked <= SAME_SECONDS or is_cut or finding.onset <= memory.looked + SAME_SECONDS
+    return at - memory.looked <= SAME_SECONDS or is_cut(finding) or finding.onset <= memory.looked + SAME_SECONDS
 
 
 def carry_incidents(incidents: Sequence[Incident], memory: Memory) -> tuple[Incident, ...]:
@@ -175,10 +190,10 @@ def remember(
     episodes = {key: one for key, one in memory.episodes.items() if memory.stands(one.seen)}
     for incident in incidents:
         for finding in incident.findings:
-            key, now = f"{series_key(finding)}/{_grade(finding)}", deviation(finding)
+            key, now = episode_key(finding), deviation(finding)
             known = _episode_of(finding, memory)
             if known is None or known.began != finding.onset:
-                known = Episode(finding.onset, at, None if finding.has_no_baseline else finding.expected)
+                known = Episode(finding.onset, None if finding.has_no_baseline else finding.expected)
             episodes[key] = replace(known, seen=at, deviation=known.deviation if now is None else now)
     standing = {key: one for key, one in memory.incidents.items() if memory.stands(one.seen)}
     for incident in incidents:

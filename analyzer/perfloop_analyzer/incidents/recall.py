@@ -41,6 +41,6 @@ def recall(batch: Batch) -> Memory:
         series = series_hash(service, signal, labels.get("series", ""))
         members.setdefault(incident, set()).add(series)
         # How bad it was is not published: it goes on as whatever it is now.
-        episodes |= {f"{series}/{grade}": Episode(began, last) for grade in GRADES}
+        episodes |= {f"{series}/{grade}": Episode(began, seen=last) for grade in GRADES}
     incidents = {name: Standing(name, started[name], seen[name], frozenset(members.get(name, ()))) for name in started}
     return Memory(max(seen.values(), default=None), episodes, incidents)

@@ -28,7 +28,7 @@ def read_memory(session: Session) -> Memory:
     """Return what was written last; a row that another program or damage has changed is left out."""
     looked = session.get(MomentRow, LOOKED)
     episodes = {
-        row.key: Episode(row.began, row.seen, row.expected, row.deviation)
+        row.key: Episode(row.began, row.expected, row.deviation, row.seen)
         for row in session.scalars(select(EpisodeRow))
         if all(map(math.isfinite, (row.began, row.seen, row.deviation)))
     }
