@@ -303,7 +303,7 @@ def _arrived() -> AnyPanel:
     )
 
 
-def _held_back() -> AnyPanel:
+def _suppressed() -> AnyPanel:
     return lines(
         About(
             "Silenced or inhibited alerts",
@@ -341,6 +341,6 @@ def build(limits: Limits) -> Board:
             Row(9, [(24, _now())]),
             Row(8, [(24, _history())]),
             Row(7, evenly(_sent(), _failed(), _delay(), _arrived())),
-            Row(6, [(24, _held_back())]),
+            Row(6, [(24, _suppressed())]),
         ),
     )

@@ -1,6 +1,6 @@
 """What boards and pages show of alerts beside their names: since when, how bad, what about, and where to look.
 
-Prometheus's ALERTS has labels and a 1. Its time of an alert begins anew when Prometheus starts, and the texts of an
+Prometheus's ALERTS has labels and a 1. Its time of an alert begins again when Prometheus starts, and the texts of an
 alert are in its annotations, which no query returns. The series here are the one source of these for every board.
 """
 

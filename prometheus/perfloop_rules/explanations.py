@@ -1,6 +1,6 @@
 """What a message says of an alert's cause and remedy: about the alert's own signal, as it was when the alert fired.
 
-Prometheus writes the annotations of an alert anew at every evaluation, and Alertmanager sends the newest. A query for
+Prometheus renders the annotations of an alert at every evaluation, and Alertmanager sends the newest. A query for
 the cause of now would give a reminder, hours later, the cause of something else. So the first answer of the analyzer
 while an alert fires is recorded, and stays for as long as it fires: each of the two series below continues itself.
 """

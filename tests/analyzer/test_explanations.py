@@ -35,7 +35,7 @@ def _result(build: Build, *recommendations: Recommendation) -> Result:
 
 
 def test_the_recommendation_is_one_that_changes_the_signal(build: Build) -> None:
-    """Failing requests are not told to become faster, whatever is the most urgent for the service."""
+    """Failing requests get no advice to become faster, whatever is the most urgent for the service."""
     queries = _recommendation("queries", "database", "db_query_time_p95", "api_response_time_p95", priority="critical")
     slow = _recommendation("slow", "api", "api_response_time_p95", priority="critical")
     failing = _recommendation("failing", "api", "error_ratio", priority="low")
