@@ -353,7 +353,7 @@ def build(limits: Limits) -> Board:
     return Board(
         uid="slo",
         title="SLOs",
-        question="Are the promises kept, how fast do the error budgets burn, and what burns them?",
+        question="Are the objectives met, how fast do the error budgets burn, and what burns them?",
         related=("overview", "service", "alerts"),
         variables=(
             choice("service", "Service", "service_slo:slo_objective:ratio"),
