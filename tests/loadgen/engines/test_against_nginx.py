@@ -130,15 +130,19 @@ async def test_httpx_speaks_the_protocol_of_its_key(nginx: Nginx, http2: bool, p
     summary = await LoadTester(config).run_load_test()
     lines = log.read_text().splitlines()[before:]
     assert summary.failed_requests == 0
+    # What an engine does not measure is not there, rather than 0.
+    assert summary.phases == {}
     assert len(lines) == summary.total_requests
     assert {line.split()[0] for line in lines} == {protocol}
 
 
 async def test_our_own_engine_speaks_tls(nginx: Nginx):
-    """HTTP/1.1 over TLS: every request is answered."""
+    """HTTP/1.1 over TLS: every request is answered, and each connection has its time for TCP and for TLS."""
     summary = await LoadTester(_config(nginx.tls, tls={"verify": False})).run_load_test()
     assert summary.outcomes == {"ok": summary.total_requests}
     assert summary.total_requests > 50
+    assert summary.phases["connect"].count == summary.phases["tls"].count == 8
+    assert summary.phases["wait"].count == summary.total_requests
 
 
 async def test_httpx_names_failures_as_our_engine_does(free_port: int):
