@@ -343,7 +343,7 @@ def build(limits: Limits) -> Board:
                     _search_now(limits),
                 ),
             ),
-            Row(8, evenly(query_times, _by_operation(limits), _queries())),
+            Row(9, evenly(query_times, _by_operation(limits), _queries())),
             Row(7, evenly(pool_used, _connections_by_state(), searches)),
             Row(7, evenly(hit_ratio, _reads(), _cache_time(limits)), title="Cache"),
             servers(limits),

@@ -206,7 +206,7 @@ def build(limits: Limits) -> Board:
             Row(5, [(24, services(limits))]),
             Row(6, evenly(_penalties(limits), incidents())),
             Row(6, [(24, top_recommendations())]),
-            Row(8, evenly(_traffic(), _latency(limits), _machines(limits))),
+            Row(9, evenly(_traffic(), _latency(limits), _machines(limits))),
             Row(8, evenly(firing_now(), recent_changes(limits))),
         ),
     )

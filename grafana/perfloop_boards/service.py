@@ -369,8 +369,8 @@ def build(limits: Limits) -> Board:
                     (6, _disconnects_now(limits)),
                 ],
             ),
-            Row(8, evenly(_rate_by_route(), failed_by_route, p95_by_route)),
-            Row(8, evenly(_routes(limits), _shares())),
+            Row(10, evenly(_rate_by_route(), failed_by_route, p95_by_route)),
+            Row(9, evenly(_routes(limits), _shares())),
             Row(9, evenly(_shape(), statuses)),
             Row(
                 8,
