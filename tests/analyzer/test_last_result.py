@@ -37,13 +37,13 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
 
 
 @pytest.mark.parametrize(
-    ("looked", "words"), [(NOW - 7200, "no result since 20"), (None, "no result yet"), (NOW + 5, "")], ids=str
+    ("ago", "words"), [(7200, "no result since 20"), (None, "no result yet"), (0, "")], ids=["old", "none", "new"]
 )
 def test_the_command_says_since_when_there_is_no_result(
-    stopped: Database, capfd: Any, looked: float | None, words: str
+    stopped: Database, capfd: Any, ago: float | None, words: str
 ) -> None:
     """Before the list; beside JSON on the errors, so that the JSON stays whole. A result of now needs no words."""
-    stopped.write_memory(Memory(looked))
+    stopped.write_memory(Memory(None if ago is None else time.time() - ago))
     stopped.close()
     assert main(["recommendations"]) == ExitCode.OK
     first = capfd.readouterr().out.strip().partition("\n")[0]

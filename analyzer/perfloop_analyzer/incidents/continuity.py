@@ -16,11 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import Finding, Severity, series_of
+from perfloop_analyzer.incidents.grouping import Incident, name_incident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from perfloop_analyzer.incidents.grouping import Incident
 
 SAME_SECONDS = 120.0
 EDGE = 0.01  # of the window: a run that begins so close to its start may have begun before
@@ -146,7 +145,10 @@ def _goes_on(finding: Finding, known: Episode, memory: Memory, at: float) -> boo
 
 
 def carry_incidents(incidents: Sequence[Incident], memory: Memory) -> tuple[Incident, ...]:
-    """Return the incidents, each with the id and the start of the one that it was before; the most alike come first."""
+    """Return the incidents, each with the id and the start of the one that it was before; the most alike come first.
+
+    A new one has its start in its id: the next one of the same cause is another incident.
+    """
     members = [members_of(incident) for incident in incidents]
     alike = sorted(
         (-len(members[place] & known.members), known.started, known.id, place)
@@ -160,10 +162,13 @@ def carry_incidents(incidents: Sequence[Incident], memory: Memory) -> tuple[Inci
         if place not in found and identifier not in taken:
             found[place] = memory.incidents[identifier]
             taken.add(identifier)
-    return tuple(
-        replace(one, id=found[place].id, started=min(found[place].started, one.started)) if place in found else one
-        for place, one in enumerate(incidents)
-    )
+    return tuple(_continued(one, found.get(place)) for place, one in enumerate(incidents))
+
+
+def _continued(incident: Incident, known: Standing | None) -> Incident:
+    if known is None:
+        return replace(incident, id=name_incident(incident.causes[0], f"{incident.started:.0f}"))
+    return replace(incident, id=known.id, started=min(known.started, incident.started))
 
 
 def _is_same(incident: Incident, known: Standing) -> bool:

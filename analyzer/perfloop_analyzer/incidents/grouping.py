@@ -96,16 +96,20 @@ def _can_cause(cause: Finding, effect: Finding, topology: Topology) -> bool:
     return topology.depends((effect.service, effect.component), (cause.service, cause.component))
 
 
+def name_incident(cause: Cause, *more: str) -> str:
+    """Return an id with the first cause's service and component in it; `more` distinguishes those of one cause."""
+    name = "/".join((cause.service, cause.component, *more)).encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(name).hexdigest()[:8]
+    return f"{slug(cause.service)}-{slug(cause.component)}-{digest}"
+
+
 def _build(findings: list[Finding], topology: Topology, deviation: Deviation) -> Incident:
     started = min(finding.onset for finding in findings)
     causes = rank_causes(findings, topology, deviation)
     services = tuple(sorted({finding.service for finding in findings}))
     first = causes[0]
-    # With the start: the next one of the same cause is another incident.
-    name = f"{first.service}/{first.component}/{started:.0f}".encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(name).hexdigest()[:8]
     return Incident(
-        f"{slug(first.service)}-{slug(first.component)}-{digest}",
+        name_incident(first),
         started,
         max(finding.severity for finding in findings),
         services,
