@@ -153,6 +153,26 @@ def test_the_table_of_collectors_never_reads_all_well_for_a_dead_host(machines: 
     assert [(one["metric"]["collector"], one["value"][1]) for one in found] == [("all", "3")]
 
 
+def test_a_clock_that_follows_no_server_has_no_offset(machines: Machines, shown: list[Panel]):
+    """Its offset is 0 and says nothing: a figure would be green."""
+    for instance in (machines.running, machines.equipped):
+        (synchronised,) = machines.ask(f'node_timex_sync_status{{instance="{instance}"}}')
+        found = ask_panel(machines, shown, "Clock offset", instance=instance)
+        assert bool(found) == (synchronised["value"][1] == "1")
+
+
+def test_an_interface_without_a_state_is_not_down(machines: Machines, shown: list[Panel]):
+    """The loopback carries traffic; the kernel knows no state of it."""
+    states = {
+        one["metric"]["device"]: one["value"][1]
+        for one in ask_panel(machines, shown, "Interfaces", instance=machines.running)
+    }
+    unknown = machines.ask(f'node_network_info{{instance="{machines.running}", operstate="unknown"}}')
+    assert {states[one["metric"]["device"]] for one in unknown} <= {"2"}
+    up = machines.ask(f'node_network_up{{instance="{machines.running}"}} == 1')
+    assert {states[one["metric"]["device"]] for one in up} <= {"1"}
+
+
 def test_no_variable_of_these_boards_is_a_service(boards: dict[str, dict[str, Any]]):
     """`service` is what serves requests, on every board; a host is `instance`."""
     names = {uid: {one["name"] for one in boards[uid]["templating"]["list"]} for uid in BOARDS}

@@ -221,16 +221,17 @@ def _faulty() -> AnyPanel:
 
 
 def _clock() -> AnyPanel:
+    offset = named("node_timex_offset_seconds")
     return number(
         About(
             "Clock offset",
-            f"Of the host's clock from its time server. Good: under {seconds(CLOCK_WRONG.first)}. Whether a server is "
-            "followed at all: see Hardware and clock.",
+            f"Of the hosts' clocks from their time servers. Good: under {seconds(CLOCK_WRONG.first)}. Not synced: no "
+            "time server is followed, so that it is not known; see Hardware and clock.",
             "s",
-            NOTHING,
+            "not synced",
             links=OF_ALL,
         ),
-        Query(f"max(abs({named('node_timex_offset_seconds')}))"),
+        Query(f"max(abs({offset}) and on (instance) {named('node_timex_sync_status')} == 1)"),
         CLOCK_WRONG,
         watch=HOSTS,
     )

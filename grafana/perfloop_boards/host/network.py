@@ -22,7 +22,7 @@ from perfloop_boards.host.selection import (
 from perfloop_boards.limits import FIRST_WARNS
 from perfloop_boards.links import of_cell, to_board, to_runbook
 from perfloop_boards.panels import About, lines
-from perfloop_boards.queries import Query, rate
+from perfloop_boards.queries import Query, equal, rate
 from perfloop_boards.tables import Column, rows
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 NO_SOFTNET = "The kernel's statistics of received packets (softnet) are not collected from the chosen hosts."
 LINK = "{{device}} · {{instance}}"
-STATE = {"1": ("up", colours.GOOD), "0": ("down", colours.UNKNOWN)}
+# The kernel knows no state of a loopback or a tunnel: it says `unknown`, which is not down.
+STATE = {"1": ("up", colours.GOOD), "0": ("down", colours.UNKNOWN), "2": ("no state", colours.UNKNOWN)}
 FAULTS = {
     "receive_errs": "receive errors",
     "transmit_errs": "transmit errors",
@@ -94,7 +95,7 @@ def _table() -> AnyPanel:
         rate(f"node_network_{kind}_total", *MACHINE, by=DEVICE)
         for kind in ("receive_errs", "transmit_errs", "receive_drop", "transmit_drop")
     )
-    up = named("node_network_up")
+    up, stateless = named("node_network_up"), named("node_network_info", equal("operstate", "unknown"))
     return rows(
         About(
             "Interfaces",
@@ -104,7 +105,7 @@ def _table() -> AnyPanel:
             "No network interface of the chosen hosts is monitored.",
         ),
         [
-            Query(f"max by ({by}) ({up})", instant=True),
+            Query(f"max by ({by}) ({stateless}) * 2 or max by ({by}) ({up})", instant=True),
             Query(f"max by ({by}) ({named('node_network_speed_bytes')}) > 0", instant=True),
             Query(rate("node_network_receive_bytes_total", *MACHINE, by=DEVICE), instant=True),
             Query(rate("node_network_transmit_bytes_total", *MACHINE, by=DEVICE), instant=True),
@@ -124,7 +125,7 @@ def _table() -> AnyPanel:
             Column("Value #C", "Received", unit="Bps"),
             Column("Value #D", "Sent", unit="Bps"),
             Column("Value #E", "Lost packets", unit="pps", limit=FIRST_WARNS),
-            Column("Value #F", "MTU", unit="bytes"),
+            Column("Value #F", "MTU, bytes", unit="none"),
             Column("Value #G", "Send queue", unit="none"),
         ],
         sort="Received",
