@@ -22,7 +22,7 @@ from perfloop_boards.findings import (
 from perfloop_boards.limits import FIRST_WARNS, Limit, plain
 from perfloop_boards.links import CLICKED, of_cell, of_label, to_board
 from perfloop_boards.panels import About, lines, number
-from perfloop_boards.queries import Query, chosen, equal, highest, selector
+from perfloop_boards.queries import Query, chosen, equal, highest, level_changes_in_words, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import ANALYZER, or_silent
 from perfloop_boards.words import RESOURCE, SEVERITY, name_signals
@@ -182,10 +182,7 @@ def _scores() -> AnyPanel:
 
 
 def _changes(limits: Limits) -> AnyPanel:
-    by = "service, signal, series, instance"
-    times = f"max by ({by}) (perfloop_change_point_timestamp_seconds{OF_SERVICE})"
-    levels = f"max by ({by}, levels) (perfloop_change_point_info{OF_SERVICE})"
-    both = f"max by (service, signal, levels) ({times} * on ({by}) group_left (levels) {levels})"
+    both = level_changes_in_words(*chosen("service"))
     return rows(
         About(
             "Level changes",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_boards.links import of_cell, to_board
 from perfloop_boards.panels import About
-from perfloop_boards.queries import Query, chosen, level_changes, selector
+from perfloop_boards.queries import Query, chosen, level_changes_in_words, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.words import name_signals
 
@@ -31,11 +31,8 @@ def _recorded() -> str:
 
 def _levels() -> str:
     """Signals whose level changed, with the old and the new one; the table puts their titles for their names."""
-    by = "service, signal, series, instance"
-    times = f"max by ({by}) ({level_changes(*chosen('service'))})"
-    info = f"max by ({by}, levels) (perfloop_change_point_info{SERVICE})"
-    both = f"max by (service, signal, levels) ({times} * on ({by}) group_left (levels) {info})"
-    return f'label_replace({both}, "what", "$1", "signal", "(.*)")'
+    changed = level_changes_in_words(*chosen("service"))
+    return f'label_replace({changed}, "what", "$1", "signal", "(.*)")'
 
 
 CHANGES = (

@@ -144,6 +144,19 @@ def level_changes(*matchers: str) -> str:
     return f"perfloop_change_point_timestamp_seconds{of} and on ({by}) {moved}"
 
 
+def level_changes_in_words(*matchers: str) -> str:
+    """Return the same with the levels before and after in words, as the label `levels`.
+
+    Where Prometheus was started again, the words of before are there with the present ones for five minutes: of two,
+    the newest are right.
+    """
+    by = "service, signal, series, instance"
+    words = f"max by ({by}, levels) (timestamp(perfloop_change_point_info{selector(*matchers)}))"
+    newest = f"topk by ({by}) (1, {words}) > bool 0"
+    times = f"max by ({by}) ({level_changes(*matchers)})"
+    return f"max by (service, signal, levels) ({times} * on ({by}) group_left (levels) ({newest}))"
+
+
 def or_zero(expr: str) -> str:
     """Return the expression, or 0 where nothing matches: for counts."""
     return f"({expr}) or vector(0)"

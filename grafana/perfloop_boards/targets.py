@@ -21,13 +21,14 @@ BY = "job, service, instance"
 # What was scraped within the hour and is no target any more, without one that took its place. Runs of load tests end.
 _PAST = selector(CHOSEN, 'job!="loadgen"')
 GONE = f"max by (job, service) (last_over_time(up{_PAST}[1h])) unless on (job, service) up"
+OF_PROGRAMS = 'program!~"demo|exporter"'
 STATE = {"-1": ("gone", colours.BAD), "0": ("down", colours.BAD), "1": ("up", colours.GOOD)}
 # A page that is given by a board's address is called by the board's name. What follows the question mark, as the time
 # range of a board, changes nothing on the page of a program.
 PAGES = {
     "/^/d/service.*/": ("Service board", colours.UNKNOWN),
     "/^/d/system.*/": ("System board", colours.UNKNOWN),
-    r"/^(https?:.*)/\?$/": ("$1", colours.UNKNOWN),
+    r"/^(https?:.*)\?$/": ("$1", colours.UNKNOWN),
 }
 
 
@@ -35,18 +36,24 @@ def _with_page(series: str, page: str, label: str) -> str:
     return f'label_replace({series}, "page", "{page}", "{label}", "(.+)")'
 
 
+def _newest(programs: str, *labels: str) -> str:
+    """Return the addresses of programs, the newest where one has moved; the analyzer, which says them, may be down."""
+    said = f"max_over_time(timestamp(perfloop_link_info{selector(programs)})[1h:1m])"
+    return f"topk by ({', '.join(labels)}) (1, max by ({', '.join((*labels, 'url'))}) ({said}))"
+
+
 def _pages() -> str:
-    """Return the page of each program, the newest where it has moved; the analyzer, which says them, may be down."""
-    said = 'perfloop_link_info{program!~"demo|exporter"}'
-    newest = f"topk by (program) (1, max by (program, url) (max_over_time(timestamp({said})[1h:1m])))"
-    return f'label_replace({newest}, "job", "$1", "program", "(.+)") * 0 + 1'
+    """Return the page of each program by its job; not every build of Alertmanager has pages, but the inbox has its."""
+    own = f'label_replace({_newest(OF_PROGRAMS, "program")}, "job", "$1", "program", "(.+)")'
+    alerts = f'label_replace({_newest(equal("program", "inbox"))}, "url", "$1/alerts", "url", "(.+)")'
+    return f'(label_replace({alerts}, "job", "alertmanager", "", "") or on (job) {own}) * 0 + 1'
 
 
 def _states() -> str:
     host = _with_page(f"up{selector(CHOSEN, equal('job', 'node'))}", "/d/system?var-instance=$1&", "instance")
     serves = f"up{selector(CHOSEN, SERVICE_JOBS)} or up{JOB} and on (service) service:http_server_requests:rate1m"
     service = _with_page(f"({serves})", "/d/service?var-service=$1&", "service")
-    program = _with_page(f"(up{JOB} * on (job) group_left (url) ({_pages()}))", "$1/?", "url")
+    program = _with_page(f"(up{JOB} * on (job) group_left (url) ({_pages()}))", "$1?", "url")
     known = f"{host} or {service} or {program} or on (job, instance) up{JOB}"
     return f"max by ({BY}, page) ({known}) or 0 * ({GONE}) - 1"
 

@@ -46,6 +46,8 @@ FOUND = {
     f"perfloop_health_penalty{{{SHOP}}}": 30,
     f"perfloop_anomaly_score{{{SHOP}}}": 4,
     f"perfloop_change_point_timestamp_seconds{{{SHOP}}}": -7200,
+    f"perfloop_change_point_before{{{SHOP}}}": 0.02,
+    f"perfloop_change_point_after{{{SHOP}}}": 0.733,
     f'perfloop_change_point_info{{{SHOP},levels="20 ms → 733 ms"}}': 1,
     f'perfloop_seconds_until_limit{{{SHOP},bound="lower"}}': 3600,
     f"perfloop_trend_slope{{{MAIL}}}": 0.001,
@@ -81,6 +83,9 @@ def _write(start: int) -> str:
         # Moments lie before the start of the series.
         shown = start + value if "timestamp" in name else value
         lines += [f"{name} {shown} {start + at}" for at in range(first, SILENT, 30)]
+    # Prometheus was started again: the words of before have no end of their own.
+    old = f'perfloop_change_point_info{{{SHOP},levels="10 ms → 20 ms"}}'
+    lines += [f"{old} 1 {start + at}" for at in range(FAULTY, SILENT - 3 * MINUTE, 30)]
     lines += [f'up{{job="analyzer",instance="a"}} 0 {start + at}' for at in range(SILENT, END + 1, 30)]
     success = "perfloop_analyzer_last_success_timestamp_seconds"
     lines += [f"{success} {start + at} {start + at}" for at in range(0, SILENT, 30)]
@@ -165,6 +170,13 @@ def test_each_incident_has_its_causes_and_they_add_up_to_one(ask: Any, shown: li
     assert started["new"] - started["old"] == pytest.approx(6_600_000)  # milliseconds, as Grafana shows times
     order = [field["displayName"] for field in panel.json["options"]["sortBy"]]
     assert order == ["Since", "Incident", "Share"]
+
+
+def test_a_level_change_has_its_newest_words(ask: Any, shown: list[Panel]):
+    """Where Prometheus was started again the words of before are still there: one row, with the present ones."""
+    (panel,) = (panel for panel in shown if panel.title == "Level changes")
+    (rows,) = ask(panel, SILENT - MINUTE)
+    assert [row["metric"]["levels"] for row in rows] == ["20 ms → 733 ms"]
 
 
 def test_recommendations_are_in_the_analyzers_order_and_say_of_what(ask: Any, shown: list[Panel]):
