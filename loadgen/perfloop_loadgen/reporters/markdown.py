@@ -31,7 +31,7 @@ def render_markdown(document: Document) -> bytes:
         "",
         _headline(summary),
         "",
-        "| endpoint | requests | failed | p50 | p95 | p99 |",
+        "| endpoint | requests | failed requests | p50 | p95 | p99 |",
         "|---|---:|---:|---:|---:|---:|",
         *(_row(endpoint) for endpoint in (summary.total, *summary.endpoints)),
     ]
@@ -62,10 +62,9 @@ def _value(name: str, value: float | None) -> str:
 
 
 def _headline(summary: Summary) -> str:
-    rate, errors = summary.requests_per_second, summary.error_rate_percent
-    return (
-        f"{summary.total_requests} requests in {summary.duration_seconds:.1f} s ({rate:.1f}/s), {errors:.2f}% failed."
-    )
+    rate, failed = summary.requests_per_second, summary.error_rate_percent
+    requests = f"{summary.total_requests} requests in {summary.duration_seconds:.1f} s ({rate:.1f}/s)"
+    return f"{requests}, {failed:.2f}% failed requests."
 
 
 def _row(endpoint: EndpointSummary) -> str:
