@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,7 +66,7 @@ def test_inbox_page_refreshes_itself(browser: Browser, tmp_path: Path):
         expect(page.locator("article").first).to_contain_text("resolved")
         page.locator("summary").first.click()
         inbox.client.put("/faults", json={"email": 451}).raise_for_status()
-        expect(page.locator(".notice")).to_contain_text("E-mail responds with 451")
+        expect(page.locator(".notice:not([hidden])")).to_contain_text("E-mail responds with 451")
         expect(page.locator("details").first).to_have_attribute("open", "")
         assert_readable(browser, str(inbox.client.base_url))
         _keep(page, "inbox-light")
@@ -93,6 +94,12 @@ def test_demo_page_switches_faults(browser: Browser, tmp_path: Path):
         page.get_by_role("button", name="End all faults").click()
         expect(off.locator("h3 span")).to_have_text("")
         assert service.client.get("/faults").json() == {}
+        service.process.send_signal(signal.SIGSTOP)
+        try:
+            expect(page.locator("#problem")).to_contain_text("The service does not answer", timeout=30_000)
+        finally:
+            service.process.send_signal(signal.SIGCONT)
+        expect(page.locator("#problem")).to_have_text("", timeout=30_000)
 
 
 def test_exporter_page_leads_to_its_metrics(browser: Browser, tmp_path: Path):
