@@ -10,10 +10,14 @@ from typing import Any
 
 import yaml
 
+from perfloop_base.buckets import DEFAULT
+from perfloop_base.exposition import format_number
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 BLOCK_SECONDS = 7_200
 SERVICES = 30
-BUCKETS = ("0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf")
+# As our programs export them: a histogram has 166.
+BUCKETS = (*(format_number(bound) for bound in DEFAULT), "+Inf")
 # How many values each label has on one service or machine; a label that is not here has two.
 LABEL_VALUES: dict[str, tuple[str, ...]] = {
     "http_route": ("/health", "/api/v1/search", "/api/v1/process/text", "/v1/chat/completions", "/api/v1/agents"),
