@@ -24,7 +24,7 @@ Rule = dict[str, Any]
 LIMIT, SHOWN_VALUE = "$limit", "$VALUE"
 COMPARISON = re.compile(r"([<>])=?\s*\$limit")
 UNITS = ("seconds", "ratio", "bytes_per_second", "number")
-PACK_FIELDS = ("pack", "about", "recordings", "alerts")
+PACK_FIELDS = ("pack", "about", "dashboard", "recordings", "alerts")
 RECORDING_FIELDS = (
     Field(name="record", kind="metric", about="the series that is recorded"),
     Field(name="expr", about="the PromQL that is recorded"),
@@ -40,7 +40,9 @@ ALERT_FIELDS = (
     Field(name="expr", about="the PromQL of the condition; $limit stands for the number"),
     Field(name="resolved", required=False, default="", about="what holds again when it is over, in a few words"),
     Field(name="signal", required=False, default="", about="the analyzer's signal whose cause and remedy it shares"),
-    Field(name="dashboard", required=False, default=SERVICE_PAGE, about="the address of the dashboard below Grafana's"),
+    Field(
+        name="dashboard", required=False, default="", about="the dashboard's address, if not the pack's"
+    ),
     Field(name="severity", required=False, default="", about="of an alert without a number"),
     Field(
         name="test", kind="mapping", required=False, about="how the alert is shown to fire, to be quiet and to resolve"
@@ -164,11 +166,12 @@ def _read_pack(path: Path, problems: list[str]) -> list[Pack]:
     for entry in root.mappings("recordings"):
         values = entry.read(RECORDING_FIELDS, entry.title("recording", "record"))
         recordings.append(Recording(str(values["record"]), str(values["expr"]), entry.line))
-    alerts = tuple(_read_alert(entry, file) for entry in root.mappings("alerts"))
+    dashboard = str(root.get("dashboard") or SERVICE_PAGE)
+    alerts = tuple(_read_alert(entry, file, dashboard) for entry in root.mappings("alerts"))
     return [Pack(path.stem, file, tuple(recordings), alerts)]
 
 
-def _read_alert(entry: Entry, file: str) -> PackAlert:
+def _read_alert(entry: Entry, file: str, dashboard: str) -> PackAlert:
     what = entry.title("alert", "alert")
     values = entry.read(ALERT_FIELDS, what)
     expr, fixed = str(values["expr"]), values["severity"]
@@ -182,7 +185,7 @@ def _read_alert(entry: Entry, file: str) -> PackAlert:
         component=values["component"],
         unit=values["unit"],
         expr=expr,
-        dashboard=values["dashboard"],
+        dashboard=values["dashboard"] or dashboard,
         resolved=values["resolved"],
         signal=values["signal"],
         fixed_severity=fixed,

@@ -43,6 +43,7 @@ def test_the_recommendation_is_one_that_changes_the_signal(build: Build) -> None
     advice = {signal: one.recommendation.id for signal, one in found.items() if one.recommendation}
     assert advice == {"db_query_time_p95": "queries", "api_response_time_p95": "queries", "error_ratio": "failing"}
     assert found["api_response_time_p95"].cause == "database"
+    assert (found["error_ratio"].cause, found["error_ratio"].score) == ("API", 1.0)
 
 
 def test_nothing_is_recommended_where_nothing_fits(build: Build) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -155,3 +156,21 @@ def test_a_figure_says_which_program_is_down(ask: Any, boards: Boards, panels: l
     }
     ask({figure: {}, down: {"{}": 1}}, series)
     assert f"{job} down" in str(panel.json["fieldConfig"]["overrides"])
+
+
+def test_every_alert_leads_to_a_board_that_knows_its_variables(checkout: Path, boards: Boards):
+    """A service to a board of services, a machine to the board of machines, each by the variable that chooses it."""
+    wrong = []
+    for file in sorted((checkout / "prometheus" / "alerts").glob("*.yml")):
+        rules = [
+            rule for group in yaml.safe_load(file.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]
+        ]
+        for rule in rules:
+            address = urlsplit(rule["annotations"]["dashboard"])
+            board = boards[address.path.removeprefix("/d/")]
+            known = {f"var-{variable['name']}" for variable in board["templating"]["list"]} | {"viewPanel"}
+            panels = {str(panel["id"]) for panel in board["panels"]}
+            asked = dict(parse_qsl(address.query))
+            if not set(asked) <= known or not {asked.get("viewPanel", "1")} <= panels:
+                wrong.append((rule["alert"], rule["annotations"]["dashboard"]))
+    assert wrong == []

@@ -12,8 +12,7 @@ from perfloop_analyzer.findings import component_name
 from perfloop_analyzer.recommend.recommendation import by_urgency
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.incidents import Cause, Incident
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.recommend import Recommendation
@@ -36,32 +35,35 @@ def explain_signals(result: Result) -> list[Explanation]:
     """Return one explanation for each service and signal with a finding; its worst incident counts."""
     found: dict[tuple[str, str], Explanation] = {}
     for incident in result.incidents:
-        for service, signal in _signals(incident):
-            if incident.causes and (service, signal) not in found:
-                cause = incident.causes[0]
-                advice = _advise(result, incident, signal)
-                found[service, signal] = Explanation(service, signal, _name(cause, service), cause.score, advice)
+        for finding in incident.findings:
+            # A signal that is judged for one route alone is called `signal@route`: alerts know it by its own name.
+            key = (finding.service, finding.signal.partition("@")[0])
+            if key not in found and incident.causes:
+                found[key] = _explain(result, incident, finding, key[1])
     return list(found.values())
 
 
-def _signals(incident: Incident) -> Iterator[tuple[str, str]]:
-    for finding in incident.findings:
-        # A signal that is judged for one route alone is called `signal@route`: alerts know it by its own name.
-        yield finding.service, finding.signal.partition("@")[0]
+def _explain(result: Result, incident: Incident, finding: Finding, signal: str) -> Explanation:
+    """Return the first cause that can have changed the signal: what it is measured of, and what has advice about it.
+
+    Slow queries make answers slow; that they make requests fail is nothing that any rule of advice says.
+    """
+    fitting = [one for one in by_urgency(result.recommendations) if signal in one.affects]
+    pairs = {(finding.service, finding.component), *((one.service, one.component) for one in fitting)}
+    causes = [cause for cause in incident.causes if (cause.service, cause.component) in pairs]
+    cause, total = causes[0], sum(one.score for one in causes)
+    ranks = {(one.service, one.component): rank for rank, one in enumerate(causes)}
+    advice = [one for one in fitting if one.state in TO_DO and (one.service, one.component) in ranks]
+    return Explanation(
+        service=finding.service,
+        signal=signal,
+        cause=_name(cause, finding.service),
+        score=cause.score / total if total else 1.0,
+        # The first of one rank is the most urgent: the order is that of every list of recommendations.
+        recommendation=min(advice, key=lambda one: ranks[one.service, one.component], default=None),
+    )
 
 
 def _name(cause: Cause, service: str) -> str:
     name = component_name(cause.component)
     return name if cause.service == service else f"{name} of {cause.service}"
-
-
-def _advise(result: Result, incident: Incident, signal: str) -> Recommendation | None:
-    """Return the first recommendation about one of the incident's causes that affects the signal, by rank of cause."""
-    ranks = {(cause.service, cause.component): rank for rank, cause in enumerate(incident.causes)}
-    fitting = [
-        (ranks[one.service, one.component], one)
-        for one in by_urgency(result.recommendations)
-        if one.state in TO_DO and signal in one.affects and (one.service, one.component) in ranks
-    ]
-    # The first of one rank is the most urgent: the order is that of every list of recommendations.
-    return min(fitting, key=lambda ranked: ranked[0])[1] if fitting else None

@@ -197,7 +197,7 @@ def _explanation_families(result: Result) -> Iterator[Metric]:
     found = explain_signals(result)
     yield _gauge(
         "perfloop_signal_cause_score",
-        "Share of the first cause of the incident that a signal is part of; the cause in words.",
+        "Share of the first cause among those that can have changed a signal; the cause in words.",
         ["service", "signal", "cause"],
         [((one.service, one.signal, one.cause), one.score) for one in found],
     )
