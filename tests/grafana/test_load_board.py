@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from perfloop_loadgen.reporters.html_report import render_html
+from perfloop_loadgen.summary.document import from_json
 from tests.grafana.boards import Panel, default_values, fill_in
 from tests.support.free_ports import find_free_ports
+from tests.support.looking import assert_readable
 from tests.support.raw_server import raw_server
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from playwright.sync_api import Browser
 
 Boards = dict[str, dict[str, Any]]
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -287,6 +292,18 @@ def test_a_run_that_no_longer_answers_says_so(board: Board, name: str):
     assert board.figure("Completed rate", test=name) > 0
     assert board.figure("Completed rate", "B", test=name) == 1
     assert board.figure("Response p95", "B", test=name) == 1
+
+
+def test_a_report_can_be_read_to_its_last_column(board: Board, browser: Browser, tmp_path: Path):
+    """No faint label in light or dark; on a desk's screen no table is wider than its page."""
+    source, page_file = tmp_path / "report.json", tmp_path / "report.html"
+    source.write_text(json.dumps(board.reports[0]), encoding="utf-8")
+    page_file.write_bytes(render_html(from_json(source)))
+    assert_readable(browser, page_file.as_uri())
+    with browser.new_page(viewport={"width": 1280, "height": 900}) as page:
+        page.goto(page_file.as_uri())
+        hidden = "[...document.querySelectorAll('.scroll')].map(one => one.scrollWidth - one.clientWidth)"
+        assert set(page.evaluate(hidden)) == {0}
 
 
 def test_no_rate_has_two_runs_in_it(board: Board):
