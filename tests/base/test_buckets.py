@@ -109,3 +109,12 @@ def test_the_bucket_of_a_value():
     assert bucket_of(0.5) == (0.46, 0.5)
     assert bucket_of(0.000001) == (0.0, 0.00001)
     assert bucket_of(1000) == (300.0, math.inf)
+
+
+def test_the_bounds_that_the_docs_name_are_there(checkout: Path):
+    """Whoever chooses the limit of an objective reads them there."""
+    text = (checkout / "docs" / "instrument.md").read_text(encoding="utf-8")
+    named = text.partition("must be a bound: ")[2].partition(" and some")[0].replace(" and ", ", ").split(", ")
+    wanted = {float(f"{number}e{power}") for number in named for power in range(-4, 1)}
+    assert len(named) > 10
+    assert wanted <= set(DEFAULT)
