@@ -57,6 +57,19 @@ def _of_row(signal: str = CLICKED) -> tuple[Link, ...]:
     )
 
 
+def _of_cause() -> tuple[Link, ...]:
+    """Return where a cause leads: what to do about it, and the boards of which one shows it."""
+    service = of_cell("Service")
+    return (
+        to_board("Open its recommendations", "recommendations", service=service),
+        to_board("Open the Service board", "service", service=service),
+        to_board("Open the Database and cache board", "database-cache", service=service),
+        to_board("Open the LLM board", "llm", service=service),
+        to_board("Open the System board", "system"),
+        to_board("Open the Monitoring stack board", "stack"),
+    )
+
+
 def _incidents_now() -> AnyPanel:
     return tally(
         Count(
@@ -127,7 +140,7 @@ def _health_now() -> AnyPanel:
 
 
 def _band() -> AnyPanel:
-    # One series: the lines of several would have the same colours, and belong to nothing that can be told.
+    # One series: the lines of several would have the same colours, and nobody could say which belongs to which.
     strangest = f"max by (service, series) (max_over_time(perfloop_anomaly_score{ONE}[$__range] @ end()))"
     return lines(
         About(
@@ -196,7 +209,7 @@ def _changes(limits: Limits) -> AnyPanel:
             Column("service", "Service", width=100),
             Column("signal", "Signal", words={**name_signals(limits.by_route()), **SILENT}, links=_of_row()),
             Column("levels", "From and to", width=140),
-            Column("Value #A", "When", unit="dateTimeFromNow", width=120),
+            Column("Value #A", "When", unit="dateTimeFromNow", width=140),
         ],
         sort="When",
     )
@@ -226,7 +239,7 @@ def _forecast(limits: Limits) -> AnyPanel:
             Column("Value #A", "Earliest", unit="s", limit=IN_SIGHT, width=120),
             Column("Value #B", "Expected", unit="s", width=110),
             Column("Value #C", "Latest", unit="s", width=110),
-            Column("Value #D", LAST_RESULT, unit="dateTimeFromNow", width=115),
+            Column("Value #D", LAST_RESULT, unit="dateTimeFromNow", width=140),
         ],
     )
 
@@ -235,7 +248,6 @@ def _causes() -> AnyPanel:
     """Return the causes of each incident together, the oldest incident first: shares add up within one alone."""
     score = f"max by (incident, service, resource) (perfloop_root_cause_score) and on (incident) ({INCIDENTS})"
     since = f"({score}) * 0 + on (incident) group_left () min by (incident) ({INCIDENTS}) * 1000"
-    service = of_cell("Service")
     panel = rows(
         About(
             "Probable cause, by incident",
@@ -250,17 +262,14 @@ def _causes() -> AnyPanel:
             Query(or_silent(since, "resource", time=True), instant=True),
         ],
         [
-            Column("Value #B", "Since", unit="dateTimeFromNow", width=115),
+            Column("Value #B", "Since", unit="dateTimeFromNow", width=140),
             Column("incident", "Incident", width=130, links=(to_incident(CLICKED),)),
             Column("service", "Service", width=80),
             Column(
                 "resource",
                 "Cause",
                 words={**RESOURCE, **SILENT},
-                links=(
-                    to_board("Open its recommendations", "recommendations", service=service),
-                    to_board("Open the Service board", "service", service=service),
-                ),
+                links=_of_cause(),
             ),
             Column("Value #A", "Share", unit="percentunit", full=1, width=130),
         ],
@@ -272,7 +281,6 @@ def _causes() -> AnyPanel:
 
 
 def _bottlenecks() -> AnyPanel:
-    service = of_cell("Service")
     found = f"max by (service, resource, severity) (perfloop_bottleneck{OF_SERVICE})"
     return rows(
         About(
@@ -289,14 +297,11 @@ def _bottlenecks() -> AnyPanel:
                 "resource",
                 "Resource",
                 words={**RESOURCE, **SILENT},
-                links=(
-                    to_board("Open its recommendations", "recommendations", service=service),
-                    to_board("Open the Service board", "service", service=service),
-                ),
+                links=_of_cause(),
             ),
             Column("severity", "Severity", words=SEVERITY, width=80),
             Column("Value #A", "Share", unit="percentunit", width=70),
-            Column("Value #B", LAST_RESULT, unit="dateTimeFromNow", width=115),
+            Column("Value #B", LAST_RESULT, unit="dateTimeFromNow", width=140),
         ],
         sort="Share",
     )

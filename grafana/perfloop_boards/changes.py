@@ -62,7 +62,7 @@ def recent_changes(limits: Limits) -> AnyPanel:
             Column("service", "Service", width=100, links=of_row),
             Column("what", "Change", words=name_signals(limits.by_route()), links=of_row),
             Column("levels", "From and to", width=170),
-            Column("Value #A", "When", unit="dateTimeFromNow", width=120),
+            Column("Value #A", "When", unit="dateTimeFromNow", width=140),
         ],
         sort="When",
     )

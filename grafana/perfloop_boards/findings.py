@@ -83,7 +83,7 @@ def penalties(good: str, by_route: Sequence[str]) -> AnyPanel:
             Column("service", "Service", width=100),
             Column("signal", "Signal", words={**name_signals(by_route), **SILENT}, links=(to_signal,)),
             Column("Value #A", "Penalty", unit="none", limit=Limit(warning=5, critical=20), full=100, width=130),
-            Column("Value #B", "Since", unit="dateTimeFromNow", width=120),
+            Column("Value #B", "Since", unit="dateTimeFromNow", width=140),
         ],
         sort="Penalty",
     )

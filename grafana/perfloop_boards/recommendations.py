@@ -166,7 +166,7 @@ def _all() -> AnyPanel:
             Column("Value #B", "Expected gain", unit="percentunit", width=120, full=1),
             Column("Value #C", "Measured gain", unit="percentunit", width=110),
             Column("gain_of", "Gain of", width=190),
-            Column("Value #D", "Since", unit="dateTimeFromNow", width=110),
+            Column("Value #D", "Since", unit="dateTimeFromNow", width=140),
             Column("id", "Id", width=60, links=(EVIDENCE,)),
         ],
         sort="#",

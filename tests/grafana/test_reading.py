@@ -190,6 +190,15 @@ def test_no_column_is_narrower_than_grafana_draws_it(panels: list[Panel]):
     assert widths == {}
 
 
+def test_columns_of_times_are_wide_enough(panels: list[Panel]):
+    """`a few seconds ago` takes 130 pixels, and Grafana cuts its beginning."""
+    for panel in panels:
+        for entry in panel.json["fieldConfig"]["overrides"]:
+            given = {one["id"]: one["value"] for one in entry["properties"]}
+            if given.get("unit") == "dateTimeFromNow":
+                assert given.get("custom.width", 140) >= 140, str(panel)
+
+
 def test_one_colour_for_one_thing(panels: list[Panel]):
     """The same name is drawn in the same colour on every board."""
     colours: dict[str, set[str]] = defaultdict(set)
