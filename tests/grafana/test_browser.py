@@ -35,6 +35,8 @@ BOARDS = (
     *("overview", "service", "slo", "system", "fleet", "llm", "database-cache"),
     *("load-test", "analysis", "recommendations", "alerts", "stack"),
 )
+# Those with rows that are collapsed at first.
+WITH_DETAILS = ("system", "llm", "load-test")
 # Grafana's marks of a failed panel: a query that failed (9 and 10, and from 11 on), or a panel that broke while drawn.
 FAILED_PANEL = (
     ".panel-info-corner--error, [data-testid='data-testid Panel status error'],"
@@ -126,7 +128,32 @@ def test_a_board_shows_in_a_browser(session: Session, boards: Boards, screenshot
     assert file.stat().st_size > 30_000
 
 
-@pytest.mark.parametrize("uid", BOARDS)
+@pytest.mark.parametrize("uid", WITH_DETAILS)
+def test_details_come_when_their_row_is_opened(session: Session, boards: Boards, screenshots: Path, uid: str):
+    """A click on a collapsed row brings its panels, none of which fails; another takes them away."""
+    if session.version.startswith("9."):
+        pytest.skip("Grafana 9 marks the headings of rows in another way")
+    with opened(session, boards[uid], "", screenshots / f"{uid}-closed.png") as (page, watch):
+        closed = page.locator(".react-grid-item").count()
+        for number, row in enumerate(one for one in boards[uid]["panels"] if one.get("panels")):
+            lines = max(one["gridPos"]["y"] + one["gridPos"]["h"] for one in row["panels"])
+            size = page.viewport_size
+            assert size
+            # What lies below the screen is not loaded.
+            page.set_viewport_size({"width": WIDTH, "height": max(size["height"], 2 * lines * ROW_PIXELS)})
+            heading = page.get_by_test_id(f"data-testid dashboard-row-title-{row['title']}")
+            heading.click()
+            page.wait_for_timeout(3_000)  # as show_board: there is no event for the last of the queries
+            shown, failed = page.locator(".react-grid-item").count(), page.locator(FAILED_PANEL).count()
+            picture(page, screenshots / f"{uid}-row-{number}.png")
+            assert (shown - closed, failed) == (len(row["panels"]), 0), row["title"]
+            assert page.evaluate(CUT_TITLES) == [], row["title"]
+            heading.click()
+            page.wait_for_timeout(500)
+    assert [fault for fault in watch.faults if fault.startswith("query")] == []
+
+
+@pytest.mark.parametrize("uid", [uid for uid in BOARDS if uid != "fleet"])  # nothing is chosen on that of all hosts
 def test_a_panel_that_finds_nothing_says_why(session: Session, boards: Boards, screenshots: Path, uid: str):
     """With nothing chosen, what asks for the chosen alone shows the words of its empty state; a count shows its 0."""
     names = [one["name"] for one in boards[uid]["templating"]["list"] if one["type"] != "datasource"]

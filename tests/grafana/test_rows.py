@@ -12,6 +12,7 @@ from perfloop_boards.board import Board, Row, build_dashboard, evenly, locate_si
 from perfloop_boards.panels import About, AnyPanel, figure
 from perfloop_boards.queries import Query
 from tests.grafana.boards import open_rows
+from tests.grafana.test_browser import WITH_DETAILS
 
 
 def make(title: str) -> AnyPanel:
@@ -62,3 +63,10 @@ def test_every_panel_has_its_own_number_also_inside_a_collapsed_row():
     numbers = {panel["title"]: panel["id"] for panel in open_rows(board)}
     assert numbers == {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}
     assert locate_signals(made) == {"x": {"uid": "one", "panel": 4}}
+
+
+def test_the_browser_opens_every_collapsed_row(boards: dict[str, dict[str, Any]]):
+    """A board with such rows is on the list of the test that opens them."""
+    assert {uid for uid, board in boards.items() if any(one.get("panels") for one in board["panels"])} == {
+        *WITH_DETAILS
+    }
