@@ -28,7 +28,7 @@ from perfloop_analyzer.pipeline import (
     unpack,
 )
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
-from perfloop_analyzer.pipeline.lookback import day_before, find_cut, look_back
+from perfloop_analyzer.pipeline.lookback import day_before, find_cut, find_starts
 from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
 from perfloop_analyzer.recommend import by_urgency
@@ -194,7 +194,7 @@ class Loop:
         memory = self._knowledge.settings.memory
         if cut := find_cut(result, memory):
             days = await self._query(*day_before(cut, self._knowledge, at))
-            self._update_settings(memory=look_back(cut, days.batches, self._table, memory, at))
+            self._update_settings(memory=find_starts(cut, days.batches, self._table, memory, at))
             result = await asyncio.to_thread(analyze, responses, self._knowledge, at)
         return result
 

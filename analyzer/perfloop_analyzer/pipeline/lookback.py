@@ -40,7 +40,7 @@ def day_before(findings: Sequence[Finding], knowledge: Knowledge, at: float) -> 
     return [Query(name, table[name].query(window)) for name in names], grid
 
 
-def look_back(
+def find_starts(
     findings: Sequence[Finding], days: Mapping[str, Batch], catalog: Mapping[str, Signal], memory: Memory, at: float
 ) -> Memory:
     """Return the memory with an episode for each finding whose day shows when it began; `days` are by signal."""
