@@ -69,8 +69,7 @@ def generate(directory: Path) -> dict[Path, str]:
     by_uid = {board.uid: board for board in boards}
     encoder = JSONEncoder(sort_keys=True, indent=2)
     dashboards = {
-        DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, by_uid)) + "\n"
-        for board in boards
+        DASHBOARDS / f"{board.uid}.json": encoder.encode(build_dashboard(board, by_uid)) + "\n" for board in boards
     }
     exported = {
         EXPORT / path.name: json.dumps(make_portable(json.loads(text)), indent=2, ensure_ascii=False) + "\n"
