@@ -148,10 +148,48 @@ def _alerts_now() -> AnyPanel:
     )
 
 
-def _table(limits: Limits) -> AnyPanel:
+def _columns() -> list[Column]:
     alone = to_board("Show this objective alone", "slo", service=of_cell("Service"), slo=of_cell("Objective"))
     runbook = Link("Read the runbook", f"${{prometheus_url}}/user/runbook.html#{of_cell('Alert')}", new_tab=True)
     burns = [Limit(None, burn.factor) for burn in PAGES]
+    windows = [burn.long for burn in PAGES]
+    letters = "FG"
+    return [
+        Column(
+            "service",
+            "Service",
+            width=90,
+            links=(to_board("Open the Service board", "service", service=of_cell("Service")),),
+        ),
+        Column("slo", "Objective", width=105, links=(alone,)),
+        Column("title", "Promise"),
+        Column(
+            "Value #B",
+            "State",
+            unit="none",
+            words=STATE,
+            width=70,
+            links=(to_board("Open the Alerts board", "alerts", alertname=of_cell("Alert")),),
+        ),
+        Column("Value #A", "Goal", unit="percentunit", width=70),
+        Column("Value #C", "Window", unit="suffix: d", width=70),
+        Column("Value #D", "Availability", unit="percentunit", width=95),
+        Column("Value #E", "Budget left", unit="percentunit", limit=LEFT, full=1, width=130),
+        *(
+            Column(f"Value #{letter}", f"Burn {window}", unit="none", limit=limit, width=80)
+            for letter, window, limit in zip(letters, windows, burns, strict=True)
+        ),
+        Column("Value #H", "Gone in", unit="s", width=90),
+        Column(
+            "alert",
+            "Alert",
+            width=185,
+            links=(runbook, to_board("Open the Alerts board", "alerts", alertname=of_cell("Alert"))),
+        ),
+    ]
+
+
+def _table(limits: Limits) -> AnyPanel:
     windows = [burn.long for burn in PAGES]
     values = [
         Query(describe(limits.slos.values()), instant=True),
@@ -162,7 +200,6 @@ def _table(limits: Limits) -> AnyPanel:
         *(Query(known(burn_rate(window)), instant=True) for window in windows),
         Query(GONE, instant=True),
     ]
-    letters = "FG"
     return rows(
         About(
             "Objectives and their budgets",
@@ -172,39 +209,7 @@ def _table(limits: Limits) -> AnyPanel:
             NOTHING,
         ),
         values,
-        [
-            Column(
-                "service",
-                "Service",
-                width=90,
-                links=(to_board("Open the Service board", "service", service=of_cell("Service")),),
-            ),
-            Column("slo", "Objective", width=105, links=(alone,)),
-            Column("title", "Promise"),
-            Column(
-                "Value #B",
-                "State",
-                unit="none",
-                words=STATE,
-                width=70,
-                links=(to_board("Open the Alerts board", "alerts", alertname=of_cell("Alert")),),
-            ),
-            Column("Value #A", "Goal", unit="percentunit", width=70),
-            Column("Value #C", "Window", unit="suffix: d", width=70),
-            Column("Value #D", "Availability", unit="percentunit", width=95),
-            Column("Value #E", "Budget left", unit="percentunit", limit=LEFT, full=1, width=130),
-            *(
-                Column(f"Value #{letter}", f"Burn {window}", unit="none", limit=limit, width=80)
-                for letter, window, limit in zip(letters, windows, burns, strict=True)
-            ),
-            Column("Value #H", "Gone in", unit="s", width=90),
-            Column(
-                "alert",
-                "Alert",
-                width=185,
-                links=(runbook, to_board("Open the Alerts board", "alerts", alertname=of_cell("Alert"))),
-            ),
-        ],
+        _columns(),
         sort="State",
     )
 

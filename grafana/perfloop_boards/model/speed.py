@@ -53,7 +53,6 @@ def _both(own: str, engine: str) -> str:
 def figures(limits: Limits) -> Row:
     """What users wait for, and how much is done."""
     first_token, per_token = limits.slo("first_token"), limits.slo("inter_token")
-    whole = limits.signal("model_inference_time_p95")
     return Row(
         4,
         evenly(
@@ -83,23 +82,28 @@ def figures(limits: Limits) -> Row:
                 per_token,
                 watch=SERVING,
             ),
-            percentile(
-                About(
-                    "Request p95",
-                    f"Whole calls. Good: under {seconds(whole.first)}. It follows the length of the responses: see the "
-                    "time per token first.",
-                    "s",
-                    NOTHING,
-                    links=OF_SERVICE,
-                ),
-                precise(0.95, bucket_rates(WHOLE)),
-                whole,
-                watch=SERVING,
-            ),
+            _whole(limits),
             _failed(limits),
             _calls(),
             _output(),
         ),
+    )
+
+
+def _whole(limits: Limits) -> AnyPanel:
+    whole = limits.signal("model_inference_time_p95")
+    return percentile(
+        About(
+            "Request p95",
+            f"Whole calls. Good: under {seconds(whole.first)}. It follows the length of the responses: see the "
+            "time per token first.",
+            "s",
+            NOTHING,
+            links=OF_SERVICE,
+        ),
+        precise(0.95, bucket_rates(WHOLE)),
+        whole,
+        watch=SERVING,
     )
 
 
@@ -271,6 +275,31 @@ def _reasons() -> AnyPanel:
     )
 
 
+def _amounts_by_model(named: str) -> tuple[AnyPanel, AnyPanel]:
+    return (
+        lines(
+            About(
+                "Calls by model",
+                "Per second. Good: the mix that you planned for.",
+                "reqps",
+                NO_CALLS,
+                links=OF_MODEL,
+            ),
+            [Query(total(WHOLE, suffix="_count", by=NAME), named)],
+        ),
+        lines(
+            About(
+                "Output tokens by model",
+                "Tokens per second. Good: the mix that you planned for.",
+                "none",
+                NO_CALLS,
+                links=OF_MODEL,
+            ),
+            [Query(tokens("output", by=NAME), named)],
+        ),
+    )
+
+
 def by_model(limits: Limits) -> Row:
     """The same, each model on its own line."""
     first_token, per_token = limits.slo("first_token"), limits.slo("inter_token")
@@ -302,26 +331,7 @@ def by_model(limits: Limits) -> Row:
                 [Query(known(quantile(0.95, TPOT, NAME)), named)],
                 per_token,
             ),
-            lines(
-                About(
-                    "Calls by model",
-                    "Per second. Good: the mix that you planned for.",
-                    "reqps",
-                    NO_CALLS,
-                    links=OF_MODEL,
-                ),
-                [Query(total(WHOLE, suffix="_count", by=NAME), named)],
-            ),
-            lines(
-                About(
-                    "Output tokens by model",
-                    "Tokens per second. Good: the mix that you planned for.",
-                    "none",
-                    NO_CALLS,
-                    links=OF_MODEL,
-                ),
-                [Query(tokens("output", by=NAME), named)],
-            ),
+            *_amounts_by_model(named),
         ),
         title="By model",
     )
