@@ -175,7 +175,7 @@ def _read_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
         "alertname": str(labels.get("alertname", "")),
         "service": str(labels.get("service", "")),
         "severity": str(labels.get("severity", "")),
-        "state": held or "notified",
+        "state": held or "to " + ", ".join(sorted(str(one["name"]) for one in alert.get("receivers") or [])),
         "since": alert["startsAt"],
         "summary": str(annotations.get("summary", "")),
         "labels": show_labels({str(name): str(value) for name, value in labels.items()}),
