@@ -148,7 +148,8 @@ def _cost(
             path = "/api/v1/query_range"
             query = {"query": expression, "start": end - options.hours * 3600, "end": end, "step": step}
         answer = client.post(path, data=query)
-        answer.raise_for_status()
+        if answer.is_error:
+            raise SystemExit(f"{board['uid']}: {panel['title']}: {answer.text}")
         series += len(answer.json()["data"]["result"])
     return time.perf_counter() - began, series
 

@@ -71,7 +71,7 @@ def _pending_now() -> AnyPanel:
             "none",
             "none",
             decimals=0,
-            links=(Link("List them in Prometheus", "${prometheus_url}/alerts", new_tab=True),),
+            links=(Link("Open Prometheus", "${prometheus_url}/", new_tab=True),),
         ),
         Query(or_zero(f"count({pending} unless on ({BY}) ({worst_firing(f', {ALERTNAME}', *ALERT_LABELS)}))")),
         colours.TRAFFIC,

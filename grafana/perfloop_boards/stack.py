@@ -31,9 +31,8 @@ SENDING = Watch(PROMETHEUS.answering, component("alertmanager").down, "alertmana
 AGEING = Watch('max(up{job="analyzer"}) >= 0', ANALYZER.down, ANALYZER.word)
 
 ALONE = (to_board("Show this job alone", "stack", job=of_label("job")),)
-TO_TARGETS = Link("Open the targets in Prometheus", "${prometheus_url}/targets", new_tab=True)
-TO_RULES = Link("Open the rules in Prometheus", "${prometheus_url}/rules", new_tab=True)
-TO_SERIES = Link("Open the statistics of series in Prometheus", "${prometheus_url}/tsdb-status", new_tab=True)
+# Its first page alone has the same address in every build: that of Debian has the others below /classic.
+TO_PROMETHEUS = Link("Open Prometheus", "${prometheus_url}/", new_tab=True)
 TO_ALERTS = to_board("Open the Alerts board", "alerts")
 TO_ANALYSIS = to_board("Open the Analysis board", "analysis")
 TO_ANALYZER = Link("Open the analyzer's page", "${analyzer_url}/", new_tab=True)
@@ -50,7 +49,7 @@ def _down_now() -> AnyPanel:
             "none",
             "no target",
             decimals=0,
-            links=(to_runbook("TargetDown"), TO_TARGETS),
+            links=(to_runbook("TargetDown"), TO_PROMETHEUS),
         ),
         Query(down),
         FIRST_IS_BAD,
@@ -65,7 +64,7 @@ def _series_now() -> AnyPanel:
             "short",
             "not scraped",
             decimals=1,
-            links=(TO_SERIES,),
+            links=(TO_PROMETHEUS,),
         ),
         Query("sum(prometheus_tsdb_head_series)"),
         Limit(warning=1_000_000, critical=5_000_000),
@@ -81,7 +80,7 @@ def _rules_now() -> AnyPanel:
             "none",
             "not scraped",
             decimals=0,
-            links=(TO_RULES, to_runbook("RuleEvaluationFailing")),
+            links=(TO_PROMETHEUS, to_runbook("RuleEvaluationFailing")),
         ),
         Query("sum(increase(prometheus_rule_evaluation_failures_total[5m]))"),
         FIRST_IS_BAD,
@@ -162,7 +161,7 @@ def _scrape_time(limits: Limits) -> AnyPanel:
             "that waits.",
             "s",
             NO_PROMETHEUS,
-            links=(*ALONE, TO_TARGETS),
+            links=(*ALONE, TO_PROMETHEUS),
         ),
         [Query(f"max by (job) (scrape_duration_seconds{JOB})", "{{job}}")],
         slow_scrape,
@@ -177,7 +176,7 @@ def _samples() -> AnyPanel:
             "By job. Good: level. A steady rise: a label with unbounded values.",
             "short",
             NO_PROMETHEUS,
-            links=(*ALONE, TO_SERIES),
+            links=(*ALONE, TO_PROMETHEUS),
         ),
         [Query(f"sum by (job) (scrape_samples_post_metric_relabeling{JOB})", "{{job}}")],
         known=colours.PARTS,
@@ -199,7 +198,7 @@ def _rule_time(limits: Limits) -> AnyPanel:
             "100%, the next evaluation is missed.",
             "percentunit",
             NO_PROMETHEUS,
-            links=(TO_RULES,),
+            links=(TO_PROMETHEUS,),
         ),
         [
             Query(
@@ -219,7 +218,7 @@ def _query_time() -> AnyPanel:
             "Inside Prometheus, by stage. Good: under 1 s. Above: add recording rules for frequent queries.",
             "s",
             NO_PROMETHEUS,
-            links=(TO_SERIES,),
+            links=(TO_PROMETHEUS,),
         ),
         [Query('max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.9"})', "{{slice}}")],
         Limit(warning=1),
@@ -354,7 +353,7 @@ def _disk() -> AnyPanel:
             "Blocks and write-ahead log. Good: level once the retention period is reached.",
             "bytes",
             NO_PROMETHEUS,
-            links=(TO_SERIES,),
+            links=(TO_PROMETHEUS,),
         ),
         [
             Query("sum(prometheus_tsdb_storage_blocks_bytes)", "blocks", colours.DISK),
