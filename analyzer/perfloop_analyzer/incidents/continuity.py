@@ -12,6 +12,7 @@ Prometheus ends one. After such a blind time a finding goes on as the same one u
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -149,12 +150,15 @@ def carry_incidents(incidents: Sequence[Incident], memory: Memory) -> tuple[Inci
 
     A new one has its start in its id: the next one of the same cause is another incident.
     """
-    members = [members_of(incident) for incident in incidents]
+    owners: dict[str, list[Standing]] = {}
+    for known in memory.incidents.values():
+        if memory.stands(known.seen):
+            for member in known.members:
+                owners.setdefault(member, []).append(known)
     alike = sorted(
-        (-len(members[place] & known.members), known.started, known.id, place)
+        (-shared, memory.incidents[identifier].started, identifier, place)
         for place, incident in enumerate(incidents)
-        for known in memory.incidents.values()
-        if memory.stands(known.seen) and _is_same(incident, known)
+        for identifier, shared in _shared(incident, owners).items()
     )
     found: dict[int, Standing] = {}
     taken: set[str] = set()
@@ -171,12 +175,13 @@ def _continued(incident: Incident, known: Standing | None) -> Incident:
     return replace(incident, id=known.id, started=min(known.started, incident.started))
 
 
-def _is_same(incident: Incident, known: Standing) -> bool:
-    """Return whether something of the incident was part of the known one, and began before that one ended."""
-    return any(
-        finding.onset <= known.seen + SAME_SECONDS and not known.members.isdisjoint(_keys(finding))
-        for finding in incident.findings
-    )
+def _shared(incident: Incident, owners: Mapping[str, Sequence[Standing]]) -> Counter[str]:
+    """Return how many members an incident shares with each known one, of what began before that one ended."""
+    shared: Counter[str] = Counter()
+    for finding in incident.findings:
+        for key in _keys(finding):
+            shared.update(known.id for known in owners.get(key, ()) if finding.onset <= known.seen + SAME_SECONDS)
+    return shared
 
 
 def members_of(incident: Incident) -> frozenset[str]:
