@@ -122,10 +122,8 @@ def _table(limits: Limits) -> AnyPanel:
     )
     queries = [
         Query(f"1 - {UP}", instant=True),
-        Query(
-            f"time() - max by (instance) (last_over_time(node_time_seconds[1d])) and on (instance) ({UP} == 0)",
-            instant=True,
-        ),
+        # By the host's own clock, which may be ahead.
+        Query("clamp_min(time() - max by (instance) (last_over_time(node_time_seconds[1d])), 0)", instant=True),
         _of_each("instance:node_cpu_used:ratio_rate1m"),
         _of_each("instance:node_load1_per_cpu:ratio"),
         _of_each("instance:node_memory_used:ratio"),
