@@ -103,7 +103,7 @@ def running(prometheus: str, tmp_path: Path, build: Any) -> Iterator[Running]:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    _until(lambda: "ready" in _text(f"{url}/-/ready"))
+    _until(lambda: "ready" in _text(f"{url}/-/ready"), 90.0)
     yield Running(url, tmp_path, process)
     if process.poll() is None:
         process.terminate()
