@@ -114,6 +114,7 @@ class Session:
         self._current = tester
         live = tester.live()
         self._collector.runs = [*self._collector.runs, live]
+        self._kept.running = live.name
         with shown(tester) as display:
             summary = await tester.run_load_test()
         document = replace(tester.document(summary), run_name=live.name)

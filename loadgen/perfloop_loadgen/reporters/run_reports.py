@@ -37,6 +37,8 @@ class RunReports:
     """The kept reports; none where there is no stack on this machine."""
 
     def __init__(self) -> None:
+        # The name of the run of this process that is under way: its report is still to come.
+        self.running = ""
         home = find_home()
         self._directory: Path | None = home / "load_reports" if (home / "targets").is_dir() else None
 

@@ -170,9 +170,12 @@ class MetricsServer:
         if path in {"/runs", "/runs/"}:
             return _html(runs_page(self._reports.names()))
         if path.startswith("/runs/"):
-            report = self._reports.read(path.removeprefix("/runs/"))
+            name = path.removeprefix("/runs/")
+            report = self._reports.read(name)
             if report is not None:
                 return _html(report.decode(), _COLOURED)
+            if name == self._reports.running:  # the page of now, until there is a report
+                return _html(front_page(self._describe(), self._reports.names()))
             return Page(HTTPStatus.NOT_FOUND, _PLAIN, b"no report of this run is kept here: see /runs/\n")
         return Page(HTTPStatus.NOT_FOUND, _PLAIN, b"no such page\n")
 

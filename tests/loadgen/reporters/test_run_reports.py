@@ -65,6 +65,19 @@ async def test_a_runs_name_leads_to_its_report():
 
 
 @pytest.mark.usefixtures("stack")
+async def test_a_run_under_way_has_its_figures_of_now_and_then_its_report():
+    """The board leads there from the moment at which the run begins."""
+    reports = RunReports()
+    reports.running = NAME
+    async with _serving(reports) as client:
+        now = await client.get(f"/runs/{NAME}")
+        reports.keep(build_document(0.2, 1, run_name=NAME))
+        ended = await client.get(f"/runs/{NAME}")
+    assert (now.status_code, "<pre>shop</pre>" in now.text) == (200, True)
+    assert "<h1>t <span" in ended.text
+
+
+@pytest.mark.usefixtures("stack")
 async def test_an_unknown_run_is_not_found():
     """Nor is anything outside the directory of reports."""
     (find_home() / "load_reports").mkdir()
