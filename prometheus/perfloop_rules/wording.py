@@ -9,7 +9,7 @@ DURATION = 'humanizeDuration | reReplaceAll "([0-9])([a-z])" "$1 $2"'
 PERCENTAGE = 'humanizePercentage | reReplaceAll "%" " %"'
 VALUE_TEMPLATES = {
     "seconds": f"{{{{ $value | {DURATION} }}}}",
-    "ratio": f"{{{{ $value | {PERCENTAGE} }}}}",
+    "ratio": f'{{{{ printf "%.3g" $value | {PERCENTAGE} }}}}',
     "bytes_per_second": '{{ $value | humanize | reReplaceAll "([a-zA-Z]*)$" " ${1}B/s" }}',
     "number": "{{ $value | humanize }}",
 }
