@@ -40,9 +40,9 @@ _POLL_SECONDS = 0.2
 _PAGES = {
     "grafana": "dashboards",
     "analyzer": "health, findings, recommendations",
-    "inbox": "the notifications that were sent",
+    "inbox": "the notifications that were sent; alerts and silences",
     "prometheus": "queries, targets, rules",
-    "alertmanager": "alerts, silences",
+    "alertmanager": "routes alerts; its pages are in the inbox (Debian's build has none)",
     "demo": "the service that is watched; switch its faults on here",
     "exporter": "metrics of this machine",
     "loadgen": "the load test that runs",
