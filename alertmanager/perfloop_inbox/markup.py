@@ -25,7 +25,7 @@ _MRKDWN = re.compile(
     r"|(?P<bare>https?://[^\s<>|]+)"
     r"|(?<![\w*])\*(?P<bold>[^\s*](?:[^*\n]*[^\s*])?)\*(?![\w*])"
     r"|(?<![\w_])_(?P<italic>[^\s_](?:[^_\n]*[^\s_])?)_(?![\w_])"
-    r"|(?<![\w~])~(?P<struck>[^\s~](?:[^~\n]*[^\s~])?)~(?![\w~])"
+    r"|(?<![\w~])~(?P<crossed>[^\s~](?:[^~\n]*[^\s~])?)~(?![\w~])"
     r"|:(?P<emoji>[a-z0-9_+-]{1,40}):"
     r"|^&gt; ?(?P<quote>[^\n]*)$",
     re.MULTILINE,
@@ -34,7 +34,7 @@ _QUOTES = re.compile(r"^(?:&gt; ?)+")  # a quote of a quote is one: nothing nest
 _ELEMENTS = {
     "bold": Markup("<strong>{}</strong>"),
     "italic": Markup("<em>{}</em>"),
-    "struck": Markup("<s>{}</s>"),
+    "crossed": Markup("<s>{}</s>"),
 }
 # Those that alerts use; another one is shown by its name, as Slack shows one that it does not know.
 _EMOJI = {
