@@ -1,7 +1,7 @@
 """What a figure depends on, as PromQL: with it a figure has three states, its value, no data, or down.
 
 A figure asks for now. While everything that it depends on is down it has no value, whatever the last one was; while
-some of it is down, the number of those stands beside the value of the rest.
+some of it is down, the number of those is beside the value of the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Watch:
     Attributes:
         answering: a query with a result while at least one of them answers.
         down: a query for how many of them do not; without a result where all do.
-        word: what stands in the figure's place for one that is down.
+        word: what is in the figure's place for one that is down.
     """
 
     answering: str
