@@ -37,7 +37,9 @@ _CHOSEN = " or ".join(last("loadgen_run_start_timestamp_seconds", f'{label}=~"$r
 # Always one run: the newest of those that are chosen. Figures of two are never added up.
 RUN = f"topk(1, {_CHOSEN})"
 # The newest runs of the time range, each once, with the value 1.
-RUNS = f"topk({_MOST_RUNS}, max by (run, run_id) ({last('loadgen_run_start_timestamp_seconds')}))"
+# A run has one name: without that said, a name that changed would end every join with it.
+_NAMED = f"topk by (run_id) (1, max by (run, run_id) ({last('loadgen_run_start_timestamp_seconds')}))"
+RUNS = f"topk({_MOST_RUNS}, {_NAMED})"
 _STARTED = f"max by (run, run_id) ({last('loadgen_run_start_timestamp_seconds')})"
 
 
