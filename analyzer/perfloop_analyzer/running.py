@@ -22,6 +22,7 @@ from perfloop_analyzer.errors import (
     AnalyzerError,
     NotFoundError,
     NotRunningError,
+    StoreError,
     TransitionError,
 )
 from perfloop_analyzer.recommend.recommendation import Recommendation, from_dict
@@ -185,8 +186,12 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
             f"no analyzer was found: {url} does not answer and {path} does not exist; start the stack with "
             "`perfloop up`, or give --web.url or --store.url"
         )
-    with contextlib.closing(Database(f"sqlite:///{path}")) as database:
-        yield StoppedAnalyzer(database)
+    try:
+        with contextlib.closing(Database(f"sqlite:///{path}")) as database:
+            yield StoppedAnalyzer(database)
+    except StoreError as error:
+        # A program that is frozen while it writes keeps the lock.
+        raise StoreError(f"no analyzer answers at {redact_url(url)}, and {error}") from error
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -180,6 +182,22 @@ def test_the_command_of_the_page_works_as_printed(running: Running, service: Any
     assert _get(f"{running.url}/api/v1/recommendations/{recommendation['id']}")["state"] == "accepted"
 
 
+def _freeze_between_writes(running: Running) -> None:
+    """Stop the process while its database is free: one that is frozen while it writes keeps the lock."""
+    for _ in range(100):
+        running.process.send_signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(running.home / "analyzer" / "analyzer.sqlite", timeout=0)) as database:
+            try:
+                database.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                running.process.send_signal(signal.SIGCONT)
+                time.sleep(0.2)
+            else:
+                database.rollback()
+                return
+    raise AssertionError("the database was never free")
+
+
 def test_commands_find_the_running_stack(running: Running, service: Any, monkeypatch: Any, capfd: Any) -> None:
     """Without a flag: over HTTP while it runs, from its database after a SIGKILL; what was decided is still there."""
     service.text = POOL
@@ -192,7 +210,7 @@ def test_commands_find_the_running_stack(running: Running, service: Any, monkeyp
     assert f"recommendation '{identifier}' is accepted" in capfd.readouterr().err
     assert main(["recommendations"]) == ExitCode.OK
     assert "no result" not in capfd.readouterr().out.lower()
-    running.process.send_signal(signal.SIGSTOP)
+    _freeze_between_writes(running)
     later = time.time() + 600
     with monkeypatch.context() as patch:
         patch.setattr("perfloop_analyzer.cli.time.time", lambda: later)
