@@ -135,6 +135,8 @@ def board(
         endless: list[subprocess.Popen[bytes]] = []
         try:
             wait_for(lambda: _is_ready(client), "Prometheus")
+            # A run that ends before its first scrape has left nothing.
+            wait_for(lambda: len(found.query("up")) == len(ports), "the first scrape of every target")
             for name, port in (("killed", ports[1]), ("frozen", ports[2])):
                 file = directory / f"{name}.yml"
                 file.write_text(ENDLESS.format(name=name, url=server.url), encoding="utf-8")

@@ -55,8 +55,9 @@ def total(metric: str, *matchers: str, by: str = "") -> str:
 
 def over_time(metric: str, *matchers: str, by: str = "") -> str:
     """Return the rise per second of a counter of the run, over the time range."""
-    risen = f"rate({metric}{selector(TEST, *matchers)}[{WINDOW}]) and on (run_id) {RUN}"
-    return f"sum{f' by ({by})' if by else ''} ({risen})"
+    # Added up by run first: what is left out then is a few series, not every bucket of every endpoint.
+    risen = f"sum by ({f'run_id, {by}' if by else 'run_id'}) (rate({metric}{selector(TEST, *matchers)}[{WINDOW}]))"
+    return f"sum{f' by ({by})' if by else ''} ({risen} and on (run_id) {RUN})"
 
 
 def quantile_over_time(q: float | str, histogram: str, by: str = "") -> str:
