@@ -209,13 +209,14 @@ class Loop:
         if not is_new:
             return
         costs.last_reload_success = at
-        await self._bounded(asyncio.to_thread(self._record, configured(self._judged_otherwise(), at)), STORE_SECONDS)
+        change = configured(self._judged_otherwise(), at)
         self._knowledge = replace(self._files.knowledge, settings=self._knowledge.settings)
         self._table = self._knowledge.by_name()
         self.published.catalog = self._knowledge.catalog
         self._last_run.pop("history", None)
         self._last_run.pop("burn", None)
         self._update_settings(burning=(), burn_readings=())
+        await self._bounded(asyncio.to_thread(self._record, change), STORE_SECONDS)
 
     def _judged_otherwise(self) -> list[str]:
         """Return the titles of the signals that the changed files give other limits."""
