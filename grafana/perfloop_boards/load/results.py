@@ -99,8 +99,7 @@ def reasons() -> AnyPanel:
         ),
         [
             Query(
-                f"max by (run_id, reason) ({whole('loadgen_verdict_reason')}) * on (run_id) group_left (run) "
-                f"max by (run_id, run) ({whole('loadgen_run_info')})",
+                per_run(f"max by (run_id, reason) ({whole('loadgen_verdict_reason')})"),
                 instant=True,
             )
         ],
