@@ -216,7 +216,7 @@ def lines(
     Grafana's palette: up to 56 of one panel differ. The legend has the last and the highest value, the highest first;
     the lowest value, the lowest first, where low is bad.
     """
-    panel = dress(timeseries.Panel(), about, queries, limit)
+    panel = dress(timeseries.Panel(), about, [replace(query, expr=_numbers(query.expr)) for query in queries], limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
     for word, colour in (known or {}).items():
         panel = panel.override_by_regexp(f"/(^| ){word}$/", [fixed_colour(colour)])
@@ -233,6 +233,15 @@ def lines(
         panel = panel.axis_soft_max(1 if limit.below else limit.warning or 1)
     style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
+
+
+def _numbers(expr: str) -> str:
+    """Return the expression without NaN, which a ratio or a quantile of nothing is.
+
+    Of a series that is nothing else the legend would show the panel's text for no data, so wide that it pushes the
+    figures of all others out of sight.
+    """
+    return f"({expr}) > -Inf" if " / " in expr or "histogram_quantile" in expr else expr
 
 
 def stacked(about: About, queries: Sequence[Query], known: Mapping[str, str] | None = None) -> timeseries.Panel:

@@ -199,6 +199,14 @@ def test_columns_of_times_are_wide_enough(panels: list[Panel]):
                 assert given.get("custom.width", 140) >= 140, str(panel)
 
 
+def test_no_series_is_nan_alone(panels: list[Panel]):
+    """Its legend would show the sentence of the empty panel, and push every other figure out of sight."""
+    for panel in (panel for panel in panels if panel.kind == "timeseries"):
+        for expression in panel.expressions:
+            if " / " in expression or "histogram_quantile" in expression:
+                assert expression.endswith(") > -Inf"), (str(panel), expression)
+
+
 def test_one_colour_for_one_thing(panels: list[Panel]):
     """The same name is drawn in the same colour on every board."""
     colours: dict[str, set[str]] = defaultdict(set)
