@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from perfloop_base.burn_rates import BURN_RATES
 from perfloop_boards.queries import chosen, equal, selector
 from perfloop_boards.watches import SERVICE_UP
 
@@ -38,7 +39,17 @@ def state() -> str:
         for severity, value in (("critical", 2), ("warning", 1))
     )
     down = f"{none} + 4 and on (service) {SERVICE_UP} == 0"
-    return f"{down} or {page} or {none} + 3 and {BUDGET_LEFT} <= 0 or {ticket} or {none}"
+    # No alert is sent for a budget while its cause has one: that is no reason to call the objective met.
+    burning = f"{none} + 0.5 and on ({BY}) ({_burns()})"
+    return f"{down} or {page} or {none} + 3 and {BUDGET_LEFT} <= 0 or {ticket} or {burning} or {none}"
+
+
+def _burns() -> str:
+    """Return the query of the objectives whose budget burns over both windows of an alert."""
+    windows = ((burn.factor, burn.long, burn.short) for burn in BURN_RATES)
+    return " or ".join(
+        f"({burn_rate(long)}) > {factor:g} and ({burn_rate(short)}) > {factor:g}" for factor, long, short in windows
+    )
 
 
 def describe(slos: Iterable[Slo]) -> str:

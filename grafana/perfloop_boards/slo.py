@@ -38,6 +38,7 @@ FACTORS = sorted(burn.factor for burn in BURN_RATES)
 NOTHING = "No objective has had events: slos.yml says what each one counts."
 STATE = {
     "0": ("met", colours.GOOD),
+    "0.5": ("burning", colours.WARNING),
     "1": ("ticket", colours.WARNING),
     "2": ("page", colours.BAD),
     "3": ("spent", colours.BAD),

@@ -87,6 +87,8 @@ def check(promtool: str, tmp_path: Path) -> Any:
     ("more", "state"),
     [
         ({}, 0),
+        ({f"service_slo:slo_errors:ratio_rate1h{{{SHOP}}}": "0.5x60"}, 0),
+        ({f"service_slo:slo_errors:ratio_rate{window}{{{SHOP}}}": "0.5x60" for window in ("1h", "5m")}, 0.5),
         ({TICKET: "1x60"}, 1),
         ({PAGE: "1x60"}, 2),
         ({PAGE: "1x60", TICKET: "1x60"}, 2),
@@ -96,8 +98,8 @@ def check(promtool: str, tmp_path: Path) -> Any:
         ({UP: "1x10 0x50", f"service_slo:slo_objective:ratio{{{SHOP}}}": "0.999x10 stale"}, 4),
     ],
 )
-def test_each_objective_has_its_state(check: Any, board: dict[str, Any], more: dict[str, str], state: int):
-    """Down before page before spent before ticket before met: a dead service keeps no promise."""
+def test_each_objective_has_its_state(check: Any, board: dict[str, Any], more: dict[str, str], state: float):
+    """Down before page before spent before ticket before burning before met: a dead service keeps no promise."""
     check(RECORDED | more, queries(board, OBJECTIVES)[1], {SHOP: state})
 
 
