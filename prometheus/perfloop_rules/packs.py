@@ -40,9 +40,7 @@ ALERT_FIELDS = (
     Field(name="expr", about="the PromQL of the condition; $limit stands for the number"),
     Field(name="resolved", required=False, default="", about="what holds again when it is over, in a few words"),
     Field(name="signal", required=False, default="", about="the analyzer's signal whose cause and remedy it shares"),
-    Field(
-        name="dashboard", required=False, default="", about="the dashboard's address, if not the pack's"
-    ),
+    Field(name="dashboard", required=False, default="", about="the dashboard's address, if not the pack's"),
     Field(name="severity", required=False, default="", about="of an alert without a number"),
     Field(
         name="test", kind="mapping", required=False, about="how the alert is shown to fire, to be quiet and to resolve"
