@@ -25,7 +25,9 @@ def test_every_metric_is_in_the_table_and_no_other(checkout: Path):
     names = set(made.stdout.split())
     table = page.partition("## Metrics")[2].partition("## What it costs")[0]
     named = set(
-        re.findall(r"`((?:http|db|cache|gen_ai)_[a-z_]+(?:seconds|total|requests|websockets|count|max|per_call))`", table)
+        re.findall(
+            r"`((?:http|db|cache|gen_ai)_[a-z_]+(?:seconds|total|requests|websockets|count|max|per_call))`", table
+        )
     )
     assert named == {name for name in names if not name.startswith("perfloop_")}
     assert {name for name in names if name.startswith("perfloop_") and name not in page} == set()
