@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from perfloop.stack.records import load_pids
+from perfloop_base.processes import find_process
 from perfloop_boards.watches import ANALYZER_DOWN
 from tests.grafana.screens import PANEL_TEXTS, log_in, open_board
 from tests.grafana.sites import find_site
@@ -117,7 +119,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         wait(lambda: bool(live.query("loadgen_run_info")), SETTLE_SECONDS, "the load generator's run")
         yield stack
     finally:
-        stack.supervisord().resume()
         stack.clear()
 
 
@@ -130,10 +131,15 @@ def _live(stack: Stack) -> LiveStack:
 def unattended(stack: Stack) -> Iterator[Stack]:
     """The healthy stack while neither guardian nor supervisord acts; afterwards both bring it back."""
     wait(lambda: not _live(stack).query("up == 0"), SETTLE_SECONDS, "every target to answer")
-    stack.supervisord().suspend()
-    stack.process("guardian").kill()
+    wait(lambda: find_process(load_pids(stack.home).get("guardian", "")) is not None, SETTLE_SECONDS, "the guardian")
+    guardian = stack.process("guardian")
+    # The guardian's own watcher first: it ends a guardian that hangs.
+    stopped = [*guardian.children(), guardian, stack.supervisord()]
+    for process in stopped:
+        process.suspend()
     yield stack
-    stack.supervisord().resume()
+    for process in reversed(stopped):
+        process.resume()
 
 
 @pytest.fixture(scope="module")
