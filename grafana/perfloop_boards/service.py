@@ -24,6 +24,11 @@ FIRST_BYTE = "http_server_time_to_first_byte_seconds"
 SERVICE = chosen("service")
 ROUTE = ('service=~"$service"', 'http_route=~"$route"')
 FAILED = 'http_response_status_code=~"5.."'
+# Every named set of buckets has these: a row for each of 166 could not be read, and would be asked for at every step.
+HEAT_BOUNDS = (
+    'le=~"0.0001|0.00025|0.0005|0.001|0.0025|0.005|0.01|0.025|0.05|0.1|0.25|0.5|0.75|'
+    '1(.0)?|2.5|5(.0)?|7.5|10(.0)?|30(.0)?|60(.0)?|.Inf"'
+)
 NO_TRAFFIC = "No HTTP requests for this selection and time range: is the service instrumented, and is it called?"
 NO_STREAM = "No streamed responses for this selection and time range."
 
@@ -200,7 +205,7 @@ def _shape() -> AnyPanel:
             NO_TRAFFIC,
             links=(TO_RESPONSES,),
         ),
-        Query(rate(f"{DURATION}_bucket", *ROUTE, by=("le",)), "{{le}}"),
+        Query(rate(f"{DURATION}_bucket", *ROUTE, HEAT_BOUNDS, by=("le",)), "{{le}}"),
     )
 
 
