@@ -49,6 +49,7 @@ _ENVIRONMENT.globals["style"] = Markup(_STYLE)  # noqa: S704 - ours
 _ENVIRONMENT.filters["moment"] = lambda text: f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 _ENVIRONMENT.filters["query"] = lambda text: quote(text, safe="")
 _ORDER = {"critical": 0, "warning": 1, "info": 2}
+UNAVAILABLE = 503
 NOBODY = "The inbox was started without --alertmanager.url: it has no Alertmanager to ask."
 SILENT = "Alertmanager does not answer: alerts and silences cannot be read or changed until it does."
 
@@ -143,9 +144,11 @@ async def delete_silence(silence_id: str, request: Request) -> JSONResponse:
 
 def _pass_on(manager: Manager, answer: httpx.Response | None) -> JSONResponse:
     if answer is None:
-        return JSONResponse({"detail": manager.problem}, 502)
+        return JSONResponse({"detail": manager.problem}, UNAVAILABLE)
     if answer.is_error:
-        return JSONResponse({"detail": f"Alertmanager refused: {make_presentable(answer.text)[:500]}"}, 502)
+        # What is wrong with the request is the caller's to know; what is wrong with Alertmanager is not the inbox's.
+        status = answer.status_code if answer.is_client_error else UNAVAILABLE
+        return JSONResponse({"detail": f"Alertmanager refused: {make_presentable(answer.text)[:500]}"}, status)
     try:
         return JSONResponse({"id": str(answer.json()["silenceID"])} if answer.content else {})
     except _BAD_ANSWERS:
@@ -155,7 +158,7 @@ def _pass_on(manager: Manager, answer: httpx.Response | None) -> JSONResponse:
 def _page(template: str, manager: Manager, *, answered: bool, **content: Any) -> HTMLResponse:
     notice = "" if answered else manager.problem
     html = _ENVIRONMENT.get_template(template).render(notice=notice, **content)
-    return HTMLResponse(html, 200 if answered else 502, headers={POLICY: _POLICIES[template]})
+    return HTMLResponse(html, 200 if answered else UNAVAILABLE, headers={POLICY: _POLICIES[template]})
 
 
 def _read_policy(template: str) -> str:

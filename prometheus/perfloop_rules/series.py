@@ -1,7 +1,8 @@
 """Every rule checked against the series that exist: recorded ones in `make check`, live ones of a running stack.
 
 `series/*.txt` lists them: a name and its labels a line. stack.txt is recorded from a running stack; the others list
-what foreign exporters publish, and the packs for them have no data until such an exporter is scraped.
+what is not always there: what foreign exporters publish, whose packs have no data until they are scraped, and what the
+analyzer publishes while something is wrong.
 """
 
 from __future__ import annotations

@@ -24,6 +24,12 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
 ]
 GRAFANA_QUERY = "/api/ds/query"
+# The title of each panel, how many series of its legend share a colour with another, and how many there are.
+SHARED_COLOURS = """[...document.querySelectorAll('.react-grid-item')].map(panel => {
+  const icons = [...panel.querySelectorAll("[data-testid='series-icon']")]
+  const colours = icons.map(icon => getComputedStyle(icon).background)
+  return [panel.innerText.split('\\n')[0], colours.length - new Set(colours).size, colours.length]
+})"""
 PANEL_TEXTS = "[...document.querySelectorAll('.react-grid-item')].map(panel => panel.innerText)"
 QUIET_SECONDS = 2.0  # without a query under way, after which nothing more is drawn
 ROW_PIXELS = 38

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from grafana_client.model import DatasourceIdentifier
 
-from tests.grafana.screens import ABOVE_PIXELS, PANEL_TEXTS, ROW_PIXELS, Watch, log_in, picture, show_board
+from tests.grafana.screens import (
+    ABOVE_PIXELS,
+    PANEL_TEXTS,
+    ROW_PIXELS,
+    SHARED_COLOURS,
+    Watch,
+    log_in,
+    picture,
+    show_board,
+)
 from tests.grafana.sites import ABSENT, Site, find_site
 from tests.support.waiting import wait_for
 
@@ -49,6 +58,7 @@ CUT_TITLES = """[...document.querySelectorAll(".panel-title h2, [data-testid$='h
 WORDLESS = {"heatmap"}
 WORDLESS_IN_9 = {*WORDLESS, "state-timeline"}
 FIRING = 'ALERTS{alertstate="firing", alertname="DatabaseQueryTimeHigh", severity="critical"}'
+FEW_LINES = {"alerts", "recommendations", "fleet", "slo"}
 UPDATE_PICTURES = bool(os.environ.get("UPDATE_PICTURES"))
 WIDTH = 1366
 
@@ -122,6 +132,9 @@ def test_a_board_shows_in_a_browser(session: Session, boards: Boards, screenshot
         shown = page.locator(".react-grid-item").count()
         failed = page.locator(FAILED_PANEL).count()
         cut = page.evaluate(CUT_TITLES)
+        colours = page.evaluate(SHARED_COLOURS)
+    assert [title for title, shared, _ in colours if shared] == []
+    assert any(series > 1 for _, _, series in colours) or uid in FEW_LINES
     assert (failed, watch.calls_elsewhere, cut) == (0, [], [])
     assert [fault for fault in watch.faults if fault.startswith("query")] == []
     assert shown == len(boards[uid]["panels"])

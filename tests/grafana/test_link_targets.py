@@ -109,10 +109,9 @@ def test_links_to_boards_name_a_board_and_values(opened: dict[str, str], boards:
         names = {variable["name"] for variable in board["templating"]["list"]}
         given = parse_qs(parts.query, keep_blank_values=True)
         chosen = {name.removeprefix("var-"): value for name, value in given.items() if name.startswith("var-")}
-        if "viewPanel" in given:
-            names.add(
-                "service"
-            )  # the panel of an alert's signal, on whichever board: one without services passes it over
+        if "viewPanel" in given or "at that time" in place:
+            # Where an alert is shown, on whichever board: one without services passes it over.
+            names.add("service")
         assert chosen.keys() <= names, (place, url)
         assert all(all(value) for value in chosen.values()), (place, url)
         assert {"from", "to"} <= given.keys(), (place, url)
