@@ -12,7 +12,7 @@ the stack's own analyzer), and beside it a Prometheus that scrapes every second 
 - 2,880 Slack messages, PagerDuty events and heartbeats: one of each every 30 seconds (the inbox keeps 1,000 messages,
   and is filled before the measurement begins);
 - 24 times a component is killed, for the guardian and supervisord;
-- the ten boards stay open: each of their queries is sent as Grafana would send it, once every five minutes.
+- the boards stay open: each of their queries is sent as Grafana would send it, once every five minutes.
 
 Not compressed: scrapes and rules of the stack's Prometheus, the cycles of its analyzer and the demo's requests go on
 at their own pace. Memory, descriptors, threads, files and series are sampled all the time; the first 35 % is warm-up.
