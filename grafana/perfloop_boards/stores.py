@@ -75,7 +75,7 @@ def _redis_memory(limits: Limits) -> AnyPanel:
     memory = limits.alert("RedisMemoryNearlyFull")
     return lines(
         About(
-            "Redis: memory used / maxmemory",
+            "Redis: memory / maxmemory",
             f"Good: under {percent(memory.first)}, unless an eviction policy was chosen. Empty where Redis has no "
             "maxmemory.",
             "percentunit",

@@ -203,7 +203,7 @@ def _kernel() -> AnyPanel:
 def _programs() -> AnyPanel:
     return lines(
         About(
-            "Memory of programs and files",
+            "Program and file memory",
             "Anonymous: heaps and stacks. Shared: tmpfs and shared memory; it cannot be released. Huge pages are "
             "reserved whether used or not.",
             "bytes",
