@@ -51,13 +51,21 @@ class Shown:
 class Screen:
     """Every panel of the boards, over one Prometheus."""
 
-    def __init__(self, client: httpx.Client, boards: Boards, panels: Sequence[Panel]) -> None:
+    def __init__(
+        self,
+        client: httpx.Client,
+        boards: Boards,
+        panels: Sequence[Panel],
+        choices: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self._client = client
-        self._values = {uid: default_values(board) for uid, board in boards.items()}
+        self._values = {
+            uid: default_values(board) | dict((choices or {}).get(uid, {})) for uid, board in boards.items()
+        }
         self.panels = {str(panel): panel for panel in panels}
 
     def look(self, name: str) -> Shown:
-        """Return what a panel shows: of the last minutes, all variables at their defaults."""
+        """Return what a panel shows: of the last minutes, all variables at their defaults but for the choices."""
         panel = self.panels[name]
         found = {target["refId"]: self._ask(panel, target["expr"]) for target in panel.json["targets"]}
         down = found.pop("B", []) if panel.kind == "stat" and watched(panel) else []

@@ -64,12 +64,16 @@ def frozen(live_stack: LiveStack, boards: dict[str, dict[str, Any]], panels: lis
     stopped = [find_process(records.load_pids(home).get(name, "")) for name in ("guardian", *PARTS)]
     assert all(stopped), stopped
     with httpx.Client(base_url=live_stack.prometheus, timeout=60) as client:
+        port = live_stack.environment["PERFLOOP_LOADGEN_PORT"]
+        asked = {"query": f'loadgen_run_info{{instance=~".+:{port}"}}'}
+        run = client.get("/api/v1/query", params=asked).json()["data"]["result"][0]["metric"]["run"]
         try:
             for process in stopped:
                 process.suspend()
             down = f'count(up{{job=~"{JOBS}"}} == 0) >= {len(PARTS)}'
             wait_for(lambda: live_stack.query(down), "Prometheus to see that they do not answer")
-            yield Screen(client, boards, panels)
+            # Not the newest run where other tests of this stack have ended one: the one that is frozen.
+            yield Screen(client, boards, panels, {"load-test": {"run": run}})
         finally:
             for process in stopped:
                 process.resume()

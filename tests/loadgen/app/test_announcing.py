@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from perfloop_base.errors import ExitCode
 from perfloop_base.processes import identify
 from perfloop_loadgen.app.announcing import announce, withdraw
 from tests.support.waiting import wait_for
@@ -105,6 +106,8 @@ def test_a_run_that_was_killed_is_removed_by_the_next_one(targets: Path, raw_ser
         test.write_text(TEST.format(url=server.url, seconds=0.5))
         # On another port, so that the file is not simply written over.
         environment["PERFLOOP_LOADGEN_PORT"] = str(free_port + 20)
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)
+        ended = subprocess.run(command, env=environment, check=False, capture_output=True, timeout=30)
+    # Whether a busy machine made it invalid is not the question here.
+    assert ended.returncode in {ExitCode.OK, ExitCode.INVALID}, ended.stderr
     assert not left.exists()
     assert list(targets.iterdir()) == []

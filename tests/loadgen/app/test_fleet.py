@@ -84,7 +84,8 @@ async def test_a_worker_that_dies_makes_the_run_invalid(hello: Any):
 
 def _workers() -> list[psutil.Process]:
     """The worker processes of this process, in the order of their start."""
-    return [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
+    children = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 async def test_a_frozen_worker_makes_the_run_invalid_and_not_late(hello: Any):
