@@ -112,7 +112,9 @@ async def test_a_streaming_model_is_measured_as_it_says_itself(serve: Any, tmp_p
     assert streams.answers == len(model.first) == summary.total_requests
     assert streams.output_tokens == 4 * streams.answers
     assert streams.gap.count == len(model.gaps)
-    assert streams.stall.min_seconds >= 0.099
+    # A token before the stall that a busy machine read late takes its delay off the stall: the mean has the whole.
+    assert streams.stall.mean_seconds >= 0.099
+    assert streams.stall.min_seconds >= 0.05
     assert streams.good == streams.answers
     assert {body["messages"][0]["content"] for body in model.bodies} == {"one", "two"}
     assert model.bodies[0]["stream_options"] == {"include_usage": True}
