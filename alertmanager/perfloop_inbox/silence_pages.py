@@ -7,13 +7,13 @@ those that messages know. So links in messages and on boards lead here: what fir
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from perfloop_base.errors import ConfigError
@@ -22,6 +22,7 @@ from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_inbox.channels import read_body
 from perfloop_inbox.replies import make_presentable, parse_json
 from perfloop_inbox.silences import build_silence, parse_matchers, read_matcher, show_labels
+from perfloop_inbox.templating import load_templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,13 +39,7 @@ label { display: grid; gap: .15rem; }
 input { width: 100%; }
 td.words { overflow-wrap: anywhere; }
 """)
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("perfloop_inbox", "."),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = load_templates()
 _ENVIRONMENT.globals["style"] = Markup(_STYLE)  # noqa: S704 - ours
 _ENVIRONMENT.filters["moment"] = lambda text: f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 _ENVIRONMENT.filters["query"] = lambda text: quote(text, safe="")
@@ -162,7 +157,7 @@ def _page(template: str, manager: Manager, *, answered: bool, **content: Any) ->
 
 
 def _read_policy(template: str) -> str:
-    source, _, _ = PackageLoader("perfloop_inbox", ".").get_source(_ENVIRONMENT, template)
+    source = Path(__file__).with_name(template).read_text(encoding="utf-8")
     return page_policy(_STYLE + source, "connect-src 'self'")
 
 

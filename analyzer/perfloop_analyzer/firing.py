@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.series import Batch
 
-# As on the boards: a watchdog fires always, and what only informs asks nobody to act.
-FIRING = 'ALERTS{alertstate="firing",severity!~"none|info"}'
 NOT_ASKED = "Prometheus was not asked yet"
 _ORDER = ("critical", "warning")
 

@@ -13,7 +13,7 @@ from perfloop_analyzer.changes import KEEP_SECONDS, configured
 from perfloop_analyzer.config import AUTO, RunConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
-from perfloop_analyzer.firing import FIRING, Firing, read_firing
+from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.incidents import RECALLED, recall
 from perfloop_analyzer.pipeline import (
@@ -33,6 +33,7 @@ from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, 
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
 from perfloop_analyzer.recommend import by_urgency
 from perfloop_analyzer.series import Grid
+from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_base.durations import format_duration
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Loop:
         if asked := part_queries(result, self._knowledge):
             # Without an answer nothing stands out; no cycle fails for it.
             parts = await self._query(asked, Grid(at - self._step, self._step, 2))
-            result = name_parts(result, responses, parts.batches, self._knowledge)
+            result = await asyncio.to_thread(name_parts, result, responses, parts.batches, self._knowledge)
         if not result.health:
             result = replace(result, failures={**result.failures, "data": NOTHING_SEEN})
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
@@ -244,7 +245,7 @@ class Loop:
 
     async def _ask_which_alerts_fire(self, at: float) -> None:
         """Publish the alerts that fire now, or why it is not known; no cycle fails for it."""
-        responses = await self._query([Query("alerts", FIRING)], Grid(at - 30.0, 30.0, 2))
+        responses = await self._query([Query("alerts", FIRING_ALERTS)], Grid(at - 30.0, 30.0, 2))
         batch = responses.batches.get("alerts")
         reason = responses.failures.get("alerts", "Prometheus gave no answer")
         self.published.firing = Firing(problem=reason, at=at) if batch is None else read_firing(batch, at)

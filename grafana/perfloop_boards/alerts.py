@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import FIRST_IS_BAD, FIRST_WARNS, Limit, seconds
 from perfloop_boards.links import CLICKED, Link, of_cell, of_label, to_board, to_runbook, to_silence
 from perfloop_boards.panels import About, figure, lines, number, stacked, timeline
-from perfloop_boards.queries import ALERT_LABELS, FIRING_ALERTS, Query, firing_by_severity, or_zero, worst_firing
+from perfloop_boards.queries import ALERT_LABELS, Query, firing_by_severity, or_zero, worst_firing
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import component
 from perfloop_boards.words import FIRING, SEVERITY

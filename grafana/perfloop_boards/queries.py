@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 WINDOW = "$__rate_interval"
 _RANKS = {99: colours.SLOWEST, 95: colours.SLOW, 50: colours.FAST}
 
-# The watchdog (severity none) always fires: it is the heartbeat, not an alert.
-FIRING_ALERTS = 'ALERTS{alertstate="firing", severity!~"none|info"}'
 # What makes one alert, on every board: what Alertmanager sends as one message, however many targets it is about.
 ALERT_LABELS = ("alertname", "service")
 

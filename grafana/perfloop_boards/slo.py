@@ -27,6 +27,9 @@ from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import SERVICES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_base.burn_rates import BurnRate
     from perfloop_boards.limits import Limits
     from perfloop_boards.panels import AnyPanel
 
@@ -273,41 +276,22 @@ def _causes(limits: Limits) -> AnyPanel:
     )
 
 
-def _burn_over_time(title: str, long_ones: list[str], limit: Limit, what: str) -> AnyPanel:
+def _burn_over_time(burns: Sequence[BurnRate], then: str) -> AnyPanel:
+    """Return the burn rates over the long windows of two alerts; `then` is what follows above their factors."""
+    fast, slow = burns
     return lines(
         About(
-            title,
-            f"How many times faster than allowed the budgets burn. Good: under the dashed lines. Above "
-            f"{what}. The short window of each pair must burn, too.",
+            f"Burn rate over {fast.long} and {slow.long}",
+            "How many times faster than allowed the budgets burn. Good: under the dashed lines. Above "
+            f"{plain(fast.factor)} over {fast.long} or {plain(slow.factor)} over {slow.long}, {then}. The short window "
+            "of each pair must burn, too.",
             "none",
             NOTHING,
             decimals=1,
             links=(DETAIL, SERVICE_BOARD),
         ),
-        [Query(known(burn_rate(window)), f"{EACH} {window}") for window in long_ones],
-        limit,
-    )
-
-
-def _pages() -> AnyPanel:
-    fast, slow = PAGES
-    what = f"{plain(fast.factor)} over {fast.long} or {plain(slow.factor)} over {slow.long}, somebody is paged"
-    return _burn_over_time(
-        f"Burn rate over {fast.long} and {slow.long}",
-        [fast.long, slow.long],
+        [Query(known(burn_rate(burn.long)), f"{EACH} {burn.long}") for burn in burns],
         Limit(warning=slow.factor, critical=fast.factor),
-        what,
-    )
-
-
-def _tickets() -> AnyPanel:
-    fast, slow = TICKETS
-    what = f"{plain(fast.factor)} over {fast.long} or {plain(slow.factor)} over {slow.long}, a warning is sent"
-    return _burn_over_time(
-        f"Burn rate over {fast.long} and {slow.long}",
-        [fast.long, slow.long],
-        Limit(warning=slow.factor, critical=fast.factor),
-        what,
     )
 
 
@@ -373,7 +357,7 @@ def build(limits: Limits) -> Board:
             ),
             Row(8, [(24, _table(limits))]),
             Row(10, evenly(_budget_over_time(), _causes(limits))),
-            Row(10, evenly(_pages(), _tickets())),
+            Row(10, evenly(_burn_over_time(PAGES, "somebody is paged"), _burn_over_time(TICKETS, "a warning is sent"))),
             Row(10, evenly(_events(), _bad_events(), _bad_share())),
         ),
     )

@@ -61,11 +61,6 @@ RESOURCE = {
 }
 UP = {"0": ("down", colours.BAD), "1": ("up", colours.GOOD)}
 FIRING = {"1": ("warning", colours.WARNING), "2": ("critical", colours.BAD)}
-VERDICT = {
-    "0": ("invalid", colours.UNKNOWN),
-    "1": ("failed", colours.BAD),
-    "2": ("passed", colours.GOOD),
-}
 
 # The life of a recommendation, as numbers that a timeline can draw.
 STATE_NUMBERS = {

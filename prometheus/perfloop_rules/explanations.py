@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_base.promql import quote
 
 Rule = dict[str, Any]
@@ -16,8 +17,7 @@ CAUSE_NOW, RECOMMENDATION_NOW = "perfloop_signal_cause_score", "perfloop_signal_
 CAUSE, RECOMMENDATION = "service:alert_cause:at_firing", "service:alert_recommendation:at_firing"
 # The facts of an alert that do not change, one series for each name (see alert_facts.py).
 FACTS = "service:alert:info"
-# The watchdog (severity none) always fires; info sends no message.
-FIRING = 'max without (alertstate) (ALERTS{alertstate="firing",severity!~"none|info"})'
+FIRING = f"max without (alertstate) ({FIRING_ALERTS})"
 _SHARE = '{{ .Labels.cause }} ({{ .Value | printf "%.0f" }} %)'
 
 

@@ -85,10 +85,9 @@ class LLMTiming:
             errors.inc()
         metrics.tokens.labels(model, "input").inc(input_tokens)
         metrics.tokens.labels(model, "output").inc(written)
-        if input_tokens >= 0:  # a server's own number may be anything, and the sum of lengths never falls
-            metrics.lengths.labels(model, "input").observe(input_tokens)
-        if written >= 0:  # a server's own number may be anything, and the sum of lengths never falls
-            metrics.lengths.labels(model, "output").observe(written)
+        for kind, count in (("input", input_tokens), ("output", written)):
+            if count >= 0:  # a server's own number may be anything, and the sum of lengths never falls
+                metrics.lengths.labels(model, kind).observe(count)
         # n tokens have n - 1 gaps between them. Last, since a server's own number of tokens may be no number at all.
         if self._first and written > 1:
             metrics.per_token.labels(model).observe((self._last - self._first) / (written - 1))
