@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import shutil
@@ -121,7 +122,8 @@ async def test_the_second_head_has_a_deadline_too():
             if reader.at_eof():
                 break
         async with asyncio.timeout(3):
-            assert await reader.read() == b""
+            with contextlib.suppress(ConnectionResetError):  # a byte that came after the end is answered so
+                assert await reader.read() == b""
         assert asyncio.get_running_loop().time() - started < 2
         writer.close()
 

@@ -57,8 +57,10 @@ class Screen:
         boards: Boards,
         panels: Sequence[Panel],
         choices: Mapping[str, Mapping[str, str]] | None = None,
+        gone: Mapping[str, int] | None = None,
     ) -> None:
         self._client = client
+        self.gone = gone or {}
         self._values = {
             uid: default_values(board) | dict((choices or {}).get(uid, {})) for uid, board in boards.items()
         }

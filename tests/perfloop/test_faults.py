@@ -57,8 +57,11 @@ def settled(stack: Stack) -> Stack:
 
 
 def _kill_watchers(stack: Stack) -> None:
-    """Kill supervisord and the guardian together."""
-    watchers = [stack.process("guardian"), stack.supervisord()]
+    """Kill supervisord and the guardian together.
+
+    supervisord first: it would start another guardian, which would start another supervisord.
+    """
+    watchers = [stack.supervisord(), stack.process("guardian")]
     for process in watchers:
         process.kill()
     wait(lambda: not stack.status()["parts"] or stack.status()["trouble"] is not None, 10, "the trouble in status")
