@@ -35,7 +35,7 @@ down: setup ## Stop the whole stack
 
 test: setup-dev ## Run every test that this machine can run
 	@$(BIN)/python -m perfloop.stack.programs
-	@$(BIN)/pytest -n 4 --dist loadgroup --durations 10
+	@$(BIN)/python -m tests.support.suite
 
 check: setup-dev ## Format, lint, types, import directions, secrets, known vulnerabilities, licences, rules and routes
 	@$(BIN)/ruff format --check .

@@ -229,7 +229,8 @@ class Supervisor:
             with self._calls() as calls:
                 calls.startProcess(name, False)  # noqa: FBT003 - the protocol's own signature: do not wait
         except xmlrpc.client.Fault as fault:
-            if "ALREADY_STARTED" not in fault.faultString:
+            # One that ended within the call (SPAWN_ERROR) is tried again by supervisord, like one that ends after it.
+            if not fault.faultString.startswith(("ALREADY_STARTED", "SPAWN_ERROR")):
                 raise StackError(f"{name} cannot be started: {fault.faultString}") from fault
         except _FAILURES as error:
             raise StackError(f"{name} cannot be started: supervisord does not answer ({error})") from error

@@ -176,7 +176,7 @@ def test_component_that_does_not_start_stops_the_rest(tmp_path: Path) -> None:
     broken.chmod(0o755)
     stack = Stack(tmp_path / "home", PATH=os.pathsep.join([str(broken.parent), os.environ["PATH"]]))
     code, _, err = stack.run("up", "--native", "--no-demo")
-    assert code == 7
+    assert code == 7, err
     assert "alertmanager does not stay up, so the stack was stopped again; the end of its log:" in err
     assert "it is broken" in err
     assert stack.run("status")[0] == 6

@@ -90,7 +90,8 @@ def test_a_streamed_response_has_first_byte_chunks_and_gaps(server: RunningServe
     assert first is not None
     assert whole is not None
     assert first >= 0.05
-    assert whole >= first + 0.2
+    assert whole >= 0.25, "five gaps: a first byte that is sent late makes the next gap shorter"
+    assert whole > first
 
 
 def test_a_long_stream_is_counted_while_it_runs(server: RunningServer):

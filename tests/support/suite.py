@@ -1,0 +1,31 @@
+"""The whole suite, four tests at a time; what fails then is judged again alone, on a machine that does nothing else.
+
+Many tests start whole stacks and measure times. Where four of them share two cores, one may run out of its seconds
+though nothing is broken; a fault fails both times. What failed first stays in the output.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from rich.console import Console
+
+_TESTS_FAILED = 1
+# Beyond these something is broken: it is told at once.
+_FEW = ["--maxfail", "10"]
+
+
+def main(arguments: list[str]) -> int:
+    """Run the suite; return pytest's exit code."""
+    pytest = [sys.executable, "-m", "pytest", *arguments]
+    code = subprocess.run([*pytest, "-n", "4", "--dist", "loadgroup", "--durations", "10"], check=False).returncode
+    if code != _TESTS_FAILED:
+        return code
+    Console().rule("the tests that failed while four ran at a time, again, one at a time")
+    again = ["--last-failed", "--last-failed-no-failures", "none", *_FEW]
+    return subprocess.run([*pytest, *again], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
