@@ -12,7 +12,7 @@ import sys
 from rich.console import Console
 
 _TESTS_FAILED = 1
-# Beyond these something is broken: it is told at once.
+# Beyond these something is broken, and the rest need not be run.
 _FEW = ["--maxfail", "10"]
 
 
