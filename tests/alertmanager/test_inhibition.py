@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.support.alerting_chain import Chain, fetch, wait_until
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 CASES: dict[str, tuple[dict[str, str], dict[str, str], bool]] = {
     "critical silences the warning of the same alert and service": (
         {"alertname": "A", "service": "shop", "severity": "critical"},
@@ -73,12 +79,107 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], bool]] = {
         {"alertname": "AvailabilityBudgetBurning", "service": "shop", "severity": "critical"},
         True,
     ),
+    "critical without a service silences nothing": (
+        {"alertname": "B", "severity": "critical"},
+        {"alertname": "B", "severity": "warning"},
+        False,
+    ),
+    "warning without a service silences no information": (
+        {"alertname": "C", "severity": "warning"},
+        {"alertname": "C", "severity": "info"},
+        False,
+    ),
+    "a service that is down, but has no name, silences nothing": (
+        {"alertname": "ServiceDown", "severity": "critical"},
+        {"alertname": "Nameless", "severity": "critical"},
+        False,
+    ),
+    "a host that is down, but has no name, silences nothing": (
+        {"alertname": "HostDown", "service": "host", "severity": "critical"},
+        {"alertname": "TargetDown", "service": "shop", "severity": "warning"},
+        False,
+    ),
+    "a page about slow answers of no service silences no budget": (
+        {"alertname": "ApiResponseTimeHigh", "severity": "critical"},
+        {"alertname": "LatencyBudgetBurning", "severity": "critical"},
+        False,
+    ),
+    "a page about errors of no service silences no budget": (
+        {"alertname": "ApiErrorsHigh", "severity": "critical"},
+        {"alertname": "AvailabilityBudgetBurning", "severity": "critical"},
+        False,
+    ),
+    "a page about one route says nothing of the service's budget": (
+        {"alertname": "ApiResponseTimeHigh", "service": "shop", "override": "/v1/chat", "severity": "critical"},
+        {"alertname": "LatencyBudgetBurning", "service": "shop", "severity": "critical"},
+        False,
+    ),
+    "a full file system says nothing of another": (
+        {
+            "alertname": "FilesystemFillingUp",
+            "service": "host",
+            "instance": "a:1",
+            "mountpoint": "/",
+            "severity": "critical",
+        },
+        {
+            "alertname": "FilesystemFillingUp",
+            "service": "host",
+            "instance": "a:1",
+            "mountpoint": "/b",
+            "severity": "warning",
+        },
+        False,
+    ),
+    "a full file system says nothing of another host": (
+        {
+            "alertname": "FilesystemFillingUp",
+            "service": "host",
+            "instance": "a:1",
+            "mountpoint": "/",
+            "severity": "critical",
+        },
+        {
+            "alertname": "FilesystemFillingUp",
+            "service": "host",
+            "instance": "b:1",
+            "mountpoint": "/",
+            "severity": "warning",
+        },
+        False,
+    ),
     "nothing silences the heartbeat": (
         {"alertname": "ServiceDown", "service": "prometheus", "host": "p", "severity": "critical"},
         {"alertname": "Watchdog", "service": "prometheus", "severity": "none"},
         False,
     ),
 }
+
+
+TOLD_APART = [
+    ("instance", "FileDescriptorsNearlyUsed"),
+    ("pool", "DatabasePoolNearlyFull"),
+    ("cache", "CacheHitRatioLow"),
+    ("operation", "CacheSlow"),
+    ("db_system_name", "DatabaseQueryTimeHigh"),
+    ("gen_ai_request_model", "ModelInferenceTimeHigh"),
+    ("override", "ApiResponseTimeHigh"),
+    ("datname", "PostgresLongTransaction"),
+    ("endpoint", "VectorStoreSlow"),
+    ("slo", "ErrorBudgetSpent"),
+]
+for name, alert in TOLD_APART:
+    one, other = ({"alertname": alert, "service": "shop", name: value} for value in ("one", "other"))
+    CASES[f"critical says nothing of another {name}"] = (
+        {**one, "severity": "critical"},
+        {**other, "severity": "warning"},
+        False,
+    )
+    CASES[f"critical silences the warning of the same {name}"] = (
+        {**one, "severity": "critical"},
+        {**one, "severity": "warning"},
+        True,
+    )
 
 
 def set_apart(labels: dict[str, str], case: int) -> dict[str, str]:
@@ -98,6 +199,31 @@ def find_wrong(alerts: list[dict[str, Any]]) -> list[str]:
         for at, (sentence, (_, target, silenced)) in enumerate(CASES.items())
         if bool(find(alerts, set_apart(target, at))["status"]["inhibitedBy"]) is not silenced
     ]
+
+
+def subjects(series: str) -> set[str]:
+    """Return the labels of a series of a rule's test, less what a rule sums over."""
+    return set(re.findall(r"([a-zA-Z_]\w*)=", series)) - {"le"}
+
+
+def test_whatever_tells_two_subjects_apart_is_compared():
+    """Every label of the series that an alert with two severities is tested on."""
+    configuration = yaml.safe_load((CHECKOUT / "alertmanager" / "alertmanager.yml").read_text())
+    compared = set(configuration["inhibit_rules"][0]["equal"])
+    severities: dict[str, set[str]] = defaultdict(set)
+    for path in (CHECKOUT / "prometheus" / "alerts").glob("*.yml"):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            for rule in group["rules"]:
+                severities[rule["alert"]].add(rule["labels"]["severity"])
+    missing = {
+        f"{alert}: {label}"
+        for path in (CHECKOUT / "prometheus" / "tests").glob("*_test.yml")
+        for test in yaml.safe_load(path.read_text())["tests"]
+        if len(severities[alert := test["name"].split()[0]]) > 1
+        for series in test["input_series"]
+        for label in subjects(series["series"]) - compared
+    }
+    assert missing == set()
 
 
 def test_the_table_of_what_silences_what(chain: Chain):
