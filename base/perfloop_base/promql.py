@@ -24,6 +24,8 @@ _STAND_IN_SERIES = "perfloop_stand_in_series_"
 
 _MOST_CHARACTERS = 65_536
 _MOST_OPERATORS = 200
+# Prometheus 3.0 gave this function its newer name; rules that are written for 2 have the older one.
+_HOLT_WINTERS = re.compile(r"\bholt_winters(?=\s*\()")
 _LITERAL = re.compile(r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|`[^`]*+`|#[^\n]*+""", re.DOTALL)
 _OPERATOR = re.compile(r"[-+*/%^(]|==|!=|<=?|>=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
@@ -43,7 +45,7 @@ def parse(text: str) -> ast.Expr:
         ValueError: the text is not PromQL; the sentence is the parser's.
     """
     _check_size(text)
-    tree = ast.parse(text.replace(WINDOW, _STAND_IN))
+    tree = ast.parse(_HOLT_WINTERS.sub("double_exponential_smoothing", text.replace(WINDOW, _STAND_IN)))
     if any(isinstance(node, ast.VectorSelector) and node.matchers.or_matchers for node in _walk(tree)):
         raise ValueError("`or` between label matchers is not PromQL of Prometheus")
     return tree

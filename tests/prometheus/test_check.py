@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -134,3 +136,48 @@ def test_all_mistakes_of_all_files_are_reported_together(tmp_path: Path):
 def test_the_committed_rules_have_no_problem(checkout: Path):
     """What ships is clean."""
     assert check_rule_files(checkout) == []
+
+
+# What Prometheus 2.42 and later accept, in the spellings that people use.
+VALID = """
+a / b < .1 and ON (instance, device, mountpoint) c == 0
+a AND ON(x) b
+a OR b
+a UNLESS IGNORING (x) b
+SUM BY (x) (a)
+sum(a) WITHOUT (x)
+sum(a) by (x) / ON(x) GROUP_LEFT sum(b) by (x)
+a * on (x) GROUP_RIGHT (y) b
+a > BOOL 1
+a ATAN2 b
+COUNT_VALUES("x", a)
+Quantile(0.9, a)
+bottomk by (x) (3, a)
+rate(a[5m] OFFSET -5m)
+a @ START()
+max_over_time(a[1h:5m] @ end() offset 1m)
+avg_over_time((a > 0)[5m:])
+0x1F + 1e-3 + .5 + 5. + +Inf
+- - a ^ b ^ c
+{__name__=~"a.+"}
+a{on="x", by="y",}
+sum by (on, by, offset,) (a)
+a and ignoring() b
+job:request:rate5m offset 1h30m
+a{x=`y`} or a{x='y'} or a{x="\\u00e9"} # comment
+holt_winters(a[5m], 0.5, 0.5)
+absent_over_time(a{x=~"foo|bar",y!~".*z"}[1d])
+label_replace(a, "b", "$1", "c", "(.*)")
+predict_linear(a[1h], 4 * 3600)
+histogram_quantile(0.9, SUM(rate(a_bucket[5m])) BY (le))
+year(vector(0)) == bool scalar(a)
+"""
+
+
+def test_whatever_prometheus_accepts_is_accepted(tmp_path: Path, promtool: str):
+    """One rule for each spelling: promtool has no objection, and neither have we."""
+    expressions = [line for line in VALID.splitlines() if line]
+    rules = [{"record": f"r{number}", "expr": expr} for number, expr in enumerate(expressions)]
+    text = json.dumps({"groups": [{"name": "g", "rules": rules}]})
+    assert check(tmp_path, text) == []
+    subprocess.run([promtool, "check", "rules", str(tmp_path / FILE)], check=True, capture_output=True)

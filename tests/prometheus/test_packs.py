@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,3 +75,23 @@ def test_a_pack_without_a_mistake_is_read(tmp_path: Path):
     (tmp_path / "stack.yml").write_text(PACK)
     (pack,) = read_packs(tmp_path, parse_thresholds(LIMITS, "t.yml"))
     assert [(alert.name, alert.direction, alert.with_limit(1)) for alert in pack.alerts] == [("A", "below", "up < 1")]
+
+
+@pytest.mark.parametrize(("drops", "alerts"), [("0 0 4 8 8+0x30", 0), ("0 0 4+4x30", 1)], ids=["restart", "lasting"])
+def test_a_restart_drops_notifications_without_an_alert(
+    tmp_path: Path, checkout: Path, promtool: str, drops: str, alerts: int
+):
+    """Prometheus starts before Alertmanager with something firing, and drops what it sends again; or it goes on."""
+    fired = "count(count_over_time(ALERTS{alertname='NotificationsDropped',alertstate='firing'}[8m])) or vector(0)"
+    test = {
+        "interval": "15s",
+        "input_series": [
+            {"series": 'prometheus_notifications_dropped_total{service="prometheus",instance="p:1"}', "values": drops}
+        ],
+        "promql_expr_test": [{"expr": fired, "eval_time": "7m", "exp_samples": [{"labels": "{}", "value": alerts}]}],
+    }
+    file = tmp_path / "test.yml"
+    rules = str(checkout / "prometheus" / "alerts" / "stack.yml")
+    file.write_text(json.dumps({"rule_files": [rules], "evaluation_interval": "15s", "tests": [test]}))
+    done = subprocess.run([promtool, "test", "rules", str(file)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
