@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.recommend import Recommendation
 
+# Below a third of the suspicion a cause is one of several: to name it would be a guess.
+LEAST_SHARE = 1.0 / 3.0
 # Somebody has taken up an accepted one; it is still to be done.
 TO_DO = ("open", "accepted")
 
 
 class Explanation(NamedTuple):
-    """The cause of one signal in words with its share, and the recommendation to follow, if there is one."""
+    """The cause of one signal in words with its share, and the recommendation to follow, if there is one.
+
+    `cause` is empty where no cause has LEAST_SHARE of the suspicion.
+    """
 
     service: str
     signal: str
@@ -44,21 +49,23 @@ def explain_signals(result: Result) -> list[Explanation]:
 
 
 def _explain(result: Result, incident: Incident, finding: Finding, signal: str) -> Explanation:
-    """Return the first cause that can have changed the signal: what it is measured of, and what has advice about it.
+    """Return the incident's first cause, wherever it is, and the advice about the signal.
 
-    Slow queries make answers slow; that they make requests fail is nothing that any rule of advice says.
+    Advice is given only about what the signal is measured of or what has advice that changes it: slow queries make
+    answers slow; that they make requests fail is nothing that any rule of advice says.
     """
     fitting = [one for one in by_urgency(result.recommendations) if signal in one.affects]
     pairs = {(finding.service, finding.component), *((one.service, one.component) for one in fitting)}
-    causes = [cause for cause in incident.causes if (cause.service, cause.component) in pairs]
-    cause, total = causes[0], sum(one.score for one in causes)
-    ranks = {(one.service, one.component): rank for rank, one in enumerate(causes)}
+    suspects = [(cause.service, cause.component) for cause in incident.causes]
+    ranks = {pair: rank for rank, pair in enumerate(pair for pair in suspects if pair in pairs)}
     advice = [one for one in fitting if one.state in TO_DO and (one.service, one.component) in ranks]
+    first, total = incident.causes[0], sum(one.score for one in incident.causes)
+    share = first.score / total if total else 0.0
     return Explanation(
         service=finding.service,
         signal=signal,
-        cause=_name(cause, finding.service),
-        score=cause.score / total if total else 1.0,
+        cause=_name(first, finding.service) if share >= LEAST_SHARE else "",
+        score=share,
         # The first of one rank is the most urgent: the order is that of every list of recommendations.
         recommendation=min(advice, key=lambda one: ranks[one.service, one.component], default=None),
     )

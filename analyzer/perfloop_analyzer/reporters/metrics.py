@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from perfloop_analyzer.findings import series_of
+from perfloop_analyzer.findings import Severity, series_of
 from perfloop_analyzer.recommend.recommendation import by_urgency
 from perfloop_analyzer.reporters.explanations import explain_signals
 
@@ -124,7 +124,7 @@ def _bottlenecks(result: Result) -> list[tuple[tuple[str, ...], float]]:
     for incident in result.incidents:
         for cause in incident.causes:
             own = [f for f in incident.findings if (f.service, f.component) == (cause.service, cause.component)]
-            worst = max(finding.severity for finding in own)
+            worst = max((finding.severity for finding in own), default=Severity.INFO)
             if worst > 0:
                 rows[cause.service, cause.component, worst.word] = cause.score
     return list(rows.items())
@@ -197,9 +197,9 @@ def _explanation_families(result: Result) -> Iterator[Metric]:
     found = explain_signals(result)
     yield _gauge(
         "perfloop_signal_cause_score",
-        "Share of the first cause among those that can have changed a signal; the cause in words.",
+        "Share of suspicion of the first cause of a signal's incident; the cause in words. None below a third.",
         ["service", "signal", "cause"],
-        [((one.service, one.signal, one.cause), one.score) for one in found],
+        [((one.service, one.signal, one.cause), one.score) for one in found if one.cause],
     )
     yield _gauge(
         "perfloop_signal_recommendation_info",
