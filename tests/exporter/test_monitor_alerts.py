@@ -212,6 +212,7 @@ def test_thresholds_of_the_user_are_those_of_the_stack(
     head = f'perfloop_threshold{{severity="warning",signal="{wire}"}} '
     line = next(line for line in render(registry.families()).decode().splitlines() if line.startswith(head))
     assert float(line.removeprefix(head)) == pytest.approx(limit)
+    assert f'perfloop_threshold_info{{metric="{name}",signal="{wire}"}} 1' in render(registry.families()).decode()
 
 
 def test_invalid_arguments_raise(monitor: PerformanceMonitor):

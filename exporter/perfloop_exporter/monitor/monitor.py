@@ -35,6 +35,8 @@ _CROSSINGS = (
     ("perfloop_threshold_checked_total", "Values recorded of a metric that has a threshold."),
     ("perfloop_threshold_crossed_total", "Values recorded beyond their threshold."),
 )
+# An alert names the metric as its users know it: cpu_percent, which is exported as app_cpu_ratio.
+_NAMES = ("perfloop_threshold_info", "The name under which a metric with a threshold is recorded.")
 
 
 class PerformanceMonitor:
@@ -164,7 +166,8 @@ class PerformanceMonitor:
         """Call the alert callbacks when a value of `name` crosses `value`, in the user's own unit; None removes it.
 
         The threshold is exported in base units as `perfloop_threshold{signal="app_…",severity="warning"}`, with
-        counters of the values that were checked and that crossed it: AppThresholdCrossed alerts on their ratio.
+        counters of the values that were checked and that crossed it: AppThresholdCrossed alerts on their ratio, under
+        the name that `perfloop_threshold_info{signal="app_…",metric="…"}` has.
 
         Args:
             name: The metric, as it is recorded.
@@ -182,15 +185,18 @@ class PerformanceMonitor:
         thresholds = self._registry.gauge(
             "perfloop_threshold", "The limit of a signal.", ("signal", "severity"), latest=True
         ).labels(signal, "warning")
+        names = self._registry.gauge(*_NAMES, ("signal", "metric"), latest=True).labels(signal, name)
         if value is None:
             metric.limit(math.inf, -math.inf, None, None)
             thresholds.set(math.nan)
+            names.set(math.nan)
             return
         limit = float(value)
         above, below = (limit, -math.inf) if chosen == "above" else (math.inf, limit)
         checked, crossed = (self._registry.counter(*one, ("signal",)).labels(signal) for one in _CROSSINGS)
         metric.limit(above, below, checked, crossed)
         thresholds.set(limit * metric.wire.factor)
+        names.set(1.0)
 
     def add_alert_callback(self, callback: AlertCallback) -> None:
         """Call `callback(event)`, a function or a coroutine function, when a threshold is crossed."""
