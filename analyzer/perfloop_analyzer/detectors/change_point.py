@@ -1,13 +1,12 @@
-"""Change points: where the level of a series stepped, with a p-value, for all series together.
+"""Change points: where the level of a series stepped, or its slope changed, with a p-value, for all series together.
 
 0. `shifted_rows` is a cheap screen: for the newest k points, k = 6, 12, 24, ... up to half the window, the difference
    of means over its standard error under independent noise. Its bound is low on purpose: the search decides.
 1. A season inside the window is removed, and values far from the running median are clipped (heavy tails).
-2. Candidates come from narrowest-over-threshold on seeded intervals (`candidates`).
-3. Each candidate moves to the best split between its neighbours; the weakest is removed while its p-value (`segments`)
-   is above alpha.
-4. A slope common to all segments is fitted. If the Bayesian information criterion prefers it, it is removed and the
-   search runs again: a drift looks like a staircase whose treads slope, real steps have level treads.
+2. Candidates come from narrowest-over-threshold on seeded intervals (`candidates`). Most rows have none.
+3. Where the segments between them are level and their residuals forget, each candidate moves to the best split between
+   its neighbours; the weakest is removed while its p-value (`segments`) is above alpha.
+4. Else a drift, a bend or a memory may look like a staircase: `broken_lines` chooses between levels and lines.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from perfloop_analyzer.detectors.broken_lines import BrokenLine, fit_broken_lines
 from perfloop_analyzer.detectors.candidates import SHORTEST, find_candidates
-from perfloop_analyzer.detectors.preparation import close_gaps, pull_in, within_data
+from perfloop_analyzer.detectors.preparation import close_gaps, pull_in, resolution, within_data
 from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps
 from perfloop_analyzer.detectors.season import remove_pattern, remove_season
 from perfloop_analyzer.detectors.segments import Sums, cumulated, levels, p_values_of, spans
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-SLOPE_ROUNDS = 2
-SLOPE_T, SLOPE_T_ALONE = 1.0, 2.0  # a drift leaves a staircase; one step alone is rarely one
+SLOPE_T, MEMORY_Z = 2.5, 3.0  # standard errors beyond which a row is not made of levels in noise that forgets
+MOST_PLAIN = 3  # steps; a row with more is a staircase, or deserves the better search
 CHUNK = 2048  # series per pass: as many as fit the processor's cache
 REACH = 25  # points that a candidate may move when it is refined
 NEAREST = 2  # points between a refined candidate and its neighbours
@@ -40,13 +40,17 @@ SCREEN_BOUND = 4.0  # standard errors
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
-    """One step: the first index after it, the levels (signal's unit) on both sides, and its p-value."""
+    """One change: the first index after it, the levels (signal's unit) on both sides of it, and its p-value.
+
+    `is_step` is False where the level goes on without a jump and only its slope changed.
+    """
 
     row: int
     index: int
     before: float
     after: float
     p_value: float
+    is_step: bool = True
 
 
 def shifted_rows(values: Floats) -> Ints:
@@ -69,14 +73,14 @@ def shifted_rows(values: Floats) -> Ints:
 
 
 def find_change_points(values: Floats, alpha: float = 1e-3) -> list[ChangePoint]:
-    """Return every significant step.
+    """Return every significant change.
 
     Args:
         values: Shape (series, points), equally spaced in time; NaN is a gap.
-        alpha: The largest p-value of a step that is kept.
+        alpha: The largest p-value of a change that is kept.
 
     Returns:
-        The steps in order of row and index.
+        The changes in order of row and index.
     """
     count, width = values.shape
     if width < 2 * SHORTEST:
@@ -91,58 +95,72 @@ def find_change_points(values: Floats, alpha: float = 1e-3) -> list[ChangePoint]
 def _chunk(values: Floats, alpha: float) -> list[ChangePoint]:
     """Search one chunk of rows."""
     whole, places = close_gaps(values)
+    known = np.isfinite(values).sum(axis=1)
     calm, periods = remove_season(whole)
     calm = pull_in(calm)
-    steps = _search(calm, alpha)
+    steps, lines = _search(calm, whole, known, alpha)
     seasonal = np.flatnonzero((periods > 0) & steps.any(axis=1))
     if len(seasonal):
         level = levels(calm[seasonal], steps[seasonal])
+        for number, row in enumerate(seasonal.tolist()):
+            if row in lines:
+                level[number, : known[row]] = lines[row].fit
         calm[seasonal] = pull_in(remove_pattern(whole[seasonal] - level, periods[seasonal]) + level)
-        steps[seasonal] = _search(calm[seasonal], alpha)
+        steps[seasonal], again = _search(calm[seasonal], whole[seasonal], known[seasonal], alpha)
+        lines = {row: line for row, line in lines.items() if row not in set(seasonal.tolist())}
+        lines |= {int(seasonal[number]): line for number, line in again.items()}
     if places is not None:
         steps = within_data(steps, places, values.shape[1])
+    found = _describe(calm, steps, lines)
+    if places is not None:
+        found = [replace(point, index=int(places[point.row, point.index])) for point in found]
+    return found
+
+
+def _search(calm: Floats, raw: Floats, known: Ints, alpha: float) -> tuple[Bools, dict[int, BrokenLine]]:
+    """Segment the rows of `calm`; return the steps, and by row the broken lines of those that need them.
+
+    `raw` has the values as they were recorded, and `known` how many points of each row are no mirror image.
+    """
+    total = cumulated(calm)
+    scale = _noise(calm)
+    steps = find_candidates(total, scale)
     rows = np.flatnonzero(steps.any(axis=1))
-    return _describe(calm[rows], steps[rows], rows, places) if len(rows) else []
+    if not len(rows):
+        return steps, {}
+    steps[rows] = _refine(total[rows], _refine(total[rows], steps[rows]))
+    plain = _is_plain(calm[rows], steps[rows])
+    bent, rows = rows[~plain & (known[rows] >= 2 * SHORTEST)], rows[plain]
+    steps[rows] = _prune(Sums(calm[rows], total[rows], cumulated(calm[rows] ** 2)), steps[rows], alpha)
+    lines: dict[int, BrokenLine] = {}
+    for width in np.unique(known[bent]):
+        same = bent[known[bent] == width]
+        fitted = fit_broken_lines(calm[same, :width], resolution(raw[same, :width]), alpha)
+        lines |= dict(zip(same.tolist(), fitted, strict=True))
+    steps[bent] = False
+    for row, line in lines.items():
+        steps[row, line.changes] = True
+    return steps, lines
 
 
-def _search(values: Floats, alpha: float) -> Bools:
-    """Segment, then check whether a drift explains the row better; a drift is removed from `values` in place."""
-    steps = _segment(values, _noise(values), alpha)
-    rows = np.flatnonzero(steps.any(axis=1))
-    if len(rows):
-        rows = rows[_treads_slope(values[rows], steps[rows])]
-    if len(rows):
-        _take_drift_away(values, steps, rows, alpha)
-    return steps
-
-
-def _treads_slope(values: Floats, steps: Bools) -> Bools:
-    """Return whether the segments of each row share a slope that is worth testing."""
-    clock = np.broadcast_to(np.arange(values.shape[1], dtype=np.float64), values.shape)
+def _is_plain(values: Floats, steps: Bools) -> Bools:
+    """Return whether the segments of each row are few and level, and their residuals forget from point to point."""
+    width = values.shape[1]
+    clock = np.broadcast_to(np.arange(width, dtype=np.float64), values.shape)
     inside, ticks = values - levels(values, steps), clock - levels(clock, steps)
     power = np.maximum((ticks**2).sum(axis=1), 1e-300)
+    spread = np.maximum((inside**2).mean(axis=1), 1e-300)
     slope = (inside * ticks).sum(axis=1) / power
-    error = np.sqrt((inside**2).mean(axis=1) / power)
-    bound = np.where(steps.sum(axis=1) > 1, SLOPE_T, SLOPE_T_ALONE)
-    return np.asarray(np.abs(slope) > bound * error, dtype=np.bool_)
+    memory = (inside[:, 1:] * inside[:, :-1]).mean(axis=1) / spread
+    level = np.abs(slope) <= SLOPE_T * np.sqrt(spread / power)
+    few = steps.sum(axis=1) <= MOST_PLAIN
+    return np.asarray(few & level & (memory <= MEMORY_Z / np.sqrt(width)), dtype=np.bool_)
 
 
 def _noise(values: Floats) -> Floats:
     """Return the noise scale of each row, from its first differences: a step contributes only once."""
     scale = np.sqrt((np.diff(values, axis=1) ** 2).mean(axis=1) / 2.0)
     return np.where(scale > 0, scale, np.inf)
-
-
-def _segment(values: Floats, scale: Floats, alpha: float) -> Bools:
-    total = cumulated(values)
-    steps = find_candidates(total, scale)
-    for _ in range(2):
-        steps = _refine(total, steps)
-    rows = np.flatnonzero(steps.any(axis=1))
-    if len(rows):
-        part = values[rows]
-        steps[rows] = _prune(Sums(part, total[rows], cumulated(part**2)), steps[rows], alpha)
-    return steps
 
 
 def _refine(total: Floats, steps: Bools) -> Bools:
@@ -180,51 +198,30 @@ def _prune(sums: Sums, steps: Bools, alpha: float) -> Bools:
     return steps
 
 
-def _take_drift_away(values: Floats, steps: Bools, rows: Ints, alpha: float) -> None:
-    """Where one slope and fewer steps explain a row better than steps alone, use them; changes the arguments.
-
-    One search starts from the slope within the segments, another from that of the whole row; each is repeated with the
-    slope that its own steps leave.
-    """
-    part = values[rows]
-    none = np.zeros_like(steps[rows])
-    best = _criterion(part - levels(part, steps[rows]), steps[rows], 0)
-    for start in (steps[rows], none):
-        guess = start
-        for _ in range(SLOPE_ROUNDS):
-            slope = _slope(part, guess)
-            level = part - slope[:, None] * np.arange(part.shape[1])
-            guess = _segment(level, _noise(level), alpha)
-            cost = _criterion(level - levels(level, guess), guess, 1)
-            won = cost < best
-            best[won] = cost[won]
-            steps[rows[won]], values[rows[won]] = guess[won], level[won]
+def _describe(values: Floats, steps: Bools, lines: dict[int, BrokenLine]) -> list[ChangePoint]:
+    """Return the changes of all rows in order."""
+    plain = np.setdiff1d(np.flatnonzero(steps.any(axis=1)), np.fromiter(lines, dtype=np.int64, count=len(lines)))
+    found = _describe_steps(values[plain], steps[plain], plain)
+    for row, line in lines.items():
+        found += [
+            ChangePoint(
+                row, int(at), float(line.before[n]), float(line.after[n]), float(line.p_values[n]), bool(line.level[n])
+            )
+            for n, at in enumerate(line.changes)
+            if steps[row, at]
+        ]
+    return sorted(found, key=lambda point: (point.row, point.index))
 
 
-def _slope(values: Floats, steps: Bools) -> Floats:
-    """Return the least-squares slope per point that all segments of a row share."""
-    clock = np.broadcast_to(np.arange(values.shape[1], dtype=np.float64), values.shape)
-    ticks = clock - levels(clock, steps)
-    return np.asarray((values * ticks).sum(axis=1) / np.maximum((ticks**2).sum(axis=1), 1e-300), dtype=np.float64)
-
-
-def _criterion(rest: Floats, steps: Bools, extra: int) -> Floats:
-    """Return the Bayesian information criterion (Schwarz, 1978): a step costs two parameters, a slope one."""
-    width = rest.shape[1]
-    cost = (2 * steps.sum(axis=1) + extra) * np.log(width)
-    return np.asarray(width * np.log(np.maximum((rest**2).mean(axis=1), 1e-300)) + cost, dtype=np.float64)
-
-
-def _describe(values: Floats, steps: Bools, names: Ints, places: Ints | None) -> list[ChangePoint]:
+def _describe_steps(values: Floats, steps: Bools, names: Ints) -> list[ChangePoint]:
     rows, low, at, high = spans(steps)
     total = cumulated(values)
     p_values, _, _ = p_values_of(Sums(values, total, cumulated(values**2)), steps)
     before = (total[rows, at] - total[rows, low]) / (at - low)
     after = (total[rows, high] - total[rows, at]) / (high - at)
-    index_of = at if places is None else places[names[rows], at]
     return [
         ChangePoint(row, index, old, new, p)
         for row, index, old, new, p in zip(
-            names[rows].tolist(), index_of.tolist(), before.tolist(), after.tolist(), p_values.tolist(), strict=True
+            names[rows].tolist(), at.tolist(), before.tolist(), after.tolist(), p_values.tolist(), strict=True
         )
     ]

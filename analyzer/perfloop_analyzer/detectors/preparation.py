@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-BLOCK = 5  # points of one local median
+# Points of one local median: an excursion of up to five points, shorter than a level lasts, is the minority of a long
+# row's block; in a short row so wide a block would hide the levels.
+SHORTEST_BLOCK, LONGEST_BLOCK = 5, 11
+BLOCKS = 20
 CLIP = 3.0  # scales
 BESIDE = 2  # points before the mirror image in which a step is not trusted
 
@@ -46,15 +49,25 @@ def within_data(steps: Bools, places: Ints, width: int) -> Bools:
     return np.asarray(steps & (np.arange(width) <= known - BESIDE), dtype=np.bool_)
 
 
+def resolution(values: Floats) -> Floats:
+    """Return the smallest difference between values of each row, shape (rows,), 0 where all are equal."""
+    apart = np.diff(np.sort(values, axis=1), axis=1)
+    # Below, a difference is the rounding of floating-point numbers, not of the measurement.
+    least = 1e-9 * np.abs(values).max(axis=1, keepdims=True)
+    smallest = np.where(apart > least, apart, np.inf).min(axis=1)
+    return np.asarray(np.where(np.isfinite(smallest), smallest, 0.0), dtype=np.float64)
+
+
 def pull_in(values: Floats) -> Floats:
     """Return the rows with every point clipped to CLIP scales around the medians of its own and neighbouring blocks."""
     count, width = values.shape
-    blocks = -(-width // BLOCK)
-    padded = np.concatenate([values, np.repeat(values[:, -1:], blocks * BLOCK - width, axis=1)], axis=1)
-    middles = np.median(padded.reshape(count, blocks, BLOCK), axis=2)
+    block = min(LONGEST_BLOCK, max(SHORTEST_BLOCK, width // BLOCKS))
+    blocks = -(-width // block)
+    padded = np.concatenate([values, np.repeat(values[:, -1:], blocks * block - width, axis=1)], axis=1)
+    middles = np.median(padded.reshape(count, blocks, block), axis=2)
     wide = np.concatenate([middles[:, :1], middles, middles[:, -1:]], axis=1)
     low = np.minimum(np.minimum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     high = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     reach = CLIP * np.nan_to_num(difference_scale(values))[:, None]
-    at = np.repeat(np.arange(blocks), BLOCK)[:width]
+    at = np.repeat(np.arange(blocks), block)[:width]
     return np.asarray(np.clip(values, (low - reach)[:, at], (high + reach)[:, at]), dtype=np.float64)
