@@ -19,6 +19,7 @@ from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.pages import Landing, landing_page
 from perfloop_base.web.gate import Gate
 from perfloop_base.web.headers import POLICY, page_policy
+from perfloop_base.web.preferences import accepts_gzip
 from perfloop_exporter.collectors.catalogue import SPECS, ProcessCollector
 from perfloop_exporter.collectors.families import counter, gauge, single
 from perfloop_exporter.collectors.host import Host
@@ -188,7 +189,7 @@ class App:
         if refusal is not None:
             return text_response(400, refusal)
         body = self._scraper.scrape(names, _budget(request.headers.get(TIMEOUT_HEADER))).encode("utf-8", "replace")
-        if "gzip" not in request.headers.get("accept-encoding", ""):
+        if not accepts_gzip(request.headers.get("accept-encoding", "")):
             return Response(200, body, CONTENT_TYPE)
         packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
         return Response(200, packer.compress(body) + packer.flush(), CONTENT_TYPE, (("Content-Encoding", "gzip"),))

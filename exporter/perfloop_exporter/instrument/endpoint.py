@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs
 
 from perfloop_base.exposition import OPENMETRICS, TEXT
+from perfloop_base.web.preferences import accepts_gzip, prefers_openmetrics
 from perfloop_exporter.metrics.exposition import render, render_openmetrics
 from perfloop_exporter.metrics.text import text_of
 
@@ -30,6 +31,7 @@ log = logging.getLogger("perfloop")
 
 # The fastest level already removes nine tenths.
 _GZIP_LEVEL = 1
+_LISTS = (b"accept", b"accept-encoding")
 _PROCESS_PREFIXES = ("process_", "python_gc_")
 
 
@@ -76,14 +78,21 @@ class MetricsEndpoint:
 
 def read_request(scope: Any) -> ScrapeRequest:
     """Return what the request's headers and query ask for."""
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", ())}
+    # A list may come in several headers of the same name: RFC 9110, section 5.3.
+    headers: dict[bytes, str] = {}
+    for raw, value in scope.get("headers", ()):
+        name = raw.lower()
+        if name in _LISTS:
+            headers[name] = (
+                f"{headers[name]}, {value.decode('latin-1')}" if name in headers else value.decode("latin-1")
+            )
     try:
         query = parse_qs((scope.get("query_string") or b"").decode("latin-1"))
     except ValueError:  # too many fields, or not what parse_qs takes
         query = {}
     return ScrapeRequest(
         accept=headers.get(b"accept", ""),
-        gzip="gzip" in headers.get(b"accept-encoding", ""),
+        gzip=accepts_gzip(headers.get(b"accept-encoding", "")),
         names=frozenset(query.get("name[]", ())),
     )
 
@@ -105,8 +114,8 @@ class ScrapeRequest:
 
     @property
     def openmetrics(self) -> bool:
-        """Whether the scraper accepts OpenMetrics, the only format with exemplars."""
-        return "application/openmetrics-text" in self.accept
+        """Whether the scraper prefers OpenMetrics, the only format with exemplars."""
+        return prefers_openmetrics(self.accept)
 
 
 def answer(request: ScrapeRequest, families: Iterable[AnyFamily]) -> tuple[bytes, list[tuple[bytes, bytes]]]:

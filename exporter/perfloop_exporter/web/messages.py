@@ -18,6 +18,7 @@ HEAD_LIMIT = 16 * 1024
 KNOWN_HEADS, KNOWN_LENGTH = 64, 1024
 END = b"\r\n\r\n"
 VERSIONS = ("HTTP/1.1", "HTTP/1.0")
+LISTS = ("accept", "accept-encoding")
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -112,7 +113,9 @@ def parse_request(head: bytes) -> Request:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
             raise BadRequestError(400, "a header line is not `Name: value`")
-        headers[name.lower()] = value.strip()
+        key = name.lower()
+        # A list may come in several headers of the same name: RFC 9110, section 5.3.
+        headers[key] = f"{headers[key]}, {value.strip()}" if key in headers and key in LISTS else value.strip()
         if len(name) == len("host") and name.lower() == "host":
             hosts.append(value.strip())
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:

@@ -216,3 +216,17 @@ def test_a_broken_source_costs_only_itself(server: RunningServer, registry: Metr
 
     registry.before_read(fail)
     assert "http_server_request_duration_seconds_count" in server.http.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("headers", "encoding", "kind"),
+    [
+        ({"accept-encoding": "gzip;q=0", "accept": "application/openmetrics-text;q=0"}, None, TEXT),
+        ({"accept-encoding": "gzip;q=0.1", "accept": "application/openmetrics-text;q=0.1"}, "gzip", OPENMETRICS),
+        ({"accept-encoding": "*;q=0", "accept": "text/plain, application/openmetrics-text;q=0.5"}, None, TEXT),
+    ],
+)
+def test_a_weight_of_0_is_a_refusal(server: RunningServer, headers: dict[str, str], encoding: str | None, kind: str):
+    """The headers of the response say what was chosen."""
+    answer = server.http.get("/metrics", headers=headers)
+    assert (encoding, kind) == (answer.headers.get("content-encoding"), answer.headers["content-type"])
