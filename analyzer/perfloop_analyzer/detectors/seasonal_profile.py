@@ -1,8 +1,9 @@
 """Seasonal profile: the usual value of a series at each time of day, learned from days of history.
 
 For each phase of the day, the median and the MAD over all days of that phase and its two neighbours; the scale of a
-phase with n samples is shrunk towards the series' usual scale with weight n / (n + 4). A profile is used only where the
-spread around it is below EARNED of the spread around a constant, and from MIN_DAYS days of history on.
+phase known from n days is shrunk towards the series' usual scale with weight n / (n + 4). A phase is used from MIN_DAYS
+distinct days with data on: the phase and its neighbours of one day are one day, and a day of the grid without data is
+none. A profile is used only where the spread around it is below EARNED of the spread around a constant.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.robust import GAUSS, quiet_nanmedian
 
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats, Grid
 
+Ints = NDArray[np.int64]
+
 DAY_SECONDS = 86_400.0
 MIN_DAYS = 3
 EARNED = 0.7
-SHRINK = 4.0  # samples that the prior counts for
+SHRINK = 4.0  # days that the prior counts for
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +54,21 @@ def learn_profile(values: Floats, grid: Grid) -> Profile:
     kept = values[:, grid.points - days * phases :]
     offset = round(((grid.end - (days * phases - 1) * grid.step) % DAY_SECONDS) / grid.step) % phases
     folded = np.roll(kept.reshape(len(values), days, phases), offset, axis=2)
-    near = np.concatenate([np.roll(folded, 1, axis=2), folded, np.roll(folded, -1, axis=2)], axis=1)
-    middle = quiet_nanmedian(near)
-    spread = GAUSS * quiet_nanmedian(np.abs(near - middle[:, None, :]))
-    return _shrunk(near, middle, spread, grid.step)
+    near = np.stack([np.roll(folded, 1, axis=2), folded, np.roll(folded, -1, axis=2)], axis=1)
+    seen = np.isfinite(near).any(axis=1).sum(axis=1)
+    pooled = np.where((seen >= MIN_DAYS)[:, None, :], near.reshape(len(values), -1, phases), np.nan)
+    return _shrunk(pooled, seen, grid.step)
 
 
-def _shrunk(near: Floats, middle: Floats, spread: Floats, step: float) -> Profile:
-    flat = near.reshape(len(near), -1)
+def _shrunk(pooled: Floats, seen: Ints, step: float) -> Profile:
+    """Return the profile of `pooled`, shape (series, samples of a phase, phases), with `seen` days of each phase."""
+    middle = quiet_nanmedian(pooled)
+    spread = GAUSS * quiet_nanmedian(np.abs(pooled - middle[:, None, :]))
+    flat = pooled.reshape(len(pooled), -1)
     center = quiet_nanmedian(flat)
     scale = GAUSS * quiet_nanmedian(np.abs(flat - center[:, None]))
     usual = quiet_nanmedian(spread)
-    earned = usual < EARNED * scale
-    count = np.isfinite(near).sum(axis=1)
-    weight = count / (count + SHRINK)
-    expected = np.where(count >= MIN_DAYS, middle, np.nan)
-    wide = weight * np.nan_to_num(spread) + (1 - weight) * usual[:, None]
-    keep = earned[:, None]
-    return Profile(step, np.where(keep, expected, np.nan), np.where(keep, np.fmax(wide, usual[:, None]), np.nan))
+    weight = seen / (seen + SHRINK)
+    wide = np.fmax(weight * spread + (1 - weight) * usual[:, None], usual[:, None])
+    earned = (usual < EARNED * scale)[:, None]
+    return Profile(step, np.where(earned, middle, np.nan), np.where(earned, wide, np.nan))

@@ -9,18 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
-from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points, shifted_rows
 from perfloop_analyzer.detectors.multiple import reject
-from perfloop_analyzer.detectors.segments import block_p_value
 from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
-from perfloop_analyzer.incidents import Memory
+from perfloop_analyzer.incidents import Memory, is_new
 from perfloop_analyzer.pipeline.absence import find_absent
+from perfloop_analyzer.pipeline.changes import find_changes
 from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.subject import Row, Subject
 from perfloop_analyzer.pipeline.trends import find_window_forecasts
 from perfloop_analyzer.series import Batch, Floats, service_of
-from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
 Rows = NDArray[np.int64]
 
 STRONG = 2.0  # anomaly score from which on it is a warning
-CHANGE_ALPHA = 1e-3
-LEAST_CHANGE = 0.05  # of the level before
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +78,17 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
         if "threshold" in wanted:
             findings += threshold_findings(subject)
         if "anomaly" in wanted:
-            tests["anomaly"] += _anomalies(subject, settings, candidates["anomaly"], readings)
+            band = settings.history.band(batch, local_band(batch.values, subject.signal.direction))
+            seen = find_anomalies(
+                batch.values, band, subject.signal.direction, subject.signal.min_deviation, settings.level
+            )
+            tests["anomaly"] += int(np.isfinite(seen.p_value).sum())
+            _sort_anomalies(subject, seen, settings, candidates["anomaly"], findings)
+            readings += _band_readings(subject, seen)
         if "change" in wanted:
-            tests["change"] += _changes(subject, settings.level, candidates["change"], readings)
+            tests["change"] += len(batch)
+            changes = find_changes(subject, settings.history, settings.level, readings)
+            candidates["change"] += [_Candidate(change, p_value) for change, p_value in changes]
         if "forecast" in wanted:
             find_window_forecasts(subject, findings, readings)
     findings += find_absent(batches, catalog, settings.window)
@@ -124,72 +128,42 @@ def _before(row: Floats, onset: int, fallback: float | None) -> float:
     return float(np.nanmedian(earlier)) if np.isfinite(earlier).any() else float(fallback or 0.0)
 
 
-def _anomalies(subject: Subject, settings: Settings, candidates: list[_Candidate], readings: list[Reading]) -> int:
-    batch, signal = subject.batch, subject.signal
-    band = settings.history.band(batch, local_band(batch.values))
-    seen = find_anomalies(batch.values, band, signal.direction, signal.min_deviation, settings.level)
-    for row in np.flatnonzero(seen.p_value <= settings.level):
-        severity = Severity.WARNING if seen.score[row] >= STRONG else Severity.INFO
+def _sort_anomalies(
+    subject: Subject, seen: Anomalies, settings: Settings, candidates: list[_Candidate], findings: list[Finding]
+) -> None:
+    """Add to the findings the anomalies that have begun and have not ended, and to the candidates those that begin."""
+    begins = seen.p_value <= settings.level
+    for row in np.flatnonzero(begins | seen.lingers):
+        severity = Severity.WARNING if begins[row] and seen.score[row] >= STRONG else Severity.INFO
         finding = subject.finding(
             row,
             "anomaly",
             severity,
-            onset=_anomaly_onset(batch.values[row], seen, row, signal.direction),
+            onset=_anomaly_onset(subject.batch.values[row], seen, row, subject.signal.direction),
             value=seen.value[row],
             expected=seen.expected[row],
             score=seen.score[row],
             p_value=seen.p_value[row],
         )
-        candidates.append(_Candidate(finding, float(seen.p_value[row])))
+        if seen.lingers[row] and not is_new(finding, settings.memory):
+            findings.append(finding)
+        elif begins[row]:
+            candidates.append(_Candidate(finding, float(seen.p_value[row])))
+
+
+def _band_readings(subject: Subject, seen: Anomalies) -> Iterable[Reading]:
     for row in np.flatnonzero(np.isfinite(seen.expected) & np.isfinite(seen.value)):
-        readings += (
-            subject.reading(row, "signal_value", seen.value[row]),
-            subject.reading(row, "anomaly_score", seen.score[row]),
-            subject.reading(row, "anomaly_expected", seen.expected[row]),
-            subject.reading(row, "anomaly_lower", seen.lower[row]),
-            subject.reading(row, "anomaly_upper", seen.upper[row]),
-        )
-    return int(np.isfinite(seen.p_value).sum())
+        yield subject.reading(row, "signal_value", seen.value[row])
+        yield subject.reading(row, "anomaly_score", seen.score[row])
+        yield subject.reading(row, "anomaly_expected", seen.expected[row])
+        yield subject.reading(row, "anomaly_lower", seen.lower[row])
+        yield subject.reading(row, "anomaly_upper", seen.upper[row])
 
 
 def _anomaly_onset(values: Floats, seen: Anomalies, row: Row, direction: str) -> int:
     edge = seen.upper[row] if direction == "above" else seen.lower[row]
     beyond = values > edge if direction == "above" else values < edge
     return int(run_start((beyond | np.isnan(values))[None, :])[0])
-
-
-def _changes(subject: Subject, level: float, candidates: list[_Candidate], readings: list[Reading]) -> int:
-    """Search the rows whose newest part differs from the rest: only they can contain a step that still stands."""
-    values, signal = subject.batch.values, subject.signal
-    rows = shifted_rows(values)
-    newest: dict[int, ChangePoint] = {}
-    for point in find_change_points(values[rows], CHANGE_ALPHA):
-        newest[int(rows[point.row])] = point
-    for row, point in newest.items():
-        moment = subject.batch.grid.start + point.index * subject.batch.grid.step
-        levels = " \N{RIGHTWARDS ARROW} ".join(quantity(level, signal.unit, 2) for level in (point.before, point.after))
-        readings += (
-            subject.reading(row, "change_point_timestamp_seconds", moment),
-            subject.reading(row, "change_point_before", point.before),
-            subject.reading(row, "change_point_after", point.after),
-            subject.reading(row, f"change_point_info:{levels}", 1.0),
-        )
-        moved = abs(point.after - point.before)
-        matters = moved >= max(signal.min_deviation, LEAST_CHANGE * abs(point.before))
-        strictest = max(point.p_value, block_p_value(values[row], point.index))
-        p_value = min(1.0, strictest * values.shape[1])  # the search chose the interval as well as the position in it
-        if p_value <= level and matters and signal.is_worse(point.after, point.before):
-            finding = subject.finding(
-                row,
-                "change_point",
-                Severity.INFO,
-                onset=point.index,
-                value=point.after,
-                expected=point.before,
-                p_value=p_value,
-            )
-            candidates.append(_Candidate(finding, p_value))
-    return len(values)
 
 
 def _significant(candidates: list[_Candidate], tests: int, level: float) -> Iterable[Finding]:

@@ -1,4 +1,4 @@
-"""What is learned from days of history: seasonal profiles, trends and forecasts, updated every few minutes."""
+"""What is learned from days of history, every few minutes: profiles, recurrent excursions, trends and forecasts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfloop_analyzer.detectors.anomaly import Band
+from perfloop_analyzer.detectors.anomaly import DEGREES, Band, Tail, no_excursions, recurrent_tail
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
 from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.pipeline.trends import find_long_trends
 from perfloop_analyzer.ports import Query
+from perfloop_analyzer.recommend import SIZED_SIGNALS, Usage, learn_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +31,11 @@ def key_of(labels: Labels) -> Key:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """One signal's profiles, by series."""
+    """One signal's profiles and excursions, by series."""
 
     rows: Mapping[Key, int]
     profile: Profile
+    tail: Tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +45,31 @@ class History:
     learned: Mapping[str, Learned] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     readings: tuple[Reading, ...] = ()
+    usage: Mapping[str, Mapping[Key, Usage]] = field(default_factory=dict)
 
     def band(self, batch: Batch, local: Band) -> Band:
-        """Return the seasonal band of each series that has a season, and the local band of the others."""
+        """Return the seasonal band of each series that has a season, and the local band of the others.
+
+        Both reach at least as far as the history's excursions.
+        """
         known = self.learned.get(batch.signal)
-        if known is None:
+        if known is None or not known.rows:
             return local
         expected, scale = known.profile.at(batch.grid.end)
         rows = np.array([known.rows.get(key_of(labels), -1) for labels in batch.labels], dtype=np.int64)
-        seasonal = np.where(rows >= 0, expected[rows], np.nan) if len(expected) else np.full(len(rows), np.nan)
+        seasonal = np.where(rows >= 0, expected[rows], np.nan)
         usable = np.isfinite(seasonal)
-        if not usable.any():
-            return local
         wide = np.fmax(np.where(usable, scale[rows], 0.0), np.nan_to_num(local.scale))
-        return Band(np.where(usable, seasonal, local.expected), np.where(usable, wide, local.scale))
+        return Band(
+            expected=np.where(usable, seasonal, local.expected),
+            scale=np.where(usable, wide, local.scale),
+            degrees=np.where(usable, DEGREES, local.degrees),
+            tails=(*local.tails, known.tail.take(rows)),
+        )
 
 
 def pack(history: History) -> dict[str, dict[str, Any]]:
-    """Return the profiles of series that have a season, as plain lists."""
+    """Return the profiles of series that have a season, as plain lists; the rest is learned again within minutes."""
     packed = {}
     for signal, known in history.learned.items():
         rows = [(key, row) for key, row in known.rows.items() if np.isfinite(known.profile.expected[row]).any()]
@@ -92,7 +101,7 @@ def _unpacked(body: Mapping[str, Any]) -> Learned:
     shape = (len(body["series"]), expected.shape[1])
     if not step > 0 or not shape[1] or expected.shape != shape or scale.shape != shape:
         raise ValueError("not a profile")
-    return Learned(rows, Profile(step, expected, scale))
+    return Learned(rows, Profile(step, expected, scale), no_excursions(len(rows)))
 
 
 def _plain(values: Floats) -> list[list[float | None]]:
@@ -114,13 +123,18 @@ def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: s
     learned = {}
     findings: list[Finding] = []
     readings: list[Reading] = []
+    usage: dict[str, Mapping[Key, Usage]] = {}
     for name, batch in batches.items():
         if not len(batch):
             continue
         subject = Subject(batch, catalog[name], window)
+        if name in SIZED_SIGNALS:
+            sized = learn_usage(batch.values, batch.grid.end - batch.grid.times())
+            usage[name] = {key_of(batch.labels[row]): one for row, one in sized}
         if "anomaly" in subject.signal.detect:
             rows = {key_of(labels): row for row, labels in enumerate(batch.labels)}
-            learned[name] = Learned(rows, learn_profile(batch.values, batch.grid))
+            tail = recurrent_tail(batch.values, batch.grid.step, subject.signal.direction)
+            learned[name] = Learned(rows, learn_profile(batch.values, batch.grid), tail)
         if {"trend", "forecast"} & set(subject.signal.detect):
             find_long_trends(subject, level, findings, readings)
-    return History(learned, tuple(findings), tuple(readings))
+    return History(learned, tuple(findings), tuple(readings), usage)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from perfloop_analyzer.detectors.anomaly import Band, find_anomalies, local_band
+from perfloop_analyzer.detectors.anomaly import (
+    CALM,
+    DEGREES,
+    PERSIST,
+    RECURRENT,
+    RECURRENT_LONG,
+    Band,
+    excursion_peaks,
+    find_anomalies,
+    local_band,
+    recurrent_tail,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LEVEL = 1e-4
+POINTS = 240
 
 
 def _noise(rows: int, points: int = 240, seed: int = 0) -> np.ndarray:
@@ -17,7 +37,7 @@ def _noise(rows: int, points: int = 240, seed: int = 0) -> np.ndarray:
 def test_score_is_one_on_the_edge_and_zero_in_the_middle() -> None:
     """1.0 is the boundary for every signal, whatever its unit."""
     values = _noise(1)
-    band = Band(np.array([10.0]), np.array([1.0]))
+    band = Band(np.array([10.0]), np.array([1.0]), np.array([DEGREES]), ())
     seen = find_anomalies(values, band, "above", 0.0, LEVEL)
     values[0, -1] = seen.upper[0]
     assert find_anomalies(values, band, "above", 0.0, LEVEL).score[0] == pytest.approx(1.0)
@@ -65,3 +85,136 @@ def test_noise_stays_inside() -> None:
     """Among two thousand noisy series none reaches the level at which a finding begins."""
     seen = find_anomalies(_noise(2000, seed=3), local_band(_noise(2000, seed=3)), "above", 0.0, LEVEL)
     assert not (seen.p_value < LEVEL / 2000).any()
+
+
+def _bursty(rows: int, points: int, seed: int) -> np.ndarray:
+    """Return noise around 10 with bursts of one to three points, up to 100 high, in about a sixth of the points."""
+    rng = np.random.default_rng(seed)
+    values = _noise(rows, points, seed)
+    for row in values:
+        for start in np.flatnonzero(rng.random(points) < 0.09):
+            row[start : start + rng.integers(1, 4)] = 10.0 + 40.0 * rng.lognormal(0.0, 0.35)
+    return values
+
+
+def _bimodal(rows: int, points: int, seed: int) -> np.ndarray:
+    """Return a level that is 10 in most minutes and 30 in a fifth of them, for four points at a time."""
+    rng = np.random.default_rng(seed)
+    values = _noise(rows, points, seed)
+    high = np.repeat(rng.random((rows, points // 4)) < 0.2, 4, axis=1)
+    return values + 20.0 * high
+
+
+def _beginnings(values: np.ndarray) -> int:
+    """Return how often a row goes beyond its band while a window of POINTS moves over the values."""
+    count, before = 0, np.zeros(len(values), dtype=np.bool_)
+    for end in range(POINTS, values.shape[1] + 1):
+        window = values[:, end - POINTS : end]
+        found = find_anomalies(window, local_band(window), "above", 0.0, LEVEL).p_value <= LEVEL
+        count += int((found & ~before).sum())
+        before = found
+    return count
+
+
+@pytest.mark.parametrize("series", [_bursty, _bimodal])
+def test_what_recurs_is_normal(series: Callable[[int, int, int], np.ndarray]) -> None:
+    """Ten bursty or bimodal series begin few anomalies within hours; a tail around their bulk finds dozens."""
+    assert _beginnings(series(10, POINTS + 360, 5)) <= 3
+
+
+@pytest.mark.parametrize("series", [_bursty, _bimodal])
+def test_what_is_far_beyond_the_bursts_is_found(series: Callable[[int, int, int], np.ndarray]) -> None:
+    """The band of a bursty series ends where its bursts do."""
+    values = series(10, POINTS, 6)
+    values[:, -PERSIST:] = 400.0
+    assert (find_anomalies(values, local_band(values), "above", 0.0, LEVEL).p_value <= LEVEL).all()
+
+
+@pytest.mark.parametrize("earlier", range(RECURRENT))
+def test_a_failure_that_comes_back_is_found_each_time(earlier: int) -> None:
+    """Three failures in one window do not hide the fourth."""
+    values = _noise(1)
+    for number in range(earlier):
+        values[0, 30 + 50 * number : 35 + 50 * number] += 40.0
+    values[0, -PERSIST:] += 40.0
+    assert find_anomalies(values, local_band(values), "above", 0.0, LEVEL).p_value[0] <= LEVEL
+
+
+def test_a_lasting_failure_does_not_become_its_own_past() -> None:
+    """One excursion is one, however long it lasts: it does not recur with itself."""
+    values = _noise(1)
+    values[0, -100:] += 40.0
+    assert find_anomalies(values, local_band(values), "above", 0.0, LEVEL).p_value[0] <= LEVEL
+
+
+def test_an_anomaly_lasts_until_three_points_are_inside() -> None:
+    """A single point within the band does not end it."""
+    values = _noise(2)
+    values[:, -6:] += 40.0
+    values[0, -2:] -= 40.0
+    values[1, -3:] -= 40.0
+    assert find_anomalies(values, local_band(values), "above", 0.0, LEVEL).lingers.tolist() == [True, False]
+
+
+def test_a_young_series_needs_more() -> None:
+    """A scale from two dozen points is uncertain: what is significant after hours is not after minutes."""
+    values = _noise(1)
+    values[0, -PERSIST:] += 14.0
+    short = values[:, -40:]
+    old = find_anomalies(values, local_band(values), "above", 0.0, LEVEL).p_value[0]
+    young = find_anomalies(short, local_band(short), "above", 0.0, LEVEL).p_value[0]
+    assert old < LEVEL / 10 < LEVEL < young
+
+
+def _naive_peaks(row: np.ndarray, count: int) -> list[float]:
+    """Return the heights of the highest separate excursions, one point after the other."""
+    left = [value if np.isfinite(value) else -np.inf for value in row]
+    peaks = []
+    for _ in range(count):
+        height = max(left)
+        peaks.append(height)
+        peak, low = left.index(height), [not value > height / 2 for value in left]
+        end = peak
+        while end + 1 < len(left) and not (end - CALM >= peak and all(low[end - CALM + 1 : end + 1])):
+            end += 1
+        start = peak
+        while start > 0 and not (start >= CALM and all(low[start - CALM : start])):
+            start -= 1
+        for place in range(start, end + 1):
+            left[place] = -np.inf
+    return peaks
+
+
+@settings(max_examples=30)
+@given(
+    hnp.arrays(np.float64, (3, 40), elements=st.sampled_from([-1.0, 0.0, 1.0, 3.0, 7.0, 8.0, np.nan])),
+    st.integers(1, 5),
+)
+def test_peaks_are_the_naive_ones(excess: np.ndarray, count: int) -> None:
+    """Declustering in arrays gives what a loop gives."""
+    expected = [[max(height, 0.0) for height in _naive_peaks(row, count)] for row in excess]
+    assert np.fmax(excursion_peaks(excess, count), 0.0).tolist() == expected
+
+
+def test_the_tail_is_that_of_exponential_excursions() -> None:
+    """Of single points with heights of mean 5, far apart, a level passed once in 1,000 points is found within 30%."""
+    excess = np.random.default_rng(7).standard_normal((400, 3000)) * 0.01
+    excess[:, ::10] = 20.0 + np.random.default_rng(8).exponential(5.0, (400, 300))
+    edges = recurrent_tail(excess, 600.0, "above").edge(1e-3)
+    truth = 20.0 + 5.0 * np.log(0.1 / 1e-3)
+    assert np.median(edges) == pytest.approx(truth, rel=0.3)
+
+
+def test_history_knows_recurrent_excursions_and_no_season() -> None:
+    """Peaks of every day are the reach; a daily wave and a level that lasted for a day are none."""
+    clock = np.arange(7 * 144)
+    wave = 50.0 + 40.0 * np.sin(2 * np.pi * clock / 144)
+    peaks = np.full(len(clock), 10.0)
+    peaks[20::144] = 90.0
+    step = np.where((clock > 300) & (clock < 444), 90.0, 10.0)
+    reach = recurrent_tail(np.vstack([wave, peaks, step]), 600.0, "above").reach
+    assert reach[0] < 15.0
+    assert reach[1] == 80.0
+    assert reach[2] == 0.0
+    assert RECURRENT_LONG <= 7
+    assert (recurrent_tail(np.vstack([wave, peaks, step]), 600.0, "below").reach[1:] == 0.0).all()
