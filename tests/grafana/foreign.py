@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MODEL = 'model_name="llama",engine="0"'
 COUNTERS = {
     f"vllm:prompt_tokens_total{{{MODEL}}}": 900,
+    f"vllm:prompt_tokens_cached_total{{{MODEL}}}": 450,
     f"vllm:generation_tokens_total{{{MODEL}}}": 300,
     f"vllm:num_preemptions_total{{{MODEL}}}": 1,
     f"vllm:prefix_cache_queries_total{{{MODEL}}}": 900,
@@ -21,6 +22,7 @@ COUNTERS = {
     f'vllm:request_success_total{{{MODEL},finished_reason="stop"}}': 5,
     f'vllm:request_success_total{{{MODEL},finished_reason="abort"}}': 1,
     f'vllm:request_success_total{{{MODEL},finished_reason="length"}}': 2,
+    f'vllm:request_success_total{{{MODEL},finished_reason="error"}}': 1,
     'pg_stat_database_blks_hit{datname="app"}': 990,
     'pg_stat_database_blks_read{datname="app"}': 10,
     "redis_evicted_keys_total": 3,
@@ -62,7 +64,9 @@ FINDINGS = {
 GAUGES = {
     **FINDINGS,
     f"vllm:num_requests_running{{{MODEL}}}": 8,
-    f"vllm:num_requests_waiting{{{MODEL}}}": 2,
+    f"vllm:num_requests_waiting{{{MODEL}}}": 5,
+    f'vllm:num_requests_waiting_by_reason{{{MODEL},reason="capacity"}}': 2,
+    f'vllm:num_requests_waiting_by_reason{{{MODEL},reason="deferred"}}': 3,
     f"vllm:kv_cache_usage_perc{{{MODEL}}}": 0.4,
     'DCGM_FI_DEV_GPU_UTIL{gpu="0"}': 70,
     'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': 61,

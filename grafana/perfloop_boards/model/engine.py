@@ -28,10 +28,17 @@ if TYPE_CHECKING:
 
 NOTHING = "no vLLM"
 KV_USED = gauge("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc", how="max")
-WAITING = gauge("vllm:num_requests_waiting")
 RUNNING = gauge("vllm:num_requests_running")
+CAPACITY = equal("reason", "capacity")
+ENDED = ("vllm:request_success_total",)
 PREFIX_HITS = ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total")
 PREFIX_READS = ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total")
+
+
+def _waiting(by: str = "") -> str:
+    """Return what the alert counts: what is deferred waits for something else; older vLLM has no reason."""
+    capacity = gauge("vllm:num_requests_waiting_by_reason", by=by, only=CAPACITY)
+    return f"{capacity} or {gauge('vllm:num_requests_waiting', by=by)}"
 
 
 def row(limits: Limits) -> Row:
@@ -74,7 +81,7 @@ def _waiting_now(limits: Limits) -> AnyPanel:
             decimals=0,
             links=(to_runbook("LlmQueueGrowing"), *OF_SERVICE),
         ),
-        Query(WAITING),
+        Query(_waiting()),
         queue_length,
         watch=SERVING,
     )
@@ -123,7 +130,7 @@ def _queue() -> AnyPanel:
             NO_VLLM,
             links=(to_runbook("LlmQueueGrowing"), *OF_SERVICE),
         ),
-        [Query(RUNNING, "running", colours.TRAFFIC), Query(WAITING, "waiting", colours.SLOW)],
+        [Query(RUNNING, "running", colours.TRAFFIC), Query(_waiting(), "waiting", colours.SLOW)],
     )
 
 
@@ -165,15 +172,17 @@ def _caches(limits: Limits) -> AnyPanel:
 def _preempted() -> AnyPanel:
     return lines(
         About(
-            "Preemptions and aborted requests",
-            "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the client disconnected.",
+            "Preempted, aborted and failed requests",
+            "Good: 0. Preempted: the KV cache was full and the request starts again. Aborted: the client disconnected. "
+            "Failed: the engine ended it with an error.",
             "reqps",
             NO_VLLM,
             links=(to_runbook("LlmPreemptions"), *OF_SERVICE),
         ),
         [
             Query(total(("vllm:num_preemptions_total",)), "preempted", colours.SLOW),
-            Query(total(("vllm:request_success_total",), equal("finished_reason", "abort")), "aborted", colours.ERRORS),
+            Query(total(ENDED, equal("finished_reason", "abort")), "aborted", colours.TRAFFIC),
+            Query(total(ENDED, equal("finished_reason", "error")), "failed", colours.ERRORS),
         ],
     )
 
@@ -201,7 +210,7 @@ def _by_model() -> AnyPanel:
         ),
         [
             Query(gauge("vllm:num_requests_running", by="model_name"), f"running · {model}"),
-            Query(gauge("vllm:num_requests_waiting", by="model_name"), f"waiting · {model}"),
+            Query(_waiting(by="model_name"), f"waiting · {model}"),
         ],
     )
 

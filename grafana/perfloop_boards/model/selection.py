@@ -62,7 +62,7 @@ def ranks(spellings: tuple[str, ...]) -> list[Query]:
     return percentiles(lambda q: quantile(q, spellings))
 
 
-def gauge(*names: str, how: str = "sum", by: str = "") -> str:
-    """Return a gauge of vLLM over all engines, in the spelling that it has."""
-    of_model = selector(SERVICE, 'model_name=~"$model"')
+def gauge(*names: str, how: str = "sum", by: str = "", only: str = "") -> str:
+    """Return a gauge of vLLM over all engines, in the spelling that it has; `only` is one more matcher."""
+    of_model = selector(SERVICE, 'model_name=~"$model"', *([only] if only else []))
     return f"{how}{f' by ({by})' if by else ''} ({' or '.join(name + of_model for name in names)})"

@@ -221,6 +221,7 @@ def _rates() -> AnyPanel:
         [
             Query(tokens("output"), "output tokens", colours.TRAFFIC),
             Query(tokens("input"), "input tokens", colours.FAST),
+            Query(total(("vllm:prompt_tokens_cached_total",)), "of these from the cache", colours.CACHE),
         ],
     )
 
