@@ -1,4 +1,7 @@
-"""Seasons inside a window: find the period by autocorrelation and subtract the median of each phase.
+"""Seasons: what the history taught moves within a window, and the window's own period.
+
+`learned_movement` is the first. For the second, the period is found by autocorrelation and the median of each phase is
+subtracted.
 
 What is slower than the period is removed by a moving average of one period, so that a step or a drift is not mistaken
 for a season. The autocorrelation of the rest, computed by FFT (Wiener-Khinchin theorem), must peak at the period, and
@@ -17,6 +20,7 @@ from scipy.special import fdtrc
 from perfloop_analyzer.detectors.robust import GAUSS, quiet_nanmedian
 
 if TYPE_CHECKING:
+    from perfloop_analyzer.detectors.seasonal_profile import Profile
     from perfloop_analyzer.series import Floats
 
 Bools = NDArray[np.bool_]
@@ -26,6 +30,27 @@ SHORTEST = 4  # points of a period
 LEAST_CORRELATION = 0.25
 LEVEL = 1e-4  # of the F test
 NEARLY_BEST = 0.85  # of the highest peak: multiples of a period peak as high, the first is meant
+
+
+def learned_movement(profile: Profile, times: Floats) -> Floats:
+    """Return how a learned season moves each series around its mean over a window.
+
+    Args:
+        profile: The expected values, shape (series, phases).
+        times: The window's points in Unix seconds, shape (points,), in order.
+
+    Returns:
+        Shape (series, points), in the signal's unit; 0 where a series has no season. A profile is a staircase of phases
+        of some minutes; between the beginnings of two phases it is a straight line, so that no step is put in.
+    """
+    first = np.floor(times[0] / profile.step) * profile.step
+    knots = first + profile.step * np.arange(np.floor((times[-1] - first) / profile.step) + 2)
+    expected = np.stack([profile.at(float(knot))[0] for knot in knots], axis=1)
+    place = (times - first) / profile.step
+    left = np.minimum(place.astype(np.int64), len(knots) - 2)
+    line = expected[:, left] + (place - left) * (expected[:, left + 1] - expected[:, left])
+    known = np.isfinite(line).all(axis=1, keepdims=True)
+    return np.where(known, line - np.where(known, line, 0.0).mean(axis=1, keepdims=True), 0.0)
 
 
 def remove_season(values: Floats) -> tuple[Floats, Ints]:
