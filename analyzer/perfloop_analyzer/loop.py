@@ -185,7 +185,7 @@ class Loop:
             result = replace(result, failures={**result.failures, "data": NOTHING_SEEN})
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
-        self.published.batches = responses.batches
+        self.published.batches, self.published.topology = responses.batches, self._knowledge.topology
         self._update_settings(memory=result.memory)
         return await self._persist(result)
 

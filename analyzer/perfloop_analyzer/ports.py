@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfloop_analyzer.incidents import Memory
+from perfloop_analyzer.incidents import Memory, rank_services
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,6 +97,7 @@ class Result:
             "at": self.at,
             "health": [health.as_dict() for health in self.health],
             "incidents": [incident.as_dict() for incident in self.incidents],
+            "suspects": [{"service": one, "suspicion": suspicion} for one, suspicion in rank_services(self.incidents)],
             "findings": [finding.as_dict() for finding in self.findings],
             "recommendations": [recommendation.as_dict() for recommendation in self.recommendations],
             "changes": [change.as_dict() for change in self.changes],
@@ -122,8 +123,10 @@ class Store(Protocol):
     def decided(self, since: float) -> tuple[Recommendation, ...]:
         """Return the recommendations that were accepted, implemented or measured since a moment."""
 
-    def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
-        """Record the measured effect of an implemented recommendation."""
+    def conclude(
+        self, identifier: str, step: str, measured: Mapping[str, Any] | None, at: float, reason: str = ""
+    ) -> None:
+        """Record the measured effect of an implemented recommendation, where there is one, and why it ended so."""
 
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on in its life."""

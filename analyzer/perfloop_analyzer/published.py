@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.firing import Firing
+from perfloop_analyzer.incidents import Topology
 from perfloop_analyzer.store.keeper import Keeper
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Published:
         made: When it was made, on the monotonic clock, which no change of the machine's time moves; None if unknown.
         stale_after: The age in seconds from which on it no longer describes the present.
         catalog: The signals with the limits that are in use.
+        topology: The calls between services that the file gives.
         error: Why the newest cycle failed; empty while it did not.
         configuration_problem: Why changed configuration files are not in use; empty while they are.
         keeper: What happened to the database.
@@ -60,6 +62,7 @@ class Published:
     stale_after: float = LEAST_STALE_SECONDS
     batches: Mapping[str, Batch] = field(default_factory=dict)
     catalog: Sequence[Signal] = ()
+    topology: Topology = field(default_factory=Topology)
     costs: Costs = field(default_factory=Costs)
     error: str = ""
     configuration_problem: str = ""

@@ -15,6 +15,7 @@ from prometheus_client.exposition import generate_latest
 from perfloop_analyzer.answers import CHANGE, READ, READ_ONE, READ_STORED, Json, Page, shown
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
+from perfloop_analyzer.pipeline.symptom import Symptom, explain_symptom
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
 from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Desk, Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import LinkCollector, ResultCollector
@@ -211,9 +212,22 @@ def findings(state: Injected) -> Json:
 
 @api.get("/incidents", response_model=dict[str, Any], responses=READ)
 def incidents(state: Injected) -> Json:
-    """Return the findings that belong together, causes ranked."""
+    """Return the findings that belong together, causes ranked, and in `suspects` the services in one order."""
     latest = _latest(state)
-    return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "incidents")})
+    return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "incidents", "suspects")})
+
+
+@api.get("/causes", response_model=dict[str, Any], responses=READ_ONE)
+def causes(state: Injected, service: str, signal: str) -> Json:
+    """Return the causes of a symptom, a signal of a service: an alert's, or one that no detector reports."""
+    published, latest = state.published, _latest(state)
+    findings = published.result.findings if published.result else ()
+    symptom = Symptom(service, signal)
+    ranked = explain_symptom(symptom, published.batches, published.catalog, published.topology, findings)
+    if not ranked:
+        raise HTTPException(404, f"service '{shown(service)}' has no value of a signal '{shown(signal)}'")
+    body = {"causes": [cause.as_dict() for cause in ranked]}
+    return Json({key: latest[key] for key in ("at", "age_seconds", "stale")} | body)
 
 
 @api.get("/changes", response_model=dict[str, Any], responses=READ)

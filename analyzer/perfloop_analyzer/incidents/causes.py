@@ -7,11 +7,17 @@ PetShop dataset", CLeaR 2024). For a pair seen from both sides, as a resource (u
 sides are added (the conjunction of PRISM). Scores are normalized to add up to 1. A service that does not answer comes
 before everything else that is measured of it.
 
+Where the calls between services are known, the walk from the incident's symptom (`walk`) adds the services on its way
+that moved in the symptom's measure, whether or not a detector reported them, and says how far their callees explain
+each; what the walk does not reach counts a third.
+
 The robust deviation is BARO's RobustScorer (Pham et al., FSE 2024): d = (post - median(reference)) / IQR(reference),
-signed so that worse is positive. Two changes: `post` is the mean of the three worst points rather than the maximum, so
-that one outlier does not decide; and the IQR has a floor (a tenth of the median, or the signal's minimum deviation),
-because a flat baseline near zero would outrank every cause. The result is compressed, log1p(d), since a victim behind a
-queue can deviate more than its cause.
+signed so that worse is positive. Three changes. `post` is the mean of the three worst points rather than the maximum,
+so that one outlier does not decide. The IQR has a floor (a tenth of the level, or the signal's minimum deviation),
+because a flat baseline near zero would outrank every cause. And d is divided by what the series reaches by itself (the
+95th percentile of the same statistic over the reference, in multiples of a Gaussian's), because a name that always
+moves would stand before those that moved now. The result is compressed, log1p(d), since a victim behind a queue can
+deviate more than its cause.
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ import numpy as np
 
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.incidents.topology import MACHINE, Topology
+from perfloop_analyzer.incidents.walk import EXPLAINED, MOVED, Movement, Step, walk_calls
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
@@ -34,19 +41,22 @@ if TYPE_CHECKING:
 
 JOIN_SECONDS = 600.0  # findings of one incident begin within this time of each other
 MACHINE_SECONDS = 60.0  # a busy machine slows its services within this time
-EXPLAINED = 1.0 / 3.0
 COMPARABLE = 0.6
-MOVED = 1.0
 TIME = "seconds"
 ABSENCE = "absence"
 WORST = 3
 MIN_REFERENCE = 4
 DOWN = 10.0
 GRAINS = 2.0**20
+USUAL_PERCENT = 95.0
+STILL_SPREAD = 0.1  # of the move, for a series that never moved before: ten spreads, in any unit
+GAUSSIAN_USUAL = 1.5  # IQRs: what USUAL_PERCENT of the blocks of Gaussian noise do not exceed
 
 Pair = tuple[str, str]
 Pairs = dict[Pair, list[Finding]]
 Deviation = Callable[[Finding], float]
+# How far a service moved in the measure of a finding, since that finding began; None where that is not measured.
+Movements = Callable[[Finding, str], Movement | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,8 @@ class Cause:
         deviation: The score before normalization and before another cause explained it.
         onset: When its first finding began, in Unix seconds.
         evidence: One sentence per finding.
+        suspicion: How far it deviates, whenever it began, as far as nothing outside its service explains it: causes of
+            different incidents compare by it.
     """
 
     service: str
@@ -66,6 +78,7 @@ class Cause:
     deviation: float
     onset: float
     evidence: tuple[str, ...]
+    suspicion: float = 0.0
 
     @property
     def percent(self) -> str:
@@ -84,28 +97,97 @@ class Cause:
         }
 
 
-def rank_causes(findings: Iterable[Finding], topology: Topology, deviation: Deviation) -> tuple[Cause, ...]:
-    """Rank the (service, component) pairs of one incident."""
+def rank_causes(
+    findings: Iterable[Finding], topology: Topology, deviation: Deviation, steps: Mapping[str, Step] | None = None
+) -> tuple[Cause, ...]:
+    """Rank the (service, component) pairs of one incident, and the services on the walk from its symptom.
+
+    Args:
+        findings: At least one.
+        topology: What can affect what.
+        deviation: How far a finding's series deviates from its own past.
+        steps: The walk from the symptom, by service; nothing where the calls are unknown.
+    """
+    steps = steps or {}
     pairs: Pairs = {}
     for finding in findings:
         pairs.setdefault((finding.service, finding.component), []).append(finding)
     started = min(finding.onset for group in pairs.values() for finding in group)
-    raw = {pair: _suspicion(group, started, deviation) for pair, group in pairs.items()}
-    _put_dead_services_first(raw, pairs)
-    scores = {pair: raw[pair] * (EXPLAINED if _explained(pair, pairs, raw, topology) else 1.0) for pair in pairs}
+    sizes = {pair: _size(group, deviation) for pair, group in pairs.items()}
+    added = _add_unreported(steps, pairs, sizes)
+    raw = {pair: size * _lateness(pairs.get(pair, ()), started) for pair, size in sizes.items()}
+    _put_dead_services_first(raw, sizes, pairs)
+    outside = {pair: _unexplained(pair, pairs, raw, topology, steps) for pair in raw}
+    scores = {
+        pair: one * min(outside[pair], _explained_within(pair, pairs, raw, topology)) for pair, one in raw.items()
+    }
     shares = _shares(scores)
-    causes = [
-        Cause(
-            service,
-            component,
-            shares[service, component],
-            round(raw[service, component], 6),
-            min(finding.onset for finding in pairs[service, component]),
-            tuple(_sentence(finding) for finding in pairs[service, component]),
-        )
-        for service, component in pairs
-    ]
+    causes = []
+    for pair, score in shares.items():
+        if pair in added:
+            onset, evidence = added[pair].onset, (_movement_sentence(added[pair]),)
+        else:
+            onset = min(finding.onset for finding in pairs[pair])
+            evidence = tuple(_sentence(finding) for finding in pairs[pair])
+        causes.append(Cause(*pair, score, round(raw[pair], 6), onset, evidence, sizes[pair] * outside[pair]))
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.onset, cause.component)))
+
+
+def find_symptom(findings: Iterable[Finding], topology: Topology, deviation: Deviation) -> Finding | None:
+    """Return what the callers of the whole incident experience: of the services that no other of them calls, the worst.
+
+    None where no service of the incident is in the call graph, or where only resources are unusual.
+    """
+    seen = [finding for finding in findings if finding.kind == "red" and topology.knows(finding.service)]
+    services = {finding.service for finding in seen}
+    called = {one for service in services for one in topology.calls.get(service, frozenset()) if one != service}
+    outer = [finding for finding in seen if finding.service not in called] or seen
+    return max(outer, key=lambda one: (one.severity, deviation(one), -one.onset), default=None)
+
+
+def walk_from_symptom(
+    findings: Iterable[Finding], topology: Topology, deviation: Deviation, movements: Movements
+) -> dict[str, Step]:
+    """Return the walk from the symptom of an incident's findings; empty where it has none or the calls are unknown."""
+    symptom = find_symptom(findings, topology, deviation)
+    if symptom is None:
+        return {}
+    return walk_calls(symptom.service, topology.calls, lambda service: movements(symptom, service))
+
+
+def _add_unreported(steps: Mapping[str, Step], pairs: Pairs, sizes: dict[Pair, float]) -> dict[Pair, Movement]:
+    """Return the movements on the walk that no detector reported, and enter their deviations into `sizes`."""
+    added = {}
+    for service, step in steps.items():
+        movement = step.movement
+        pair = (service, movement.component)
+        if movement.moved and pair not in pairs:
+            added[pair] = movement
+            sizes[pair] = movement.deviation
+    return added
+
+
+def _unexplained(
+    pair: Pair, pairs: Pairs, raw: Mapping[Pair, float], topology: Topology, steps: Mapping[str, Step]
+) -> float:
+    """Return the share of a candidate's suspicion that nothing outside its service explains, EXPLAINED to 1."""
+    service = pair[0]
+    if any(finding.is_down for finding in pairs.get(pair, ())):
+        return 1.0
+    share = 1.0
+    if service in steps:
+        share = steps[service].unexplained if pair[1] == steps[service].movement.component else 1.0
+    elif steps and topology.knows(service):
+        share = EXPLAINED
+    # Between two services on the walk, the walk says it.
+    others = [one for one in pairs if one[0] != service and not (service in steps and one[0] in steps)]
+    return min(share, EXPLAINED) if _explained(pair, others, pairs, raw, topology) else share
+
+
+def _explained_within(pair: Pair, pairs: Pairs, raw: Mapping[Pair, float], topology: Topology) -> float:
+    """Return EXPLAINED where another part of the same service explains a candidate, else 1."""
+    others = [one for one in pairs if one[0] == pair[0] and one != pair]
+    return EXPLAINED if _explained(pair, others, pairs, raw, topology) else 1.0
 
 
 def _shares(scores: Mapping[Pair, float]) -> dict[Pair, float]:
@@ -116,32 +198,35 @@ def _shares(scores: Mapping[Pair, float]) -> dict[Pair, float]:
     return shares
 
 
-def _put_dead_services_first(raw: dict[Pair, float], pairs: Pairs) -> None:
+def _put_dead_services_first(raw: dict[Pair, float], sizes: dict[Pair, float], pairs: Pairs) -> None:
     """Make a service that does not answer the first cause: what else is measured of it or its callers follows."""
     most = max(raw.values())
     for pair, group in pairs.items():
         if any(finding.is_down for finding in group):
-            raw[pair] = most + DOWN
+            raw[pair] = sizes[pair] = most + DOWN
 
 
-def _suspicion(group: list[Finding], started: float, deviation: Deviation) -> float:
+def _size(group: list[Finding], deviation: Deviation) -> float:
+    """Return how far a candidate deviates, both sides added, and a little for how severe it is."""
     sides = {"use": 0.0, "red": 0.0}
     for finding in group:
         sides[finding.kind] = max(sides[finding.kind], deviation(finding))
-    both = max(sides.values()) + min(sides.values())
-    late = min(finding.onset for finding in group) - started
-    severity = 0.05 * (1 + max(finding.severity for finding in group))
-    return float((both + severity) * 0.5 ** (late / JOIN_SECONDS))
+    return float(sum(sides.values()) + 0.05 * (1 + max(finding.severity for finding in group)))
 
 
-def _explained(pair: Pair, pairs: Pairs, raw: dict[Pair, float], topology: Topology) -> bool:
-    """Return whether another candidate that this one depends on deviates as much or is full, and can explain it."""
-    return any(
-        other != pair
-        and (raw[other] >= COMPARABLE * raw[pair] or (raw[other] >= MOVED and _is_full(pairs[other])))
+def _lateness(group: Iterable[Finding], started: float) -> float:
+    """Return the factor of a candidate that began after the first of its incident; 1 for one without findings."""
+    late = min((finding.onset for finding in group), default=started) - started
+    return float(0.5 ** (late / JOIN_SECONDS))
+
+
+def _explained(pair: Pair, others: Iterable[Pair], pairs: Pairs, raw: Mapping[Pair, float], topology: Topology) -> bool:
+    """Return whether another one that a candidate depends on deviates as much or is full, and can explain it."""
+    return pair in pairs and any(
+        (raw[other] >= COMPARABLE * raw[pair] or (raw[other] >= MOVED and _is_full(pairs[other])))
         and topology.depends(pair, other)
         and (other[1] not in MACHINE or _slowed_by(pairs[other], pairs[pair]))
-        for other in pairs
+        for other in others
     )
 
 
@@ -165,6 +250,11 @@ def _sentence(finding: Finding) -> str:
     return f"{finding.title}{finding.place} is {now}, {against} {usual}"
 
 
+def _movement_sentence(movement: Movement) -> str:
+    now, usual = (quantity(value, movement.unit) for value in (movement.value, movement.expected))
+    return f"{movement.title} of {movement.service} is {now}, expected {usual}"
+
+
 def robust_deviation(reference: Floats, post: Floats, floor: float, *, above: bool) -> Floats:
     """Return log1p of the robust deviation per series; 0 with fewer than MIN_REFERENCE points of reference.
 
@@ -181,15 +271,42 @@ def robust_deviation(reference: Floats, post: Floats, floor: float, *, above: bo
     score = np.zeros(len(post))
     if not usable.any():
         return score
-    low, middle, high = np.nanpercentile(reference[usable], [25, 50, 75], axis=1)
-    spread = np.maximum(high - low, np.maximum(floor, 0.1 * np.abs(middle)))
-    signed = (post[usable] - middle[:, None]) / np.where(spread > 0, spread, 1.0)[:, None]
-    worst = _worst(signed if above else -signed)
-    score[usable] = np.log1p(np.maximum(worst, 0.0))
+    before = reference[usable]
+    low, middle, high = np.nanpercentile(before, [25, 50, 75], axis=1)
+    sign = 1.0 if above else -1.0
+    moved = sign * (post[usable] - middle[:, None])
+    spread = np.maximum(high - low, np.maximum(floor, _least_spread(before, middle, above=above)))
+    spread = np.where(spread > 0, spread, STILL_SPREAD * np.nanmax(np.abs(moved), axis=1))
+    scale = np.where(spread > 0, spread, 1.0)[:, None]
+    usual = _usual(sign * (before - middle[:, None]) / scale, post.shape[1])
+    score[usable] = np.log1p(np.maximum(worst_mean(moved / scale), 0.0) / np.maximum(usual / GAUSSIAN_USUAL, 1.0))
     return score
 
 
-def _worst(signed: Floats) -> Floats:
+def _least_spread(reference: Floats, middle: Floats, *, above: bool) -> Floats:
+    """Return a tenth of the level; where less is worse, of the distance to the top, and at least 1% of the top.
+
+    What falls from a top, such as the share of requests that succeed, is measured by what is missing.
+    """
+    if above:
+        return np.asarray(0.1 * np.abs(middle), dtype=np.float64)
+    top = np.nanmax(reference, axis=1)
+    return np.asarray(np.maximum(0.1 * np.minimum(np.abs(middle), top - middle), 0.01 * np.abs(top)), dtype=np.float64)
+
+
+def _usual(signed: Floats, points: int) -> Floats:
+    """Return what blocks of so many points of the reference rarely exceed, in spreads; 0 where there are too few."""
+    blocks = signed.shape[1] - points + 1
+    if blocks < max(MIN_REFERENCE, points):
+        return np.zeros(len(signed))
+    filled = np.where(np.isfinite(signed), signed, 0.0)
+    windows = np.lib.stride_tricks.sliding_window_view(filled, points, axis=1)
+    worst = worst_mean(windows.reshape(-1, points)).reshape(len(signed), blocks)
+    return np.asarray(np.percentile(worst, USUAL_PERCENT, axis=1), dtype=np.float64)
+
+
+def worst_mean(signed: Floats) -> Floats:
+    """Return the mean of the WORST largest finite values of each row, shape (series,); 0 for a row without any."""
     filled = np.where(np.isfinite(signed), signed, -np.inf)
     top = np.sort(filled, axis=1)[:, -WORST:]
     there = np.isfinite(top)

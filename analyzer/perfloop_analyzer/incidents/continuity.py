@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import Finding, Severity, series_of
 from perfloop_analyzer.incidents.grouping import Incident, name_incident
+from perfloop_analyzer.incidents.walk import Movement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -182,6 +183,30 @@ def _shared(incident: Incident, owners: Mapping[str, Sequence[Standing]]) -> Cou
         for key in _keys(finding):
             shared.update(known.id for known in owners.get(key, ()) if finding.onset <= known.seen + SAME_SECONDS)
     return shared
+
+
+def remembered_movement(findings: Iterable[Finding], symptom: Finding, service: str, memory: Memory) -> Movement | None:
+    """Return how far a service moved in a symptom's measure by its findings, when the window has no baseline any more.
+
+    Long after the start every point of the window is of the trouble; episodes know the level from before.
+    """
+    measure = (symptom.kind, symptom.unit, symptom.direction)
+    moves = (
+        Movement(
+            service=service,
+            component=one.component,
+            title=one.title,
+            unit=one.unit,
+            deviation=memory.deviation(one),
+            change=abs(one.value - one.expected),
+            value=one.value,
+            expected=one.expected,
+            onset=one.onset,
+        )
+        for one in findings
+        if one.service == service and (one.kind, one.unit, one.direction) == measure and not one.has_no_baseline
+    )
+    return max(moves, key=lambda one: one.deviation, default=None)
 
 
 def members_of(incident: Incident) -> frozenset[str]:

@@ -12,11 +12,20 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.identifiers import slug
-from perfloop_analyzer.incidents.causes import JOIN_SECONDS, MACHINE_SECONDS, TIME, Cause, Deviation, rank_causes
+from perfloop_analyzer.incidents.causes import (
+    JOIN_SECONDS,
+    MACHINE_SECONDS,
+    TIME,
+    Cause,
+    Deviation,
+    Movements,
+    rank_causes,
+    walk_from_symptom,
+)
 from perfloop_analyzer.incidents.topology import MACHINE, Topology
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from perfloop_analyzer.findings import Finding, Severity
 
@@ -31,6 +40,22 @@ class Incident:
     services: tuple[str, ...]
     findings: tuple[Finding, ...]
     causes: tuple[Cause, ...]
+
+    @property
+    def suspicion(self) -> float:
+        """That of its most suspicious service: incidents compete by it."""
+        return max(self.suspicions().values())
+
+    def suspicions(self) -> dict[str, float]:
+        """Return how suspicious each service is.
+
+        What its resources show and what its callers experience are added where they began together (`causes`), as far
+        as nothing outside explains them: that its own CPU explains its latency makes a service no less suspicious.
+        """
+        own: dict[str, list[Cause]] = {}
+        for cause in self.causes:
+            own.setdefault(cause.service, []).append(cause)
+        return {service: _both_sides(causes) for service, causes in own.items()}
 
     @property
     def is_outage(self) -> bool:
@@ -49,11 +74,44 @@ class Incident:
         }
 
 
-def group_incidents(findings: Sequence[Finding], topology: Topology, deviation: Deviation) -> tuple[Incident, ...]:
-    """Return the incidents, the worst first; `deviation` scores a finding for the ranking of causes."""
+def _both_sides(causes: Sequence[Cause]) -> float:
+    """Return the suspicion of a service's worst cause, and of the worst one of the other side that began with it."""
+    first = max(causes, key=lambda one: one.suspicion)
+    others = [
+        one.suspicion
+        for one in causes
+        if (one.component in MACHINE) != (first.component in MACHINE)
+        and abs(one.onset - first.onset) <= MACHINE_SECONDS
+    ]
+    return first.suspicion + max(others, default=0.0)
+
+
+def group_incidents(
+    findings: Sequence[Finding], topology: Topology, deviation: Deviation, movements: Movements | None = None
+) -> tuple[Incident, ...]:
+    """Return the incidents, outages first, then those whose first cause is the most suspicious.
+
+    Args:
+        findings: What the detectors reported.
+        topology: What can affect what.
+        deviation: How far a finding's series deviates from its own past, for the ranking of causes.
+        movements: How far any service moved in a finding's measure, for the walk along the calls.
+    """
     groups = _components(findings, topology)
-    incidents = [_build(group, topology, deviation) for group in groups]
-    return tuple(sorted(incidents, key=lambda one: (-one.severity, not one.is_outage, one.started)))
+    incidents = [_build(group, topology, deviation, movements) for group in groups]
+    return tuple(sorted(incidents, key=lambda one: (not one.is_outage, -one.suspicion, -one.severity, one.started)))
+
+
+def rank_services(incidents: Iterable[Incident]) -> tuple[tuple[str, float], ...]:
+    """Return every suspected service with its suspicion, the most suspicious first, over all incidents.
+
+    Where nothing is known of the calls between services, each is an incident of its own; this is their one order.
+    """
+    most: dict[str, float] = {}
+    for incident in incidents:
+        for service, suspicion in incident.suspicions().items():
+            most[service] = max(most.get(service, 0.0), suspicion)
+    return tuple(sorted(most.items(), key=lambda one: -one[1]))
 
 
 def _components(findings: Sequence[Finding], topology: Topology) -> list[list[Finding]]:
@@ -103,9 +161,10 @@ def name_incident(cause: Cause, *more: str) -> str:
     return f"{slug(cause.service)}-{slug(cause.component)}-{digest}"
 
 
-def _build(findings: list[Finding], topology: Topology, deviation: Deviation) -> Incident:
+def _build(findings: list[Finding], topology: Topology, deviation: Deviation, movements: Movements | None) -> Incident:
     started = min(finding.onset for finding in findings)
-    causes = rank_causes(findings, topology, deviation)
+    steps = walk_from_symptom(findings, topology, deviation, movements) if movements else None
+    causes = rank_causes(findings, topology, deviation, steps)
     services = tuple(sorted({finding.service for finding in findings}))
     first = causes[0]
     return Incident(
