@@ -47,8 +47,8 @@ RECURRENT_LONG = 6
 # The hours of history around a point that say what was usual: longer than an excursion, shorter than a day.
 LOCAL_SECONDS = 7200.0
 CALM = PERSIST  # points near the usual value that end an excursion
-PIECE = GUARD  # points after which a metric has mostly forgotten its last excursion: one piece is one degree of freedom
-FEWEST_DEGREES = 2.0
+PIECE = 8  # points after which a metric has mostly forgotten what it did: one piece is one degree of freedom
+FEWEST_DEGREES = MIN_SAMPLES / PIECE
 NEAR = 3.0  # scales; a row that was never farther away has no excursions
 
 
