@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
 
 HERE = Path(__file__).resolve().parent
@@ -67,14 +69,17 @@ def interpreter(peer: str) -> str:
     return str(ENVIRONMENTS / peer / "bin" / "python")
 
 
-def find_change_points(peer: str, series: np.ndarray) -> ChangePoints:
-    """Return the change points that `otava` or `ruptures` finds in series without gaps, one a row."""
+def find_change_points(peer: str, series: Iterable[np.ndarray], method: str = "") -> ChangePoints:
+    """Return the change points that `otava` or `ruptures` finds in series without gaps.
+
+    `method` is one of the names in peers/change_points.py, the peer's own name by default.
+    """
     import numpy as np
 
-    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
-        np.save(file, series)
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file, *series)
         file.flush()
-        command = [interpreter(peer), str(HERE / "peers" / "change_points.py"), peer, file.name]
+        command = [interpreter(peer), str(HERE / "peers" / "change_points.py"), method or peer, file.name]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     answer = json.loads(done.stdout)
     return ChangePoints(answer["found"], answer["cpu_seconds"])

@@ -37,6 +37,7 @@ PEAKS_OF_STEPS, PEAKS_OF_KINKS = 8, 4  # places per scale
 PATIENCE = 2  # more changes in vain: a bump takes two, one of them alone explains nothing
 REACH = 10  # points that a change may move when it is refined
 LOCATION = 3.0  # x log n that a change costs besides its parameters, as in Zhang & Siegmund's equation 5
+PARTED = 2.0  # standard deviations of the noise: four of the gap between two lines of thirty points
 CHUNK = 32  # rows per pass: the costs of all pairs of places fit the processor's cache
 
 
@@ -229,10 +230,12 @@ def _line(best: _Best, row: int, width: int, unit: tuple[float, float], alpha: f
     begin, end = costs.ends(np.full(len(edges) - 1, row), edges[:-1], edges[1:])
     sizes = np.diff(edges)
     fit = np.concatenate([np.linspace(a, b, n) for a, b, n in zip(begin, end, sizes, strict=True)])
-    middle = (begin + end) / 2
-    jump = begin[1:] - end[:-1]
-    # What a change moves is mostly a jump, or mostly the slope of the segments beside it.
-    level = np.abs(jump) >= np.abs(np.diff(middle)) / 2
+    jump, middle = np.abs(begin[1:] - end[:-1]), (begin + end) / 2
+    # A change is a step where the lines part by more than the noise and a bend placed LEAST points beside make them, or
+    # where the jump is most of what moved.
+    noise = float((costs.values[row] - fit).std())
+    bend = np.abs(np.diff((end - begin) / np.maximum(sizes - 1, 1)))
+    level = (jump > PARTED * noise + LEAST * bend) | (jump >= np.abs(np.diff(middle)) / 2)
     p_values = _p_values(costs, row, changes, width)
     center, scale = unit
     back = [center + scale * one for one in (end[:-1], begin[1:], fit)]

@@ -94,7 +94,10 @@ def find_periods(values: Floats) -> Ints:
     first = np.argmax(height >= NEARLY_BEST * best, axis=1)
     period = SHORTEST + first
     fade = 1.0 - period / width
-    return np.where(best[:, 0] >= LEAST_CORRELATION * fade, period, 0).astype(np.int64)
+    # Between two seasons lies a trough; the correlation of steps and of noise that remembers falls with small bumps.
+    trough = np.minimum.accumulate(correlation, axis=1)[np.arange(len(values)), period]
+    top = np.minimum(best[:, 0], best[:, 0] - trough)
+    return np.where(top >= LEAST_CORRELATION * fade, period, 0).astype(np.int64)
 
 
 def _detrended(values: Floats, span: int) -> Floats:

@@ -92,6 +92,88 @@ def test_rows_do_not_disturb_each_other() -> None:
     assert [point.index for point in alone] == [point.index for point in together]
 
 
+def _remembering(rho: float, rows: int, seed: int, width: int = WIDTH) -> np.ndarray:
+    noise = np.random.default_rng(seed).standard_normal((rows, width))
+    for at in range(1, width):
+        noise[:, at] = rho * noise[:, at - 1] + np.sqrt(1 - rho**2) * noise[:, at]
+    return noise
+
+
+def test_a_step_on_a_drift_keeps_its_place() -> None:
+    """Neither the drift nor its removal moves a real step."""
+    values = _series(10, 20) + np.linspace(0.0, 10.0, WIDTH)
+    values[:, 120:] += 5.0
+    found = find_change_points(values)
+    assert [point.row for point in found] == list(range(20))
+    assert all(abs(point.index - 120) <= 3 for point in found)
+    assert np.mean([point.after - point.before for point in found]) == pytest.approx(5.0, abs=0.5)
+    assert all(point.is_step for point in found)
+
+
+def test_the_levels_beside_a_step_on_a_drift_are_those_at_the_step() -> None:
+    """They are values that the series had, not those of a series without its drift."""
+    values = 0.5 * _series(11) + 100.0 + 0.2 * np.arange(WIDTH)
+    values[0, 180:] += 20.0
+    (found,) = find_change_points(values)
+    assert found.before == pytest.approx(136.0, abs=1.0)
+    assert found.after == pytest.approx(156.0, abs=1.0)
+
+
+def test_a_bend_is_a_change_but_no_step() -> None:
+    """Where a level begins to climb, the slope changes and the level does not."""
+    values = 0.3 * _series(12, 10) + 0.2 * np.maximum(0, np.arange(WIDTH) - 200)
+    found = find_change_points(values)
+    assert {point.row for point in found} == set(range(10))
+    assert sum(abs(point.index - 200) <= 8 for point in found) >= 9
+    assert not any(point.is_step for point in found)
+
+
+@pytest.mark.parametrize("shape", [np.expm1(2 * np.linspace(0, 1, WIDTH)), np.linspace(0, 1, WIDTH) ** 2])
+def test_smooth_growth_holds_no_change(shape: np.ndarray) -> None:
+    """Growth that bends slowly all the time has no moment at which it changed."""
+    values = 100.0 + 10.0 * shape + 0.5 * _remembering(0.5, 20, 13)
+    assert len({point.row for point in find_change_points(values)}) <= 2
+
+
+def test_a_random_walk_is_no_staircase() -> None:
+    """A price wanders; few of its places are called changes."""
+    walks = np.cumsum(_series(14, 50), axis=1)
+    assert len(find_change_points(walks)) <= 25
+
+
+def test_steps_among_outliers_and_noise_that_remembers_are_found() -> None:
+    """As in a well log: levels of uneven length, bursts of outliers of up to five points, correlation 0.5."""
+    rng = np.random.default_rng(15)
+    truth = [50, 90, 180, 210, 300, 370, 400, 520, 610]
+    hits = extra = 0
+    for row in _remembering(0.5, 10, 16, 660):
+        for number, at in enumerate(truth):
+            row[at:] += 6.0 if number % 2 else -6.0
+        for at in rng.integers(5, 655, 7):
+            row[at : at + rng.integers(1, 6)] -= 15.0
+        found = [point.index for point in find_change_points(row[None, :])]
+        hits += sum(any(abs(at - real) <= 5 for at in found) for real in truth)
+        extra += sum(all(abs(at - real) > 5 for real in truth) for at in found)
+    assert hits >= 85
+    assert extra <= 15
+
+
+def test_a_louder_half_is_no_string_of_steps() -> None:
+    """Excursions are judged by the noise around them, not by that of the calm half."""
+    values = _series(17, 30)
+    values[:, 180:] *= 5.0
+    assert len({point.row for point in find_change_points(values)}) <= 4
+
+
+def test_short_rows_have_changes_too() -> None:
+    """Twenty points suffice for a step of six sigma, also with a gap."""
+    values = _series(18, 30)[:, :20]
+    values[:, 9:] += 6.0
+    values[:10, 15] = np.nan
+    hits = {point.row for point in find_change_points(values) if abs(point.index - 9) <= 1}
+    assert len(hits) >= 28
+
+
 def test_pull_in_leaves_a_step_alone_and_cuts_a_spike() -> None:
     """Only what its neighbourhood does not share is pulled in."""
     values = _series(9) * 0.1

@@ -11,7 +11,7 @@ from perfloop_analyzer.detectors.candidates import seeded_intervals
 from perfloop_analyzer.detectors.change_point import shifted_rows
 from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps, mad_scale, quiet_nanmedian
 from perfloop_analyzer.detectors.season import find_periods, learned_movement, remove_season
-from perfloop_analyzer.detectors.seasonal_profile import MIN_DAYS, learn_profile
+from perfloop_analyzer.detectors.seasonal_profile import MIN_DAYS, Profile, learn_profile
 from perfloop_analyzer.series import Grid
 
 
