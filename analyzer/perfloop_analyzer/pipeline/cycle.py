@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfloop_analyzer.findings import Reading
-from perfloop_analyzer.incidents import Topology, carry_findings, carry_incidents, group_incidents, remember
+from perfloop_analyzer.incidents import (
+    Movement,
+    Topology,
+    carry_findings,
+    carry_incidents,
+    group_incidents,
+    is_calls,
+    remember,
+    remembered_movement,
+)
 from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
 from perfloop_analyzer.pipeline.health import score_health
-from perfloop_analyzer.pipeline.measured import Measurements
+from perfloop_analyzer.pipeline.inputs import Inputs
 from perfloop_analyzer.ports import Query, Responses, Result
 from perfloop_analyzer.recommend import Context, Rule, find_parts, no_parts, recommend
 from perfloop_analyzer.recommend.rightsizing import desired_replicas
@@ -47,7 +56,7 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
     """Return the result of one cycle; `at` is its moment in Unix seconds. Signals without a response are skipped."""
     table = knowledge.by_name()
     detection: Detection = detect_all(answers.batches, table, knowledge.settings)
-    measured = Measurements(answers.batches, table)
+    measured = Inputs(answers.batches, table, knowledge.settings.history)
     services = _services(answers, table)
     memory = knowledge.settings.memory
     findings = carry_findings(detection.findings, memory, at)
@@ -56,7 +65,11 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
         now = measured.deviation(finding)
         return memory.deviation(finding) if now is None else now
 
-    incidents = carry_incidents(group_incidents(findings, knowledge.topology, deviation), memory)
+    def movement(symptom: Finding, service: str) -> Movement | None:
+        return measured.movement(symptom, service) or remembered_movement(findings, symptom, service, memory)
+
+    topology = knowledge.topology.learn(answers.batches.values())
+    incidents = carry_incidents(group_incidents(findings, topology, deviation, movement), memory)
     health = score_health(findings, services)
     return Result(
         at=at,
@@ -73,7 +86,7 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
     )
 
 
-def _context(measured: Measurements, knowledge: Knowledge, at: float, parts: PartsOf = no_parts) -> Context:
+def _context(measured: Inputs, knowledge: Knowledge, at: float, parts: PartsOf = no_parts) -> Context:
     return Context(measured, at, {signal.name: signal.label for signal in knowledge.catalog}, parts)
 
 
@@ -87,12 +100,12 @@ def part_queries(result: Result, knowledge: Knowledge) -> list[Query]:
 def name_parts(result: Result, answers: Responses, parts: Mapping[str, Batch], knowledge: Knowledge) -> Result:
     """Return the result with recommendations that name the worst part; `parts` answer `part_queries`."""
     table = knowledge.by_name()
-    measured = Measurements(answers.batches, table)
+    measured = Inputs(answers.batches, table, knowledge.settings.history)
     context = _context(measured, knowledge, result.at, find_parts(parts, table))
     return replace(result, recommendations=recommend(result.incidents, knowledge.rules, context))
 
 
-def _replicas(measured: Measurements, services: set[str]) -> Iterator[Reading]:
+def _replicas(measured: Inputs, services: set[str]) -> Iterator[Reading]:
     """Yield the desired replicas of every service whose CPU use, replicas and cores are known."""
     cores = measured.now("cpu_cores", "host")
     for service in sorted(services):
@@ -106,6 +119,7 @@ def _services(answers: Responses, table: Mapping[str, Signal]) -> set[str]:
     return {
         service_of(batch.labels[row], table[name].service if name in table else None)
         for name, batch in answers.batches.items()
+        if not is_calls(batch)
         for row in np.flatnonzero(np.isfinite(_newest(batch)).any(axis=1))
     }
 

@@ -30,6 +30,7 @@ class Measurements:
         self._batches = batches
         self._catalog = catalog
         self._places: dict[str, dict[str, list[int]]] = {}
+        self._deviations: dict[tuple[str, int, float], float | None] = {}
 
     def now(self, signal: str, service: str) -> float | None:
         """Return the sum of the newest values of a service's series of a signal."""
@@ -65,10 +66,12 @@ class Measurements:
         rows = [i for i in self._rows_of(finding.signal, finding.service) if batch.labels[i] == finding.labels]
         if not rows:
             return None
-        reference, post = _sides(batch, rows, finding.onset - SETTLE_SECONDS, finding.onset)
-        if np.isfinite(reference).sum(axis=1).max() < MIN_REFERENCE:
-            return None
-        return float(_deviations(signal, reference, post).max())
+        key = (finding.signal, rows[0], finding.onset)
+        if key not in self._deviations:
+            reference, post = _sides(batch, rows, finding.onset - SETTLE_SECONDS, finding.onset)
+            known = np.isfinite(reference).sum(axis=1).max() >= MIN_REFERENCE
+            self._deviations[key] = float(_deviations(signal, reference, post).max()) if known else None
+        return self._deviations[key]
 
     def onset(self, name: str, row: int) -> float:
         """Return since when a series is worse than usual, in Unix seconds.

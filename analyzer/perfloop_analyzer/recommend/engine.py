@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfloop_analyzer.findings import Finding, Severity, component_name
 from perfloop_analyzer.identifiers import slug
 from perfloop_analyzer.recommend.gains import name_reduced
-from perfloop_analyzer.recommend.improvement import Measured, compute
+from perfloop_analyzer.recommend.improvement import Measured, expect
 from perfloop_analyzer.recommend.parts import MOST, PartsOf, name_outstanding, no_parts
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation, by_urgency
 
@@ -82,7 +82,8 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
     cause = next(c for c in incident.causes if (c.service, c.component) == (finding.service, finding.component))
     parts = context.parts(finding)
     text = _texts(finding, name_outstanding(parts))
-    improvement = compute(rule.improvement, finding, context.measured)
+    expected = expect(rule.improvement, finding, context.measured)
+    improvement = None if isinstance(expected, str) else expected
     return Recommendation(
         id=_identifier(rule.rule, finding.service, finding.labels),
         rule=rule.rule,
@@ -105,6 +106,7 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
             "incident": incident.id,
             "signal": finding.signal,
             "parts": [part.shown for part in parts[:MOST]],
+            **({"cannot_tell": expected} if isinstance(expected, str) else {}),
         },
     )
 

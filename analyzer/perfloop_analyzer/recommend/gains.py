@@ -10,14 +10,10 @@ if TYPE_CHECKING:
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.recommend.recommendation import Improvement, Recommendation
 
-# Metrics that no signal of the catalogue measures.
-OTHER_TITLES = {"unanswered_requests": "Unanswered requests"}
-
 
 def name_reduced(metric: str, finding: Finding, titles: Mapping[str, str]) -> str:
     """Return what a recommendation reduces, in words: the metric's title and where it is measured."""
-    title = finding.title if metric == finding.signal else titles.get(metric) or OTHER_TITLES.get(metric)
-    title = title or metric.replace("_", " ")
+    title = finding.title if metric == finding.signal else titles.get(metric) or metric.replace("_", " ")
     if metric != finding.signal:
         return f"{title} of {finding.service}"
     # A ratio that should be high has a gap to 100%, and that is what becomes less.
@@ -28,7 +24,8 @@ def name_reduced(metric: str, finding: Finding, titles: Mapping[str, str]) -> st
 def gain_words(improvement: Improvement) -> str:
     """Return an expected gain as people read it: `API response time, 95th percentile of shop -40 to -56%`."""
     of = improvement.of or improvement.metric.replace("_", " ")
-    return f"{of} {share_range(-improvement.low, -improvement.high)}"
+    cut_off = "at least " if improvement.at_least else ""
+    return f"{of} {cut_off}{share_range(-improvement.low, -improvement.high)}"
 
 
 def measured_words(recommendation: Recommendation) -> str:

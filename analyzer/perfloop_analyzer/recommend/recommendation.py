@@ -14,20 +14,26 @@ if TYPE_CHECKING:
 
 PRIORITIES = ("low", "medium", "high", "critical")
 
+# What becomes of an implemented recommendation: its gain is sure, there is none, something else explains it, its
+# trouble was over before the change, or nobody can tell.
+MEASURED = frozenset({"validated", "refuted", "confounded", "healed", "inconclusive"})
 # Each step with the states that it may be taken in and the state that it leads to.
 STEPS: Mapping[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"open"}), "accepted"),
     "implement": (frozenset({"open", "accepted"}), "implemented"),
     "dismiss": (frozenset({"open", "accepted"}), "dismissed"),
-    "reopen": (frozenset({"accepted", "implemented", "dismissed", "expired", "refuted", "validated"}), "open"),
+    "reopen": (MEASURED | {"accepted", "implemented", "dismissed", "expired"}, "open"),
     "expire": (frozenset({"open"}), "expired"),
     "validate": (frozenset({"implemented"}), "validated"),
     "refute": (frozenset({"implemented"}), "refuted"),
+    "confound": (frozenset({"implemented"}), "confounded"),
+    "heal": (frozenset({"implemented"}), "healed"),
+    "give_up": (frozenset({"implemented"}), "inconclusive"),
 }
 # The steps that people take; the analyzer takes the others.
 PEOPLES_STEPS = ("accept", "implement", "dismiss", "reopen")
-STATES = frozenset({"open", "accepted", "implemented", "validated", "refuted", "dismissed", "expired"})
-DECIDED = frozenset({"accepted", "implemented", "validated", "refuted"})
+STATES = MEASURED | {"open", "accepted", "implemented", "dismissed", "expired"}
+DECIDED = MEASURED | {"accepted", "implemented"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Improvement:
         method: The formula, as rules files name it.
         explanation: The formula's inputs and result in words.
         of: What is reduced, in words: the metric's title, and where it is measured.
+        at_least: Whether the metric is cut off at what can be measured, so that more may go away than `high`.
     """
 
     ratio: float
@@ -49,6 +56,7 @@ class Improvement:
     method: str
     explanation: str
     of: str = ""
+    at_least: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
@@ -63,7 +71,8 @@ class Recommendation:
         evidence: For each finding, what a person needs to check it.
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
-        values: cause_score, incident, signal and parts; later `stood_until`, `measured` and `words`.
+        values: cause_score, incident, signal and parts, and why no improvement can be told (`cannot_tell`); later
+            `stood_until`, `measured`, `reason` and `words`.
     """
 
     id: str
@@ -97,6 +106,12 @@ class Recommendation:
         """The parts of the service that stood out, the worst first, each with its value."""
         named = self.values.get("parts", ())
         return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list | tuple) else ()
+
+    @property
+    def reason(self) -> str:
+        """Why it was concluded as it was; empty before."""
+        reason = self.values.get("reason")
+        return reason if isinstance(reason, str) and self.state in MEASURED else ""
 
     @property
     def gain_of(self) -> str:
@@ -177,14 +192,16 @@ def _is_measured(data: object) -> bool:
 
 def _improvement(data: Any) -> Improvement:
     """Return the improvement of a JSON form."""
-    if not isinstance(data, Mapping) or set(data) | {"of"} != set(Improvement.__slots__):
+    if not isinstance(data, Mapping) or set(data) | _LATER != set(Improvement.__slots__):
         raise TypeError("field 'improvement' has other fields than an improvement")
     ratio, low, high = (float(data[name]) for name in ("ratio", "low", "high"))
     if not all(map(math.isfinite, (ratio, low, high))):
         raise ValueError("field 'improvement' has a number that is not finite")
-    return Improvement(ratio, low, high, *(str(data.get(name, "")) for name in _WORDS))
+    metric, method, explanation, of = (str(data.get(name, "")) for name in _WORDS)
+    return Improvement(ratio, low, high, metric, method, explanation, of, data.get("at_least") is True)
 
 
+_LATER = frozenset({"of", "at_least"})  # an earlier version stored none
 _WORDS = ("metric", "method", "explanation", "of")
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "rule", "service", "component", "category", "priority", "title", "action"), str),

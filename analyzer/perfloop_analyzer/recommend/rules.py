@@ -37,7 +37,14 @@ class Computation(BaseModel):
     ] = Field(description="the formula; see docs/analyzer.md")
     time: str | None = Field(default=None, description="the signal with the component's busy seconds per second")
     rate: str | None = Field(default=None, description="the signal with the component's operations per second")
-    metric: str | None = Field(default=None, description="the signal that improves; the finding's where it is missing")
+    operations: str | None = Field(
+        default=None, description="for `cache_share`: the signal with the operations per second behind the cache"
+    )
+    metric: str | None = Field(
+        default=None,
+        description="for `latency_share`, `cache_share` and `return_to_expected`: the signal that improves. The other "
+        "formulas are about the finding's own use, and `scalability` about `api_latency_mean`",
+    )
 
 
 class Rule(BaseModel):

@@ -63,11 +63,13 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
         expected = (
             f"{gain_words(improvement)} ({improvement.explanation})"
             if improvement
-            else "cannot be computed from the available metrics"
+            else recommendation.values.get("cannot_tell") or "cannot be computed from the available metrics"
         )
         _print(console, f"  expected gain: {expected}")
         if measured := measured_words(recommendation):
             _print(console, f"  measured gain: {measured}")
+        if recommendation.reason:
+            _print(console, f"  {recommendation.state}: {recommendation.reason}")
         since = clock(recommendation.created) if recommendation.created else ""
         _print(
             console, f"  state: {recommendation.state}{f', since {since}' if since else ''}, id: {recommendation.id}"

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
 import pytest
 
 from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.errors import ConfigError
 from perfloop_analyzer.findings import Severity
 from perfloop_analyzer.incidents import Topology, group_incidents
-from perfloop_analyzer.recommend import Context, load_rules, recommend
+from perfloop_analyzer.recommend import Context, Usage, load_rules, recommend
 from perfloop_analyzer.recommend.improvement import relief
 from perfloop_analyzer.recommend.recommendation import from_dict
 from perfloop_analyzer.recommend.rules import Category
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
+
+    from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.recommend import Course
 
 WITHOUT_SELECTION = """
 rules:
@@ -39,17 +43,20 @@ class Numbers:
         """The same."""
         return self._values.get(signal)
 
-    def history(self, signal: str, service: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Two hundred points of the same value, where one is given."""
-        past = self._values.get(f"{signal}_past")
-        return None if past is None else (np.full(200, past), 5.0 * np.arange(200))
+    def course(self, signal: str, finding: Finding) -> Course | None:
+        """No course: the finding's own numbers count."""
 
-    def pairs(self, one: str, other: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """A load test whose throughput peaks at twenty users."""
-        if "load_users" not in self._values:
-            return None
-        users = np.arange(1.0, 61.0, 4.0)
-        return users, 10 * users / (1 + users * (users - 1) / 400)
+    def series(self, signal: str, service: str) -> int:
+        """One, where there is a number."""
+        return int(signal in self._values)
+
+    def past(self, signal: str, finding: Finding) -> Usage | None:
+        """A week of the same value, where one is given."""
+        past = self._values.get(f"{signal}_past")
+        return None if past is None else Usage(past, past, (past, past, past), 7.0, 1008)
+
+    def window(self, signal: str, finding: Finding) -> np.ndarray | None:
+        """Nothing but numbers of the moment."""
 
 
 def _run(findings: list, **numbers: float) -> tuple:
@@ -87,45 +94,56 @@ def test_without_inputs_only_what_is_known_is_said(build: Any) -> None:
     assert recommendation.improvement.ratio == pytest.approx(0.9)
 
 
-def test_a_pool_is_sized_by_its_queue(build: Any) -> None:
-    """Connections that are held without work are to be released."""
+def test_connections_that_are_held_without_work_are_to_be_released(build: Any) -> None:
+    """Between what was held before and what the queries need."""
     finding = build.finding(
         signal="db_pool_used_ratio", kind="use", value=1.0, expected=0.1, severity=Severity.CRITICAL
     )
     (recommendation,) = _run([finding], db_pool_connections=10.0, db_time_per_second=0.5)
-    assert recommendation.improvement.ratio == pytest.approx(0.95)
+    assert recommendation.improvement.ratio == pytest.approx(0.9)
+    assert recommendation.improvement.high == pytest.approx(0.95)
+    assert recommendation.improvement.metric == "db_pool_used_ratio"
     assert recommendation.priority == "critical"
 
 
-def test_cpu_asks_for_cores_by_erlang(build: Any) -> None:
-    """Two busy cores of two need six for one in twenty to wait."""
-    finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.99, expected=0.3)
+def test_cpu_is_shared_not_queued_for(build: Any) -> None:
+    """1.5 of two cores: work takes 2.3 times as long as alone (M/M/2), and three cores bring use to half."""
+    finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.75, expected=0.3)
     (recommendation,) = _run([finding], cpu_cores=2.0)
-    assert "6 cores" in recommendation.improvement.explanation
+    assert "2.3 times as long as alone; 3 cores bring use to 50%" in recommendation.improvement.explanation
+    assert "no day of history" in recommendation.improvement.explanation
+    assert recommendation.improvement.ratio == pytest.approx(1 / 3)
 
 
-def test_cpu_is_sized_by_past_use_too(build: Any) -> None:
+def test_cpu_is_sized_by_days_of_use_too(build: Any) -> None:
     """Where the past asks for more than the moment, the past counts: both sizes are named."""
     finding = build.finding(signal="cpu_used_ratio", component="cpu", kind="use", value=0.75, expected=0.3)
     (recommendation,) = _run([finding], cpu_cores=16.0, cpu_used_ratio_past=0.99)
-    assert "15.84 cores at the 95th percentile" in recommendation.improvement.explanation
+    assert "use of 7 days: 15.84 cores at the 95th percentile" in recommendation.improvement.explanation
     assert "19 cores bring use" in recommendation.improvement.explanation
 
 
-def test_memory_and_cache_and_scalability(build: Any) -> None:
-    """Each method explains itself with its own inputs."""
-    memory = build.finding(signal="memory_used_ratio", component="memory", kind="use", value=0.95, expected=0.5)
-    (recommendation,) = _run([memory], memory_total_bytes=2**33, memory_used_ratio=0.97)
-    assert recommendation.improvement.method == "right_size"
-    cache = build.finding(
+def test_memory_is_sized_by_days_of_use(build: Any) -> None:
+    """The peak of the days counts, and without days nothing is sized."""
+    finding = build.finding(signal="memory_used_ratio", component="memory", kind="use", value=0.9, expected=0.5)
+    (sized,) = _run([finding], memory_total_bytes=2**33, memory_used_ratio=0.9, memory_used_ratio_past=0.94)
+    assert sized.improvement.method == "right_size"
+    assert sized.improvement.ratio == pytest.approx(1 - 1 / (0.94 * 1.15))
+    (unsized,) = _run([finding], memory_total_bytes=2**33, memory_used_ratio=0.9)
+    assert unsized.improvement.method == "return_to_expected"
+    assert "no day of history" in unsized.improvement.explanation
+
+
+def test_fewer_misses_save_their_part_of_the_work(build: Any) -> None:
+    """All of the queries at best, and at least one for each miss."""
+    finding = build.finding(
         signal="cache_hit_ratio", component="cache", value=0.4, expected=0.9, limit=0.8, direction="below"
     )
-    (recommendation,) = _run([cache], cache_request_rate=100.0)
-    assert recommendation.improvement.ratio == pytest.approx(1 - 0.1 / 0.6)
-    api = build.finding(signal="api_response_time_p95", component="api", value=3.0, expected=0.2, limit=1.0)
-    (recommendation,) = _run([api], load_users=57.0)
-    assert recommendation.improvement.method == "scalability"
-    assert "peaks at 20" in recommendation.improvement.explanation
+    numbers = {"cache_request_rate": 100.0, "db_query_rate": 120.0, "db_time_per_second": 2.0}
+    (recommendation,) = _run([finding], **numbers)
+    assert recommendation.improvement.high == pytest.approx(1 - 0.1 / 0.6)
+    assert recommendation.improvement.low == pytest.approx((1 - 0.2 / 0.6) * 60 / 120)
+    assert recommendation.improvement.metric == "db_time_per_second"
 
 
 def test_ids_are_stable_and_victims_come_later(build: Any) -> None:

@@ -19,7 +19,17 @@ class _Nothing:
     def peak(self, signal: str, service: str) -> float | None:
         """Nothing is measured."""
 
-    def pairs(self, one: str, other: str) -> None:
+    def course(self, signal: str, finding: object) -> None:
+        """Nothing is measured."""
+
+    def series(self, signal: str, service: str) -> int:
+        """Nothing is measured."""
+        return 0
+
+    def past(self, signal: str, finding: object) -> None:
+        """Nothing is known."""
+
+    def window(self, signal: str, finding: object) -> None:
         """Nothing is measured."""
 
 
