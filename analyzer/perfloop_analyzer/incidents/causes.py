@@ -122,14 +122,12 @@ def rank_causes(
         pair: one * min(outside[pair], _explained_within(pair, pairs, raw, topology)) for pair, one in raw.items()
     }
     shares = _shares(scores)
-    causes = []
+    causes: list[Cause] = []
     for pair, score in shares.items():
-        if pair in added:
-            onset, evidence = added[pair].onset, (_movement_sentence(added[pair]),)
-        else:
-            onset = min(finding.onset for finding in pairs[pair])
-            evidence = tuple(_sentence(finding) for finding in pairs[pair])
-        causes.append(Cause(*pair, score, round(raw[pair], 6), onset, evidence, sizes[pair] * outside[pair]))
+        group = pairs.get(pair, [])
+        sentences = [_sentence(finding) for finding in group] or [_movement_sentence(added[pair])]
+        onset = min(finding.onset for finding in group) if group else added[pair].onset
+        causes.append(Cause(*pair, score, round(raw[pair], 6), onset, tuple(sentences), sizes[pair] * outside[pair]))
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.onset, cause.component)))
 
 
