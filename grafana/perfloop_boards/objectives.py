@@ -20,6 +20,7 @@ EACH = "{{service}} {{slo}}"
 # An objective is recorded while it has events; one whose service is down stays in the table for a day.
 OBJECTIVE = f"max by ({BY}) (last_over_time(service_slo:slo_objective:ratio{CHOSEN}[1d]))"
 BUDGET_LEFT = f"max by ({BY}) (service_slo:slo_error_budget_left:ratio{CHOSEN})"
+WINDOW = f"max by ({BY}) (service_slo:slo_window:seconds{CHOSEN})"
 GONE = f"min by ({BY}) (service_slo:slo_budget_gone:seconds{CHOSEN})"
 # What bad events are listed by: the labels of routes, models, databases and caches. A label that is not there is empty.
 CAUSES = ("http_route", "gen_ai_request_model", "model_name", "db_system_name", "cache")

@@ -14,7 +14,7 @@ from perfloop_boards.links import to_board
 from perfloop_boards.panels import About, counts, figure, lines, number, percentile
 from perfloop_boards.problems import FIRING, firing_now, incidents, top_recommendations
 from perfloop_boards.queries import Query, chosen, ever, percentiles, selector
-from perfloop_boards.services import BUDGET, services
+from perfloop_boards.services import SPENT, services
 from perfloop_boards.watches import ANALYZER, SERVICES
 
 if TYPE_CHECKING:
@@ -43,19 +43,20 @@ def _health_now() -> AnyPanel:
     )
 
 
-def _budget_left() -> AnyPanel:
+def _budget_spent() -> AnyPanel:
+    spent = f"topk(1, max by (service, slo) (service_slo:slo_error_budget_spent:ratio{SERVICE}))"
     return number(
         About(
-            "Error budget",
-            "Error budget remaining (worst SLO, 30 days), with the name of that SLO. Good: above 25%. At 0%, stop "
-            "releases and fix what fails.",
+            "Budget spent",
+            "Share of the error budget that is spent (worst SLO), of the time since data began, 30 days at most: the "
+            "name of the SLO and that time stand there. Good: under 75%. At 100%, stop releases and fix what fails.",
             "percentunit",
             "no traffic",
             decimals=0,
             links=(to_board("Open the SLO board", "slo", "service"),),
         ),
-        Query(f"bottomk(1, min by (slo) (service_slo:slo_error_budget_left:ratio{SERVICE}))", "{{slo}}"),
-        BUDGET,
+        Query(f"{spent} * on (service, slo) group_left (window) service_slo:slo_window:info", "{{slo}}, {{window}}"),
+        SPENT,
         watch=SERVICES,
     )
 
@@ -200,7 +201,12 @@ def build(limits: Limits) -> Board:
             Row(
                 5,
                 evenly(
-                    _health_now(), _budget_left(), _firing(), _response_now(limits), _errors_now(limits), _traffic_now()
+                    _health_now(),
+                    _budget_spent(),
+                    _firing(),
+                    _response_now(limits),
+                    _errors_now(limits),
+                    _traffic_now(),
                 ),
             ),
             Row(5, [(24, services(limits))]),

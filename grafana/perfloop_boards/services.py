@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 SERVICE = selector(*chosen("service"))
-# Of the error budget over 30 days: at zero, releases stop.
-BUDGET = Limit(warning=0.25, critical=0, below=True)
+# Of the error budget of the time since data began, 30 days at most: when it is spent, releases stop.
+SPENT = Limit(warning=0.75, critical=1)
 ROW = "Service"
 
 
@@ -50,7 +50,7 @@ def services(limits: Limits) -> AnyPanel:
             _of_answering(f"service:http_server_errors:ratio_rate1m{SERVICE} >= 0"),
             _of_answering(f"service:http_server_request_duration_seconds:p95_rate1m{SERVICE} >= 0"),
             Query(
-                f"min by (service) (service_slo:slo_error_budget_left:ratio{SERVICE}) "
+                f"max by (service) (service_slo:slo_error_budget_spent:ratio{SERVICE}) "
                 f"and on (service) {SERVICE_UP} == 1",
                 instant=True,
             ),
@@ -62,7 +62,7 @@ def services(limits: Limits) -> AnyPanel:
             Column("Value #B", "Requests/s", unit="reqps", width=140, links=of_row),
             Column("Value #C", "Failed requests", unit="percentunit", limit=failures, width=160, links=of_row),
             Column("Value #D", "Response p95", unit="s", limit=response, width=150, links=of_row),
-            Column("Value #E", "Error budget", unit="percentunit", limit=BUDGET, width=150, links=to_budgets),
+            Column("Value #E", "Budget spent", unit="percentunit", limit=SPENT, width=150, links=to_budgets),
             Column("Value #F", "Health score", unit="none", limit=HEALTH, width=150, links=to_analysis),
         ],
         sort="State",

@@ -16,6 +16,7 @@ from perfloop_boards.objectives import (
     EACH,
     GONE,
     OBJECTIVE,
+    WINDOW,
     burn_rate,
     by_cause,
     describe,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
     from perfloop_boards.panels import AnyPanel
 
-PERIOD_DAYS = PERIOD_SECONDS / 86_400
 LEFT = Limit(warning=0.25, critical=0, below=True)  # of the overview, too
 PAGES = [burn for burn in BURN_RATES if burn.severity == "critical"]
 TICKETS = [burn for burn in BURN_RATES if burn.severity == "warning"]
@@ -176,7 +176,7 @@ def _columns() -> list[Column]:
             links=(to_board("Open the Alerts board", "alerts", alertname=of_cell("Alert")),),
         ),
         Column("Value #A", "Goal", unit="percentunit", width=70),
-        Column("Value #C", "Window", unit="suffix: d", width=70),
+        Column("Value #C", "Data of", unit="s", width=90),
         Column("Value #D", "Availability", unit="percentunit", width=95),
         Column("Value #E", "Budget left", unit="percentunit", limit=LEFT, full=1, width=130),
         *(
@@ -198,7 +198,7 @@ def _table(limits: Limits) -> AnyPanel:
     values = [
         Query(describe(limits.slos.values()), instant=True),
         Query(state(), instant=True),
-        Query(f"{OBJECTIVE} * 0 + {PERIOD_DAYS:g}", instant=True),
+        Query(WINDOW, instant=True),
         Query(known(f"1 - max by ({BY}) (service_slo:slo_errors:ratio_rate{PERIOD}{CHOSEN})"), instant=True),
         Query(BUDGET_LEFT, instant=True),
         *(Query(known(burn_rate(window)), instant=True) for window in windows),
@@ -207,8 +207,9 @@ def _table(limits: Limits) -> AnyPanel:
     return rows(
         About(
             "Objectives and their budgets",
-            f"Good: every state is met. Burn rates count how many times faster than allowed the budget of {PERIOD} "
-            "burns over each window. Click an objective to see it alone below.",
+            f"Good: every state is met. Data of: since when there is data, {PERIOD} at most. Burn rates count how many "
+            f"times faster than allowed the budget of {PERIOD} burns over each window. Click an objective to see it "
+            "alone below.",
             "none",
             NOTHING,
         ),

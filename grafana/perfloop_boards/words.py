@@ -71,6 +71,9 @@ STATE_NUMBERS = {
     "refuted": 5,
     "dismissed": 6,
     "expired": 7,
+    "confounded": 8,
+    "healed": 9,
+    "inconclusive": 10,
 }
 _STATE_COLOURS = {
     "open": colours.WARNING,
@@ -78,5 +81,6 @@ _STATE_COLOURS = {
     "implemented": colours.TRAFFIC,
     "validated": colours.GOOD,
     "refuted": colours.BAD,
+    "confounded": colours.WARNING,
 }
 STATE = {str(place): (state, _STATE_COLOURS.get(state, colours.OTHER)) for state, place in STATE_NUMBERS.items()}

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 THRESHOLDS = "prometheus/thresholds.yml"
 OBJECTIVES_FILE = "prometheus/slos.yml"
-RETENTION = "15d"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 # What an Alertmanager that is killed forgets of what it sent is what came after the last second.
 NOTIFICATION_LOG_FLAG = "--data.maintenance-interval=1s"
@@ -159,7 +158,8 @@ def _prometheus(settings: Settings, binary: Path) -> Component:
             str(binary),
             f"--config.file={settings.home / 'etc' / 'prometheus' / 'prometheus.yml'}",
             f"--storage.tsdb.path={settings.home / 'prometheus'}",
-            f"--storage.tsdb.retention.time={RETENTION}",
+            f"--storage.tsdb.retention.time={settings.retention_time}",
+            f"--storage.tsdb.retention.size={settings.retention_size}",
             f"--web.listen-address={_address(settings, 'prometheus')}",
             f"--web.external-url=http://{_address(settings, 'prometheus')}",
             f"--web.user-assets={settings.configuration / 'prometheus' / 'runbook'}",

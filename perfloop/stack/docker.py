@@ -15,6 +15,7 @@ from perfloop.stack.components import ComponentStatus
 from perfloop.stack.configuration import write_secret
 from perfloop.stack.docker_engine import Engine, last_words
 from perfloop.stack.errors import DockerError, StackError, UnhealthyError
+from perfloop.stack.retention import find_short_retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -199,6 +200,8 @@ class DockerStack:
         generation.write(self._settings.configuration, changes)
         if changes.paths:
             self._say(f"generated {', '.join(map(str, changes.paths))}")
+        if short := find_short_retention(self._settings):
+            self._say(f"warning: {short}")
 
     def _reload(self, name: str) -> None:
         component = records.Watched(name, self._url(name), "")

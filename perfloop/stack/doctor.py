@@ -13,6 +13,7 @@ from perfloop.stack.configuration import ETC
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
+from perfloop.stack.retention import find_short_retention
 from perfloop.stack.send_test import send_test as deliver
 from perfloop.stack.usage import find_differences
 from perfloop_base.errors import ConfigError
@@ -69,6 +70,9 @@ def _configuration(settings: Settings, broken: Iterable[str]) -> Iterator[Result
         yield Result("configuration", ok=False, finding=problem)
     if not problems:
         yield Result("configuration", ok=True, finding=f"every file of {settings.configuration} is valid")
+        short = find_short_retention(settings)
+        finding = short or f"data is kept for {settings.retention_time}, as long as any rule looks back"
+        yield Result("retention", not short, finding)
 
 
 def _secrets(settings: Settings) -> Iterator[Result]:

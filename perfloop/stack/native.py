@@ -26,6 +26,7 @@ from perfloop.stack import (
 )
 from perfloop.stack.components import Component, ComponentStatus, build_components
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
+from perfloop.stack.retention import find_short_retention
 from perfloop.stack.strays import GUARDIAN
 from perfloop.stack.supervision import Supervisor, remove_socket
 from perfloop_base.errors import ConfigError
@@ -183,6 +184,8 @@ class NativeStack:
         generation.write(self._settings.configuration, changes)
         if changes.paths:
             self._say(f"generated {', '.join(map(str, changes.paths))}")
+        if short := find_short_retention(self._settings):
+            self._say(f"warning: {short}")
         configuration.apply(self._settings, components)
 
     def _environment(self) -> dict[str, str]:

@@ -15,18 +15,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop.stack.errors import SettingsError
+from perfloop_base.durations import parse_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.home import DEFAULT_PORTS, parse_port, port_variable
+from perfloop_base.located import is_duration
 from perfloop_base.shipped import is_checkout, shipped_root
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ALERTMANAGERS_VARIABLE = "PERFLOOP_ALERTMANAGERS"
-# Variables that are not ports; those after the second, and `_IMAGE` ones, are read by Compose alone.
+RETENTION_TIME_VARIABLE, RETENTION_SIZE_VARIABLE = "PERFLOOP_RETENTION_TIME", "PERFLOOP_RETENTION_SIZE"
+# As in docker-compose.yml. The rules look back 30 days: the error budgets; Prometheus drops whole blocks.
+DEFAULT_RETENTION_TIME, NO_LIMIT = "32d", "0B"
+_SIZE = re.compile(r"\d+(B|KB|MB|GB|TB|PB|EB)")
+# Variables that are not ports; those after the retention's, and `_IMAGE` ones, are read by Compose alone.
 _OTHER_VARIABLES = {
     "PERFLOOP_HOME",
     ALERTMANAGERS_VARIABLE,
+    RETENTION_TIME_VARIABLE,
+    RETENTION_SIZE_VARIABLE,
     "PERFLOOP_BUILD_CONTEXT",
     "PERFLOOP_GRAFANA_SCALE",
     "PERFLOOP_ROOT_PROPAGATION",
@@ -47,6 +55,8 @@ class Settings:
         ports: TCP port on 127.0.0.1 by name (`DEFAULT_PORTS` has the names).
         environment: what `.env` adds to the programs' environment.
         alertmanagers: 1, or 2 for a cluster that loses no notification when one dies.
+        retention_time: how long Prometheus keeps data, as it writes durations.
+        retention_size: how much it keeps at most, such as 20GB; 0B is no limit.
     """
 
     configuration: Path
@@ -55,6 +65,8 @@ class Settings:
     ports: Mapping[str, int]
     environment: Mapping[str, str]
     alertmanagers: int = 1
+    retention_time: str = DEFAULT_RETENTION_TIME
+    retention_size: str = NO_LIMIT
 
     @property
     def secrets(self) -> Path:
@@ -176,9 +188,21 @@ def read_settings(configuration: Path, environ: Mapping[str, str], directory: Pa
     alertmanagers = merged.get(ALERTMANAGERS_VARIABLE) or "1"
     if alertmanagers not in {"1", "2"}:
         problems.append(f"{ALERTMANAGERS_VARIABLE} is {alertmanagers!r}: it is 1 or 2")
+    retention = _read_retention(merged, problems)
     if problems:
         raise SettingsError(problems)
-    return Settings(configuration, directory, find_home(directory, merged), ports, from_file, int(alertmanagers))
+    home = find_home(directory, merged)
+    return Settings(configuration, directory, home, ports, from_file, int(alertmanagers), *retention)
+
+
+def _read_retention(variables: Mapping[str, str], problems: list[str]) -> tuple[str, str]:
+    time = variables.get(RETENTION_TIME_VARIABLE) or DEFAULT_RETENTION_TIME
+    size = variables.get(RETENTION_SIZE_VARIABLE) or NO_LIMIT
+    if not is_duration(time) or not parse_duration(time):
+        problems.append(f"{RETENTION_TIME_VARIABLE} is {time!r}: it is a time such as 32d or 1y")
+    if not _SIZE.fullmatch(size):
+        problems.append(f"{RETENTION_SIZE_VARIABLE} is {size!r}: it is a size such as 20GB, or 0B for no limit")
+    return time, size
 
 
 def current_settings() -> Settings:

@@ -81,16 +81,31 @@ def _burn_rules() -> list[Rule]:
 
 def _budget_rules() -> list[Rule]:
     # A service younger than the period has spent only its share: ten bad minutes of the first day are ten minutes.
-    seen = f"count_over_time(service_slo:slo_events:rate{BASE}[{PERIOD}]) * {FAST_SECONDS} / {PERIOD_SECONDS:.0f}"
-    left = f"1 - {ratio(PERIOD)} * clamp_max({seen}, 1) / (1 - service_slo:slo_objective:ratio)"
+    objective, window = "service_slo:slo_objective:ratio", "service_slo:slo_window:seconds"
+    samples = f"count_over_time(service_slo:slo_events:rate{BASE}[{PERIOD}])"
+    left = f"1 - {ratio(PERIOD)} * {window} / {PERIOD_SECONDS:.0f} / (1 - {objective})"
     gone = (
         f"clamp_min(service_slo:slo_error_budget_left:ratio, 0) * {PERIOD_SECONDS:.0f}"
         " / (service_slo:slo_burn_rate:ratio_rate1h > 0)"
     )
     return [
+        {"record": window, "expr": f"clamp_max({samples} * {FAST_SECONDS}, {PERIOD_SECONDS:.0f})"},
+        {"record": "service_slo:slo_window:info", "expr": _window_in_words(window)},
         {"record": "service_slo:slo_error_budget_left:ratio", "expr": left},
+        # Of the budget of the events that were seen: the share that people compare with the alert beside it.
+        {"record": "service_slo:slo_error_budget_spent:ratio", "expr": f"{ratio(PERIOD)} / (1 - {objective})"},
         {"record": "service_slo:slo_budget_gone:seconds", "expr": gone},
     ]
+
+
+def _window_in_words(window: str) -> str:
+    """Return the query of how much data there is, as a label: `12 d`, `5 h`, `40 min`."""
+    units = ((86_400, "d", f"{window} >= {2 * 86_400}"), (3600, "h", f"{window} >= {2 * 3600}"), (60, "min", window))
+    return " or on (service, slo) ".join(
+        f'label_replace(count_values by (service, slo) ("window", floor(({known}) / {seconds})), '
+        f'"window", "$1 {name}", "window", "(.+)")'
+        for seconds, name, known in units
+    )
 
 
 def alert_groups(slos: Iterable[Slo], alerts: Mapping[str, str]) -> list[Rule]:

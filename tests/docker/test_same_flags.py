@@ -27,12 +27,15 @@ FLAG = re.compile(r"(--[\w.-]+)(?:=(.*))?$", re.DOTALL)
 # An address or a path differs; any other value must not.
 PLACE = re.compile(r"^/|://|^[\w.-]+:\d+$|^\$\{")
 
+# What a setting replaces, and is without it.
+SETTING = re.compile(r"^\$\{[A-Z_]+:-([^{}]*)\}$")
+
 
 def _flags(command: list[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for word in command:
         if match := FLAG.match(word):
-            value = match[2] or ""
+            value = SETTING.sub(r"\1", match[2] or "")
             found.setdefault(match[1], []).append("PLACE" if PLACE.search(value) else value)
     if "--cluster.peer" in found:
         found["--cluster.peer"] = found["--cluster.peer"][:1]  # in Compose each is given both, its own among them

@@ -69,7 +69,7 @@ class Fault:
 FAULTS = {
     "demo": Fault(
         "demo",
-        ("service: Response p95", "overview: Failed requests", "overview: Error budget", "database-cache: Pool used"),
+        ("service: Response p95", "overview: Failed requests", "overview: Budget spent", "database-cache: Pool used"),
         {"overview: Services": ({"service": "demo"}, 0)},
         {"overview: Firing alerts by severity": "ServiceDown", "alerts: Firing alerts": "ServiceDown"},
         {"overview: Health score": 0},

@@ -26,7 +26,7 @@ OWN = {
     "analysis: Health score by service": "the score is the analyzer's: judged as on its page, see below",
     "overview: Why is the score low?": "points of the score: 5 are noticeable, 20 are a bad day",
     "analysis: Why is the score low?": "points of the score: 5 are noticeable, 20 are a bad day",
-    "overview: Error budget": "a quarter left is little and nothing left is nothing, whatever the objective",
+    "overview: Budget spent": "three quarters are much and all of it is all, whatever the objective",
     "overview: Services": "failures and p95 as the signals; the score and the budget as the figures above",
     "service: Inter-chunk gap (streaming)": "no alert: the chunks of every service differ",
     "slo: Budgets spent": "a count: the first is already bad",

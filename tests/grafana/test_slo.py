@@ -24,6 +24,7 @@ RECORDED = {
     UP: "1x60",
     f"service_slo:slo_objective:ratio{{{SHOP}}}": "0.999x60",
     f"service_slo:slo_error_budget_left:ratio{{{SHOP}}}": "0.5x60",
+    f"service_slo:slo_window:seconds{{{SHOP}}}": "172800x60",
     f"service_slo:slo_errors:ratio_rate1h{{{SHOP}}}": "0.002x60",
     f"service_slo:slo_errors:ratio_rate30d{{{SHOP}}}": "0.0005x60",
     f"service_slo:slo_budget_gone:seconds{{{SHOP}}}": "648000x60",
@@ -103,7 +104,7 @@ def test_each_objective_has_its_state(check: Any, board: dict[str, Any], more: d
     check(RECORDED | more, queries(board, OBJECTIVES)[1], {SHOP: state})
 
 
-@pytest.mark.parametrize(("position", "value"), [(2, 30), (3, 0.9995), (4, 0.5), (5, 2), (7, 648_000)], ids=str)
+@pytest.mark.parametrize(("position", "value"), [(2, 172800), (3, 0.9995), (4, 0.5), (5, 2), (7, 648_000)], ids=str)
 def test_the_row_has_its_figures(check: Any, board: dict[str, Any], position: int, value: float):
     """Window, availability, budget left, burn rate and the time until the budget is gone."""
     check(RECORDED, queries(board, OBJECTIVES)[position], {SHOP: round(value, 3)})
