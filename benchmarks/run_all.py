@@ -8,7 +8,6 @@ machine. A benchmark exits 1 when a bar is missed, or when its peer is not insta
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -16,8 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Modules that benchmarks share; everything else here is a benchmark.
-SHARED = {"run_all", "endurance_watch", "endurance_work", "grafana_history", "loadgen_rig", "peers"}
-ARGUMENTS = {"analyzer_nab": [os.environ["NAB_DATA"]] if "NAB_DATA" in os.environ else []}
+SHARED = {"run_all", "endurance_watch", "endurance_work", "grafana_history", "loadgen_rig", "novelty_corpus", "peers"}
 
 
 def find_benchmarks(names: list[str]) -> list[Path]:
@@ -32,7 +30,7 @@ def main(names: list[str]) -> int:
     for path in find_benchmarks(names):
         print(f"\n== {path.name}", flush=True)
         start = time.monotonic()
-        done = subprocess.run([sys.executable, str(path), *ARGUMENTS.get(path.stem, [])], cwd=HERE.parent, check=False)
+        done = subprocess.run([sys.executable, str(path)], cwd=HERE.parent, check=False)
         print(f"-- {path.name}: exit {done.returncode} after {time.monotonic() - start:.0f} s", flush=True)
         failed += [path.name] if done.returncode else []
     print(f"\nfailed, or missed a bar: {', '.join(failed)}" if failed else "\nevery benchmark met its bars")

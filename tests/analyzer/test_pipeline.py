@@ -215,6 +215,21 @@ def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: A
     assert len(watch.watch({signal.name: other}, {signal.name: signal}, "1m")) == 1
 
 
+def test_novelty_watch_feeds_empty_moments_within_the_past_alone(build: Any, rng: np.random.Generator) -> None:
+    """A newest moment without data is fed once it has data; a gap in between does not move the time of day."""
+    signal = build.signal(limit=Limit())
+    values = 0.02 + rng.normal(0, 0.001, (1, 700))
+    values[0, 300:310] = np.nan
+    values[0, 650] = 0.9
+    watch, labels = NoveltyWatch(), ({"service": "shop"},)
+    early = values[:, :651].copy()
+    early[0, -1] = np.nan
+    first = Batch(signal.name, Grid(0.0, 600.0, 651), labels, early)
+    assert watch.watch({signal.name: first}, {signal.name: signal}, "1m") == []
+    late = Batch(signal.name, Grid(0.0, 600.0, 651), labels, values[:, :651])
+    assert len(watch.watch({signal.name: late}, {signal.name: signal}, "1m")) == 1
+
+
 def test_history_queries_what_it_can_learn_from() -> None:
     """Signals without detectors that use the history are not queried."""
     table = {signal.name: signal for signal in load_catalog()}

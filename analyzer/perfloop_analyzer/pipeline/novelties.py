@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.detectors.novelty import Clock, NoveltyDetector
+from perfloop_analyzer.detectors.novelty import Clock, NoveltyDetector, alarm_threshold
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.pipeline.subject import Subject
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 HOUR, DAY = 3600.0, 86_400.0
 MOST_SERIES = 1000
-REPORT_FROM = 20.0  # score: two views, each ten digits beyond anything before
 RECENT_SECONDS = 1800.0
 
 
@@ -39,14 +38,16 @@ class NoveltyWatch:
         self._watched: dict[str, _Watched] = {}
 
     def watch(self, batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str) -> list[Finding]:
-        """Return the findings of the last RECENT_SECONDS."""
-        found: list[Finding] = []
-        for name, batch in batches.items():
-            if "anomaly" in catalog[name].detect and 0 < len(batch) <= MOST_SERIES:
-                found += self._feed(Subject(batch, catalog[name], window))
-        return found
+        """Return the findings of the last RECENT_SECONDS; the more series are watched, the newer a value must be."""
+        watched = [
+            Subject(batch, catalog[name], window)
+            for name, batch in batches.items()
+            if "anomaly" in catalog[name].detect and 0 < len(batch) <= MOST_SERIES
+        ]
+        alarm_from = alarm_threshold(sum(len(subject.batch) for subject in watched))
+        return [finding for subject in watched for finding in self._feed(subject, alarm_from)]
 
-    def _feed(self, subject: Subject) -> list[Finding]:
+    def _feed(self, subject: Subject, alarm_from: float) -> list[Finding]:
         batch = subject.batch
         watched = self._watched.get(batch.signal)
         if watched is None or watched.labels != batch.labels or watched.fed_until > batch.grid.end:
@@ -54,18 +55,26 @@ class NoveltyWatch:
             clock = Clock(max(2, round(HOUR / step)), max(8, round(DAY / step)), max(8, round(DAY / step)))
             watched = _Watched(NoveltyDetector(len(batch), clock), batch.labels, -np.inf)
             self._watched[batch.signal] = watched
-        found = []
-        for column, moment in enumerate(batch.grid.times()):
-            if moment <= watched.fed_until or not np.isfinite(batch.values[:, column]).any():
-                continue
+        watched.detector.alarm_from = alarm_from
+        found: list[Finding] = []
+        times = batch.grid.times()
+        for column in _to_feed(batch, watched.fed_until):
+            moment = times[column]
             scores = watched.detector.update(batch.values[:, column])
             watched.fed_until = float(moment)
             if moment >= batch.grid.end - RECENT_SECONDS:
-                reported = (
-                    _finding(subject, int(row), column, scores) for row in np.flatnonzero(scores >= REPORT_FROM)
-                )
+                reported = (_finding(subject, int(row), column, scores) for row in np.flatnonzero(scores >= alarm_from))
                 found += [finding for finding in reported if finding is not None]
         return found
+
+
+def _to_feed(batch: Batch, fed_until: float) -> range:
+    """Return the columns to feed: empty ones too, which keep the time of day, but none before or after all values."""
+    there = np.flatnonzero(np.isfinite(batch.values).any(axis=0))
+    if not there.size:
+        return range(0)
+    first = there[0] if np.isinf(fed_until) else np.searchsorted(batch.grid.times(), fed_until, side="right")
+    return range(int(first), int(there[-1]) + 1)
 
 
 def _finding(subject: Subject, row: int, column: int, scores: Floats) -> Finding | None:
