@@ -7,7 +7,7 @@ Both sets are generated, and go through a whole cycle of the analyzer: signals, 
 - calls: 41 services in a call graph, latency and availability each minute. A service gets slow or fails, and with it
   everything that waits for it; services that always move, load balancers in front of the real ones, a daily season and
   missing metrics are in the way. The method is given the symptom (the entry's metric) and the newest two minutes after
-  the onset, but not when it began; BARO (L. Pham et al., FSE 2024) is told.
+  the onset, but not when it began; BARO (L. Pham et al., FSE 2024) is given it.
 - resources: 12 services, CPU, memory, latency, errors and load each second; ten minutes of normal work, then CPU,
   memory, disk, delay or loss in one service, 60 s of it. No call graph; the services in one order over all incidents.
 
@@ -59,7 +59,7 @@ RESOURCES = (
 
 @dataclass(frozen=True)
 class Case:
-    """One fault: the series of a cycle, what shows the symptom, the truth, and the onset that BARO is told."""
+    """One fault: the series of a cycle, what shows the symptom, the truth, and the onset that BARO is given it."""
 
     batches: Mapping[str, Batch]
     symptom: Symptom
@@ -254,15 +254,15 @@ def show(what: str, cases: Sequence[Case], rank: Callable[[Case], list[str]], ba
     return first, third
 
 
-def read_petshop(folder: Path, part: str) -> Iterator[Case]:
+def read_petshop(directory: Path, part: str) -> Iterator[Case]:
     """Yield the issues of one part: the normal run's end, then the issue's points until AFTER after the onset."""
-    normal, _ = _read_metrics(folder / "noissue" / "metrics.csv")
-    rows = list(csv.reader((folder / "graph.csv").open()))
+    normal, _ = _read_metrics(directory / "noissue" / "metrics.csv")
+    rows = list(csv.reader((directory / "graph.csv").open()))
     calls = {
         row[0]: frozenset(name for name, cell in zip(rows[0][1:], row[1:], strict=True) if float(cell))
         for row in rows[1:]
     }
-    for place in sorted((folder / part).iterdir()):
+    for place in sorted((directory / part).iterdir()):
         target = json.loads((place / "target.json").read_text())
         issue, times = _read_metrics(place / "metrics.csv")
         onset = int((times < target["target"]["timestamp"]).sum())
@@ -321,18 +321,18 @@ def petshop_catalog(batches: Iterable[str]) -> tuple[Signal, ...]:
     )
 
 
-def measure_data(folder: Path) -> bool:
+def measure_data(directory: Path) -> bool:
     """Print PetShop's figures; return whether the bar holds in every part."""
     holds = True
     for part in ("train", "test"):
-        if not (folder / part).is_dir():
+        if not (directory / part).is_dir():
             continue
-        cases = list(read_petshop(folder, part))
+        cases = list(read_petshop(directory, part))
         catalog = petshop_catalog(cases[0].batches)
         bar = f"bar AC@3 {MIN_CALLS_AC3}"
         _, third = show(f"{part}: with the graph", cases, lambda c: by_symptom(c, catalog, with_calls=True), bar)  # noqa: B023 - used at once
         show(f"{part}: without the graph", cases, lambda c: by_symptom(c, catalog, with_calls=False))  # noqa: B023 - used at once
-        show(f"{part}: BARO, told the onset", cases, baro)
+        show(f"{part}: BARO, given the onset", cases, baro)
         holds &= third >= MIN_CALLS_AC3
     return holds
 
@@ -345,10 +345,10 @@ def measure_generated(cases: int, seed: int) -> bool:
     bar = f"bar AC@3 {MIN_CALLS_AC3}"
     _, third = show("calls: with the graph", calls, lambda case: by_symptom(case, CALLS, with_calls=True), bar)
     show("calls: without the graph", calls, lambda case: by_symptom(case, CALLS, with_calls=False))
-    show("calls: BARO, told the onset", calls, baro)
+    show("calls: BARO, given the onset", calls, baro)
     bar = f"bar AC@1 {MIN_RESOURCES_AC1}"
     first, _ = show("resources: 60 s after", places, lambda case: by_incidents(case, RESOURCES), bar)
-    show("resources: BARO, told the onset", places, baro)
+    show("resources: BARO, given the onset", places, baro)
     return third >= MIN_CALLS_AC3 and first >= MIN_RESOURCES_AC1
 
 

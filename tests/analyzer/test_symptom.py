@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from fastapi.testclient import TestClient
 
 from perfloop_analyzer.catalog import Signal, load_catalog
 from perfloop_analyzer.incidents import Topology
@@ -12,7 +13,10 @@ from perfloop_analyzer.incidents.causes import robust_deviation
 from perfloop_analyzer.pipeline import Knowledge, analyze
 from perfloop_analyzer.pipeline.symptom import Symptom, explain_symptom
 from perfloop_analyzer.ports import Responses
+from perfloop_analyzer.published import Published
 from perfloop_analyzer.series import Batch, Grid
+from perfloop_analyzer.server import WebSettings, build_web
+from perfloop_analyzer.store import Database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,3 +109,17 @@ def test_the_shipped_catalogue_learns_calls_and_no_health_of_them(rng: np.random
     (incident,) = result.incidents
     assert incident.causes[0].service == "store"
     assert [one["service"] for one in result.as_dict()["suspects"]] == ["store", "web"]
+
+
+def test_the_api_explains_any_symptom(rng: np.random.Generator) -> None:
+    """The causes of what an alert names; 404 where nothing is measured of it, 503 before the first result."""
+    batches = {"latency": _slow(rng, {"web": 0.08, "shop": 0.1, "store": 0.1})}
+    published = Published(catalog=CATALOG, batches=batches, topology=CALLS)
+    client = TestClient(build_web(published, Database("sqlite://"), WebSettings()))
+    question = {"service": "web", "signal": "latency"}
+    assert client.get("/api/v1/causes", params=question).status_code == 503
+    published.publish(analyze(Responses(batches, {}), Knowledge(CATALOG, ()), 1e6))
+    answer = client.get("/api/v1/causes", params=question)
+    assert answer.json()["causes"][0]["service"] == "store"
+    assert client.get("/api/v1/causes", params=question | {"service": "nobody"}).status_code == 404
+    assert client.get("/api/v1/causes", params={"service": "web"}).status_code == 422

@@ -1,6 +1,6 @@
 """The causes of a symptom that a person or an alert names, whether or not a detector reports it.
 
-The symptom is one signal of one service: an alert's, or what users complain about. Its start is estimated from its own
+The symptom is one signal of one service: an alert's, or what users report. Its start is estimated from its own
 series. Where the calls between services are known, the walk goes from it over the callees that moved in the same
 measure; services that the walk does not reach come after those that it reaches. Without calls, every service that moved
 in the symptom's measure is ranked by how far it deviates from its own past.
