@@ -7,13 +7,14 @@ thread take over the rest, so that a hung driver delays nothing but its own metr
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfloop_exporter.collectors.families import Collector, Renderer, counter, gauge
+from perfloop_exporter.collectors.families import Aside, Collector, Renderer, counter, gauge
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
@@ -27,9 +28,15 @@ ABSENT = gauge("node_scrape_collector_absent", "Whether the machine does not hav
 TIMEOUTS = counter(
     "node_scrape_collector_timeouts_total", "Scrapes that did not wait for a collector past its deadline.", "collector"
 )
+UNREADABLE = gauge(
+    "node_scrape_collector_unreadable",
+    "Files, lines and values that a collector could not read and left out.",
+    "collector",
+)
 
 # A collector that runs longer than this keeps its thread, and the remaining ones continue on another.
 PATIENCE_SECONDS = 0.05
+TYPE_LINE = re.compile(r"^# TYPE (\S+)", re.MULTILINE)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +52,7 @@ class CollectorSlot:
         self.timeouts = 0
         self.busy_since: float | None = None
         self.failing = False
+        self.losing = False
 
 
 class Job:
@@ -55,13 +63,14 @@ class Job:
         self.started: float | None = None
         self.seconds: float | None = None
         self.text = ""
+        self.aside = Aside()
         self.error: Exception | None = None
 
     def run(self) -> None:
         """Collect and render; never raises."""
         self.started = self.slot.busy_since = time.perf_counter()
         try:
-            self.text = self.slot.renderer.render(self.slot.collector.collect())
+            self.text = self.slot.renderer.render(self.slot.collector.collect(), self.aside)
         except Exception as error:  # noqa: BLE001  # the edge of the scrape: no collector can break it
             self.error = error
         # In this order: whoever sees the seconds may run the collector again.
@@ -77,6 +86,12 @@ class Outcome(NamedTuple):
     timed_out: bool
     error: Exception | None
     text: str
+    aside: Aside
+
+    @property
+    def unreadable(self) -> int:
+        """How many parts the collector left out."""
+        return sum(loss.parts for loss in self.aside.losses)
 
 
 class Worker:
@@ -145,7 +160,8 @@ class Scraper:
             outcomes = [_outcome(job) for job in jobs]
             for outcome in outcomes:
                 _log_change(outcome)
-            return "".join(outcome.text for outcome in outcomes) + self._self_metrics(outcomes[: len(asked)])
+            text = "".join(outcome.text for outcome in outcomes) + self._self_metrics(outcomes[: len(asked)])
+            return text + _late_text(outcomes, text)
 
     def _run(self, jobs: list[Job], budget_seconds: float) -> None:
         waiting = deque(jobs)
@@ -194,10 +210,20 @@ class Scraper:
             SUCCESS: [int(not outcome.timed_out and outcome.error is None) for outcome in outcomes],
             ABSENT: [int(isinstance(outcome.error, NoDataError)) for outcome in outcomes],
             TIMEOUTS: [outcome.slot.timeouts for outcome in outcomes],
+            UNREADABLE: [outcome.unreadable for outcome in outcomes],
         }
         return self._renderer.render(
             (family, list(zip(names, column, strict=True))) for family, column in columns.items()
         )
+
+
+def _late_text(outcomes: list[Outcome], text: str) -> str:
+    """Return what the collectors write after all others, whose families are in the text."""
+    late = [(outcome.slot.renderer, item) for outcome in outcomes for item in outcome.aside.late]
+    if not late:
+        return ""
+    names = frozenset(TYPE_LINE.findall(text))
+    return "".join(renderer.render(item.choose(names)) for renderer, item in late)
 
 
 def _release(waiting: deque[Job]) -> None:
@@ -222,15 +248,16 @@ def _is_settled(job: Job, now: float) -> bool:
 def _outcome(job: Job) -> Outcome:
     slot = job.slot
     if job.seconds is not None:
-        return Outcome(slot, job.seconds, timed_out=False, error=job.error, text=job.text)
+        return Outcome(slot, job.seconds, timed_out=False, error=job.error, text=job.text, aside=job.aside)
     since = slot.busy_since
     seconds = 0.0 if since is None else time.perf_counter() - since
-    return Outcome(slot, seconds, timed_out=True, error=None, text="")
+    return Outcome(slot, seconds, timed_out=True, error=None, text="", aside=Aside())
 
 
 def _log_change(outcome: Outcome) -> None:
     """Count a timeout; log a failure once when it begins, and once when the collector has recovered."""
     slot, error = outcome.slot, outcome.error
+    _log_losses(outcome)
     slot.timeouts += outcome.timed_out
     was_failing, slot.failing = slot.failing, outcome.timed_out or error is not None
     if slot.failing == was_failing:
@@ -246,3 +273,16 @@ def _log_change(outcome: Outcome) -> None:
         log.error("collector failed", extra=where | {"err": str(error)})
     else:
         log.error("collector raised an unexpected exception", extra=where, exc_info=error)
+
+
+def _log_losses(outcome: Outcome) -> None:
+    """Log once that a collector leaves something out, and once that it does no longer."""
+    slot, losses = outcome.slot, outcome.aside.losses
+    if outcome.timed_out or outcome.error is not None or slot.losing == bool(losses):
+        return
+    slot.losing = bool(losses)
+    if losses:
+        where = {"collector": slot.name, "err": losses[0].problem, "unreadable": outcome.unreadable}
+        log.warning("collector leaves out what it cannot read", extra=where)
+    else:
+        log.info("collector leaves nothing out any more", extra={"collector": slot.name})

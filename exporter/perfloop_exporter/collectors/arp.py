@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Reading, gauge
+from perfloop_exporter.collectors.families import gauge
 from perfloop_exporter.collectors.host import columns_of, lines_of
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -18,24 +20,23 @@ ENTRIES = gauge("node_arp_entries", "ARP entries by device.", "device")
 COLUMNS = 6
 
 
-def count_devices(text: str) -> dict[str, int]:
+def count_devices(text: str, losses: Losses) -> dict[str, int]:
     """Count the ARP entries of each device.
 
     Args:
         text: /proc/net/arp: one heading, then one line of six columns per entry, the device last (proc_net(5)).
+        losses: Takes the lines that do not have six columns.
 
     Returns:
         Number of entries by device name.
-
-    Raises:
-        CollectorError: A line does not have six columns.
     """
     counts: dict[str, int] = {}
     for line in lines_of(text)[1:]:
         words = columns_of(line)
-        if len(words) != COLUMNS:
-            raise CollectorError(f"/proc/net/arp: '{line[:60]}' does not have {COLUMNS} columns")
-        counts[words[-1]] = counts.get(words[-1], 0) + 1
+        if len(words) == COLUMNS:
+            counts[words[-1]] = counts.get(words[-1], 0) + 1
+        else:
+            losses.note(CollectorError(f"/proc/net/arp: '{line[:60]}' does not have {COLUMNS} columns"))
     return counts
 
 
@@ -46,10 +47,12 @@ class ArpCollector:
         self._host = host
         self._filter = build_filter("arp", "device", options)
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one sample per device that has entries."""
-        counts = count_devices(self._host.read_net("arp"))
-        return [(ENTRIES, [((name,), count) for name, count in sorted(counts.items()) if not self._filter.skips(name)])]
+        losses = Losses()
+        counts = count_devices(self._host.read_net("arp"), losses)
+        samples = [((name,), count) for name, count in sorted(counts.items()) if not self._filter.skips(name)]
+        return losses.settle([(ENTRIES, samples)])
 
 
 SPEC = Spec("arp", ArpCollector, "ARP entries", filter_options("device", "network devices"))

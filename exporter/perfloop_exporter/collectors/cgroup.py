@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from perfloop_exporter.collectors import cgroup_v1, cgroup_v2
 from perfloop_exporter.collectors.cgroup_view import FAMILIES, View
 from perfloop_exporter.collectors.host import lines_of
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec, pattern
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
-    from perfloop_exporter.collectors.families import Family, LabelValues, Reading
+    from perfloop_exporter.collectors.families import Family, Item, LabelValues
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -19,20 +20,19 @@ if TYPE_CHECKING:
 WALK_LIMIT = 2000
 
 
-def parse_paths(text: str) -> dict[str, str]:
+def parse_paths(text: str, losses: Losses) -> dict[str, str]:
     """Parse /proc/self/cgroup, whose lines are `ID:CONTROLLERS:PATH` (cgroups(7)).
 
     Returns:
-        The path of the process's group by controller name; the key is empty for version 2.
-
-    Raises:
-        CollectorError: A line does not have this form.
+        The path of the process's group by controller name; the key is empty for version 2. `losses` takes the lines
+        that do not have this form.
     """
     paths = {}
     for line in lines_of(text):
         parts = line.split(":", 2)
         if len(parts) != 3 or not parts[2].startswith("/"):  # noqa: PLR2004  # the three parts above
-            raise CollectorError(f"/proc/self/cgroup: '{line[:60]}' is not ID:CONTROLLERS:PATH")
+            losses.note(CollectorError(f"/proc/self/cgroup: '{line[:60]}' is not ID:CONTROLLERS:PATH"))
+            continue
         for controller in parts[1].split(","):
             paths[controller] = parts[2]
     return paths
@@ -46,38 +46,42 @@ class CgroupCollector:
         self._base = f"{host.sys}/fs/cgroup"
         self._include = pattern("cgroup", "include", options.text("include"))
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return limits, usage, throttling, OOM kills and pressure, one sample per group."""
-        own = parse_paths(self._host.read_proc("self/cgroup"))
+        losses = Losses()
+        own = parse_paths(self._host.read_proc("self/cgroup", "surrogateescape"), losses)
         # The `id` label comes from the hierarchy that is read: a kernel may have both versions mounted.
         name = own.get("" if self._unified() else "memory", "/")
-        views = {name: self._own(own), **{path: self._other(path) for path in self._chosen(name)}}
+        views = {name: self._own(own, losses), **{path: self._other(path, losses) for path in self._chosen(name)}}
         views = {path: view for path, view in views.items() if view}
-        if not views:
+        if not views and not losses.count:
             raise NoDataError("no readable control group was found")
-        return [
-            (
-                family,
-                [(_labels(family, path), view[family.name]) for path, view in views.items() if family.name in view],
-            )
-            for family in FAMILIES
-        ]
+        return losses.settle(
+            [
+                (
+                    family,
+                    [(_labels(family, path), view[family.name]) for path, view in views.items() if family.name in view],
+                )
+                for family in FAMILIES
+            ]
+        )
 
-    def _own(self, paths: dict[str, str]) -> View:
+    def _own(self, paths: dict[str, str], losses: Losses) -> View:
         """Read the exporter's own group; in version 1 its path may differ between controllers."""
         if self._unified():
-            return cgroup_v2.read_view(self._host, self._base + self._inside(self._base, paths.get("", "/")))
-        directories = {}
+            lineage = _lineage(self._base, self._inside(self._base, paths.get("", "/")))
+            return cgroup_v2.read_view(self._host, lineage, losses)
+        lineages = {}
         for controller in cgroup_v1.CONTROLLERS:
             root = f"{self._base}/{controller}"
-            directories[controller] = root + self._inside(root, paths.get(controller, "/"))
-        return cgroup_v1.read_view(self._host, directories)
+            lineages[controller] = _lineage(root, self._inside(root, paths.get(controller, "/")))
+        return cgroup_v1.read_view(self._host, lineages, losses)
 
-    def _other(self, path: str) -> View:
+    def _other(self, path: str, losses: Losses) -> View:
         if self._unified():
-            return cgroup_v2.read_view(self._host, self._base + path)
-        directories = {controller: f"{self._base}/{controller}{path}" for controller in cgroup_v1.CONTROLLERS}
-        return cgroup_v1.read_view(self._host, directories)
+            return cgroup_v2.read_view(self._host, _lineage(self._base, path), losses)
+        lineages = {controller: _lineage(f"{self._base}/{controller}", path) for controller in cgroup_v1.CONTROLLERS}
+        return cgroup_v1.read_view(self._host, lineages, losses)
 
     def _unified(self) -> bool:
         return self._host.attribute(f"{self._base}/cgroup.controllers") is not None
@@ -102,6 +106,13 @@ class CgroupCollector:
             found.append(path or "/")
             waiting.extend(f"{path}/{name}" for name in self._host.directories(f"{base}{path}"))
         return sorted(found)
+
+
+def _lineage(root: str, path: str) -> list[str]:
+    """Return the directories of a group and of the groups above it: a limit on any of these holds for the group."""
+    path = path.rstrip("/")
+    above = [path[:end] for end, character in enumerate(path) if character == "/"]
+    return [f"{root}{place}" for place in (path, *reversed(above))]
 
 
 def _labels(family: Family, path: str) -> LabelValues:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from perfloop_exporter.collectors.families import Family, counter, gauge
 from perfloop_exporter.collectors.host import lines_of, whole
 from perfloop_exporter.errors import CollectorError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perfloop_exporter.collectors.losses import Losses
 
 # Value by family name.
 View = dict[str, float]
@@ -39,23 +46,30 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
-def parse_fields(text: str, where: str) -> dict[str, int]:
+def parse_fields(text: str, where: str, losses: Losses) -> dict[str, int]:
     """Parse the flat-keyed format of control group files, lines of `NAME NUMBER`.
 
     Args:
         text: The file's content.
         where: The file's name, for the error.
+        losses: Takes the lines that do not have this form.
 
     Returns:
         Integers by name, in the file's own unit.
-
-    Raises:
-        CollectorError: A line does not have this form.
     """
     fields = {}
     for line in lines_of(text):
         name, space, number = line.partition(" ")
-        if not space:
-            raise CollectorError(f"{where}: '{line[:60]}' is not a name and a number")
-        fields[name] = whole(number, where)
+        try:
+            if not space:
+                raise CollectorError(f"{where}: '{line[:60]}' is not a name and a number")  # noqa: TRY301  # as of a bad number
+            fields[name] = whole(number, where)
+        except CollectorError as error:
+            losses.note(error)
     return fields
+
+
+def smallest(limits: Iterable[int | None]) -> int | None:
+    """Return the limit that holds where several do: 0 where none of the groups has one, None without any such file."""
+    found = [limit for limit in limits if limit is not None]
+    return min((limit for limit in found if limit), default=0) if found else None

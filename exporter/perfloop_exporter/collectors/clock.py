@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Reading, Sample, gauge, single
 from perfloop_exporter.collectors.spec import Spec
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
@@ -44,7 +45,11 @@ class TimeCollector:
         available: list[Sample] = []
         current: list[Sample] = []
         base = f"{self._host.sys}/{SOURCES}"
-        for entry in self._host.entries(base):
+        try:
+            entries = self._host.entries(base)
+        except CollectorError:  # not every kernel has sources to choose from, and the time is known without
+            return available, current
+        for entry in entries:
             device = entry.removeprefix("clocksource")
             if device == entry:
                 continue

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, gauge, single
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.families import Family, gauge, single
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item, Reading
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -41,13 +43,14 @@ def sum_columns(text: str) -> dict[str, int]:
         Totals by column name.
 
     Raises:
-        CollectorError: A line has another number of columns than the heading, or a word is not hexadecimal.
+        CollectorError: A line has another number of columns than the heading, or a word is not hexadecimal. The sum of
+            the other CPUs would be a counter that falls.
     """
-    header, *lines = text.splitlines() or [""]
-    names = header.split()
+    header, *lines = lines_of(text) or [""]
+    names = columns_of(header)
     totals = dict.fromkeys(names, 0)
     for line in lines:
-        words = line.split()
+        words = columns_of(line)
         if len(words) != len(names):
             raise CollectorError(f"/proc/net/stat/nf_conntrack: {len(words)} numbers for {len(names)} names")
         for name, word in zip(names, words, strict=True):
@@ -61,15 +64,21 @@ class ConntrackCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
-        """Return one gauge each; columns that newer kernels removed are 0, as in node_exporter."""
-        directory = "sys/net/netfilter/nf_conntrack"
-        totals = sum_columns(self._host.read_net("stat/nf_conntrack"))
-        return [
-            single(ENTRIES, whole(self._host.read_proc(f"{directory}_count").strip(), "nf_conntrack_count")),
-            single(LIMIT, whole(self._host.read_proc(f"{directory}_max").strip(), "nf_conntrack_max")),
-            *(single(family, totals.get(name, 0)) for name, family in STATISTICS.items()),
-        ]
+    def collect(self) -> list[Item]:
+        """Return one gauge each; columns that newer kernels removed are 0, as in node_exporter.
+
+        Many distributions build their kernels without the statistics file (CONFIG_NF_CONNTRACK_PROCFS).
+        """
+        losses = Losses()
+        readings: list[Reading] = []
+        for family, file in ((ENTRIES, "nf_conntrack_count"), (LIMIT, "nf_conntrack_max")):
+            with losses:
+                text = self._host.read_proc(f"sys/net/netfilter/{file}")
+                readings.append(single(family, whole(text.strip(), file)))
+        with losses:
+            totals = sum_columns(self._host.read_net("stat/nf_conntrack"))
+            readings += [single(family, totals.get(name, 0)) for name, family in STATISTICS.items()]
+        return losses.settle(readings)
 
 
 SPEC = Spec("conntrack", ConntrackCollector, "tracked connections")

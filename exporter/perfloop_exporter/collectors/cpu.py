@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from perfloop_exporter.collectors.cpu_info import Info
 from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -20,20 +24,6 @@ GUEST = counter(
     "cpu",
     "mode",
 )
-# The label, and the field of /proc/cpuinfo that it comes from; fields that an architecture lacks are empty.
-FIELDS = {
-    "package": "physical id",
-    "core": "core id",
-    "cpu": "processor",
-    "vendor": "vendor_id",
-    "family": "cpu family",
-    "model": "model",
-    "model_name": "model name",
-    "microcode": "microcode",
-    "stepping": "stepping",
-    "cachesize": "cache size",
-}
-INFO = gauge("node_cpu_info", "What a CPU is; always 1.", *FIELDS)
 ONLINE = gauge("node_cpu_online", "Whether a CPU is switched on.", "cpu")
 ISOLATED = gauge("node_cpu_isolated", "A CPU that the scheduler keeps free; always 1.", "cpu")
 CORE_THROTTLES = counter("node_cpu_core_throttles_total", "Times a core was slowed for its heat.", "core", "package")
@@ -48,25 +38,26 @@ IDLE = MODES.index("idle")
 RESET_SECONDS = 3
 
 
-def parse_cpus(text: str) -> dict[str, list[int]]:
+def parse_cpus(text: str, losses: Losses) -> dict[str, list[int]]:
     """Parse the cpu lines of /proc/stat (kernel: Documentation/filesystems/proc.rst, section 1.7).
 
     Returns:
         Ticks (1/USER_HZ s) of each CPU by its number, in the order of MODES, then guest time; old kernels have fewer.
 
     Raises:
-        CollectorError: There is no such line, or it is malformed.
+        CollectorError: There is no such line. A malformed one costs its CPU.
     """
     cpus: dict[str, list[int]] = {}
-    for line in text.splitlines():
+    for line in lines_of(text):
         if not line.startswith("cpu"):
-            break
-        name, *columns = line.split()
-        if name != "cpu":
-            cpus[str(whole(name[3:], "/proc/stat: number of a cpu"))] = [
-                whole(column, "/proc/stat") for column in columns[: len(MODES) + len(GUEST_MODES)]
-            ]
-    if not cpus:
+            continue
+        name, *columns = columns_of(line)
+        if name == "cpu":
+            continue
+        with losses:
+            ticks = [whole(column, "/proc/stat") for column in columns[: len(MODES) + len(GUEST_MODES)]]
+            cpus[str(whole(name[3:], "/proc/stat: number of a cpu"))] = ticks
+    if not cpus and not losses.count:
         raise CollectorError("/proc/stat has no line for any cpu")
     return cpus
 
@@ -82,26 +73,6 @@ def settle(last: list[int], now: list[int], reset_ticks: int) -> list[int]:
     if len(last) != len(now) or (len(now) > IDLE and last[IDLE] - now[IDLE] >= reset_ticks):
         return now
     return [max(pair) for pair in zip(last, now, strict=True)]
-
-
-def parse_processors(text: str) -> list[dict[str, str]]:
-    """Parse /proc/cpuinfo: blocks of `FIELD : VALUE`, separated by empty lines."""
-    processors: list[dict[str, str]] = []
-    for block in text.strip().split("\n\n"):
-        pairs = (line.partition(":") for line in block.splitlines())
-        fields = {name.strip(): value.strip() for name, colon, value in pairs if colon}
-        if "processor" in fields:
-            processors.append(fields)
-    return processors
-
-
-def read_info(host: Host) -> Reading:
-    """Return node_cpu_info, one sample per processor."""
-    found: dict[str, Sample] = {}
-    for fields in parse_processors(host.read_proc("cpuinfo")):
-        labels = tuple(fields.get(field, "") for field in FIELDS.values())
-        found[fields["processor"]] = (labels, 1)
-    return INFO, list(found.values())
 
 
 def parse_range(text: str) -> list[str]:
@@ -129,9 +100,14 @@ class Topology:
         self._base = f"{host.sys}/{TOPOLOGY}"
         self._places: dict[str, tuple[str, str] | None] = {}
 
-    def readings(self, cpus: list[str]) -> list[Reading]:
+    def readings(self, cpus: list[str], losses: Losses) -> list[Reading]:
         """Return the readings for these CPUs; virtual machines often have none of these files."""
-        return [*self._throttles(cpus), (ISOLATED, self._isolated()), (ONLINE, self._online())]
+        readings = self._throttles(cpus, losses)
+        with losses:
+            readings.append((ISOLATED, self._isolated()))
+        with losses:
+            readings.append((ONLINE, self._online()))
+        return readings
 
     def _isolated(self) -> list[Sample]:
         return [((cpu,), 1) for cpu in parse_range(self._host.attribute(f"{self._base}/isolated") or "")]
@@ -147,34 +123,34 @@ class Topology:
         cpus = [name.removeprefix("cpu") for name in names if name.startswith("cpu") and name[3:].isdigit()]
         return [((cpu,), int(self._host.attribute(f"{self._base}/cpu{cpu}/online") == "1")) for cpu in cpus]
 
-    def _throttles(self, cpus: list[str]) -> list[Reading]:
-        counts: dict[Family, dict[tuple[str, ...], int | None]] = {CORE_THROTTLES: {}, PACKAGE_THROTTLES: {}}
+    def _throttles(self, cpus: list[str], losses: Losses) -> list[Reading]:
+        counts: dict[Family, dict[tuple[str, ...], int]] = {CORE_THROTTLES: {}, PACKAGE_THROTTLES: {}}
         for cpu in cpus:
             place = self._place(cpu)
             if place is None:
                 continue
             core, package = place
             # The threads of a core, and the cores of a package, all have its count: it is read from the first.
-            if (core, package) not in counts[CORE_THROTTLES]:
-                counts[CORE_THROTTLES][core, package] = self._throttle_count(cpu, "core")
-            if (package,) not in counts[PACKAGE_THROTTLES]:
-                counts[PACKAGE_THROTTLES][(package,)] = self._throttle_count(cpu, "package")
-        return [
-            (family, [(labels, count) for labels, count in found.items() if count is not None])
-            for family, found in counts.items()
-        ]
+            for family, labels, level in (
+                (CORE_THROTTLES, (core, package), "core"),
+                (PACKAGE_THROTTLES, (package,), "package"),
+            ):
+                if labels not in counts[family]:
+                    with losses:
+                        self._add_count(counts[family], labels, f"cpu{cpu}/thermal_throttle/{level}_throttle_count")
+        return [(family, list(found.items())) for family, found in counts.items()]
 
-    def _throttle_count(self, cpu: str, level: str) -> int | None:
-        file = f"{level}_throttle_count"
-        text = self._host.attribute(f"{self._base}/cpu{cpu}/thermal_throttle/{file}")
-        return whole(text, file) if text else None
+    def _add_count(self, counts: dict[tuple[str, ...], int], labels: tuple[str, ...], file: str) -> None:
+        text = self._host.attribute(f"{self._base}/{file}")
+        if text:
+            counts[labels] = whole(text, file)
 
     def _place(self, cpu: str) -> tuple[str, str] | None:
         if cpu not in self._places:
             directory = f"{self._base}/cpu{cpu}"
             core = self._host.attribute(f"{directory}/topology/core_id")
             package = self._host.attribute(f"{directory}/topology/physical_package_id")
-            counted = self._host.attribute(f"{directory}/thermal_throttle/core_throttle_count") is not None
+            counted = os.path.isdir(f"{directory}/thermal_throttle")  # noqa: PTH112  # no path is built
             self._places[cpu] = (core, package) if core and package and counted else None
         return self._places[cpu]
 
@@ -185,23 +161,24 @@ class CpuCollector:
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._guest = options.switch("guest")
-        self._info = options.switch("info")
+        self._info = Info(options)
         self._topology = Topology(host)
         self._last: dict[str, list[int]] = {}
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return the seconds by CPU and mode, then the readings from /proc/cpuinfo and /sys."""
+        losses = Losses()
         reset = RESET_SECONDS * self._host.clock_ticks
-        self._last = {
-            cpu: settle(self._last.get(cpu, []), ticks, reset)
-            for cpu, ticks in parse_cpus(self._host.read_proc("stat")).items()
-        }
+        with losses:
+            found = parse_cpus(self._host.read_proc("stat"), losses)
+            self._last = {cpu: settle(self._last.get(cpu, []), ticks, reset) for cpu, ticks in found.items()}
         readings: list[Reading] = [(SECONDS, self._samples(0, MODES))]
         if self._guest:
             readings.append((GUEST, self._samples(len(MODES), GUEST_MODES)))
-        if self._info:
-            readings.append(read_info(self._host))
-        return readings + self._topology.readings(list(self._last))
+        with losses:
+            readings += self._info.readings(self._host)
+        readings += self._topology.readings(list(self._last), losses)
+        return losses.settle(readings)
 
     def _samples(self, first: int, modes: tuple[str, ...]) -> list[Sample]:
         hertz = self._host.clock_ticks
@@ -219,5 +196,7 @@ SPEC = Spec(
     (
         Option("guest", True, "export node_cpu_guest_seconds_total"),  # noqa: FBT003  # a switch that is on
         Option("info", False, "export node_cpu_info"),  # noqa: FBT003  # a switch that is off
+        Option("info.flags-include", "", "regular expression of CPU flags to export as node_cpu_flag_info"),
+        Option("info.bugs-include", "", "regular expression of CPU bugs to export as node_cpu_bug_info"),
     ),
 )

@@ -5,13 +5,16 @@ Source: kernel Documentation/admin-guide/pm/cpufreq.rst; the files are in kHz.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, Sample, gauge
+from perfloop_exporter.collectors.families import Family, Sample, gauge
 from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -41,24 +44,28 @@ class CpufreqCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one family per file; without frequency scaling, as on most virtual machines, no samples."""
+        losses = Losses()
         samples: dict[Family, list[Sample]] = {family: [] for family in (*FILES.values(), GOVERNOR)}
         base = f"{self._host.sys}/{CPUS}"
         for entry in self._host.entries(base):
             cpu = entry.removeprefix("cpu")
             if not cpu.isdigit():
                 continue
-            governor = self._host.attribute(f"{base}/{entry}/cpufreq/scaling_governor")
-            if governor is None:
+            directory = f"{base}/{entry}/cpufreq"
+            if not os.path.isdir(directory):  # noqa: PTH112  # one stat per CPU, no path built per scrape
                 continue
             for file, family in FILES.items():
-                text = self._host.attribute(f"{base}/{entry}/cpufreq/{file}")
-                if text:
-                    samples[family].append(((cpu,), whole(text, f"{file} of cpu {cpu}") * KILOHERTZ))
-            known = self._host.attribute(f"{base}/{entry}/cpufreq/scaling_available_governors") or governor
-            samples[GOVERNOR].extend(((cpu, name), int(name == governor)) for name in known.split())
-        return list(samples.items())
+                text = self._host.attribute(f"{directory}/{file}")
+                with losses:
+                    if text:
+                        samples[family].append(((cpu,), whole(text, f"{file} of cpu {cpu}") * KILOHERTZ))
+            governor = self._host.attribute(f"{directory}/scaling_governor")
+            if governor:
+                known = self._host.attribute(f"{directory}/scaling_available_governors") or governor
+                samples[GOVERNOR].extend(((cpu, name), int(name == governor)) for name in known.split())
+        return losses.settle(list(samples.items()))
 
 
 SPEC = Spec("cpufreq", CpufreqCollector, "frequencies of CPUs")

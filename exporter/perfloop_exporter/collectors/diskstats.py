@@ -6,11 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -87,13 +89,7 @@ class Disk(NamedTuple):
     columns: tuple[int, ...]
 
 
-def device_of(line: str) -> str:
-    """Return the device name in a line of /proc/diskstats; empty when the line is too short."""
-    words = line.split(None, 3)
-    return words[2] if len(words) > 2 else ""  # noqa: PLR2004  # after the major and the minor number
-
-
-def parse_disk(line: str) -> Disk:
+def parse_disk(words: list[str]) -> Disk:
     """Parse a line of /proc/diskstats: `MAJOR MINOR DEVICE` and 11 to 17 counters.
 
     The counters are sectors of 512 bytes, milliseconds or operations; COLUMNS has the factor of each
@@ -102,9 +98,8 @@ def parse_disk(line: str) -> Disk:
     Raises:
         CollectorError: The line has fewer than 14 columns, or one that is not a whole number.
     """
-    words = line.split()
     if len(words) < 3 + LEAST_COLUMNS:
-        raise CollectorError(f"/proc/diskstats: '{line[:60]}' has fewer than {3 + LEAST_COLUMNS} columns")
+        raise CollectorError(f"/proc/diskstats: '{' '.join(words)[:60]}' has fewer than {3 + LEAST_COLUMNS} columns")
     major, minor, device, *columns = words
     whole(major, "/proc/diskstats: major number")
     whole(minor, "/proc/diskstats: minor number")
@@ -113,7 +108,7 @@ def parse_disk(line: str) -> Disk:
 
 def parse_properties(text: str) -> dict[str, str]:
     """Parse a device's file in udev's database (/run/udev/data): the lines `E:NAME=VALUE`."""
-    pairs = (line[2:].partition("=") for line in text.splitlines() if line.startswith("E:"))
+    pairs = (line[2:].partition("=") for line in lines_of(text) if line.startswith("E:"))
     return {name: value for name, _, value in pairs}
 
 
@@ -124,10 +119,10 @@ class DiskstatsCollector:
         self._host = host
         self._filter = build_filter("diskstats", "device", options)
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one family per column, one sample per disk that has the column."""
-        lines = self._host.read_proc("diskstats").splitlines()
-        disks = [parse_disk(line) for line in lines if not self._filter.skips(device_of(line))]
+        losses = Losses()
+        disks = self._disks(losses)
         readings: list[Reading] = []
         known = {disk: self._properties(disk) for disk in disks}
         readings.append((INFO, [self._info(disk, properties) for disk, properties in known.items()]))
@@ -145,7 +140,17 @@ class DiskstatsCollector:
                     ],
                 )
             )
-        return readings + _udev(known)
+        return losses.settle(readings + _udev(known, losses))
+
+    def _disks(self, losses: Losses) -> list[Disk]:
+        disks = []
+        for line in lines_of(self._host.read_proc("diskstats")):
+            words = columns_of(line)
+            if len(words) > 2 and self._filter.skips(words[2]):  # noqa: PLR2004  # after the major and the minor number
+                continue
+            with losses:
+                disks.append(parse_disk(words))
+        return disks
 
     def _properties(self, disk: Disk) -> dict[str, str]:
         return parse_properties(self._host.attribute(f"{self._host.udev}/b{disk.major}:{disk.minor}") or "")
@@ -162,7 +167,7 @@ class DiskstatsCollector:
         return labels, 1
 
 
-def _udev(known: dict[Disk, dict[str, str]]) -> list[Reading]:
+def _udev(known: dict[Disk, dict[str, str]], losses: Losses) -> list[Reading]:
     """Return the filesystem, device mapper and ATA properties from udev's database."""
     filesystems: list[Sample] = []
     mapped: list[Sample] = []
@@ -174,7 +179,8 @@ def _udev(known: dict[Disk, dict[str, str]]) -> list[Reading]:
         if properties.get("DM_NAME"):
             mapped.append((labels("DM_LV_LAYER", "DM_LV_NAME", "DM_NAME", "DM_UUID", "DM_VG_NAME"), 1))
         for name in ATA.keys() & properties.keys() if properties.get("ID_ATA") else ():
-            ata[name].append(((disk.device,), whole(properties[name], f"udev: {name} of {disk.device}")))
+            with losses:
+                ata[name].append(((disk.device,), whole(properties[name], f"udev: {name} of {disk.device}")))
     return [(FILESYSTEM, filesystems), (MAPPER, mapped), *((family, ata[name]) for name, family in ATA.items())]
 
 

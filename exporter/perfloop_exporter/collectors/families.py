@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
 
 from perfloop_base.exposition import head, label_set, valid
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 Kind = Literal["counter", "gauge", "untyped"]
 LabelValues = tuple[str, ...]
@@ -28,19 +27,43 @@ class Family(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-Reading = tuple[Family, "Sequence[Sample]"]
+Reading = tuple[Family, Sequence[Sample]]
 
 
 class Verbatim(NamedTuple):
-    """Complete families as text that has already been validated: the content of a textfile."""
+    """A complete family as text that has already been validated: from a textfile."""
 
     text: str
+
+
+class Loss(NamedTuple):
+    """How many files, lines or values a collector left out since they could not be read, and why the first one."""
+
+    problem: str
+    parts: int = 1
+
+
+class Late(NamedTuple):
+    """Readings that are chosen once the names of the scrape's other families are known: none may have two heads."""
+
+    choose: Callable[[frozenset[str]], Iterable[Reading | Verbatim]]
+
+
+Item = Reading | Verbatim | Loss | Late
+
+
+@dataclass(slots=True)
+class Aside:
+    """What a collector returned besides text: its losses, and what is written after all others."""
+
+    losses: list[Loss] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
 
 
 class Collector(Protocol):
     """Reads one subject; timing, failure and success metrics are the scrape's (scrape.py)."""
 
-    def collect(self) -> Iterable[Reading | Verbatim]:
+    def collect(self) -> Iterable[Item]:
         """Read the machine now.
 
         Raises:
@@ -79,13 +102,19 @@ class Renderer:
     def __init__(self) -> None:
         self._known: dict[Family, tuple[str, dict[LabelValues, str]]] = {}
 
-    def render(self, readings: Iterable[Reading | Verbatim]) -> str:
-        """Return the text of all readings; a family without samples is left out."""
+    def render(self, readings: Iterable[Item], aside: Aside | None = None) -> str:
+        """Return the text of all readings; a family without samples is left out.
+
+        Args:
+            readings: What a collector returned.
+            aside: Takes losses and what is to be written later; without it losses are dropped, and late readings chosen
+                as if there were no others.
+        """
         lines: list[str] = []
         append = lines.append
         for reading in readings:
-            if isinstance(reading, Verbatim):
-                append(reading.text)
+            if isinstance(reading, Verbatim | Loss | Late):
+                append(self._special(reading, aside))
                 continue
             family, samples = reading
             if not samples:
@@ -101,6 +130,18 @@ class Renderer:
             if len(starts) > 2 * len(samples) + STARTS_SPARE:
                 starts.clear()
         return "".join(lines)
+
+    def _special(self, item: Verbatim | Loss | Late, aside: Aside | None) -> str:
+        if isinstance(item, Verbatim):
+            return item.text
+        if isinstance(item, Loss):
+            if aside is not None:
+                aside.losses.append(item)
+            return ""
+        if aside is None:
+            return self.render(item.choose(frozenset()))
+        aside.late.append(item)
+        return ""
 
     def _learn(self, family: Family) -> tuple[str, dict[LabelValues, str]]:
         if len(self._known) >= FAMILIES_KEPT:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
-from perfloop_exporter.collectors.families import Family, Reading, Sample, gauge
+from perfloop_exporter.collectors.families import Family, Sample, gauge
 from perfloop_exporter.collectors.host import lines_of
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.mount_watch import MountWatch, may_hang
 from perfloop_exporter.collectors.spec import Option, Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError, NoDataError
@@ -16,6 +17,7 @@ from perfloop_exporter.errors import CollectorError, NoDataError
 if TYPE_CHECKING:
     import os
 
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -98,8 +100,9 @@ class FilesystemCollector:
         self._watch = MountWatch(host.statvfs, _parse_timeout(options.text("mount-timeout")))
         self._text = ""
         self._chosen: list[Mount] = []
+        self._losses = Losses()
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one sample per mount; for one that cannot be read, the reason is the label device_error."""
         samples: dict[Family, list[Sample]] = {
             family: [] for family in (DEVICE_ERROR, READONLY, SIZE, FREE, AVAIL, FILES, FILES_FREE, MOUNT_INFO)
@@ -118,12 +121,17 @@ class FilesystemCollector:
                 samples[family].append((labels, value))
             major, _, minor = mount.number.partition(":")
             samples[MOUNT_INFO].append(((mount.device, major, minor, mount.mountpoint), 1))
-        return list(samples.items())
+        return self._losses.settle(list(samples.items()))
 
     def _choose(self, text: str) -> list[Mount]:
         mounts: dict[tuple[str, str, str], Mount] = {}
+        self._losses = Losses()
         for line in lines_of(text):
-            mount = self._seen_from_root(parse_mount(line))
+            try:
+                mount = self._seen_from_root(parse_mount(line))
+            except CollectorError as error:
+                self._losses.note(error)
+                continue
             if self._mounts.skips(mount.mountpoint) or self._types.skips(mount.fstype):
                 continue
             mounts.setdefault((mount.device, mount.mountpoint, mount.fstype), mount)

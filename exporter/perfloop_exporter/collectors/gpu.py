@@ -9,13 +9,15 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.families import Family, Sample, counter, gauge
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -68,21 +70,25 @@ class GpuCollector:
         self._device = options.text("device")
         self._nvml: Any = None
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one sample per GPU and measurement."""
         if self._nvml is None and not os.path.exists(self._device):  # noqa: PTH110  # one stat, no path built per scrape
             return []  # without the driver there is no GPU, and the library's megabytes need not be loaded
         nvml = self._library()
+        losses = Losses()
         samples: Samples = {family: [] for family in FAMILIES}
         try:
             driver = text_of(nvml.nvmlSystemGetDriverVersion())
-            for index in range(nvml.nvmlDeviceGetCount()):
-                self._look(nvml, str(index), nvml.nvmlDeviceGetHandleByIndex(index), samples)
-                samples[INFO].append(self._info(nvml, str(index), driver))
+            count = nvml.nvmlDeviceGetCount()
         except nvml.NVMLError as error:
             self._nvml = None  # the driver was unloaded: initialise again at the next scrape
             raise CollectorError(f"NVML: {error}") from error
-        return list(samples.items())
+        for index in range(count):
+            gpu = _Gpu(nvml, index, samples, losses)
+            handle = gpu.ask("handle", partial(nvml.nvmlDeviceGetHandleByIndex, index))
+            if handle is not None:  # else it fell off the bus
+                gpu.look(handle, driver)
+        return losses.settle(list(samples.items()))
 
     def _library(self) -> Any:
         if self._nvml is not None:
@@ -90,23 +96,48 @@ class GpuCollector:
         self._nvml = load_nvml()
         return self._nvml
 
-    def _info(self, nvml: Any, gpu: str, driver: str) -> Sample:
-        handle = nvml.nvmlDeviceGetHandleByIndex(int(gpu))
-        name, uuid = text_of(nvml.nvmlDeviceGetName(handle)), text_of(nvml.nvmlDeviceGetUUID(handle))
-        return (gpu, driver, name, uuid), 1
 
-    def _look(self, nvml: Any, gpu: str, handle: Any, samples: Samples) -> None:
-        def add(family: Family, measure: Callable[[], float], *labels: str) -> None:
-            try:
-                samples[family].append(((gpu, *labels), measure()))
-            except nvml.NVMLError_NotSupported:
-                return
+class _Gpu:
+    """One GPU that is asked; a question that fails costs its own sample."""
 
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        samples[MEMORY_USED].append(((gpu,), memory.used))
-        samples[MEMORY_TOTAL].append(((gpu,), memory.total))
-        if memory.total:
-            samples[MEMORY_RATIO].append(((gpu,), memory.used / memory.total))
+    def __init__(self, nvml: Any, index: int, samples: Samples, losses: Losses) -> None:
+        self._nvml = nvml
+        self._label = str(index)
+        self._samples = samples
+        self._losses = losses
+
+    def ask(self, what: str, measure: Callable[[], Any]) -> Any:
+        """Return what the GPU measures; None where the model does not, or where it fails, which is a loss."""
+        try:
+            return measure()
+        except self._nvml.NVMLError_NotSupported:
+            return None
+        except self._nvml.NVMLError as error:
+            self._losses.note(CollectorError(f"NVML: {what} of GPU {self._label}: {error}"))
+            return None
+
+    def add(self, family: Family, measure: Callable[[], float], *labels: str) -> None:
+        """Add a sample where there is a value."""
+        value = self.ask(family.name, measure)
+        if value is not None:
+            self._samples[family].append(((self._label, *labels), value))
+
+    def look(self, handle: Any, driver: str) -> None:
+        """Add every sample."""
+        nvml = self._nvml
+        name = self.ask("name", lambda: nvml.nvmlDeviceGetName(handle)) or ""
+        uuid = self.ask("UUID", lambda: nvml.nvmlDeviceGetUUID(handle)) or ""
+        self.add(INFO, lambda: 1, driver, text_of(name), text_of(uuid))
+        memory = self.ask("memory", lambda: nvml.nvmlDeviceGetMemoryInfo(handle))
+        if memory is not None:
+            self.add(MEMORY_USED, lambda: memory.used)
+            self.add(MEMORY_TOTAL, lambda: memory.total)
+            if memory.total:
+                self.add(MEMORY_RATIO, lambda: memory.used / memory.total)
+        self._add_measurements(handle)
+
+    def _add_measurements(self, handle: Any) -> None:
+        nvml, add = self._nvml, self.add
         add(USED, lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / PERCENT)
         add(TEMPERATURE, lambda: nvml.nvmlDeviceGetTemperature(handle, 0))
         add(POWER, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / MILLI)

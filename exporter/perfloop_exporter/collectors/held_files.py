@@ -6,8 +6,7 @@ import os
 from contextlib import suppress
 from errno import ENODEV, ENOENT, ESTALE
 
-from perfloop_exporter.collectors.host import CHUNK, FLAGS, UNREADABLE
-from perfloop_exporter.errors import CollectorError
+from perfloop_exporter.collectors.host import CHUNK, FLAGS
 
 # At most a quarter of RLIMIT_NOFILE is held; files beyond that are opened and closed at each scrape.
 SHARE_OF_LIMIT, MOST_HELD = 4, 512
@@ -23,11 +22,7 @@ class HeldFiles:
         self._held: dict[str, int] = {}
 
     def read(self, path: str) -> str | None:
-        """Return the stripped text, or None when the file is missing or has no value now.
-
-        Raises:
-            CollectorError: Reading failed for another reason.
-        """
+        """Return the stripped text, or None when the file is missing or cannot be read now."""
         descriptor = self._held.get(path)
         try:
             if descriptor is None:
@@ -36,8 +31,6 @@ class HeldFiles:
         except OSError as error:
             if error.errno in GONE:
                 self._drop(path)
-            elif error.errno not in UNREADABLE:
-                raise CollectorError(f"{path}: {error.strerror}") from error
             return None
         finally:
             # Beyond the limit a file is closed again after each read.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from errno import EACCES, EINVAL, EIO, ENODATA, ENODEV, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, EPERM
+from errno import ENODEV, ENOENT, ENOTDIR, ENXIO
 from typing import TYPE_CHECKING, NoReturn
 
 from perfloop_exporter.collectors import netlink
@@ -21,8 +21,6 @@ CHUNK = 1 << 16
 # Bytes read at most: no kernel file comes near this, so what does is damaged or not a kernel file.
 LIMIT = 1 << 24
 ABSENT = frozenset({ENOENT, ENOTDIR, ENODEV, ENXIO})
-# errno of sysfs attributes that exist but have no value now (a link that is down, a sleeping sensor).
-UNREADABLE = ABSENT | {EACCES, EINVAL, EIO, ENODATA, EOPNOTSUPP, EPERM}
 
 
 def read_bytes(path: str) -> bytes:
@@ -123,17 +121,14 @@ class Host:
         return self.read(f"{self.proc}/net/{name}")
 
     def attribute(self, path: str) -> str | None:
-        """Read a small file; return its stripped text, or None when it is missing or has no value now.
+        """Read a small file; return its stripped text, or None when it is missing or cannot be read now.
 
-        Raises:
-            CollectorError: Reading failed for another reason.
+        Drivers return any errno for a device that is busy, asleep or has no value: it costs the attribute alone.
         """
         try:
             return read_once(path).decode("utf-8", "replace").strip()
-        except OSError as error:
-            if error.errno in UNREADABLE:
-                return None
-            raise CollectorError(f"{path}: {error.strerror}") from error
+        except OSError:
+            return None
 
     def directories(self, path: str) -> list[str]:
         """Return the sorted names of the subdirectories; none when the directory does not exist."""

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.families import Family, Sample, counter, gauge
 from perfloop_exporter.collectors.host import decimal
 from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -101,10 +101,10 @@ class HwmonCollector:
         self._sensors = build_filter("hwmon", "sensor", options)
         self._families: dict[str, Family] = {}
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one family per kind of measurement."""
         samples: dict[Family, list[Sample]] = {CHIP_NAMES: [], LABEL: []}
-        for chip, directory in self._directories():
+        for chip, directory in self._chips_by_name():
             if self._chips.skips(chip):
                 continue
             name = clean(self._host.attribute(f"{directory}/name") or "")
@@ -115,20 +115,32 @@ class HwmonCollector:
                     self._add(chip, sensor, properties, samples)
         return [(family, found) for family, found in samples.items() if found]
 
-    def _directories(self) -> Iterator[tuple[str, str]]:
-        directories = [f"{self._base}/{entry}" for entry in self._host.entries(self._base)]
-        names = [self._chip(directory) for directory in directories]
-        for directory, name in zip(directories, names, strict=True):
-            # Two chips of one device have the same name: the number of the hwmon entry keeps their series apart.
-            yield (name if names.count(name) == 1 else f"{name}_{clean(directory.rpartition('/')[2])}"), directory
+    def _chips_by_name(self) -> list[tuple[str, str]]:
+        """Return the name and the directory of each chip.
+
+        Chips of one device have the same name: what their drivers call them keeps them apart, else the number of their
+        entry, which may be another after a restart.
+        """
+        found = [
+            (self._chip(directory), self._host.attribute(f"{directory}/name") or "", directory)
+            for entry in self._host.entries(self._base)
+            if os.path.isdir(directory := f"{self._base}/{entry}")  # noqa: PTH112  # no path is built
+        ]
+        devices = Counter(device for device, _, _ in found)
+        both = Counter((device, name) for device, name, _ in found)
+        chips = []
+        for device, name, directory in found:
+            suffix = clean(name) if both[device, name] == 1 else ""
+            suffix = suffix or clean(directory.rpartition("/")[2])
+            chips.append((device if devices[device] == 1 else f"{device}_{suffix}", directory))
+        return chips
 
     def _chip(self, directory: str) -> str:
         """Return a name that is stable between boots: bus and device, else the driver's name for the chip."""
-        if os.path.lexists(f"{directory}/device"):
+        if os.path.exists(f"{directory}/device"):  # noqa: PTH110  # no path is built
             *_, bus, device = os.path.realpath(f"{directory}/device").rsplit("/", 2)
-            parts = [clean(part) for part in (bus, device) if clean(part)]
-            if parts:
-                return "_".join(parts)
+            if clean(device):
+                return "_".join(part for part in (clean(bus), clean(device)) if part)
         return clean(self._host.attribute(f"{directory}/name") or "") or clean(
             os.path.realpath(directory).rpartition("/")[2]
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Reading, gauge, single
+from perfloop_exporter.collectors.families import gauge, single
 from perfloop_exporter.collectors.host import decimal
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item, Reading
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -20,19 +22,18 @@ LOADS = (
 )
 
 
-def parse_loads(text: str) -> list[float]:
-    """Parse /proc/loadavg (proc_loadavg(5)).
+def split_loads(text: str) -> list[str]:
+    """Return the words of /proc/loadavg that are tasks that run or wait, averaged over 1, 5 and 15 minutes.
 
-    Returns:
-        Tasks that run or wait, averaged over 1, 5 and 15 minutes.
+    Source: proc_loadavg(5).
 
     Raises:
-        CollectorError: The text does not begin with three finite numbers.
+        CollectorError: The text does not begin with three words.
     """
     words = text.split()
     if len(words) < len(LOADS):
         raise CollectorError(f"/proc/loadavg: '{text[:60]}' does not begin with three averages")
-    return [decimal(word, "/proc/loadavg") for word in words[: len(LOADS)]]
+    return words[: len(LOADS)]
 
 
 class LoadavgCollector:
@@ -41,10 +42,14 @@ class LoadavgCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one gauge per average."""
-        loads = parse_loads(self._host.read_proc("loadavg"))
-        return [single(family, load) for family, load in zip(LOADS, loads, strict=True)]
+        losses = Losses()
+        readings: list[Reading] = []
+        for family, word in zip(LOADS, split_loads(self._host.read_proc("loadavg")), strict=True):
+            with losses:
+                readings.append(single(family, decimal(word, "/proc/loadavg")))
+        return losses.settle(readings)
 
 
 SPEC = Spec("loadavg", LoadavgCollector, "load averages")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, gauge, single
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.families import Family, gauge, single
+from perfloop_exporter.collectors.host import lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item, Reading
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -41,12 +43,20 @@ class MeminfoCollector:
         self._host = host
         self._families: dict[str, Family] = {}
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one gauge per field."""
-        readings = [self._reading(line) for line in self._host.read_proc("meminfo").splitlines()]
-        if not readings:
+        losses = Losses()
+        readings: dict[str, Reading] = {}
+        for line in lines_of(self._host.read_proc("meminfo")):
+            try:
+                reading = self._reading(line)
+            except CollectorError as error:
+                losses.note(error)
+            else:
+                readings.setdefault(reading[0].name, reading)
+        if not readings and not losses.count:
             raise CollectorError("/proc/meminfo is empty")
-        return readings
+        return losses.settle(list(readings.values()))
 
     def _reading(self, line: str) -> Reading:
         field, _, rest = line.partition(":")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.families import Family, Sample, counter, gauge
 from perfloop_exporter.collectors.held_files import HeldFiles
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec, pattern
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -75,18 +77,19 @@ class NetclassCollector:
         self._ignored = pattern("netclass", "ignored-devices", options.text("ignored-devices"))
         self._drop_invalid_speed = options.switch("ignore-invalid-speed")
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one family per attribute, one sample per device that has it now."""
+        losses = Losses()
         samples: dict[Family, list[Sample]] = {family: [] for family in (UP, INFO, SPEED, *NUMBERS.values())}
         devices = self._host.entries(self._base)
         self._files.keep({f"{self._base}/{device}" for device in devices})
         for device in devices:
             if self._ignored is not None and self._ignored.search(device):
                 continue
-            self._look(device, samples)
-        return list(samples.items())
+            self._look(device, samples, losses)
+        return losses.settle(list(samples.items()))
 
-    def _look(self, device: str, samples: dict[Family, list[Sample]]) -> None:
+    def _look(self, device: str, samples: dict[Family, list[Sample]], losses: Losses) -> None:
         directory = f"{self._base}/{device}"
         read = self._files.read
         operstate = read(f"{directory}/operstate")
@@ -96,7 +99,10 @@ class NetclassCollector:
         for file in (*NUMBERS, "speed"):
             text = read(f"{directory}/{file}")
             if text:
-                numbers[file] = parse_number(text, f"{file} of {device}")
+                try:
+                    numbers[file] = parse_number(text, f"{file} of {device}")
+                except CollectorError as error:
+                    losses.note(error)
         for file, family in NUMBERS.items():
             if file in numbers:
                 samples[family].append(((device,), numbers[file]))

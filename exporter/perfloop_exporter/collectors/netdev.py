@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Family, Reading, Sample, counter
 from perfloop_exporter.collectors.held_files import HeldFiles
-from perfloop_exporter.collectors.host import lines_of, whole
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -34,7 +36,7 @@ def parse_columns(header: str) -> tuple[Family, ...]:
     if len(parts) != 3:  # noqa: PLR2004  # the device, what it received, what it sent
         raise CollectorError(f"/proc/net/dev: '{header[:60]}' does not head three groups of columns")
     families = []
-    for direction, names in (("receive", parts[1].split()), ("transmit", parts[2].split())):
+    for direction, names in (("receive", columns_of(parts[1])), ("transmit", columns_of(parts[2]))):
         for name in names:
             if not COLUMN.fullmatch(name):
                 raise CollectorError(f"/proc/net/dev: '{name[:40]}' is not a column's name")
@@ -48,26 +50,25 @@ def column_family(direction: str, name: str) -> Family:
     return counter(f"node_network_{key}_total", f"Network device statistic {key}.", "device")
 
 
-def parse_devices(lines: list[str], width: int) -> dict[str, list[int]]:
+def parse_devices(lines: list[str], width: int, losses: Losses) -> dict[str, list[int]]:
     """Parse the lines `DEVICE: NUMBER…`.
 
     Args:
         lines: The file without its two headings.
         width: Number of columns after the device.
+        losses: Takes the lines that do not have this form.
 
     Returns:
         Bytes, packets or events by device, in the order of the columns.
-
-    Raises:
-        CollectorError: A line does not have this form.
     """
     devices: dict[str, list[int]] = {}
     for line in lines:
         match = FACE.fullmatch(line)
         columns = match["columns"].split() if match else ()
-        if match is None or len(columns) != width:
-            raise CollectorError(f"/proc/net/dev: '{line[:60]}' is not a device and {width} numbers")
-        devices[match["device"]] = [whole(column, "/proc/net/dev") for column in columns]
+        with losses:
+            if match is None or len(columns) != width:
+                raise CollectorError(f"/proc/net/dev: '{line[:60]}' is not a device and {width} numbers")
+            devices[match["device"]] = [whole(column, "/proc/net/dev") for column in columns]
     return devices
 
 
@@ -81,8 +82,9 @@ class NetdevCollector:
         self._header = ""
         self._families: tuple[Family, ...] = ()
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one counter per column, one sample per device."""
+        losses = Losses()
         lines = lines_of(self._host.read_net("dev"))
         if len(lines) < 2:  # noqa: PLR2004  # the file has two lines of headings
             raise CollectorError("/proc/net/dev has no headings")
@@ -90,21 +92,26 @@ class NetdevCollector:
             self._families, self._header = parse_columns(lines[1]), lines[1]
         devices = {
             (device,): columns
-            for device, columns in parse_devices(lines[2:], len(self._families)).items()
+            for device, columns in parse_devices(lines[2:], len(self._families), losses).items()
             if not self._filter.skips(device)
         }
         readings: list[Reading] = [
             (family, [(device, columns[index]) for device, columns in devices.items()])
             for index, family in enumerate(self._families)
         ]
-        readings.append((NOHANDLER, self._nohandler([device for (device,) in devices])))
-        return readings
+        readings.append((NOHANDLER, self._nohandler([device for (device,) in devices], losses)))
+        return losses.settle(readings)
 
-    def _nohandler(self, devices: list[str]) -> list[Sample]:
+    def _nohandler(self, devices: list[str], losses: Losses) -> list[Sample]:
         base = f"{self._host.sys}/class/net"
         self._files.keep({f"{base}/{name}/statistics" for name in devices})
-        texts = ((name, self._files.read(f"{base}/{name}/statistics/rx_nohandler")) for name in devices)
-        return [((name,), whole(text, f"rx_nohandler of {name}")) for name, text in texts if text]
+        samples: list[Sample] = []
+        for name in devices:
+            text = self._files.read(f"{base}/{name}/statistics/rx_nohandler")
+            with losses:
+                if text:
+                    samples.append(((name,), whole(text, f"rx_nohandler of {name}")))
+        return samples
 
 
 SPEC = Spec("netdev", NetdevCollector, "traffic of network devices", filter_options("device", "network devices"))

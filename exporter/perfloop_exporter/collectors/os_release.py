@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Reading, gauge, single
+from perfloop_exporter.collectors.host import lines_of
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -26,21 +29,22 @@ FILES = ("etc/os-release", "usr/lib/os-release")
 MAJOR_MINOR = re.compile(r"[0-9]+\.?[0-9]*")
 
 
-def parse_release(text: str) -> dict[str, str]:
-    """Parse the shell assignments of os-release(5).
+def parse_release(text: str, losses: Losses) -> dict[str, str]:
+    """Parse the shell assignments of os-release(5), one a line.
 
     Returns:
-        Values by lower-case name.
-
-    Raises:
-        CollectorError: A quotation is not closed.
+        Values by lower-case name; `losses` takes the lines whose quotation is not closed.
     """
-    try:
-        words = shlex.split(text, comments=True)
-    except ValueError as error:
-        raise CollectorError(f"os-release: {error}") from error
-    pairs = (word.partition("=") for word in words)
-    return {name.lower(): value for name, equals, value in pairs if equals}
+    found = {}
+    for line in lines_of(text):
+        name, equals, value = line.strip().partition("=")
+        if not equals or name.startswith("#"):
+            continue
+        try:
+            found[name.lower()] = " ".join(shlex.split(value, comments=True))
+        except ValueError as error:
+            losses.note(CollectorError(f"os-release: {name[:40]}: {error}"))
+    return found
 
 
 class OsCollector:
@@ -49,14 +53,16 @@ class OsCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
         self._text = ""
-        self._readings: list[Reading] = []
+        self._items: list[Item] = []
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return the file's fields as labels; parsed again when the text has changed."""
         text = self._read()
         if text != self._text:
-            self._readings, self._text = _build_readings(parse_release(text)), text
-        return self._readings
+            losses = Losses()
+            self._items = losses.settle(_build_readings(parse_release(text, losses), losses))
+            self._text = text
+        return self._items
 
     def _read(self) -> str:
         root = self._host.root.rstrip("/")
@@ -67,7 +73,7 @@ class OsCollector:
             return self._host.read(second)
 
 
-def _build_readings(release: dict[str, str]) -> list[Reading]:
+def _build_readings(release: dict[str, str], losses: Losses) -> list[Reading]:
     readings: list[Reading] = [(INFO, [(tuple(release.get(field, "") for field in FIELDS), 1)])]
     number = MAJOR_MINOR.match(release.get("version_id", ""))
     if number:
@@ -77,8 +83,9 @@ def _build_readings(release: dict[str, str]) -> list[Reading]:
         try:
             end = datetime.strptime(release["support_end"], "%Y-%m-%d").replace(tzinfo=UTC)
         except ValueError as error:
-            raise CollectorError(f"os-release: SUPPORT_END: {error}") from error
-        readings.append(single(SUPPORT_END, end.timestamp()))
+            losses.note(CollectorError(f"os-release: SUPPORT_END: {error}"))
+        else:
+            readings.append(single(SUPPORT_END, end.timestamp()))
     return readings
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, counter, gauge, single
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge, single
+from perfloop_exporter.collectors.host import lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -32,7 +34,7 @@ def parse_totals(text: str) -> dict[str, list[str]]:
     Returns:
         Words by the line's name; the hundreds of numbers after the totals of `intr` stay one unsplit word.
     """
-    lines = (line for line in text.splitlines() if not line.startswith("cpu"))
+    lines = (line for line in lines_of(text) if not line.startswith("cpu"))
     return {name: rest.split(" ", len(VECTORS) + 1) for name, _, rest in (line.partition(" ") for line in lines)}
 
 
@@ -43,18 +45,24 @@ class StatCollector:
         self._host = host
         self._softirq = options.switch("softirq")
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one family per line of the file."""
+        losses = Losses()
         totals = parse_totals(self._host.read_proc("stat"))
-        missing = [name for name in FAMILIES if name not in totals]
-        if missing:
-            raise CollectorError(f"/proc/stat has no line {', '.join(missing)}")
-        readings = [single(family, whole(totals[name][0], f"/proc/stat: {name}")) for name, family in FAMILIES.items()]
+        readings: list[Reading] = []
+        for name, family in FAMILIES.items():
+            with losses:
+                if name not in totals:
+                    raise CollectorError(f"/proc/stat has no line {name}")
+                readings.append(single(family, whole(totals[name][0], f"/proc/stat: {name}")))
         if self._softirq:
-            counts = [whole(word, "/proc/stat: softirq") for word in totals.get("softirq", ["0"])[1:]]
-            samples = [((vector,), count) for vector, count in zip(VECTORS, counts, strict=False)]
+            words = totals.get("softirq", ["0"])[1:]
+            samples: list[Sample] = []
+            for vector, word in zip(VECTORS, words, strict=False):
+                with losses:
+                    samples.append(((vector,), whole(word, "/proc/stat: softirq")))
             readings.append((SOFTIRQS, samples))
-        return readings
+        return losses.settle(readings)
 
 
 SPEC = Spec(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Reading, counter, gauge, single
 from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
 
 CPU = counter("process_cpu_seconds_total", "User and system CPU time of the exporter.")
@@ -31,7 +33,7 @@ class ProcessCollector:
         self._host = host
         self._boot: int | None = None
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return the process_* metrics of the Prometheus client libraries."""
         columns = self._host.read_proc("self/stat").rpartition(")")[2].split()
         if len(columns) <= RSS_PAGES:
@@ -40,16 +42,22 @@ class ProcessCollector:
 
         times = os.times()
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        return [
+        losses = Losses()
+        readings: list[Reading] = [
             single(CPU, round(times.user + times.system, 2)),
-            single(RESIDENT, whole(columns[RSS_PAGES], "/proc/self/stat") * resource.getpagesize()),
-            single(VIRTUAL, whole(columns[VSIZE], "/proc/self/stat")),
             single(VIRTUAL_MAX, limit),
-            single(START, self._boot_time() + whole(columns[START_TICKS], "/proc/self/stat") / self._host.clock_ticks),
-            # Without the descriptor that lists the directory.
-            single(OPEN_FDS, len(self._host.entries(f"{self._host.proc}/self/fd")) - 1),
             single(MAX_FDS, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         ]
+        with losses:
+            readings.append(single(RESIDENT, whole(columns[RSS_PAGES], "/proc/self/stat") * resource.getpagesize()))
+        with losses:
+            readings.append(single(VIRTUAL, whole(columns[VSIZE], "/proc/self/stat")))
+        with losses:
+            seconds = whole(columns[START_TICKS], "/proc/self/stat") / self._host.clock_ticks
+            readings.append(single(START, self._boot_time() + seconds))
+        with losses:  # without the descriptor that lists the directory
+            readings.append(single(OPEN_FDS, len(self._host.entries(f"{self._host.proc}/self/fd")) - 1))
+        return losses.settle(readings)
 
     def _boot_time(self) -> int:
         if self._boot is None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Reading, gauge, single
 from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -45,30 +47,36 @@ class ProcessesCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return processes, threads and their limits."""
+        losses = Losses()
         processes: dict[str, int] = {}
         tasks: dict[str, int] = {}
         threads = 0
-        for pid in filter(str.isdigit, self._host.entries(self._host.proc)):
-            found = self._look(f"{self._host.proc}/{pid}/stat")
+        pids = [pid for pid in self._host.entries(self._host.proc) if pid.isdecimal()]
+        for pid in pids:
+            found = self._look(f"{self._host.proc}/{pid}/stat", losses)
             if found is None:
                 continue
             state, count = found
             processes[state] = processes.get(state, 0) + 1
             threads += count
-            for task in self._task_states(pid, state, count):
+            for task in self._task_states(pid, state, count, losses):
                 tasks[task] = tasks.get(task, 0) + 1
-        return [
-            single(THREADS, threads),
-            single(THREADS_MAX, whole(self._host.read_proc("sys/kernel/threads-max").strip(), "threads-max")),
-            (STATE, [((state,), count) for state, count in sorted(processes.items())]),
-            (THREADS_STATE, [((state,), count) for state, count in sorted(tasks.items())]),
-            single(PIDS, sum(processes.values())),
-            single(PIDS_MAX, whole(self._host.read_proc("sys/kernel/pid_max").strip(), "pid_max")),
-        ]
+        readings: list[Reading] = []
+        if processes:
+            readings += [
+                single(THREADS, threads),
+                (STATE, [((state,), count) for state, count in sorted(processes.items())]),
+                (THREADS_STATE, [((state,), count) for state, count in sorted(tasks.items())]),
+                single(PIDS, sum(processes.values())),
+            ]
+        for family, file in ((THREADS_MAX, "threads-max"), (PIDS_MAX, "pid_max")):
+            with losses:
+                readings.append(single(family, whole(self._host.read_proc(f"sys/kernel/{file}").strip(), file)))
+        return losses.settle(readings)
 
-    def _task_states(self, pid: str, state: str, count: int) -> list[str]:
+    def _task_states(self, pid: str, state: str, count: int, losses: Losses) -> list[str]:
         # Most processes have one thread, whose state is that of the process: no directory to list.
         if count <= 1:
             return [state]
@@ -76,12 +84,16 @@ class ProcessesCollector:
             tasks = self._host.entries(f"{self._host.proc}/{pid}/task")
         except CollectorError:
             return [state]
-        found = (self._look(f"{self._host.proc}/{pid}/task/{task}/stat") for task in tasks if task != pid)
+        found = (self._look(f"{self._host.proc}/{pid}/task/{task}/stat", losses) for task in tasks if task != pid)
         return [state, *(look[0] for look in found if look is not None)]
 
-    def _look(self, path: str) -> tuple[str, int] | None:
+    def _look(self, path: str, losses: Losses) -> tuple[str, int] | None:
         text = self._host.attribute(path)
-        return parse_stat(text, path) if text else None
+        try:
+            return parse_stat(text, path) if text else None
+        except CollectorError as error:
+            losses.note(error)
+            return None
 
 
 SPEC = Spec("processes", ProcessesCollector, "processes and threads by state", default=False)

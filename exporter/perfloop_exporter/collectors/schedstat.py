@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Reading, Sample, counter
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.families import Sample, counter
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -27,22 +29,25 @@ class SchedstatCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one sample per CPU, nanoseconds converted to seconds."""
+        losses = Losses()
         running: list[Sample] = []
         waiting: list[Sample] = []
         slices: list[Sample] = []
-        for line in self._host.read_proc("schedstat").splitlines():
+        columns = ((running, RUNNING_COLUMN, NANOSECONDS), (waiting, WAITING_COLUMN, NANOSECONDS))
+        for line in lines_of(self._host.read_proc("schedstat")):
             if not line.startswith("cpu"):
                 continue
-            words = line.split()
-            if len(words) <= TIMESLICES_COLUMN:
-                raise CollectorError(f"/proc/schedstat: '{line[:60]}' is cut short")
+            words = columns_of(line)
             cpu = (words[0].removeprefix("cpu"),)
-            running.append((cpu, whole(words[RUNNING_COLUMN], "/proc/schedstat") / NANOSECONDS))
-            waiting.append((cpu, whole(words[WAITING_COLUMN], "/proc/schedstat") / NANOSECONDS))
-            slices.append((cpu, whole(words[TIMESLICES_COLUMN], "/proc/schedstat")))
-        return [(RUNNING, running), (WAITING, waiting), (TIMESLICES, slices)]
+            with losses:
+                if len(words) <= TIMESLICES_COLUMN:
+                    raise CollectorError(f"/proc/schedstat: '{line[:60]}' is cut short")
+                for samples, column, divide in columns:
+                    samples.append((cpu, whole(words[column], "/proc/schedstat") / divide))
+                slices.append((cpu, whole(words[TIMESLICES_COLUMN], "/proc/schedstat")))
+        return losses.settle([(RUNNING, running), (WAITING, waiting), (TIMESLICES, slices)])
 
 
 SPEC = Spec("schedstat", SchedstatCollector, "time that tasks ran and waited")

@@ -7,13 +7,15 @@ import resource
 from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.families import Family, Reading, gauge, single
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -21,24 +23,25 @@ USED = gauge("node_sockstat_sockets_used", "IPv4 sockets in use.")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*")
 
 
-def parse_protocols(text: str, file: str) -> Iterator[tuple[str, str, int]]:
+def parse_protocols(text: str, file: str, losses: Losses) -> Iterator[tuple[str, str, int]]:
     """Parse lines of `PROTOCOL: STATE COUNT…`.
 
     Yields:
-        Protocol, state and count; the state `mem` counts pages, the others sockets.
-
-    Raises:
-        CollectorError: A line does not have this form.
+        Protocol, state and count; the state `mem` counts pages, the others sockets. `losses` takes lines and counts
+        that do not have this form.
     """
-    for line in text.splitlines():
+    for line in lines_of(text):
         protocol, colon, rest = line.partition(":")
-        words = rest.split()
+        words = columns_of(rest)
         if not colon or len(words) % 2 or not WORD.fullmatch(protocol):
-            raise CollectorError(f"/proc/net/{file}: '{line[:60]}' is not a protocol and pairs of state and count")
+            problem = f"/proc/net/{file}: '{line[:60]}' is not a protocol and pairs of state and count"
+            losses.note(CollectorError(problem))
+            continue
         for state, count in zip(words[::2], words[1::2], strict=True):
-            if not WORD.fullmatch(state):
-                raise CollectorError(f"/proc/net/{file}: '{state[:40]}' is not a state's name")
-            yield protocol, state, whole(count, f"/proc/net/{file}: {protocol} {state}")
+            with losses:
+                if not WORD.fullmatch(state):
+                    raise CollectorError(f"/proc/net/{file}: '{state[:40]}' is not a state's name")
+                yield protocol, state, whole(count, f"/proc/net/{file}: {protocol} {state}")
 
 
 class SockstatCollector:
@@ -49,19 +52,17 @@ class SockstatCollector:
         self._page = resource.getpagesize()
         self._families: dict[tuple[str, str], Family] = {}
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one gauge per protocol and state."""
+        losses = Losses()
         readings: list[Reading] = []
         for file in ("sockstat", "sockstat6"):
-            try:
-                text = self._host.read_net(file)
-            except NoDataError:  # a kernel without IPv4, or without IPv6
-                continue
-            for protocol, state, count in parse_protocols(text, file):
-                readings.extend(self._readings(protocol, state, count))
-        if not readings:
+            with losses:  # a kernel may be without IPv4, or without IPv6
+                for protocol, state, count in parse_protocols(self._host.read_net(file), file, losses):
+                    readings.extend(self._readings(protocol, state, count))
+        if not readings and not losses.count:
             raise NoDataError("this kernel counts no sockets")
-        return readings
+        return losses.settle(readings)
 
     def _readings(self, protocol: str, state: str, count: int) -> Iterator[Reading]:
         if protocol == "sockets":

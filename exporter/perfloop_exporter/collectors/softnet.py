@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.families import Family, Sample, counter, gauge
+from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -32,7 +34,7 @@ def parse_line(line: str) -> list[int]:
     Raises:
         CollectorError: The line has fewer than nine columns, or one that is not hexadecimal.
     """
-    words = line.split()
+    words = columns_of(line)
     if len(words) < LEAST_COLUMNS:
         raise CollectorError(f"/proc/net/softnet_stat: '{line[:60]}' has fewer than {LEAST_COLUMNS} columns")
     return [whole(word, "/proc/net/softnet_stat", base=16) for word in words]
@@ -44,15 +46,20 @@ class SoftnetCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one family per column, one sample per CPU."""
+        losses = Losses()
         samples: dict[int, list[Sample]] = {column: [] for column in COLUMNS}
-        for index, line in enumerate(self._host.read_net("softnet_stat").splitlines()):
-            numbers = parse_line(line)
+        for index, line in enumerate(lines_of(self._host.read_net("softnet_stat"))):
+            try:
+                numbers = parse_line(line)
+            except CollectorError as error:
+                losses.note(error)
+                continue
             cpu = str(numbers[CPU_COLUMN] if len(numbers) > CPU_COLUMN else index)
             for column, found in samples.items():
                 found.append(((cpu,), numbers[column] if column < len(numbers) else 0))
-        return [(COLUMNS[column], found) for column, found in samples.items()]
+        return losses.settle([(COLUMNS[column], found) for column, found in samples.items()])
 
 
 SPEC = Spec("softnet", SoftnetCollector, "packet processing by CPU")

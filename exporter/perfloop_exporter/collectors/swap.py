@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfloop_exporter.collectors.families import Reading, gauge
+from perfloop_exporter.collectors.families import gauge
 from perfloop_exporter.collectors.host import columns_of, lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -47,14 +49,20 @@ class SwapCollector:
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one sample per device; none on a machine without swap."""
-        swaps = [parse_swap(line) for line in lines_of(self._host.read_proc("swaps"))[1:]]
-        return [
-            (SIZE, [(swap.labels, swap.size) for swap in swaps]),
-            (USED, [(swap.labels, swap.used) for swap in swaps]),
-            (PRIORITY, [(swap.labels, swap.priority) for swap in swaps]),
-        ]
+        losses = Losses()
+        swaps: list[Swap] = []
+        for line in lines_of(self._host.read_proc("swaps"))[1:]:
+            with losses:
+                swaps.append(parse_swap(line))
+        return losses.settle(
+            [
+                (SIZE, [(swap.labels, swap.size) for swap in swaps]),
+                (USED, [(swap.labels, swap.used) for swap in swaps]),
+                (PRIORITY, [(swap.labels, swap.priority) for swap in swaps]),
+            ]
+        )
 
 
 SPEC = Spec("swap", SwapCollector, "swap devices", default=False)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import struct
+import sys
+from errno import ENOENT
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Reading, gauge
+from perfloop_exporter.collectors.families import gauge
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
-from perfloop_exporter.errors import CollectorError
+from perfloop_exporter.errors import CollectorError, NoDataError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -46,6 +50,7 @@ def count_states(dump: bytes) -> dict[str, int]:
 
     Raises:
         CollectorError: A message is an error or cut short, or the dump has no end.
+        NoDataError: The kernel was built without IPv6, or without IPv4.
     """
     counts: dict[str, int] = {}
     offset = 0
@@ -53,6 +58,8 @@ def count_states(dump: bytes) -> dict[str, int]:
         length, kind, *_ = HEADER.unpack_from(dump, offset)
         if kind == DONE:
             return counts
+        if kind == ERROR and _error_number(dump, offset) == ENOENT:
+            raise NoDataError("sock_diag: the kernel has no TCP of this version")
         if kind == ERROR or length < QUEUES_AT + QUEUES.size or offset + length > len(dump):
             raise CollectorError("sock_diag: the kernel sent an error, or a message that is cut short")
         _, received, written = QUEUES.unpack_from(dump, offset + QUEUES_AT)
@@ -64,19 +71,27 @@ def count_states(dump: bytes) -> dict[str, int]:
     raise CollectorError("sock_diag: the dump has no end")
 
 
+def _error_number(dump: bytes, offset: int) -> int:
+    """Return the errno of a struct nlmsgerr, which follows the header as a negative number; 0 where it is cut short."""
+    at = offset + HEADER.size
+    return -int.from_bytes(dump[at : at + 4], sys.byteorder, signed=True)
+
+
 class TcpstatCollector:
     """Exports the connections of IPv4 and IPv6 together."""
 
     def __init__(self, host: Host, _options: Options) -> None:
         self._host = host
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one sample per state that a connection is in."""
+        losses = Losses()
         total: dict[str, int] = {}
         for dump in self._host.tcp_dumps():
-            for state, count in count_states(dump).items():
-                total[state] = total.get(state, 0) + count
-        return [(STATES, [((state,), count) for state, count in sorted(total.items())])]
+            with losses:
+                for state, count in count_states(dump).items():
+                    total[state] = total.get(state, 0) + count
+        return losses.settle([(STATES, [((state,), count) for state, count in sorted(total.items())])])
 
 
 SPEC = Spec("tcpstat", TcpstatCollector, "TCP connections by state", default=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Reading, single
-from perfloop_exporter.collectors.host import whole
+from perfloop_exporter.collectors.families import Family, single
+from perfloop_exporter.collectors.host import lines_of, whole
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec, pattern
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from perfloop_exporter.collectors.families import Item, Reading
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -26,17 +28,21 @@ class VmstatCollector:
         self._wanted = pattern("vmstat", "fields", options.text("fields"))
         self._families: dict[str, Family | None] = {}
 
-    def collect(self) -> list[Reading]:
+    def collect(self) -> list[Item]:
         """Return one untyped family per field, since the file mixes counters and gauges."""
-        readings = []
-        for line in self._host.read_proc("vmstat").splitlines():
+        losses = Losses()
+        readings: dict[str, Reading] = {}
+        for line in lines_of(self._host.read_proc("vmstat")):
             field, _, amount = line.partition(" ")
-            family = self._families[field] if field in self._families else self._learn(field)
-            if family is not None:
-                readings.append(single(family, whole(amount, f"/proc/vmstat: {field}")))
-        if not readings:
+            try:
+                family = self._families[field] if field in self._families else self._learn(field)
+                if family is not None:
+                    readings[field] = single(family, whole(amount, f"/proc/vmstat: {field}"))
+            except CollectorError as error:
+                losses.note(error)
+        if not readings and not losses.count:
             raise CollectorError("/proc/vmstat has none of the fields asked for")
-        return readings
+        return losses.settle(list(readings.values()))
 
     def _learn(self, field: str) -> Family | None:
         if not FIELD.fullmatch(field):

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from perfloop_exporter.collectors.catalogue import SPECS
-from perfloop_exporter.collectors.families import Renderer, Verbatim
+from perfloop_exporter.collectors.families import Late, Loss, Renderer, Verbatim
 from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.errors import NoDataError
 
@@ -25,7 +25,7 @@ NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 # Counters that node_exporter or cAdvisor publish without the suffix.
 UNSUFFIXED = frozenset({"container_memory_failcnt"})
 # Collectors that use system calls, a library, or files named by an option.
-WITHOUT_FILES = frozenset({"gpu", "tcpstat", "textfile", "thresholds", "timex", "uname"})
+WITHOUT_FILES = frozenset({"gpu", "tcpstat", "textfile", "thresholds", "time", "timex", "uname"})
 # Collectors whose directory or library exists on machines without such a device.
 MAY_BE_EMPTY = frozenset({"cpufreq", "gpu", "hwmon", "swap", "thermal_zone"})
 
@@ -45,7 +45,8 @@ def test_readings_are_valid(machine: Machine) -> None:
     """Families are unique and well named; samples are unique, finite and have a value for each label."""
     seen: set[str] = set()
     for reading in machine.collector().collect():
-        if isinstance(reading, Verbatim):
+        assert not isinstance(reading, Loss), reading.problem
+        if isinstance(reading, Verbatim | Late):
             continue
         family, samples = reading
         check_family(family)

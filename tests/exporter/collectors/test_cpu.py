@@ -9,6 +9,7 @@ import pytest
 from perfloop_exporter.collectors import cpu
 from perfloop_exporter.collectors.cpu import parse_cpus, parse_range, settle
 from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def test_a_removed_cpu_is_no_longer_exported(tmp_path: Path) -> None:
 
 def test_columns_that_an_old_kernel_lacks_are_left_out() -> None:
     """Linux 2.4 had four columns."""
-    assert parse_cpus("cpu  1 2 3 4\ncpu0 1 2 3 4\nintr 1\n") == {"0": [1, 2, 3, 4]}
+    assert parse_cpus("cpu  1 2 3 4\ncpu0 1 2 3 4\nintr 1\n", Losses()) == {"0": [1, 2, 3, 4]}
 
 
 @pytest.mark.parametrize(("text", "expected"), [("", []), ("0\n", ["0"]), ("0,2-4", ["0", "2", "3", "4"])])

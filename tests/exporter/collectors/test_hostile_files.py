@@ -15,13 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from perfloop_exporter.collectors import arp, cgroup, filesystem, netdev, swap, textfile
 from perfloop_exporter.collectors.families import Renderer, gauge
 from perfloop_exporter.collectors.host import LIMIT, Host
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.textfile_format import LINE_LIMIT, Parser
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from perfloop_exporter.collectors.families import Reading, Verbatim
+    from perfloop_exporter.collectors.families import Item
 
 TOKENS = [
     "a",
@@ -53,7 +54,7 @@ TOKENS = [
 ]
 
 
-def render(readings: Iterable[Reading | Verbatim]) -> str:
+def render(readings: Iterable[Item]) -> str:
     """Return the page's text, which is UTF-8 in any case, and which prometheus_client's parser accepts."""
     text = Renderer().render(readings)
     text.encode()
@@ -202,4 +203,4 @@ def test_odd_names_of_the_machine(tmp_path: Path, odd: bytes):
     assert f'mountpoint="/mnt/{shown}"' in render(filesystem.SPEC.build(host).collect())
     assert os.fsencode(asked[-1]) == b"/mnt/" + name
     assert f'device="/{shown}"' in render(swap.SPEC.build(host).collect())
-    assert cgroup.parse_paths(host.read_proc("self/cgroup")) == {"": f"/{shown}"}
+    assert cgroup.parse_paths(host.read_proc("self/cgroup"), Losses()) == {"": f"/{shown}"}

@@ -13,6 +13,7 @@ from perfloop_exporter.collectors.cgroup import parse_paths
 from perfloop_exporter.collectors.filesystem import parse_mount, unescape
 from perfloop_exporter.collectors.host import Host, decimal, whole
 from perfloop_exporter.collectors.hwmon import clean, name_value, split_file
+from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.netlink import tcp_dumps
 from perfloop_exporter.collectors.spec import Options, Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
@@ -140,9 +141,10 @@ def test_the_connections_of_this_kernel_are_counted() -> None:
 
 def test_the_control_groups_of_a_process_are_parsed() -> None:
     """Version 1 has several lines, version 2 one without controllers."""
-    assert parse_paths("3:cpu,cpuacct:/a\n0::/b\n") == {"cpu": "/a", "cpuacct": "/a", "": "/b"}
-    with pytest.raises(CollectorError):
-        parse_paths("nonsense")
+    assert parse_paths("3:cpu,cpuacct:/a\n0::/b\n", Losses()) == {"cpu": "/a", "cpuacct": "/a", "": "/b"}
+    losses = Losses()
+    assert parse_paths("nonsense\n0::/b\n", losses) == {"": "/b"}
+    assert losses.count == 1
 
 
 def test_an_include_replaces_the_default_exclude() -> None:
