@@ -29,7 +29,7 @@ from perfloop_analyzer.series import Grid
 from perfloop_base.buckets import DEFAULT
 
 WARM_UP = 300.0
-LONG = 7200.0  # seconds of a run that gives the truth
+LONG = 1800.0  # seconds of a run that gives the truth
 END = WARM_UP + 1800.0
 WINDOW = STEP * (POINTS - 1)
 MANY = 200_000  # requests that give a mean
@@ -197,7 +197,7 @@ def _pool(
 def small_pool(rng: np.random.Generator) -> Case:
     """Demand grows until the pool is nearly or wholly used; callers are endless in number, or wait for answers."""
     size, onset = int(rng.integers(2, 31)), begin(rng)
-    hold, calm = float(rng.uniform(0.02, 0.3)), float(rng.uniform(0.15, 0.5))
+    hold, calm = size / float(rng.uniform(20, 100)), float(rng.uniform(0.15, 0.5))
     times = draw_times(rng, hold)
     if rng.random() < 0.7:
         high = float(rng.choice([rng.uniform(0.8, 0.97), rng.uniform(1.0, 1.4)], p=[0.7, 0.3]))
@@ -223,9 +223,9 @@ def small_pool(rng: np.random.Generator) -> Case:
     def truth(estimate: Estimate) -> float | None:
         if estimate.size is None:
             return None
-        moments = np.arange(WARM_UP, LONG / 2, 1.7)
+        moments = np.arange(WARM_UP, LONG, 1.7)
         sizes = (size, int(estimate.size))
-        use = [one.busy(moments).mean() / n for one, n in zip(run(sizes, LONG / 2, 0.0), sizes, strict=True)]
+        use = [one.busy(moments).mean() / n for one, n in zip(run(sizes, LONG, 0.0), sizes, strict=True)]
         return float(1 - use[1] / use[0])
 
     return Case("db_pool_used_ratio", series, calm, onset, truth)
@@ -253,7 +253,7 @@ def held_connections(rng: np.random.Generator) -> Case:
 def busy_cores(rng: np.random.Generator) -> Case:
     """Work grows on shared cores; callers are endless in number, or wait for their answers."""
     cores, onset, scrapes = int(rng.choice([1, 2, 4, 8, 16])), begin(rng), Scrapes(END)
-    mean = float(rng.uniform(0.02, 0.2))
+    mean = cores / float(rng.uniform(20, 100))
     times, calm = draw_times(rng, mean), float(rng.uniform(0.1, 0.5))
     if rng.random() < 0.7:
         high = float(rng.choice([rng.uniform(0.72, 0.94), rng.uniform(0.96, 1.3)], p=[0.8, 0.2]))
@@ -285,8 +285,8 @@ def busy_cores(rng: np.random.Generator) -> Case:
     def truth(estimate: Estimate) -> float | None:
         if estimate.size is None:
             return None
-        sizes, ends = (cores, int(estimate.size)), np.array([WARM_UP / 2, LONG / 4])
-        work = [np.diff(busy_time(*one, ends))[0] / n for one, n in zip(run(sizes, LONG / 4, 0.0), sizes, strict=True)]
+        sizes, ends = (cores, int(estimate.size)), np.array([WARM_UP / 2, LONG])
+        work = [np.diff(busy_time(*one, ends))[0] / n for one, n in zip(run(sizes, LONG, 0.0), sizes, strict=True)]
         return float(1 - work[1] / work[0])
 
     return Case(

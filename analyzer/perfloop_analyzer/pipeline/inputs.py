@@ -9,7 +9,6 @@ import numpy as np
 from perfloop_analyzer.pipeline.history import History, key_of
 from perfloop_analyzer.pipeline.measured import Measurements
 from perfloop_analyzer.recommend import Course
-from perfloop_analyzer.series import Batch, Floats, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.recommend import Usage
+    from perfloop_analyzer.series import Batch, Floats
 
 # A rate window is four scrape intervals and a step is one: so many points on either side of an onset see both levels.
 MIXED_POINTS = 4
@@ -28,14 +28,14 @@ class Inputs(Measurements):
 
     def __init__(self, batches: Mapping[str, Batch], catalog: Mapping[str, Signal], history: History) -> None:
         super().__init__(batches, catalog)
-        self._signals, self._table, self._history = batches, catalog, history
+        self._history = history
 
     def course(self, signal: str, finding: Finding) -> Course | None:
         """Return a signal before a finding and since; None where `window` has none."""
         values = self.window(signal, finding)
         if values is None:
             return None
-        onset = self._signals[signal].grid.split(finding.onset)
+        onset = self._batches[signal].grid.split(finding.onset)
         before = values[: max(onset - MIXED_POINTS, 0)]
         after = values[onset + MIXED_POINTS :] if onset else values
         return Course(before[np.isfinite(before)], after[np.isfinite(after)])
@@ -45,23 +45,18 @@ class Inputs(Measurements):
 
         None where there is none, and where there are several that have no sum, such as two ratios.
         """
-        batch, known = self._signals.get(signal), self._table.get(signal)
+        batch, known = self._batches.get(signal), self._catalog.get(signal)
         if batch is None or known is None:
             return None
-        service = known.service or finding.service
-        rows = [
-            row
-            for row, labels in enumerate(batch.labels)
-            if service_of(labels, known.service) == service and _agree(labels, finding.labels)
-        ]
+        own = self._rows_of(signal, known.service or finding.service)
+        rows = [row for row in own if _agree(batch.labels[row], finding.labels)]
         if not rows or (len(rows) > 1 and known.unit not in SUMMED):
             return None
         return np.asarray(batch.values[rows].sum(axis=0), dtype=np.float64)
 
     def series(self, signal: str, service: str) -> int:
         """Return how many series of a signal a service has."""
-        batch = self._signals.get(signal)
-        return 0 if batch is None else sum(service_of(labels) == service for labels in batch.labels)
+        return len(self._rows_of(signal, service))
 
     def past(self, signal: str, finding: Finding) -> Usage | None:
         """Return what the days of history say about the use of a finding's series."""

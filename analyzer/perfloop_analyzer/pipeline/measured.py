@@ -42,22 +42,6 @@ class Measurements:
         rows = self._rows(signal, service)
         return float(np.nanmax(rows)) if np.isfinite(rows).any() else None
 
-    def history(self, signal: str, service: str) -> tuple[Floats, Floats] | None:
-        """Return the sum of a service's series of a signal over the window, and each point's age in seconds."""
-        rows = self._rows(signal, service)
-        there = np.isfinite(rows).any(axis=0)
-        if not there.any():
-            return None
-        grid = self._batches[signal].grid
-        return np.nansum(rows, axis=0)[there], (grid.end - grid.times())[there]
-
-    def pairs(self, one: str, other: str) -> tuple[Floats, Floats] | None:
-        """Return the first series of two signals side by side; None when one has none."""
-        left, right = self._batches.get(one), self._batches.get(other)
-        if left is None or right is None or not len(left) or not len(right):
-            return None
-        return left.values[0], right.values[0]
-
     def deviation(self, finding: Finding) -> float | None:
         """Return the robust deviation of a finding's series from its own baseline; None where it has no baseline."""
         batch, signal = self._batches.get(finding.signal), self._catalog.get(finding.signal)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from perfloop_analyzer.recommend.recommendation import Improvement
 
@@ -78,7 +78,7 @@ class Level:
 
     def bounds(self) -> tuple[float, float]:
         """Return between which values the mean of as many points will lie, some other time, with CONFIDENCE."""
-        reach = math.sqrt(2) * float(t.ppf((1 + CONFIDENCE) / 2, self.freedom)) * self.error
+        reach = math.sqrt(2) * float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2)) * self.error
         return self.mean - reach, self.mean + reach
 
 

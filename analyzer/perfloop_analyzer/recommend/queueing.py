@@ -15,15 +15,14 @@ Everything is a function of the offered load a = arrival rate x mean service tim
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
 MOST_SERVERS = 100_000
-CALLERS = (
-    12  # populations that are tried between the fewest that can make the load and so many that it is like an open one
-)
+CALLERS = 8  # populations that are tried, from the fewest that can make the load to OPEN
 OPEN = 20.0  # times the servers: so many callers load another number of servers as an endless stream would
-HALVINGS = 60
+HALVINGS = 25
 
 
 def wait_probability(load: float, servers: int) -> float:
@@ -89,6 +88,7 @@ def busy_servers(callers: int, eagerness: float, servers: int) -> float:
     return float((chances * np.minimum(np.arange(callers + 1), servers)).sum() / chances.sum())
 
 
+@lru_cache(maxsize=1024)  # a recommendation is made again when its part is known
 def most_load(load: float, servers: int, wanted: int) -> float:
     """Return the greatest load on `wanted` servers of any finite number of callers that makes `load` on `servers`.
 
@@ -102,7 +102,7 @@ def most_load(load: float, servers: int, wanted: int) -> float:
 
 def _eagerness(callers: int, load: float, servers: int) -> float:
     """Return the eagerness with which so many callers make the load, by bisection of its logarithm."""
-    low, high = -20.0, 20.0
+    low, high = -10.0, 10.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         if busy_servers(callers, math.exp(middle), servers) < load:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import t
+from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
@@ -88,7 +88,7 @@ def is_known(law: Scalability, levels: Floats, measured: Floats) -> bool:
     free = max(len(levels) - 3, 1)
     variance = float(((target - terms @ unknowns) ** 2).sum()) / free
     errors = np.sqrt(variance * np.diag(np.linalg.pinv(terms.T @ terms)))
-    critical = float(t.ppf(LEAST_CONFIDENCE, free))
+    critical = float(stdtrit(free, LEAST_CONFIDENCE))
     return bool(unknowns[0] > critical * errors[0] and unknowns[2] > critical * errors[2])
 
 
