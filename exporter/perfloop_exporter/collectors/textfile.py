@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_base.exposition import comments, head, valid
-from perfloop_exporter.collectors.families import Reading, Sample, Verbatim, gauge, single
+from perfloop_exporter.collectors.families import Late, Reading, Sample, Verbatim, gauge, single
 from perfloop_exporter.collectors.host import LIMIT, read_bytes
 from perfloop_exporter.collectors.spec import Option, Spec
-from perfloop_exporter.collectors.textfile_format import Parser, TextFamily
+from perfloop_exporter.collectors.textfile_format import SUFFIXES, Parser, TextFamily
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MTIME = gauge("node_textfile_mtime_seconds", "When a textfile that could be read was last written.", "file")
 ERROR = gauge("node_textfile_scrape_error", "1 if a file could not be opened or read, 0 otherwise.")
+
+# A family of all files together, and the paths of these.
+Merged = tuple[TextFamily, list[str]]
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +43,13 @@ class TextfileCollector:
     def __init__(self, _host: Host, options: Options) -> None:
         self._directories = [directory for directory in options.text("directory").split("\n") if directory]
         self._known: dict[str, TextFile] = {}
+        self._refused: set[str] = set()
 
-    def collect(self) -> list[Reading | Verbatim]:
-        """Return the families of all files, their modification times, and whether a file is invalid."""
+    def collect(self) -> list[Late]:
+        """Return the families of all files, their modification times, and whether a file is invalid.
+
+        A family that the exporter has itself in this scrape is left out: each has one HELP, one TYPE and one source.
+        """
         paths, failed = self._paths()
         self._known = {path: file for path in paths if (file := self._read(path)) is not None}
         families, clash = _merge({path: file for path, file in self._known.items() if not file.problem})
@@ -50,7 +57,31 @@ class TextfileCollector:
         mtimes: list[Sample] = [
             ((path,), file.stamp[0] / 1e9) for path, file in sorted(self._known.items()) if not file.problem
         ]
-        return [*(_text(family, places) for family, places in families), (MTIME, mtimes), single(ERROR, int(failed))]
+
+        def choose(names: frozenset[str]) -> list[Reading | Verbatim]:
+            kept = self._without_own(families, names | {MTIME.name, ERROR.name})
+            texts = [_text(family, places) for family, places in kept]
+            return [*texts, (MTIME, mtimes), single(ERROR, int(failed or len(kept) < len(families)))]
+
+        return [Late(choose)]
+
+    def _without_own(self, families: list[Merged], names: frozenset[str]) -> list[Merged]:
+        """Return the families that have no name of the exporter's own; each other one is logged once."""
+        taken = set(names)
+        kept: list[Merged] = []
+        refused: set[str] = set()
+        for family, places in families:
+            exposed = {family.name, *(family.name + suffix for suffix in SUFFIXES.get(family.kind, ()))}
+            if taken.isdisjoint(exposed):
+                kept.append((family, places))
+                taken |= exposed
+                continue
+            refused.add(family.name)
+            if family.name not in self._refused:
+                where = {"metric": family.name, "file": ", ".join(places)}
+                log.error("a textfile has a metric that another part of the page has", extra=where)
+        self._refused = refused
+        return kept
 
     def _paths(self) -> tuple[list[str], bool]:
         found: list[str] = []
@@ -98,13 +129,13 @@ def _read_regular(path: str, status: os.stat_result) -> bytes:
     return data
 
 
-def _merge(files: dict[str, TextFile]) -> tuple[list[tuple[TextFamily, list[str]]], bool]:
+def _merge(files: dict[str, TextFile]) -> tuple[list[Merged], bool]:
     """Merge the files' families by name, each with the paths of its files.
 
     Returns:
         The merged families, and whether one was left out: its type, help or series conflicts with an earlier file.
     """
-    merged: dict[str, tuple[TextFamily, list[str]]] = {}
+    merged: dict[str, Merged] = {}
     clash = False
     for path, file in files.items():
         for name, family in file.families.items():

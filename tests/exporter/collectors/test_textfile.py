@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from perfloop_exporter.collectors import textfile
-from perfloop_exporter.collectors.families import Renderer
+from perfloop_exporter.collectors import loadavg, textfile
+from perfloop_exporter.collectors.families import Renderer, gauge, single
 from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.collectors.textfile_format import Parser
 from perfloop_exporter.errors import CollectorError
+from perfloop_exporter.scrape import CollectorSlot, Scraper
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from perfloop_exporter.collectors.families import Reading
 
 BAD = {
     "a b c": "line 1: 'a b c' is not a sample",
@@ -43,6 +46,17 @@ h_bucket{le="+Inf"} 2
 h_sum 1
 h_count 2
 """
+
+
+class Constant:
+    """Returns the same readings every time."""
+
+    def __init__(self, readings: list[Reading]) -> None:
+        self._readings = readings
+
+    def collect(self) -> list[Reading]:
+        """Return them."""
+        return self._readings
 
 
 @pytest.mark.parametrize("text", BAD)
@@ -111,3 +125,48 @@ def test_several_directories_and_globs_are_read(tmp_path: Path) -> None:
 
     assert all(f"\n{name} 1\n" in text for name in ("x1", "x2", "y"))
     assert "node_textfile_scrape_error 1\n" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# TYPE node_load1 gauge\nnode_load1 99\n",
+        "# HELP node_load1 1m.\n# TYPE node_load1 counter\nnode_load1 99\n",
+        'node_load1{job="99"} 99\n',
+        "# TYPE node_textfile_scrape_error counter\nnode_textfile_scrape_error 99\n",
+        'node_textfile_mtime_seconds{file="99"} 99\n',
+        'node_scrape_collector_success{collector="99"} 99\n',
+        "# TYPE own_info gauge\nown_info 99\n",
+        "# TYPE node summary\nnode_sum 99\n",
+    ],
+)
+def test_a_metric_of_the_exporters_own_is_left_out(
+    text: str, tmp_path: Path, promtool: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The page has one HELP and one TYPE for each name, the file's other metrics are there, and one line is logged."""
+    (tmp_path / "job.prom").write_text(f"{text}# TYPE a_job gauge\na_job 1\n")
+    own = Constant([single(gauge("own_info", "Own."), 1), single(gauge("node_sum", "Own."), 1)])
+    built = [loadavg.SPEC.build(Host()), textfile.SPEC.build(Host(), {"directory": str(tmp_path)}), own]
+    scraper = Scraper([CollectorSlot(str(number), collector, 60.0) for number, collector in enumerate(built)])
+    pages = [scraper.scrape(), scraper.scrape()]
+
+    for page in pages:
+        heads = [line.split()[1:3] for line in page.split("\n") if line.startswith("# ")]
+        assert len(heads) == len({tuple(head) for head in heads})
+        assert " 99\n" not in page
+        assert "\na_job 1\n" in page
+        assert "\nnode_textfile_scrape_error 1\n" in page
+        checked = subprocess.run(
+            [promtool, "check", "metrics"], input=page, capture_output=True, text=True, check=False
+        )
+        assert "error while linting" not in checked.stderr
+    assert len(caplog.records) == 1
+
+
+def test_a_metric_whose_collector_is_off_may_come_from_a_file(tmp_path: Path) -> None:
+    """What the exporter does not export itself is anybody's."""
+    (tmp_path / "job.prom").write_text("# TYPE node_load1 gauge\nnode_load1 99\n")
+    collector = textfile.SPEC.build(Host(), {"directory": str(tmp_path)})
+    page = Scraper([CollectorSlot("textfile", collector, 60.0)]).scrape()
+    assert "\nnode_load1 99\n" in page
+    assert "\nnode_textfile_scrape_error 0\n" in page
