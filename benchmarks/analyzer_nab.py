@@ -123,7 +123,8 @@ def sweep(judged: Sequence[Judged]) -> tuple[float, float]:
         for at in np.flatnonzero((one.window != -2) & (one.scores > 0))
     ]
     alarms.sort(key=lambda alarm: -alarm[0])
-    best, threshold, raw, held = 0.0, np.inf, 0.0, {}
+    held: dict[tuple[int, int], float] = {}
+    best, threshold, raw = 0.0, np.inf, 0.0
     for index, (score, number, window, earned) in enumerate(alarms):
         if window >= 0:
             before = held.get((number, window))

@@ -72,8 +72,8 @@ def _bursts(count: int, rng: np.random.Generator, every: float, length: float) -
     return out
 
 
-def _square(height: Callable[[int], float], noise: float, low: float = 20.0, high: float = 80.0) -> Maker:
-    """Two weeks of low nights and high days, one day of which has another height: `height(sign)` of the usual."""
+def _square(height: float, noise: float, low: float = 20.0, high: float = 80.0) -> Maker:
+    """Two weeks of low nights and high days, one of which is `height` times as high above the night as the others."""
 
     def make(rng: np.random.Generator) -> Made:
         clock = _clock(14.0, MINUTES_5)
@@ -81,7 +81,7 @@ def _square(height: Callable[[int], float], noise: float, low: float = 20.0, hig
         day = _daytime(clock)
         values = np.where(day, high, low) + noise * rng.uniform(-1.0, 1.0, len(clock))
         wrong = day & (clock.astype(int) == odd)
-        values[wrong] += (height(odd) - 1.0) * (high - low)
+        values[wrong] += (height - 1.0) * (high - low)
         return values, MINUTES_5, [int(np.argmax(wrong))]
 
     return make
@@ -102,7 +102,7 @@ def _denser_spikes(rng: np.random.Generator) -> Made:
     clock = _clock(14.0, MINUTES_5)
     begin = int(rng.uniform(0.6, 0.85) * len(clock))
     spikes = rng.random(len(clock)) < np.where((clock >= clock[begin]) & (clock < clock[begin] + 1.0), 0.15, 0.015)
-    return np.where(spikes, 20.0, 0.0) + 0.0, MINUTES_5, [begin]
+    return np.where(spikes, 20.0, 0.0), MINUTES_5, [begin]
 
 
 def _higher_spikes(rng: np.random.Generator) -> Made:
@@ -243,9 +243,9 @@ def _keys(rng: np.random.Generator) -> Made:
 
 KINDS: dict[str, dict[str, Maker]] = {
     "artificial": {
-        "jumps up": _square(lambda _: 1.9, 5.0),
-        "jumps down": _square(lambda _: 0.35, 5.0),
-        "no jump": _square(lambda _: 0.0, 5.0),
+        "jumps up": _square(1.9, 5.0),
+        "jumps down": _square(0.35, 5.0),
+        "no jump": _square(0.0, 5.0),
         "flat middle": _flat_middle,
         "denser spikes": _denser_spikes,
         "higher spikes": _higher_spikes,
