@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-SLOPE_T, MEMORY_Z = 2.5, 3.0  # standard errors beyond which a row is not made of levels in noise that forgets
+# Standard errors beyond which a row is not made of levels in noise that forgets: of the slope within several segments
+# (a drift leaves a staircase) and beside one step (rarely a drift), of the correlation of neighbours.
+SLOPE_T, SLOPE_T_ALONE, MEMORY_Z = 2.0, 3.5, 3.0
 MOST_PLAIN = 3  # steps; a row with more is a staircase, or deserves the better search
 CHUNK = 2048  # series per pass: as many as fit the processor's cache
 REACH = 25  # points that a candidate may move when it is refined
@@ -152,8 +154,9 @@ def _is_plain(values: Floats, steps: Bools) -> Bools:
     spread = np.maximum((inside**2).mean(axis=1), 1e-300)
     slope = (inside * ticks).sum(axis=1) / power
     memory = (inside[:, 1:] * inside[:, :-1]).mean(axis=1) / spread
-    level = np.abs(slope) <= SLOPE_T * np.sqrt(spread / power)
-    few = steps.sum(axis=1) <= MOST_PLAIN
+    number = steps.sum(axis=1)
+    level = np.abs(slope) <= np.where(number > 1, SLOPE_T, SLOPE_T_ALONE) * np.sqrt(spread / power)
+    few = number <= MOST_PLAIN
     return np.asarray(few & level & (memory <= MEMORY_Z / np.sqrt(width)), dtype=np.bool_)
 
 
