@@ -52,7 +52,7 @@ def correlated(points: int, rho: float, rng: Generator) -> np.ndarray:
 
 
 def places(points: int, count: int, apart: int, rng: Generator) -> list[int]:
-    """Return `count` places, or fewer where there is no room, `apart` points from each other and from the ends."""
+    """Return `count` places, or none where they do not fit, `apart` points from each other and from the ends."""
     for _ in range(50):
         chosen = sorted(int(at) for at in rng.integers(apart, points - apart, count)) if points > 2 * apart else []
         if all(b - a >= apart for a, b in itertools.pairwise(chosen)):

@@ -68,10 +68,10 @@ def _covered(real: list[tuple[int, int]], found: list[tuple[int, int]]) -> float
     return total / (real[-1][1] - real[0][0])
 
 
-def read_annotated(folder: Path) -> Iterator[Annotated]:
+def read_annotated(directory: Path) -> Iterator[Annotated]:
     """Read the univariate series of a checkout of the data set: datasets/NAME/NAME.json and annotations.json."""
-    marks = json.loads((folder / "annotations.json").read_text(encoding="utf-8"))
-    for path in sorted(folder.glob("datasets/*/*.json")):
+    marks = json.loads((directory / "annotations.json").read_text(encoding="utf-8"))
+    for path in sorted(directory.glob("datasets/*/*.json")):
         body = json.loads(path.read_text(encoding="utf-8"))
         if len(body["series"]) != 1 or body["name"] not in marks:
             continue

@@ -34,7 +34,7 @@ RHOS = (0.0, 0.4, 0.7, 0.9, 0.98)  # 0.98: nearly a random walk
 MOST = 12  # changes in a row
 LEAST = 5  # points of a segment; a fifth of a short row's points
 PEAKS_OF_STEPS, PEAKS_OF_KINKS = 8, 4  # places per scale
-PATIENCE = 2  # more changes in vain: a bump takes two, one of them alone explains nothing
+PATIENCE = 2  # more changes without success: a bump takes two, one of them alone explains nothing
 REACH = 10  # points that a change may move when it is refined
 LOCATION = 3.0  # x log n that a change costs besides its parameters, as in Zhang & Siegmund's equation 5
 PARTED = 2.0  # standard deviations of the noise: four of the gap between two lines of thirty points
@@ -45,7 +45,7 @@ CHUNK = 32  # rows per pass: the costs of all pairs of places fit the processor'
 class BrokenLine:
     """The changes of one row: indices, p-values, and the fit's values before and after each, all of one length.
 
-    `fit` has the shape (points,). `level` tells of each change whether the level stepped; else only the slope changed.
+    `fit` has the shape (points,). `level` is whether the level stepped at each change; else only its slope changed.
     """
 
     changes: Ints
@@ -79,7 +79,7 @@ def fit_broken_lines(values: Floats, resolution: Floats, alpha: float) -> list[B
         center, scale = np.median(part, axis=1), part.std(axis=1)
         scale = np.where(scale > 0, scale, 1.0)
         plain = (part - center[:, None]) / scale[:, None]
-        # Rounding to q is noise of variance q^2 / 12; less cannot be told apart from none.
+        # Rounding to q is noise of variance q^2 / 12; less is not distinguishable from none.
         least = np.maximum((resolution[start : start + CHUNK] / scale) ** 2 / 12.0, 1e-6)
         best = _choose(plain, least)
         found += [_line(best, row, part.shape[1], (center[row], scale[row]), alpha) for row in range(len(part))]
