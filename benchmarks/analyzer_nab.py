@@ -2,13 +2,13 @@
 
 Usage: python benchmarks/analyzer_nab.py [--seed 1] [--random] [--data DIRECTORY]
 Without data the series are generated (novelty_corpus.py). DIRECTORY holds `combined_windows.json` and
-`data/<folder>/<series>.csv`, as `labels/combined_windows.json` and `data/` of github.com/numenta/NAB.
+`data/<directory>/<series>.csv`, as `labels/combined_windows.json` and `data/` of github.com/numenta/NAB.
 
 The scoring follows Lavin & Ahmad, "Evaluating real-time anomaly detection algorithms" (ICMLA 2015), standard profile:
 probation of 15 % (750 points at most), a scaled sigmoid over each window, 0 for no alarm at all and 100 for a perfect
 detector. NAB chooses the one threshold for all series that scores best on these very series; the threshold that ships
-is the analyzer's for one series, and the one for a hundred series is beside it. `elsewhere` is a folder's score with
-NAB's choice from the other folders alone.
+is the analyzer's for one series, and the one for a hundred series is beside it. `elsewhere` is a directory's score with
+NAB's choice from the other directories alone.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def alarm(judged: Sequence[Judged], threshold: float) -> Outcome:
 
 
 def main() -> int:
-    """Print what ships, then NAB's own figure, per folder; return 1 when a bar is missed."""
+    """Print what ships, then NAB's own figure, per directory; return 1 when a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default=os.environ.get("NAB_DATA"), help="NAB's data; also NAB_DATA")
     parser.add_argument("--seed", type=int, default=1, help="of the generated series")
@@ -171,11 +171,11 @@ def main() -> int:
     heads = (f"ships: {ships:.1f}", f"for 100 series: {alarm_threshold(100):.1f}", f"NAB's own: {threshold:.2f}")
     print(f"{'':22s} " + " | ".join(f"{head:>31s}" for head in heads))
     head = "points alarms/d false/d found"
-    print(f"{'folder':22s} {head:>31s} | {head:>31s} | {head}  elsewhere")
-    for folder in dict.fromkeys(one.folder for one in corpus):
-        inside = [one for one in judged if one.series.folder == folder]
-        elsewhere = alarm(inside, sweep([one for one in judged if one.series.folder != folder])[1])
-        print(_row(folder, inside, threshold), f"{elsewhere.points:6.1f}")
+    print(f"{'directory':22s} {head:>31s} | {head:>31s} | {head}  elsewhere")
+    for directory in dict.fromkeys(one.directory for one in corpus):
+        inside = [one for one in judged if one.series.directory == directory]
+        elsewhere = alarm(inside, sweep([one for one in judged if one.series.directory != directory])[1])
+        print(_row(directory, inside, threshold), f"{elsewhere.points:6.1f}")
     print(_row("all", judged, threshold))
     shipped = alarm(judged, ships)
     bars = {

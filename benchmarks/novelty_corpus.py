@@ -25,7 +25,7 @@ Maker = Callable[[np.random.Generator], Made]
 class Labelled:
     """One series with its anomaly windows as pairs of indices, both inclusive; `step` is in seconds."""
 
-    folder: str
+    directory: str
     name: str
     values: np.ndarray
     step: float
@@ -177,7 +177,7 @@ def _travel_time(rng: np.random.Generator) -> Made:
     return (time + 4000.0 * jam * rng.uniform(0.6, 1.0, len(clock))).round(), MINUTES_10, begins
 
 
-def _room_temperature(rng: np.random.Generator) -> Made:
+def _air_temperature(rng: np.random.Generator) -> Made:
     clock = _clock(300.0, HOUR)
     values = 71.0 + 1.5 * np.sin(2 * np.pi * clock) + 2.5 * _wander(len(clock), rng, 60.0)
     values += 0.6 * rng.standard_normal(len(clock))
@@ -264,7 +264,7 @@ KINDS: dict[str, dict[str, Maker]] = {
         "travel time": _travel_time,
     },
     "known causes": {
-        "room temperature": _room_temperature,
+        "air temperature": _air_temperature,
         "misconfigured cpu": _misconfigured,
         "latency peaks": _latency_peaks,
         "machine temperature": _machine,
@@ -277,11 +277,11 @@ KINDS: dict[str, dict[str, Maker]] = {
 def make_corpus(seed: int, copies: int = 3) -> list[Labelled]:
     """Return some series of every kind; each has its own random numbers, so that kinds can be added."""
     out = []
-    for folder, kinds in KINDS.items():
+    for directory, kinds in KINDS.items():
         for name, copy in itertools.product(kinds, range(copies)):
-            own = np.random.default_rng([seed, copy, *f"{folder}/{name}".encode()])
+            own = np.random.default_rng([seed, copy, *f"{directory}/{name}".encode()])
             values, step, begins = kinds[name](own)
-            out.append(Labelled(folder, f"{name} {copy}", values, step, _windows(len(values), begins)))
+            out.append(Labelled(directory, f"{name} {copy}", values, step, _windows(len(values), begins)))
     return out
 
 
