@@ -1,14 +1,23 @@
-"""Measures what implemented recommendations brought: each becomes validated or refuted."""
+"""Measures what implemented recommendations brought, and concludes each as soon as it can be told."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfloop_analyzer.ports import Query, Source, Store
-from perfloop_analyzer.recommend.validation import AFTER, BEFORE, Trial, Verdict, judge
+from perfloop_analyzer.recommend.conclusion import (
+    LONGEST_LOOK,
+    Conclusion,
+    Observed,
+    Question,
+    conclude,
+    conclude_without_data,
+)
+from perfloop_analyzer.recommend.validation import GAP, LEAST_AFTER, Course, Trial
 from perfloop_analyzer.series import Batch, Floats, Grid, Labels, service_of
 from perfloop_base.durations import parse_duration
 
@@ -18,20 +27,23 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.recommend import Recommendation
 
-DAY = 86_400.0
+LOAD = "request_rate"
+BEFORE = 30  # points while the trouble stood
+NORMAL = 60  # points before it, of which the metric's own movement is learned
+LONGEST_WAIT = 2 * LONGEST_LOOK  # points after the change, of which half may have no value
+LEAST_AHEAD = 2  # points between them: the start of a finding is an estimate
+MOST_OTHERS = 5  # services that are compared; each costs some hundredths of a second
 
 
 class FollowUp:
-    """Queries the metric of each implemented recommendation before and after the change, and concludes."""
+    """Queries the metric of each implemented recommendation around the change, and concludes."""
 
     def __init__(self, source: Source, store: Store) -> None:
         self._source = source
         self._store = store
 
     async def measure(self, catalog: Mapping[str, Signal], window: str, at: float) -> None:
-        """Conclude what can be concluded.
-
-        A recommendation without enough data stays as it is, and for good once its change is a day old.
+        """Conclude what can be concluded; the others are looked at again the next time.
 
         Args:
             catalog: The signals, by name.
@@ -44,20 +56,59 @@ class FollowUp:
         step = parse_duration(window)
         for recommendation in await asyncio.to_thread(self._store.recommendations, "implemented"):
             trial = trial_of(recommendation, catalog)
-            if trial and (AFTER + 2) * step <= at - trial.changed <= DAY:
-                verdict = await self._judge(trial, catalog[trial.metric], window, step)
-                if verdict:
-                    outcome = "validate" if verdict.holds else "refute"
-                    measured = verdict.as_dict() | {"metric": trial.metric}
-                    await asyncio.to_thread(self._store.conclude, recommendation.id, outcome, measured, at)
+            found = trial and await self._judge(trial, catalog, window, at)
+            if trial and found:
+                measured = found.verdict.as_dict() | {"metric": trial.metric} if found.verdict else None
+                await asyncio.to_thread(self._store.conclude, recommendation.id, found.step, measured, at, found.words)
 
-    async def _judge(self, trial: Trial, signal: Signal, window: str, step: float) -> Verdict | None:
-        queries = [Query(trial.metric, signal.query(window))]
-        before, after = [
-            course((await self._source.query(queries, grid)).batches.get(trial.metric), trial, signal)
-            for grid in grids(trial, step)
+    async def _judge(self, trial: Trial, catalog: Mapping[str, Signal], window: str, at: float) -> Conclusion | None:
+        """Return what can be said of one recommendation now; None while it is too early."""
+        signal, step = catalog[trial.metric], parse_duration(window)
+        spans = grids(trial, step, at)
+        unseen, passed = trial.changed - trial.until, at - trial.changed
+        question = Question(signal.label, signal.direction == "above", step, unseen, passed, trial.promised)
+        if early := conclude_without_data(question, spans[1].points):
+            return early
+        if spans[2].points < LEAST_AFTER:
+            return None
+        asked = [signal, *([catalog[LOAD]] if LOAD in catalog and trial.metric != LOAD else [])]
+        queries = [Query(one.name, one.query(window)) for one in asked]
+        answers = [(await self._source.query(queries, grid)).batches for grid in spans]
+        observed = _observe(trial, catalog, spans, answers)
+        return await asyncio.to_thread(conclude, question, observed)
+
+
+def _observe(
+    trial: Trial, catalog: Mapping[str, Signal], spans: Sequence[Grid], answers: Sequence[Mapping[str, Batch]]
+) -> Observed:
+    """Return the courses of the metric, of the load, and of the same metric of other services."""
+    signal = catalog[trial.metric]
+
+    def course_of(name: str, where: Trial) -> Course:
+        parts = [
+            _over(answer.get(name), where, catalog[name], grid) for answer, grid in zip(answers, spans, strict=True)
         ]
-        return judge(before, after, above=signal.direction == "above")
+        return Course(normal=parts[0], before=parts[1], after=parts[2])
+
+    load = course_of(LOAD, replace(trial, labels={})) if any(LOAD in answer for answer in answers) else None
+    services = {
+        service_of(labels, signal.service)
+        for answer in answers
+        if trial.metric in answer
+        for labels in answer[trial.metric].labels
+    }
+    others = sorted(services - {trial.service})[:MOST_OTHERS]
+    return Observed(
+        course_of(trial.metric, trial),
+        load,
+        {other: course_of(trial.metric, replace(trial, service=other, labels={})) for other in others},
+    )
+
+
+def _over(batch: Batch | None, trial: Trial, signal: Signal, grid: Grid) -> Floats:
+    """Return a metric over a whole grid, NaN where it has no value."""
+    values = course(batch, trial, signal)
+    return values if len(values) else np.full(grid.points, np.nan)
 
 
 def trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
@@ -80,7 +131,8 @@ def _trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> 
     labels = _labels(shown, recommendation.service)
     metric = promised if promised in catalog else str(shown[0]["signal"])
     since = min(float(item["onset"]) for item in shown)
-    return Trial(metric, recommendation.service, labels, since, float(until), recommendation.updated)
+    least = recommendation.improvement.low if recommendation.improvement and metric == promised else 0.0
+    return Trial(metric, recommendation.service, labels, since, float(until), recommendation.updated, least)
 
 
 def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:
@@ -88,12 +140,23 @@ def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:
     return dict(labels) if isinstance(labels, dict) else {"service": service}
 
 
-def grids(trial: Trial, step: float) -> tuple[Grid, Grid]:
-    """Return the grids before the change, while the finding held, and after it; `step` is in seconds."""
-    points = int(np.clip((trial.until - trial.since) // step, 1, BEFORE))
-    before = Grid(trial.until - (points - 1) * step, step, points)
-    # The first two steps after the change still see samples from before it.
-    return before, Grid(trial.changed + 2 * step, step, AFTER)
+def grids(trial: Trial, step: float, at: float) -> tuple[Grid, Grid, Grid]:
+    """Return the grids before the trouble, while it stood until the change, and since; `step` is in seconds.
+
+    The last two have no points where there are no whole windows yet.
+    """
+    stood = min(_windows(trial.changed - trial.since, step), BEFORE)
+    passed = min(max(0, _windows(at - trial.changed, step) - GAP + 1), LONGEST_WAIT)
+    ahead = trial.since - LEAST_AHEAD * step
+    return (
+        Grid(ahead - (NORMAL - 1) * step, step, NORMAL),
+        Grid(trial.changed - (stood - 1) * step, step, stood),
+        Grid(trial.changed + GAP * step, step, passed),
+    )
+
+
+def _windows(seconds: float, step: float) -> int:
+    return max(0, int(seconds // step))
 
 
 def course(batch: Batch | None, trial: Trial, signal: Signal) -> Floats:

@@ -1,4 +1,4 @@
-"""From implemented to validated or refuted: the service's own measurement of the effect of a change."""
+"""From implemented to its end: the service's own measurement of the effect of a change."""
 
 from __future__ import annotations
 
@@ -55,9 +55,8 @@ async def _implemented(source: History, database: Database) -> tuple[Loop, str]:
     """Find the problem, and mark its recommendation as implemented."""
     loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
     for at in (NOW + 5 * MINUTE, NOW + 9 * MINUTE):
-        result = await loop.cycle(at)
-    assert result is not None
-    (recommendation,) = result.recommendations
+        await loop.cycle(at)
+    (recommendation,) = database.recommendations()
     database.transition(recommendation.id, "implement", NOW + 10 * MINUTE)
     return loop, recommendation.id
 
@@ -75,6 +74,30 @@ async def test_what_was_implemented_is_measured(database: Database, after: float
     assert recommendation.state == state
     assert recommendation.values["measured"]["gain"] == pytest.approx(1 - after / 0.5, abs=0.05)
     assert [event["step"] for event in database.events(identifier)][-1] == state.removesuffix("d")
+
+
+async def test_trouble_that_was_over_before_the_change_is_healed(database: Database) -> None:
+    """It ended by itself minutes before it was marked: no gain is claimed, and the sentence says when it ended."""
+    loop, identifier = await _implemented(History(NOW, NOW + 6 * MINUTE, 0.02), database)
+    await loop.cycle(NOW + 23 * MINUTE)
+    (recommendation,) = database.recommendations("healed")
+    assert recommendation.id == identifier
+    assert "measured" not in recommendation.values
+    assert recommendation.reason == "it was over 5 min before it was marked as implemented"
+    assert [event["step"] for event in database.events(identifier)][-1] == "heal"
+
+
+async def test_a_change_seconds_after_the_onset_says_why_it_cannot_be_compared(database: Database) -> None:
+    """At the next look, not never."""
+    source = History(NOW, NOW + 2 * MINUTE, 0.02)
+    loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
+    result = await loop.cycle(NOW + 1.5 * MINUTE)
+    assert result is not None
+    (recommendation,) = result.recommendations
+    database.transition(recommendation.id, "implement", NOW + 2 * MINUTE)
+    await loop.cycle(NOW + 3 * MINUTE)
+    (recommendation,) = database.recommendations("inconclusive")
+    assert recommendation.reason == "it had stood for less than 3 min at the change: too short to compare with"
 
 
 async def test_without_data_nothing_is_concluded(database: Database) -> None:

@@ -38,7 +38,14 @@ log = logging.getLogger("analyzer.store")
 
 EXPIRE_SECONDS = 3600.0
 # How long a closed recommendation must have been absent to be reopened when its finding returns.
-REOPEN_AFTER_SECONDS = {"validated": 120.0, "refuted": EXPIRE_SECONDS, "expired": 0.0}
+REOPEN_AFTER_SECONDS = {
+    "validated": 120.0,
+    "healed": 120.0,
+    "refuted": EXPIRE_SECONDS,
+    "confounded": EXPIRE_SECONDS,
+    "inconclusive": EXPIRE_SECONDS,
+    "expired": 0.0,
+}
 SAME_FINDING_SECONDS = 120.0  # a finding that was absent longer than this gets a new row
 KEEP_FINDINGS_SECONDS = 30 * 86_400.0
 LONGEST_SHOWN = 160
@@ -206,12 +213,16 @@ class Database:
                 _record(session, implemented(moved.id, moved.service, moved.title, at))
             return moved
 
-    def conclude(self, identifier: str, step: str, measured: Mapping[str, Any], at: float) -> None:
-        """Record the measured effect of an implemented recommendation; in another state nothing happens."""
+    def conclude(
+        self, identifier: str, step: str, measured: Mapping[str, Any] | None, at: float, reason: str = ""
+    ) -> None:
+        """Record the measured effect of an implemented recommendation, and why it ended so; in no other state."""
         with self._connection.session(writing=True) as session:
             row = session.get(RecommendationRow, identifier)
             if row is not None and row.state in STEPS[step][0]:
-                _note(row, "measured", dict(measured))
+                if measured is not None:
+                    _note(row, "measured", dict(measured))
+                _note(row, "reason", reason)
                 _step(session, row, step, at)
 
 
