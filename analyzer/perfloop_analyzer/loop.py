@@ -28,6 +28,7 @@ from perfloop_analyzer.pipeline import (
     unpack,
 )
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
+from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.lookback import day_before, find_cut, find_starts
 from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
@@ -262,7 +263,8 @@ class Loop:
         if not responses.batches:
             return  # what was learned before still holds
         level = cycle_level(self._config.history_interval_seconds)
-        learned = await asyncio.to_thread(learn, responses.batches, self._table, settings.window, level)
+        lives = Lives(settings.history.lives, settings.memory)
+        learned = await asyncio.to_thread(learn, responses.batches, self._table, settings.window, level, lives)
         new = await asyncio.to_thread(self._watch.watch, responses.batches, self._table, settings.window)
         known = {**settings.history.learned, **learned.learned}
         self._update_settings(history=replace(learned, learned=known, findings=(*learned.findings, *new)))

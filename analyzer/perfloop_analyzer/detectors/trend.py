@@ -25,6 +25,8 @@ BLOCKS = 32
 MIN_BLOCKS = 8
 CHUNK = 2048  # series per pass
 Z95 = 1.959963984540054
+DAY_SECONDS = 86_400.0
+LEAST_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,26 @@ def find_trends(values: Floats, step: float) -> Trends:
         part = rows[start : start + CHUNK]
         outcome[:, part] = _chunk(blocks[part], span * step)
     return Trends(*outcome)
+
+
+def without_day(values: Floats, step: float) -> Floats:
+    """Return the series less the median, over the days, of each time of day's distance from its day's median.
+
+    Blocks that are no part of a day would make of it a slow wave. Less than LEAST_DAYS are left as they are.
+
+    Args:
+        values: Shape (series, points).
+        step: Seconds between two points.
+    """
+    phases = round(DAY_SECONDS / step)
+    days = values.shape[1] // phases if phases else 0
+    if days < LEAST_DAYS or not len(values):
+        return values
+    rest = values.shape[1] - days * phases
+    folded = values[:, rest:].reshape(len(values), days, phases)
+    pattern = quiet_nanmedian(folded - quiet_nanmedian(folded, axis=2)[:, :, None])
+    pattern = np.nan_to_num(pattern - quiet_nanmedian(pattern)[:, None])
+    return np.asarray(values - np.tile(pattern, (1, days + 1))[:, phases - rest :], dtype=np.float64)
 
 
 def block_medians(values: Floats, count: int) -> tuple[Floats, float]:

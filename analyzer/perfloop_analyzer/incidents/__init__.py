@@ -13,6 +13,7 @@ from perfloop_analyzer.incidents.continuity import (
     is_new,
     remember,
     remembered_movement,
+    series_hash,
 )
 from perfloop_analyzer.incidents.grouping import Incident, group_incidents, rank_services
 from perfloop_analyzer.incidents.recall import RECALLED, recall
@@ -40,4 +41,5 @@ __all__ = [
     "recall",
     "remember",
     "remembered_movement",
+    "series_hash",
 ]

@@ -17,7 +17,7 @@ from perfloop_analyzer.pipeline.absence import find_absent
 from perfloop_analyzer.pipeline.changes import find_changes
 from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.subject import Row, Subject
-from perfloop_analyzer.pipeline.trends import find_window_forecasts
+from perfloop_analyzer.pipeline.trends import find_window_forecasts, soonest_limits
 from perfloop_analyzer.series import Batch, Floats, service_of
 
 if TYPE_CHECKING:
@@ -90,11 +90,11 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
             changes = find_changes(subject, settings.history, settings.level, readings)
             candidates["change"] += [_Candidate(change, p_value) for change, p_value in changes]
         if "forecast" in wanted:
-            find_window_forecasts(subject, findings, readings)
+            find_window_forecasts(subject, settings.history.steepest_rises(batch), findings, readings)
     findings += find_absent(batches, catalog, settings.window)
     for kind, waiting in candidates.items():
         findings += _significant(waiting, tests[kind], settings.level)
-    return Detection(tuple(_strongest_per_series(findings)), tuple(readings))
+    return Detection(tuple(_strongest_per_series(findings)), tuple(soonest_limits(readings)))
 
 
 def threshold_findings(subject: Subject) -> list[Finding]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from perfloop_analyzer.detectors.anomaly import DEGREES, Band, Tail, no_excursions, recurrent_tail
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
+from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.subject import Subject
-from perfloop_analyzer.pipeline.trends import find_long_trends
+from perfloop_analyzer.pipeline.trends import find_long_trends, steepest_rises
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.recommend import SIZED_SIGNALS, Usage, learn_usage
 
@@ -40,12 +41,22 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was learned about every signal; empty until the history was read for the first time."""
+    """What was learned about every signal; empty until the history was read for the first time.
+
+    `steepest` is how fast each series of a signal that is forecast has risen, `lives` what stands (see `Lives`).
+    """
 
     learned: Mapping[str, Learned] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     readings: tuple[Reading, ...] = ()
     usage: Mapping[str, Mapping[Key, Usage]] = field(default_factory=dict)
+    steepest: Mapping[str, Mapping[Key, float]] = field(default_factory=dict)
+    lives: Mapping[str, int] | None = None
+
+    def steepest_rises(self, batch: Batch) -> Floats:
+        """Return how fast each series of a batch has risen before, per second; NaN where it is not known."""
+        known = self.steepest.get(batch.signal, {})
+        return np.array([known.get(key_of(labels), np.nan) for labels in batch.labels], dtype=np.float64)
 
     def band(self, batch: Batch, local: Band) -> Band:
         """Return the seasonal band of each series that has a season, and the local band of the others.
@@ -118,8 +129,20 @@ def history_queries(catalog: Mapping[str, Signal], window: str) -> list[Query]:
     return [Query(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
 
 
-def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str, level: float) -> History:
-    """Return the profiles, trends and forecasts of the history; `level` is the false discovery rate of one reading."""
+def learn(
+    batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: str, level: float, lives: Lives | None = None
+) -> History:
+    """Return the profiles, trends and forecasts of the history.
+
+    Args:
+        batches: The history, by signal.
+        catalog: The signals by name.
+        window: The rate window of the queries.
+        level: The false discovery rate of one reading.
+        lives: What stood at the reading before; the same object says afterwards what stands.
+    """
+    lives = Lives() if lives is None else lives
+    steepest: dict[str, Mapping[Key, float]] = {}
     learned = {}
     findings: list[Finding] = []
     readings: list[Reading] = []
@@ -136,5 +159,8 @@ def learn(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], window: s
             tail = recurrent_tail(batch.values, batch.grid.step, subject.signal.direction)
             learned[name] = Learned(rows, learn_profile(batch.values, batch.grid), tail)
         if {"trend", "forecast"} & set(subject.signal.detect):
-            find_long_trends(subject, level, findings, readings)
-    return History(learned, tuple(findings), tuple(readings), usage)
+            find_long_trends(subject, level, lives, findings, readings)
+        if "forecast" in subject.signal.detect:
+            rises = steepest_rises(batch.values, batch.grid.step)
+            steepest[name] = {key_of(labels): float(rises[row]) for row, labels in enumerate(batch.labels)}
+    return History(learned, tuple(findings), tuple(readings), usage, steepest, lives.after())

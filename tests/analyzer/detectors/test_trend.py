@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perfloop_analyzer.detectors.trend import block_medians, find_trends
+from perfloop_analyzer.detectors.trend import block_medians, find_trends, without_day
 
 
 def test_slope_and_interval_agree_with_scipy() -> None:
@@ -60,3 +60,16 @@ def test_blocks_end_at_the_newest_point() -> None:
     blocks, span = block_medians(np.arange(10.0)[None, :], 3)
     assert span == 3.0
     assert blocks.tolist() == [[2.0, 5.0, 8.0]]
+
+
+def test_a_day_is_taken_out_and_growth_stays() -> None:
+    """What is left of a season is small, the slope is the same, gaps stay gaps, and two days are left alone."""
+    clock = np.arange(1000)
+    season = 5.0 * np.sin(2 * np.pi * clock / 144)
+    values = (0.01 * clock + season)[None, :].copy()
+    values[0, 300:350] = np.nan
+    calm = without_day(values, 600.0)
+    assert np.nanstd(calm - 0.01 * clock) < np.std(season) / 8
+    assert np.isnan(calm[0, 300:350]).all()
+    assert np.isfinite(np.delete(calm, np.s_[300:350], axis=1)).all()
+    assert (without_day(values[:, :288], 600.0) == values[:, :288]).all()
