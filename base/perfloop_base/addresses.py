@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from perfloop_base.visible import brief
 _ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\[\]]*)\]|(?P<plain>[^\[\]:]*)):(?P<port>[0-9]{1,5})")
 _LAST_PORT = 65_535
 _BACKLOG = 1024
+_FIRST_INHERITED = 3  # SD_LISTEN_FDS_START
 
 
 class Address(NamedTuple):
@@ -68,6 +70,41 @@ def listen(address: Address, flag: str, backlog: int = _BACKLOG) -> socket.socke
             ) from error
         raise ConfigError(f"{flag}: cannot listen on {address}: {error.strerror or error}") from error
     return listener
+
+
+def inherited_listeners(flag: str) -> list[socket.socket]:
+    """Return the sockets that systemd passed to this process: sd_listen_fds(3).
+
+    Raises:
+        ConfigError: there are none, or one is not a stream socket that listens; `flag` is named.
+    """
+    pid, count = os.environ.get("LISTEN_PID", ""), os.environ.get("LISTEN_FDS", "")
+    if pid != str(os.getpid()) or not count.isdecimal() or not int(count):
+        raise ConfigError(
+            f"{flag}: systemd passed no socket to this process (LISTEN_PID={pid!r}, LISTEN_FDS={count!r})"
+        )
+    # A child of this process must not take them for its own.
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        os.environ.pop(name, None)
+    return [_inherited(number, flag) for number in range(_FIRST_INHERITED, _FIRST_INHERITED + int(count))]
+
+
+def _inherited(number: int, flag: str) -> socket.socket:
+    try:
+        listener = socket.socket(fileno=number)
+    except OSError as error:
+        raise ConfigError(f"{flag}: descriptor {number} is not a socket: {error.strerror or error}") from error
+    if listener.type != socket.SOCK_STREAM or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ConfigError(f"{flag}: descriptor {number} is not a stream socket that listens")
+    listener.settimeout(None)
+    os.set_inheritable(number, False)  # noqa: FBT003  # the one argument there is
+    return listener
+
+
+def shown_address(listener: socket.socket) -> str:
+    """Return where a socket listens, as a log shows it: `HOST:PORT`, or the path of a Unix socket."""
+    name = listener.getsockname()
+    return str(bound_address(listener)) if isinstance(name, tuple) else os.fsdecode(name)
 
 
 def bound_address(listener: socket.socket) -> Address:

@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from perfloop_base.addresses import bound_address, listen
+from perfloop_base.addresses import inherited_listeners, listen, shown_address
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.pages import Landing, landing_page
 from perfloop_base.web.gate import Gate
@@ -31,7 +31,7 @@ from perfloop_exporter.web.server import BACKLOG, Server, Statistics
 if TYPE_CHECKING:
     from perfloop_exporter.collectors.families import Reading
     from perfloop_exporter.collectors.spec import Spec
-    from perfloop_exporter.config import CollectorSettings, Paths, Settings
+    from perfloop_exporter.config import CollectorSettings, Paths, Settings, WebSettings
 
 BUILD = gauge(
     "perfloop_exporter_build_info", "Version of the exporter and of Python; always 1.", "version", "python_version"
@@ -247,11 +247,18 @@ class StopSignal:
         self._inbox.recv(1)
 
 
+def _listen(web: WebSettings) -> list[socket.socket]:
+    if web.systemd_socket:
+        return inherited_listeners("--web.systemd-socket")
+    return [listen(address, "--web.listen-address", BACKLOG) for address in web.listen]
+
+
 def run(settings: Settings) -> ExitCode:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        ConfigError: A collector's option, the web configuration file or a host to listen on is invalid.
+        ConfigError: A collector's option, the web configuration file or a host to listen on is invalid, or systemd
+            passed no socket.
         ListenError: An address is taken.
     """
     # First, so that a signal during the start is not lost; and listeners last, so that nothing connects too early.
@@ -259,7 +266,7 @@ def run(settings: Settings) -> ExitCode:
     gate = Gate(settings.web.config_file) if settings.web.config_file else None
     guard = Guard(gate, settings.web.allowed_hosts)
     app = App(settings, build_host(settings.paths))
-    listeners = [listen(address, "--web.listen-address", BACKLOG) for address in settings.web.listen]
+    listeners = _listen(settings.web)
     server = Server(listeners, app, guard, statistics=app.connections)
     try:
         app.prepare()
@@ -269,7 +276,7 @@ def run(settings: Settings) -> ExitCode:
     app.ready = True
     log.info("started", extra={"version": version(), "collectors": ",".join(settings.collectors.enabled)})
     for listener in listeners:
-        log.info("listening", extra={"address": str(bound_address(listener))})
+        log.info("listening", extra={"address": shown_address(listener)})
     stop.wait()
     log.info("stopping")
     app.ready = False

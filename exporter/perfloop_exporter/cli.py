@@ -13,6 +13,7 @@ from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_exporter.app import run, version
 from perfloop_exporter.collectors.catalogue import SPECS
 from perfloop_exporter.config import CollectorSettings, Flags, Settings
+from perfloop_exporter.foreign_flags import add_foreign_flags, log_foreign_flags, rename
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,7 @@ def build_parser() -> Parser:
     for spec in SPECS:
         _add_collector(group, spec)
     add_flags(parser, _Deadlines)
+    add_foreign_flags(parser)
     return parser
 
 
@@ -59,8 +61,8 @@ def _add_collector(group: argparse._ArgumentGroup, spec: Spec) -> None:
     group.add_argument(name, dest=name, action=argparse.BooleanOptionalAction, help=f"{spec.help} (default: {default})")
     for option in spec.options:
         names = [f"{name}.{option.name}"]
-        if (spec.name, option.name) == ("thresholds", "file"):
-            names.append("--thresholds.file")
+        if option.flag:
+            names.append(option.flag)
         if isinstance(option.default, bool):
             group.add_argument(*names, dest=names[0], action=argparse.BooleanOptionalAction, help=option.help)
         else:
@@ -83,7 +85,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
         collectors=CollectorSettings(
             enabled=tuple(spec.name for spec in enabled),
             known=tuple(spec.name for spec in SPECS),
-            options={spec.name: _read_options(spec, given) for spec in SPECS},
+            options={spec.name: _read_options(spec, arguments) for spec in SPECS},
             deadline_seconds=flags.collectors.deadline_seconds,
             deadlines={name: seconds for name, seconds in deadlines.items() if seconds is not None},
         ),
@@ -96,8 +98,9 @@ def _is_enabled(spec: Spec, given: Mapping[str, object], *, disable_defaults: bo
     return bool(wanted) or (wanted is None and spec.default and not disable_defaults)
 
 
-def _read_options(spec: Spec, given: Mapping[str, object]) -> dict[str, str | bool]:
-    values = {option.name: given[f"--collector.{spec.name}.{option.name}"] for option in spec.options}
+def _read_options(spec: Spec, arguments: argparse.Namespace) -> dict[str, str | bool]:
+    values = {option.name: getattr(arguments, f"--collector.{spec.name}.{option.name}") for option in spec.options}
+    rename(spec.name, values, arguments)
     joined = {name: "\n".join(value) if isinstance(value, list) else value for name, value in values.items()}
     return {name: value for name, value in joined.items() if isinstance(value, str | bool)}
 
@@ -108,6 +111,7 @@ def main(argv: list[str] | None = None) -> int:
     def command() -> int:
         arguments = build_parser().parse_args(argv)
         set_up_logs(arguments)
+        log_foreign_flags(arguments)
         return run(read_settings(arguments))
 
     return guard("perfloop exporter", command)

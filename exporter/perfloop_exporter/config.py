@@ -40,6 +40,11 @@ class WebSettings:
         metavar="HOST:PORT",
         help="address to listen on; may be repeated",
     )
+    systemd_socket: bool = flag(
+        "--web.systemd-socket",
+        False,  # noqa: FBT003  # the default
+        help="listen on the sockets that systemd passes instead of --web.listen-address",
+    )
     telemetry_path: str = flag(
         "--web.telemetry-path", "/metrics", parse=_parse_path, metavar="PATH", help="path of the metrics"
     )

@@ -39,7 +39,7 @@ PATTERNS = (
 )
 # Added by releases after Debian's 1.5: only the exporter has them.
 NEWER_NAMES = re.compile(
-    r"node_(filesystem_mount_info|netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop)|scrape_collector_(timeouts_total|absent|unreadable)"
+    r"node_(filesystem_(mount_info|purgeable_bytes)|netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop)|scrape_collector_(timeouts_total|absent|unreadable)"
     r"|softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len)|cpu_online|pressure_irq_.*"
     r"|network_receive_nohandler_total|disk_ata_.*)"
 )

@@ -1,4 +1,4 @@
-"""What a client accepts: the Accept and Accept-Encoding headers, with their weights (RFC 9110, sections 12.4 and 12.5)."""
+"""What a client accepts: the Accept and Accept-Encoding headers, with their weights (RFC 9110, section 12.5)."""
 
 from __future__ import annotations
 

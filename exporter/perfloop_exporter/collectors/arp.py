@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from perfloop_exporter.collectors.families import gauge
 from perfloop_exporter.collectors.host import columns_of, lines_of
 from perfloop_exporter.collectors.losses import Losses
-from perfloop_exporter.collectors.spec import Spec, build_filter, filter_options
+from perfloop_exporter.collectors.rtnetlink import count_neighbours
+from perfloop_exporter.collectors.spec import Option, Spec, build_filter, filter_options
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
@@ -46,13 +47,23 @@ class ArpCollector:
     def __init__(self, host: Host, options: Options) -> None:
         self._host = host
         self._filter = build_filter("arp", "device", options)
+        self._netlink = options.switch("netlink")
 
     def collect(self) -> list[Item]:
         """Return one sample per device that has entries."""
         losses = Losses()
-        counts = count_devices(self._host.read_net("arp"), losses)
+        counts = count_neighbours(self._host) if self._netlink else count_devices(self._host.read_net("arp"), losses)
         samples = [((name,), count) for name, count in sorted(counts.items()) if not self._filter.skips(name)]
         return losses.settle([(ENTRIES, samples)])
 
 
-SPEC = Spec("arp", ArpCollector, "ARP entries", filter_options("device", "network devices"))
+SPEC = Spec(
+    "arp",
+    ArpCollector,
+    "ARP entries",
+    (
+        *filter_options("device", "network devices"),
+        # Off, unlike in node_exporter: the file is of the machine's namespace also where /proc is mounted elsewhere.
+        Option("netlink", False, "ask the kernel over netlink instead of reading /proc/net/arp"),  # noqa: FBT003  # off
+    ),
+)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from perfloop_exporter.collectors.cpu_info import Info
-from perfloop_exporter.collectors.families import Family, Reading, Sample, counter, gauge
+from perfloop_exporter.collectors.families import Family, Late, Reading, Sample, counter, gauge
 from perfloop_exporter.collectors.host import columns_of, lines_of, whole
 from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec
@@ -175,10 +175,15 @@ class CpuCollector:
         readings: list[Reading] = [(SECONDS, self._samples(0, MODES))]
         if self._guest:
             readings.append((GUEST, self._samples(len(MODES), GUEST_MODES)))
+        late: list[Late] = []
         with losses:
-            readings += self._info.readings(self._host)
+            for item in self._info.items(self._host):
+                if isinstance(item, Late):
+                    late.append(item)
+                else:
+                    readings.append(item)
         readings += self._topology.readings(list(self._last), losses)
-        return losses.settle(readings)
+        return [*losses.settle(readings), *late]
 
     def _samples(self, first: int, modes: tuple[str, ...]) -> list[Sample]:
         hertz = self._host.clock_ticks

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import gauge
-from perfloop_exporter.collectors.host import lines_of
+from perfloop_exporter.collectors.families import Late, gauge
+from perfloop_exporter.collectors.host import decimal, lines_of
 from perfloop_exporter.collectors.spec import pattern
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     import re
 
-    from perfloop_exporter.collectors.families import Reading, Sample
+    from perfloop_exporter.collectors.families import Reading, Sample, Verbatim
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
 
@@ -29,6 +31,8 @@ FIELDS = {
     "cachesize": "cache size",
 }
 INFO = gauge("node_cpu_info", "What a CPU is; always 1.", *FIELDS)
+FREQUENCY = gauge("node_cpu_frequency_hertz", "Frequency that the kernel tells of a CPU.", "package", "core", "cpu")
+MEGAHERTZ = 1_000_000
 # Fields that are lists of words, all CPUs having the same: the family, the fields' names on x86, ARM and others.
 FLAG = gauge("node_cpu_flag_info", "A feature of the first CPU; always 1.", "flag")
 BUG = gauge("node_cpu_bug_info", "A bug of the first CPU that the kernel knows; always 1.", "bug")
@@ -61,7 +65,7 @@ class Info:
         ]
         self._wanted = options.switch("info") or bool(self._lists)
 
-    def readings(self, host: Host) -> list[Reading]:
+    def items(self, host: Host) -> list[Reading | Late]:
         """Return one sample per processor, and one per flag and bug that is asked for.
 
         Raises:
@@ -74,10 +78,23 @@ class Info:
         for fields in processors:
             labels = tuple(fields.get(field, "") for field in FIELDS.values())
             found[fields["processor"]] = (labels, 1)
-        readings: list[Reading] = [(INFO, list(found.values()))]
+        # The collector cpufreq exports what the hardware tells, where it does, under the same name.
+        told: list[Reading | Verbatim] = [(FREQUENCY, _frequencies(processors))]
+        late = Late(lambda names: [] if FREQUENCY.name in names else told)
+        items: list[Reading | Late] = [(INFO, list(found.values())), late]
         for family, names, wanted in self._lists:
-            readings.append((family, _words(processors[:1], names, wanted)))
-        return readings
+            items.append((family, _words(processors[:1], names, wanted)))
+        return items
+
+
+def _frequencies(processors: list[dict[str, str]]) -> list[Sample]:
+    found: list[Sample] = []
+    for fields in processors:
+        with suppress(CollectorError):  # a field that not every architecture has
+            hertz = decimal(fields.get("cpu MHz", ""), "/proc/cpuinfo") * MEGAHERTZ
+            labels = fields.get("physical id", ""), fields.get("core id", ""), fields["processor"]
+            found.append((labels, hertz))
+    return found
 
 
 def _words(processors: list[dict[str, str]], names: tuple[str, ...], wanted: re.Pattern[str]) -> list[Sample]:

@@ -38,6 +38,7 @@ READONLY = _family("readonly", "Whether the filesystem is mounted read-only.")
 SIZE = _family("size_bytes", "Size of the filesystem.")
 FREE = _family("free_bytes", "Free space of the filesystem.")
 AVAIL = _family("avail_bytes", "Space available to non-root users.")
+PURGEABLE = _family("purgeable_bytes", "Space that the system would free; always 0 on Linux, only macOS has any.")
 FILES = _family("files", "Inodes of the filesystem.")
 FILES_FREE = _family("files_free", "Free inodes of the filesystem.")
 MOUNT_INFO = gauge(
@@ -105,7 +106,8 @@ class FilesystemCollector:
     def collect(self) -> list[Item]:
         """Return one sample per mount; for one that cannot be read, the reason is the label device_error."""
         samples: dict[Family, list[Sample]] = {
-            family: [] for family in (DEVICE_ERROR, READONLY, SIZE, FREE, AVAIL, FILES, FILES_FREE, MOUNT_INFO)
+            family: []
+            for family in (DEVICE_ERROR, READONLY, SIZE, FREE, AVAIL, PURGEABLE, FILES, FILES_FREE, MOUNT_INFO)
         }
         text = self._mountinfo()
         if text != self._text:  # mounts seldom change
@@ -180,6 +182,7 @@ def _sizes(usage: os.statvfs_result) -> tuple[tuple[Family, int], ...]:
         (SIZE, usage.f_blocks * usage.f_frsize),
         (FREE, usage.f_bfree * usage.f_frsize),
         (AVAIL, usage.f_bavail * usage.f_frsize),
+        (PURGEABLE, 0),
         (FILES, usage.f_files),
         (FILES_FREE, usage.f_ffree),
     )

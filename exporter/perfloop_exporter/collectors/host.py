@@ -84,6 +84,7 @@ class Host:
     device: Callable[[str], tuple[int, int]] = device_of
     uname: Callable[[], os.uname_result] = UNAME
     tcp_dumps: Callable[[], Sequence[bytes]] = netlink.tcp_dumps
+    route_dump: Callable[[int, int], bytes] = netlink.route_dump
     adjtimex: Callable[[], Sequence[int]] = _adjtimex
 
     def read(self, path: str, errors: str = "replace") -> str:

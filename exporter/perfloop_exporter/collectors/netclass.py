@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.collectors.families import Family, Sample, counter, gauge
+from perfloop_exporter.collectors import netclass_netlink
+from perfloop_exporter.collectors.families import Family, Late, Reading, Sample, counter, gauge
 from perfloop_exporter.collectors.held_files import HeldFiles
 from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Option, Spec, pattern
 from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perfloop_exporter.collectors.families import Item
     from perfloop_exporter.collectors.host import Host
     from perfloop_exporter.collectors.spec import Options
@@ -28,9 +31,12 @@ BYTES_PER_MEGABIT = 125_000
 IFF_UP = 1
 
 
+PREFIX = "node_network_"
+
+
 def _property(name: str) -> Family:
     build = counter if name.endswith("_total") else gauge
-    return build(f"node_network_{name}", f"Network device property: {name}", "device")
+    return build(f"{PREFIX}{name}", f"Network device property: {name}", "device")
 
 
 # Attribute file and its family (kernel: Documentation/ABI/testing/sysfs-class-net).
@@ -52,6 +58,8 @@ NUMBERS: dict[str, Family] = {
     "tx_queue_len": _property("transmit_queue_length"),
     "type": _property("protocol_type"),
 }
+# What the kernel does not tell over netlink.
+NOT_IN_NETLINK = ("addr_assign_type", "dev_id", "name_assign_type")
 WORDS = ("address", "broadcast", "duplex", "ifalias", "operstate")
 
 
@@ -76,18 +84,60 @@ class NetclassCollector:
         self._files = HeldFiles()
         self._ignored = pattern("netclass", "ignored-devices", options.text("ignored-devices"))
         self._drop_invalid_speed = options.switch("ignore-invalid-speed")
+        self._netlink = options.switch("netlink")
+        self._statistics = options.switch("rtnl-with-stats")
 
     def collect(self) -> list[Item]:
         """Return one family per attribute, one sample per device that has it now."""
         losses = Losses()
+        if self._netlink:
+            return self._ask(losses)
         samples: dict[Family, list[Sample]] = {family: [] for family in (UP, INFO, SPEED, *NUMBERS.values())}
         devices = self._host.entries(self._base)
         self._files.keep({f"{self._base}/{device}" for device in devices})
         for device in devices:
-            if self._ignored is not None and self._ignored.search(device):
+            if self._skips(device):
                 continue
             self._look(device, samples, losses)
         return losses.settle(list(samples.items()))
+
+    def _skips(self, device: str) -> bool:
+        return self._ignored is not None and self._ignored.search(device) is not None
+
+    def _ask(self, losses: Losses) -> list[Item]:
+        """Return what the kernel tells over netlink, and from the files what it does not tell there."""
+        links, found = netclass_netlink.read_attributes(self._host, lambda name: not self._skips(name))
+        self._files.keep({f"{self._base}/{link.name}" for link in links})
+        speeds: list[Sample] = []
+        infos: list[Sample] = []
+        for link in links:
+            numbers = self._numbers(link.name, (*NOT_IN_NETLINK, "speed"), losses)
+            for file in NOT_IN_NETLINK:
+                if file in numbers:
+                    found.setdefault(NUMBERS[file].name.removeprefix(PREFIX), []).append(((link.name,), numbers[file]))
+            if numbers.get("speed", -1) >= 0:
+                speeds.append(((link.name,), numbers["speed"] * BYTES_PER_MEGABIT))
+            duplex = self._files.read(f"{self._base}/{link.name}/duplex") or ""
+            infos.append(netclass_netlink.info_sample(link, duplex))
+        up = [((link.name,), int(netclass_netlink.operstate(link) == "up")) for link in links]
+        readings: list[Reading] = [(UP, up), (netclass_netlink.INFO, infos), (SPEED, speeds)]
+        readings += [(_property(name), samples) for name, samples in found.items()]
+        readings.append(netclass_netlink.other_names(links))
+        items = losses.settle(readings)
+        if self._statistics:
+            items.append(_after_others(netclass_netlink.statistics(links)))
+        return items
+
+    def _numbers(self, device: str, files: Iterable[str], losses: Losses) -> dict[str, int]:
+        numbers: dict[str, int] = {}
+        for file in files:
+            text = self._files.read(f"{self._base}/{device}/{file}")
+            if text:
+                try:
+                    numbers[file] = parse_number(text, f"{file} of {device}")
+                except CollectorError as error:
+                    losses.note(error)
+        return numbers
 
     def _look(self, device: str, samples: dict[Family, list[Sample]], losses: Losses) -> None:
         directory = f"{self._base}/{device}"
@@ -95,14 +145,7 @@ class NetclassCollector:
         operstate = read(f"{directory}/operstate")
         if operstate is None:  # a file such as bonding_masters, or a device removed since the listing
             return
-        numbers: dict[str, int] = {}
-        for file in (*NUMBERS, "speed"):
-            text = read(f"{directory}/{file}")
-            if text:
-                try:
-                    numbers[file] = parse_number(text, f"{file} of {device}")
-                except CollectorError as error:
-                    losses.note(error)
+        numbers = self._numbers(device, (*NUMBERS, "speed"), losses)
         for file, family in NUMBERS.items():
             if file in numbers:
                 samples[family].append(((device,), numbers[file]))
@@ -119,6 +162,11 @@ class NetclassCollector:
         samples[INFO].append((labels, 1))
 
 
+def _after_others(readings: list[Reading]) -> Late:
+    """Return the statistics that the collector netdev does not export: it has some of the same names."""
+    return Late(lambda names: [reading for reading in readings if reading[0].name not in names])
+
+
 SPEC = Spec(
     "netclass",
     NetclassCollector,
@@ -126,5 +174,12 @@ SPEC = Spec(
     (
         Option("ignored-devices", "^$", "regular expression of network devices to leave out"),
         Option("ignore-invalid-speed", False, "leave out negative speeds, which mean unknown"),  # noqa: FBT003  # off
+        Option("netlink", False, "ask the kernel over netlink instead of reading /sys/class/net"),  # noqa: FBT003  # off
+        Option(
+            "rtnl-with-stats",
+            False,  # noqa: FBT003  # off
+            "with netlink: export the statistics of the devices, too, in place of the collector netdev",
+            flag="--collector.netclass_rtnl.with-stats",
+        ),
     ),
 )

@@ -181,7 +181,7 @@ class NetdevCollector:
 
     def __init__(self, _host: Host, options: Options) -> None:
         self._filter = build_filter("netdev", "device", options)
-        self._families = {field: netdev.column_family(*names) for field, names in self.FIELDS.items()}
+        self._families = {field: netdev.statistic_family("_".join(names)) for field, names in self.FIELDS.items()}
 
     def collect(self) -> list[Reading]:
         """Return one counter per field, one sample per device."""

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 class Option:
     """One flag of a collector, `--collector.NAME.OPTION`; a default of True or False makes it a switch.
 
-    The values of an option with `repeats` are joined by newlines.
+    The values of an option with `repeats` are joined by newlines. `flag` is a further name of the flag, whole.
     """
 
     name: str
     default: str | bool
     help: str
     repeats: bool = False
+    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

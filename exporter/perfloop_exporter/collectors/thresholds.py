@@ -103,5 +103,5 @@ SPEC = Spec(
     "thresholds",
     ThresholdsCollector,
     "the limits that alerts and dashboards share",
-    (Option("file", DEFAULT_THRESHOLDS, "thresholds.yml"),),
+    (Option("file", DEFAULT_THRESHOLDS, "thresholds.yml", flag="--thresholds.file"),),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from perfloop_exporter.collectors.catalogue import SPECS as LINUX
-from perfloop_exporter.collectors.families import Renderer, Verbatim
+from perfloop_exporter.collectors.families import Late, Loss, Renderer, Verbatim
 from perfloop_exporter.collectors.host import Host
 from perfloop_exporter.collectors.portable import SPECS, ProcessCollector
 
@@ -26,7 +26,7 @@ def values_of(spec: Spec) -> dict[tuple[str, tuple[str, ...]], float]:
     return {
         (reading[0].name, labels): value
         for reading in spec.build(Host()).collect()
-        if not isinstance(reading, Verbatim)
+        if not isinstance(reading, Verbatim | Late | Loss)
         for labels, value in reading[1]
     }
 
