@@ -107,7 +107,7 @@ def serve(arrivals: Floats, times: Floats, servers: int) -> Served:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """A finite number of callers: each thinks, calls, and waits. Phases are (start, mean thinking time)."""
+    """A finite number of callers: each pauses, calls, and waits. Phases are (start, mean thinking time)."""
 
     count: int
     phases: tuple[tuple[float, float], ...]

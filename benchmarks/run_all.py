@@ -15,7 +15,17 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # Modules that benchmarks share; everything else here is a benchmark.
-SHARED = {"run_all", "endurance_watch", "endurance_work", "grafana_history", "loadgen_rig", "novelty_corpus", "peers"}
+SHARED = {
+    "run_all",
+    "endurance_watch",
+    "endurance_work",
+    "gain_cases",
+    "gain_systems",
+    "grafana_history",
+    "loadgen_rig",
+    "novelty_corpus",
+    "peers",
+}
 
 
 def find_benchmarks(names: list[str]) -> list[Path]:

@@ -118,7 +118,7 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
     words = (
         f"{share_range(gain.low, gain.high)} less of {gain.of}: {gain.explanation}"
         if gain
-        else str(recommendation.values.get("cannot_tell") or "not computable from what was given")
+        else str(recommendation.values.get("unknown_gain") or "not computable from what was given")
     )
     return recommendation.as_dict() | {
         "description": recommendation.action,

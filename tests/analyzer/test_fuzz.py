@@ -70,11 +70,18 @@ class _Nothing:
     def peak(self, *_: str) -> None:
         """Return nothing."""
 
-    def history(self, *_: str) -> None:
+    def course(self, *_: object) -> None:
         """Return nothing."""
 
-    def pairs(self, *_: str) -> None:
+    def window(self, *_: object) -> None:
         """Return nothing."""
+
+    def past(self, *_: object) -> None:
+        """Return nothing."""
+
+    def series(self, *_: str) -> int:
+        """Return that there is none."""
+        return 0
 
 
 @BOUNDED

@@ -15,9 +15,9 @@ import numpy as np
 
 from perfloop_analyzer.recommend.estimates import (
     BLOCK,
-    CannotTellError,
     Estimate,
     Measured,
+    UnknownGainError,
     level_now,
     positive,
     varied,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TARGET_UTILISATION = 0.7  # of cores, the Horizontal Pod Autoscaler's usual target
 WAIT_GOAL = 0.05  # share of requests that may wait for a connection
 FULL = 0.95  # use from which on demand counts as cut off; the critical limit of every resource of the catalogue
-SAME_LOAD = 1.1  # times as many users: a load test's load has not changed
+SAME_LOAD = 1.1  # times as much is the same: users of a load test, connections held and needed
 SAME_LEVEL = 0.05  # of the users: they are the same level
 NEIGHBOURS = 2  # levels on either side of the peak whose responses bound those at the peak
 FIRST_CPU_BUCKET = 0.01  # cores, as in the Vertical Pod Autoscaler
@@ -59,8 +59,10 @@ def pool_size(how: Computation, finding: Finding, measured: Measured) -> Estimat
         busy is not None and math.isfinite(busy) and measured.series("db_pool_connections", finding.service) <= 1
     )
     load = min(busy, used) if busy is not None and has_own_time else used
-    if servers_for_wait(load, WAIT_GOAL) <= size:
+    if SAME_LOAD * load < used and servers_for_wait(load, WAIT_GOAL) <= size:
         return _released(finding, measured, load, (used, size))
+    if servers_for_wait(used, WAIT_GOAL) <= size:
+        return return_to_expected(Computation(method="return_to_expected"), finding, measured)
     return _enlarged(finding, measured, used, size)
 
 
@@ -178,7 +180,7 @@ def scalability(how: Computation, finding: Finding, measured: Measured) -> Estim
     The law says where the peak is; how long responses took there is what the test has measured on either side of it.
 
     Raises:
-        CannotTellError: The load grows, and the test does not show where throughput peaks.
+        UnknownGainError: The load grows, and the test does not show where throughput peaks.
     """
     del how
     names = ("load_users", "load_throughput", "api_latency_mean")
@@ -195,7 +197,7 @@ def scalability(how: Computation, finding: Finding, measured: Measured) -> Estim
     if law is None:
         if len(load_levels(levels, rates)[0]) < LEAST_LEVELS:
             return return_to_expected(back, finding, measured)
-        raise CannotTellError("the load grows, and the load test does not show where throughput peaks")
+        raise UnknownGainError("the load grows, and the load test does not show where throughput peaks")
     known = np.isfinite(levels) & np.isfinite(times)
     if levels[known][-1] <= law.peak:
         return return_to_expected(back, finding, measured)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.recommend.estimates import (
-    CannotTellError,
     Estimate,
     Level,
     Measured,
     Sides,
+    UnknownGainError,
     level_now,
     level_of,
     positive,
@@ -49,13 +49,13 @@ def latency_share(how: Computation, finding: Finding, measured: Measured) -> Est
     share; where the window shows the latency before, what that rose by bounds it instead.
 
     Raises:
-        CannotTellError: The operations take longer than the requests that wait for them: they overlap.
+        UnknownGainError: The operations take longer than the requests that wait for them: they overlap.
     """
     request = _request(how, finding, measured)
     if request is None:
         return return_to_expected(Computation(method="return_to_expected"), finding, measured)
     if request.busy > MOST_SHARE * request.latency:
-        raise CannotTellError(
+        raise UnknownGainError(
             f"the operations of {finding.component} run at the same time: together they take "
             f"{request.busy / request.latency:.3g} times as long as the requests that wait for them"
         )
@@ -141,7 +141,7 @@ def cache_share(how: Computation, finding: Finding, measured: Measured) -> Estim
     words = f"misses fall from {misses:.0%} to {before:.0%} of the lookups{saved}"
     now = level_now(metric, finding, measured)
     if now is None:
-        raise CannotTellError(f"{words}, but {metric.replace('_', ' ')} is not measured")
+        raise UnknownGainError(f"{words}, but {metric.replace('_', ' ')} is not measured")
     now = positive(now, metric.replace("_", " "))
     cautious, full = fall_of(finding, measured)
     caused = _caused(how, finding, measured, None if lookups is None else lookups * misses)

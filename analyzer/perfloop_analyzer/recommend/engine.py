@@ -106,7 +106,7 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
             "incident": incident.id,
             "signal": finding.signal,
             "parts": [part.shown for part in parts[:MOST]],
-            **({"cannot_tell": expected} if isinstance(expected, str) else {}),
+            **({"unknown_gain": expected} if isinstance(expected, str) else {}),
         },
     )
 

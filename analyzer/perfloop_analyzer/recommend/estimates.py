@@ -22,7 +22,7 @@ LEAST_BLOCKS = 4  # below that their means say nothing about their spread
 LEAST_GAIN = 0.005
 
 
-class CannotTellError(Exception):
+class UnknownGainError(Exception):
     """The inputs give no number; the message says why, as a sentence without its full stop."""
 
 
@@ -170,10 +170,10 @@ def positive(value: float, what: str) -> float:
     """Return a value that a formula may divide by.
 
     Raises:
-        CannotTellError: It is 0, negative, NaN or infinite.
+        UnknownGainError: It is 0, negative, NaN or infinite.
     """
     if not math.isfinite(value) or value <= 0:
-        raise CannotTellError(f"{what} is {value:g}, of which no share can be computed")
+        raise UnknownGainError(f"{what} is {value:g}, of which no share can be computed")
     return value
 
 
@@ -207,14 +207,14 @@ class Estimate:
         """Return the shares that go away.
 
         Raises:
-            CannotTellError: There are none: the metric does not fall, or a value is not finite.
+            UnknownGainError: There are none: the metric does not fall, or a value is not finite.
         """
         now = positive(self.now, self.metric.replace("_", " "))
         if not all(map(math.isfinite, (self.then, self.best, self.worst))):
-            raise CannotTellError(f"{self.metric.replace('_', ' ')} afterwards has no finite bounds")
+            raise UnknownGainError(f"{self.metric.replace('_', ' ')} afterwards has no finite bounds")
         ratio, low, high = (min(max(1.0 - value / now, 0.0), 1.0) for value in (self.then, self.worst, self.best))
         if high < LEAST_GAIN:
-            raise CannotTellError("it is no worse than it would be afterwards")
+            raise UnknownGainError("it is no worse than it would be afterwards")
         return Improvement(
             ratio, min(low, ratio), max(high, ratio), self.metric, self.method, self.words, at_least=self.is_cut_off
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_analyzer.recommend.capacity import pool_size, replicas, right_size, scalability
 from perfloop_analyzer.recommend.dependencies import cache_share, latency_share
-from perfloop_analyzer.recommend.estimates import CannotTellError, Estimate, Measured
+from perfloop_analyzer.recommend.estimates import Estimate, Measured, UnknownGainError
 from perfloop_analyzer.recommend.recovery import relief, restore, return_to_expected
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def estimate(how: Computation, finding: Finding, measured: Measured) -> Estimate
     """Return the metric that a rule's formula promises to reduce, now and afterwards.
 
     Raises:
-        CannotTellError: The inputs give no number; it says why.
+        UnknownGainError: The inputs give no number; it says why.
     """
     return _METHODS[how.method](how, finding, measured)
 
@@ -36,8 +36,8 @@ def expect(how: Computation, finding: Finding, measured: Measured) -> Improvemen
     """Return what a rule's formula gives for a finding, or a sentence that says why it gives nothing."""
     try:
         return estimate(how, finding, measured).improvement()
-    except CannotTellError as reason:
-        return f"Cannot tell: {reason}."
+    except UnknownGainError as reason:
+        return f"Not known: {reason}."
 
 
 def compute(how: Computation, finding: Finding, measured: Measured) -> Improvement | None:

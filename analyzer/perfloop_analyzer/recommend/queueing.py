@@ -77,8 +77,8 @@ def busy_servers(callers: int, eagerness: float, servers: int) -> float:
     """Return how many of `servers` a finite number of callers keeps busy on average.
 
     Args:
-        callers: N; each thinks, calls, and waits for the answer before it thinks again.
-        eagerness: Mean service time over mean thinking time.
+        callers: N; each pauses, calls, and waits for the answer before it pauses again.
+        eagerness: Mean service time over the mean pause.
         servers: n.
     """
     there = np.arange(1, callers + 1, dtype=np.float64)
@@ -93,7 +93,7 @@ def most_load(load: float, servers: int, wanted: int) -> float:
     """Return the greatest load on `wanted` servers of any finite number of callers that makes `load` on `servers`.
 
     Callers that are endless in number make the same load on any number of servers; the fewer they are, the more they
-    are held back by one another.
+    wait for one another.
     """
     fewest, most = max(math.floor(load) + 1, 2), max(OPEN * servers, 2.0 * math.floor(load) + 2)
     populations = np.unique(np.geomspace(fewest, most, CALLERS).round().astype(int))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PRIORITIES = ("low", "medium", "high", "critical")
 
 # What becomes of an implemented recommendation: its gain is sure, there is none, something else explains it, its
-# trouble was over before the change, or nobody can tell.
+# trouble was over before the change, or nobody can know.
 MEASURED = frozenset({"validated", "refuted", "confounded", "healed", "inconclusive"})
 # Each step with the states that it may be taken in and the state that it leads to.
 STEPS: Mapping[str, tuple[frozenset[str], str]] = {
@@ -71,7 +71,7 @@ class Recommendation:
         evidence: For each finding, what a person needs to check it.
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
-        values: cause_score, incident, signal and parts, and why no improvement can be told (`cannot_tell`); later
+        values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); later
             `stood_until`, `measured`, `reason` and `words`.
     """
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.recommend.estimates import CannotTellError, Estimate, Measured, Sides, positive, sides_of
+from perfloop_analyzer.recommend.estimates import Estimate, Measured, Sides, UnknownGainError, positive, sides_of
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ def known_relief(finding: Finding) -> tuple[float, float]:
     """Return the relief.
 
     Raises:
-        CannotTellError: The signal has no value to fall from, or no known level to fall to.
+        UnknownGainError: The signal has no value to fall from, or no known level to fall to.
     """
     bounds = relief(finding)
     if bounds is None:
-        raise CannotTellError(f"{finding.title} has no usable value now and before")
+        raise UnknownGainError(f"{finding.title} has no usable value now and before")
     return bounds
 
 
@@ -54,7 +54,7 @@ def return_to_expected(how: Computation, finding: Finding, measured: Measured) -
     if metric != finding.signal:
         sides = sides_of(metric, finding, measured)
         if sides is None:
-            raise CannotTellError(f"the window does not show {metric.replace('_', ' ')} before it began")
+            raise UnknownGainError(f"the window does not show {metric.replace('_', ' ')} before it began")
         return observed(metric, sides, f"{metric.replace('_', ' ')} returns to its level before")
     words, now, (cautious, full) = _words(finding), _gap(finding, finding.value), known_relief(finding)
     sides = sides_of(metric, finding, measured, gap=below)
@@ -79,7 +79,7 @@ def fall_of(finding: Finding, measured: Measured) -> tuple[float, float]:
     """Return by which share the finding's signal falls at least and at most when it returns.
 
     Raises:
-        CannotTellError: The signal has no value to fall from, or no known level to fall to.
+        UnknownGainError: The signal has no value to fall from, or no known level to fall to.
     """
     sides = sides_of(finding.signal, finding, measured, gap=finding.direction == "below")
     if sides is not None:

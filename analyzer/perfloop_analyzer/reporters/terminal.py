@@ -63,7 +63,7 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
         expected = (
             f"{gain_words(improvement)} ({improvement.explanation})"
             if improvement
-            else recommendation.values.get("cannot_tell") or "cannot be computed from the available metrics"
+            else recommendation.values.get("unknown_gain") or "cannot be computed from the available metrics"
         )
         _print(console, f"  expected gain: {expected}")
         if measured := measured_words(recommendation):

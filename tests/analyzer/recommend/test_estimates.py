@@ -15,7 +15,7 @@ from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.inputs import Inputs
 from perfloop_analyzer.recommend import gain_words, load_rules
-from perfloop_analyzer.recommend.estimates import CannotTellError
+from perfloop_analyzer.recommend.estimates import UnknownGainError
 from perfloop_analyzer.recommend.improvement import estimate, expect
 from perfloop_analyzer.recommend.recommendation import Improvement
 from perfloop_analyzer.recommend.rules import Computation
@@ -124,7 +124,7 @@ def test_no_input_makes_a_number_of_nothing(rule: Rule, data: st.DataObject) -> 
     for name in rule.signals:
         promise = expect(rule.improvement, _finding(rule, name, **changes), Numbers(**numbers))
         if isinstance(promise, str):
-            assert promise.startswith("Cannot tell: ")
+            assert promise.startswith("Not known: ")
         else:
             assert 0 <= promise.low <= promise.ratio <= promise.high <= 1
             assert "nan" not in promise.explanation
@@ -299,8 +299,8 @@ def test_a_test_without_a_peak_promises_nothing(slope: float) -> None:
 def test_a_formula_without_its_inputs_says_which() -> None:
     """A metric that is not measured, and a signal without a level before."""
     how = Computation(method="return_to_expected", metric="error_ratio")
-    with pytest.raises(CannotTellError, match="does not show error ratio before"):
+    with pytest.raises(UnknownGainError, match="does not show error ratio before"):
         estimate(how, make_finding(), Numbers())
     finding = make_finding(title="Query time", value=math.nan)
     said = expect(Computation(method="return_to_expected"), finding, Numbers())
-    assert said == "Cannot tell: Query time has no usable value now and before."
+    assert said == "Not known: Query time has no usable value now and before."

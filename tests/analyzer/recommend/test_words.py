@@ -151,7 +151,7 @@ def test_why_there_is_no_gain_is_said(build: Any) -> None:
     """In the recommendation itself, which every program shows."""
     (recommendation,) = _recommend(_finding(build, "error_ratio", value=float("nan"), expected=0.01))
     assert recommendation.improvement is None
-    assert recommendation.values["cannot_tell"] == "Cannot tell: Failed requests has no usable value now and before."
+    assert recommendation.values["unknown_gain"] == "Not known: Failed requests has no usable value now and before."
     assert from_dict(recommendation.as_dict()) == recommendation
 
 
