@@ -27,7 +27,7 @@ UNSUFFIXED = frozenset({"container_memory_failcnt"})
 # Collectors that use system calls, a library, or files named by an option.
 WITHOUT_FILES = frozenset({"gpu", "tcpstat", "textfile", "thresholds", "time", "timex", "uname"})
 # Collectors whose directory or library exists on machines without such a device.
-MAY_BE_EMPTY = frozenset({"cpufreq", "gpu", "hwmon", "swap", "thermal_zone"})
+MAY_BE_EMPTY = frozenset({"bonding", "cpufreq", "gpu", "hwmon", "mdadm", "swap", "thermal_zone"})
 
 
 def check_family(family: Family) -> None:
