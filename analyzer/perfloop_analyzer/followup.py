@@ -1,4 +1,4 @@
-"""Measures what implemented recommendations brought, and concludes each as soon as it can be told."""
+"""Measures what implemented recommendations brought, and concludes each as soon as it is sure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,6 @@ class FollowUp:
         Raises:
             StoreError: The database could not be read or written.
         """
-        step = parse_duration(window)
         for recommendation in await asyncio.to_thread(self._store.recommendations, "implemented"):
             trial = trial_of(recommendation, catalog)
             found = trial and await self._judge(trial, catalog, window, at)

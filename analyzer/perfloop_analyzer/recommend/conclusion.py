@@ -2,7 +2,7 @@
 
 The comparison is looked at after 10, 20 and 40 windows, and each look has its own share of the chance of a false gain,
 so that all together keep it (Bonferroni; Armitage, McPherson & Rowe, JRSS A 132, 1969, on what looking costs). The
-first look that can tell concludes. A gain counts for the change only when
+first look that is sure concludes. A gain counts for the change only when
 
 - the trouble stood when the change was made, and fell with it, not before or long after;
 - the load did not fall enough to bring as much, by the response time of an M/M/1 server at 70% use, and rose no more
@@ -132,9 +132,9 @@ def _look(question: Question, observed: Observed, seen: Course, chance: float, *
     if verdict is None:
         return Conclusion("give_up", f"{question.title} leaves nothing to compare: it was 0 before the change")
     if verdict.holds:
-        reason = _load_explains(observed, verdict, chance, above=question.above)
-        reason = reason or _others_moved(question, observed, verdict, len(seen.after))
-        return Conclusion("confound" if reason else "validate", reason or _in_words(verdict, seen), verdict)
+        # More of a fall may have come later than with the change; the next look shows it.
+        is_early = not is_last and _odds(places, _late(places)) > 0
+        return None if is_early else _explain(question, observed, verdict, chance, seen)
     # With a small gain in sight it is worth to wait for the last look.
     is_less = verdict.high < question.promised and (is_last or verdict.gain < LEAST_GAIN)
     if verdict.is_nothing or is_less:
@@ -142,8 +142,15 @@ def _look(question: Question, observed: Observed, seen: Course, chance: float, *
         return Conclusion("confound" if reason else "refute", reason or _in_words(verdict, seen), verdict)
     if not is_last:
         return None
-    words = f"{_in_words(verdict, seen)}: it varies too much by itself, and longer would not tell"
+    words = f"{_in_words(verdict, seen)}: it varies too much by itself, and longer would not help"
     return Conclusion("give_up", words, verdict)
+
+
+def _explain(question: Question, observed: Observed, verdict: Verdict, chance: float, seen: Course) -> Conclusion:
+    """Return whether a gain is the change's, or what else may have brought it."""
+    reason = _load_explains(observed, verdict, chance, above=question.above)
+    reason = reason or _others_moved(question, observed, verdict, len(seen.after))
+    return Conclusion("confound" if reason else "validate", reason or _in_words(verdict, seen), verdict)
 
 
 def _in_words(verdict: Verdict, seen: Course) -> str:
@@ -187,9 +194,13 @@ def _as_it_acted(seen: Course, places: Mapping[int, float]) -> Course:
     return seen.moved(max(near, key=lambda place: near[place]))
 
 
+def _late(places: Mapping[int, float]) -> Mapping[int, float]:
+    return {place: weight for place, weight in places.items() if place >= ACTS_LATE}
+
+
 def _acted_late(question: Question, seen: Course, places: Mapping[int, float]) -> Conclusion | None:
-    """Return the conclusion that the metric fell too long after the change; None until enough points tell."""
-    late = {place: weight for place, weight in places.items() if place >= ACTS_LATE}
+    """Return the conclusion that the metric fell too long after the change; None until enough points are there."""
+    late = _late(places)
     if _odds(places, late) <= SURE:
         return None
     best = max(late, key=lambda place: late[place])

@@ -27,7 +27,7 @@ SHARES = (0.0, 0.3, 0.6)
 KINDS = 2  # phi and q were learned from the same values: two degrees of freedom less, which only short spans notice
 ENDS = 2  # of the span before: where it begins and where it ends were both found by looking for trouble
 JITTER = 1e-9
-# Chances below it are not told apart; it also keeps a series without any noise finite.
+# Residuals below it are rounding; it also keeps a series without any noise finite.
 LEAST_SQUARES = 1e-18
 NORMAL, BEFORE, AFTER = range(3)
 
@@ -84,7 +84,7 @@ class Noise:
 def compare_levels(noise: Noise, values: Floats, spans: Floats) -> Levels:
     """Return the levels of a series before and after a change.
 
-    A span of normal values tells how the series moves by itself. It has a level of its own, or the same as the span
+    A span of normal values shows how the series moves by itself. It has a level of its own, or the same as the span
     before: what looked like trouble may have been an excursion that ends by itself. Both are in the mixture. The level
     of its own costs 3/2 log(points) for each end of the trouble, the penalty of a step whose place was searched for
     (Zhang & Siegmund, Biometrics 63, 2007).

@@ -141,7 +141,7 @@ def weigh_places(course: Course, *, above: bool) -> dict[int, float]:
     """Return how well one step at each place explains both spans, as the logarithm of its likelihood.
 
     The key is the place in points: 0 is the change, -3 leaves three points before it to the level after. Empty where
-    the spans are too short to tell.
+    the spans are too short.
     """
     prepared = _prepare(Course(course.before, course.after), above=above)
     if prepared is None:

@@ -83,7 +83,7 @@ def test_what_improved_everywhere_was_not_the_change() -> None:
 
 
 def test_noise_is_waited_out_and_then_said() -> None:
-    """Ten windows of a metric that varies by half of itself tell nothing, nor do forty; and it is said."""
+    """Ten windows of a metric that varies by half of itself are not enough, nor are forty; and it is said."""
     rng = np.random.default_rng(4)
     wild = Course(np.exp(0.5 * rng.standard_normal(30)), np.exp(0.5 * rng.standard_normal(40)))
     early = Observed(replace(wild, after=wild.after[:10]), None, {})

@@ -52,17 +52,17 @@ def test_too_little_is_not_judged(before: list[float], after: list[float]) -> No
 
 @pytest.mark.parametrize("memory", [0.5, 0.8, 0.95])
 def test_noise_that_remembers_is_no_gain(memory: float) -> None:
-    """Of a hundred changes that did nothing at most five hold: 2% are allowed, and chance."""
+    """Of sixty changes that did nothing at most four hold: 2% are allowed, and chance."""
     rng = np.random.default_rng(int(100 * memory))
-    noise = rng.standard_normal((100, 42))
+    noise = rng.standard_normal((60, 42))
     for at in range(1, 42):
         noise[:, at] = memory * noise[:, at - 1] + np.sqrt(1 - memory**2) * noise[:, at]
     levels = 1.0 + 0.1 * noise
     verdicts = [judge(one[:30], one[31:41], above=True) for one in levels]
-    assert sum(verdict is not None and verdict.holds for verdict in verdicts) <= 5
+    assert sum(verdict is not None and verdict.holds for verdict in verdicts) <= 4
     # A real gain of 30% is still found.
-    verdicts = [judge(one[:30], 0.7 * one[31:41], above=True) for one in levels[:50]]
-    assert sum(verdict is not None and verdict.holds for verdict in verdicts) >= 42
+    verdicts = [judge(one[:30], 0.7 * one[31:41], above=True) for one in levels[:30]]
+    assert sum(verdict is not None and verdict.holds for verdict in verdicts) >= 25
 
 
 def test_one_spike_hides_no_gain() -> None:
