@@ -88,7 +88,7 @@ def _window(**series: tuple[float, float]) -> Inputs:
 def _found(name: str, value: float, expected: float, **changes: Any) -> Finding:
     """A finding in such a window."""
     signal = CATALOG[name]
-    fields = {"signal": name, "title": signal.title, "component": signal.component, "unit": signal.unit}
+    fields: dict[str, Any] = {"signal": name, "title": signal.title, "component": signal.component, "unit": signal.unit}
     fields |= {"direction": signal.direction, "window": (GRID.start, GRID.end), "onset": ONSET}
     return make_finding(**(fields | {"value": value, "expected": expected, "limit": None} | changes))
 
