@@ -37,10 +37,11 @@ PATTERNS = (
     "--collector.netclass.ignored-devices=^(veth|br-)",
     "--collector.arp.device-exclude=^(veth|br-)",
 )
-# Added by releases after Debian's 1.5: only the exporter has them.
+# Added by releases after Debian's 1.5, or, as some fields of /proc/meminfo, by no release: only the exporter has them.
 NEWER_NAMES = re.compile(
+    r"node_memory_(Balloon|FileHugePages|FilePmdMapped|Hugetlb|KReclaimable|SecPageTables)_bytes|"
     r"node_(filesystem_(mount_info|purgeable_bytes)|netstat_TcpExt_(TCPOFOQueue|TCPRcvQDrop)|scrape_collector_(timeouts_total|absent|unreadable)"
-    r"|softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len)|cpu_online|pressure_irq_.*"
+    r"|softnet_(cpu_collision_total|received_rps_total|flow_limit_count_total|backlog_len)|cpu_(online|frequency_hertz)|pressure_irq_.*"
     r"|network_receive_nohandler_total|disk_ata_.*)"
 )
 NEWER_LABELS = {"rotational", "adminstate", "device_error"}

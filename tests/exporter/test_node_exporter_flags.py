@@ -162,7 +162,7 @@ def names_of(page: str) -> set[str]:
     return {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE ")}
 
 
-def test_netlink_and_files_tell_the_same(start_exporter: StartExporter):
+def test_netlink_and_files_have_the_same_numbers(start_exporter: StartExporter):
     """The switches choose where the data of network devices come from; names and devices stay.
 
     Only the carrier of a device that is down cannot be read from its file.

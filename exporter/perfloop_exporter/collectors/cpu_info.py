@@ -31,7 +31,7 @@ FIELDS = {
     "cachesize": "cache size",
 }
 INFO = gauge("node_cpu_info", "What a CPU is; always 1.", *FIELDS)
-FREQUENCY = gauge("node_cpu_frequency_hertz", "Frequency that the kernel tells of a CPU.", "package", "core", "cpu")
+FREQUENCY = gauge("node_cpu_frequency_hertz", "Frequency of a CPU in /proc/cpuinfo.", "package", "core", "cpu")
 MEGAHERTZ = 1_000_000
 # Fields that are lists of words, all CPUs having the same: the family, the fields' names on x86, ARM and others.
 FLAG = gauge("node_cpu_flag_info", "A feature of the first CPU; always 1.", "flag")
@@ -78,9 +78,9 @@ class Info:
         for fields in processors:
             labels = tuple(fields.get(field, "") for field in FIELDS.values())
             found[fields["processor"]] = (labels, 1)
-        # The collector cpufreq exports what the hardware tells, where it does, under the same name.
-        told: list[Reading | Verbatim] = [(FREQUENCY, _frequencies(processors))]
-        late = Late(lambda names: [] if FREQUENCY.name in names else told)
+        # The collector cpufreq exports the hardware's own frequency under the same name, where there is one.
+        frequencies: list[Reading | Verbatim] = [(FREQUENCY, _frequencies(processors))]
+        late = Late(lambda names: [] if FREQUENCY.name in names else frequencies)
         items: list[Reading | Late] = [(INFO, list(found.values())), late]
         for family, names, wanted in self._lists:
             items.append((family, _words(processors[:1], names, wanted)))

@@ -58,7 +58,7 @@ NUMBERS: dict[str, Family] = {
     "tx_queue_len": _property("transmit_queue_length"),
     "type": _property("protocol_type"),
 }
-# What the kernel does not tell over netlink.
+# What the kernel does not return over netlink.
 NOT_IN_NETLINK = ("addr_assign_type", "dev_id", "name_assign_type")
 WORDS = ("address", "broadcast", "duplex", "ifalias", "operstate")
 
@@ -105,7 +105,7 @@ class NetclassCollector:
         return self._ignored is not None and self._ignored.search(device) is not None
 
     def _ask(self, losses: Losses) -> list[Item]:
-        """Return what the kernel tells over netlink, and from the files what it does not tell there."""
+        """Return what the kernel returns over netlink, and from the files what it does not return there."""
         links, found = netclass_netlink.read_attributes(self._host, lambda name: not self._skips(name))
         self._files.keep({f"{self._base}/{link.name}" for link in links})
         speeds: list[Sample] = []

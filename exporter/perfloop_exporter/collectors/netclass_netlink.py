@@ -28,7 +28,7 @@ OTHER_NAMES = gauge("node_network_altnames_info", "A further name of a device; a
 
 
 class Attribute(NamedTuple):
-    """A family without its prefix, and how it is read from a device; None where the kernel does not tell."""
+    """A family without its prefix, and how it is read from a device; None where the kernel does not return it."""
 
     name: str
     read: Callable[[Link], int | None]

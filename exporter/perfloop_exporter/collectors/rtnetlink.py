@@ -1,4 +1,4 @@
-"""Network devices, their addresses and their neighbours, as the kernel tells over netlink: rtnetlink(7)."""
+"""Network devices, their addresses and their neighbours, which the kernel returns over netlink: rtnetlink(7)."""
 
 from __future__ import annotations
 
