@@ -57,7 +57,7 @@ def test_noise_has_no_trend() -> None:
 
 
 def test_a_life_ends_after_misses_in_a_row() -> None:
-    """One reading that sees it again begins the count anew."""
+    """One reading that sees it again begins the count again."""
     lives = Lives({})
     assert lives.goes_on("series", "unusual", seen=True)
     for seen in [False] * (MISSES - 1) + [True] + [False] * (MISSES - 1):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PRIOR_WIDTH = 3.0
 FLOOR = 1e-5  # of the series' spread: what is computed in floats has no less noise
-DOUBT = 0.5  # the share of the evidence that counts between curves: the true one is none of them
+DOUBT = 0.4  # the share of the evidence that counts between curves: the true one is none of them
 CLOSER = 16  # bends that are tried near the likeliest one
 LEAST_BENT = 0.1  # the weight of all bends from which on they are
 SMOOTH = 5  # points

@@ -28,6 +28,7 @@ BOUNDS = ("expected", "lower", "upper")
 UNTIL = "seconds_until_limit"
 RISE_SECONDS = 1200.0  # about a window
 RECENT_SECONDS = 3600.0
+MOST_LOOKS = 32  # of a signal in a cycle, those that a line sees at their limit first: a look costs about 15 ms
 UNPRECEDENTED = 1.5  # times the steepest rise of the history
 
 
@@ -47,7 +48,10 @@ def find_window_forecasts(subject: Subject, steepest: Floats, findings: list[Fin
     trends = find_trends(batch.values[rows], batch.grid.step)
     # What rises like this every morning, and comes back, is no growth.
     new = ~(trends.slope < UNPRECEDENTED * steepest[rows])
-    rows = rows[(trends.p_value <= MILDER * BY_CHANCE) & (trends.slope > 0) & new]
+    until = (capacity - trends.fit) / np.where(trends.slope > 0, trends.slope, np.nan)
+    rises = (trends.p_value <= MILDER * BY_CHANCE) & (trends.slope > 0) & new
+    nearest = np.argsort(np.where(rises, until, np.inf), kind="stable")
+    rows = rows[nearest[: min(MOST_LOOKS, int(rises.sum()))]]
     ahead = forecast_limit(batch.values[rows], batch.grid.step, capacity)
     for place in np.flatnonzero(np.isfinite(ahead.seconds)):
         _report(subject, rows[place], ahead.only(int(place)), findings, readings)
