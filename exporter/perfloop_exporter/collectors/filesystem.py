@@ -12,7 +12,7 @@ from perfloop_exporter.collectors.host import lines_of
 from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.mount_watch import MountWatch, may_hang
 from perfloop_exporter.collectors.spec import Option, Spec, build_filter, filter_options
-from perfloop_exporter.errors import CollectorError, NoDataError
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     import os
@@ -140,10 +140,10 @@ class FilesystemCollector:
         return list(mounts.values())
 
     def _mountinfo(self) -> str:
-        # With hidepid=2, /proc/1 is not visible; our own mounts are the same unless we run in a container.
+        # With hidepid, /proc/1 cannot be seen or read; our own mounts are the same unless we run in a container.
         try:
             return self._host.read_proc("1/mountinfo", "surrogateescape")
-        except NoDataError:
+        except CollectorError:
             return self._host.read_proc("self/mountinfo", "surrogateescape")
 
     def _seen_from_root(self, mount: Mount) -> Mount:
@@ -162,6 +162,8 @@ class FilesystemCollector:
                 return "not mounted here", None
         except OSError as error:
             return (error.strerror or str(error)).lower(), None
+        except ValueError as error:  # no path at all
+            return str(error).lower(), None
         return "", usage
 
 

@@ -11,7 +11,7 @@ from perfloop_exporter.collectors.families import Reading, gauge, single
 from perfloop_exporter.collectors.host import lines_of
 from perfloop_exporter.collectors.losses import Losses
 from perfloop_exporter.collectors.spec import Spec
-from perfloop_exporter.errors import CollectorError, NoDataError
+from perfloop_exporter.errors import CollectorError
 
 if TYPE_CHECKING:
     from perfloop_exporter.collectors.families import Item
@@ -69,7 +69,7 @@ class OsCollector:
         first, second = (f"{root}/{file}" for file in FILES)
         try:
             return self._host.read(first)
-        except NoDataError:
+        except CollectorError:
             return self._host.read(second)
 
 

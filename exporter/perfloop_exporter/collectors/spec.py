@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
+from perfloop_exporter.collectors.go_patterns import translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ class Spec:
 
 
 def pattern(collector: str, option: str, text: str) -> re.Pattern[str] | None:
-    """Compile the regular expression of an option; None when it is empty.
+    """Compile the regular expression of an option, in Go's syntax; None when it is empty.
 
     Raises:
         ConfigError: It is not a valid regular expression.
@@ -73,7 +74,7 @@ def pattern(collector: str, option: str, text: str) -> re.Pattern[str] | None:
     if not text:
         return None
     try:
-        return re.compile(text)
+        return re.compile(translate(text))
     except re.error as error:
         raise ConfigError(f"--collector.{collector}.{option}: '{text}' is not a regular expression: {error}") from error
 

@@ -143,6 +143,18 @@ def test_one_mount_of_many_that_is_damaged(tmp_path: Path) -> None:
     assert [loss.parts for loss in aside.losses] == [1]
 
 
+def test_a_first_process_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    """With hidepid the mounts are the exporter's own; one whose path is none has an error of its own."""
+    (tmp_path / "1/mountinfo").mkdir(parents=True)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/mountinfo").write_text(
+        "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:2 / /a\\000b rw - ext4 /dev/sdb1 rw\n"
+    )
+    text = Renderer().render(filesystem.SPEC.build(Host(proc=str(tmp_path))).collect())
+    assert 'node_filesystem_size_bytes{device="/dev/sda1",mountpoint="/",fstype="ext4",device_error=""}' in text
+    assert 'device="/dev/sdb1",mountpoint="/a\ufffdb",fstype="ext4",device_error="embedded null byte"} 1\n' in text
+
+
 def test_a_limit_that_is_set_above_the_group_holds_for_it(tmp_path: Path) -> None:
     """The smallest limit of the group and of those above it is exported, and throttling where the quota is set."""
     files = {
