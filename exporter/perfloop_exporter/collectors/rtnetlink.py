@@ -70,7 +70,7 @@ class Link(NamedTuple):
         return dict(zip(STATISTICS, numbers, strict=False))
 
 
-class Address(NamedTuple):
+class DeviceAddress(NamedTuple):
     """One address of a device, and how many bits of it are the network's."""
 
     device: str
@@ -105,7 +105,7 @@ def read_links(host: Host) -> list[Link]:
     return links
 
 
-def read_addresses(host: Host) -> list[Address]:
+def read_addresses(host: Host) -> list[DeviceAddress]:
     """Return every address of every network device.
 
     Raises:
@@ -115,7 +115,7 @@ def read_addresses(host: Host) -> list[Address]:
     return [address for address in _addresses(host, names) if address.device]
 
 
-def _addresses(host: Host, names: Mapping[int, str]) -> Iterator[Address]:
+def _addresses(host: Host, names: Mapping[int, str]) -> Iterator[DeviceAddress]:
     for message in messages(host.route_dump(GETADDR, socket.AF_UNSPEC)):
         if len(message) < IFADDR.size:
             raise CollectorError("netlink: a message about an address is cut short")
@@ -124,7 +124,7 @@ def _addresses(host: Host, names: Mapping[int, str]) -> Iterator[Address]:
         # On a point-to-point link IFA_ADDRESS is the other end.
         packed = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS, b"")
         if len(packed) in {4, 16}:
-            yield Address(names.get(index, ""), ipaddress.ip_address(packed), prefix)
+            yield DeviceAddress(names.get(index, ""), ipaddress.ip_address(packed), prefix)
 
 
 def count_neighbours(host: Host) -> dict[str, int]:
