@@ -341,7 +341,8 @@ def measure_generated(cases: int, seed: int) -> bool:
     """Print the figures of the generated sets; return whether the bars hold."""
     rng = np.random.default_rng(seed)
     calls = [make_call_case(rng) for _ in range(cases)]
-    places = [make_resource_case(rng) for _ in range(cases)]
+    # Enough for a bar of 98 %.
+    places = [make_resource_case(rng) for _ in range(4 * cases)]
     bar = f"bar AC@3 {MIN_CALLS_AC3}"
     _, third = show("calls: with the graph", calls, lambda case: by_symptom(case, CALLS, with_calls=True), bar)
     show("calls: without the graph", calls, lambda case: by_symptom(case, CALLS, with_calls=False))

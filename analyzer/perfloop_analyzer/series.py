@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,10 @@ class Grid:
     def times(self) -> Floats:
         """Return every moment in Unix seconds, shape (points,)."""
         return self.start + self.step * np.arange(self.points, dtype=np.float64)
+
+    def points_in(self, seconds: float, least: int = 1) -> int:
+        """Return how many points last so long, rounded up, and no fewer than `least`."""
+        return max(least, math.ceil(seconds / self.step))
 
     def split(self, at: float) -> int:
         """Return the first index at or after a moment in Unix seconds, between 0 and the number of points."""
