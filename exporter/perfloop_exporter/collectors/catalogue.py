@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 if sys.platform == "linux":
     from perfloop_exporter.collectors import (
         arp,
+        bcache,
+        bcachefs,
         bonding,
+        btrfs,
         cgroup,
         clock,
         conntrack,
@@ -17,10 +20,13 @@ if sys.platform == "linux":
         diskstats,
         edac,
         entropy,
+        fibrechannel,
         filefd,
         filesystem,
         gpu,
         hwmon,
+        infiniband,
+        ipvs,
         loadavg,
         mdadm,
         meminfo,
@@ -46,12 +52,17 @@ if sys.platform == "linux":
         udp_queues,
         uname,
         vmstat,
+        xfs,
+        zfs,
     )
     from perfloop_exporter.collectors.process import ProcessCollector
 
     SPECS: tuple[Spec, ...] = (
         arp.SPEC,
+        bcache.SPEC,
+        bcachefs.SPEC,
         bonding.SPEC,
+        btrfs.SPEC,
         cgroup.SPEC,
         clock.SPEC,
         conntrack.SPEC,
@@ -60,10 +71,13 @@ if sys.platform == "linux":
         diskstats.SPEC,
         edac.SPEC,
         entropy.SPEC,
+        fibrechannel.SPEC,
         filefd.SPEC,
         filesystem.SPEC,
         gpu.SPEC,
         hwmon.SPEC,
+        infiniband.SPEC,
+        ipvs.SPEC,
         loadavg.SPEC,
         mdadm.SPEC,
         meminfo.SPEC,
@@ -89,6 +103,8 @@ if sys.platform == "linux":
         udp_queues.SPEC,
         uname.SPEC,
         vmstat.SPEC,
+        xfs.SPEC,
+        zfs.SPEC,
     )
 else:
     from perfloop_exporter.collectors.portable import SPECS, ProcessCollector
