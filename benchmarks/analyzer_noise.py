@@ -88,6 +88,7 @@ class Clean:
         self._begin = START - STEP * (POINTS - 1)
         short = self._begin + STEP * np.arange(POINTS + round(hours * 3600 / STEP))
         past = START - WEEK + LONG_STEP * np.arange(round((WEEK - (START - self._begin)) / LONG_STEP))
+        self._known = {signal.name for signal in catalogue()}
         self._short: dict[str, Floats] = {}
         self._past: dict[str, Floats] = {}
         for name in (signal.name for signal in catalogue()[:-2]):
@@ -97,8 +98,9 @@ class Clean:
             self._past[name] = clean(kind, self._rows, past, self._rng, phase)
 
     async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
-        """Answer every query, whatever its step."""
-        return Responses({one.signal: self._batch(one.signal, grid) for one in queries}, {})
+        """Answer every query of a signal, whatever its step; the analyzer's own published series do not exist."""
+        asked = [one.signal for one in queries if one.signal.partition("@")[0] in self._known]
+        return Responses({name: self._batch(name, grid) for name in asked}, {})
 
     async def scrape_interval(self) -> float:
         """Return the time between two points."""

@@ -121,7 +121,7 @@ def test_a_burn_keeps_its_onset_and_ends_with_its_short_window() -> None:
 
 def test_a_step_that_stays_is_a_change_point(build: Any, rng: np.random.Generator) -> None:
     """A level that moved minutes ago within its limits is reported with both levels."""
-    signal = build.signal(limit=Limit(), min_deviation=0.002)
+    signal = build.signal(limit=Limit(), min_deviation=0.002, detect=("change",))
     values = _noise(rng, 0.02, 0.001)
     values[-60:] += 0.008
     found = detect_all({signal.name: build.batch(values)}, {signal.name: signal}, Settings(level=1e-4))

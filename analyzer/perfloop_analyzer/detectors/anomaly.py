@@ -13,8 +13,10 @@ direction without a limit and below MIN_SAMPLES points.
 
 For a finding the newest PERSIST points must all be outside, on one side; it lasts until none of them is. The p-value
 is that of the smallest of them: the larger of the return level's and of Student's t with at most DEGREES degrees of
-freedom, because metrics have heavier tails than a Gaussian, and a scale from few independent pieces is uncertain. The
-score of 1 at the boundary follows VictoriaMetrics' vmanomaly; the MAD as a scale is Hampel's (1974).
+freedom, because metrics have heavier tails than a Gaussian, and a scale from few independent pieces is uncertain. Where
+they are all CLEAR scales away and the series is known well, Student's t may judge their mean instead, by the scale of
+such means: a series that jumps from point to point has a wide band, and is steady for all that when averaged. The score
+of 1 at the boundary follows VictoriaMetrics' vmanomaly; the MAD as a scale is Hampel's (1974).
 """
 
 from __future__ import annotations
@@ -29,13 +31,15 @@ from scipy.special import stdtr, stdtrit
 from perfloop_analyzer.detectors.robust import difference_scale, mad_scale, quiet_nanmedian
 
 if TYPE_CHECKING:
-    from perfloop_analyzer.series import Floats
+    from perfloop_analyzer.series import Floats, Grid
     from perfloop_base.thresholds import Direction
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-PERSIST = 3  # points
+PERSIST = 3  # points, or fewer where they last longer than PERSIST_SECONDS
+PERSIST_SECONDS = 15.0
+LEAST_PERSIST = 2  # points: one alone may be an outlier
 GUARD = 12  # newest points that the local band leaves out, so that an anomaly does not widen its own band
 MIN_SAMPLES = 24
 DEGREES = 8.0
@@ -49,6 +53,7 @@ LOCAL_SECONDS = 7200.0
 CALM = PERSIST  # points near the usual value that end an excursion
 PIECE = 8  # points after which a metric has mostly forgotten what it did: one piece is one degree of freedom
 FEWEST_DEGREES = MIN_SAMPLES / PIECE
+CLEAR = 2.0  # scales; three points in a row are so far away by chance once in a hundred thousand
 NEAR = 3.0  # scales; a row that was never farther away has no excursions
 
 
@@ -92,13 +97,19 @@ class Band:
     """Expected value and scale of each series, shape (series,), in the signal's unit; NaN where unknown.
 
     `degrees` is how well the scale is known, in degrees of freedom; `tails` are those of the excursions in the window
-    and in the history.
+    and in the history; `persist` is how many of the newest points must be outside.
     """
 
     expected: Floats
     scale: Floats
     degrees: Floats
     tails: tuple[Tail, ...]
+    persist: int = PERSIST
+
+
+def persist_points(grid: Grid) -> int:
+    """Return how many points must be outside: PERSIST at short steps, LEAST_PERSIST where a point lasts longer."""
+    return min(PERSIST, grid.points_in(PERSIST_SECONDS, LEAST_PERSIST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,23 +223,63 @@ def find_anomalies(values: Floats, band: Band, direction: Direction, floor: floa
         level: The p-value at the edge of the band.
     """
     least = np.fmax(floor, RELATIVE_FLOOR * np.abs(band.expected))
-    width = stdtrit(band.degrees, 1.0 - level / 2)
-    half = np.fmax(width * np.nan_to_num(band.scale), least)
+    half = np.fmax(_width(band, level) * np.nan_to_num(band.scale), least)
     half = np.where(np.isnan(band.expected) | ~(half > 0), np.nan, half)
-    wide = half
-    for recurrent in band.tails:
-        wide = np.maximum(wide, recurrent.edge(level))
+    recurrent = np.max([np.zeros(len(values)), *(tail.edge(level) for tail in band.tails)], axis=0)
+    wide = np.maximum(half, recurrent)
     sign = 1.0 if direction == "above" else -1.0
-    tail = values[:, -PERSIST:]
-    excess = sign * (tail - band.expected[:, None])
+    excess = sign * (values[:, -PERSIST:] - band.expected[:, None])
+    steady, longer = _least(excess[:, -band.persist :]), _least(excess)
+    beyond, together = steady / half, _together(values, band, excess, (half, least))
+    p_value = np.fmin(_p_value(band, level, beyond, steady), _p_value(band, level, together, longer))
+    p_value = np.where(np.isfinite(beyond), p_value, np.nan)
+    # 1 on the edge of the band, and where the newest points together begin to be a finding.
+    together = np.where(longer > recurrent, together, 0.0)
     newest = excess[:, -1] / wide
-    steady = np.where(np.isfinite(excess).all(axis=1), excess.min(axis=1), np.nan)
-    p_value = 2.0 * stdtr(band.degrees, -np.fmax(steady / half, 0.0) * width)
-    for recurrent in band.tails:
-        p_value = np.fmax(p_value, recurrent.p_value(steady))
-    p_value = np.where(np.isfinite(steady / half), p_value, np.nan)
-    score = np.where(np.isfinite(newest), np.fmax(newest, 0.0), 0.0)
-    lingers = np.asarray((excess > wide[:, None]).any(axis=1), dtype=np.bool_)
+    score = np.where(np.isfinite(newest), np.fmax(np.fmax(newest, together), 0.0), 0.0)
+    outside = (excess[:, -band.persist :] > wide[:, None]).any(axis=1)
     above, below = (wide, half) if sign > 0 else (half, wide)
     lower, upper = band.expected - below, band.expected + above
-    return Anomalies(score, band.expected, lower, upper, p_value, tail[:, -1], lingers)
+    lingers = np.asarray(outside | (p_value <= level), dtype=np.bool_)
+    return Anomalies(score, band.expected, lower, upper, p_value, values[:, -1], lingers)
+
+
+def _width(band: Band, level: float) -> Floats:
+    return np.asarray(stdtrit(band.degrees, 1.0 - level / 2), dtype=np.float64)
+
+
+def _least(excess: Floats) -> Floats:
+    """Return the smallest of each row; NaN where one is missing."""
+    return np.where(np.isfinite(excess).all(axis=1), excess.min(axis=1), np.nan)
+
+
+def _p_value(band: Band, level: float, beyond: Floats, height: Floats) -> Floats:
+    """Return the p-values of `beyond`, in half widths of the band, and of as high an excursion as `height`."""
+    p_value = 2.0 * stdtr(band.degrees, -np.fmax(beyond, 0.0) * _width(band, level))
+    for tail in band.tails:
+        p_value = np.fmax(p_value, tail.p_value(height))
+    return p_value
+
+
+def _together(values: Floats, band: Band, excess: Floats, widths: tuple[Floats, Floats]) -> Floats:
+    """Return the mean of the newest points in half widths of a band for such means; 0 where that is not asked.
+
+    It is asked where the series is known well, and each of the points is CLEAR scales away.
+
+    Args:
+        values: Shape (series, points).
+        band: That of single points.
+        excess: How far the newest PERSIST points are away, shape (series, PERSIST).
+        widths: The half widths of the band, and the smallest ones that count, shape (series,).
+    """
+    half, least = widths
+    found = np.zeros(len(values))
+    rows = np.flatnonzero((_least(excess) > np.fmax(CLEAR * band.scale, least)) & (band.degrees >= DEGREES))
+    if len(rows):
+        before = values[rows, :-GUARD]
+        count = before.shape[1] - PERSIST + 1
+        means = np.mean([before[:, lag : lag + count] for lag in range(PERSIST)], axis=0)
+        of_points, of_means = (mad_scale(one, quiet_nanmedian(one)) for one in (before, means))
+        left = np.where(of_points > of_means, of_means / np.where(of_points > 0, of_points, 1.0), 1.0)
+        found[rows] = excess[rows].mean(axis=1) / np.fmax(half[rows] * left, least[rows])
+    return found

@@ -84,7 +84,7 @@ def block_medians(values: Floats, count: int) -> tuple[Floats, float]:
     kept = values[:, width - span * (width // span) :]
     if span == 1:
         return kept, 1.0
-    return quiet_nanmedian(kept.reshape(len(values), -1, span), axis=2), float(span)
+    return quiet_nanmedian(kept.reshape(len(values), width // span, span), axis=2), float(span)
 
 
 def _chunk(blocks: Floats, seconds: float) -> Floats:

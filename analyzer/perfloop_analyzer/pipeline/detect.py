@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band
+from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band, persist_points
 from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
@@ -79,6 +79,7 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
             findings += threshold_findings(subject)
         if "anomaly" in wanted:
             band = settings.history.band(batch, local_band(batch.values, subject.signal.direction))
+            band = replace(band, persist=persist_points(batch.grid))
             seen = find_anomalies(
                 batch.values, band, subject.signal.direction, subject.signal.min_deviation, settings.level
             )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from perfloop_analyzer.detectors.anomaly import (
     CALM,
     DEGREES,
+    GUARD,
     PERSIST,
     RECURRENT,
     RECURRENT_LONG,
@@ -218,3 +219,27 @@ def test_history_knows_recurrent_excursions_and_no_season() -> None:
     assert reach[2] == 0.0
     assert RECURRENT_LONG <= 7
     assert (recurrent_tail(np.vstack([wave, peaks, step]), 600.0, "below").reach[1:] == 0.0).all()
+
+
+def test_noise_that_jumps_does_not_hide_what_lasts() -> None:
+    """Three points in a row, none of which is unusual alone, are unusual together; two are not."""
+    values = 10.0 + np.random.default_rng(5).random((1, POINTS))
+    band = local_band(values)
+    reach = 5.0 * band.scale[0]
+    found = []
+    for count in (2, 3):
+        values[0, -3:] = band.expected[0]
+        values[0, -count:] += reach
+        seen = find_anomalies(values, band, "above", 0.0, LEVEL)
+        assert values[0, -1] < seen.upper[0]
+        found.append((bool(seen.p_value[0] <= LEVEL), bool(seen.score[0] >= 1.0)))
+    assert found == [(False, False), (True, True)]
+
+
+def test_a_young_series_is_judged_by_single_points() -> None:
+    """Before its noise is known, three points that are not unusual alone are not unusual together."""
+    values = 10.0 + np.random.default_rng(5).random((1, POINTS))
+    values[0, : -GUARD - 40] = np.nan
+    band = local_band(values)
+    values[0, -3:] = band.expected[0] + 5.0 * band.scale[0]
+    assert find_anomalies(values, band, "above", 0.0, LEVEL).p_value[0] > LEVEL

@@ -73,3 +73,8 @@ def test_a_day_is_taken_out_and_growth_stays() -> None:
     assert np.isnan(calm[0, 300:350]).all()
     assert np.isfinite(np.delete(calm, np.s_[300:350], axis=1)).all()
     assert (without_day(values[:, :288], 600.0) == values[:, :288]).all()
+
+
+def test_no_series_have_no_trends() -> None:
+    """A cycle in which no series comes near its limit is judged like any other."""
+    assert len(find_trends(np.empty((0, 240)), 5.0).slope) == 0
