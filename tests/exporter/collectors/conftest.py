@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfloop_exporter.collectors import gpu
+from perfloop_exporter.collectors import gpu, systemd_bus
 from perfloop_exporter.collectors.catalogue import SPECS
 from perfloop_exporter.collectors.host import Host
+from tests.exporter.collectors.fake_systemd import FakeManager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,13 @@ def fake_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def fake_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the units of the systemd fixture in place of this machine's."""
+    answers = json.loads((FIXTURES / "systemd" / "host.json").read_text())["systemd"]
+    monkeypatch.setattr(systemd_bus, "connect", lambda: FakeManager(answers))
+
+
+@pytest.fixture
 def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Set the local time to UTC."""
     monkeypatch.setenv("TZ", "UTC")
@@ -147,12 +155,12 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def machine(request: pytest.FixtureRequest, tmp_path: Path, fake_nvml: None, utc: None) -> Machine:
+def machine(request: pytest.FixtureRequest, tmp_path: Path, fake_nvml: None, fake_systemd: None, utc: None) -> Machine:
     """Return the machine that the test names."""
     return Machine(request.param, tmp_path)
 
 
 @pytest.fixture
-def machines(tmp_path: Path, fake_nvml: None, utc: None) -> list[Machine]:
+def machines(tmp_path: Path, fake_nvml: None, fake_systemd: None, utc: None) -> list[Machine]:
     """Return every machine: one per collector, and variants."""
     return [Machine(path.name, tmp_path) for path in sorted(FIXTURES.iterdir())]
