@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from perfloop_exporter.instrument.endpoint import MetricsEndpoint
 from perfloop_exporter.instrument.http_metrics import HttpMetrics
-from perfloop_exporter.instrument.middleware import ASGIApp, ExemplarOf, MetricsMiddleware
+from perfloop_exporter.instrument.middleware import ASGIApp, ExemplarOf, InnerProbe, MetricsMiddleware
 from perfloop_exporter.instrument.workers import WorkerGroup
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from perfloop_exporter.instrument.exchange import Receive, Scope, Send
 
@@ -62,9 +62,24 @@ def instrument(
         app.middleware_stack = wrap(app.middleware_stack)
     build = app.build_middleware_stack
     # Around the whole stack, so that the responses of the app's error handlers are measured as they are sent.
-    app.build_middleware_stack = lambda: wrap(build())
+    app.build_middleware_stack = lambda: wrap(_build_with_probe(app, build))
     setattr(app, _DONE, True)
     return app
+
+
+def _build_with_probe(app: Any, build: Callable[[], ASGIApp]) -> ASGIApp:
+    """Return the app's stack, with the probe innermost where a middleware of Starlette's hides broken streams."""
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+
+    own = app.user_middleware
+    if not any(isinstance(one.cls, type) and issubclass(one.cls, BaseHTTPMiddleware) for one in own):
+        return build()
+    app.user_middleware = [*own, Middleware(InnerProbe)]
+    try:
+        return build()
+    finally:
+        app.user_middleware = own
 
 
 def _mount(app: Any, path: str, endpoint: MetricsEndpoint) -> None:

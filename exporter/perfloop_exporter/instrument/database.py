@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
-from perfloop_exporter.instrument.failures import never_raising
+from typing import Self
+
+from perfloop_exporter.instrument.failures import error_kind, never_raising
+from perfloop_exporter.instrument.waits import RequestWait, is_waiting
 from perfloop_exporter.metrics.registry import DEFAULT
 from perfloop_exporter.metrics.timing import TimedBlock
 
 _LABELS = ("db_system_name", "db_operation_name")
 
 OPERATION_DURATION = DEFAULT.histogram(
-    "db_client_operation_duration_seconds", "Duration of database client operations.", _LABELS
+    "db_client_operation_duration_seconds",
+    "Duration of database client operations, without those that wait as they are asked to.",
+    _LABELS,
 )
 OPERATION_ERRORS = DEFAULT.counter(
-    "db_client_operation_errors_total", "Database client operations that raised.", _LABELS
+    "db_client_operation_errors_total", "Database client operations that raised.", (*_LABELS, "error_type")
+)
+WAIT_SECONDS = DEFAULT.histogram(
+    "db_client_wait_seconds", "Waits that the caller asked the database for, such as SELECT pg_sleep(1).", _LABELS
 )
 
 
 @never_raising
-def count_operation(system: str, operation: str, seconds: float, error: BaseException | None) -> None:
+def count_operation(
+    system: str, operation: str, seconds: float, error: BaseException | None, *, waits: bool = False
+) -> None:
     """Record one operation; `system` and `operation` are label values."""
-    OPERATION_DURATION.labels(system, operation).observe(seconds)
+    (WAIT_SECONDS if waits else OPERATION_DURATION).labels(system, operation).observe(seconds)
     if error is not None:
-        OPERATION_ERRORS.labels(system, operation).inc()
+        count_error(system, operation, error)
+
+
+@never_raising
+def count_error(system: str, operation: str, error: BaseException) -> None:
+    """Count an operation that raised `error`."""
+    OPERATION_ERRORS.labels(system, operation, error_kind(error)).inc()
 
 
 class db_operation(TimedBlock):  # noqa: N801 - reads as a function: `with db_operation("vector", "search"):`
-    """Time one operation: `with db_operation("vector", "search"):`, or `async with`."""
+    """Time one operation: `with db_operation("vector", "search"):`, or `async with`.
 
-    __slots__ = ("operation", "system")
+    With `waits` it is a wait that the caller asked for, such as the next notification: no latency.
+    """
 
-    def __init__(self, system: str, operation: str) -> None:
+    __slots__ = ("_wait", "_waits", "operation", "system")
+
+    def __init__(self, system: str, operation: str, *, waits: bool = False) -> None:
         self.system = system
         self.operation = operation
+        self._waits = waits
+        self._wait: RequestWait | None = None
+
+    def __enter__(self) -> Self:
+        self._waits = self._waits or is_waiting()
+        if self._waits:
+            self._wait = RequestWait()
+        return super().__enter__()
 
     def ended(self, seconds: float, error: BaseException | None) -> None:
         """Record the operation."""
-        count_operation(self.system, self.operation, seconds, error)
+        if self._wait is not None:
+            self._wait.end()
+        if self._waits and not isinstance(error, Exception):
+            error = None  # who is stopped while waiting has not failed
+        count_operation(self.system, self.operation, seconds, error, waits=self._waits)

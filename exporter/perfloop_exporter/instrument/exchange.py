@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter
 from typing import Any
+
+from perfloop_exporter.instrument.waits import WorkClock
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -14,22 +15,34 @@ Send = Callable[[Message], Awaitable[None]]
 SPILL_CHUNKS = 256
 # nginx's status for a client that closed the connection before the response began.
 CLIENT_CLOSED = 499
+# Responses to a GET that last until one side leaves: a subscription (https://html.spec.whatwg.org/multipage/#the-eventsource-interface
+# knows no other method), or a camera's pictures. Their client waits for events, not for the response's end.
+_SUBSCRIPTIONS = (b"text/event-stream", b"multipart/x-mixed-replace")
+# OpenTelemetry's error.type of ASGI servers for an app that returns before its response is complete.
+_INCOMPLETE = "incomplete_response"
+_SERVER_ERROR = 500
 
 
 class Exchange:
     """Measures one request between server and app; a failure in here never affects the messages.
 
-    Times are of perf_counter, in seconds; `received` and `sent` are bytes of bodies; `gaps` are the seconds between
-    chunks. `spill` is called when SPILL_CHUNKS chunks have been sent, to count them and set them back to 0.
+    Times are of `clock`, in seconds; `received` and `sent` are bytes of bodies; `gaps` are the seconds between chunks;
+    `error` is what the app raised, and `broke_inside` that it did so within a response which a middleware has then
+    completed. `spill` is called when SPILL_CHUNKS chunks have been sent, to count them and set
+    them back to 0.
     """
 
     __slots__ = (
         "_receive",
         "_send",
         "_spill",
+        "app",
+        "broke_inside",
         "chunks",
+        "clock",
         "complete_at",
         "disconnected",
+        "error",
         "failure",
         "first_byte_at",
         "gaps",
@@ -40,6 +53,7 @@ class Exchange:
         "sent",
         "started_at",
         "status",
+        "subscribed",
     )
 
     def __init__(self, receive: Receive, send: Send, scope: Scope, spill: Callable[[Exchange], None]) -> None:
@@ -49,17 +63,22 @@ class Exchange:
         self.scope = scope
         # Mounts extend it; the difference to the start is their part of the path.
         self.root_path: str = scope.get("root_path", "")
+        self.app = scope.get("app")
         self.status: int | None = None
         self.received = 0
         self.sent = 0
         self.chunks = 0
         self.gaps: list[float] | None = None
         self.disconnected = False
+        self.subscribed = False
         self.failure: Exception | None = None
+        self.error: BaseException | None = None
+        self.broke_inside = False
         self.first_byte_at = 0.0
         self.last_chunk_at = 0.0
         self.complete_at = 0.0
-        self.started_at = perf_counter()
+        self.clock = WorkClock()
+        self.started_at = self.clock.now()
 
     async def receive(self) -> Message:
         """Receive for the app."""
@@ -82,6 +101,8 @@ class Exchange:
                 last = self._count_body(message)
             elif kind == "http.response.start":
                 self.status = CLIENT_CLOSED if self.disconnected else message["status"]
+                if self.scope["method"] == "GET":
+                    self._note_subscription(message)
             elif kind == "http.response.pathsend":
                 last = True
         except Exception as error:  # noqa: BLE001 - measuring must not fail the request
@@ -94,16 +115,26 @@ class Exchange:
             raise
         if last:
             # Starlette's background tasks run after this within the same call; the client does not wait for them.
-            self.complete_at = perf_counter()
+            self.complete_at = self.clock.now()
+
+    def _note_subscription(self, message: Message) -> None:
+        for name, value in message.get("headers") or ():
+            if name.lower() == b"content-type":
+                self.subscribed = value.lower().startswith(_SUBSCRIPTIONS)
+                if self.subscribed:
+                    self.clock.begin_wait()  # until its end: what follows are events, when there are any
+                return
 
     def _count_body(self, message: Message) -> bool:
         body = message.get("body", b"")
         if body:
-            now = perf_counter()
+            now = self.clock.now()
             self.sent += len(body)
             self.chunks += 1
             if not self.first_byte_at:
                 self.first_byte_at = now
+            elif self.subscribed:
+                pass  # between two events lies whatever happens in the world
             elif self.gaps is None:
                 self.gaps = [now - self.last_chunk_at]
             else:
@@ -117,3 +148,25 @@ class Exchange:
     def first_byte_seconds(self) -> float:
         """Return the seconds to the first byte of the response's body, or to its end where the body is empty."""
         return (self.first_byte_at or self.complete_at) - self.started_at
+
+    def error_type(self, status: int) -> str:
+        """Return OpenTelemetry's `error.type`: what the app raised, or the status; empty for a success."""
+        cut = not self.complete_at or self.broke_inside
+        if self.disconnected and status < _SERVER_ERROR:
+            return ""
+        if self.error is not None and (cut or status >= _SERVER_ERROR):
+            return type(_innermost(self.error)).__qualname__
+        if cut:
+            return _INCOMPLETE
+        return str(status) if status >= _SERVER_ERROR else ""
+
+    def left_waiting(self) -> bool:
+        """Return whether the client left while the request waited as it was asked to: nobody has given up."""
+        return self.disconnected and self.clock.waited_seconds() > self.clock.now() - self.started_at
+
+
+def _innermost(error: BaseException) -> BaseException:
+    # Task groups, which middlewares and streams use, wrap what one of their tasks raised.
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

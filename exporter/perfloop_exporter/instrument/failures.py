@@ -26,6 +26,21 @@ def failures_in(registry: MetricRegistry) -> CounterSeries:
     ).labels()
 
 
+_MAX_CAUSES = 8
+_MESSAGE_LIMIT = 500
+# Classes of database and cache drivers for whatever goes wrong with a connection: PEP 249's, and redis-py's.
+_GENERAL = frozenset({"OperationalError", "InterfaceError", "DatabaseError", "ConnectionError", "Error"})
+# What servers and operating systems say, and the name of Python or psycopg for it.
+_KINDS = (
+    (("connection refused",), "ConnectionRefusedError"),
+    (("timeout expired", "timed out"), "TimeoutError"),
+    (("name or service not known", "could not translate host name", "failed to resolve host"), "gaierror"),
+    (("password authentication failed", "access denied"), "InvalidPassword"),
+    (("too many clients", "too many connections", "connection slots are reserved"), "TooManyConnections"),
+    (("no such file or directory", "unable to open database file"), "FileNotFoundError"),
+    (("connection reset", "server closed the connection"), "ConnectionResetError"),
+)
+
 _failures = failures_in(DEFAULT)
 
 
@@ -49,3 +64,22 @@ def never_raising(function: Callable[P, None]) -> Callable[P, None]:
             note_failure(error)
 
     return harmless
+
+
+def error_kind(error: BaseException) -> str:
+    """Return OpenTelemetry's `error.type`: the class of what was raised, or what a driver's general class stands for.
+
+    PostgreSQL's drivers, for one, raise OperationalError for a refused connection and for a wrong password alike: the
+    operating system's error in the chain of causes, or the server's own words, say which.
+    """
+    seen: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if isinstance(seen, OSError) and type(seen) is not OSError:
+            return type(seen).__qualname__
+        seen = None if seen is None else seen.__cause__ or seen.__context__
+    if type(error).__name__ in _GENERAL:
+        message = text_of(error, _MESSAGE_LIMIT).lower()
+        for words, kind in _KINDS:
+            if any(word in message for word in words):
+                return kind
+    return type(error).__qualname__

@@ -1,4 +1,4 @@
-"""The metric families of HTTP servers, and the series of one method, route and status."""
+"""The metric families of HTTP servers, and the series of one method, route, status and error type."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ OTHER_METHOD = "_OTHER"
 # Shortest time between two exemplars of a series: extracting a trace id must not cost every request.
 EXEMPLAR_SECONDS = 0.1
 
+# https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/: only failed requests have it.
+ERROR_TYPE = "error_type"
+
 _ROUTE = ("http_request_method", "http_route")
 
 
@@ -28,8 +31,11 @@ class HttpMetrics:
         histogram, counter = registry.histogram, registry.counter
         self.duration = histogram(
             "http_server_request_duration_seconds",
-            "Duration of HTTP requests, until the last byte of the response.",
-            (*_ROUTE, "http_response_status_code"),
+            "Duration of HTTP requests, until the last byte of the response, without waits that the client asked for.",
+            (*_ROUTE, "http_response_status_code", ERROR_TYPE),
+        )
+        self.waits = histogram(
+            "http_server_wait_seconds", "Waits that clients asked for: long polls, subscriptions to events.", _ROUTE
         )
         self.first_byte = histogram(
             "http_server_time_to_first_byte_seconds", "Time until the first byte of the response's body.", _ROUTE
@@ -46,14 +52,14 @@ class HttpMetrics:
         self.active = registry.gauge("http_server_active_requests", "HTTP requests being served now.").labels()
         self.websockets = registry.gauge("http_server_active_websockets", "Websockets open now.").labels()
         self.errors = failures_in(registry)
-        self._known: dict[tuple[str, str, str], RequestSeries] = {}
+        self._known: dict[tuple[str, str, str, str], RequestSeries] = {}
 
-    def series(self, method: str, route: str, status: str) -> RequestSeries:
-        """Return the series of a method, route and status, cached where the labels are not capped."""
-        key = (method, route, status)
+    def series(self, method: str, route: str, status: str, error_type: str) -> RequestSeries:
+        """Return the series of these labels, cached where they are not capped; `error_type` is empty for a success."""
+        key = (method, route, status, error_type)
         known = self._known.get(key)
         if known is None:
-            known = RequestSeries(self, method if method in METHODS else OTHER_METHOD, route, status)
+            known = RequestSeries(self, method if method in METHODS else OTHER_METHOD, route, status, error_type)
             # Capped labels are not cached: invented methods and paths would fill the dictionary.
             if known.duration.labels[1][1] == route and known.method == method:
                 self._known[key] = known
@@ -61,7 +67,7 @@ class HttpMetrics:
 
 
 class RequestSeries:
-    """The series of one method, route and status."""
+    """The series of one method, route, status and error type."""
 
     __slots__ = (
         "chunks",
@@ -73,13 +79,16 @@ class RequestSeries:
         "method",
         "received",
         "sent",
+        "waits",
     )
 
-    def __init__(self, metrics: HttpMetrics, method: str, route: str, status: str) -> None:
+    def __init__(self, metrics: HttpMetrics, method: str, route: str, status: str, error_type: str) -> None:
         self.method = method
-        self.duration = metrics.duration.labels(method, route, status)
+        labels = (("http_request_method", method), ("http_route", route), ("http_response_status_code", status))
+        self.duration = metrics.duration.child((*labels, (ERROR_TYPE, error_type)) if error_type else labels)
         self.first_byte = metrics.first_byte.labels(method, route)
         self.gaps = metrics.gap
+        self.waits = metrics.waits
         self.chunks = metrics.chunks.labels(method, route)
         self.disconnects = metrics.disconnects.labels(method, route)
         self.received = metrics.received.labels(method, route)
@@ -88,15 +97,22 @@ class RequestSeries:
 
     def count(self, exchange: Exchange, gone: bool) -> None:  # noqa: FBT001 - one caller, one fact
         """Record one finished request; `gone` means that its client has disconnected."""
-        self.duration.observe(exchange.complete_at - exchange.started_at)
+        asked = gone and (exchange.subscribed or exchange.left_waiting())
+        # A wait that its client ended without an answer has no duration but the wait's.
+        if exchange.status is not None or not asked:
+            self.duration.observe(exchange.complete_at - exchange.started_at)
         # An empty response has its first byte when it is complete; one that never began has none.
         if exchange.first_byte_at or not gone:
             self.first_byte.observe(exchange.first_byte_seconds())
+        waited = exchange.clock.waited_seconds()
+        if waited:
+            (_, method), (_, route) = self.chunks.labels
+            self.waits.labels(method, route).observe(waited)
         if exchange.chunks:
             self.count_chunks(exchange)
         if exchange.received:
             self.received.inc(exchange.received)
-        if gone:
+        if gone and not asked:
             self.disconnects.inc()
 
     def count_chunks(self, exchange: Exchange) -> None:

@@ -66,12 +66,15 @@ class LLMTiming:
             self._first = self._last
             self._metrics.first_token.labels(self._model).observe(self._first - self._start)
 
-    def end(self, *, input_tokens: int, output_tokens: int | None, failed: bool = False) -> None:
+    def end(
+        self, *, input_tokens: int, output_tokens: int | None, hidden_tokens: int = 0, failed: bool = False
+    ) -> None:
         """Record the call; a second end changes nothing.
 
         Args:
             input_tokens: Tokens of the prompt.
             output_tokens: Tokens of the response; None for the number of noted tokens.
+            hidden_tokens: How many of them were not sent: those of reasoning that the server keeps to itself.
             failed: Whether the call counts as an error.
         """
         if self._ended:
@@ -89,8 +92,9 @@ class LLMTiming:
             if count >= 0:  # a server's own number may be anything, and the sum of lengths never falls
                 metrics.lengths.labels(model, kind).observe(count)
         # n tokens have n - 1 gaps between them. Last, since a server's own number of tokens may be no number at all.
-        if self._first and written > 1:
-            metrics.per_token.labels(model).observe((self._last - self._first) / (written - 1))
+        sent = written - hidden_tokens
+        if self._first and sent > 1:
+            metrics.per_token.labels(model).observe((self._last - self._first) / (sent - 1))
 
 
 SERVER_METRICS = LLMMetrics(DEFAULT, "server", "request")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from time import perf_counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from perfloop_exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Receive, Scope, Send
+from perfloop_exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Message, Receive, Scope, Send
 from perfloop_exporter.instrument.failures import note_failure
 from perfloop_exporter.instrument.http_metrics import EXEMPLAR_SECONDS, HttpMetrics
-from perfloop_exporter.instrument.routes import UNMATCHED, route_template
+from perfloop_exporter.instrument.routes import UNMATCHED, route_template, template_behind
+from perfloop_exporter.instrument.waits import current_request
 from perfloop_exporter.metrics.exemplars import exemplar_labels, trace_of
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ ExemplarOf = Callable[[Scope], Mapping[str, str] | None]
 
 FAILED = 500
 _MARK = "perfloop.measured"
+_BODIES = ("http.response.body", "http.response.pathsend")
 
 
 class MetricsMiddleware:
@@ -43,13 +45,14 @@ class MetricsMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         exchange: Exchange | None = None
+        token = None
         try:
             if not self._workers.joined:
                 self._workers.join()
             # A request to an instrumented app that is mounted in an instrumented app is measured once.
             if scope["type"] == "http" and scope["path"] not in self._exclude and _MARK not in scope:
-                scope[_MARK] = True
-                exchange = Exchange(receive, send, scope, self._spill)
+                exchange = scope[_MARK] = Exchange(receive, send, scope, self._spill)
+                token = current_request.set(exchange)
                 self._metrics.active.inc()
         except Exception as error:  # noqa: BLE001 - measuring must not fail the request
             self._report(error)
@@ -58,8 +61,15 @@ class MetricsMiddleware:
             return
         try:
             await self.app(scope, exchange.receive, exchange.send)
+        except BaseException as error:
+            exchange.error = error
+            raise
         finally:
+            if token is not None:
+                with suppress(ValueError):  # closed in another context than it ran in
+                    current_request.reset(token)
             try:
+                scope[_MARK] = True  # no cycle for the garbage collector
                 self._count(exchange)
             except Exception as error:  # noqa: BLE001 - measuring must not fail the request
                 self._report(error)
@@ -85,7 +95,7 @@ class MetricsMiddleware:
     def _spill(self, exchange: Exchange) -> None:
         """Count the chunks of a response in progress."""
         route = self._route(exchange)
-        self._metrics.series(exchange.scope["method"], route, str(exchange.status)).count_chunks(exchange)
+        self._metrics.series(exchange.scope["method"], route, str(exchange.status), "").count_chunks(exchange)
 
     def _count(self, exchange: Exchange) -> None:
         scope = exchange.scope
@@ -93,25 +103,31 @@ class MetricsMiddleware:
         if getattr(scope.get("endpoint"), "is_metrics_endpoint", False):
             return
         gone = exchange.disconnected
-        if not exchange.complete_at:
-            exchange.complete_at = perf_counter()
-        if exchange.failure is not None:
-            self._report(exchange.failure)
         status = exchange.status
         if status is None:
             status = CLIENT_CLOSED if gone else FAILED
-        series = self._metrics.series(scope["method"], self._route(exchange), str(status))
+        error_type = exchange.error_type(status)
+        if not exchange.complete_at:
+            exchange.complete_at = exchange.clock.now()
+        if exchange.failure is not None:
+            self._report(exchange.failure)
+        series = self._metrics.series(scope["method"], self._route(exchange), str(status), error_type)
         series.count(exchange, gone)
         if exchange.complete_at >= series.exemplar_after:
             series.exemplar_after = exchange.complete_at + EXEMPLAR_SECONDS
             series.keep_exemplar(self._trace(scope), exchange)
 
     def _route(self, exchange: Exchange) -> str:
+        scope = exchange.scope
         try:
-            return route_template(exchange.scope, exchange.root_path)
+            found = route_template(scope, exchange.root_path)
+            # A router that has looked and found nothing is right; otherwise something in front of it has answered.
+            if found == UNMATCHED and ("router" not in scope or "endpoint" in scope):
+                found = template_behind(exchange.app, scope, exchange.root_path)
         except Exception as error:  # noqa: BLE001 - the request is counted without its route
             self._report(error)
             return UNMATCHED
+        return found
 
     def _trace(self, scope: Scope) -> Labels:
         if self._exemplar is not None:
@@ -120,3 +136,34 @@ class MetricsMiddleware:
 
     def _report(self, error: Exception) -> None:
         note_failure(error, self._metrics.errors)
+
+
+class InnerProbe:
+    """Stands behind an app's own middlewares, and notes when what they wrap fails within its response.
+
+    Starlette's BaseHTTPMiddleware ends the response of a stream that raises as if it were complete, and raises after
+    it: in front of it, that looks like a background task that fails.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        exchange = scope.get(_MARK)
+        if exchange is None:
+            await self._app(scope, receive, send)
+            return
+        complete = False
+
+        async def noting(message: Message) -> None:
+            nonlocal complete
+            if isinstance(message, dict) and message.get("type") in _BODIES:
+                complete = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except BaseException:
+            exchange.broke_inside = not complete
+            raise

@@ -7,8 +7,9 @@ only the endpoint, from which the route is found.
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 UNMATCHED = "unmatched"
@@ -53,6 +54,50 @@ def _mount_template(mounts: str, parameters: Any, path: str) -> str:
         if f"{{{name}}}" not in path and f"{{{name}:" not in path:
             mounts = f"{mounts}/".replace(f"/{value}/", f"/{{{name}}}/", 1)[:-1]
     return mounts
+
+
+# What routers write into a scope, which a second look must not start from.
+_ROUTED = ("route", "router", "endpoint", "fastapi", "app_root_path")
+_NO_MATCH, _FULL_MATCH = 0, 2  # values of starlette.routing.Match
+
+
+def template_behind(app: Any, scope: Scope, root_before: str) -> str:
+    """Return the template of the route that would have served a request that a middleware has answered.
+
+    Only for such requests: it asks the routes of `app`, one after the other, as their router would have.
+    """
+    fresh = {key: value for key, value in scope.items() if key not in _ROUTED}
+    fresh.update(root_path=root_before, path_params={})
+    return _first_match(getattr(app, "routes", None) or (), fresh) or UNMATCHED
+
+
+def _first_match(routes: Iterable[Any], scope: Scope) -> str | None:
+    partial: str | None = None
+    for route in _with_prefixes(routes):
+        match, child = route.matches(scope)
+        if match.value == _NO_MATCH:
+            continue
+        template = _template_of(route, {**scope, **child})
+        if match.value == _FULL_MATCH:
+            return template
+        partial = partial or template  # the path, by another method: a CORS preflight
+    return partial
+
+
+def _template_of(route: Any, scope: Scope) -> str | None:
+    path: str | None = getattr(route, "path", None)
+    if not hasattr(route, "routes"):
+        return path
+    if not route.routes:  # a mounted app that is not Starlette's
+        return f"{path or ''}/{{path}}"
+    below = _first_match(route.routes, scope)
+    return None if below is None else (path or "") + below
+
+
+def _with_prefixes(routes: Iterable[Any]) -> Iterable[Any]:
+    """Return the routes, those of FastAPI's included routers (since 0.137) with the routers' prefixes."""
+    flatten = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", None)
+    return routes if flatten is None else flatten(routes)
 
 
 # By app: the number of its routes when they were indexed, and the routes by the id of their endpoint.

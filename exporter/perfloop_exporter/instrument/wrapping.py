@@ -24,10 +24,11 @@ class Call(Protocol):
         """Record that the call raised `error`."""
 
 
-def measure_method(owner: Any, name: str, begin: Callable[..., Call]) -> None:
+def measure_method(owner: Any, name: str, begin: Callable[..., Call | None]) -> None:
     """Replace the method `owner.name` by one that is measured; a second time has no effect.
 
-    `begin(*args, **kwargs)` is called before the method and returns the Call that records its end. Results and
+    `begin(*args, **kwargs)` is called before the method and returns the Call that records its end, None where this one
+    is not measured. Results and
     exceptions of the method are passed on unchanged, also when measuring fails.
     """
     original = getattr(owner, name)

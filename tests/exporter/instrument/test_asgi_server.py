@@ -142,9 +142,8 @@ def test_the_bytes_of_bodies_are_counted(server: RunningServer):
 def test_an_exception_is_a_500(server: RunningServer):
     """The app's own error page is sent, and its status is counted."""
     assert server.http.get("/broken").status_code == 500
-    server.await_value(
-        "http_server_request_duration_seconds_count", 1, **GET, http_route="/broken", http_response_status_code="500"
-    )
+    labels = {"http_route": "/broken", "http_response_status_code": "500", "error_type": "RuntimeError"}
+    server.await_value("http_server_request_duration_seconds_count", 1, **GET, **labels)
 
 
 def test_background_tasks_are_not_part_of_the_duration(server: RunningServer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import shutil
 import subprocess
 import time
@@ -14,12 +16,14 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from perfloop_exporter.instrument import CacheMetrics, instrument_redis
+from perfloop_exporter.instrument import CacheMetrics, instrument_redis, waiting
+from perfloop_exporter.instrument.cache import OPERATION_ERRORS
+from perfloop_exporter.instrument.cache_redis import asked_to_wait
 
 from .conftest import read_default
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def test_reads_hits_and_misses():
@@ -38,7 +42,7 @@ def test_reads_hits_and_misses():
     assert read_default("cache_hits_total", cache="by hand") == 2
     assert read_default("cache_operation_duration_seconds_count", cache="by hand", operation="get") == 4
     assert read_default("cache_operation_duration_seconds_count", cache="by hand", operation="set") == 1
-    assert read_default("cache_operation_errors_total", cache="by hand", operation="get") == 1
+    assert read_default("cache_operation_errors_total", cache="by hand", operation="get", error_type="OSError") == 1
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,9 @@ def test_a_redis_client(redis_socket: str):
     assert (durations("plain", "set"), durations("plain", "get"), durations("plain", "pipeline")) == (1, 2, 1)
     assert read_default("cache_requests_total", cache="plain") == 5
     assert read_default("cache_hits_total", cache="plain") == 3
-    assert read_default("cache_operation_errors_total", cache="plain", operation="lpush") == 1
+    assert (
+        read_default("cache_operation_errors_total", cache="plain", operation="lpush", error_type="ResponseError") == 1
+    )
     assert durations("again", "get") is None
 
 
@@ -106,5 +112,91 @@ def test_a_missing_server(tmp_path: Path):
         instrument_redis(client, cache="gone")
         with pytest.raises(redis.ConnectionError):
             client.get("a")
-    assert read_default("cache_operation_errors_total", cache="gone", operation="get") == 1
+    assert (
+        read_default("cache_operation_errors_total", cache="gone", operation="get", error_type="FileNotFoundError") == 1
+    )
     assert read_default("cache_requests_total", cache="gone") == 0
+
+
+def waits(cache: str, operation: str) -> float | None:
+    """Return how many operations of this kind were waits."""
+    return read_default("cache_wait_seconds_count", cache=cache, operation=operation)
+
+
+def test_blocking_commands_are_not_latency(redis_socket: str):
+    """Whatever blocks because it was asked to is a wait; the same command without blocking is an operation."""
+    with redis.Redis(unix_socket_path=redis_socket) as client:
+        instrument_redis(client, cache="worker")
+        client.xadd("stream", {"a": "1"})
+        client.xgroup_create("stream", "block", id="$")
+        blocking: dict[str, Callable[[], object]] = {
+            "blpop": lambda: client.blpop(["nothing"], timeout=0.01),
+            "brpoplpush": lambda: client.brpoplpush("nothing", "else", timeout=0.01),
+            "bzmpop": lambda: client.bzmpop(0.01, 1, ["nothing"], min=True),
+            "xread": lambda: client.xread({"stream": "$"}, block=10),
+            "xreadgroup": lambda: client.xreadgroup("block", "me", {"stream": ">"}, block=10),
+            "wait": lambda: client.wait(1, 10),
+            "debug": lambda: client.execute_command("debug sleep", 0.01),
+        }
+        for name, call in blocking.items():
+            with contextlib.suppress(redis.ResponseError):  # DEBUG is off by default
+                call()
+            assert (waits("worker", name), durations("worker", name)) == (1, None), name
+        client.xread({"stream": "0"})
+        client.xreadgroup("block", "me", {"stream": ">"}, count=1)
+    assert (waits("worker", "xread"), durations("worker", "xread")) == (1, 1)
+    assert (waits("worker", "xreadgroup"), durations("worker", "xreadgroup")) == (1, 1)
+    assert (read_default("cache_wait_seconds_sum", cache="worker", operation="xread") or 0) >= 0.01
+
+
+def test_a_pipeline_that_blocks_is_a_wait(redis_socket: str):
+    """Without MULTI a pipeline waits as its commands do; within it none does."""
+    with redis.Redis(unix_socket_path=redis_socket) as client:
+        instrument_redis(client, cache="pipelines")
+        for transaction in (False, True):
+            with client.pipeline(transaction=transaction) as pipeline:
+                pipeline.get("a").blpop(["nothing"], timeout=0.01)
+                pipeline.execute()
+    assert (waits("pipelines", "pipeline"), durations("pipelines", "pipeline")) == (1, 1)
+
+
+async def test_a_worker_that_is_stopped_while_it_waits_has_not_failed(redis_socket: str):
+    """A cancelled BLPOP is a wait and no error."""
+    async with redis.asyncio.Redis(unix_socket_path=redis_socket) as client:
+        instrument_redis(client, cache="stopped")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.blpop(["nothing"]), 0.05)
+    assert (waits("stopped", "blpop"), durations("stopped", "blpop")) == (1, None)
+    failed = [dict(series.labels) for series in OPERATION_ERRORS.series()]
+    assert [labels for labels in failed if labels["cache"] == "stopped"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "waits"),
+    [
+        ((b"XREAD", b"COUNT", 1, b"BLOCK", b"0", b"STREAMS", "a", "$"), True),
+        (("xread", "streams", "block", "$"), False),
+        (("XREADGROUP", "GROUP", "BLOCK", "block", "STREAMS", "a", ">"), False),
+        (("XREADGROUP", "GROUP", "g", "c", "NOACK", "block", 5, "STREAMS", "a", ">"), True),
+        (("DEBUG", "SLEEP", 1), True),
+        (("DEBUG", "OBJECT", "SLEEP"), False),
+        (("BLMOVE", "a", "b", "LEFT", "RIGHT", 0), True),
+        (("WAITAOF", 1, 0, 100), True),
+        (("LPOP", "blpop"), False),
+        (("BF.ADD", "a", "b"), False),
+    ],
+)
+def test_what_waits_is_known_by_its_words(command: tuple[object, ...], waits: bool):  # noqa: FBT001 - a table
+    """The command's name, and the option BLOCK where it may stand; never a key of that name."""
+    assert asked_to_wait(command) is waits
+
+
+def test_waits_of_a_cache_of_ones_own():
+    """By its name, by `waits`, or inside of `waiting()`: neither is a latency."""
+    metrics = CacheMetrics("own")
+    with metrics.operation("blpop"), metrics.operation("next", waits=True):
+        pass
+    with waiting(), metrics.operation("get"):
+        pass
+    assert [waits("own", name) for name in ("blpop", "next", "get")] == [1, 1, 1]
+    assert [durations("own", name) for name in ("blpop", "next", "get")] == [None, None, None]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+import time
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Engine, QueuePool, create_engine, text
+from sqlalchemy import Engine, QueuePool, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from perfloop_exporter.instrument import db_operation, instrument_sqlalchemy
-from perfloop_exporter.instrument.database_sqlalchemy import operation_name
+from perfloop_exporter.instrument import database_pools, db_operation, instrument_sqlalchemy, waiting
+from perfloop_exporter.instrument.database_sqlalchemy import only_waits, operation_name
 from perfloop_exporter.metrics.registry import DEFAULT
 
 from .conftest import read_default
@@ -54,7 +56,7 @@ async def test_a_block_is_timed_with_and_without_async():
     labels = {"db_system_name": "vector store", "db_operation_name": "search"}
     assert read_default(f"{DURATION}_count", **labels) == 3
     assert (read_default(f"{DURATION}_sum", **labels) or 0) >= 0.01
-    assert read_default("db_client_operation_errors_total", **labels) == 1
+    assert read_default("db_client_operation_errors_total", **labels, error_type="KeyError") == 1
 
 
 def test_statements_are_timed_by_verb(engine: Engine):
@@ -79,7 +81,7 @@ def test_the_time_in_the_database_is_measured(engine: Engine):
 
 def test_a_failed_statement_is_counted(engine: Engine):
     """The error is raised; its duration is recorded, and it is counted."""
-    labels = {"db_system_name": "sqlite", "db_operation_name": "SELECT"}
+    labels = {"db_system_name": "sqlite", "db_operation_name": "SELECT", "error_type": "OperationalError"}
     seen, failed = count("SELECT"), read_default("db_client_operation_errors_total", **labels) or 0
     with engine.connect() as connection, pytest.raises(OperationalError, match="no such table"):
         connection.execute(text("select * from nowhere"))
@@ -140,7 +142,7 @@ def test_a_failure_of_the_metrics_does_not_fail_the_query(engine: Engine, monkey
         raise RuntimeError("injected")
 
     monkeypatch.setattr("perfloop_exporter.instrument.database.OPERATION_DURATION.labels", fail)
-    monkeypatch.setattr("perfloop_exporter.instrument.database_sqlalchemy.CONNECTION_WAIT.labels", fail)
+    monkeypatch.setattr("perfloop_exporter.instrument.database_pools.CONNECTION_WAIT.labels", fail)
     with engine.connect() as connection:
         assert connection.execute(text("select 7")).scalar() == 7
     assert DEFAULT.families()
@@ -161,3 +163,124 @@ def test_a_failure_of_the_metrics_does_not_fail_the_query(engine: Engine, monkey
 def test_operation_names_are_bounded(statement: str | None, verb: str):
     """The label is a SQL verb or `other`, never another part of the statement."""
     assert operation_name(statement) == verb
+
+
+@pytest.mark.parametrize(
+    ("statement", "waits"),
+    [
+        ("select pg_sleep(5)", True),
+        ("SELECT pg_catalog.pg_sleep_for('5 minutes') AS nap;", True),
+        ("/* idle */ select * from pg_sleep(%(seconds)s)", True),
+        ("select pg_advisory_lock(hashtext('a (b'))", True),
+        ("SELECT SLEEP(2)", True),
+        ("do sleep(2)", True),
+        ("select get_lock('job', 10)", True),
+        ("WAITFOR DELAY '00:00:05'", True),
+        ("BEGIN DBMS_LOCK.SLEEP(5); END;", True),
+        ("select pg_try_advisory_lock(1)", False),
+        ("select id, pg_sleep(5) from orders", False),
+        ("select * from orders where 1 = (select 1 from pg_sleep(5))", False),
+        ("insert into log values ('select pg_sleep(5)')", False),
+        ("select sleep from animals", False),
+        ("select my_pg_sleep(5)", False),
+        ("select 1", False),
+    ],
+)
+def test_only_what_does_nothing_but_wait_is_a_wait(statement: str, waits: bool):  # noqa: FBT001 - a table
+    """A statement that also reads is a slow read."""
+    assert only_waits(statement) is waits
+
+
+def test_a_requested_wait_is_not_latency(engine: Engine):
+    """`SELECT pg_sleep(…)`, and whatever runs inside of `waiting()`, is recorded as a wait."""
+
+    def nap(connection: Any, _record: object) -> None:
+        connection.create_function("pg_sleep", 1, time.sleep)
+
+    event.listen(engine, "connect", nap)
+    before = count("SELECT")
+    labels = {"db_system_name": "sqlite", "db_operation_name": "SELECT"}
+    waited = read_default("db_client_wait_seconds_count", **labels) or 0
+    with engine.connect() as connection:
+        connection.execute(text("select pg_sleep(0.01)"))
+        with waiting():
+            connection.execute(text("select 2"))
+    with db_operation("postgresql", "notify", waits=True):
+        pass
+    assert count("SELECT") == before
+    assert read_default("db_client_wait_seconds_count", **labels) == waited + 2
+    assert read_default("db_client_wait_seconds_count", db_system_name="postgresql", db_operation_name="notify") == 1
+    assert count("notify", "postgresql") == 0
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin as a process does that has no engine yet."""
+    monkeypatch.setattr(database_pools, "_watched", weakref.WeakKeyDictionary())
+    monkeypatch.setattr(database_pools, "_warned", False)
+
+
+@pytest.mark.usefixtures("names")
+def test_engines_without_a_name_do_not_overwrite_each_other(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """The first is `default`, the others have their database's name, or a number; one warning says so."""
+
+    def pooled(url: str, size: int) -> Engine:
+        made = create_engine(url, poolclass=QueuePool, pool_size=size, max_overflow=0)
+        instrument_sqlalchemy(made)
+        return made
+
+    full = pooled(f"sqlite:///{tmp_path}/orders", 2)
+    others = [pooled(f"sqlite:///{tmp_path}/{name}", 20) for name in ("stock", "stock")] + [pooled("sqlite://", 3)]
+    held = [full.connect(), full.connect()]
+
+    def used(pool: str) -> tuple[float | None, float | None]:
+        return (
+            read_default("db_client_connection_count", pool=pool, state="used"),
+            read_default("db_client_connection_max", pool=pool),
+        )
+
+    assert [used(pool) for pool in ("default", "stock", "stock-2", "default-2")] == [(2, 2), (0, 20), (0, 20), (0, 3)]
+    (record,) = caplog.records
+    assert "'stock'" in record.getMessage()
+    for connection in held:
+        connection.close()
+    for engine in (full, *others):
+        engine.dispose()
+
+
+@pytest.mark.usefixtures("names")
+def test_engines_of_one_name_are_added_up(tmp_path: Path):
+    """Two engines that were given the same name are one pool, and none when they are gone."""
+    made = [create_engine(f"sqlite:///{tmp_path}/{name}", poolclass=QueuePool, pool_size=4) for name in "ab"]
+    for engine in made:
+        instrument_sqlalchemy(engine, pool="replicas")
+    with made[0].connect(), made[1].connect():
+        assert read_default("db_client_connection_count", pool="replicas", state="used") == 2
+        assert read_default("db_client_connection_max", pool="replicas") == 2 * (4 + 10)
+    for engine in made:
+        engine.dispose()
+    made.clear()
+    del engine
+    gc.collect()
+    assert read_default("db_client_connection_count", pool="replicas", state="idle") == 0
+
+
+def test_a_refused_connection_is_an_error_with_its_kind():
+    """A closed port, and an unknown path: an error of CONNECT, which is no timeout of the pool."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    closed = create_engine(f"postgresql+psycopg://me@127.0.0.1:{port}/db")
+    nowhere = create_engine("sqlite:////nowhere/at/all", poolclass=QueuePool)
+    for engine in (closed, nowhere):
+        instrument_sqlalchemy(engine, pool="refused")
+        with pytest.raises(OperationalError):
+            engine.connect()
+
+    def errors(system: str, kind: str) -> float | None:
+        labels = {"db_system_name": system, "db_operation_name": "CONNECT", "error_type": kind}
+        return read_default("db_client_operation_errors_total", **labels)
+
+    assert errors("postgresql", "ConnectionRefusedError") == 1
+    assert errors("sqlite", "FileNotFoundError") == 1
+    assert read_default("db_client_connection_timeouts_total", pool="refused") == 0

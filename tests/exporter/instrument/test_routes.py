@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fastapi import APIRouter, FastAPI, Request
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -175,3 +176,60 @@ def test_without_a_route_in_the_scope_it_is_found_by_the_endpoint():
     assert template("/c", "", print) == "unmatched"
     app.router.routes.append(Route("/late", print))
     assert template("/late", "", print) == "/late"
+
+
+@pytest.mark.parametrize("how", ["answers", "raises", "copies the scope"])
+def test_what_a_middleware_answers_has_the_route_behind_it(
+    serve: Callable[..., RunningServer], registry: MetricRegistry, tmp_path: Path, how: str
+):
+    """A refusal, an error and a preflight are counted where they would have been served; unknown paths are not."""
+    app = build_app(tmp_path)
+
+    class Front:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if how == "copies the scope" or scope["path"] == "/metrics":
+                await self.inner(dict(scope), receive, send)
+            elif how == "raises":
+                raise RuntimeError("no session")
+            else:
+                await PlainTextResponse("", 401)(scope, receive, send)
+
+    app.add_middleware(Front)
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
+    server = serve(instrument(app, registry=registry))
+    for method, path, _, _ in CASES:
+        server.http.request(method, path)
+    preflight = {"Origin": "http://a", "Access-Control-Request-Method": "GET"}
+    assert server.http.options("/plain/1", headers=preflight).status_code == 200
+    status = {"answers": "401", "raises": "500"}
+    expected: dict[tuple[str, str, str], float] = {("OPTIONS", "/plain/{i}", "200"): 1}
+    for method, _, own, template in CASES:
+        key = (method, template, status.get(how, str(own)))
+        expected[key] = expected.get(key, 0) + 1
+    deadline = time.monotonic() + 60
+    while (counted := count_requests(server)) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert counted == expected
+
+
+def test_a_refusal_of_a_mounted_app_has_its_route(serve: Callable[..., RunningServer], registry: MetricRegistry):
+    """The middlewares of a mounted app answer in front of its routes, too."""
+    app, child = FastAPI(), FastAPI()
+    child.get("/items/{n}")(lambda n: n)
+
+    async def refuse(_request: Request, _call_next: object) -> Response:
+        return PlainTextResponse("", 403)
+
+    child.add_middleware(BaseHTTPMiddleware, dispatch=refuse)
+    app.mount("/sub", child)
+    server = serve(instrument(app, registry=registry))
+    server.http.get("/sub/items/1")
+    server.http.get("/sub/nothing")
+    deadline = time.monotonic() + 60
+    expected = {("GET", "/sub/items/{n}", "403"): 1.0, ("GET", "unmatched", "403"): 1.0}
+    while (counted := count_requests(server)) != expected and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert counted == expected
