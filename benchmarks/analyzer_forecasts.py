@@ -178,17 +178,17 @@ def _known(values: Floats, kind: str, rng: Rng) -> Floats:
 def never(kind: str, rng: Rng) -> Floats:
     """Return seven days of a series that does not lead to the limit."""
     level, count = rng.uniform(0.5, 0.9), WEEK
-    room = LIMIT - level
+    headroom = LIMIT - level
     if kind == "stationary":
-        made = level + room * rng.uniform(0.05, 0.25) * wander(count, rng.uniform(0, 0.97), rng)
+        made = level + headroom * rng.uniform(0.05, 0.25) * wander(count, rng.uniform(0, 0.97), rng)
     elif kind == "seasonal":
-        made = level + room * rng.uniform(0.2, 0.8) * day(count, rng) + 0.02 * room * rng.standard_normal(count)
+        made = level + headroom * rng.uniform(0.2, 0.8) * day(count, rng) + 0.02 * headroom * rng.standard_normal(count)
     elif kind == "saturating":
         clock = np.arange(count) / count
         made = (
             LIMIT
-            - room * (1 + np.exp(-rng.uniform(2, 10) * clock))
-            + rng.uniform(0.002, 0.1) * room * rng.standard_normal(count)
+            - headroom * (1 + np.exp(-rng.uniform(2, 10) * clock))
+            + rng.uniform(0.002, 0.1) * headroom * rng.standard_normal(count)
         )
     elif kind == "random walk":
         made = level + rng.uniform(0.002, 0.01) * np.cumsum(rng.standard_normal(count))
@@ -196,12 +196,12 @@ def never(kind: str, rng: Rng) -> Floats:
     elif kind == "teeth":
         made = (
             level
-            + room * (rng.uniform(0.2, 0.9) * teeth(count, rng, 12, 240) - 0.1)
-            + 0.01 * room * rng.standard_normal(count)
+            + headroom * (rng.uniform(0.2, 0.9) * teeth(count, rng, 12, 240) - 0.1)
+            + 0.01 * headroom * rng.standard_normal(count)
         )
     else:
-        made = level + room * 0.8 * np.abs(np.mod(np.cumsum(0.05 * rng.standard_normal(count)), 2.0) - 1.0)
-    return np.minimum(made, LIMIT - 0.01 * room)
+        made = level + headroom * 0.8 * np.abs(np.mod(np.cumsum(0.05 * rng.standard_normal(count)), 2.0) - 1.0)
+    return np.minimum(made, LIMIT - 0.01 * headroom)
 
 
 NEVER = ("stationary", "seasonal", "saturating", "random walk", "teeth", "bounded walk")

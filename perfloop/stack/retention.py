@@ -1,4 +1,4 @@
-"""Whether Prometheus keeps data for as long as the rules look back."""
+"""Whether Prometheus keeps data for as long as the windows of the rules are."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def test_an_alert_without_words_says_what_it_is_about(watched: Chain):
     assert "Bare" in details["summary"].partition(": ")[2]
 
 
-def test_alerts_of_one_message_are_told_apart(watched: Chain):
+def test_alerts_of_one_message_are_distinguished(watched: Chain):
     """Descriptions that name nothing: the labels that differ stand behind each."""
     labels = {"alertname": "Full", "service": "shop", "severity": "warning"}
     watched.post_alerts(

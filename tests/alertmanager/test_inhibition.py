@@ -156,7 +156,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], bool]] = {
 }
 
 
-TOLD_APART = [
+DISTINGUISHED = [
     ("instance", "FileDescriptorsNearlyUsed"),
     ("pool", "DatabasePoolNearlyFull"),
     ("cache", "CacheHitRatioLow"),
@@ -168,7 +168,7 @@ TOLD_APART = [
     ("endpoint", "VectorStoreSlow"),
     ("slo", "ErrorBudgetSpent"),
 ]
-for name, alert in TOLD_APART:
+for name, alert in DISTINGUISHED:
     one, other = ({"alertname": alert, "service": "shop", name: value} for value in ("one", "other"))
     CASES[f"critical says nothing of another {name}"] = (
         {**one, "severity": "critical"},
@@ -206,7 +206,7 @@ def subjects(series: str) -> set[str]:
     return set(re.findall(r"([a-zA-Z_]\w*)=", series)) - {"le"}
 
 
-def test_whatever_tells_two_subjects_apart_is_compared():
+def test_whatever_distinguishes_two_subjects_is_compared():
     """Every label of the series that an alert with two severities is tested on."""
     configuration = yaml.safe_load((CHECKOUT / "alertmanager" / "alertmanager.yml").read_text())
     compared = set(configuration["inhibit_rules"][0]["equal"])

@@ -1,4 +1,4 @@
-"""How long Prometheus keeps data, beside how far the rules look back."""
+"""How long Prometheus keeps data, beside the longest window of the rules."""
 
 from __future__ import annotations
 

@@ -146,11 +146,11 @@ def _first_crossings(series: Floats, posterior: Posterior, season: Recurrence, l
     crossings = np.full(DRAWS, np.inf)
     for share in LOOKAHEADS:
         ahead = round(share * len(calm))
-        room = limit - season.over(len(calm), ahead)
+        headroom = limit - season.over(len(calm), ahead)
         futures = draw_futures(calm, posterior, ahead, DRAWS, quantum)
         found = []
         for paths in futures:
-            reached = paths >= room[:, None]
+            reached = paths >= headroom[:, None]
             found.append(np.where(reached.any(axis=0), np.argmax(reached, axis=0) + 1.0, np.inf))
         crossings = np.concatenate(found)
         if np.isfinite(crossings).mean() >= NEARLY_ALL:

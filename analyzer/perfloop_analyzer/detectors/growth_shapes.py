@@ -29,7 +29,7 @@ RATES = tuple(float(sign * 8 / 2 ** (place / 3)) for sign in (-1, 1) for place i
 BENT = ("onset", "restart")
 RATIO = 2.0**0.25  # between the ages of two bends
 YOUNGEST = 24  # points since a bend
-DAY_SEEN = 0.75  # of a day must be there for its harmonics to be told from a curve
+DAY_SEEN = 0.75  # of a day must be there for its harmonics to be distinguished from a curve
 FIRST_RATE = 3  # the first column of an exponential
 FIRST_BEND = FIRST_RATE + len(RATES)
 

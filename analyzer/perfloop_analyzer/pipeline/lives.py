@@ -1,6 +1,6 @@
 """The lives of trends and forecasts: each begins once, and ends when it is clearly gone.
 
-A test that is repeated every few minutes crosses its level back and forth. So what stands goes on at a milder level
+A test that is repeated every few minutes crosses its level back and forth. So a trend that was found goes on at a milder level
 than the one at which it begins, and ends only after MISSES readings of the history in a row without it.
 """
 
@@ -20,12 +20,12 @@ MILDER = 10.0  # times the p-value at which it begins
 
 @dataclass(slots=True)
 class Lives:
-    """What stands.
+    """What was found and goes on.
 
     Attributes:
         before: What stood at the reading before, and how many readings in a row it was missed; None: no reading yet.
         memory: What the cycles know, which says what stood before a restart.
-        now: What stands now.
+        now: What goes on now.
     """
 
     before: Mapping[str, int] | None = None
@@ -50,6 +50,6 @@ class Lives:
         return True
 
     def after(self) -> dict[str, int]:
-        """Return what stands after the reading; what was not answered for is missed once more."""
+        """Return what goes on after the reading; what was not answered for is missed once more."""
         missed = {key: count + 1 for key, count in (self.before or {}).items() if key not in self.now}
         return {**{key: count for key, count in missed.items() if count < MISSES}, **self.now}
