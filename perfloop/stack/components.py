@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from perfloop.stack.alertmanager_version import EVENT_RECORDER, EVENT_RECORDER_FLAG, read_version
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -175,6 +177,8 @@ def _alertmanagers(settings: Settings, binary: Path) -> list[Component]:
     """Return one Alertmanager, or a cluster of two that gossip, so that none notifies twice."""
     names = _alertmanager_names(settings)
     clustered = len(names) > 1
+    version = read_version(binary)
+    features = (EVENT_RECORDER_FLAG,) if version is not None and version >= EVENT_RECORDER else ()
     return [
         Component(
             name,
@@ -186,6 +190,7 @@ def _alertmanagers(settings: Settings, binary: Path) -> list[Component]:
                 f"--web.listen-address={_address(settings, name)}",
                 f"--web.external-url=http://{_address(settings, name)}",
                 *(_gossip(settings, name, names) if clustered else ["--cluster.listen-address="]),
+                *features,
             ),
             name,
             extra_ports=(f"{name}_cluster",) if clustered else (),

@@ -16,7 +16,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfloop.stack import alertmanager_config, render
+from perfloop.stack import alertmanager_config, programs, render
+from perfloop.stack.alertmanager_version import read_version
 from perfloop.stack.components import ALERTMANAGERS, Component
 from perfloop.stack.files import list_files, move_changed, replace_files
 from perfloop.stack.supervision import render_supervisord
@@ -24,6 +25,7 @@ from perfloop.stack.supervision import render_supervisord
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from perfloop.stack.alertmanager_version import Version
     from perfloop.stack.settings import Settings
 
 ETC = "etc"
@@ -98,10 +100,17 @@ def prepare(settings: Settings, components: list[Component], generated: Mapping[
         settings.secrets,
         render.native_addresses(settings.ports),
         seen_as=(settings.home / ETC / "alertmanager").resolve(),
+        version=find_alertmanager_version(settings),
     )
     _prepare_provisioning(settings, prepared / "grafana")
     replace_files(prepared, _supervisord(settings, components))
     return prepared
+
+
+def find_alertmanager_version(settings: Settings) -> Version | None:
+    """Return the version of the Alertmanager that a native start runs; None where it is yet to be downloaded."""
+    program = programs.find("alertmanager", settings.home)
+    return read_version(program) if program else None
 
 
 def _supervisord(settings: Settings, components: list[Component]) -> dict[Path, str]:

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop.stack import alertmanager_config
+from perfloop.stack.alertmanager_version import parse_version
 from perfloop.stack.errors import StackError
 from perfloop_base.cli import Parser, guard
 from perfloop_base.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from perfloop.stack.alertmanager_version import Version
 
 # The users of the public images that read what is written here (docker-compose.yml starts them as these).
 ALERTMANAGER_UID = 65534
@@ -82,6 +85,11 @@ def find_addresses(grafana_port: str, inbox_port: str = "19130") -> dict[str, st
     }
 
 
+def image_version() -> Version | None:
+    """Return the version that the name of Alertmanager's image has; None where it has none, as `latest`."""
+    return parse_version(os.environ.get("PERFLOOP_ALERTMANAGER_IMAGE", ""))
+
+
 def install_alertmanager(source: Path, secrets_dir: Path, target: Path, addresses: Mapping[str, str]) -> None:
     """Replace what `target` holds by the effective Alertmanager directory.
 
@@ -90,7 +98,7 @@ def install_alertmanager(source: Path, secrets_dir: Path, target: Path, addresse
     """
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch) / "alertmanager"
-        alertmanager_config.install(source, fresh, secrets_dir, addresses, seen_as=SEEN_AS)
+        alertmanager_config.install(source, fresh, secrets_dir, addresses, seen_as=SEEN_AS, version=image_version())
         for old in target.iterdir():
             shutil.rmtree(old) if old.is_dir() else old.unlink()
         for path in sorted(fresh.rglob("*")):

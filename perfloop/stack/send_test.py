@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perfloop.stack.alertmanager_config import HEARTBEAT, MAIL_SWITCH
+from perfloop.stack.alertmanager_secrets import is_outside
 from perfloop.stack.errors import StackError
 
 if TYPE_CHECKING:
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALERTNAME = "PerfloopTest"
-# The file whose presence sends each channel to its real service.
-SWITCHES = {
-    "slack": "slack_api_url",
-    "email": MAIL_SWITCH,
-    "pagerduty": "pagerduty_routing_key",
-    "heartbeat": HEARTBEAT,
+CHANNELS = ("slack", "email", "pagerduty", "heartbeat")
+# Channels that exist with their file alone, the one beside which each gets its test, and Alertmanager's name for it.
+FURTHER = {
+    "opsgenie": ("pagerduty", "opsgenie"),
+    "teams": ("slack", "msteamsv2"),
+    "discord": ("slack", "discord"),
+    "webhook": ("slack", "webhook"),
 }
+# Two channels and the reports to the inbox are counted as one integration.
+_WEBHOOKS = ("heartbeat", "webhook")
 PATIENCE_SECONDS = 15.0
 LASTS = timedelta(seconds=30)  # then it resolves by itself, so that no incident stays open
 REQUESTS = "alertmanager_notification_requests_total"
@@ -58,6 +61,7 @@ class _Test:
     before: dict[tuple[str, str], float]
     reports: float
     started: datetime
+    webhooks: int
 
 
 def send_test(
@@ -70,13 +74,15 @@ def send_test(
     """
     before = _read_counts(alertmanager_url)
     reports = _read_reports(inbox_url)
-    test = _Test(random_names.token_hex(4), alertmanager_url, inbox_url, before, reports, datetime.now(UTC))
-    _send(alertmanager_url, "/api/v2/alerts", [_alert(channel, test.id) for channel in SWITCHES])
+    webhooks = sum(is_outside(channel, secrets_dir) for channel in _WEBHOOKS)
+    test = _Test(random_names.token_hex(4), alertmanager_url, inbox_url, before, reports, datetime.now(UTC), webhooks)
+    _send(alertmanager_url, "/api/v2/alerts", [_alert(channel, test.id) for channel in CHANNELS])
     looks: dict[str, Callable[[_Test, str], Answer | None]] = {
-        channel: _look_at_counts if (secrets_dir / switch).is_file() else _look_in_inbox
-        for channel, switch in SWITCHES.items()
+        channel: _look_at_counts if is_outside(channel, secrets_dir) else _look_in_inbox for channel in CHANNELS
     }
-    looks["heartbeat"] = _look_for_beat_outside if (secrets_dir / HEARTBEAT).is_file() else _look_for_beat
+    looks["heartbeat"] = _look_for_beat_outside if is_outside("heartbeat", secrets_dir) else _look_for_beat
+    further = [channel for channel in FURTHER if is_outside(channel, secrets_dir)]
+    looks |= {channel: _look_at_webhooks if channel in _WEBHOOKS else _look_at_counts for channel in further}
     return _collect(test, looks, time.monotonic() + patience_seconds)
 
 
@@ -140,9 +146,17 @@ def _look_for_beat_outside(test: _Test, channel: str) -> Answer | None:
     heard = _look_for_beat(test, channel)
     if heard is None or not heard.delivered:
         return heard
+    return _look_at_webhooks(test, channel)
+
+
+def _look_at_webhooks(test: _Test, channel: str) -> Answer | None:
+    """What was sent beyond the share of the inbox went outside; every webhook there must have had its own."""
     changes = _changes(test, "webhook")  # before what the inbox has counted, which then is never less
-    to_inbox = len(_beats(test)) + max(0, round(_read_reports(test.inbox_url) - test.reports))
-    return _judge(channel, *changes, to_inbox, test.id)
+    try:
+        to_inbox = len(_beats(test)) + max(0, round(_read_reports(test.inbox_url) - test.reports))
+    except (OSError, ValueError) as error:
+        return Answer(channel, delivered=False, finding=f"the inbox at {test.inbox_url} does not answer: {error}")
+    return _judge(channel, *changes, to_inbox + test.webhooks - 1, test.id)
 
 
 def _read_reports(inbox_url: str) -> float:
@@ -155,7 +169,12 @@ def _read_reports(inbox_url: str) -> float:
 
 
 def _look_at_counts(test: _Test, channel: str) -> Answer | None:
-    return _judge(channel, *_changes(test, channel), 0, test.id)
+    return _judge(channel, *_changes(test, _integration(channel)), 0, test.id)
+
+
+def _integration(channel: str) -> str:
+    """Return Alertmanager's name for a channel."""
+    return FURTHER[channel][1] if channel in FURTHER else "webhook" if channel == "heartbeat" else channel
 
 
 def _changes(test: _Test, integration: str) -> tuple[float, float]:
@@ -176,7 +195,7 @@ def _judge(channel: str, requests: float, refusals: float, to_inbox: int, test_i
 
 
 def _missing(test: _Test, channel: str) -> Answer:
-    _, refusals = _changes(test, "webhook" if channel == "heartbeat" else channel)
+    _, refusals = _changes(test, _integration(channel))
     reason = f"{refusals:g} requests were refused" if refusals else "nothing came and nothing was refused"
     return Answer(channel, delivered=False, finding=f"did not arrive: {reason} (test {test.id})")
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 
 from perfloop.stack import alertmanager_config, comparison, docker_init, generation, health, programs, render
+from perfloop.stack.alertmanager_version import parse_version
 from perfloop.stack.configuration import ETC, find_rule_files, grafana_password_file
 from perfloop.stack.errors import DockerError
+from perfloop_base.errors import ConfigError
 from perfloop_base.thresholds import read_thresholds
 
 if TYPE_CHECKING:
@@ -71,8 +73,9 @@ def _alertmanager(stack: _Stack) -> list[str]:
     else:
         addresses = docker_init.find_addresses(str(settings.ports["grafana"]))
         seen_as = docker_init.SEEN_AS
+    version = parse_version(str(stack.get("alertmanager", "/api/v2/status").json()["versionInfo"]["version"]))
     wanted = alertmanager_config.render(
-        committed, settings.secrets, addresses, secrets_seen_as=seen_as.absolute() / "secrets"
+        committed, settings.secrets, addresses, secrets_seen_as=seen_as.absolute() / "secrets", version=version
     )
     used = health.read_metric(stack.get("alertmanager", "/metrics").text, "alertmanager_config_hash")
     said = comparison.hash_alertmanager_config(wanted)
@@ -119,7 +122,7 @@ def _ask(subject: str, question: Callable[[_Stack], list[str]], stack: _Stack, a
     """Put one question; a component that does not answer is a difference too."""
     try:
         problems = question(stack)
-    except (httpx.HTTPError, DockerError, KeyError, ValueError) as error:
+    except (httpx.HTTPError, DockerError, ConfigError, KeyError, ValueError) as error:
         problems = [f"what it uses cannot be read ({' '.join(str(error).split()) or type(error).__name__})"]
     more = len(problems) - _MOST_SHOWN
     shown = [*problems[:_MOST_SHOWN], *([f"and {more} more differences"] if more > 0 else [])]

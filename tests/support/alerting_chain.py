@@ -28,6 +28,7 @@ import yaml
 
 from perfloop.stack import programs
 from perfloop.stack.alertmanager_config import install
+from perfloop.stack.alertmanager_version import EVENT_RECORDER, EVENT_RECORDER_FLAG, read_version
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 STOP_SECONDS = 10.0
@@ -267,7 +268,8 @@ def start_alertmanagers(
     """Start a cluster of Alertmanagers with the committed configuration, pointed at this chain's inbox."""
     directory = chain.directory / "alertmanager"
     addresses = {"inbox:19130": chain.urls["inbox"].removeprefix("http://"), "inbox:19125": chain.urls["smtp"]}
-    install(CHECKOUT / "alertmanager", directory, chain.directory / "secrets", addresses)
+    version = read_version(Path(binary("alertmanager")))
+    install(CHECKOUT / "alertmanager", directory, chain.directory / "secrets", addresses, version=version)
     config = directory / "alertmanager.yml"
     config.write_text(rewrite(config.read_text()))
     gossip = [free_port() for _ in range(count)]
@@ -282,6 +284,7 @@ def start_alertmanagers(
         ]
         places += [f"--web.listen-address={address}", f"--web.external-url=http://{address}", cluster, *peers]
         places += ["--data.maintenance-interval=1s"]
+        places += [EVENT_RECORDER_FLAG] if version is not None and version >= EVENT_RECORDER else []
         launch(chain, name, [binary("alertmanager"), *places, *flags])
 
 
