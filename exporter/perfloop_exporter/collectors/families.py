@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
@@ -12,6 +13,7 @@ Kind = Literal["counter", "gauge", "untyped"]
 LabelValues = tuple[str, ...]
 Sample = tuple[LabelValues, float]
 
+UNCLEAN = re.compile(r"_*[^0-9A-Za-z_]+_*")
 # Devices and mounts come and go: a family's cache of line prefixes is cleared when it outgrows the samples by this.
 STARTS_SPARE = 64
 # No machine has this many families; a damaged file can.
@@ -80,6 +82,11 @@ def counter(name: str, help_: str, *labels: str) -> Family:
 def gauge(name: str, help_: str, *labels: str) -> Family:
     """Declare a gauge family."""
     return Family(name, "gauge", help_, labels)
+
+
+def sanitize(name: str) -> str:
+    """Return a name of the kernel's or a driver's as part of a metric's name, as node_exporter does."""
+    return UNCLEAN.sub("_", name)
 
 
 def single(family: Family, value: float) -> Reading:

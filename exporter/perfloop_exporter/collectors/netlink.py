@@ -47,10 +47,10 @@ def tcp_dumps() -> list[bytes]:
 
 
 def route_dump(kind: int, family: int) -> bytes:
-    """Dump the network devices, addresses or neighbours of the exporter's own network namespace.
+    """Dump the network devices, addresses, routes or neighbours of the exporter's own network namespace.
 
     Args:
-        kind: RTM_GETLINK, RTM_GETADDR or RTM_GETNEIGH of linux/rtnetlink.h.
+        kind: RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE or RTM_GETNEIGH of linux/rtnetlink.h.
         family: An address family, 0 for all.
 
     Returns:

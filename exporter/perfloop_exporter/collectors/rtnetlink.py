@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from perfloop_exporter.collectors.host import Host
 
 # linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h, linux/neighbour.h
-GETLINK, GETADDR, GETNEIGH = 18, 22, 30
+GETLINK, GETADDR, GETROUTE, GETNEIGH = 18, 22, 26, 30
 IFINFO = struct.Struct("=BxHiII")  # family, type, index, flags, change
 IFADDR = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 NEIGHBOUR = struct.Struct("=BxxxiHBB")  # family, index, state, flags, type

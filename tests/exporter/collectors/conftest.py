@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,8 @@ class Machine:
             uname=lambda: os.uname_result(self.answers["uname"]),
             adjtimex=lambda: self.answers["adjtimex"],
             tcp_dumps=lambda: [(self.directory / name).read_bytes() for name in ("tcp4.bin", "tcp6.bin")],
+            route_dump=lambda kind, _family: (self.directory / f"route-{kind}.bin").read_bytes(),
+            ethtool=self._ethtool,
         )
 
     def collector(self) -> Collector:
@@ -83,6 +86,14 @@ class Machine:
             raise OSError(errno.ESTALE, "Stale file handle")
         block, blocks, free, available, files, files_free = answer
         return os.statvfs_result((block, block, blocks, free, available, files, files_free, files_free, 0, 255))
+
+    def _ethtool(self, device: str, request: bytes) -> bytes:
+        """Return the reply of the driver, filled up to the length of the request."""
+        command = int.from_bytes(request[:4], sys.byteorder)
+        reply = self.directory / "drivers" / f"{device}-{command:02x}.bin"
+        if not reply.exists():
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return reply.read_bytes().ljust(len(request), b"\0")
 
     def _device(self, path: str) -> tuple[int, int]:
         major, minor = self.answers["devices"][path]
