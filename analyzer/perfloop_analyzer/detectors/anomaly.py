@@ -258,7 +258,7 @@ def _p_value(band: Band, level: float, beyond: Floats, height: Floats) -> Floats
     p_value = 2.0 * stdtr(band.degrees, -np.fmax(beyond, 0.0) * _width(band, level))
     for tail in band.tails:
         p_value = np.fmax(p_value, tail.p_value(height))
-    return p_value
+    return np.asarray(p_value, dtype=np.float64)
 
 
 def _together(values: Floats, band: Band, excess: Floats, widths: tuple[Floats, Floats]) -> Floats:

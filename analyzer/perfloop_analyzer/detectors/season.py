@@ -33,7 +33,13 @@ NEARLY_BEST = 0.85  # of the highest peak: multiples of a period peak as high, t
 
 
 def learned_movement(profile: Profile, times: Floats) -> Floats:
-    """Return how a learned season moves each series around its mean over a window.
+    """Return how a learned season moves each series around its mean over a window; 0 where a series has no season."""
+    line = learned_line(profile, times)
+    return np.asarray(line - line.mean(axis=1, keepdims=True), dtype=np.float64)
+
+
+def learned_line(profile: Profile, times: Floats) -> Floats:
+    """Return what a learned season expects over a window.
 
     Args:
         profile: The expected values, shape (series, phases).
@@ -49,8 +55,7 @@ def learned_movement(profile: Profile, times: Floats) -> Floats:
     place = (times - first) / profile.step
     left = np.minimum(place.astype(np.int64), len(knots) - 2)
     line = expected[:, left] + (place - left) * (expected[:, left + 1] - expected[:, left])
-    known = np.isfinite(line).all(axis=1, keepdims=True)
-    return np.where(known, line - np.where(known, line, 0.0).mean(axis=1, keepdims=True), 0.0)
+    return np.where(np.isfinite(line).all(axis=1, keepdims=True), line, 0.0)
 
 
 def remove_season(values: Floats) -> tuple[Floats, Ints]:

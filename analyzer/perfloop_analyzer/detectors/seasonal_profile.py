@@ -43,6 +43,14 @@ class Profile:
         phase = int((moment % DAY_SECONDS) / self.step) % self.expected.shape[1]
         return self.expected[:, phase], self.scale[:, phase]
 
+    def rest(self, values: Floats, grid: Grid) -> Floats:
+        """Return values of the grid less what was expected; series that have no season are as they are."""
+        phases = ((grid.times() % DAY_SECONDS) / self.step).astype(np.int64) % self.expected.shape[1]
+        seasonal = np.isfinite(self.expected).any(axis=1)
+        left = values.copy()
+        left[seasonal] -= self.expected[np.ix_(seasonal, phases)]
+        return left
+
 
 def learn_profile(values: Floats, grid: Grid) -> Profile:
     """Return the profiles of the history `values`, shape (series, points), on its grid."""

@@ -1,4 +1,8 @@
-"""Changes of the level within the window, after the season that the history taught is taken out."""
+"""Changes of the level within the window: out of the season, and out of the levels, that the series had before.
+
+A level that moved is a finding once, from the cycle in which it is clear until it is left again, or until the window
+no longer shows where it began.
+"""
 
 from __future__ import annotations
 
@@ -7,50 +11,112 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points, shifted_rows
-from perfloop_analyzer.detectors.season import learned_movement
+from perfloop_analyzer.detectors.former_levels import chance_before
+from perfloop_analyzer.detectors.season import learned_line
 from perfloop_analyzer.detectors.segments import block_p_value
-from perfloop_analyzer.findings import Finding, Reading, Severity
-from perfloop_analyzer.pipeline.history import History, key_of
+from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
+from perfloop_analyzer.incidents import Memory, series_hash
+from perfloop_analyzer.pipeline.history import History, rows_of
+from perfloop_analyzer.series import service_of
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from perfloop_analyzer.pipeline.subject import Subject
-    from perfloop_analyzer.series import Batch, Floats
+    from perfloop_analyzer.series import Floats
 
 ALPHA = 1e-3  # of a change that is published; a finding needs the cycle's own level
 LEAST_CHANGE = 0.05  # of the level before
+# From which probability on a level is one that the series had: one block in a hundred was as high. What stands goes on
+# until it is one in ten.
+HAD, HAD_CLEARLY = 0.01, 0.1
 
 
 def find_changes(
-    subject: Subject, history: History, level: float, readings: list[Reading]
-) -> list[tuple[Finding, float]]:
-    """Return each series' newest step, with its p-value, if it is for the worse; all newest steps become readings.
+    subject: Subject, history: History, memory: Memory, level: float, readings: list[Reading]
+) -> tuple[list[tuple[Finding, float]], list[Finding]]:
+    """Return each series' newest step, if it is for the worse and leads out of the levels that the series had before.
 
     Only rows whose newest part differs from the rest are searched: only they can contain a step that still stands.
+
+    Args:
+        subject: The window.
+        history: What was learned from days of history.
+        memory: What the cycles before found.
+        level: The false discovery rate of the cycle.
+        readings: What is published, to add to: all newest steps.
+
+    Returns:
+        The steps that may be found, each with its p-value, and those that were found before and still stand.
     """
-    values = without_season(subject.batch, history)
-    rows = shifted_rows(values)
+    window = Window(subject, history)
+    rows = shifted_rows(window.values)
     newest: dict[int, ChangePoint] = {}
-    for point in find_change_points(values[rows], ALPHA):
+    for point in find_change_points(window.values[rows], ALPHA):
         if point.is_step:
             newest[int(rows[point.row])] = point
     found = []
     for row, point in newest.items():
         readings += _readings(subject, row, point)
-        p_value = _p_value(values[row], point)
-        if p_value <= level and _matters(subject, point):
+        p_value = _p_value(window.values[row], point)
+        if p_value <= level and _matters(subject, point) and window.chance(row, point.index) < HAD:
             found.append((_finding(subject, row, point, p_value), p_value))
-    return found
+    known = (window.standing(int(row), memory) for row in rows) if memory.episodes else ()
+    return found, [finding for finding in known if finding is not None]
 
 
-def without_season(batch: Batch, history: History) -> Floats:
-    """Return the values, shape (series, points), without what the season of the history moves within the window."""
-    known = history.learned.get(batch.signal)
-    if known is None or not known.rows:
-        return batch.values
-    rows = np.array([known.rows.get(key_of(labels), -1) for labels in batch.labels], dtype=np.int64)
-    movement = learned_movement(known.profile, batch.grid.times())
-    return np.asarray(batch.values - np.where(rows[:, None] >= 0, movement[rows], 0.0), dtype=np.float64)
+class Window:
+    """The values of a window, shape (series, points), without their learned season, beside what was before."""
+
+    def __init__(self, subject: Subject, history: History) -> None:
+        batch = subject.batch
+        self._subject = subject
+        self._known = history.learned.get(batch.signal)
+        self._rows = rows_of(batch, history)
+        self._sign = 1.0 if subject.signal.direction == "above" else -1.0
+        self.values = batch.values
+        self._expected = np.zeros(len(batch))
+        if self._known is not None and (self._rows >= 0).any():
+            line = learned_line(self._known.profile, batch.grid.times())[self._rows]
+            line[self._rows < 0] = 0.0
+            self._expected = line.mean(axis=1)
+            self.values = batch.values - (line - self._expected[:, None])
+
+    def chance(self, row: int, index: int) -> float:
+        """Return the probability that a block is as bad as the level since a step.
+
+        The milder half of the time since then counts, so that a level that was left again is none. Blocks of that
+        length before the step and in the history are compared; where neither is known well enough it is 0.
+        """
+        after = self._sign * self.values[row, index:]
+        size = len(after) // 2
+        if not np.isfinite(after[:size]).any() or not np.isfinite(after[size:]).any():
+            return 1.0
+        height = min(float(np.nanmean(after[:size])), float(np.nanmean(after[size:])))
+        chances = [chance_before(self._sign * self.values[row, :index], size, height)]
+        if self._known is not None:
+            height -= self._sign * float(self._expected[row])
+            seconds = size * self._subject.batch.grid.step
+            chances.append(self._known.levels.chance(int(self._rows[row]), seconds, height))
+        return max((chance for chance in chances if np.isfinite(chance)), default=0.0)
+
+    def standing(self, row: int, memory: Memory) -> Finding | None:
+        """Return the finding of a series that was unusual before, if the level since then still stands.
+
+        The place is known: no search, which finds it in one cycle and not in the next, is asked.
+        """
+        subject = self._subject
+        labels, grid = subject.batch.labels[row], subject.batch.grid
+        key = series_hash(service_of(labels, subject.signal.service), subject.signal.name, series_of(labels))
+        known = memory.episodes.get(f"{key}/unusual")
+        if known is None or not memory.stands(known.seen):
+            return None
+        index, values = grid.split(known.began), self.values[row]
+        p_value = block_p_value(values, index)
+        if p_value > ALPHA:
+            return None
+        point = ChangePoint(row, index, float(np.nanmean(values[:index])), float(np.nanmean(values[index:])), p_value)
+        stands = _matters(subject, point) and self.chance(row, index) < HAD_CLEARLY
+        return _finding(subject, row, point, p_value) if stands else None
 
 
 def _readings(subject: Subject, row: int, point: ChangePoint) -> tuple[Reading, ...]:

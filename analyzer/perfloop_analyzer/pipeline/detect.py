@@ -88,8 +88,9 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
             readings += _band_readings(subject, seen)
         if "change" in wanted:
             tests["change"] += len(batch)
-            changes = find_changes(subject, settings.history, settings.level, readings)
+            changes, standing = find_changes(subject, settings.history, settings.memory, settings.level, readings)
             candidates["change"] += [_Candidate(change, p_value) for change, p_value in changes]
+            findings += standing
         if "forecast" in wanted:
             find_window_forecasts(subject, settings.history.steepest_rises(batch), findings, readings)
     findings += find_absent(batches, catalog, settings.window)

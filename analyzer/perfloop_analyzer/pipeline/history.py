@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfloop_analyzer.detectors.anomaly import DEGREES, Band, Tail, no_excursions, recurrent_tail
+from perfloop_analyzer.detectors.former_levels import FormerLevels, learn_levels, nothing_known
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
 from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.subject import Subject
@@ -17,6 +18,8 @@ from perfloop_analyzer.recommend import SIZED_SIGNALS, Usage, learn_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding, Reading
@@ -30,13 +33,21 @@ def key_of(labels: Labels) -> Key:
     return tuple(sorted(labels.items()))
 
 
+def rows_of(batch: Batch, history: History) -> NDArray[np.int64]:
+    """Return where each series of a batch stands in what the history taught of its signal; -1 where it does not."""
+    known = history.learned.get(batch.signal)
+    rows = known.rows if known is not None else {}
+    return np.array([rows.get(key_of(labels), -1) if rows else -1 for labels in batch.labels], dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """One signal's profiles and excursions, by series."""
+    """One signal's profiles, excursions and levels, by series; those of the levels are less the profiles."""
 
     rows: Mapping[Key, int]
     profile: Profile
     tail: Tail
+    levels: FormerLevels
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class History:
         if known is None or not known.rows:
             return local
         expected, scale = known.profile.at(batch.grid.end)
-        rows = np.array([known.rows.get(key_of(labels), -1) for labels in batch.labels], dtype=np.int64)
+        rows = rows_of(batch, self)
         seasonal = np.where(rows >= 0, expected[rows], np.nan)
         usable = np.isfinite(seasonal)
         wide = np.fmax(np.where(usable, scale[rows], 0.0), np.nan_to_num(local.scale))
@@ -112,7 +123,16 @@ def _unpacked(body: Mapping[str, Any]) -> Learned:
     shape = (len(body["series"]), expected.shape[1])
     if not step > 0 or not shape[1] or expected.shape != shape or scale.shape != shape:
         raise ValueError("not a profile")
-    return Learned(rows, Profile(step, expected, scale), no_excursions(len(rows)))
+    return Learned(rows, Profile(step, expected, scale), no_excursions(len(rows)), nothing_known())
+
+
+def _learn(subject: Subject) -> Learned:
+    batch, direction = subject.batch, subject.signal.direction
+    rows = {key_of(labels): row for row, labels in enumerate(batch.labels)}
+    profile = learn_profile(batch.values, batch.grid)
+    tail = recurrent_tail(batch.values, batch.grid.step, direction)
+    rest = profile.rest(batch.values, batch.grid)
+    return Learned(rows, profile, tail, learn_levels(rest if direction == "above" else -rest, batch.grid.step))
 
 
 def _plain(values: Floats) -> list[list[float | None]]:
@@ -125,7 +145,7 @@ def _floats(rows: list[list[float | None]]) -> Floats:
 
 def history_queries(catalog: Mapping[str, Signal], window: str) -> list[Query]:
     """Return the queries for the signals whose detectors use the history."""
-    wanted = {"anomaly", "trend", "forecast"}
+    wanted = {"anomaly", "change", "trend", "forecast"}
     return [Query(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
 
 
@@ -154,10 +174,8 @@ def learn(
         if name in SIZED_SIGNALS:
             sized = learn_usage(batch.values, batch.grid.end - batch.grid.times())
             usage[name] = {key_of(batch.labels[row]): one for row, one in sized}
-        if "anomaly" in subject.signal.detect:
-            rows = {key_of(labels): row for row, labels in enumerate(batch.labels)}
-            tail = recurrent_tail(batch.values, batch.grid.step, subject.signal.direction)
-            learned[name] = Learned(rows, learn_profile(batch.values, batch.grid), tail)
+        if {"anomaly", "change"} & set(subject.signal.detect):
+            learned[name] = _learn(subject)
         if {"trend", "forecast"} & set(subject.signal.detect):
             find_long_trends(subject, level, lives, findings, readings)
         if "forecast" in subject.signal.detect:
