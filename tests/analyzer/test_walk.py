@@ -118,7 +118,7 @@ def test_both_sides_of_a_service_count_together(build: Any) -> None:
     ]
 
     def deviation(finding: Finding) -> float:
-        return 3.0 if finding.service == "victim" else 2.0
+        return 2.4 if finding.service == "victim" else 2.0
 
     ranked = rank_services(group_incidents(found, Topology(), deviation))
     assert [service for service, _ in ranked] == ["root", "victim"]

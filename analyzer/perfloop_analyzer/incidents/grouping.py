@@ -7,6 +7,7 @@ JOIN_SECONDS of each other and are of the same service or of components of which
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,10 @@ class Incident:
 
 
 def _both_sides(causes: Sequence[Cause]) -> float:
-    """Return the suspicion of a service's worst cause, and of the worst one of the other side that began with it."""
+    """Return the suspicion of a service's worst cause, and of the worst one of the other side that began with it.
+
+    Deviations are added, not their logarithms (PRISM): a little of the other side adds little.
+    """
     first = max(causes, key=lambda one: one.suspicion)
     others = [
         one.suspicion
@@ -83,7 +87,7 @@ def _both_sides(causes: Sequence[Cause]) -> float:
         if (one.component in MACHINE) != (first.component in MACHINE)
         and abs(one.onset - first.onset) <= MACHINE_SECONDS
     ]
-    return first.suspicion + max(others, default=0.0)
+    return math.log1p(math.expm1(first.suspicion) + math.expm1(max(others, default=0.0)))
 
 
 def group_incidents(
