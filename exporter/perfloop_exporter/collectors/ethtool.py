@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from errno import ENODEV, ENOTTY, EOPNOTSUPP
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfloop_exporter.collectors.ethtool_modes import ASYMMETRIC_PAUSE, AUTONEGOTIATION, PAUSE, PORTS, SPEEDS
@@ -72,7 +73,7 @@ STRINGS_HEADER, STATISTICS_HEADER = struct.Struct("=III"), struct.Struct("=II")
 STATISTICS_SET = 1
 STRING_BYTES, NUMBER_BYTES = 32, 8
 MOST_STATISTICS = 1 << 15
-# The kernel writes as many as the driver has at that moment, which queues that are added raise after it was asked.
+# The kernel writes as many as the driver has then: queues may have been added since it was asked how many there are.
 SPARE = 4096
 UNSUPPORTED = frozenset({EOPNOTSUPP, ENODEV, ENOTTY})
 
@@ -88,6 +89,7 @@ class Driver(NamedTuple):
     statistics: int
 
 
+@lru_cache(maxsize=4096)
 def statistic_name(name: str) -> str:
     """Return the name of the metric of a driver's statistic; rx and tx are written out."""
     if name in WELL_KNOWN:
@@ -157,18 +159,21 @@ class EthtoolCollector:
 
     def _read_statistics(self, device: str, count: int) -> dict[str, int]:
         """Return the statistics that are wanted, by their names without characters that a metric cannot have."""
-        if not 0 < count <= MOST_STATISTICS:
+        if not count:
             return {}
-        most = count + SPARE
-        names = self._ask(device, STRINGS_HEADER.pack(GET_STRINGS, STATISTICS_SET, count) + bytes(most * STRING_BYTES))
-        numbers = self._ask(device, STATISTICS_HEADER.pack(GET_STATISTICS, count) + bytes(most * NUMBER_BYTES))
+        if count > MOST_STATISTICS:
+            raise CollectorError(f"ethtool: {device} has {count} statistics, more than {MOST_STATISTICS}")
+        request = STRINGS_HEADER.pack(GET_STRINGS, STATISTICS_SET, count) + bytes(count * STRING_BYTES)
+        names = self._ask(device, request, SPARE * STRING_BYTES)
+        request = STATISTICS_HEADER.pack(GET_STATISTICS, count) + bytes(count * NUMBER_BYTES)
+        numbers = self._ask(device, request, SPARE * NUMBER_BYTES)
         if names is None or numbers is None:
             return {}
         if (STRINGS_HEADER.unpack_from(names)[2], STATISTICS_HEADER.unpack_from(numbers)[1]) != (count, count):
             raise CollectorError(f"ethtool: the statistics of {device} changed while they were read")
         found: dict[str, int] = {}
         metrics: dict[str, list[str]] = {}
-        for index, (value,) in enumerate(struct.iter_unpack("=Q", numbers[8 : 8 + count * NUMBER_BYTES])):
+        for index, (value,) in enumerate(struct.iter_unpack("=Q", numbers[STATISTICS_HEADER.size :])):
             start = STRINGS_HEADER.size + index * STRING_BYTES
             name = sanitize(_text(names[start : start + STRING_BYTES]))
             if name and (self._wanted is None or self._wanted.search(name)):
@@ -177,10 +182,10 @@ class EthtoolCollector:
         # As in node_exporter: which one of several statistics a metric's name would stand for is unknown.
         return {same[0]: found[same[0]] for same in metrics.values() if len(same) == 1}
 
-    def _ask(self, device: str, request: bytes) -> bytes | None:
+    def _ask(self, device: str, request: bytes, spare: int = 0) -> bytes | None:
         """Return the reply, None where the driver does not support the request."""
         try:
-            reply = self._host.ethtool(device, request)
+            reply = self._host.ethtool(device, request, spare)
         except OSError as error:
             if error.errno in UNSUPPORTED:
                 return None

@@ -13,18 +13,19 @@ SIOCETHTOOL = 0x8946
 REQUEST = struct.Struct("16sP16x")
 
 
-def ask_driver(device: str, request: bytes) -> bytes:
+def ask_driver(device: str, request: bytes, spare: int) -> bytes:
     """Send a request to a driver and return the structure that it filled in, as long as the request.
 
     Args:
         device: The name of the network device.
-        request: A structure of linux/ethtool.h. It must be as long as the longest reply: the kernel writes as much
-            as the driver has.
+        request: A structure of linux/ethtool.h, as long as the reply should be.
+        spare: Bytes that the kernel may write beyond that: it writes as much as the driver has.
 
     Raises:
         OSError: The driver does not support the request, the device does not exist, or the caller may not.
     """
     buffer = array("B", request)
+    buffer.frombytes(bytes(spare))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as kernel:
         fcntl.ioctl(kernel, SIOCETHTOOL, REQUEST.pack(os.fsencode(device)[:15], buffer.buffer_info()[0]))
-    return buffer.tobytes()
+    return buffer[: len(request)].tobytes()

@@ -50,11 +50,11 @@ def _missing(*_: str) -> NoReturn:
     raise NoDataError("this operating system has no such call")
 
 
-def _ethtool(device: str, request: bytes) -> bytes:
+def _ethtool(device: str, request: bytes, spare: int) -> bytes:
     # Imports fcntl, which Windows does not have, only when a device is asked.
     from perfloop_exporter.collectors.ethtool_ioctl import ask_driver
 
-    return ask_driver(device, request)
+    return ask_driver(device, request, spare)
 
 
 # os.statvfs and os.uname do not exist on Windows.
@@ -93,7 +93,7 @@ class Host:
     tcp_dumps: Callable[[], Sequence[bytes]] = netlink.tcp_dumps
     route_dump: Callable[[int, int], bytes] = netlink.route_dump
     adjtimex: Callable[[], Sequence[int]] = _adjtimex
-    ethtool: Callable[[str, bytes], bytes] = _ethtool
+    ethtool: Callable[[str, bytes, int], bytes] = _ethtool
 
     def read(self, path: str, errors: str = "replace") -> str:
         """Read a required file.

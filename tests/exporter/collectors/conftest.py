@@ -87,7 +87,7 @@ class Machine:
         block, blocks, free, available, files, files_free = answer
         return os.statvfs_result((block, block, blocks, free, available, files, files_free, files_free, 0, 255))
 
-    def _ethtool(self, device: str, request: bytes) -> bytes:
+    def _ethtool(self, device: str, request: bytes, _spare: int) -> bytes:
         """Return the reply of the driver, filled up to the length of the request."""
         command = int.from_bytes(request[:4], sys.byteorder)
         reply = self.directory / "drivers" / f"{device}-{command:02x}.bin"

@@ -45,17 +45,19 @@ class Driver:
         self._statistics = statistics
         self._after = statistics if after is None else after
 
-    def __call__(self, _device: str, request: bytes) -> bytes:
+    def __call__(self, _device: str, request: bytes, _spare: int) -> bytes:
         """Return the reply to GET_DRIVER, GET_STRINGS and GET_STATISTICS; nothing else is supported."""
         (command,) = struct.unpack_from("=I", request)
         if command == 0x3:
             return DRIVER.pack(command, b"acme", b"1", b"", b"", b"", 0, len(self._statistics))
         if command == 0x1B:
             names = b"".join(name.encode().ljust(32, b"\0") for name in self._after)
-            return (struct.pack("=III", command, 1, len(self._after)) + names).ljust(len(request), b"\0")
+            return (struct.pack("=III", command, 1, len(self._after)) + names).ljust(len(request), b"\0")[
+                : len(request)
+            ]
         if command == 0x1D:
             numbers = struct.pack(f"={len(self._after)}Q", *self._after.values())
-            return (struct.pack("=II", command, len(self._after)) + numbers).ljust(len(request), b"\0")
+            return (struct.pack("=II", command, len(self._after)) + numbers).ljust(len(request), b"\0")[: len(request)]
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
 
@@ -100,7 +102,7 @@ def test_a_device_whose_driver_supports_nothing_has_no_series(tmp_path: Path) ->
     """As the loopback device; a refusal for another reason is a loss."""
 
     def refuse(code: int) -> Host:
-        def ask(_device: str, _request: bytes) -> bytes:
+        def ask(_device: str, _request: bytes, _spare: int) -> bytes:
             raise OSError(code, "no")
 
         return Host(sys=str(tmp_path), ethtool=ask)
@@ -114,4 +116,4 @@ def test_a_device_whose_driver_supports_nothing_has_no_series(tmp_path: Path) ->
 def test_the_kernel_is_asked() -> None:
     """No device has this name, whatever machine the test runs on."""
     with pytest.raises(OSError, match=r"No such device|not permitted|not supported"):
-        ask_driver("perfloop-none", SETTINGS.pack(1, 0, 0, 0))
+        ask_driver("perfloop-none", SETTINGS.pack(1, 0, 0, 0), 0)
