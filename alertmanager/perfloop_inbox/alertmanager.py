@@ -85,7 +85,7 @@ def find_reporting(config: dict[str, Any]) -> frozenset[str]:
         receiver["name"]
         for receiver in config.get("receivers") or []
         for hook in receiver.get("webhook_configs") or []
-        if _is_report(hook)
+        if is_report(hook)
     )
 
 
@@ -113,7 +113,7 @@ def _list_groups(route: dict[str, Any], receiver: str = "", above: Any = ()) -> 
         yield from _list_groups(child, name, group)
 
 
-def _is_report(hook: dict[str, Any]) -> bool:
+def is_report(hook: dict[str, Any]) -> bool:
     """Return whether a webhook is that of the reports.
 
     Alertmanager since 0.26 hides the addresses of webhooks. `perfloop up` gives every receiver of people one, and the

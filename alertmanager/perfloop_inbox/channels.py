@@ -93,5 +93,16 @@ async def receive_report(request: Request) -> Response:
     return JSONResponse({"alerts": inbox.record_notification(report)})
 
 
+@router.post("/events")
+async def receive_event(request: Request) -> Response:
+    """Receive an event of Alertmanager's recorder, or a list of them."""
+    inbox: Inbox = request.app.state.inbox
+    body = await read_body(request, _MAX_REPORT_BYTES)
+    if body is None:
+        return JSONResponse({"detail": f"The event is longer than {_MAX_REPORT_BYTES} bytes."}, 413)
+    events = parse_json(body)
+    return JSONResponse({"alerts": sum(map(inbox.record_event, events if isinstance(events, list) else [events]))})
+
+
 def _headers(status: int) -> dict[str, str] | None:
     return _RETRY_AFTER if status == _TOO_MANY_REQUESTS else None

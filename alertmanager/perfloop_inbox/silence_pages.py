@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
+import yaml
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup
@@ -20,17 +21,21 @@ from perfloop_base.errors import ConfigError
 from perfloop_base.pages import style
 from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_inbox.channels import read_body
+from perfloop_inbox.reasons import Situation, explain, name_alert, read_channels, read_failures, read_waits
 from perfloop_inbox.replies import make_presentable, parse_json
 from perfloop_inbox.silences import build_silence, parse_matchers, read_matcher, show_labels
 from perfloop_inbox.templating import load_templates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from perfloop_inbox.told import Told
 
 router = APIRouter()
 
 _ANSWER_SECONDS = 5.0
 _MAX_WISH_BYTES = 64 * 1024
+_MAX_SHOWN = 200
 # How an answer that is not Alertmanager's shows.
 _BAD_ANSWERS = (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, AttributeError)
 _STYLE = style("""
@@ -77,6 +82,33 @@ class Manager:
         except _BAD_ANSWERS:
             return None
 
+    async def read_situation(self, alerts: Sequence[Mapping[str, Any]]) -> Situation:
+        """Return what Alertmanager says beside its alerts; what it does not say is left out."""
+        status, silences = await self.ask("GET", "status"), await self.list("silences")
+        try:
+            config = yaml.safe_load(status.raise_for_status().json()["config"]["original"]) if status else {}
+            channels, waits = read_channels(config), read_waits(config) if config else {}
+        except (*_BAD_ANSWERS, yaml.YAMLError):
+            channels, waits = {}, {}
+        return Situation(
+            channels,
+            waits,
+            read_failures(await self._read_metrics()),
+            {str(one.get("fingerprint")): name_alert(one.get("labels") or {}) for one in alerts},
+            {str(one.get("id")): _describe_silence(one) for one in silences or []},
+        )
+
+    async def _read_metrics(self) -> str:
+        """Return the metrics of every member that answers: each counts what it sent itself."""
+        texts = []
+        async with httpx.AsyncClient(timeout=_ANSWER_SECONDS, trust_env=False) as client:
+            for url in self._urls:
+                try:
+                    texts.append((await client.get(f"{url}/metrics")).raise_for_status().text)
+                except (httpx.HTTPError, httpx.InvalidURL):
+                    continue
+        return "\n".join(texts)
+
     @property
     def problem(self) -> str:
         """Why there is no answer."""
@@ -87,10 +119,30 @@ class Manager:
 async def get_alerts(request: Request) -> HTMLResponse:
     """Return the page of what fires, as Alertmanager has it."""
     manager: Manager = request.app.state.manager
+    rows = await _list_alerts(request)
+    return _page("alerts.html", manager, answered=rows is not None, alerts=make_presentable(rows or []))
+
+
+@router.get("/api/alerts")
+async def get_told(request: Request) -> JSONResponse:
+    """Return what fires, and for each alert who was told and when, or why nobody was."""
+    manager: Manager = request.app.state.manager
+    rows = await _list_alerts(request)
+    return (
+        JSONResponse({"detail": manager.problem}, UNAVAILABLE) if rows is None else JSONResponse(make_presentable(rows))
+    )
+
+
+async def _list_alerts(request: Request) -> list[dict[str, Any]] | None:
+    """Return the rows of what fires; None where no Alertmanager answers."""
+    manager: Manager = request.app.state.manager
+    told: Told = request.app.state.inbox.told
     alerts = await manager.list("alerts")
-    rows = [_read_alert(one) for one in alerts or []]
-    rows.sort(key=lambda row: (_ORDER.get(row["severity"], 9), row["alertname"], row["service"]))
-    return _page("alerts.html", manager, answered=alerts is not None, alerts=make_presentable(rows))
+    if alerts is None:
+        return None
+    situation, now = await manager.read_situation(alerts), datetime.now(tz=UTC).timestamp()
+    rows = [_read_alert(one) | {"told": explain(one, told.find(one["labels"]), situation, now)} for one in alerts]
+    return sorted(rows, key=lambda row: (_ORDER.get(row["severity"], 9), row["alertname"], row["service"]))
 
 
 @router.get("/silences")
@@ -179,6 +231,14 @@ def _read_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
         "labels": show_labels({str(name): str(value) for name, value in labels.items()}),
         "runbook": runbook if runbook.startswith(("http://", "https://")) else "",
     }
+
+
+def _describe_silence(silence: Mapping[str, Any]) -> str:
+    """Return who silenced, why and until when, as it stands behind "silenced"."""
+    author, comment = (str(silence.get(name) or "")[:_MAX_SHOWN] for name in ("createdBy", "comment"))
+    who = f" by {author}" if author else ""
+    until = str(silence.get("endsAt", ""))[:16].replace("T", " ")
+    return f"{who} until {until} UTC" + (f": {comment.rstrip('.')}" if comment else "")
 
 
 def _read_silence(silence: Mapping[str, Any]) -> dict[str, Any]:
