@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.engine import make_url
 
-from perfloop_analyzer.config import IN_MEMORY, ReportConfig, RunConfig, WebConfig, read_secret
-from perfloop_analyzer.configuration import ConfigurationFiles
+from perfloop_analyzer.config import (
+    IN_MEMORY,
+    AnalysisConfig,
+    ReplayConfig,
+    ReportConfig,
+    RunConfig,
+    WebConfig,
+    read_secret,
+)
+from perfloop_analyzer.configuration import ConfigurationFiles, load_knowledge
 from perfloop_analyzer.errors import AnalyzerError, SourceError
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.links import by_program
 from perfloop_analyzer.loop import Loop, NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
+from perfloop_analyzer.replay import Journal, Scratch, check_past, make_plan, read_holds, replay
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.html import Commands, Record, render_report
 from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
@@ -27,6 +36,7 @@ from perfloop_analyzer.store.keeper import Keeper
 from perfloop_base.addresses import Address, bound_address, listen
 from perfloop_base.redaction import redact
 from perfloop_base.serving import Server
+from perfloop_base.thresholds import read_thresholds
 from perfloop_base.web.settings import Web
 
 if TYPE_CHECKING:
@@ -111,6 +121,24 @@ async def write_report(config: RunConfig, report: ReportConfig | None = None) ->
         links = by_program(report.links if report else ())
         record = Record(past, stored, loop.published.firing, loop.published.catalog, links)
         return render_report(result, loop.published.batches, record, _store_commands(config))
+
+
+async def replay_past(config: AnalysisConfig, past: ReplayConfig, watch: Callable[[Journal], None]) -> Journal:
+    """Analyze a past and return what was found; `watch` is called after every analysis. No database is touched.
+
+    Raises:
+        ConfigError: It is no past, or a configuration file is wrong.
+        AnalyzerError: Nothing was analyzed, for example because Prometheus has no data of it.
+    """
+    check_past(past, time.time())
+    knowledge = load_knowledge(config)
+    thresholds = read_thresholds(config.thresholds_file) if config.thresholds_file else None
+    async with PrometheusSource(config.source.located()) as source:
+        plan = await make_plan(config, past, source, knowledge)
+        journal = Journal(plan.start, plan.end, plan.stride, read_holds(knowledge.catalog, thresholds))
+        loop = Loop(plan.config, plan.read(source), Scratch(), knowledge)
+        await replay(loop, plan.moments(), journal, watch)
+    return journal
 
 
 def _since(looked: float | None) -> str:

@@ -12,9 +12,10 @@ import orjson
 from rich.console import Console
 
 from perfloop_analyzer.answers import to_json
-from perfloop_analyzer.app import run_once, serve, write_report
-from perfloop_analyzer.config import ReportConfig, RunConfig, TargetConfig, WebConfig
+from perfloop_analyzer.app import replay_past, run_once, serve, write_report
+from perfloop_analyzer.config import AnalysisConfig, ReplayConfig, ReportConfig, RunConfig, TargetConfig, WebConfig
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
+from perfloop_analyzer.replay import certificate_lines, show_progress
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
 from perfloop_analyzer.running import LastResult, open_recommendations
@@ -22,6 +23,7 @@ from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_l
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, read_flags
 from perfloop_base.quantities import span
+from perfloop_base.terminal import show_lines
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ CODES = (
     ExitCode.NOT_RUNNING,
     ExitCode.SOURCE_UNAVAILABLE,
     ExitCode.STORE_FAILED,
+    ExitCode.INTERRUPTED,
 )
 STEP_HELP = {
     "accept": "accept a recommendation: it will be implemented",
@@ -87,6 +90,10 @@ def _add_analyses(commands: Any) -> None:
     report.add_argument("--html", type=Path, required=True, metavar="FILE", help="the file to write")
     for parser in (run, once, report):
         add_flags(parser, RunConfig, "analysis")
+    past = commands.add_parser("replay", help="analyze a Prometheus's past: what would have been found, and when")
+    past.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    add_flags(past, ReplayConfig)
+    add_flags(past, AnalysisConfig, "analysis")
     add_flags(run, WebConfig, "web server")
     add_flags(report, ReportConfig, "report")
 
@@ -112,6 +119,20 @@ def _report(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"--html: {arguments.html} cannot be written: {error.strerror}") from error
     return ExitCode.OK
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    with show_progress(Console(stderr=True)) as watch:
+        journal = asyncio.run(
+            replay_past(read_flags(AnalysisConfig, arguments), read_flags(ReplayConfig, arguments), watch)
+        )
+    if arguments.as_json:
+        _print_json(journal.as_dict())
+    else:
+        show_lines(certificate_lines(journal))
+    if journal.problem is not None:
+        raise journal.problem
+    return ExitCode.OK if journal.is_whole else ExitCode.INTERRUPTED
 
 
 def _recommendations(arguments: argparse.Namespace) -> int:
@@ -153,6 +174,7 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = {
     "run": _run,
     "once": _once,
     "report": _report,
+    "replay": _replay,
     "recommendations": _recommendations,
     **dict.fromkeys(PEOPLES_STEPS, _transition),
 }

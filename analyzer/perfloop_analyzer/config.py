@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from perfloop_analyzer.links import PROGRAMS, parse_link
+from perfloop_analyzer.moments import MOMENTS, parse_moment
 from perfloop_base.addresses import Address, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
@@ -111,13 +112,10 @@ class SourceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class RunConfig:
-    """The settings of an analysis: what is queried, how often, against which limits, and where results are kept."""
+class AnalysisConfig:
+    """The settings of an analysis: what is queried, how often, and against which limits."""
 
     source: SourceConfig = section(SourceConfig, "Prometheus")
-    store_url: str = flag(
-        "--store.url", IN_MEMORY, metavar="URL", help="a SQLAlchemy database URL; sqlite:// is lost at exit"
-    )
     thresholds_file: Path | None = flag(
         "--thresholds.file", None, parse=Path, help="limits that replace the catalogue's; read again when it changes"
     )
@@ -145,17 +143,31 @@ class RunConfig:
     rate_window: str = flag(
         "--query.rate-window", AUTO, parse=_parse_rate_window, help="range of rate(); auto is four scrape intervals"
     )
+    history_seconds: float = 604_800.0
+    history_step_seconds: float = 600.0
+    history_interval_seconds: float = 300.0
+    burn_interval_seconds: float = 60.0
+    follow_interval_seconds: float = 60.0
+
+    def files(self) -> tuple[Path, ...]:
+        """Return every configuration file that is read again when it changes."""
+        single = (self.thresholds_file, self.slos_file, self.topology_file)
+        return (*(path for path in single if path), *self.catalog_files, *self.rule_files)
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig(AnalysisConfig):
+    """The settings of an analysis, where its results are kept, and what may reword them."""
+
+    store_url: str = flag(
+        "--store.url", IN_MEMORY, metavar="URL", help="a SQLAlchemy database URL; sqlite:// is lost at exit"
+    )
     store_url_file: Path | None = flag(
         "--store.url-file",
         None,
         parse=Path,
         help="file with the database's URL, for one that contains a password",
     )
-    history_seconds: float = 604_800.0
-    history_step_seconds: float = 600.0
-    history_interval_seconds: float = 300.0
-    burn_interval_seconds: float = 60.0
-    follow_interval_seconds: float = 60.0
     llm_url: str = flag(
         "--llm.url",
         "",
@@ -174,10 +186,19 @@ class RunConfig:
         """
         return database_url(self.store_url, self.store_url_file)
 
-    def files(self) -> tuple[Path, ...]:
-        """Return every configuration file that is read again when it changes."""
-        single = (self.thresholds_file, self.slos_file, self.topology_file)
-        return (*(path for path in single if path), *self.catalog_files, *self.rule_files)
+
+@dataclass(frozen=True, slots=True)
+class ReplayConfig:
+    """Which past is analyzed, and how closely. Moments are in Unix seconds."""
+
+    start: float = flag("--from", parse=parse_moment, metavar="MOMENT", help=f"where to begin: {MOMENTS}")
+    end: float = flag("--to", parse=parse_moment, metavar="MOMENT", help=f"where to end: {MOMENTS}")
+    step_seconds: float = flag(
+        "--step",
+        60.0,
+        parse=parse_positive_duration,
+        help="time from one analysis to the next, rounded up to whole steps of --query.step",
+    )
 
 
 def _links_flag() -> tuple[tuple[str, str], ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from perfloop_analyzer.catalog import Signal
-    from perfloop_analyzer.config import RunConfig
+    from perfloop_analyzer.config import AnalysisConfig
     from perfloop_analyzer.recommend import Rule
 
     T = TypeVar("T")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("analyzer")
 
 
-def load_knowledge(config: RunConfig) -> Knowledge:
+def load_knowledge(config: AnalysisConfig) -> Knowledge:
     """Read every configuration file.
 
     Raises:
@@ -65,7 +65,7 @@ class ConfigurationFiles:
         problem: Why the newest reading failed; empty while the files and `knowledge` agree.
     """
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: AnalysisConfig) -> None:
         """Read the files.
 
         Raises:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfloop_analyzer.changes import KEEP_SECONDS, configured
-from perfloop_analyzer.config import AUTO, RunConfig
+from perfloop_analyzer.config import AUTO, AnalysisConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.firing import Firing, read_firing
@@ -94,7 +94,12 @@ class Loop:
     _watched_until: float | None = None
 
     def __init__(
-        self, config: RunConfig, source: Source, store: Store, knowledge: Knowledge, rewriter: Rewriter | None = None
+        self,
+        config: AnalysisConfig,
+        source: Source,
+        store: Store,
+        knowledge: Knowledge,
+        rewriter: Rewriter | None = None,
     ) -> None:
         self._config = config
         self._source = source
@@ -164,8 +169,7 @@ class Loop:
             await self._bounded(asyncio.to_thread(self._recall), STORE_SECONDS)
         await self._refresh_configuration(at)
         await self._detect_scrape_interval()
-        window = self._knowledge.settings.window
-        queries = [Query(signal.name, signal.query(window)) for signal in self._knowledge.catalog]
+        queries = [Query(one.name, one.query(self._knowledge.settings.window)) for one in self._knowledge.catalog]
         points = self._config.points
         grid = Grid(at - self._step * (points - 1), self._step, points)
         responses = await self._query(queries, grid)
@@ -392,6 +396,4 @@ class Loop:
 
 
 def _outcome(result: Result | None) -> str:
-    if result is None:
-        return "failed"
-    return "partial" if result.failures else "complete"
+    return "failed" if result is None else "partial" if result.failures else "complete"

@@ -139,7 +139,7 @@ async def test_the_service_survives_jumps_of_its_clock(odd: tuple[Odd, str], tmp
     def clock() -> float:
         return time.time() + offset
 
-    config = RunConfig(SourceConfig(url), f"sqlite:///{tmp_path / 's.db'}", interval_seconds=0.3)
+    config = RunConfig(SourceConfig(url), store_url=f"sqlite:///{tmp_path / 's.db'}", interval_seconds=0.3)
     async with open_loop(config, clock=clock) as (loop, _):
         stop = asyncio.Event()
         running = asyncio.create_task(loop.run(stop, clock))
