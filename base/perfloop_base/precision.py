@@ -14,7 +14,8 @@ FINE = 60
 # Of a step function it finds the lower bound of the step, to twelve digits; 0 would find the lowest bound of all.
 _FIRST = "0.000000000001"
 _LAST = "1"
-_RATE = re.compile(r"\brate\(([^\[\]()]*)\[[^\]]*\]\)")
+# Within the quotes of a matcher may stand any bracket.
+_RATE = re.compile(r"""\brate\(((?:[^\[\]()"]|"(?:[^"\\]|\\.)*")*)\[[^\]]*\]\)""")
 _BUCKET = re.compile(r"_bucket\b")
 _P95 = ":p95_"  # in the name of a recorded percentile
 

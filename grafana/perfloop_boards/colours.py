@@ -15,6 +15,7 @@ TRAFFIC = "#5B95F5"
 CALLER = "#A68A64"  # what the caller did wrong
 OFFERED = "#8A93A2"
 ERRORS = "semi-dark-red"
+BROKEN = "dark-red"  # errors within a response
 FAST = "super-light-purple"  # the median
 SLOW = "#B070DC"  # the 95th percentile
 SLOWEST = "#FF7FB0"  # the 99th percentile

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 DB = "db_client_operation_duration_seconds"
 HTTP = "http_server_request_duration_seconds"
 SERVICE = 'service=~"$service"'
+# Redis's commands that wait because they are asked to, which other instrumentations time: they are not slow.
+WAITS = '"(?i)bl.*pop|blmove|brpop.*|bz.*pop.*|wait|waitaof|.?subscribe|monitor"'
 SYSTEM = (SERVICE, 'db_system_name=~"$system"', 'db_system_name!="vector"')
 SEARCH = (SERVICE, 'db_system_name="vector"')
 NO_QUERY = "No database queries for this selection and time range: is the engine instrumented?"
@@ -163,7 +165,7 @@ def _by_operation(limits: Limits) -> AnyPanel:
         ),
         [
             Query(
-                quantile(0.95, DB, *SYSTEM, by=("db_system_name", "db_operation_name")),
+                quantile(0.95, DB, *SYSTEM, f"db_operation_name!~{WAITS}", by=("db_system_name", "db_operation_name")),
                 "{{db_system_name}} {{db_operation_name}}",
             )
         ],
@@ -297,7 +299,13 @@ def _cache_time(limits: Limits) -> AnyPanel:
         ),
         [
             Query(
-                quantile(0.95, "cache_operation_duration_seconds", SERVICE, by=("cache", "operation")),
+                quantile(
+                    0.95,
+                    "cache_operation_duration_seconds",
+                    SERVICE,
+                    f"operation!~{WAITS}",
+                    by=("cache", "operation"),
+                ),
                 "{{cache}} {{operation}}",
             )
         ],

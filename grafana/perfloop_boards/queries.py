@@ -77,6 +77,11 @@ def rate(metric: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
     return f"{_by(by)}(rate({metric}{selector(*matchers)}[{WINDOW}]))"
 
 
+def rate_of_any(metric: str, *choices: tuple[str, ...], by: tuple[str, ...] = ()) -> str:
+    """Return the increase per second of the series that meet the matchers of any choice, each counted once."""
+    return f"{_by(by)}({' or '.join(f'rate({metric}{selector(*one)}[{WINDOW}])' for one in choices)})"
+
+
 def mean(histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
     """Return the mean of a histogram over the window: the rate of its sum divided by the rate of its count."""
     return f"{rate(histogram + '_sum', *matchers, by=by)} / {rate(histogram + '_count', *matchers, by=by)}"

@@ -10,7 +10,19 @@ from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.limits import STUTTER, percent, seconds
 from perfloop_boards.links import CLICKED, of_label, to_board
 from perfloop_boards.panels import About, figure, heat, lines, number, percentile, stacked
-from perfloop_boards.queries import Query, buckets, chosen, known, mean, percentiles, quantile, rate, ratio, share
+from perfloop_boards.queries import (
+    Query,
+    buckets,
+    chosen,
+    known,
+    mean,
+    percentiles,
+    quantile,
+    rate,
+    rate_of_any,
+    ratio,
+    share,
+)
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import SERVICES
 
@@ -24,6 +36,8 @@ FIRST_BYTE = "http_server_time_to_first_byte_seconds"
 SERVICE = chosen("service")
 ROUTE = ('service=~"$service"', 'http_route=~"$route"')
 FAILED = 'http_response_status_code=~"5.."'
+# Responses that broke after their headers: they keep the status with which they began.
+BROKEN = ('error_type!=""', 'http_response_status_code!~"4..|5.."')
 # Every named set of buckets has these: a row for each of 166 could not be read, and would be asked for at every step.
 HEAT_BOUNDS = (
     'le=~"0.0001|0.00025|0.0005|0.001|0.0025|0.005|0.01|0.025|0.05|0.1|0.25|0.5|0.75|'
@@ -46,7 +60,9 @@ TO_RESPONSES, TO_FAILURES = _to_signal("api_response_time_p95"), _to_signal("err
 
 
 def _failed_share(*by: str) -> str:
-    return ratio(rate(f"{DURATION}_count", *ROUTE, FAILED, by=by), rate(f"{DURATION}_count", *ROUTE, by=by))
+    count = f"{DURATION}_count"
+    failed = rate_of_any(count, (*ROUTE, FAILED), (*ROUTE, *BROKEN), by=by)
+    return ratio(failed, rate(count, *ROUTE, by=by))
 
 
 def _requests_now() -> AnyPanel:
@@ -278,19 +294,24 @@ def _statuses() -> AnyPanel:
         About(
             "Responses by status class",
             "Responses per second. Good: 2xx and 3xx. 4xx: the client's request was wrong; 499: the client "
-            "disconnected; 5xx: the service failed.",
+            "disconnected; 5xx: the service failed; broken: it failed within its response.",
             "reqps",
             NO_TRAFFIC,
             links=(TO_FAILURES, TO_ALERTS),
         ),
         [
-            Query(rate(f"{DURATION}_count", *ROUTE, f'http_response_status_code=~"{digit}.."'), f"{digit}xx", colour)
-            for digit, colour in (
-                ("2", colours.TRAFFIC),
-                ("3", colours.OTHER),
-                ("4", colours.CALLER),
-                ("5", colours.ERRORS),
-            )
+            *(
+                Query(
+                    rate(f"{DURATION}_count", *ROUTE, f'http_response_status_code=~"{digit}.."', *whole), name, colour
+                )
+                for digit, whole, name, colour in (
+                    ("2", ('error_type=""',), "2xx", colours.TRAFFIC),
+                    ("3", ('error_type=""',), "3xx", colours.OTHER),
+                    ("4", (), "4xx", colours.CALLER),
+                    ("5", (), "5xx", colours.ERRORS),
+                )
+            ),
+            Query(rate(f"{DURATION}_count", *ROUTE, *BROKEN), "broken", colours.BROKEN),
         ],
     )
 

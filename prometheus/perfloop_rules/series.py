@@ -1,8 +1,8 @@
 """Every rule checked against the series that exist: recorded ones in `make check`, live ones of a running stack.
 
-`series/*.txt` lists them: a name and its labels a line. stack.txt is recorded from a running stack; the others list
-what is not always there: what foreign exporters publish, whose packs have no data until they are scraped, and what the
-analyzer publishes while something is wrong.
+`series/*.txt` lists them: a name and its labels a line. stack.txt is recorded from a running stack; failures.txt has
+the labels that its series have only sometimes. The others list what is not always there: what foreign exporters
+publish, whose packs have no data until they are scraped, and what the analyzer publishes while something is wrong.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORDED = "stack.txt"
+# Labels that series of the stack have only sometimes.
+SOMETIMES = "failures.txt"
 # What Prometheus makes itself, and what rules record.
 MADE_BY_PROMETHEUS = {"up", "scrape_duration_seconds", "ALERTS"}
 TARGET_LABELS = frozenset({"job", "instance", "service", "host"})
@@ -61,6 +63,8 @@ def read_known(directory: Path) -> tuple[Known, Known]:
     own: Known = {}
     foreign: Known = {}
     for file in sorted((directory / "series").glob("*.txt")):
+        if file.name == SOMETIMES:
+            continue
         (own if file.name == RECORDED else foreign).update(read_series(file))
     return own, foreign
 
@@ -96,7 +100,7 @@ def _problems(selector: Selector, known: Mapping[str, frozenset[str]]) -> list[s
 def check_recorded(directory: Path) -> list[str]:
     """Return what is wrong with the rules according to the recorded series."""
     own, foreign = read_known(directory)
-    return find_strays(read_rules(directory), own | foreign)
+    return find_strays(read_rules(directory), _with_further_labels(own | foreign, directory))
 
 
 def check_live(directory: Path, live: Known) -> list[str]:
@@ -106,7 +110,13 @@ def check_live(directory: Path, live: Known) -> list[str]:
     """
     _, foreign = read_known(directory)
     absent = {name: labels for name, labels in foreign.items() if name not in live}
-    return find_strays(read_rules(directory), live | absent)
+    return find_strays(read_rules(directory), _with_further_labels(live | absent, directory))
+
+
+def _with_further_labels(known: Known, directory: Path) -> Known:
+    file = directory / "series" / SOMETIMES
+    further = read_series(file) if file.is_file() else {}
+    return {name: labels | further.get(name, frozenset()) for name, labels in known.items()}
 
 
 def render_series(live: Known) -> str:

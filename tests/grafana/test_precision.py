@@ -64,3 +64,9 @@ def test_a_percentile_is_a_value_or_its_bounds(promtool: str, tmp_path: Path, ca
     path.write_text(yaml.safe_dump({"evaluation_interval": "1m", "tests": [test]}), encoding="utf-8")
     done = subprocess.run([promtool, "test", "rules", str(path)], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_bracket_within_a_matcher_is_no_bracket_of_the_query():
+    """How many buckets there are is asked of the newest values, whatever the matchers hold."""
+    found = precise(0.95, 'sum by (le)(rate(x_seconds_bucket{operation!~"(?i)b[lr].*pop|wait"}[1m]))')
+    assert 'count without (le) (sum by (le)((x_seconds_bucket{operation!~"(?i)b[lr].*pop|wait"}))) < 60' in found.low

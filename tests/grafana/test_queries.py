@@ -49,7 +49,13 @@ NOTHING_YET = {
 }
 # Queries that are empty because nothing is wrong, whatever they read.
 GOOD_IF_EMPTY = (
-    *(r'http_response_status_code=~"[345]\.\."', r'outcome!="ok"', r"loadgen_schedule_lag", r"> 0\b|> 1\b"),
+    *(
+        r'http_response_status_code=~"[345]\.\."',
+        r'error_type!=""',
+        r'outcome!="ok"',
+        r"loadgen_schedule_lag",
+        r"> 0\b|> 1\b",
+    ),
     *(r"== 0\)", r'unless on \(\) max\(perfloop_health_score\{service="overall"\}'),  # what is down: nothing is
 )
 
