@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
+import yaml
 
 from perfloop_base.errors import StartError
 
@@ -23,6 +25,8 @@ T = TypeVar("T")
 
 _LOAD = Path(__file__).with_name("load.yml")
 _NEEDED = ("demo", "inbox", "prometheus", "alertmanager", "analyzer", "loadgen")
+# Of mail that goes to the inbox (alertmanager/alertmanager.yml).
+_INBOX_SENDER = "perfloop@localhost"
 # The slowest step, the resolved notification, takes about 85 s on a quiet machine.
 _PATIENCE_SECONDS = 180
 _PAUSE_SECONDS = 1
@@ -84,6 +88,23 @@ class Stack:
         messages: list[dict[str, Any]] = self._call("GET", "inbox", "/api/messages", params=filters).json()
         return messages
 
+    def find_outside(self) -> frozenset[str]:
+        """Return the channels that go to their real services, as the running Alertmanager has them."""
+        try:
+            config = yaml.safe_load(self._call("GET", "alertmanager", "/api/v2/status").json()["config"]["original"])
+            return outside_channels(config)
+        except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+            raise StartError(f"alertmanager did not say where its channels go: {error!r}") from error
+
+    def count_requests(self, channel: str) -> tuple[float, float]:
+        """Return Alertmanager's requests by a channel since it started, and those that failed."""
+        text = self._call("GET", "alertmanager", "/metrics").text
+        totals = []
+        for name in ("requests_total", "requests_failed_total"):
+            row = rf'^alertmanager_notification_{name}\{{[^}}]*integration="{channel}"[^}}]*\}} (\S+)$'
+            totals.append(sum(map(float, re.findall(row, text, re.MULTILINE))))
+        return totals[0], totals[1]
+
     def break_demo(self, **faults: float) -> None:
         """Switch faults of the demo on."""
         self._call("PUT", "demo", "/faults", json=faults)
@@ -110,6 +131,22 @@ class Stack:
             return self._client.request(method, url, **options).raise_for_status()
         except httpx.HTTPError as error:
             raise StartError(f"{part} did not answer {method} {url}: {error}") from error
+
+
+def outside_channels(config: Mapping[str, Any]) -> frozenset[str]:
+    """Return the channels of a configuration of Alertmanager that do not end in the inbox.
+
+    Those of the inbox have address and key in the configuration, and the committed sender; those of real services have
+    files for the first two, and a sender of their own (docs/alerting.md).
+    """
+    found = set() if config["global"]["smtp_from"] == _INBOX_SENDER else {"email"}
+    for receiver in config["receivers"]:
+        for channel in receiver.get("slack_configs") or []:
+            if "api_url_file" in channel or "authorization" in (channel.get("http_config") or {}):
+                found.add("slack")
+        if any("routing_key_file" in channel for channel in receiver.get("pagerduty_configs") or []):
+            found.add("pagerduty")
+    return frozenset(found)
 
 
 def wait_for(probe: Callable[[], T], what: str, seconds: float = _PATIENCE_SECONDS) -> T:

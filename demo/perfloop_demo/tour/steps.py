@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perfloop_base.quantities import quantity
 from perfloop_base.terminal import show
 from perfloop_demo.tour.stack import wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from perfloop_demo.tour.stack import LoadResult, Stack
 
 # Twice the critical limit of a query.
@@ -39,6 +41,9 @@ def run_tour(stack: Stack, narrator: Narrator) -> None:
     """Run the whole loop; the demo's faults are off at the end, even after an error."""
     say = narrator.say
     say("start", "the stack was running" if stack.was_running else "the stack is running now")
+    outside = stack.find_outside()
+    if outside:
+        say("start", f"{_join(sorted(outside))}: messages of this tour go to the real service, as secrets/ says")
     stack.heal_demo()
     try:
         score = _watch(stack, narrator)
@@ -73,12 +78,13 @@ def _watch(stack: Stack, narrator: Narrator) -> float:
 
 
 def _watch_alert(stack: Stack, narrator: Narrator) -> str:
+    before = _count(stack)
     (alert,) = wait_for(lambda: stack.query(_ALERT), "the alert to fire")[:1]
     alertname = str(alert["metric"]["alertname"])
     narrator.say("alert", f"{alertname} fires, {alert['metric']['severity']}")
-    newest = _wait_for_messages(stack, alertname, "firing")
+    newest = _wait_for_messages(stack, alertname, "firing", before)
     for channel in _CHANNELS:
-        narrator.say("notify", f"{channel}: {newest[channel]['text'].splitlines()[0]}")
+        narrator.say("notify", f"{channel}: {newest[channel]}")
     return alertname
 
 
@@ -93,21 +99,44 @@ def _watch_analysis(stack: Stack, narrator: Narrator, score: float) -> float:
 
 
 def _watch_recovery(stack: Stack, narrator: Narrator, alertname: str, broken: float, score: float) -> None:
+    before = _count(stack)
     back = wait_for(lambda: stack.query(f"{_HEALTH} >= {score}"), "the health score to come back")
     narrator.say("validate", f"the demo's health is back from {broken:.0f} to {back[0]['value']:.0f}")
-    newest = _wait_for_messages(stack, alertname, "resolved")
+    newest = _wait_for_messages(stack, alertname, "resolved", before)
     for channel in _CHANNELS:
-        narrator.say("resolved", f"{channel}: {newest[channel]['text'].splitlines()[0]}")
+        narrator.say("resolved", f"{channel}: {newest[channel]}")
 
 
-def _wait_for_messages(stack: Stack, alertname: str, status: str) -> dict[str, dict[str, Any]]:
-    def newest() -> dict[str, dict[str, Any]] | None:
+def _count(stack: Stack) -> dict[str, tuple[float, float]]:
+    """Return the requests so far, and those that failed, of each channel that goes to its real service."""
+    return {channel: stack.count_requests(channel) for channel in stack.find_outside()}
+
+
+def _wait_for_messages(
+    stack: Stack, alertname: str, status: str, before: dict[str, tuple[float, float]]
+) -> dict[str, str]:
+    """Return what each channel got: the message's first line, or where it was sent if that is not the inbox."""
+
+    def newest() -> dict[str, str] | None:
         found = stack.find_messages(alertname=alertname)
         latest = {message["channel"]: message for message in reversed(found)}
-        complete = all(channel in latest and latest[channel]["status"] == status for channel in _CHANNELS)
-        return latest if complete else None
+        lines = {name: one["text"].splitlines()[0] for name, one in latest.items() if one["status"] == status}
+        lines |= {name: line for name in before if (line := _sent_outside(stack, name, before[name]))}
+        return lines if all(channel in lines for channel in _CHANNELS) else None
 
-    return wait_for(newest, f"the {status} notification by {', '.join(_CHANNELS)}") or {}
+    return wait_for(newest, f"the {status} notification by {_join(_CHANNELS)}") or {}
+
+
+def _sent_outside(stack: Stack, channel: str, before: tuple[float, float]) -> str:
+    """Return what became of the requests to a real service since `before`; empty where there was none."""
+    requests, failed = (now - then for now, then in zip(stack.count_requests(channel), before, strict=True))
+    if failed:
+        return f"the real service refused it or cannot be reached ({failed:g} of {requests:g} requests failed)"
+    return "sent to the real service, which took it" if requests else ""
+
+
+def _join(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def _describe(result: LoadResult) -> str:
