@@ -65,8 +65,11 @@ class RaplCollector:
             if self._labeled:
                 numbers.add(LABELED, (str(zone.number), zone.path, zone.name), joules)
             else:
-                name = f"node_rapl_{sanitize(zone.name)}_joules_total"
-                family = counter(name, f"Energy that the zone {zone.name} used.", "index", "path")
+                # In the help, too: zones whose names differ in other characters are one metric.
+                name = sanitize(zone.name)
+                family = counter(
+                    f"node_rapl_{name}_joules_total", f"Energy that the zone {name} used.", "index", "path"
+                )
                 numbers.add(family, (str(zone.number), zone.path), joules)
         readings = numbers.readings()
         if not readings and not losses.count:

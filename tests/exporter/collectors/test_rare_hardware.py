@@ -59,6 +59,18 @@ def test_a_zone_whose_counter_may_not_be_read_costs_itself(tmp_path: Path) -> No
     assert export(rapl.SPEC, host) == ([f'rapl_dram_joules_total{{index="0",path="{path}"}} 1.5'], 0)
 
 
+def test_zones_whose_names_become_one_metric_have_one_head(tmp_path: Path) -> None:
+    """The page has each name's HELP and TYPE once."""
+    base = "sys/class/powercap"
+    host = write(tmp_path, {f"{base}/zone:{index}/name": name for index, name in enumerate(("gpu.a", "gpu-a"))})
+    write(tmp_path, {f"{base}/zone:0/energy_uj": "1", f"{base}/zone:1/energy_uj": "2"})
+
+    text = Renderer().render(rapl.SPEC.build(host).collect())
+
+    assert text.count("# TYPE node_rapl_gpu_a_joules_total") == text.count("# TYPE") == 1
+    assert text.count("node_rapl_gpu_a_joules_total{") == 2
+
+
 def test_what_a_damaged_file_of_a_battery_holds_is_left_out(tmp_path: Path) -> None:
     """The rest of the battery, and the other supplies, are exported."""
     base = "sys/class/power_supply"
