@@ -46,6 +46,7 @@ CASES = {
         'sum by (zpool) (node_zfs_zpool_state{state!="online"}) > 0',
         [{"zpool": "old"}],
     ),
+    "PathFailed": ("dmmultipath", "sum by (device) (node_dmmultipath_device_paths_failed) > 0", [{"device": "mpatha"}]),
 }
 
 
