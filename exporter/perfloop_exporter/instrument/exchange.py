@@ -119,7 +119,7 @@ class Exchange:
 
     def _note_subscription(self, message: Message) -> None:
         for name, value in message.get("headers") or ():
-            if name.lower() == b"content-type":
+            if len(name) == len(b"content-type") and name.lower() == b"content-type":
                 self.subscribed = value.lower().startswith(_SUBSCRIPTIONS)
                 if self.subscribed:
                     self.clock.begin_wait()  # until its end: what follows are events, when there are any
@@ -151,6 +151,8 @@ class Exchange:
 
     def error_type(self, status: int) -> str:
         """Return OpenTelemetry's `error.type`: what the app raised, or the status; empty for a success."""
+        if self.complete_at and self.error is None and status < _SERVER_ERROR:  # nearly always
+            return ""
         cut = not self.complete_at or self.broke_inside
         if self.disconnected and status < _SERVER_ERROR:
             return ""

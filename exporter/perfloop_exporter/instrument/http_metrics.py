@@ -104,10 +104,9 @@ class RequestSeries:
         # An empty response has its first byte when it is complete; one that never began has none.
         if exchange.first_byte_at or not gone:
             self.first_byte.observe(exchange.first_byte_seconds())
-        waited = exchange.clock.waited_seconds()
-        if waited:
+        if exchange.subscribed or exchange.clock.waited:
             (_, method), (_, route) = self.chunks.labels
-            self.waits.labels(method, route).observe(waited)
+            self.waits.labels(method, route).observe(exchange.clock.waited_seconds())
         if exchange.chunks:
             self.count_chunks(exchange)
         if exchange.received:
