@@ -13,11 +13,11 @@ from perfloop_inbox.faults import ChannelFaults
 from perfloop_inbox.incidents import Incident
 from perfloop_inbox.messages import Delivery, Mailbox
 from perfloop_inbox.metrics import InboxMetrics
+from perfloop_inbox.notices import Notices
 from perfloop_inbox.reconciliation import Reconciliation
 from perfloop_inbox.replies import Refusal, make_presentable
 from perfloop_inbox.store import Store
 from perfloop_inbox.timing import Timing
-from perfloop_inbox.told import Told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,7 +55,7 @@ class Inbox:
         self.mailbox = Mailbox(store=self.store) if mailbox is None else mailbox
         self.heartbeats: deque[dict[str, Any]] = deque(maxlen=_MAX_HEARTBEATS)
         self.faults = ChannelFaults()
-        self.told = Told()
+        self.notices = Notices()
         self._clock = clock
         self.reconciliation = Reconciliation(_load_incidents(self.store), Timing(), clock().timestamp())
         self.reconciliation.channels = _load_channels(self.store)
@@ -110,14 +110,14 @@ class Inbox:
                 named = {str(name): str(value) for name, value in labels.items()}
                 self.reconciliation.note_notification(receiver, status, named, now)
                 if status == "firing":
-                    self.told.note_report(receiver, named, now)
+                    self.notices.note_report(receiver, named, now)
                 count += 1
         self.save_incidents(now, looked=False)
         return count
 
     def record_event(self, event: Any) -> int:
-        """Record an event of Alertmanager's recorder; return how many alerts it names as told."""
-        return self.told.note_event(event, self._clock().timestamp())
+        """Record an event of Alertmanager's recorder; return how many alerts it names as notified."""
+        return self.notices.note_event(event, self._clock().timestamp())
 
     def note_upstreams(self, **answer: bool) -> None:
         """Note who answers."""

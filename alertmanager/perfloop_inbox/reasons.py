@@ -1,4 +1,4 @@
-"""Was somebody told of an alert, by which channel and when; and if not, why."""
+"""Was somebody notified of an alert, by which channel and when; and if not, why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perfloop_inbox.alertmanager import is_report, list_waits, parse_time
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from perfloop_inbox.told import Sent
+    from perfloop_inbox.notices import Sent
 
 # The first notification and the alert's beginning are written down by two clocks.
 _TOLERANCE_SECONDS = 1.0
@@ -113,13 +113,13 @@ def explain(alert: Mapping[str, Any], sent: Sequence[Sent], situation: Situation
     present = [one for one in sent if one.at >= began - _TOLERANCE_SECONDS]
     held = list(_list_holds(alert["status"], situation))
     if held:
-        before = [f"{one.channel or one.receiver}: told before, at {_clock(one.at)}." for one in _tellers(present)]
+        before = [f"{one.channel or one.receiver}: notified before, at {_clock(one.at)}." for one in _tellers(present)]
         return [*held, *before]
     lines: list[str] = []
     for receiver in sorted(str(one["name"]) for one in alert.get("receivers") or []):
         channels = situation.channels.get(receiver, ())
         if not channels:
-            lines.append(f"Nobody is told: the receiver {receiver} has no channel.")
+            lines.append(f"Nobody is notified: the receiver {receiver} has no channel.")
         mine = [one for one in present if one.receiver == receiver]
         age = now - began
         lines += [_explain_channel(channel, mine, situation, receiver, age) for channel in channels]
@@ -128,11 +128,11 @@ def explain(alert: Mapping[str, Any], sent: Sequence[Sent], situation: Situation
 
 def _list_holds(status: Mapping[str, Any], situation: Situation) -> Iterator[str]:
     for number in status.get("silencedBy") or []:
-        yield f"Nobody is told: silenced{situation.silences.get(str(number), '')}."
+        yield f"Nobody is notified: silenced{situation.silences.get(str(number), '')}."
     for fingerprint in status.get("inhibitedBy") or []:
-        yield f"Nobody is told: inhibited by {situation.alerts.get(str(fingerprint), 'another alert')}."
+        yield f"Nobody is notified: inhibited by {situation.alerts.get(str(fingerprint), 'another alert')}."
     for interval in status.get("mutedBy") or []:
-        yield f"Nobody is told: muted by the time interval {interval}."
+        yield f"Nobody is notified: muted by the time interval {interval}."
 
 
 def _tellers(sent: Sequence[Sent]) -> list[Sent]:
@@ -144,19 +144,19 @@ def _tellers(sent: Sequence[Sent]) -> list[Sent]:
 def _explain_channel(channel: str, sent: Sequence[Sent], situation: Situation, receiver: str, age: float) -> str:
     taken = next((one for one in sent if one.channel == channel), None)
     if taken:
-        return f"{channel}: told at {_clock(taken.at)}."
+        return f"{channel}: notified at {_clock(taken.at)}."
     failures = situation.failures.get(channel, Failures())
     recorded = any(one.channel for one in sent)
     reported = next((one for one in sent if not one.channel), None)
     if reported and not recorded:
         doubt = f", but {failures} since Alertmanager started" if failures.failed else ""
-        return f"{channel}: told at {_clock(reported.at)}, as its receiver reports{doubt}."
+        return f"{channel}: notified at {_clock(reported.at)}, as its receiver reports{doubt}."
     if failures.failed:
-        return f"{channel}: not told: {failures} since Alertmanager started."
+        return f"{channel}: not notified: {failures} since Alertmanager started."
     wait = situation.waits.get(receiver, 0.0)
     if age < wait + _SENDING_SECONDS:
         return f"{channel}: waits for its group, {wait:.0f} s at most."
-    return f"{channel}: not told yet, and no request failed: its group is told at the next interval."
+    return f"{channel}: not notified yet, and no request failed: its group is notified at the next interval."
 
 
 def _clock(seconds: float) -> str:

@@ -29,7 +29,7 @@ from perfloop_inbox.templating import load_templates
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from perfloop_inbox.told import Told
+    from perfloop_inbox.notices import Notices
 
 router = APIRouter()
 
@@ -124,8 +124,8 @@ async def get_alerts(request: Request) -> HTMLResponse:
 
 
 @router.get("/api/alerts")
-async def get_told(request: Request) -> JSONResponse:
-    """Return what fires, and for each alert who was told and when, or why nobody was."""
+async def get_notified(request: Request) -> JSONResponse:
+    """Return what fires, and for each alert who was notified and when, or why nobody was."""
     manager: Manager = request.app.state.manager
     rows = await _list_alerts(request)
     return (
@@ -136,12 +136,14 @@ async def get_told(request: Request) -> JSONResponse:
 async def _list_alerts(request: Request) -> list[dict[str, Any]] | None:
     """Return the rows of what fires; None where no Alertmanager answers."""
     manager: Manager = request.app.state.manager
-    told: Told = request.app.state.inbox.told
+    notices: Notices = request.app.state.inbox.notices
     alerts = await manager.list("alerts")
     if alerts is None:
         return None
     situation, now = await manager.read_situation(alerts), datetime.now(tz=UTC).timestamp()
-    rows = [_read_alert(one) | {"told": explain(one, told.find(one["labels"]), situation, now)} for one in alerts]
+    rows = [
+        _read_alert(one) | {"notified": explain(one, notices.find(one["labels"]), situation, now)} for one in alerts
+    ]
     return sorted(rows, key=lambda row: (_ORDER.get(row["severity"], 9), row["alertname"], row["service"]))
 
 

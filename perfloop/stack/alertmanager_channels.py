@@ -76,7 +76,7 @@ def _switch_slack(config: Config, secrets: Secrets) -> None:
 def _switch_slack_app(config: Config, secrets: Secrets, version: Version | None) -> None:
     """An app, unlike a webhook, can change a message that it sent.
 
-    Its token is given as that of any HTTP service: before 0.35 `update_message` beside `app_token_file` ends Alertmanager.
+    Its token is that of any HTTP service: before 0.35 `update_message` beside `app_token_file` ends Alertmanager.
     """
     http = _http(secrets).get("http_config", {})
     token = {"authorization": {"type": "Bearer", "credentials_file": secrets.path(files.SLACK_APP)}}

@@ -100,9 +100,9 @@ def _report_notifications(config: dict[str, Any], addresses: Mapping[str, str]) 
 
 
 def _record_events(config: dict[str, Any], addresses: Mapping[str, str], version: Version) -> None:
-    """Let Alertmanager tell the inbox what became of each alert: grouped, sent, silenced, inhibited."""
+    """Let Alertmanager send the inbox an event for whatever becomes of an alert: grouped, sent, silenced, inhibited."""
     name = {"name": "perfloop"} if version >= _NAMED_OUTPUTS else {}
-    # One worker: what happened later is told later.
+    # One worker keeps the events in their order.
     output = {**name, "url": f"http://{addresses.get(INBOX, INBOX)}{EVENTS_PATH}", "workers": 1}
     recorder = config.setdefault("event_recorder", {})
     recorder["webhook_outputs"] = [*(recorder.get("webhook_outputs") or []), output]

@@ -89,7 +89,7 @@ def test_another_pagerduty_and_opsgenie_by_their_addresses(rendered: Any):
 
 
 def test_a_channel_is_there_with_its_file_alone(rendered: Any, committed: str):
-    """Without the file nothing is; with it, it stands beside the channel of its kind, and nothing else changes."""
+    """Without the file nothing is; with it, it is beside the channel of its kind, and nothing else changes."""
     kinds = ("opsgenie_configs", "msteamsv2_configs", "discord_configs")
     assert not any(kind in committed for kind in kinds)
     config = rendered({"opsgenie_api_key": KEY} | CHATS)
@@ -165,7 +165,7 @@ def test_what_cannot_work_is_one_sentence(rendered: Any, files: dict[str, str], 
 
 
 def test_a_channel_without_a_place_is_one_sentence(committed: str, tmp_path: Path):
-    """Where somebody removed Slack, a chat would be in no receiver and be told nothing."""
+    """Where somebody removed Slack, a chat would be in no receiver and be notified nothing."""
     (tmp_path / "webhook_url").write_text("https://hooks.test/1")
     text = committed.replace("slack_configs:", "discord_configs:")
     with pytest.raises(AlertmanagerConfigError, match="secrets/webhook_url has no receiver"):

@@ -1,4 +1,4 @@
-"""Who was told of which alert: what Alertmanager's event recorder says, and the reports of its receivers.
+"""Who was notified of which alert: what Alertmanager's event recorder says, and the reports of its receivers.
 
 The recorder (0.33 and later, `--enable-feature=event-recorder`) names each channel that took a notification. A report
 says that its receiver was sent the group; another channel of the same receiver may have refused it.
@@ -30,7 +30,7 @@ class Sent:
 
 
 @dataclass
-class Told:
+class Notices:
     """The last notification about each alert, by receiver and channel."""
 
     _sent: OrderedDict[Key, dict[tuple[str, str], Sent]] = field(default_factory=OrderedDict)
