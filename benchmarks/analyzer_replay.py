@@ -115,7 +115,7 @@ def main() -> int:
         print(f"{series:>8} {speed:>14.0f} {rounds:>14.0f} {different:>9}/{CHECKED}  {found}")
         missed |= different > 0 or rounds > MOST_ROUNDS or (place == 0 and speed < LEAST_SPEED)
     print(f"bars: {LEAST_SPEED:g} cycles at {asked.series[0]} series, {MOST_ROUNDS} rounds, 0 unlike live")
-    return int(missed)
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
