@@ -108,7 +108,12 @@ def test_teams_discord_and_a_webhook(bare_chain: Chain):
     """Each gets the alert by its one file, beside Slack, and obeys nothing of its texts; the test reports each."""
     require(Version(0, 28))
     with web_service() as service:
-        paths = {"msteams_webhook_url": "teams", "discord_webhook_url": "discord", "webhook_url": "hook"}
+        paths = {
+            "msteams_webhook_url": "teams",
+            "discord_webhook_url": "discord",
+            "webhook_url": "hook",
+            "heartbeat_url": "beat",
+        }
         secrets = start(bare_chain, {name: f"{service.url}/{path}" for name, path in paths.items()})
         bare_chain.post_alerts(CRITICAL)
         card = wait_until(lambda: service.bodies("/teams"), what="a card")[0]["attachments"][0]["content"]["body"]
@@ -123,7 +128,9 @@ def test_teams_discord_and_a_webhook(bare_chain: Chain):
         assert not re.search(r"@|<|\[x\]", text)
         assert "/d/a?var=%281%29&from=" in text
         assert "[Silence](http://" in text
-    assert [answers[name].delivered for name in ("slack", "teams", "discord", "webhook")] == [True] * 4
+    assert {name: answer.delivered for name, answer in answers.items()} == dict.fromkeys(
+        ("slack", "email", "pagerduty", "heartbeat", "teams", "discord", "webhook"), True
+    )
 
 
 def test_one_slack_message_changes(bare_chain: Chain, authority: Authority):
