@@ -1,7 +1,8 @@
 """Change points: where the level of a series stepped, or its slope changed, with a p-value, for all series together.
 
 0. `shifted_rows` is a cheap screen: for the newest k points, k = 6, 12, 24, ... up to half the window, the difference
-   of means over its standard error under independent noise. Its bound is low on purpose: the search decides.
+   of means over its standard error under independent noise, and over the spread of blocks as long, which noise that
+   remembers makes wide. Its bounds are low on purpose: the search decides.
 1. A season inside the window is removed, and values far from the running median are clipped (heavy tails).
 2. Candidates come from narrowest-over-threshold on seeded intervals (`candidates`). Most rows have none.
 3. Where the segments between them are level and their residuals forget, each candidate moves to the best split between
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from perfloop_analyzer.detectors.broken_lines import BrokenLine, fit_broken_lines
 from perfloop_analyzer.detectors.candidates import SHORTEST, find_candidates
 from perfloop_analyzer.detectors.preparation import close_gaps, pull_in, resolution, within_data
-from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps
+from perfloop_analyzer.detectors.robust import difference_scale, fill_gaps, mad_scale, quiet_nanmedian
 from perfloop_analyzer.detectors.season import remove_pattern, remove_season
 from perfloop_analyzer.detectors.segments import Sums, cumulated, levels, p_values_of, spans
 
@@ -37,7 +38,8 @@ MOST_PLAIN = 3  # steps; a row with more is a staircase, or deserves the better 
 CHUNK = 2048  # series per pass: as many as fit the processor's cache
 REACH = 25  # points that a candidate may move when it is refined
 NEAREST = 2  # points between a refined candidate and its neighbours
-SCREEN_BOUND = 4.0  # standard errors
+SCREEN_BOUND, SCREEN_SPREADS = 4.0, 2.0  # standard errors; scales of the means of blocks
+LONGEST_SPREAD = 24  # points: of longer blocks a window has too few to tell their spread, and theirs is no larger
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,23 @@ def shifted_rows(values: Floats) -> Ints:
     total = filled.sum(axis=1)
     newest = np.cumsum(filled[:, ::-1], axis=1)
     found = np.zeros(len(values), dtype=np.bool_)
+    there = np.isfinite(values).any(axis=1)
     size = SHORTEST
     while size <= width // 2:
         recent = newest[:, size - 1]
         gap = np.abs(recent / size - (total - recent) / (width - size))
-        found |= gap > SCREEN_BOUND * scale * np.sqrt(width / (size * (width - size)))
+        rows = np.flatnonzero(there & ~found & (gap > SCREEN_BOUND * scale * np.sqrt(width / (size * (width - size)))))
+        if len(rows):
+            found[rows] = gap[rows] > SCREEN_SPREADS * _spread_of_blocks(filled[rows], min(size, LONGEST_SPREAD))
         size *= 2
-    return np.flatnonzero(found & np.isfinite(values).any(axis=1))
+    return np.flatnonzero(found)
+
+
+def _spread_of_blocks(values: Floats, size: int) -> Floats:
+    """Return the robust scale of the means of blocks of `size` points of each row, shape (series,)."""
+    blocks = values.shape[1] // size
+    means = values[:, values.shape[1] - blocks * size :].reshape(len(values), blocks, size).mean(axis=2)
+    return mad_scale(means, quiet_nanmedian(means))
 
 
 def find_change_points(values: Floats, alpha: float = 1e-3) -> list[ChangePoint]:

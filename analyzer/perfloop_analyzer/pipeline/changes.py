@@ -36,14 +36,14 @@ def find_changes(
 ) -> tuple[list[tuple[Finding, float]], list[Finding]]:
     """Return each series' newest step, if it is for the worse and leads out of the levels that the series had before.
 
-    Only rows whose newest part differs from the rest are searched: only they can contain a step that still stands.
+    Only rows whose newest part differs from the rest are searched: only they can contain a step that is new.
 
     Args:
         subject: The window.
         history: What was learned from days of history.
         memory: What the cycles before found.
         level: The false discovery rate of the cycle.
-        readings: What is published, to add to: all newest steps.
+        readings: What is published, to add to: the newest step of each row that is searched.
 
     Returns:
         The steps that may be found, each with its p-value, and those that were found before and still stand.
@@ -60,7 +60,7 @@ def find_changes(
         p_value = _p_value(window.values[row], point)
         if p_value <= level and _matters(subject, point) and window.chance(row, point.index) < HAD:
             found.append((_finding(subject, row, point, p_value), p_value))
-    known = (window.standing(int(row), memory) for row in rows) if memory.episodes else ()
+    known = (window.standing(row, memory) for row in range(len(subject.batch))) if memory.episodes else ()
     return found, [finding for finding in known if finding is not None]
 
 
