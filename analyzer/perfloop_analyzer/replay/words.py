@@ -63,8 +63,8 @@ def _summary(journal: Journal) -> Iterator[str]:
 
 
 def _times(entry: Entry, journal: Journal) -> str:
-    """Return when it was found, how long it lasted, and since when it stood."""
-    stood = " (stood before)" if entry.began < journal.start else ""
+    """Return when it was found, how long it lasted, and whether it began before the replay."""
+    stood = " (began before)" if entry.began < journal.start else ""
     return f"{clock(entry.found)}, {span(entry.seen - entry.began)}{stood}"
 
 
