@@ -353,8 +353,8 @@ def measure_generated(cases: int, seed: int) -> bool:
     return third >= MIN_CALLS_AC3 and first >= MIN_RESOURCES_AC1
 
 
-def main() -> None:
-    """Print the table; exit 1 when a bar is missed."""
+def main() -> int:
+    """Print the table; return 1 when a bar is missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
@@ -364,8 +364,8 @@ def main() -> None:
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if arguments.random else arguments.seed
     print(f"seed {seed}" if arguments.data is None else str(arguments.data))
     holds = measure_data(arguments.data) if arguments.data else measure_generated(arguments.cases, seed)
-    sys.exit(0 if holds else 1)
+    return 0 if holds else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

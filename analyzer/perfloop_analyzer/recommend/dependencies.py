@@ -19,6 +19,7 @@ from perfloop_analyzer.recommend.estimates import (
 from perfloop_analyzer.recommend.gains import share_range
 from perfloop_analyzer.recommend.recovery import fall_of, known_relief, observed, return_to_expected
 from perfloop_analyzer.recommend.rules import Computation
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from perfloop_analyzer.findings import Finding
@@ -108,7 +109,7 @@ def _shown(how: Computation, finding: Finding, measured: Measured) -> Estimate |
 
 
 def _milliseconds(level: Level) -> str:
-    return f"{1000 * level.mean:.3g} ms"
+    return quantity(level.mean, "seconds")
 
 
 def _per(work: str | None, rate: str | None, finding: Finding, measured: Measured) -> Sides | None:

@@ -44,7 +44,7 @@ class Backend(NamedTuple):
     weight: int
 
 
-def parse_address(text: str) -> tuple[str, str]:
+def parse_endpoint(text: str) -> tuple[str, str]:
     """Split `C0A80016:0CEA` or `[2001:…:0001]:0050` into an address and a port in their usual form.
 
     Raises:
@@ -76,7 +76,7 @@ def parse_backends(text: str, losses: Losses) -> list[Backend]:
                 service = _parse_service(words)
             elif words[0] == "->" and service is not None and len(words) >= BACKEND_COLUMNS:
                 address, port, protocol, mark = service
-                remote_address, remote_port = parse_address(words[1])
+                remote_address, remote_port = parse_endpoint(words[1])
                 weight, active, inactive = (whole(word, "/proc/net/ip_vs") for word in words[3:6])
                 labels = (address, port, remote_address, remote_port, protocol, mark)
                 backends.append(Backend(labels, active, inactive, weight))
@@ -88,7 +88,7 @@ def _parse_service(words: list[str]) -> tuple[str, str, str, str]:
         raise CollectorError(f"/proc/net/ip_vs: '{words[0]}' is not followed by an address")
     if words[0] == "FWM":
         return "", "0", "FWM", words[1]
-    return (*parse_address(words[1]), words[0], "")
+    return (*parse_endpoint(words[1]), words[0], "")
 
 
 class IpvsCollector:

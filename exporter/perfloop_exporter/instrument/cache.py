@@ -64,7 +64,8 @@ class CacheOperation(TimedBlock):
     def __init__(self, metrics: CacheMetrics, operation: str, *, waits: bool = False) -> None:
         self._metrics = metrics
         self._operation = operation
-        self._waits = waits or operation in WAITING_COMMANDS
+        # Whatever an application hands over: of what is no text, nothing may be asked here.
+        self._waits = waits or (type(operation) is str and operation in WAITING_COMMANDS)
         self._wait: RequestWait | None = None
         self.hit: bool | None = None
 
