@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 ALERTMANAGERS_VARIABLE = "PERFLOOP_ALERTMANAGERS"
 RETENTION_TIME_VARIABLE, RETENTION_SIZE_VARIABLE = "PERFLOOP_RETENTION_TIME", "PERFLOOP_RETENTION_SIZE"
-# As in docker-compose.yml. The longest windows of the rules are 30 days, those of the error budgets; Prometheus drops whole blocks.
+# As in docker-compose.yml. The longest windows of the rules are 30 days, those of the error budgets; what Prometheus
+# drops is whole blocks.
 DEFAULT_RETENTION_TIME, NO_LIMIT = "32d", "0B"
 _SIZE = re.compile(r"\d+(B|KB|MB|GB|TB|PB|EB)")
 # Variables that are not ports; those after the retention's, and `_IMAGE` ones, are read by Compose alone.

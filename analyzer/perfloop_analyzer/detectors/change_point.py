@@ -39,7 +39,7 @@ CHUNK = 2048  # series per pass: as many as fit the processor's cache
 REACH = 25  # points that a candidate may move when it is refined
 NEAREST = 2  # points between a refined candidate and its neighbours
 SCREEN_BOUND, SCREEN_SPREADS = 4.0, 2.0  # standard errors; scales of the means of blocks
-LONGEST_SPREAD = 24  # points: of longer blocks a window has too few to tell their spread, and theirs is no larger
+LONGEST_SPREAD = 24  # points: of longer blocks a window has too few to know their spread, and theirs is no larger
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Growth: how one series grows and how it wanders around its growth, as a weighted set of models.
 
 Each model is a shape of `growth_shapes` and a noise. The noise is ARMA(1, 1), r(t) = phi r(t-1) + e(t) + theta e(t-1):
-white at phi = 0, a random walk under white noise at phi = 1. A random walk is distinguished from growth because both are in the
-set, and the bounds of a forecast are as wide as the noise that the series turns out to have.
+white at phi = 0, a random walk under white noise at phi = 1. A random walk is distinguished from growth because both
+are in the set, and the bounds of a forecast are as wide as the noise that the series turns out to have.
 
 Given a noise, the series and the shapes' columns are filtered to white innovations, and the fit is ordinary least
 squares. With flat priors on the coefficients, PRIOR_WIDTH standard deviations of the series wide, and 1/sigma on the

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 ALPHA = 1e-3  # of a change that is published; a finding needs the cycle's own level
 LEAST_CHANGE = 0.05  # of the level before
-# From which probability on a level is one that the series had: one block in a hundred was as high. What stands goes on
-# until it is one in ten.
+# From which probability on a level is one that the series had: one block in a hundred was as high. A change that was
+# found goes on until it is one in ten.
 HAD, HAD_CLEARLY = 0.01, 0.1
 
 

@@ -54,7 +54,7 @@ class Learned:
 class History:
     """What was learned about every signal; empty until the history was read for the first time.
 
-    `steepest` is how fast each series of a signal that is forecast has risen, `lives` what stands (see `Lives`).
+    `steepest` is how fast each series of a signal that is forecast has risen, `lives` which trends go on (see `Lives`).
     """
 
     learned: Mapping[str, Learned] = field(default_factory=dict)
@@ -159,7 +159,7 @@ def learn(
         catalog: The signals by name.
         window: The rate window of the queries.
         level: The false discovery rate of one reading.
-        lives: What stood at the reading before; the same object says afterwards what stands.
+        lives: The trends of the reading before; the same object has those of this one afterwards.
     """
     lives = Lives() if lives is None else lives
     steepest: dict[str, Mapping[Key, float]] = {}

@@ -1,7 +1,7 @@
 """The lives of trends and forecasts: each begins once, and ends when it is clearly gone.
 
-A test that is repeated every few minutes crosses its level back and forth. So a trend that was found goes on at a milder level
-than the one at which it begins, and ends only after MISSES readings of the history in a row without it.
+A test that is repeated every few minutes crosses its level back and forth. So a trend that was found goes on at a
+milder level than the one at which it begins, and ends only after MISSES readings of the history in a row without it.
 """
 
 from __future__ import annotations
