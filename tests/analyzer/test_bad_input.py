@@ -83,7 +83,7 @@ def test_a_clock_gone_back_does_not_silence_what_is_new(build: Any) -> None:
     """The streaming detector accepts the past that is reported now; it does not wait for the future it once saw."""
     signal = build.signal()
     values = 0.02 + np.random.default_rng(3).normal(0, 0.001, (1, 600))
-    values[0, -1] = 0.9
+    values[0, -2:] = 0.9
     watch = NoveltyWatch()
     for start in (24 * HOUR, 0.0):
         batch = Batch(signal.name, Grid(start, 600.0, 600), ({"service": "shop"},), values)

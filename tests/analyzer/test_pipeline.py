@@ -203,11 +203,11 @@ def test_error_budget_burns_are_found() -> None:
 
 
 def test_novelty_watch_is_fed_once_and_starts_afresh_when_series_change(build: Any, rng: np.random.Generator) -> None:
-    """Only new columns are fed, and a spike unlike anything before is reported."""
+    """Only new columns are fed, and a level unlike anything before is reported."""
     signal = build.signal(limit=Limit())
     grid = Grid(0.0, 600.0, 600)
     values = 0.02 + rng.normal(0, 0.001, (1, 600))
-    values[0, -1] = 0.9
+    values[0, -2:] = 0.9
     watch, batch = NoveltyWatch(), Batch(signal.name, grid, ({"service": "shop"},), values)
     assert [signal.name] == [one.signal for one in watch.watch({signal.name: batch}, {signal.name: signal}, "1m")]
     assert watch.watch({signal.name: batch}, {signal.name: signal}, "1m") == []
@@ -220,7 +220,7 @@ def test_novelty_watch_feeds_empty_moments_within_the_past_alone(build: Any, rng
     signal = build.signal(limit=Limit())
     values = 0.02 + rng.normal(0, 0.001, (1, 700))
     values[0, 300:310] = np.nan
-    values[0, 650] = 0.9
+    values[0, 649:651] = 0.9
     watch, labels = NoveltyWatch(), ({"service": "shop"},)
     early = values[:, :651].copy()
     early[0, -1] = np.nan
@@ -228,6 +228,19 @@ def test_novelty_watch_feeds_empty_moments_within_the_past_alone(build: Any, rng
     assert watch.watch({signal.name: first}, {signal.name: signal}, "1m") == []
     late = Batch(signal.name, Grid(0.0, 600.0, 651), labels, values[:, :651])
     assert len(watch.watch({signal.name: late}, {signal.name: signal}, "1m")) == 1
+
+
+@pytest.mark.parametrize(("after", "found"), [(0.02, 0), (0.3, 0), (0.6, 1)])
+def test_a_value_of_one_moment_is_no_novelty(build: Any, rng: np.random.Generator, after: float, found: int) -> None:
+    """Ten minutes later it must be half as far away, wherever the history is read in between."""
+    signal, labels = build.signal(limit=Limit()), ({"service": "shop"},)
+    values = 0.02 + rng.normal(0, 0.001, (1, 600))
+    values[0, -3:] = 0.9, np.nan, after
+    watch, reported = NoveltyWatch(), []
+    for points in (598, 600):
+        batch = Batch(signal.name, Grid(0.0, 600.0, points), labels, values[:, :points])
+        reported += watch.watch({signal.name: batch}, {signal.name: signal}, "1m")
+    assert len(reported) == found
 
 
 def test_history_queries_what_it_can_learn_from() -> None:

@@ -1,8 +1,12 @@
-"""Feeds a streaming novelty detector per signal from the history, and returns its scores as findings."""
+"""Feeds a streaming novelty detector per signal from the history, and returns its scores as findings.
+
+A finding waits for the next moment of the history, which is minutes later: a value that was there for one moment alone
+is an outlier, and sooner or later every series has one that is unlike anything before.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,15 +24,24 @@ if TYPE_CHECKING:
 HOUR, DAY = 3600.0, 86_400.0
 MOST_SERIES = 1000
 RECENT_SECONDS = 1800.0
+STILL = 0.5  # of how far the value was from what was usual
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One signal's detector, the labels of its rows, and the last moment that it was fed."""
+    """One signal's detector, the labels of its rows, the last moment that it was fed, and what waits, by row."""
 
     detector: NoveltyDetector
     labels: tuple[Labels, ...]
     fed_until: float
+    waiting: dict[int, Finding] = field(default_factory=dict)
+
+    def confirmed(self, values: Floats) -> list[Finding]:
+        """Return what waited and is still half as far away at the next moment; a row without a value waits on."""
+        missing = {row: one for row, one in self.waiting.items() if not np.isfinite(values[row])}
+        there = [(values[row], one) for row, one in self.waiting.items() if row not in missing]
+        self.waiting = missing
+        return [one for now, one in there if (now - one.expected) / (one.value - one.expected) >= STILL]
 
 
 class NoveltyWatch:
@@ -62,9 +75,11 @@ class NoveltyWatch:
             moment = times[column]
             scores = watched.detector.update(batch.values[:, column])
             watched.fed_until = float(moment)
+            found += watched.confirmed(batch.values[:, column])
             if moment >= batch.grid.end - RECENT_SECONDS:
-                reported = (_finding(subject, int(row), column, scores) for row in np.flatnonzero(scores >= alarm_from))
-                found += [finding for finding in reported if finding is not None]
+                for row in np.flatnonzero(scores >= alarm_from):
+                    if (finding := _finding(subject, int(row), column, scores)) is not None:
+                        watched.waiting[int(row)] = finding
         return found
 
 
