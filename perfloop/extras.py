@@ -8,7 +8,7 @@ from importlib.util import find_spec
 MODULES: dict[str, frozenset[str]] = {
     extra: frozenset(names.split())
     for extra, names in {
-        "exporter": "bcrypt pynvml",
+        "exporter": "bcrypt jeepney pynvml",
         "analyzer": "alembic bcrypt fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy sqlalchemy"
         " uvicorn",
         "loadgen": "bcrypt grafana_client httpx jinja2 orjson pydantic regex rich uvloop",

@@ -35,10 +35,10 @@ def test_a_workflow_has_no_more_rights_than_it_needs(workflow: Path) -> None:
 
 @pytest.mark.parametrize("tool", ["prometheus", "alertmanager"])
 def test_ci_finds_the_shipped_images(tool: str) -> None:
-    """The pattern by which CI takes the tools out of the shipped images finds exactly one image with a digest."""
+    """The pattern by which CI takes the tools out of the shipped images finds one image, with a digest."""
     compose = (CHECKOUT / "docker-compose.yml").read_text()
     found = re.findall(rf"prom/{tool}:[^}}]*", compose)
-    assert len(found) == 1
+    assert len(set(found)) == 1
     assert re.fullmatch(rf"prom/{tool}:v[\d.]+@sha256:[0-9a-f]{{64}}", found[0])
 
 

@@ -203,7 +203,7 @@ def find_wrong(alerts: list[dict[str, Any]]) -> list[str]:
 
 def subjects(series: str) -> set[str]:
     """Return the labels of a series of a rule's test, less what a rule sums over."""
-    return set(re.findall(r"([a-zA-Z_]\w*)=", series)) - {"le"}
+    return set(re.findall(r"([a-zA-Z_]\w*)=", series)) - {"le", "finished_reason", "handler", "method", "status"}
 
 
 def test_whatever_distinguishes_two_subjects_is_compared():

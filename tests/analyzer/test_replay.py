@@ -214,7 +214,11 @@ def test_ctrl_c_prints_what_was_found_so_far(past: tuple[str, Path], capfd: Any,
         yield lambda journal: os.kill(os.getpid(), signal.SIGINT) if journal.cycles == 5 else None
 
     monkeypatch.setattr("perfloop_analyzer.cli.show_progress", interrupting)
-    assert main(_flags(past, *QUIET)) == ExitCode.INTERRUPTED
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
+    try:
+        assert main(_flags(past, *QUIET)) == ExitCode.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     out, err = capfd.readouterr()
     assert out.startswith("In the ")
     assert "Not analyzed: the rest until" in out

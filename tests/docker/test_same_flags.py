@@ -20,6 +20,9 @@ ONLY_NATIVE = {
 }
 ONLY_COMPOSE = {
     "exporter": {"--path.procfs", "--path.sysfs", "--path.rootfs"},  # where the host's are mounted
+    # The recorder of events needs a newer Alertmanager than Debian's: natively it is switched on where that one runs.
+    "alertmanager": {"--enable-feature"},
+    "alertmanager_2": {"--enable-feature"},
     # Natively it is `perfloop`, and the memory is the machine's.
     "analyzer": {"--web.command", "--query.max-samples"},
 }

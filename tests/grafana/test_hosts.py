@@ -27,12 +27,15 @@ NOTHING_WRONG = (
     r" > 0\)?$",
     # A state in which no process is.
     r'state="[DIRTZ]"',
+    # The interfaces of a virtual machine have no speed, and those of the fixtures no traffic.
+    r"node_network_speed_bytes",
     # No flush, no discard, no segment sent while the test looked.
     r"/ \(sum by .* > 0\)",
 )
 # Families that no board shows, each with its reason.
 NOT_SHOWN = {
-    r"node_(os|uname)_\w+|node_(cpu|disk|network)_info|node_disk_(device_mapper|filesystem)_info": "names of things",
+    r"node_(os|uname)_\w+|node_(cpu|disk|network)_info|node_cpu_(bug|flag)_info|"
+    r"node_network_(address|altnames)_info|node_disk_(device_mapper|filesystem)_info": "names of things",
     r"node_network_(address_assign_type|device_id|dormant|flags|iface_\w+)": "numbers of the kernel's own, of no state",
     r"node_network_(name_assign_type|net_dev_group|protocol_type)": "numbers of the kernel's own, of no state",
     r"node_network_\w+_compressed_total": "only of dial-up lines",
@@ -56,6 +59,16 @@ NOT_SHOWN = {
     r"perfloop_gpu_(info|memory_(used|total)_bytes|energy_joules_total)": "the share of memory, and watts, are shown",
     r"perfloop_threshold(_override)?": "limits: drawn on the panels themselves",
     r"perfloop_exporter_(build_info|connections)|promhttp_\w+_in_flight": "of the moment of a scrape",
+    r"node_(bcache|bcachefs|bonding|btrfs|dmi|dmmultipath|edac|ethtool|fibrechannel|infiniband|interrupts|ipvs)\w*": (
+        "of equipment that few hosts have: alerts watch what breaks"
+    ),
+    r"node_(kernel_hung|md|mountstats|network_route|nfs|nfsd|nvme|power_supply|rapl|selinux|softirqs|systemd)\w*": (
+        "of equipment that few hosts have: alerts watch what breaks"
+    ),
+    r"node_(tape|watchdog|xfs|zfs)\w*": "of equipment that few hosts have: alerts watch what breaks",
+    r"node_network_(\w*(advertised|supported)\w*|autonegotiate)": "what an interface can do, not how it works",
+    r"node_filesystem_purgeable_bytes": "only of macOS and ZFS",
+    r"node_scrape_collector_unreadable": "beside the success of each collector, and logged",
     r"process_.*|python_.*": "of the process: those that matter are shown",
     r"container_(memory_failcnt|cpu_user_seconds_total)": "beside what is shown",
     r"container_pressure_\w+": "shown by a pattern",

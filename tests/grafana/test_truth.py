@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psutil
 import pytest
 
 from perfloop.stack import records
@@ -79,7 +81,8 @@ def frozen(live_stack: LiveStack, boards: dict[str, dict[str, Any]], panels: lis
             yield Screen(client, boards, panels, {"load-test": {"run": run}}, gone)
         finally:
             for process in stopped:
-                process.resume()
+                with contextlib.suppress(psutil.NoSuchProcess):  # frozen for too long, it was replaced
+                    process.resume()
             wait_for(lambda: not live_stack.query("up == 0"), "all of them to answer again")
 
 

@@ -157,7 +157,7 @@ def test_postgresql_away(running: Running):
     try:
         answer = running.program.client.post("/api/v1/search", json={"query": "x"})
         assert (answer.status_code, "Traceback" in running.program.log) == (503, False)
-        assert answer.json()["detail"].startswith("The database did not answer")
+        assert answer.json()["detail"].startswith("The database reported an error")
     finally:
         running.postgresql.start()
     wait_for(lambda: running.search() == 200, "the service to work again")
