@@ -9,11 +9,15 @@ the detector that began it. An incident counts once, by its id. Generated pods h
 A fault is found when a finding about its target begins from its start until four minutes after its end. Node faults
 come back to the same three nodes again and again: they are what a memory of recurrent excursions must not learn away.
 
-The generated pods are quiet, bursty (bursts in a seventh of the minutes, in phases of hours), bimodal, heavy-tailed,
-seasonal, sawtooth or still. `--data` reads recordings instead: `quiet*.csv.gz` with a column `time` and one column
-`TARGET|SIGNAL` per series on a regular grid, and `container_faults.csv.gz` and `node_faults.csv.gz` with
-`*_labels.csv` (start, seconds, fault, target) beside them; of the pods' faults those of CPU and memory count. The peer
-is the moving z-score, three points beyond three standard deviations of the same window.
+The generated pods are quiet (noise of a tenth to a half of the level), spiky (a minute of up to thirty times the level
+every day or two), bursty (bursts in a quarter of the minutes of some hours), bimodal, heavy-tailed, seasonal,
+sawtooth or still. A node's CPU rises every fifth minute, memory wanders by a few percent a day. Faults take 1.6 to 2
+times the usual memory, or 3 to 60 times the usual CPU, as those of the public Sock Shop recordings do.
+
+`--data` reads recordings instead: `quiet*.csv.gz` with a column `time` and one column `TARGET|SIGNAL` per series on a
+regular grid, and `container_faults.csv.gz` and `node_faults.csv.gz` with `*_labels.csv` (start, seconds, fault, target)
+beside them; of the pods' faults those of CPU and memory count. The peer is the moving z-score, three points beyond
+three standard deviations of the same window.
 """
 
 from __future__ import annotations
@@ -47,7 +51,8 @@ START = 1_700_006_400.0  # midnight UTC
 FALSE_A_DAY, POD_SHARE, NODE_SHARE = 2.0, 44 / 57, 24 / 27  # the bars
 PAST = 2880  # points of the generated pods before the first cycle
 FAULT_POINTS, FAULT_EVERY, FIRST_FAULT = 5, 30, 45  # points
-KINDS = ("quiet", "bursty", "bimodal", "heavy tail", "seasonal", "sawtooth", "still")
+KINDS = ("quiet", "spiky", "bursty", "bimodal", "heavy tail", "seasonal", "sawtooth", "still")
+CPU_FAULT = (3.0, 60.0)  # times the usual use
 COUNTED = ("cpu-stress", "memory-stress")
 
 
@@ -168,38 +173,43 @@ def found_of(faults: list[Fault], begun: list[Begun]) -> int:
     )
 
 
+def bursty(calm: Floats, rng: np.random.Generator) -> Floats:
+    """Return a calm series with bursts of a minute or two, in hours that have them."""
+    points = len(calm)
+    phase = np.repeat(rng.random(-(-points // 60)) < 0.5, 60)[:points]
+    starts = rng.random(points) < 0.2
+    lasting = starts | (np.roll(starts, 1) & (rng.random(points) < 0.5))
+    return np.where(phase & lasting, rng.uniform(3, 8) * rng.lognormal(0, 0.3, points), calm)
+
+
 def series(kind: str, points: int, rng: np.random.Generator) -> Floats:
     """Return one series of a kind around 1, a point a minute."""
-    noise = rng.standard_normal(points)
-    clock = np.arange(points)
-    calm = 1.0 + 0.08 * noise
-    if kind == "bursty":
-        phase = np.repeat(rng.random(-(-points // 180)) < 0.5, 180)[:points]
-        starts = rng.random(points) < 0.2
-        lasting = starts | (np.roll(starts, 1) & (rng.random(points) < 0.5))
-        return np.where(phase & lasting, rng.uniform(3, 8) * rng.lognormal(0, 0.3, points), calm)
-    if kind == "bimodal":
-        switches = np.cumsum(rng.random(points) < 1 / 15) % 2
-        return np.where(switches > 0, 2.0, 1.0) * calm
-    if kind == "heavy tail":
-        return 1.0 + 0.08 * np.abs(rng.standard_t(3, points))
-    if kind == "seasonal":
-        return calm + 0.5 * np.sin(2 * np.pi * (clock / 1440 + rng.random()))
-    if kind == "sawtooth":
-        return 1.0 + 0.01 * noise + (clock % rng.integers(20, 60)) / 100
-    return np.zeros(points) if kind == "still" else calm
+    noise, clock = rng.standard_normal(points), np.arange(points)
+    calm = 1.0 + rng.uniform(0.1, 0.2) * noise
+    makers = {
+        "quiet": lambda: np.fmax(1.0 + rng.uniform(0.1, 0.5) * noise, 0.0),
+        "spiky": lambda: np.where(rng.random(points) < 1 / 2000, rng.uniform(3, 30, points), calm),
+        "bursty": lambda: bursty(calm, rng),
+        "bimodal": lambda: np.where(np.cumsum(rng.random(points) < 1 / 15) % 2 > 0, 2.0, 1.0) * calm,
+        "heavy tail": lambda: 1.0 + 0.08 * np.abs(rng.standard_t(3, points)),
+        "seasonal": lambda: calm + 0.5 * np.sin(2 * np.pi * (clock / 1440 + rng.random())),
+        "sawtooth": lambda: 1.0 + 0.01 * noise + (clock % rng.integers(20, 60)) / 100,
+        "still": lambda: np.zeros(points),
+        "memory": lambda: 1.0 + 0.03 * np.cumsum(noise) / np.sqrt(1440),
+        "polled": lambda: 1.0 + 0.05 * noise + rng.uniform(0.2, 0.5) * (clock % 5 == 0),
+    }
+    return makers[kind]()
 
 
 def generate(points: int, rng: np.random.Generator, pods: int = 17, nodes: int = 3) -> Recording:
-    """Return pods with five series each and nodes with two; each series has a kind of its own but the nodes' memory."""
+    """Return pods with five series each and nodes with two; all but memory and the nodes have a kind in turn."""
     signals = ("cpu_cores_used", "memory_bytes", "net_receive", "net_transmit", "fs_writes")
     names = [f"pod{pod}|{signal}" for pod in range(pods) for signal in signals]
     names += [f"vm{node}|{signal}" for node in range(nodes) for signal in ("node_cpu", "node_memory")]
     rows = []
     for number, name in enumerate(names):
-        kind = "quiet" if name.startswith("vm") or "memory" in name else KINDS[number % len(KINDS)]
-        scale = 0.05 if "memory" in name else 1.0
-        rows.append(10.0 ** rng.uniform(0, 6) * (1.0 + scale * (series(kind, points, rng) - 1.0)))
+        kind = "memory" if "memory" in name else "polled" if name.startswith("vm") else KINDS[number % len(KINDS)]
+        rows.append(10.0 ** rng.uniform(0, 6) * series(kind, points, rng))
     return Recording(START, STEP, tuple(names), np.array(rows))
 
 
@@ -216,7 +226,8 @@ def inject(quiet: Recording, targets: str, rng: np.random.Generator) -> tuple[Re
         row = int(rng.choice(rows))
         target, _, signal = quiet.names[row].partition("|")
         usual = np.median(values[row])
-        lifted = usual * rng.uniform(1.6, 4.0) * (1.0 + 0.01 * rng.standard_normal(FAULT_POINTS))
+        height = rng.uniform(1.6, 2.0) if "memory" in signal else 10.0 ** rng.uniform(*np.log10(CPU_FAULT))
+        lifted = usual * height * (1.0 + 0.01 * rng.standard_normal(FAULT_POINTS))
         values[row, first : first + FAULT_POINTS] = np.maximum(values[row, first : first + FAULT_POINTS], lifted)
         start = quiet.start + first * quiet.step
         kind = "cpu-stress" if "cpu" in signal else "memory-stress"
