@@ -323,7 +323,7 @@ def main() -> int:
         report = measure_generated(seed, arguments.hours)
     print(f"{time.perf_counter() - started:.0f} s")
     print(json.dumps(report))
-    return int(any(is_missed(figures) for figures in report))
+    return 1 if any(is_missed(figures) for figures in report) else 0
 
 
 if __name__ == "__main__":
