@@ -35,6 +35,8 @@ def render_junit(document: Document) -> bytes:
         SubElement(verdict, tag, message=summary.verdict).text = "\n".join(map(visible, summary.reasons))
     for gate in summary.gates:
         _case(suite, visible(summary.name), gate)
+    if summary.notes:
+        SubElement(suite, "system-out").text = "\n".join(map(visible, summary.notes))
     return b"<?xml version='1.0' encoding='utf-8'?>\n" + tostring(suite, encoding="unicode").encode()
 
 

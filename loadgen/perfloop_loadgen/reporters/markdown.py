@@ -37,6 +37,8 @@ def render_markdown(document: Document) -> bytes:
     ]
     if summary.gates:
         lines += ["", *(f"- {_safe(gate_line(gate))}" for gate in summary.gates)]
+    if summary.notes:
+        lines += ["", *(f"- Note: {_safe(note)}" for note in summary.notes)]
     lines += [
         "",
         f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {_safe(document.base_url)}.",

@@ -70,6 +70,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield f"  gate {gate_line(gate)}"
     yield f"  verdict: {summary.verdict}{'' if summary.gates or summary.reasons else ', without thresholds'}"
     yield from (f"    {reason}" for reason in summary.reasons)
+    yield from (f"  note: {note}" for note in summary.notes)
 
 
 def trial_line(trial: TrialRow) -> str:

@@ -146,6 +146,8 @@ class Summary:
     peak_rate: float | None = None
     # Where the time of requests went; empty for an engine that does not measure it.
     phases: dict[str, Times] = field(default_factory=dict)
+    # What a reader must know to read the numbers right, one sentence each; every report shows them.
+    notes: list[str] = field(default_factory=list)
 
     @property
     def total_requests(self) -> int:
