@@ -3,13 +3,13 @@
 PerfloopError                    one sentence and an exit code (perfloop_base)
 ├── ConfigError                  a flag, a catalogue, rules or thresholds file breaks rules; carries every problem
 ├── ListenError                  the listen address is taken
+├── StoreError                   the database is locked, full or unreachable
+│   └── NewerStoreError          a newer version wrote it: it is left alone
 └── AnalyzerError
     ├── SourceError              Prometheus gave no usable answer
     │   ├── SourceUnavailable    it did not answer, or answered 429 or 5xx (a retry may help)
     │   ├── QueryRejected        it rejected the query: 400, 422, ... (a retry does not help)
     │   └── BadAnswer            its answer is not what the Prometheus API specifies
-    ├── StoreError               the database is locked, full or unreachable
-    │   └── NewerStoreError      a newer version wrote it: it is left alone
     ├── NotRunningError          neither a running analyzer nor its database was found
     ├── AccessError              the running analyzer refused the token, or none was found
     └── NotFoundError            no recommendation has that id
@@ -18,7 +18,7 @@ PerfloopError                    one sentence and an exit code (perfloop_base)
 
 from __future__ import annotations
 
-from perfloop_base.errors import ConfigError, ExitCode, ListenError, PerfloopError
+from perfloop_base.errors import ConfigError, ExitCode, ListenError, NewerStoreError, PerfloopError, StoreError
 
 __all__ = [
     "AccessError",
@@ -57,16 +57,6 @@ class QueryRejected(SourceError):  # noqa: N818 - reads as what happened
 
 class BadAnswer(SourceError):  # noqa: N818 - reads as what happened
     """The answer is not what the Prometheus API specifies."""
-
-
-class StoreError(AnalyzerError):
-    """The database could not be read or written."""
-
-    exit_code = ExitCode.STORE_FAILED
-
-
-class NewerStoreError(StoreError):
-    """A newer version wrote the database."""
 
 
 class NotRunningError(AnalyzerError):

@@ -115,7 +115,7 @@ class Loop:
         self._last_run: dict[str, float] = {}
         stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
         self.published = Published(catalog=knowledge.catalog, stale_after=stale_after)
-        self.failure: AnalyzerError | None = None
+        self.failure: AnalyzerError | StoreError | None = None
         window = DEFAULT_WINDOW if config.rate_window == AUTO else config.rate_window
         self._update_settings(window=window, level=cycle_level(config.interval_seconds))
 
@@ -152,7 +152,7 @@ class Loop:
             self.published.publish(result)
             self.published.error, self.failure = "", None
             costs.last_success = at
-        except AnalyzerError as error:
+        except (AnalyzerError, StoreError) as error:
             self.published.error, self.failure = str(error), error
             log.warning("cycle failed: %s", error)
         except Exception as error:  # the loop's edge: one broken cycle must not end the service

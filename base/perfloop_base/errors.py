@@ -3,7 +3,9 @@
 PerfloopError
 ├── ConfigError     flags, the environment or a configuration file break rules; carries every problem found
 ├── ListenError     an address is taken or cannot be bound
-└── StartError      something that the program needs (a database, a directory) did not answer
+├── StartError      something that the program needs (a database, a directory) did not answer
+└── StoreError      the program's database is locked, full or unreachable
+    └── NewerStoreError   a newer version wrote it: it is left alone
 
 Each program derives its own errors from these.
 """
@@ -33,7 +35,7 @@ class ExitCode(IntEnum):
     STOPPED = 10  # a load test was stopped before its end
     NOT_WRITTEN = 11  # a report could not be written
     SOURCE_UNAVAILABLE = 12  # Prometheus gave no usable answer
-    STORE_FAILED = 13  # the analyzer's database could not be read or written
+    STORE_FAILED = 13  # a database (the analyzer's, or that of load tests) could not be read or written
     INTERRUPTED = 130  # Ctrl+C: 128 and the number of SIGINT, as a shell reports it
 
 
@@ -61,3 +63,13 @@ class ListenError(PerfloopError):
 
 class StartError(PerfloopError):
     """Something that the program needs did not answer."""
+
+
+class StoreError(PerfloopError):
+    """The database could not be read or written."""
+
+    exit_code = ExitCode.STORE_FAILED
+
+
+class NewerStoreError(StoreError):
+    """A newer version wrote the database."""

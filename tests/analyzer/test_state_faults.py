@@ -77,7 +77,7 @@ def test_a_damaged_file_is_moved_aside_and_begun_again(
     damage: Callable[[Path], None], runs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is open and before it is opened: nothing is deleted, and the next call works."""
-    monkeypatch.setattr("perfloop_analyzer.store.connection.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("perfloop_base.database.connection.CHECK_SECONDS", 0.0)
     path = tmp_path / "state.db"
     keeper = Keeper(lambda: NOW)
     database = Database(f"sqlite:///{path}", keeper)
@@ -164,7 +164,7 @@ def test_a_stored_row_that_is_nonsense_hides_no_other(tmp_path: Path) -> None:
 
 def test_calls_that_hang_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a server hangs, further calls are refused after a moment, so that the program still answers."""
-    monkeypatch.setattr("perfloop_analyzer.store.connection.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("perfloop_base.database.connection.PATIENCE_SECONDS", 0.05)
     database = Database(f"sqlite:///{tmp_path / 'state.db'}", Keeper())
     with contextlib.ExitStack() as held:
         for _ in range(4):
@@ -259,7 +259,7 @@ def test_a_lock_held_for_long_is_waited_out(program: Program, tmp_path: Path) ->
 async def test_a_postgresql_that_stops_or_hangs_ends_no_cycle(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Crashed and restarted, then frozen with its connections: each cycle gives its result, the next ones are kept."""
     monkeypatch.setattr("perfloop_analyzer.loop.STORE_SECONDS", 2.0)
-    monkeypatch.setattr("perfloop_analyzer.store.connection.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("perfloop_base.database.connection.PATIENCE_SECONDS", 0.5)
     source = Scripted(Responses({"db_query_time_p95": build.batch([0.5] * 30)}, {}))
     keeper = Keeper()
     with run_postgresql() as server:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, select
@@ -18,9 +19,10 @@ from perfloop_analyzer.changes import MOST, Change, implemented
 from perfloop_analyzer.errors import NotFoundError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, by_urgency, from_dict
-from perfloop_analyzer.store.connection import Connection
 from perfloop_analyzer.store.standing import read_memory, write_memory
 from perfloop_analyzer.store.tables import BaselineRow, ChangeRow, EventRow, FindingRow, RecommendationRow
+from perfloop_base.database.connection import Connection
+from perfloop_base.database.upgrade import Schema
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from perfloop_analyzer.store.keeper import Keeper
 
 log = logging.getLogger("analyzer.store")
+
+SCHEMA = Schema(Path(__file__).parent / "migrations", lock=715_001)
 
 EXPIRE_SECONDS = 3600.0
 # How long a closed recommendation must have been absent to be reopened when its finding returns.
@@ -73,7 +77,7 @@ class Database:
 
     def __init__(self, url: str, keeper: Keeper | None = None) -> None:
         """Open it; with a keeper one that cannot be used is tried again at every call."""
-        self._connection = Connection(url, keeper)
+        self._connection = Connection(url, SCHEMA, keeper)
 
     @property
     def _engine(self) -> Engine:

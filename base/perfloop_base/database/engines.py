@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
-from perfloop_analyzer.errors import ConfigError
+from perfloop_base.errors import ConfigError
 from perfloop_base.redaction import redact_url
 
 if TYPE_CHECKING:

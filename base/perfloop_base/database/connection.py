@@ -6,14 +6,14 @@ import contextlib
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.orm import Session
 
-from perfloop_analyzer.errors import NewerStoreError, StoreError
-from perfloop_analyzer.store.engines import file_of, open_engine, shown_url
-from perfloop_analyzer.store.faults import DATABASE_ERRORS, check, has_lost_its_tables, is_damage, reason_of
-from perfloop_analyzer.store.upgrade import upgrade
+from perfloop_base.database.engines import file_of, open_engine, shown_url
+from perfloop_base.database.faults import DATABASE_ERRORS, check, has_lost_its_tables, is_damage, reason_of
+from perfloop_base.database.upgrade import upgrade
+from perfloop_base.errors import NewerStoreError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +21,37 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Engine
 
-    from perfloop_analyzer.store.keeper import Keeper
+    from perfloop_base.database.upgrade import Schema
 
 CALLS = 4  # that may wait for a database which hangs; the next ones are refused, so that no thread pool fills up
 PATIENCE_SECONDS = 3.0
 CHECK_SECONDS = 30.0
 
 
+class Keeper(Protocol):
+    """Keeps a database usable: what is done, and what is said, when something happens to it."""
+
+    def set_aside(self, path: Path, reason: str) -> object:
+        """Move a damaged database away and say so."""
+
+    def replaced(self, path: Path) -> None:
+        """Say that the file was deleted or replaced while the program ran."""
+
+    def worked(self, *, wrote: bool) -> None:
+        """Note a call that worked."""
+
+    def failed(self, problem: str, *, writing: bool) -> None:
+        """Note a call that failed."""
+
+
 class Connection:
     """An engine that opens again by itself.
 
-    With a keeper, as in the running service, a database that cannot be used is no reason to stop: it is tried again at
+    With a keeper, as in a running service, a database that cannot be used is no reason to stop: it is tried again at
     every call, and a damaged file is moved aside. Without one, as in a command, the first failure is the last.
     """
 
-    def __init__(self, url: str, keeper: Keeper | None = None) -> None:
+    def __init__(self, url: str, schema: Schema, keeper: Keeper | None = None) -> None:
         """Open it.
 
         Raises:
@@ -44,6 +60,7 @@ class Connection:
             StoreError: It cannot be used, and there is no keeper.
         """
         self.engine: Engine = open_engine(url)
+        self._schema = schema
         self._keeper = keeper
         self._lock = threading.RLock()
         self._gate = threading.BoundedSemaphore(CALLS)
@@ -103,7 +120,7 @@ class Connection:
             path = file_of(self.engine)
             if self._keeper and path is not None and path.exists():
                 self._check(path)
-            upgrade(self.engine)
+            upgrade(self.engine, self._schema)
             self._identity = _identity(path) if path is not None else None
             self._is_open = True
             self._openings += 1
