@@ -57,6 +57,7 @@ def upgrade(engine: Engine, schema: Schema) -> None:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({schema.lock})"))
         _refuse_newer(config, schema, connection)
         config.attributes["connection"] = connection
+        config.attributes["version_table"] = schema.versions
         command.upgrade(config, "head")
 
 

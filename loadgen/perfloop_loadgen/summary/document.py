@@ -8,6 +8,7 @@ import platform
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ class Calibration:
     start_lag_p99_seconds: float
     response_p50_seconds: float
     response_p99_seconds: float
+
+
+class State(StrEnum):
+    """How a run came to its end."""
+
+    ENDED = "ended"
+    STOPPED = "stopped"  # by a signal, with everything measured judged and reported
+    KILLED = "killed"  # its process ended at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,16 @@ class Document:
     knee_rate: float | None = None
     # What people know the run by: when it began, and the test.
     run_name: str = ""
+    # How it came to its end; one that was killed has only what was measured until then.
+    state: State = State.ENDED
+    # What people call the run's circumstances, as `version: 1.4`.
+    labels: dict[str, str] = field(default_factory=dict)
+    # Equal for runs whose load was configured alike: see `config_hash`.
+    config_hash: str = ""
+    # The commit of the working directory, with `-dirty` where files differ from it; empty outside a repository.
+    revision: str = ""
+    # By endpoint and kind of time: (lowest nanosecond of the bucket, how many values are in it), ascending.
+    histograms: dict[str, dict[str, list[tuple[int, int]]]] = field(default_factory=dict)
     format: int = FORMAT
 
 
@@ -105,6 +124,11 @@ def to_json(document: Document) -> bytes:
     return _BEYOND_ASCII.sub(_escape, text).encode()
 
 
+def to_compact_json(document: Document) -> bytes:
+    """Return the document as JSON without spaces, for programs."""
+    return _ADAPTER.dump_json(document)
+
+
 def _escape(found: re.Match[str]) -> str:
     return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
@@ -116,15 +140,30 @@ def from_json(path: Path) -> Document:
         ConfigError: the file cannot be read, or is not a report of this program.
     """
     try:
-        return _checked(_ADAPTER.validate_json(path.read_bytes()))
+        content = path.read_bytes()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from error
+    return parse_document(content, str(path))
+
+
+def parse_document(content: bytes, what: str) -> Document:
+    """Return the document of its JSON form.
+
+    Args:
+        content: the JSON.
+        what: what errors call it.
+
+    Raises:
+        ConfigError: it is not a report of this program.
+    """
+    try:
+        return _checked(_ADAPTER.validate_json(content))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError([f"{path}: is not a report of this program: {where}: {first['msg']}"]) from error
+        raise ConfigError([f"{what}: is not a report of this program: {where}: {first['msg']}"]) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError([f"{path}: is not a report of this program: {error}"]) from error
+        raise ConfigError([f"{what}: is not a report of this program: {error}"]) from error
 
 
 def _checked(document: Document) -> Document:
