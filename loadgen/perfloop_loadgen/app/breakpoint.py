@@ -7,43 +7,27 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from perfloop_loadgen.app.interrupting import until_interrupted
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.breakpoint_search import Search, Stage, is_oversaturated, knee_of
 from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
-from perfloop_loadgen.samples.book import Book, Load
+from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.samples.labels import Labels
-from perfloop_loadgen.samples.tally import Tally
+from perfloop_loadgen.samples.tee import TeeBook
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import Document, TrialRow, distribution_of, iso_time
+from perfloop_loadgen.summary.measured import config_hash, histograms_of
 from perfloop_loadgen.summary.verdict import Generator, Verdict, busier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from perfloop_loadgen.config import LoadTestConfig
 
 # For a test without thresholds: the limits of `prometheus/thresholds.yml` for an API.
 DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
-
-
-class _Tee(Book):
-    """A trial's book that also enters everything in the book of the whole search."""
-
-    def __init__(self, labels: Labels, whole: Book, clock: Callable[[], float]) -> None:
-        super().__init__(labels)
-        self._whole = whole
-        self._clock = clock
-
-    def add(self, windows: Sequence[Tally], elapsed_seconds: float, span_seconds: float, load: Load) -> None:
-        """Enter a span in both books; the search has its own elapsed time."""
-        super().add(windows, elapsed_seconds, span_seconds, load)
-        rows = [self._whole.labels.index(label) for label in self.labels]
-        mapped = [Tally() for _ in self._whole.labels]
-        for row, window in zip(rows, windows, strict=False):
-            mapped[row] = window
-        self._whole.add(mapped, self._clock(), span_seconds, load)
 
 
 class BreakpointTester:
@@ -86,6 +70,13 @@ class BreakpointTester:
     async def run_load_test(self) -> Summary:
         """Search, and return the summary of all requests, with the confirmed rate as its result.
 
+        Ctrl-C and a cancellation end the search, not this.
+        """
+        return await until_interrupted(self._search(), self.stop)
+
+    async def _search(self) -> Summary:
+        """Try one rate after the other.
+
         What a rate beyond the limit left under way is waited for: the next trial must begin with an idle service.
         """
         self._began, self._started_at = time.monotonic(), time.time()
@@ -93,7 +84,7 @@ class BreakpointTester:
         while self.search.stage is not Stage.DONE and not self._stopped and not faults:
             self._tester = self._trial_tester()
             self._tester.listeners.extend(self.listeners)
-            summary = await self._tester.run_load_test()
+            summary = await self._tester.measure()
             if not self._stopped:
                 faults = self._record(summary)
         return self._conclude(faults)
@@ -108,6 +99,7 @@ class BreakpointTester:
 
     def document(self, summary: Summary) -> Document:
         """Return the search as a document: the last trial's machine, all trials' requests."""
+        config = without_secrets(self.config.model_dump(mode="json", exclude_defaults=True))
         return replace(
             self._tester.document(summary),
             run_id=self.run_id,
@@ -116,7 +108,9 @@ class BreakpointTester:
             generator=self._generator,
             timeline=self.book.timeline(),
             distribution=distribution_of(self.book.total().response),
-            config=without_secrets(self.config.model_dump(mode="json", exclude_defaults=True)),
+            config=config,
+            config_hash=config_hash(config),
+            histograms=histograms_of(self.book),
             trials=self.trials,
             confirmed_rate=self.search.confirmed,
             knee_rate=self.knee,
@@ -132,7 +126,7 @@ class BreakpointTester:
         load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
         seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
         config = self.config.model_copy(update={"load": load, "duration_seconds": seconds})
-        return LoadTester(config, open_book=lambda labels: _Tee(labels, self.book, self._elapsed))
+        return LoadTester(config, open_book=lambda labels: TeeBook(labels, self.book, self._elapsed))
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began if self._began else 0.0

@@ -69,6 +69,20 @@ class Gates:
             raise ConfigError(problems)
         return cls(tuple(client), tuple(server), config.prometheus_url or local_url("prometheus"))
 
+    @property
+    def aborting(self) -> bool:
+        """Return whether a gate may end the run."""
+        return any(gate.abort_after_seconds is not None for gate in self.client)
+
+    def crossed(self, book: Book, elapsed_seconds: float) -> str:
+        """Return the sentence about a gate that ends the run by now, judged as at its end; nothing if there is none."""
+        for gate in self.client:
+            if gate.abort_after_seconds is not None and elapsed_seconds >= gate.abort_after_seconds:
+                result = judge(gate, book, elapsed_seconds)
+                if result.passed is False:
+                    return f"aborted after {elapsed_seconds:.0f} s: the gate {gate.text!r} measured {result.measured}"
+        return ""
+
     async def judge(
         self, book: Book, span: tuple[float, float], hurry: asyncio.Event | None = None
     ) -> tuple[list[GateResult], dict[str, str]]:
@@ -120,9 +134,18 @@ def _read(gate: GateConfig, client: list[ClientGate], server: list[ServerGate]) 
     expression = parse_expression(gate.expect, bare=gate.promql is not None)
     if gate.promql is None:
         # Compared with the names of rows, which are fit to be shown.
-        client.append(ClientGate(expression, None if gate.endpoint is None else shown(gate.endpoint)))
+        endpoint = None if gate.endpoint is None else shown(gate.endpoint)
+        client.append(ClientGate(expression, endpoint, _abort_after(gate, expression)))
     else:
         server.append(ServerGate(gate.promql, expression, shown(gate.name or f"{gate.promql} {gate.expect}")))
+
+
+def _abort_after(gate: GateConfig, expression: Expression) -> float | None:
+    if not gate.abort:
+        return None
+    if expression.metric == "requests" and expression.comparison.sign.startswith(">"):
+        raise ConfigError(f"thresholds: {gate.expect!r}: abort: every run begins below it, since requests only grow")
+    return gate.abort_after_seconds
 
 
 async def _query(url: str, promql: str, began: float, ended: float) -> list[float]:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.breakpoint import BreakpointTester
+from perfloop_loadgen.app.interrupting import until_interrupted
+from perfloop_loadgen.app.repeat import RepeatTester
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.reporters.text import summary_lines
@@ -13,6 +15,7 @@ from perfloop_loadgen.reporters.text import summary_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from perfloop_loadgen.app.repeat import Repetition
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.reporters.exposition import LiveRun
     from perfloop_loadgen.samples.book import Book
@@ -68,16 +71,18 @@ class Tester(Protocol):
         """Return everything that is known about the run, for reports."""
 
 
-def build_tester(config: LoadTestConfig) -> Tester:
-    """Return what runs a configuration.
+def build_tester(config: LoadTestConfig, repetition: Repetition | None = None) -> Tester:
+    """Return what runs a configuration, once or as often as a repetition asks.
 
     Raises:
         ConfigError: a gate, a file or a scenario of the configuration cannot be used.
     """
+    if repetition is not None:
+        return RepeatTester(config, repetition)
     return BreakpointTester(config) if isinstance(config.load, BreakpointConfig) else LoadTester(config)
 
 
-def build_testers(configs: Sequence[LoadTestConfig]) -> list[Tester]:
+def build_testers(configs: Sequence[LoadTestConfig], repetition: Repetition | None = None) -> list[Tester]:
     """Return what runs each test.
 
     Raises:
@@ -87,7 +92,7 @@ def build_testers(configs: Sequence[LoadTestConfig]) -> list[Tester]:
     problems: list[str] = []
     for config in configs:
         try:
-            testers.append(build_tester(config))
+            testers.append(build_tester(config, repetition))
         except ConfigError as error:
             problems += (f"{config.name}: {problem}" for problem in error.problems)
     if problems:
@@ -101,17 +106,34 @@ class LoadTestSuite:
     def __init__(self) -> None:
         self.tests: list[LoadTestConfig] = []
         self.results: list[Summary] = []
+        self._current: Tester | None = None
+        self._stopped = False
 
     def add_test(self, config: LoadTestConfig) -> None:
         """Add a test at the end of the suite."""
         self.tests.append(config)
 
     async def run_suite(self) -> list[Summary]:
-        """Run every test in turn and return their summaries in order."""
+        """Run every test in turn and return their summaries in order.
+
+        Ctrl-C and a cancellation end the test under way, and no further one begins.
+        """
         self.results = []
+        self._stopped = False
+        return await until_interrupted(self._run_all(), self._stop)
+
+    async def _run_all(self) -> list[Summary]:
         for config in self.tests:
-            self.results.append(await build_tester(config).run_load_test())
+            if self._stopped:
+                break
+            self._current = build_tester(config)
+            self.results.append(await self._current.run_load_test())
         return self.results
+
+    def _stop(self, reason: str, grace_seconds: float | None) -> None:
+        self._stopped = True
+        if self._current is not None:
+            self._current.stop(reason, grace_seconds)
 
     def generate_suite_report(self) -> str:
         """Return what was measured, as text."""

@@ -12,6 +12,7 @@ from perfloop_loadgen.app.build import build_rate_shape, build_run
 from perfloop_loadgen.app.calibration import read_calibration
 from perfloop_loadgen.app.fleet import Fleet
 from perfloop_loadgen.app.gates import Gates
+from perfloop_loadgen.app.interrupting import GRACE_SECONDS, until_interrupted
 from perfloop_loadgen.config.load import EnduranceConfig
 from perfloop_loadgen.config.secrets import register_secrets, without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
@@ -19,6 +20,7 @@ from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import Document, distribution_of, iso_time
 from perfloop_loadgen.summary.drift import drift_of
+from perfloop_loadgen.summary.measured import config_hash, histograms_of
 from perfloop_loadgen.summary.verdict import Verdict
 from perfloop_loadgen.thresholds.decide import decide, generator_faults, schedule_faults
 
@@ -81,12 +83,18 @@ class LoadTester:
     _gates: Gates = field(init=False)
     # Set once the run is stopped from outside.
     _hurry: asyncio.Event = field(init=False, default_factory=asyncio.Event)
+    _notes: list[str] = field(init=False)
+    # Why the run ended itself: the gate that was crossed.
+    _aborted: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         # First: what is built from here on may write a message.
         register_secrets(self.config.model_dump(mode="json"))
+        self.config, self._notes = self.config.fitted()
         self._gates = Gates.of(self.config)
         self.run = self._build()
+        if self._gates.aborting:
+            self.run.listeners.append(self._abort_if_crossed)
 
     def _build(self) -> Execution:
         if self.config.workers > 1:
@@ -124,7 +132,15 @@ class LoadTester:
         return self.config.load.shape if self.config.load is not None else "constant_users"
 
     async def run_load_test(self) -> Summary:
-        """Run to the end, judge, and return what was measured.
+        """Run to the end, judge, and return what was measured; Ctrl-C and a cancellation end the run, not this.
+
+        Raises:
+            TargetError: the host of `base_url` does not resolve.
+        """
+        return await until_interrupted(self.measure(), self.stop)
+
+    async def measure(self) -> Summary:
+        """Do the same for callers that run several tests: a cancellation cuts it off and is raised.
 
         Raises:
             TargetError: the host of `base_url` does not resolve.
@@ -137,7 +153,8 @@ class LoadTester:
 
     def summary(self) -> Summary:
         """Return the numbers so far, not judged."""
-        return summarize(self.config.name, self.run.book, self.run.elapsed_seconds, self.run.end_reason)
+        summary = summarize(self.config.name, self.run.book, self.run.elapsed_seconds, self.run.end_reason)
+        return replace(summary, notes=[*self._notes, *summary.notes])
 
     def generator(self) -> Generator:
         """Return the figures of the generator itself."""
@@ -150,6 +167,7 @@ class LoadTester:
     def document(self, summary: Summary) -> Document:
         """Return everything that is known about the run, for reports."""
         book = self.run.book
+        config = without_secrets(self.config.model_dump(mode="json", exclude_defaults=True))
         return Document(
             run_id=self.run_id,
             profile=self.profile,
@@ -159,7 +177,9 @@ class LoadTester:
             generator=self.generator(),
             timeline=book.timeline(),
             distribution=distribution_of(book.total().response),
-            config=without_secrets(self.config.model_dump(mode="json", exclude_defaults=True)),
+            config=config,
+            config_hash=config_hash(config),
+            histograms=histograms_of(book),
             calibration=read_calibration(),
         )
 
@@ -175,8 +195,17 @@ class LoadTester:
         self.only_queries_failed = bool(unanswered) and decide(tally, answered, faults)[0] is not Verdict.INVALID
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 
+    def _abort_if_crossed(self, elapsed_seconds: float) -> None:
+        """End the run at a gate that is crossed; called once a second, with everything measured so far."""
+        crossed = self._gates.crossed(self.run.book, elapsed_seconds)
+        if crossed and not self._aborted:
+            self._aborted = crossed
+            self.run.stop(crossed, GRACE_SECONDS)
+
     def _failures(self) -> list[str]:
         failures = [self.run.end_reason] if self.run.end_reason.startswith("max_errors") else []
+        if self._aborted:
+            failures.append(self._aborted)
         if isinstance(self.config.load, EnduranceConfig):
             limit = self.config.load.max_drift_ratio
             drift = drift_of(self.run.book.timeline())

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from perfloop_base.errors import ConfigError
+from perfloop_loadgen.config.fitting import fit
 from perfloop_loadgen.config.load import LoadConfig
 from perfloop_loadgen.config.reading import choose_one, read_all
 from perfloop_loadgen.config.scenario import EndpointConfig, ScenarioConfig
@@ -16,6 +18,8 @@ from perfloop_loadgen.config.strict import Strict, known_keys
 
 DEFAULT_URL = "http://localhost:8000"
 MAX_BODY_BYTES = 8 * 1024 * 1024
+# Of times that were scaled.
+_ROUNDING = 1e-9
 
 
 class TlsConfig(Strict):
@@ -36,11 +40,19 @@ class GateConfig(Strict):
     endpoint: str | None = Field(default=None, description="The endpoint's name; left out: all of them.")
     promql: str | None = None
     name: str | None = Field(default=None, description="The name of a promql gate in reports.")
+    abort: bool = Field(default=False, description="End the run, which has then failed, as soon as this is crossed.")
+    abort_after_seconds: float = Field(
+        default=10, ge=0, description="With abort: looked at from this second of the run on, over everything so far."
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> GateConfig:
         if self.endpoint is not None and self.promql is not None:
             raise ValueError("endpoint and promql exclude each other")
+        if self.abort and self.promql is not None:
+            raise ValueError("abort is for what the generator measures: a promql gate is judged at the end")
+        if "abort_after_seconds" in self.model_fields_set and not self.abort:
+            raise ValueError("abort_after_seconds needs abort: true")
         return self
 
 
@@ -97,6 +109,11 @@ class LoadTestConfig(Strict):
         ge=65_536,
         description="The longest body that checks and extracts read; a longer one fails as body_too_large.",
     )
+    cookies: bool = Field(default=False, description="Keep cookies as a browser does: each user has a jar of its own.")
+    redirects: Literal["follow", "refuse"] = Field(
+        default="refuse",
+        description="Whether to follow redirects as browsers do, 10 at most; else one fails as `redirect`.",
+    )
     endpoints: list[EndpointConfig] = Field(default_factory=_default_endpoints, min_length=1)
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
     data_file: Path | None = Field(default=None, description="A .csv or .json file whose rows fill ${name}.")
@@ -119,21 +136,54 @@ class LoadTestConfig(Strict):
         _check_address(url)
         return url.rstrip("/")
 
-    @model_validator(mode="after")
-    def _ramps_fit(self) -> LoadTestConfig:
+    # The duration that the ramps were meant for, and the fields that were set afterwards.
+    _made_for_seconds: float = PrivateAttr(default=0.0)
+    _assigned: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Check together what is given together.
+
+        Raises:
+            ValueError: with every rule that the fields break.
+        """
+        del context
+        self._made_for_seconds = self.duration_seconds
+        problems = self._problems()
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    def _problems(self) -> list[str]:
+        """Return which fields do not go together. Set one after the other in Python, they need not until the run."""
+        problems = []
         ramps = self.ramp_up_seconds + self.ramp_down_seconds
-        if self.duration_seconds and ramps > self.duration_seconds:
-            raise ValueError(
+        if self.duration_seconds and ramps > self.duration_seconds * (1 + _ROUNDING):
+            problems.append(
                 f"ramp_up_seconds and ramp_down_seconds take {ramps:g} s of a duration_seconds of "
                 f"{self.duration_seconds:g}: the ramps lie inside the duration"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _can_speak_http2(self) -> LoadTestConfig:
         if self.http2 and self.engine != "httpx":
-            raise ValueError("http2 needs engine: httpx")
-        return self
+            problems.append("http2 needs engine: httpx")
+        return problems
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field, which need not fit the others before they are set too."""
+        super().__setattr__(name, value)
+        if name in LoadTestConfig.model_fields:
+            self._assigned |= {name}
+
+    def fitted(self) -> tuple[LoadTestConfig, list[str]]:
+        """Return the test as it can run, and a sentence for each part that follows a duration that was set.
+
+        Raises:
+            ConfigError: with every rule that the fields break.
+        """
+        changes, notes = fit(self, self._made_for_seconds, self._assigned)
+        copy = self.model_copy(update=changes)
+        copy._made_for_seconds, copy._assigned = copy.duration_seconds, frozenset()  # noqa: SLF001 - its own copy
+        problems = copy._problems()  # noqa: SLF001 - its own copy
+        if problems:
+            raise ConfigError(problems)
+        return copy, notes
 
     @property
     def requested(self) -> list[EndpointConfig]:

@@ -18,6 +18,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_loadgen.samples.book import Point
 from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
 from perfloop_loadgen.summary.numbers import Summary
+from perfloop_loadgen.summary.repeats import Repeats
 from perfloop_loadgen.summary.verdict import Generator
 
 # To be raised when a reader of the previous form would misread the report.
@@ -90,6 +91,8 @@ class Document:
     knee_rate: float | None = None
     # What people know the run by: when it began, and the test.
     run_name: str = ""
+    # Of a test that was run several times: each run, and the interval of the p95 between them.
+    repeats: Repeats | None = None
     # How it came to its end; one that was killed has only what was measured until then.
     state: State = State.ENDED
     # What people call the run's circumstances, as `version: 1.4`.

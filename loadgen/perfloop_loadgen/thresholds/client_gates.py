@@ -24,6 +24,8 @@ class ClientGate:
 
     expression: Expression
     endpoint: str | None = None
+    # From this second of the run on a crossed gate ends it; None: it is judged at the end only.
+    abort_after_seconds: float | None = None
 
     @property
     def text(self) -> str:

@@ -1,0 +1,122 @@
+"""The flags of `run` that say what is sent, how much of it, for how long and how often."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import get_args
+
+from perfloop_base.durations import parse_duration, parse_positive_duration
+from perfloop_base.flags import flag
+from perfloop_base.visible import brief
+from perfloop_loadgen.config.scenario import Method
+
+# Of a test that is repeated until an interval is narrow enough.
+MOST_RUNS = 20
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_RATE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][0-9]+)?)(?:/(?P<unit>s|m|h))?")
+
+
+def parse_rate(text: str) -> float:
+    """Return the requests per second of `200`, `200/s`, `600/m` or `100/h`.
+
+    Raises:
+        ValueError: one sentence with the value and the rule.
+    """
+    found = _RATE.fullmatch(text)
+    rate = float(found["number"]) / _SECONDS[found["unit"] or "s"] if found else 0.0
+    if found is None or not 0 < rate < math.inf:
+        raise ValueError(f"{brief(text)} is not a rate above 0: write requests per time, such as 200/s, 600/m or 100/h")
+    return rate
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number above 0.
+
+    Raises:
+        ValueError: one sentence with the value and the rule.
+    """
+    if not (text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text)):  # noqa: PLR2004 - digits of an int
+        raise ValueError(f"{brief(text)} is not a whole number above 0")
+    return int(text)
+
+
+def parse_share(text: str) -> float:
+    """Return the share that is written in per cent, `5` or `5%`; above 0.
+
+    Raises:
+        ValueError: one sentence with the value and the rule.
+    """
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share < math.inf:
+        raise ValueError(f"{brief(text)} is not a number of per cent above 0, such as 5%")
+    return share
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFlags:
+    """What the command line says about load and duration, instead of the file or the profile."""
+
+    duration: float | None = flag(
+        "--duration",
+        None,
+        parse=parse_duration,
+        help="length of the test, 0 until it is stopped; its ramps and stages keep their share of it",
+    )
+    users: int | None = flag(
+        "--users",
+        None,
+        parse=parse_count,
+        metavar="N",
+        help="concurrent users; with --rate, requests under way at most",
+    )
+    rate: float | None = flag(
+        "--rate",
+        None,
+        parse=parse_rate,
+        metavar="RATE",
+        help="requests that start per second, as 200/s, whether or not earlier ones were answered: an open load",
+    )
+    ramp_up: float | None = flag(
+        "--ramp-up",
+        None,
+        parse=parse_positive_duration,
+        help="time within which users or rate grow to the full number, inside the duration",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFlags:
+    """What is sent to a URL that stands in place of a file."""
+
+    method: str = flag("--method", "GET", choices=get_args(Method), help="method of the request to a URL")
+    headers: tuple[str, ...] = flag(
+        "--header", (), repeat=True, metavar="'NAME: VALUE'", help="header of the request to a URL (may be repeated)"
+    )
+    body: str | None = flag("--body", None, help="body of the request to a URL")
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatFlags:
+    """How often each test is run."""
+
+    repeat: int | None = flag(
+        "--repeat", None, parse=parse_count, metavar="N", help="run each test N times; with --until-interval, at least"
+    )
+    until_interval: float | None = flag(
+        "--until-interval",
+        None,
+        parse=parse_share,
+        metavar="PERCENT",
+        help="run each test until the p95 is known to this: a 95% interval over the runs of ± PERCENT",
+    )
+    most: int | None = flag(
+        "--max-repeats", None, parse=parse_count, metavar="N", help=f"most runs for the interval (default: {MOST_RUNS})"
+    )
+    within: float | None = flag(
+        "--max-time", None, parse=parse_positive_duration, help="begin no run for the interval that would end later"
+    )
