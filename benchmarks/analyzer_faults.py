@@ -91,8 +91,8 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
     return ports
 
 
-def start(home: Path) -> Stack:
-    """Start everything and wait until it answers."""
+def start(home: Path, *flags: str) -> Stack:
+    """Start everything, the analyzer with more flags, and wait until it answers."""
     stack = Stack(home, free_ports(("demo", "exporter", "prometheus", "analyzer", "loadgen")))
     listen = {name: f"--web.listen-address=127.0.0.1:{port}" for name, port in stack.ports.items()}
     python = sys.executable
@@ -110,7 +110,7 @@ def start(home: Path) -> Stack:
     stack.start("loadgen", *steady)
     source, store = f"--prometheus.url={stack.url('prometheus')}", f"--store.url=sqlite:///{home / 'analyzer.db'}"
     watch = (listen["analyzer"], source, store, f"--thresholds.file={limits}", f"--interval={CYCLE:g}s")
-    stack.start("analyzer", python, "-m", "perfloop_analyzer", "run", *watch)
+    stack.start("analyzer", python, "-m", "perfloop_analyzer", "run", *watch, *flags)
     _wait(stack.url("analyzer") + "/-/ready")
     return stack
 

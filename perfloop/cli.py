@@ -43,6 +43,8 @@ class Program:
 PROGRAMS: Mapping[str, Program] = {
     "exporter": Program("serve the metrics of this machine", "perfloop_exporter.cli", "exporter"),
     "analyzer": Program("find what is wrong and what to do about it", "perfloop_analyzer.cli", "analyzer"),
+    "change": Program("record what was changed, and list it", "perfloop_analyzer.change_cli", "analyzer"),
+    "prove": Program("replay an incident's load without and with a change", "perfloop.prove.cli", "stack"),
     "loadgen": Program("run and compare load tests", "perfloop_loadgen.cli", "loadgen"),
     "inbox": Program("receive Slack, PagerDuty and e-mail notifications locally", "perfloop_inbox.cli", "inbox"),
     "demo": Program("run the demo service", "perfloop_demo.service.cli", "demo"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from perfloop_base.visible import visible
 
@@ -21,6 +21,30 @@ class Problem(BaseModel):
     """A refusal: one sentence with the thing, its value and the rule, or a list of them for a wrong parameter."""
 
     detail: str | list[dict[str, Any]] = Field(description="what is wrong")
+
+
+class NewChange(BaseModel):
+    """A change to record: about one service, with a title, a version, or both."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    service: str = Field(description="what was changed, as its `service` label names it")
+    title: str | None = Field(default=None, description="what was done, in one line")
+    version: str | None = Field(default=None, description="what is deployed now")
+    kind: str | None = Field(default=None, description="a word; `deployment` where there is a version")
+    at: float | str | None = Field(default=None, description="Unix seconds or RFC 3339; now where it is left out")
+
+
+class NewProof(BaseModel):
+    """The outcome of a proof: what was taken away of the recommendation's metric, as shares, and the verdict."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Literal["proved", "refuted", "undecided", "invalid"]
+    words: str = Field(default="", max_length=1000, description="why, in one sentence")
+    gain: FiniteFloat | None = Field(default=None, le=1, description="the share of the metric that goes away")
+    low: FiniteFloat | None = Field(default=None, le=1, description="lower bound of the gain")
+    high: FiniteFloat | None = Field(default=None, le=1, description="upper bound of the gain")
 
 
 class Json(JSONResponse):
@@ -95,4 +119,5 @@ def _refusal(code: int) -> dict[str, Any]:
 READ = _refusals(421, 503)
 READ_STORED = _refusals(421, 422, 503)
 READ_ONE = _refusals(404, 421, 422, 503)
+RECORD = _refusals(401, 403, 415, 421, 422, 503)
 CHANGE = _refusals(401, 403, 404, 409, 415, 421, 422, 503)

@@ -18,7 +18,7 @@ from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
 from perfloop_analyzer.replay import certificate_lines, show_progress
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
-from perfloop_analyzer.running import LastResult, open_recommendations
+from perfloop_analyzer.running import LastResult, open_records
 from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_logs
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, read_flags
@@ -109,7 +109,8 @@ def _once(arguments: argparse.Namespace) -> int:
         _print_json(result.as_dict())
     else:
         print_result(result, Console())
-    return ExitCode.OK
+    # A result in which nothing was seen is no good news.
+    return ExitCode.OK if result.health else ExitCode.SOURCE_UNAVAILABLE
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -137,7 +138,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _recommendations(arguments: argparse.Namespace) -> int:
     now = time.time()
-    with open_recommendations(read_flags(TargetConfig, arguments)) as found:
+    with open_records(read_flags(TargetConfig, arguments)) as found:
         listed, last = found.recommendations(arguments.state), found.last_result(now)
     if last.is_old:
         # To the errors: what is printed as JSON stays JSON.
@@ -159,7 +160,7 @@ def _silence(last: LastResult, now: float) -> str:
 
 
 def _transition(arguments: argparse.Namespace) -> int:
-    with open_recommendations(read_flags(TargetConfig, arguments)) as found:
+    with open_records(read_flags(TargetConfig, arguments)) as found:
         recommendation = found.transition(arguments.id, arguments.command, time.time())
     line = visible(f"{recommendation.id} is now {recommendation.state}")
     Console().print(line, highlight=False, markup=False, soft_wrap=True)

@@ -9,7 +9,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfloop_analyzer.changes import KEEP_SECONDS, configured
+from perfloop_analyzer.change_watch import ChangeWatch, change_queries
+from perfloop_analyzer.changes import KEEP_SECONDS, MOST, configured
 from perfloop_analyzer.config import AUTO, AnalysisConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
@@ -30,23 +31,22 @@ from perfloop_analyzer.pipeline import (
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.lookback import day_before, find_cut, find_starts
-from perfloop_analyzer.ports import Query, Responses, Result, Rewriter, Source, Store
+from perfloop_analyzer.ports import NoRewriting, Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
-from perfloop_analyzer.recommend import by_urgency
+from perfloop_analyzer.recommend import by_urgency, learn_track_records
 from perfloop_analyzer.series import Grid
 from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_base.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator
 
     from perfloop_analyzer.changes import Change
     from perfloop_analyzer.pipeline import History
-    from perfloop_analyzer.recommend import Recommendation
 
 log = logging.getLogger("analyzer")
 
-NOTHING_SEEN = "no series has a value of the last minute: nothing is seen, and health is unknown"
+NOTHING_SEEN = "no series has a value of the last minute: {}, and health is unknown"
 SCRAPES_PER_WINDOW = 4  # a rate needs two samples; four scrapes bridge a lost one
 DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
@@ -59,16 +59,7 @@ LONGEST_PAUSE = 2700.0  # seconds between two single cycles
 STORE_SECONDS = 20.0
 FOLLOW_SECONDS = 60.0
 RECALL_SECONDS = 60.0
-
-
-class NoRewriting:
-    """The rewriter without a language model: every text stays as the rules have it."""
-
-    rejected = 0
-
-    async def rewrite(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
-        """Return the recommendations unchanged."""
-        return tuple(recommendations)
+CHANGES_SECONDS = 15.0
 
 
 class Configuration(Protocol):
@@ -112,6 +103,7 @@ class Loop:
         self._scrape_interval_known = False
         self._watch = NoveltyWatch()
         self._follow = FollowUp(source, store)
+        self._changes = ChangeWatch(store)
         self._last_run: dict[str, float] = {}
         stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
         self.published = Published(catalog=knowledge.catalog, stale_after=stale_after)
@@ -178,6 +170,7 @@ class Loop:
         if self._knowledge.settings.memory.looked is None:
             await self._recall_published(grid)
         await self._ask_which_alerts_fire(at)
+        await self._look_for_changes(at)
         await self._refresh_history(at)
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
@@ -187,7 +180,7 @@ class Loop:
             parts = await self._query(asked, Grid(at - self._step, self._step, 2))
             result = await asyncio.to_thread(name_parts, result, responses, parts.batches, self._knowledge)
         if not result.health:
-            result = replace(result, failures={**result.failures, "data": NOTHING_SEEN})
+            result = replace(result, failures={**result.failures, "data": NOTHING_SEEN.format(result.unseen[0].words)})
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
         self.published.batches, self.published.topology = responses.batches, self._knowledge.topology
@@ -254,6 +247,18 @@ class Loop:
         batch = responses.batches.get("alerts")
         reason = responses.failures.get("alerts", "Prometheus gave no answer")
         self.published.firing = Firing(problem=reason, at=at) if batch is None else read_firing(batch, at)
+
+    async def _look_for_changes(self, at: float) -> None:
+        """Take up what was changed: recorded by people at any time, or shown by Prometheus; no cycle fails for it."""
+        is_due = self._is_due("changes", at, CHANGES_SECONDS)
+        responses = await self._query(*change_queries(at)) if is_due else None
+        await self._bounded(asyncio.to_thread(self._note_changes, responses, at), STORE_SECONDS)
+
+    def _note_changes(self, responses: Responses | None, at: float) -> None:
+        with self._store_may_fail():
+            self._update_settings(changes=self._changes.note(responses, at))
+            return
+        self._update_settings(changes=(*self._changes.unwritten, *self._knowledge.settings.changes)[:MOST])
 
     async def _refresh_history(self, at: float) -> None:
         """Read the history when it is due; what it teaches holds until the next time."""
@@ -372,6 +377,8 @@ class Loop:
         self._store.write_findings(result.findings, result.at)
         self._store.write_memory(result.memory)
         standing = self._store.merge(result.recommendations, result.at, watched)
+        records = learn_track_records(self._store.recommendations())
+        self._update_settings(records=records)
         ids = {recommendation.id for recommendation in standing}
         decided = self._store.decided(result.at - DECIDED_DAYS * DAY_SECONDS)
         return replace(
@@ -379,6 +386,7 @@ class Loop:
             recommendations=by_urgency(standing),
             decided=tuple(one for one in decided if one.id not in ids),
             changes=self._store.changes(result.at - KEEP_SECONDS),
+            records=records,
         )
 
     async def _detect_scrape_interval(self) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.findings import Finding, Reading
     from perfloop_analyzer.incidents import Incident
     from perfloop_analyzer.recommend import Recommendation
+    from perfloop_analyzer.recommend.track_record import TrackRecord
     from perfloop_analyzer.series import Batch, Grid
 
 
@@ -61,6 +62,16 @@ class Rewriter(Protocol):
         """Return the recommendations, some of them with a text under `values.words`."""
 
 
+class NoRewriting:
+    """The rewriter without a language model: every text stays as the rules have it."""
+
+    rejected = 0
+
+    async def rewrite(self, recommendations: Sequence[Recommendation]) -> tuple[Recommendation, ...]:
+        """Return the recommendations unchanged."""
+        return tuple(recommendations)
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """One service's health score: 100 minus penalties (by signal) that add up exactly."""
@@ -75,27 +86,53 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """The signals of a service that have no finite value now, by their titles, and of how many signals."""
+
+    service: str
+    signals: tuple[str, ...]
+    total: int
+
+    @property
+    def words(self) -> str:
+        """How much is not seen, for people."""
+        return f"no data for {len(self.signals)} of {self.total} signals"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {"service": self.service, "signals": list(self.signals), "total": self.total, "words": self.words}
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What one cycle found; `at` is its moment in Unix seconds."""
+    """What one cycle found; `at` is its moment in Unix seconds, and `unseen` the signals without data."""
 
     at: float
     health: tuple[Health, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
     findings: tuple[Finding, ...] = ()
     incidents: tuple[Incident, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
     decided: tuple[Recommendation, ...] = ()
     changes: tuple[Change, ...] = ()
+    records: Mapping[str, TrackRecord] = field(default_factory=dict)
     readings: tuple[Reading, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     memory: Memory = field(default_factory=Memory)
     series: int = 0
     points: int = 0
 
+    def without_score(self) -> tuple[Unseen, ...]:
+        """Return the services that have series but no score, and the whole where nothing has one."""
+        scored = {health.service for health in self.health}
+        return tuple(one for one in self.unseen if one.service not in scored and one.total)
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form: what the HTTP API, `once --json` and the report share."""
         return {
             "at": self.at,
             "health": [health.as_dict() for health in self.health],
+            "no_data": [unseen.as_dict() for unseen in self.unseen],
             "incidents": [incident.as_dict() for incident in self.incidents],
             "suspects": [{"service": one, "suspicion": suspicion} for one, suspicion in rank_services(self.incidents)],
             "findings": [finding.as_dict() for finding in self.findings],
@@ -151,6 +188,9 @@ class Store(Protocol):
 
     def record_change(self, change: Change) -> None:
         """Record a change."""
+
+    def record_proof(self, identifier: str, proof: Mapping[str, Any], at: float) -> Recommendation:
+        """Keep the outcome of a recommendation's proof and return the recommendation."""
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
         """Record seasonal profiles, by signal."""

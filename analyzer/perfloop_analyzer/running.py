@@ -1,4 +1,4 @@
-"""The recommendations of an analyzer that runs: over its HTTP API where it answers, else in its database.
+"""The recommendations and changes of an analyzer: over its HTTP API where it answers, else in its database.
 
 The running program sees a change over HTTP immediately; the database is the way while it is stopped. What is not given
 by a flag is looked for where `perfloop up` puts it: see perfloop_base.home.
@@ -16,10 +16,12 @@ from urllib.parse import quote
 
 import httpx
 
+from perfloop_analyzer.changes import KEEP_SECONDS, Change, read_change
 from perfloop_analyzer.config import TargetConfig, database_url, read_secret
 from perfloop_analyzer.errors import (
     AccessError,
     AnalyzerError,
+    ConfigError,
     NotFoundError,
     NotRunningError,
     StoreError,
@@ -28,10 +30,12 @@ from perfloop_analyzer.errors import (
 from perfloop_analyzer.recommend.recommendation import Recommendation, from_dict
 from perfloop_analyzer.store import Database
 from perfloop_base.home import find_home, running_url
-from perfloop_base.redaction import redact, redact_url
+from perfloop_base.redaction import redact, redact_url, split_user
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from perfloop_base.errors import PerfloopError
 
 TOKEN_VARIABLE = "PERFLOOP_ANALYZER_TOKEN_FILE"  # noqa: S105 - the name of a variable
 TIMEOUT_SECONDS = 5.0
@@ -54,8 +58,8 @@ class LastResult:
     answers: bool
 
 
-class Recommendations(Protocol):
-    """Recommendations that can be listed and moved on."""
+class Records(Protocol):
+    """Recommendations that can be listed and moved on, and changes that can be listed and recorded."""
 
     def recommendations(self, state: str | None = None) -> Sequence[Recommendation]:
         """Return the recommendations, of one state if it is given, the most urgent first."""
@@ -69,6 +73,23 @@ class Recommendations(Protocol):
         Raises:
             NotFoundError: There is none of that id.
             TransitionError: Its state does not allow the step.
+        """
+
+    def changes(self, now: float) -> Sequence[Change]:
+        """Return what was changed within KEEP_SECONDS, newest first; `now` is in Unix seconds."""
+
+    def record_change(self, body: Mapping[str, Any], now: float) -> Change:
+        """Record a change and return it.
+
+        Raises:
+            ConfigError: With every problem of it.
+        """
+
+    def record_proof(self, identifier: str, body: Mapping[str, Any], now: float) -> Recommendation:
+        """Keep the outcome of a proof and return the recommendation; `now` is in Unix seconds.
+
+        Raises:
+            NotFoundError: There is none of that id.
         """
 
 
@@ -101,7 +122,7 @@ class RemoteAnalyzer:
 
     def recommendations(self, state: str | None = None) -> list[Recommendation]:
         """Return the stored recommendations, the most urgent first."""
-        found = self._request("GET", "", params={"state": state} if state else {})
+        found = self._request("GET", "recommendations", params={"state": state} if state else {})
         if not isinstance(found, list):
             raise AnalyzerError(f"the analyzer at {redact_url(str(self._client.base_url))} did not answer with a list")
         return [self._read(one) for one in found]
@@ -109,15 +130,39 @@ class RemoteAnalyzer:
     def transition(self, identifier: str, step: str, at: float) -> Recommendation:
         """Move one recommendation on; the analyzer's own clock counts."""
         del at
+        path = f"recommendations/{quote(identifier, safe='')}/{step}"
+        return self._read(self._request("POST", path, headers=self._authorization()))
+
+    def changes(self, now: float) -> list[Change]:
+        """Return what was changed, as the analyzer's last good cycle knew it."""
+        del now
+        body = self._request("GET", "changes")
+        try:
+            return [Change(**one) for one in body["changes"]]
+        except (KeyError, TypeError) as error:
+            shown = redact_url(str(self._client.base_url))
+            raise AnalyzerError(f"the analyzer at {shown} did not answer with changes: {error}") from error
+
+    def record_change(self, body: Mapping[str, Any], now: float) -> Change:
+        """Record a change; the analyzer's own clock counts where none is given."""
+        read_checked(body, now)
+        return Change(**self._request("POST", "changes", headers=self._authorization(), json=dict(body)))
+
+    def record_proof(self, identifier: str, body: Mapping[str, Any], now: float) -> Recommendation:
+        """Keep the outcome of a proof; the analyzer's own clock counts."""
+        del now
+        path = f"recommendations/{quote(identifier, safe='')}/proof"
+        return self._read(self._request("POST", path, headers=self._authorization(), json=dict(body)))
+
+    def _authorization(self) -> dict[str, str]:
         if self._token is None:
             raise AccessError(
                 f"the analyzer at {redact_url(str(self._client.base_url))} needs a token; none in {self._looked_for}"
             )
-        headers = {"Authorization": f"Bearer {self._token}"}
-        return self._read(self._request("POST", f"/{quote(identifier, safe='')}/{step}", headers=headers))
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
-        url = f"api/v1/recommendations{path}"
+        url = f"api/v1/{path}"
         shown = redact_url(str(self._client.base_url))
         try:
             response = self._client.request(method, url, **options)
@@ -127,7 +172,13 @@ class RemoteAnalyzer:
         if response.is_success:
             return body
         detail = str(body.get("detail", response.status_code) if isinstance(body, dict) else response.status_code)
-        kinds = {401: AccessError, 403: AccessError, 404: NotFoundError, 409: TransitionError}
+        kinds: dict[int, type[PerfloopError]] = {
+            401: AccessError,
+            403: AccessError,
+            404: NotFoundError,
+            409: TransitionError,
+            422: ConfigError,
+        }
         raise kinds.get(response.status_code, AnalyzerError)(redact(detail))
 
     def _read(self, body: Any) -> Recommendation:
@@ -153,15 +204,41 @@ class StoppedAnalyzer:
         """Move one recommendation on."""
         return self._database.transition(identifier, step, at)
 
+    def changes(self, now: float) -> Sequence[Change]:
+        """Return what was changed, newest first."""
+        return self._database.changes(now - KEEP_SECONDS)
+
+    def record_change(self, body: Mapping[str, Any], now: float) -> Change:
+        """Record a change."""
+        change = read_checked(body, now)
+        self._database.record_change(change)
+        return change
+
+    def record_proof(self, identifier: str, body: Mapping[str, Any], now: float) -> Recommendation:
+        """Keep the outcome of a proof."""
+        return self._database.record_proof(identifier, body, now)
+
     def last_result(self, now: float) -> LastResult:
         """Return when the last cycle that was stored saw any data."""
         looked = self._database.memory().looked
         return LastResult(looked, looked is None or now - looked > OLD_SECONDS, answers=False)
 
 
+def read_checked(body: Mapping[str, Any], now: float) -> Change:
+    """Return the change that is to be recorded.
+
+    Raises:
+        ConfigError: With every problem of it.
+    """
+    try:
+        return read_change(body, now)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 @contextlib.contextmanager
-def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
-    """Open the recommendations of the analyzer that the flags name, else of the running stack's.
+def open_records(target: TargetConfig) -> Iterator[Records]:
+    """Open the recommendations and changes of the analyzer that the flags name, else of the running stack's.
 
     Raises:
         NotRunningError: Nothing was found; the message names the places.
@@ -174,7 +251,9 @@ def open_recommendations(target: TargetConfig) -> Iterator[Recommendations]:
             yield StoppedAnalyzer(database)
         return
     url = target.web_url or running_url("analyzer")
-    with httpx.Client(base_url=url.rstrip("/") + "/", timeout=TIMEOUT_SECONDS) as client:
+    url, authorization = split_user(url)
+    headers = {"Authorization": authorization} if authorization else {}
+    with httpx.Client(base_url=url.rstrip("/") + "/", timeout=TIMEOUT_SECONDS, headers=headers) as client:
         if _answers(client):
             yield RemoteAnalyzer(client, *_token(target))
             return

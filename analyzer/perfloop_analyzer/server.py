@@ -12,7 +12,19 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
-from perfloop_analyzer.answers import CHANGE, READ, READ_ONE, READ_STORED, Json, Page, shown
+from perfloop_analyzer.answers import (
+    CHANGE,
+    READ,
+    READ_ONE,
+    READ_STORED,
+    RECORD,
+    Json,
+    NewChange,
+    NewProof,
+    Page,
+    shown,
+)
+from perfloop_analyzer.changes import read_change
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.pipeline.symptom import Symptom, explain_symptom
@@ -189,7 +201,7 @@ def _age_headers(state: State) -> dict[str, str]:
 
 @api.get("/health", response_model=dict[str, Any], responses=READ)
 def health(state: Injected) -> Json:
-    """Return the score of each service and of the whole, with the penalties that make it.
+    """Return the score of each service and of the whole, with the penalties that make it, and the signals without data.
 
     `status` is `stale` when no cycle has succeeded for a while, `unknown` when no series was seen, else `known`: only
     then the scores describe the present. `state` is what happened to the database.
@@ -199,7 +211,7 @@ def health(state: Injected) -> Json:
     (facts,) = keeper.health.facts()
     status = "stale" if latest["stale"] else "known" if latest["health"] else "unknown"
     database = {"writable": facts.writable, "problem": keeper.problem, "set_aside": keeper.moved}
-    shown = {key: latest[key] for key in ("at", "age_seconds", "stale", "health", "failures")}
+    shown = {key: latest[key] for key in ("at", "age_seconds", "stale", "health", "no_data", "failures")}
     return Json(shown | {"status": status, "error": state.published.error, "state": database})
 
 
@@ -232,7 +244,7 @@ def causes(state: Injected, service: str, signal: str) -> Json:
 
 @api.get("/changes", response_model=dict[str, Any], responses=READ)
 def changes(state: Injected) -> Json:
-    """Return what was changed within seven days, newest first: implemented recommendations, other limits."""
+    """Return what was changed within seven days, newest first, as the last good cycle knew it."""
     latest = _latest(state)
     return Json({key: latest[key] for key in ("at", "age_seconds", "stale", "changes")})
 
@@ -289,6 +301,38 @@ def _require_token(request: Request) -> None:
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), f"Bearer {token}".encode()):
         raise HTTPException(401, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+
+
+@api.post(
+    "/changes",
+    dependencies=[Depends(_require_token)],
+    status_code=201,
+    response_model=dict[str, Any],
+    responses=RECORD,
+)
+def record(state: Injected, change: NewChange) -> Json:
+    """Record what was changed: a deployment, a configuration, anything that may explain what follows."""
+    try:
+        made = read_change(change.model_dump(exclude_none=True), state.clock())
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    _stored(lambda: state.store.record_change(made))
+    return Json(made.as_dict(), status_code=201)
+
+
+@api.post(
+    "/recommendations/{identifier}/proof",
+    dependencies=[Depends(_require_token)],
+    response_model=dict[str, Any],
+    responses=CHANGE,
+)
+def prove(state: Injected, identifier: str, proof: NewProof) -> Json:
+    """Keep the outcome of a proof: the incident's load replayed without and with the change."""
+    try:
+        body = proof.model_dump(exclude_none=True)
+        return Json(_stored(lambda: state.store.record_proof(identifier, body, state.clock())).as_dict())
+    except NotFoundError as error:
+        raise HTTPException(404, str(error)) from error
 
 
 @api.post(

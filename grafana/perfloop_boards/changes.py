@@ -1,9 +1,12 @@
-"""The table of recent changes: what was changed, what started, and which signals went to another level."""
+"""The table of changes: what was changed, and then which signals are on a level that they did not have before."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from grafana_foundation_sdk.builders import common
+
+from perfloop_boards import colours
 from perfloop_boards.links import of_cell, to_board
 from perfloop_boards.panels import About
 from perfloop_boards.queries import Query, chosen, level_changes_in_words, selector
@@ -15,54 +18,56 @@ if TYPE_CHECKING:
     from perfloop_boards.panels import AnyPanel
 
 SERVICE = selector(*chosen("service"))
-MOST = 12
-
-
-def _moment(metric: str, what: str) -> str:
-    """When something last happened to each service; `what` says it."""
-    return f'label_replace(max by (service) ({metric}{SERVICE}), "what", "{what}", "", "")'
+MOST = 8
+# The classes, in the order in which they stand.
+MADE, MOVED = "1", "2"
+CLASSES = {MADE: ("change", colours.MODEL), MOVED: ("new level", colours.SLOW)}
 
 
 def _recorded() -> str:
-    """What people and programs recorded with the analyzer, each with its title."""
-    changes = f"max by (id, service, title) (perfloop_change_timestamp_seconds{SERVICE})"
+    """What people, programs and the analyzer recorded, each with its title; load tests are no service's own."""
+    of_service = f"perfloop_change_timestamp_seconds{SERVICE}"
+    tests = 'perfloop_change_timestamp_seconds{kind="load_test"}'
+    changes = f"max by (id, service, title) ({of_service} or {tests})"
     return f'label_replace({changes}, "what", "$1", "title", "(.*)")'
 
 
 def _levels() -> str:
-    """Signals whose level changed, with the old and the new one; the table puts their titles for their names."""
+    """Signals with a level that they did not have before; the table puts their titles for their names."""
     changed = level_changes_in_words(*chosen("service"))
     return f'label_replace({changed}, "what", "$1", "signal", "(.*)")'
 
 
-CHANGES = (
-    _levels(),
-    _recorded(),
-    _moment("process_start_time_seconds", "process started"),
-    _moment("prometheus_config_last_reload_success_timestamp_seconds", "configuration and rules reloaded"),
-    _moment("alertmanager_config_last_reload_success_timestamp_seconds", "configuration reloaded"),
-)
+def _newest(of_class: str, changes: str) -> str:
+    return f'label_replace(topk({MOST}, {changes}), "class", "{of_class}", "", "")'
+
+
+CHANGES = f"{_newest(MADE, _recorded())} or {_newest(MOVED, _levels())}"
 
 
 def recent_changes(limits: Limits) -> AnyPanel:
-    """Return the table, the newest change first."""
+    """Return the table: what was changed, the newest first, then the levels that hold now."""
     of_row = (to_board("Open the analysis of this service", "analysis", service=of_cell("Service")),)
-    return rows(
+    panel = rows(
         About(
-            "Recent changes",
-            "Recorded changes, processes that started (a release, a crash, a load test), configurations that were "
-            "loaded, and signals that went from one level to another. The one just before a problem is the first "
-            "suspect.",
+            "What changed?",
+            "First what was changed: versions, restarts, numbers of instances, configurations, load tests, and what "
+            "people recorded. Then the signals that are on a level that they did not have before. The change just "
+            "before a problem is the first suspect.",
             "none",
-            "No recent change: no start, no reload, no signal whose level changed.",
+            "No change of the last seven days is known, and no signal is on a new level.",
         ),
-        [Query(f"topk({MOST}, {' or '.join(CHANGES)}) * 1000", instant=True)],
+        [Query(f"({CHANGES}) * 1000", instant=True)],
         [
+            Column("class", "Kind", width=70, words=CLASSES),
             # Not to the board of services: the host and the parts of the stack serve no requests.
             Column("service", "Service", width=100, links=of_row),
             Column("what", "Change", words=name_signals(limits.by_route()), links=of_row),
             Column("levels", "From and to", width=170),
             Column("Value #A", "When", unit="dateTimeFromNow", width=140),
         ],
-        sort="When",
+    )
+    order = (("Kind", False), ("When", True))
+    return panel.sort_by(
+        [common.TableSortByFieldState().display_name(heading).desc(desc=falls) for heading, falls in order]
     )

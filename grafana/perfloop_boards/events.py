@@ -71,7 +71,9 @@ def _starts(of_service: tuple[str, ...]) -> str:
 
 
 def _changes(of_service: tuple[str, ...]) -> str:
-    recorded = f"perfloop_change_timestamp_seconds{selector(*of_service)}"
+    # Starts and load tests have marks of their own, from the programs themselves.
+    others = 'kind!~"restart|load_test"'
+    recorded = f"perfloop_change_timestamp_seconds{selector(*of_service, others)}"
     return f"max by (id, service, kind, title) ({recorded}) * 1000"
 
 

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.models.dashboard import VariableSort
 from perfloop_boards import colours
 from perfloop_boards.board import Board, Row, choice, evenly, one_of
 from perfloop_boards.events import SAME_RUN, marks
-from perfloop_boards.load import figures, results, series
+from perfloop_boards.load import figures, history, results, series
 from perfloop_boards.load.runs import RUN, TEST
 from perfloop_boards.queries import selector
 
@@ -78,11 +78,16 @@ def _rows(limits: Limits) -> Sequence[Row]:
         Row(9, evenly(results.endpoints(limits), series.by_endpoint(limits))),
         Row(7, evenly(series.users(), series.outcomes(), series.delays(), series.cpu())),
         Row(7, ((14, results.runs(limits)), (10, results.checks()))),
-        Row(7, evenly(series.phases(), results.phases(), series.transfer()), title="Phases and transfer"),
+        Row(
+            7,
+            evenly(series.statuses(), series.phases(), results.phases(), series.transfer()),
+            title="Status codes, phases, transfer",
+        ),
         Row(
             7,
             evenly(series.first_token(limits), series.gaps(limits), series.tokens()),
             title="Streamed responses",
             collapsed=True,
         ),
+        Row(9, ((17, history.runs(limits)), (7, history.tests())), title="History"),
     )

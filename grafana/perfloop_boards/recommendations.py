@@ -118,6 +118,24 @@ def _mean_gain() -> AnyPanel:
     )
 
 
+def _kept_expectations() -> AnyPanel:
+    outcomes = "perfloop_recommendation_outcomes"
+    return number(
+        About(
+            "Expectations that held",
+            "Share of proved or measured gains within their expected bounds, over all rules and time. Good: above 80%. "
+            "A rule's outcomes weigh its next expectation.",
+            "percentunit",
+            "no outcome yet",
+            decimals=0,
+            links=(LIST,),
+        ),
+        Query(f'sum(max by (rule) ({outcomes}{{inside="true"}})) / sum(max by (rule, inside) ({outcomes}))'),
+        Limit(warning=0.8, critical=0.5, below=True),
+        watch=ANALYZER,
+    )
+
+
 def _life() -> AnyPanel:
     states = " or ".join(
         f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
@@ -154,6 +172,7 @@ def _all() -> AnyPanel:
             Query(or_silent(of_each("rank"), "title"), instant=True),
             Query(of_each("expected_improvement_ratio"), instant=True),
             Query(of_each("measured_improvement_ratio"), instant=True),
+            Query(of_each("proved_improvement_ratio"), instant=True),
             Query(or_silent(of_each("start_timestamp_seconds", " * 1000"), "title", time=True), instant=True),
         ],
         [
@@ -164,9 +183,10 @@ def _all() -> AnyPanel:
             Column("category", "Category", width=100),
             Column("state", "State", width=85),
             Column("Value #B", "Expected gain", unit="percentunit", width=120, full=1),
+            Column("Value #D", "Proved gain", unit="percentunit", width=95),
             Column("Value #C", "Measured gain", unit="percentunit", width=110),
             Column("gain_of", "Gain of", width=190),
-            Column("Value #D", "Since", unit="dateTimeFromNow", width=140),
+            Column("Value #E", "Since", unit="dateTimeFromNow", width=140),
             Column("id", "Id", width=60, links=(EVIDENCE,)),
         ],
         sort="#",
@@ -258,11 +278,12 @@ def build(_limits: Limits) -> Board:
                 4,
                 [
                     (3, _open_now()),
-                    (4, _in_progress()),
-                    (4, _validated()),
-                    (4, _refuted()),
+                    (3, _in_progress()),
+                    (3, _validated()),
+                    (3, _refuted()),
                     (4, _validated_share()),
-                    (5, _mean_gain()),
+                    (4, _mean_gain()),
+                    (4, _kept_expectations()),
                 ],
             ),
             Row(8, [(24, _all())]),

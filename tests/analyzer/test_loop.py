@@ -61,9 +61,9 @@ async def test_the_last_good_result_stays_and_the_next_cycle_recovers(build: Any
     """Missing responses and unexpected exceptions fail their own cycle only."""
     nothing = Responses({}, {"db_query_time_p95": "does not answer"})
     good = _good(build)
-    # A cycle asks for the signals, the first one what was published, the alerts, when they are due the history and the
-    # burn rates, of what is seen for the first time the day before, and the worst parts.
-    loop = make_loop(good, good, good, good, good, good, good, nothing, ValueError("surprise"), good, good, good)
+    # A cycle asks for the signals, the first one what was published, the alerts, when they are due the changes, the
+    # history and the burn rates, of what is seen for the first time the day before, and the worst parts.
+    loop = make_loop(*[good] * 8, nothing, ValueError("surprise"), *[good] * 4)
     first = await loop.cycle(100.0)
     assert first is not None
     assert await loop.cycle(110.0) is None

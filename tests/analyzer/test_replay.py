@@ -296,7 +296,7 @@ def test_the_scratch_store_remembers_as_the_database_does(rng: np.random.Generat
         assert scratch.merge(found, at, watched) == database.merge(found, at, watched)
         assert scratch.recommendations() == database.recommendations()
         states |= {one.state for one in scratch.recommendations()}
-    assert states == {"open", "expired"}
+    assert states == {"open", "healed"}
     database.close()
 
 

@@ -73,7 +73,7 @@ def test_steps_that_a_state_forbids_are_refused(url: str) -> None:
     database, recommendation = Database(url), make(f"step-{time.monotonic_ns()}")
     database.merge([recommendation], 1.0)
     database.transition(recommendation.id, "dismiss", 2.0)
-    with pytest.raises(TransitionError, match="is dismissed: implement needs one that is accepted, open"):
+    with pytest.raises(TransitionError, match="is dismissed: implement needs one that is accepted, healed, open"):
         database.transition(recommendation.id, "implement", 3.0)
     assert database.transition(recommendation.id, "reopen", 4.0).state == "open"
     with pytest.raises(NotFoundError, match="no recommendation has the id 'nobody'"):
@@ -81,15 +81,34 @@ def test_steps_that_a_state_forbids_are_refused(url: str) -> None:
     database.close()
 
 
-def test_what_is_absent_expires_and_returns(tmp_path: Path) -> None:
-    """After an hour of health an open recommendation expires; the same finding opens it again."""
+def test_what_ends_by_itself_heals_with_the_last_time_it_was_seen_and_returns(tmp_path: Path) -> None:
+    """After two minutes without its finding, not an hour; the same finding opens it again."""
     database = Database(f"sqlite:///{tmp_path / 's.db'}")
-    database.merge([make()], 0.0)
-    database.merge([], HOUR - 1)
+    database.merge([make()], 1000.0)
+    database.merge([], 1119.0)
     assert [one.state for one in database.recommendations()] == ["open"]
-    database.merge([], HOUR + 1)
-    assert [one.state for one in database.recommendations("expired")] == ["expired"]
-    assert [one.state for one in database.merge([make()], HOUR + 2)] == ["open"]
+    database.merge([], 1121.0)
+    (healed,) = database.recommendations("healed")
+    assert healed.healed_by_itself
+    assert healed.values["stood_until"] == 1000.0
+    assert healed.reason == "last seen 1970-01-01 00:16:40 UTC; it ended before anybody acted"
+    (reopened,) = database.merge([make()], 1122.0)
+    assert (reopened.state, reopened.created, reopened.healed_by_itself) == ("open", 1122.0, False)
+    database.close()
+
+
+def test_what_people_decided_on_does_not_heal_by_itself(tmp_path: Path) -> None:
+    """Accepted and dismissed ones stay so; what healed by itself is listed among the decided ones for an hour."""
+    database = Database(f"sqlite:///{tmp_path / 's.db'}")
+    database.merge([make("a"), make("b"), make("c")], 1000.0)
+    database.transition("a", "accept", 1001.0)
+    database.transition("b", "dismiss", 1001.0)
+    database.merge([], 5000.0)
+    states = {one.id: one.state for one in database.recommendations()}
+    assert states == {"a": "accepted", "b": "dismissed", "c": "healed"}
+    assert {one.id for one in database.decided(0.0)} == {"a", "c"}
+    database.transition("a", "implement", 9000.0)
+    assert {one.id for one in database.decided(0.0)} == {"a"}
     database.close()
 
 

@@ -30,13 +30,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfloop_analyzer.findings import Finding, Severity
+from perfloop_analyzer.incidents.blame import Blame, blame_change
 from perfloop_analyzer.incidents.topology import MACHINE, Topology
 from perfloop_analyzer.incidents.walk import EXPLAINED, MOVED, Movement, Step, walk_calls
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.series import Floats
 
 JOIN_SECONDS = 600.0  # findings of one incident begin within this time of each other
@@ -50,6 +52,7 @@ DOWN = 10.0
 GRAINS = 2.0**20
 USUAL_PERCENT = 95.0
 STILL_SPREAD = 0.1  # of the move, for a series that never moved before: ten spreads, in any unit
+_INFINITY = math.inf
 GAUSSIAN_USUAL = 1.5  # IQRs: what USUAL_PERCENT of the blocks of Gaussian noise do not exceed
 
 Pair = tuple[str, str]
@@ -67,9 +70,10 @@ class Cause:
         score: Its share; the scores of an incident add up to 1.
         deviation: The score before normalization and before another cause explained it.
         onset: When its first finding began, in Unix seconds.
-        evidence: One sentence per finding.
+        evidence: One sentence per finding, and one for the change just before it.
         suspicion: How far it deviates, whenever it began, as far as nothing outside its service explains it: causes of
             different incidents compare by it.
+        change: What was changed just before it began, where anything was.
     """
 
     service: str
@@ -79,6 +83,12 @@ class Cause:
     onset: float
     evidence: tuple[str, ...]
     suspicion: float = 0.0
+    change: Change | None = None
+
+    @property
+    def began(self) -> str:
+        """The sentence about the change just before it; empty where there was none."""
+        return self.evidence[-1] if self.change else ""
 
     @property
     def percent(self) -> str:
@@ -94,11 +104,16 @@ class Cause:
             "deviation": self.deviation,
             "onset": self.onset,
             "evidence": list(self.evidence),
+            "change": self.change.as_dict() if self.change else None,
         }
 
 
 def rank_causes(
-    findings: Iterable[Finding], topology: Topology, deviation: Deviation, steps: Mapping[str, Step] | None = None
+    findings: Iterable[Finding],
+    topology: Topology,
+    deviation: Deviation,
+    steps: Mapping[str, Step] | None = None,
+    changes: Sequence[Change] = (),
 ) -> tuple[Cause, ...]:
     """Rank the (service, component) pairs of one incident, and the services on the walk from its symptom.
 
@@ -107,6 +122,7 @@ def rank_causes(
         topology: What can affect what.
         deviation: How far a finding's series deviates from its own past.
         steps: The walk from the symptom, by service; nothing where the calls are unknown.
+        changes: What was changed; a cause counts more where its service was changed just before.
     """
     steps = steps or {}
     pairs: Pairs = {}
@@ -118,17 +134,27 @@ def rank_causes(
     raw = {pair: size * _lateness(pairs.get(pair, ()), started) for pair, size in sizes.items()}
     _put_dead_services_first(raw, sizes, pairs)
     outside = {pair: _unexplained(pair, pairs, raw, topology, steps) for pair in raw}
+    onsets = {pair: min((one.onset for one in pairs.get(pair, ())), default=_INFINITY) for pair in raw}
+    onsets |= {pair: movement.onset for pair, movement in added.items()}
+    blamed = {pair: blame_change(pair, onset, changes, topology) for pair, onset in onsets.items()}
     scores = {
-        pair: one * min(outside[pair], _explained_within(pair, pairs, raw, topology)) for pair, one in raw.items()
+        pair: one * min(outside[pair], _explained_within(pair, pairs, raw, topology)) * _raised(blamed[pair])
+        for pair, one in raw.items()
     }
-    shares = _shares(scores)
     causes: list[Cause] = []
-    for pair, score in shares.items():
-        group = pairs.get(pair, [])
-        sentences = [_sentence(finding) for finding in group] or [_movement_sentence(added[pair])]
-        onset = min(finding.onset for finding in group) if group else added[pair].onset
-        causes.append(Cause(*pair, score, round(raw[pair], 6), onset, tuple(sentences), sizes[pair] * outside[pair]))
+    for pair, score in _shares(scores).items():
+        sentences = [_sentence(finding) for finding in pairs.get(pair, ())] or [_movement_sentence(added[pair])]
+        blame = blamed[pair]
+        if blame is not None:
+            sentences.append(blame.sentence)
+        suspicion = sizes[pair] * outside[pair]
+        change = blame.change if blame else None
+        causes.append(Cause(*pair, score, round(raw[pair], 6), onsets[pair], tuple(sentences), suspicion, change))
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.onset, cause.component)))
+
+
+def _raised(blame: Blame | None) -> float:
+    return 1.0 if blame is None else blame.factor
 
 
 def find_symptom(findings: Iterable[Finding], topology: Topology, deviation: Deviation) -> Finding | None:

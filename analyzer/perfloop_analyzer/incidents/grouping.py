@@ -28,6 +28,7 @@ from perfloop_analyzer.incidents.topology import MACHINE, Topology
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.findings import Finding, Severity
 
 
@@ -91,7 +92,11 @@ def _both_sides(causes: Sequence[Cause]) -> float:
 
 
 def group_incidents(
-    findings: Sequence[Finding], topology: Topology, deviation: Deviation, movements: Movements | None = None
+    findings: Sequence[Finding],
+    topology: Topology,
+    deviation: Deviation,
+    movements: Movements | None = None,
+    changes: Sequence[Change] = (),
 ) -> tuple[Incident, ...]:
     """Return the incidents, outages first, then those whose first cause is the most suspicious.
 
@@ -100,9 +105,10 @@ def group_incidents(
         topology: What can affect what.
         deviation: How far a finding's series deviates from its own past, for the ranking of causes.
         movements: How far any service moved in a finding's measure, for the walk along the calls.
+        changes: What was changed, by whatever means.
     """
     groups = _components(findings, topology)
-    incidents = [_build(group, topology, deviation, movements) for group in groups]
+    incidents = [_build(group, topology, deviation, movements, changes) for group in groups]
     return tuple(sorted(incidents, key=lambda one: (not one.is_outage, -one.suspicion, -one.severity, one.started)))
 
 
@@ -165,10 +171,16 @@ def name_incident(cause: Cause, *more: str) -> str:
     return f"{slug(cause.service)}-{slug(cause.component)}-{digest}"
 
 
-def _build(findings: list[Finding], topology: Topology, deviation: Deviation, movements: Movements | None) -> Incident:
+def _build(
+    findings: list[Finding],
+    topology: Topology,
+    deviation: Deviation,
+    movements: Movements | None,
+    changes: Sequence[Change],
+) -> Incident:
     started = min(finding.onset for finding in findings)
     steps = walk_from_symptom(findings, topology, deviation, movements) if movements else None
-    causes = rank_causes(findings, topology, deviation, steps)
+    causes = rank_causes(findings, topology, deviation, steps, changes)
     services = tuple(sorted({finding.service for finding in findings}))
     first = causes[0]
     return Incident(

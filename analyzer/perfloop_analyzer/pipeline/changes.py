@@ -43,7 +43,8 @@ def find_changes(
         history: What was learned from days of history.
         memory: What the cycles before found.
         level: The false discovery rate of the cycle.
-        readings: What is published, to add to: the newest step of each row that is searched.
+        readings: What is published, to add to: the newest step of each row that is searched, for better or worse,
+            unless it leads back to a level from before.
 
     Returns:
         The steps that may be found, each with its p-value, and those that were found before and still stand.
@@ -56,7 +57,9 @@ def find_changes(
             newest[int(rows[point.row])] = point
     found = []
     for row, point in newest.items():
-        readings += _readings(subject, row, point)
+        # A level that the series only went back to is no news.
+        if window.chance(row, point.index, above=point.after > point.before) < HAD_CLEARLY:
+            readings += _readings(subject, row, point)
         p_value = _p_value(window.values[row], point)
         if p_value <= level and _matters(subject, point) and window.chance(row, point.index) < HAD:
             found.append((_finding(subject, row, point, p_value), p_value))
@@ -81,20 +84,24 @@ class Window:
             self._expected = line.mean(axis=1)
             self.values = batch.values - (line - self._expected[:, None])
 
-    def chance(self, row: int, index: int) -> float:
-        """Return the probability that a block is as bad as the level since a step.
+    def chance(self, row: int, index: int, *, above: bool | None = None) -> float:
+        """Return the probability that a block is as far off as the level since a step.
+
+        Far is what is worse, or else what `above` says.
 
         The milder half of the time since then counts, so that a level that was left again is none. Blocks of that
         length before the step and in the history are compared; where neither is known well enough it is 0.
         """
-        after = self._sign * self.values[row, index:]
+        sign = self._sign if above is None else 1.0 if above else -1.0
+        after = sign * self.values[row, index:]
         size = len(after) // 2
         if not np.isfinite(after[:size]).any() or not np.isfinite(after[size:]).any():
             return 1.0
         height = min(float(np.nanmean(after[:size])), float(np.nanmean(after[size:])))
-        chances = [chance_before(self._sign * self.values[row, :index], size, height)]
-        if self._known is not None:
-            height -= self._sign * float(self._expected[row])
+        chances = [chance_before(sign * self.values[row, :index], size, height)]
+        # The learned levels are those of the worse side.
+        if self._known is not None and sign == self._sign:
+            height -= sign * float(self._expected[row])
             seconds = size * self._subject.batch.grid.step
             chances.append(self._known.levels.chance(int(self._rows[row]), seconds, height))
         return max((chance for chance in chances if np.isfinite(chance)), default=0.0)

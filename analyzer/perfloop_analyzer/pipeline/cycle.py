@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from perfloop_analyzer.findings import Reading
 from perfloop_analyzer.incidents import (
@@ -15,17 +12,16 @@ from perfloop_analyzer.incidents import (
     carry_findings,
     carry_incidents,
     group_incidents,
-    is_calls,
     remember,
     remembered_movement,
 )
+from perfloop_analyzer.pipeline.coverage import Coverage
 from perfloop_analyzer.pipeline.detect import Detection, Settings, detect_all
 from perfloop_analyzer.pipeline.health import score_health
 from perfloop_analyzer.pipeline.inputs import Inputs
 from perfloop_analyzer.ports import Query, Responses, Result
 from perfloop_analyzer.recommend import Context, Rule, find_parts, no_parts, recommend
 from perfloop_analyzer.recommend.rightsizing import desired_replicas
-from perfloop_analyzer.series import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,9 +29,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.recommend.parts import PartsOf
-    from perfloop_analyzer.series import Batch, Floats
-
-LATELY_SECONDS = 60.0
+    from perfloop_analyzer.series import Batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,8 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
     table = knowledge.by_name()
     detection: Detection = detect_all(answers.batches, table, knowledge.settings)
     measured = Inputs(answers.batches, table, knowledge.settings.history)
-    services = _services(answers, table)
+    coverage = Coverage(answers.batches, table)
+    services = coverage.services()
     memory = knowledge.settings.memory
     findings = carry_findings(detection.findings, memory, at)
 
@@ -69,11 +64,13 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
         return measured.movement(symptom, service) or remembered_movement(findings, symptom, service, memory)
 
     topology = knowledge.topology.learn(answers.batches.values())
-    incidents = carry_incidents(group_incidents(findings, topology, deviation, movement), memory)
+    grouped = group_incidents(findings, topology, deviation, movement, knowledge.settings.changes)
+    incidents = carry_incidents(grouped, memory)
     health = score_health(findings, services)
     return Result(
         at=at,
         health=health,
+        unseen=coverage.unseen(),
         findings=findings,
         incidents=incidents,
         recommendations=recommend(incidents, knowledge.rules, _context(measured, knowledge, at)),
@@ -87,7 +84,8 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
 
 
 def _context(measured: Inputs, knowledge: Knowledge, at: float, parts: PartsOf = no_parts) -> Context:
-    return Context(measured, at, {signal.name: signal.label for signal in knowledge.catalog}, parts)
+    titles = {signal.name: signal.label for signal in knowledge.catalog}
+    return Context(measured, at, titles, parts, knowledge.settings.records)
 
 
 def part_queries(result: Result, knowledge: Knowledge) -> list[Query]:
@@ -112,17 +110,3 @@ def _replicas(measured: Inputs, services: set[str]) -> Iterator[Reading]:
         used, count = measured.now("process_cpu_cores", service), measured.now("replicas", service)
         if used and count and cores:
             yield Reading("desired_replicas", "", service, desired_replicas(count, used, cores))
-
-
-def _services(answers: Responses, table: Mapping[str, Signal]) -> set[str]:
-    """Return the services that have a value of the newest LATELY_SECONDS: of another nothing is known."""
-    return {
-        service_of(batch.labels[row], table[name].service if name in table else None)
-        for name, batch in answers.batches.items()
-        if not is_calls(batch)
-        for row in np.flatnonzero(np.isfinite(_newest(batch)).any(axis=1))
-    }
-
-
-def _newest(batch: Batch) -> Floats:
-    return batch.values[:, -max(2, math.ceil(LATELY_SECONDS / batch.grid.step)) :]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from perfloop_analyzer.catalog import Limit, Signal
+    from perfloop_analyzer.changes import Change
+    from perfloop_analyzer.recommend.track_record import TrackRecord
 
 Rows = NDArray[np.int64]
 
@@ -40,6 +42,8 @@ class Settings:
         history: Profiles, and the findings and readings of the last reading of the history.
         memory: What the last cycle found, and since when it stands.
         burning: The burn findings that stand, with their readings in `burn_readings`.
+        changes: What was changed lately, newest first.
+        records: What became of the expectations of earlier recommendations, by rule.
     """
 
     window: str = "1m"
@@ -48,6 +52,8 @@ class Settings:
     memory: Memory = field(default_factory=Memory)
     burning: tuple[Finding, ...] = ()
     burn_readings: tuple[Reading, ...] = ()
+    changes: tuple[Change, ...] = ()
+    records: Mapping[str, TrackRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

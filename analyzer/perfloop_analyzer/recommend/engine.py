@@ -12,6 +12,7 @@ from perfloop_analyzer.recommend.gains import name_reduced
 from perfloop_analyzer.recommend.improvement import Measured, expect
 from perfloop_analyzer.recommend.parts import MOST, PartsOf, name_outstanding, no_parts
 from perfloop_analyzer.recommend.recommendation import PRIORITIES, Recommendation, by_urgency
+from perfloop_analyzer.recommend.track_record import TrackRecord, weigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,12 +31,14 @@ class Context:
         at: The moment in Unix seconds.
         titles: What people call each signal.
         parts: Gives the parts of a finding's service, the worst first.
+        records: What became of earlier expectations, by rule.
     """
 
     measured: Measured
     at: float
     titles: Mapping[str, str] = field(default_factory=dict)
     parts: PartsOf = no_parts
+    records: Mapping[str, TrackRecord] = field(default_factory=dict)
 
 
 # The words for a label that the series does not have.
@@ -83,7 +86,7 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
     parts = context.parts(finding)
     text = _texts(finding, name_outstanding(parts))
     expected = expect(rule.improvement, finding, context.measured)
-    improvement = None if isinstance(expected, str) else expected
+    improvement = None if isinstance(expected, str) else weigh(expected, context.records.get(rule.rule))
     return Recommendation(
         id=_identifier(rule.rule, finding.service, finding.labels),
         rule=rule.rule,

@@ -39,6 +39,19 @@ def measured_words(recommendation: Recommendation) -> str:
     return f"{of} {gain}" + (f" ({interval})" if interval != gain else "")
 
 
+def proved_words(recommendation: Recommendation) -> str:
+    """Return what a proof found, with its interval; empty where there is none."""
+    proved = recommendation.values.get("proved")
+    if not isinstance(proved, dict) or not proved.get("verdict"):
+        return ""
+    numbers = [proved.get(name) for name in ("gain", "low", "high")]
+    if not all(isinstance(number, int | float) for number in numbers):
+        return f"{proved['verdict']}: {proved.get('words', '')}"
+    gain, low, high = (-float(number) for number in numbers if isinstance(number, int | float))
+    of = recommendation.gain_of or recommendation.signal.replace("_", " ")
+    return f"{proved['verdict']}: {of} {share_range(gain, gain)} ({share_range(low, high)})"
+
+
 def share_range(low: float, high: float) -> str:
     """Return two shares as one range in percent; as one figure where both round to the same."""
     # Adding 0 makes the zero of a small negative number one without a sign.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.findings import AVAILABILITY
@@ -14,24 +15,29 @@ if TYPE_CHECKING:
 
 PRIORITIES = ("low", "medium", "high", "critical")
 
+# How long the finding of an open recommendation must be absent, while the analyzer looks, to have healed by itself.
+HEALED_SECONDS = 120.0
+
 # What becomes of an implemented recommendation: its gain is sure, there is none, something else explains it, its
 # trouble was over before the change, or nobody can know.
 MEASURED = frozenset({"validated", "refuted", "confounded", "healed", "inconclusive"})
 # Each step with the states that it may be taken in and the state that it leads to.
 STEPS: Mapping[str, tuple[frozenset[str], str]] = {
     "accept": (frozenset({"open"}), "accepted"),
-    "implement": (frozenset({"open", "accepted"}), "implemented"),
+    # What a change ended is healed before anybody marks the change.
+    "implement": (frozenset({"open", "accepted", "healed"}), "implemented"),
     "dismiss": (frozenset({"open", "accepted"}), "dismissed"),
     "reopen": (MEASURED | {"accepted", "implemented", "dismissed", "expired"}, "open"),
-    "expire": (frozenset({"open"}), "expired"),
     "validate": (frozenset({"implemented"}), "validated"),
     "refute": (frozenset({"implemented"}), "refuted"),
     "confound": (frozenset({"implemented"}), "confounded"),
-    "heal": (frozenset({"implemented"}), "healed"),
+    "heal": (frozenset({"open", "implemented"}), "healed"),
     "give_up": (frozenset({"implemented"}), "inconclusive"),
 }
 # The steps that people take; the analyzer takes the others.
 PEOPLES_STEPS = ("accept", "implement", "dismiss", "reopen")
+DECIDING = frozenset({"proved", "refuted"})  # the verdicts of a proof that has a result
+# Earlier versions let what healed by itself expire after an hour; a database may hold such ones.
 STATES = MEASURED | {"open", "accepted", "implemented", "dismissed", "expired"}
 DECIDED = MEASURED | {"accepted", "implemented"}
 
@@ -72,7 +78,7 @@ class Recommendation:
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
         values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); later
-            `stood_until`, `measured`, `reason` and `words`.
+            `stood_until`, `measured`, `proved`, `reason` and `words`.
     """
 
     id: str
@@ -114,6 +120,18 @@ class Recommendation:
         return reason if isinstance(reason, str) and self.state in MEASURED else ""
 
     @property
+    def healed_by_itself(self) -> bool:
+        """Whether its trouble ended before anybody acted."""
+        return self.state == "healed" and self.values.get("by_itself") is True
+
+    @property
+    def proved_gain(self) -> float | None:
+        """The gain that a proof found; None where there is none, or it proves nothing."""
+        proved = self.values.get("proved")
+        gain = proved.get("gain") if isinstance(proved, Mapping) and proved.get("verdict") in DECIDING else None
+        return float(gain) if isinstance(gain, int | float) and math.isfinite(gain) else None
+
+    @property
     def gain_of(self) -> str:
         """What the expected gain is a share of, in words; empty where no gain could be computed."""
         return (self.improvement.of or self.improvement.metric.replace("_", " ")) if self.improvement else ""
@@ -128,6 +146,12 @@ class Recommendation:
             "improvement": self.improvement.as_dict() if self.improvement else None,
             "values": dict(self.values),
         }
+
+
+def healed_values(seen: float) -> dict[str, Any]:
+    """Return what is noted of a recommendation whose trouble was last seen at a moment and ended before anybody acted."""
+    moment = datetime.fromtimestamp(seen, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return {"stood_until": seen, "by_itself": True, "reason": f"last seen {moment}; it ended before anybody acted"}
 
 
 def by_urgency(recommendations: Iterable[Recommendation]) -> tuple[Recommendation, ...]:
@@ -169,7 +193,7 @@ def from_dict(data: Mapping[str, Any]) -> Recommendation:
             "affects": tuple(str(one) for one in data["affects"]),
             "evidence": tuple(item for item in data["evidence"] if isinstance(item, Mapping)),
             "rivals": tuple(str(one) for one in data.get("rivals", ())),
-            "improvement": _improvement(improvement) if improvement else None,
+            "improvement": read_improvement(improvement) if improvement else None,
             "values": _values(data.get("values", {})),
         }
     )
@@ -190,8 +214,13 @@ def _is_measured(data: object) -> bool:
     return all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
 
 
-def _improvement(data: Any) -> Improvement:
-    """Return the improvement of a JSON form."""
+def read_improvement(data: Any) -> Improvement:
+    """Return the improvement of a JSON form.
+
+    Raises:
+        TypeError: It has other fields than an improvement.
+        ValueError: A number is none, or is not finite.
+    """
     if not isinstance(data, Mapping) or set(data) | _LATER != set(Improvement.__slots__):
         raise TypeError("field 'improvement' has other fields than an improvement")
     ratio, low, high = (float(data[name]) for name in ("ratio", "low", "high"))

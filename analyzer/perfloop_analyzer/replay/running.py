@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfloop_analyzer.changes import POINTS, STEP_SECONDS
 from perfloop_analyzer.errors import AnalyzerError, ConfigError, SourceError, SourceUnavailable
 from perfloop_analyzer.incidents import RECALLED
 from perfloop_analyzer.loop import DEFAULT_STEP, LONGEST_STEP, SHORTEST_STEP
@@ -54,6 +55,7 @@ class Plan:
         strides = {
             BURN_GRID: self.stride,
             (step, PARTS_POINTS): step,
+            (STEP_SECONDS, POINTS): STEP_SECONDS,
             (step, config.points): step,
             (history, round(config.history_seconds / history)): history,
         }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from perfloop_analyzer.changes import MOST
 from perfloop_analyzer.errors import NotFoundError
 from perfloop_analyzer.incidents import Memory
 from perfloop_analyzer.recommend import by_urgency
-from perfloop_analyzer.store.database import EXPIRE_SECONDS
+from perfloop_analyzer.recommend.recommendation import HEALED_SECONDS, healed_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,30 +29,32 @@ class _Row:
 class Scratch:
     """The part of the database that a replay needs, which nobody decides anything in.
 
-    Recommendations are open, expire when they were absent for an hour, and are opened again when they come back, as in
+    Recommendations are open, heal when they are absent, and are opened again when they come back, as in
     the database.
     """
 
     def __init__(self) -> None:
         self._rows: dict[str, _Row] = {}
         self._memory = Memory()
+        self._changes: list[Change] = []
 
     def merge(
         self, recommendations: Sequence[Recommendation], at: float, watched: float | None = None
     ) -> tuple[Recommendation, ...]:
-        """Return what a cycle recommends with its state; expire what was absent for an hour."""
+        """Return what a cycle recommends with its state; what was absent healed by itself."""
         for row in self._rows.values():
             row.absent = at - row.seen if watched is None else row.absent + watched
         merged = tuple(self._merge_one(one, at) for one in recommendations)
         names = {one.id for one in recommendations}
         for name, row in self._rows.items():
-            if name not in names and row.known.state == "open" and row.absent > EXPIRE_SECONDS:
-                row.known = replace(row.known, state="expired", updated=at)
+            if name not in names and row.known.state == "open" and row.absent > HEALED_SECONDS:
+                values = {**row.known.values, **healed_values(row.seen)}
+                row.known = replace(row.known, state="healed", updated=at, values=values)
         return merged
 
     def _merge_one(self, one: Recommendation, at: float) -> Recommendation:
         row = self._rows.get(one.id)
-        if row is None or (row.known.state == "expired" and row.absent > 0):
+        if row is None or (row.known.state == "healed" and row.absent > 0):
             row = self._rows[one.id] = _Row(replace(one, state="open", created=at, updated=at), at)
         else:
             row.known = replace(one, state="open", created=row.known.created, updated=row.known.updated)
@@ -100,12 +103,17 @@ class Scratch:
         self._memory = memory
 
     def changes(self, since: float) -> tuple[Change, ...]:
-        """Return nothing: nothing was changed."""
-        del since
-        return ()
+        """Return the newest changes since a moment, as far as the past shows them."""
+        return tuple(sorted((one for one in self._changes if one.at >= since), key=lambda one: -one.at))[:MOST]
 
     def record_change(self, change: Change) -> None:
-        """Do nothing."""
+        """Keep a change."""
+        self._changes.append(change)
+
+    def record_proof(self, identifier: str, proof: Mapping[str, Any], at: float) -> Recommendation:
+        """Refuse: nothing is proved in a replay."""
+        del proof, at
+        raise NotFoundError(f"a replay's recommendation {identifier} cannot be changed")
 
     def write_baselines(self, baselines: Mapping[str, Mapping[str, Any]], at: float) -> None:
         """Do nothing: the loop has them."""

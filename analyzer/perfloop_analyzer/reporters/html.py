@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from perfloop_analyzer.findings import component_name
 from perfloop_analyzer.firing import Firing
-from perfloop_analyzer.recommend import gain_words, measured_words
+from perfloop_analyzer.recommend import gain_words, measured_words, proved_words
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STEPS
 from perfloop_analyzer.reporters.formatting import (
     clock,
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 MOST_DECIDED = 50
 SHOWN = frozenset({"detector", "title", "before", "after", "limit", "unit", "p_value", "expr"})
 STEP_WORDS = {"accept": "Accept", "implement": "Mark as implemented", "dismiss": "Dismiss", "reopen": "Reopen"}
-# A state that a person left, or that ended by itself because nothing was wrong any more.
+# A state that a person left, or that an earlier version gave to what ended by itself.
 _UNDECIDED = frozenset({"open", "expired"})
+_NEWS_SECONDS = 3600.0  # for so long it is shown that a trouble ended by itself
 _TEMPLATES = Path(__file__).with_name("templates")
 _STYLE = Markup(style((_TEMPLATES / "own.css").read_text(encoding="utf-8")))  # noqa: S704 - our own file
 _SCRIPT = Markup((_TEMPLATES / "script.html").read_text(encoding="utf-8"))  # noqa: S704 - our own file
@@ -118,7 +119,7 @@ def render_page(published: Published, now: float, desk: Desk | None = None) -> s
     desk = desk or Desk()
     result = published.result and _with_states(published.result, desk.stored)
     standing = {one.id for one in result.recommendations} if result else set()
-    decided = [one for one in desk.stored if one.state not in _UNDECIDED and one.id not in standing]
+    decided = [one for one in desk.stored if _is_decided(one, now) and one.id not in standing]
     return _render(
         "page.html",
         result=result,
@@ -166,6 +167,12 @@ def render_report(
         can_change=False,
         leads=Leads(record.links, record.catalog, result.at, plots=frozenset(plot.anchor for plot in plots)),
     )
+
+
+def _is_decided(one: Recommendation, now: float) -> bool:
+    if one.healed_by_itself:
+        return now - one.updated < _NEWS_SECONDS
+    return one.state not in _UNDECIDED
 
 
 def _with_states(result: Result, stored: Sequence[Recommendation]) -> Result:
@@ -236,6 +243,7 @@ def _environment() -> Environment:
         component_name=component_name,
         gain_words=gain_words,
         measured_words=measured_words,
+        proved_words=proved_words,
         mood=mood,
         next_steps=next_steps,
         quantity=quantity,

@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from perfloop_analyzer.findings import Severity, series_of
 from perfloop_analyzer.recommend.recommendation import by_urgency
+from perfloop_analyzer.recommend.track_record import count_outcomes
 from perfloop_analyzer.reporters.explanations import explain_signals
 
 if TYPE_CHECKING:
@@ -190,6 +191,18 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
         "Measured share by which the affected metric fell after the recommendation was implemented.",
         ["id"],
         [((r.id,), float(r.values["measured"]["gain"])) for r in known if "measured" in r.values],
+    )
+    yield _gauge(
+        "perfloop_recommendation_proved_improvement_ratio",
+        "Share of the affected metric that went away when the incident's load was replayed with the change.",
+        ["id"],
+        [((r.id,), gain) for r in known if (gain := r.proved_gain) is not None],
+    )
+    yield _gauge(
+        "perfloop_recommendation_outcomes",
+        "Changes whose gain was proved or measured, by whether it was within its expected bounds.",
+        ["rule", "inside"],
+        count_outcomes(result.records),
     )
 
 

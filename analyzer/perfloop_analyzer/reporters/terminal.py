@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import component_name
-from perfloop_analyzer.recommend import by_urgency, gain_words, measured_words
+from perfloop_analyzer.recommend import by_urgency, gain_words, measured_words, proved_words
 from perfloop_analyzer.reporters.formatting import clock, shown_penalties, worst_first
 from perfloop_base.quantities import span
 from perfloop_base.visible import visible
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.incidents import Incident
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.recommend import Recommendation
@@ -31,6 +32,10 @@ def print_result(result: Result, console: Console) -> None:
     healthy = [one.service for one in ranked if not one.penalties]
     if healthy:
         _print(console, f"health of {', '.join(healthy)}: 100 (no findings)")
+    for unseen in result.without_score():
+        _print(console, f"health of {unseen.service}: unknown ({unseen.words})")
+    if ranked and result.unseen and result.unseen[0].signals:
+        _print(console, result.unseen[0].words)
     for incident in result.incidents:
         _print_incident(incident, result.at, console)
     print_recommendations(result.recommendations, console)
@@ -68,11 +73,24 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
         _print(console, f"  expected gain: {expected}")
         if measured := measured_words(recommendation):
             _print(console, f"  measured gain: {measured}")
+        if proved := proved_words(recommendation):
+            _print(console, f"  {proved}")
         if recommendation.reason:
             _print(console, f"  {recommendation.state}: {recommendation.reason}")
         since = clock(recommendation.created) if recommendation.created else ""
         _print(
             console, f"  state: {recommendation.state}{f', since {since}' if since else ''}, id: {recommendation.id}"
+        )
+
+
+def print_changes(changes: Sequence[Change], now: float, console: Console) -> None:
+    """Print each change with its moment and age, newest first; `now` is in Unix seconds."""
+    if not changes:
+        _print(console, "no change is known of the last seven days")
+    for change in changes:
+        _print(
+            console,
+            f"{clock(change.at)} ({span(now - change.at)} ago)  {change.service}: {change.title} [{change.kind}]",
         )
 
 

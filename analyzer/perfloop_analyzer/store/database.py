@@ -18,7 +18,14 @@ from sqlalchemy import delete, select
 from perfloop_analyzer.changes import MOST, Change, implemented
 from perfloop_analyzer.errors import NotFoundError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
-from perfloop_analyzer.recommend.recommendation import DECIDED, STEPS, by_urgency, from_dict
+from perfloop_analyzer.recommend.recommendation import (
+    DECIDED,
+    HEALED_SECONDS,
+    STEPS,
+    by_urgency,
+    from_dict,
+    healed_values,
+)
 from perfloop_analyzer.store.standing import read_memory, write_memory
 from perfloop_analyzer.store.tables import BaselineRow, ChangeRow, EventRow, FindingRow, RecommendationRow
 from perfloop_base.database.connection import Connection
@@ -40,14 +47,14 @@ log = logging.getLogger("analyzer.store")
 
 SCHEMA = Schema(Path(__file__).parent / "migrations", lock=715_001)
 
-EXPIRE_SECONDS = 3600.0
+HOUR_SECONDS = 3600.0
 # How long a closed recommendation must have been absent to be reopened when its finding returns.
 REOPEN_AFTER_SECONDS = {
     "validated": 120.0,
     "healed": 120.0,
-    "refuted": EXPIRE_SECONDS,
-    "confounded": EXPIRE_SECONDS,
-    "inconclusive": EXPIRE_SECONDS,
+    "refuted": HOUR_SECONDS,
+    "confounded": HOUR_SECONDS,
+    "inconclusive": HOUR_SECONDS,
     "expired": 0.0,
 }
 SAME_FINDING_SECONDS = 120.0  # a finding that was absent longer than this gets a new row
@@ -90,13 +97,13 @@ class Database:
     def merge(
         self, recommendations: Sequence[Recommendation], at: float, watched: float | None = None
     ) -> tuple[Recommendation, ...]:
-        """Store what a cycle recommends and return it with each one's state; expire what was absent for an hour.
+        """Store what a cycle recommends and return it with each one's state; what was absent healed by itself.
 
         Args:
             recommendations: Those of the cycle.
             at: The moment in Unix seconds.
             watched: For how many seconds since the last call the analyzer looked; absence is counted in these, so that
-                neither a clock that jumps nor a night switched off makes anything expire. None takes the clock.
+                neither a clock that jumps nor a night switched off heals anything. None takes the clock.
         """
         with self._connection.session(writing=True) as session:
             rows = {row.id: row for row in session.scalars(select(RecommendationRow))}
@@ -105,8 +112,10 @@ class Database:
             merged = [_merge_one(session, rows.get(one.id), one, at) for one in recommendations]
             names = {one.id for one in recommendations}
             for row in rows.values():
-                if row.id not in names and row.state == "open" and row.absent > EXPIRE_SECONDS:
-                    _step(session, row, "expire", at)
+                if row.id not in names and row.state == "open" and row.absent > HEALED_SECONDS:
+                    for name, value in healed_values(row.seen).items():
+                        _note(row, name, value)
+                    _step(session, row, "heal", at)
         return tuple(merged)
 
     def recommendations(self, state: str | None = None) -> tuple[Recommendation, ...]:
@@ -123,7 +132,10 @@ class Database:
             RecommendationRow.state.in_(DECIDED), RecommendationRow.updated >= since
         )
         with self._connection.session() as session:
-            return by_urgency(_readable(session.scalars(query)))
+            found = by_urgency(_readable(session.scalars(query)))
+        # Nobody decided on what ended by itself: it is news for an hour.
+        latest = max((one.updated for one in found), default=0.0)
+        return tuple(one for one in found if not one.healed_by_itself or one.updated > latest - HOUR_SECONDS)
 
     def write_findings(self, findings: Sequence[Finding], at: float) -> None:
         """Extend the rows of findings that still hold, add rows for new ones, delete those older than a month."""
@@ -200,9 +212,7 @@ class Database:
             TransitionError: Its state does not allow the step.
         """
         with self._connection.session(writing=True) as session:
-            row = session.get(RecommendationRow, identifier) if IDENTIFIER.fullmatch(identifier) else None
-            if row is None:
-                raise NotFoundError(f"no recommendation has the id '{visible(identifier[:LONGEST_SHOWN])}'")
+            row = _find(session, identifier)
             allowed, _ = STEPS[step]
             if row.state not in allowed:
                 states = ", ".join(sorted(allowed))
@@ -211,11 +221,24 @@ class Database:
                 )
             if step == "implement":
                 _note(row, "stood_until", row.seen)
+                _note(row, "by_itself", False)  # noqa: FBT003 - a value to store
             _step(session, row, step, at)
             moved = _read(row)
             if step == "implement":
                 _record(session, implemented(moved.id, moved.service, moved.title, at))
             return moved
+
+    def record_proof(self, identifier: str, proof: Mapping[str, Any], at: float) -> Recommendation:
+        """Keep the outcome of a proof, in any state, and return the recommendation.
+
+        Raises:
+            NotFoundError: There is none of that id.
+        """
+        with self._connection.session(writing=True) as session:
+            row = _find(session, identifier)
+            _note(row, "proved", {**proof, "at": at, "expected": row.body.get("improvement")})
+            session.add(EventRow(recommendation=row.id, at=at, step="prove", state=row.state))
+            return _read(row)
 
     def conclude(
         self, identifier: str, step: str, measured: Mapping[str, Any] | None, at: float, reason: str = ""
@@ -223,11 +246,18 @@ class Database:
         """Record the measured effect of an implemented recommendation, and why it ended so; in no other state."""
         with self._connection.session(writing=True) as session:
             row = session.get(RecommendationRow, identifier)
-            if row is not None and row.state in STEPS[step][0]:
+            if row is not None and row.state == "implemented":
                 if measured is not None:
                     _note(row, "measured", dict(measured))
                 _note(row, "reason", reason)
                 _step(session, row, step, at)
+
+
+def _find(session: Session, identifier: str) -> RecommendationRow:
+    row = session.get(RecommendationRow, identifier) if IDENTIFIER.fullmatch(identifier) else None
+    if row is None:
+        raise NotFoundError(f"no recommendation has the id '{visible(identifier[:LONGEST_SHOWN])}'")
+    return row
 
 
 def _merge_one(
@@ -244,11 +274,18 @@ def _merge_one(
     row.seen, row.absent = at, 0.0
     # What people decided on keeps the evidence that they saw.
     if row.state == "open" or is_back or not list(_readable([row])):
-        row.body = body
+        row.body = _with_proof(body, row.body)
     if is_back:
         row.created = at  # it stands since now
         _step(session, row, "reopen", at)
     return _read(row)
+
+
+def _with_proof(body: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recommendation's new body with what was proved of it before."""
+    values = known.get("values")
+    proved = values.get("proved") if isinstance(values, dict) else None
+    return body if proved is None else body | {"values": body["values"] | {"proved": proved}}
 
 
 def _new_finding(session: Session, key: str, finding: Finding, at: float) -> FindingRow:

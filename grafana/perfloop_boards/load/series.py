@@ -132,6 +132,21 @@ def outcomes() -> AnyPanel:
     )
 
 
+def statuses() -> AnyPanel:
+    """Return what the service answered."""
+    return stacked(
+        About(
+            "Responses by status code",
+            "Responses per second, redirects that were followed among them. Good: the codes that the test expects. "
+            "429: a limit on the rate; 5xx: the service fails.",
+            "reqps",
+            NO_LINE,
+            links=(TO_SERVICE,),
+        ),
+        [Query(over_time("loadgen_responses_total", by="status"), "{{status}}")],
+    )
+
+
 def delays() -> AnyPanel:
     """Return how late the generator itself was."""
     return lines(
