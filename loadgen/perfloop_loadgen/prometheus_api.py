@@ -62,6 +62,44 @@ class PrometheusApi:
         data = await self._query("query_range", {"query": promql, "start": began, "end": ended, "step": step})
         return self._numbers([series.get("values", []) for series in data])
 
+    async def instant(self, promql: str, at: float) -> list[tuple[dict[str, str], float]]:
+        """Return labels and value of every series of an expression at a Unix time; those that are no number left out.
+
+        Raises:
+            QueryError: Prometheus did not answer, or refused the expression.
+        """
+        data = await self._query("query", {"query": promql, "time": at})
+        found = [(_labels(series), self._numbers([[series.get("value")]])) for series in data]
+        return [(labels, values[0]) for labels, values in found if values and math.isfinite(values[0])]
+
+    async def series(
+        self, promql: str, began: float, ended: float, step_seconds: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Return labels and (Unix time, value) of every series of an expression, at steps through a window.
+
+        Raises:
+            QueryError: Prometheus did not answer, or refused the expression.
+        """
+        window = {"query": promql, "start": began, "end": ended, "step": step_seconds}
+        data = await self._query("query_range", window)
+        return [(_labels(series), self._pairs(series.get("values", []))) for series in data]
+
+    async def samples(self, selector: str, at: float) -> list[list[tuple[float, float]]]:
+        """Return the samples of a range selector, as `up[2m]`, as they were scraped: (Unix time, value) of each series.
+
+        Raises:
+            QueryError: Prometheus did not answer, or refused the expression.
+        """
+        data = await self._query("query", {"query": selector, "time": at})
+        return [self._pairs(series.get("values", [])) for series in data]
+
+    def _pairs(self, pairs: Any) -> list[tuple[float, float]]:
+        try:
+            found = [(float(moment), float(value)) for moment, value in pairs]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise self._failed("the answer holds samples that are none") from error
+        return [(moment, value) for moment, value in found if math.isfinite(value)]
+
     async def _query(self, what: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
             # Of the whole answer: httpx's own timeouts are those of each read, and an answer may drip.
@@ -116,6 +154,12 @@ class PrometheusApi:
         except (TypeError, ValueError, LookupError, OverflowError) as error:
             raise self._failed("the answer holds samples that are none") from error
         return [value for value in values if not math.isnan(value)]
+
+
+def _labels(series: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of a series as they may be shown."""
+    metric = series.get("metric")
+    return {str(name): shown(str(value)) for name, value in metric.items()} if isinstance(metric, dict) else {}
 
 
 def _short(reason: object) -> str:

@@ -17,6 +17,7 @@ from perfloop_loadgen.config.load import (
     RampingUsersConfig,
     RateStage,
     SpikeConfig,
+    TraceConfig,
 )
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ def adjusted(config: LoadTestConfig, flags: LoadFlags) -> LoadTestConfig:
     config = config.model_copy()
     problems: list[str] = []
     # In this order: a rate makes a test with users an open one, and a ramp of a rate takes its place in the duration.
-    for value, apply in (
-        (flags.duration, _set_duration),
-        (flags.rate, _set_rate),
-        (flags.users, _set_users),
-        (flags.ramp_up, _set_ramp),
-    ):
-        if value is not None:
-            problems += apply(config, value)
+    if flags.duration is not None:
+        problems += _set_duration(config, flags.duration)
+    if flags.rate is not None:
+        problems += _set_rate(config, flags.rate)
+    if flags.users is not None:
+        problems += _set_users(config, flags.users)
+    if flags.ramp_up is not None:
+        problems += _set_ramp(config, flags.ramp_up)
     if problems:
         raise ConfigError([f"{config.name}: {problem}" for problem in problems])
     return config
@@ -65,7 +66,7 @@ def _set_rate(config: LoadTestConfig, rate: float) -> list[str]:
             config.load = ConstantRateConfig(shape="constant_rate", rate=rate)
         case ConstantRateConfig() | PoissonRateConfig():
             config.load = config.load.model_copy(update={"rate": rate})
-        case RampingRateConfig() | BreakpointConfig():
+        case RampingRateConfig() | BreakpointConfig() | TraceConfig():
             return [f"--rate: the test has {_shape(config)}, which has rates of its own"]
         case _:
             return [f"--rate needs an open shape: the test has {_shape(config)}, a number of users at each moment"]

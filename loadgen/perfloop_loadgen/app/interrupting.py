@@ -69,11 +69,11 @@ def _taking_interrupts(stop: Callable[[str, float | None], None]) -> Iterator[No
     if not ours:
         yield
         return
-    loop, interrupts = asyncio.get_running_loop(), []
+    loop = asyncio.get_running_loop()
+    graces = iter((GRACE_SECONDS,))
 
     def interrupt() -> None:
-        interrupts.append(None)
-        stop(REASON, GRACE_SECONDS if len(interrupts) == 1 else 0.0)
+        stop(REASON, next(graces, 0.0))
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
     try:

@@ -9,6 +9,7 @@ a hundred (Chow and Robbins 1965); a least number of runs keeps that small.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.interrupting import until_interrupted
+from perfloop_loadgen.app.server_watch import watch_server
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.interval import MIN_RUNS, interval_of, runs_needed
 from perfloop_loadgen.config.load import BreakpointConfig
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.summary.document import TrialRow
+    from perfloop_loadgen.summary.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ async def runs_of(
     *,
     open_book: Callable[[Labels], Book] = Book,
     started: Callable[[LoadTester], None] = lambda _: None,
+    with_server: bool = False,
 ) -> AsyncGenerator[Document]:
     """Run a test again and again, and yield the document of each run as it ends. Whoever iterates may end it any time.
 
@@ -93,13 +97,14 @@ async def runs_of(
         most: how many runs at most.
         open_book: makes the book of each run.
         started: called with each run's tester before it begins, so that somebody can stop it or listen.
+        with_server: whether each document has the service's series, for which each run waits for a scrape.
 
     Raises:
         ConfigError: a gate, a file or a scenario of the configuration cannot be used.
         TargetError: the host of `base_url` does not resolve.
     """
-    for _ in range(most):
-        tester = LoadTester(config, open_book)
+    for number in range(most):
+        tester = LoadTester(config.of_round(number), open_book, with_server=with_server)
         started(tester)
         summary = await tester.measure()
         yield tester.document(summary)
@@ -138,10 +143,13 @@ class RepeatTester:
         self._began = self._started_at = 0.0
         self._run_seconds = 0.0
         self._stopped = ""
+        self._hurry = asyncio.Event()
+        self._server: Server | None = None
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the run under way and begin no other; the runs so far are kept."""
         self._stopped = reason
+        self._hurry.set()
         self._tester.stop(reason, grace_seconds)
 
     async def run_load_test(self) -> Summary:
@@ -162,7 +170,10 @@ class RepeatTester:
                     raise
                 # The runs so far have their result all the same.
                 self._stopped = str(error)
-        return self._conclude()
+        concluded = self._conclude()
+        span = (self._started_at, self._started_at + time.monotonic() - self._began)
+        self._server = await watch_server(self.config, span, concluded, self._hurry)
+        return concluded
 
     def summary(self) -> Summary:
         """Return the numbers so far, not judged; the duration is that of the runs, without what lies between them."""
@@ -183,6 +194,7 @@ class RepeatTester:
             timeline=self.book.timeline(),
             distribution=distribution_of(self.book.total().response),
             histograms=histograms_of(self.book),
+            server=self._server,
             repeats=self.repeats(),
         )
 

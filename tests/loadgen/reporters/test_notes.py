@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop_loadgen.reporters.files import RENDERERS
 from perfloop_loadgen.reporters.text import summary_lines
-from perfloop_loadgen.summary.document import Document
 from tests.loadgen.conftest import build_document
+
+if TYPE_CHECKING:
+    from perfloop_loadgen.summary.document import Document
 
 NOTE = "ramp_up_seconds: 6 s instead of 60 s"
 
@@ -22,7 +25,7 @@ def _noted() -> Document:
 
 @pytest.mark.parametrize("kind", ["html", "junit", "markdown"])
 def test_every_report_shows_the_notes(kind: str):
-    """What changes how numbers are read stands beside them, whichever report is read."""
+    """What changes how numbers are read is beside them, in whichever report."""
     shown = RENDERERS[kind](_noted()).decode().replace("\\", "")
     assert NOTE in shown
 

@@ -1,0 +1,56 @@
+"""The service's own series in reports: lines of text, rows of tables, small plots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_base.plots import Axes, Line, figure
+from perfloop_base.quantities import quantity
+from perfloop_loadgen.summary.verdict import DIGITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from perfloop_loadgen.summary.server import Server
+
+HEADINGS = ("measured by the service", "client", "service", "highest")
+
+
+def server_lines(server: Server) -> Iterator[str]:
+    """Yield the section of the text report."""
+    yield f"the service in Prometheus ({server.service or 'not found'}, {server.prometheus_url}):"
+    for title, client, value, highest in server_rows(server):
+        beside = f"client {client}, service " if client else ""
+        yield f"  {title:<28} {beside}{value}{f', at most {highest}' if highest else ''}"
+    if server.missing:
+        yield f"  no data: {', '.join(server.missing)}"
+    yield from (f"  {problem}" for problem in server.problems)
+
+
+def server_rows(server: Server) -> Iterator[tuple[str, str, str, str]]:
+    """Yield title, the client's figure, the service's figure, and its highest point, as people read them."""
+    if server.server_requests is not None:
+        yield "requests counted", str(server.client_requests), str(server.server_requests), ""
+    for series in server.series:
+        for line in series.lines:
+            title = f"{series.title} ({line.name})" if line.name else series.title
+            client = "" if series.client is None else quantity(series.client, series.unit, DIGITS)
+            yield (
+                title,
+                client,
+                quantity(line.value, series.unit, DIGITS),
+                quantity(line.highest, series.unit, DIGITS) if line.points else "",
+            )
+
+
+def server_plots(server: Server) -> list[str]:
+    """Return a plot for each kind of series that has points, as SVG; every text in it is escaped."""
+    return [
+        figure(
+            f"Service: {series.title}",
+            [Line(line.name or series.title, line.points) for line in series.lines if line.points],
+            Axes("seconds into the run", unit=series.unit),
+        )
+        for series in server.series
+        if any(line.points for line in series.lines)
+    ]
