@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, takewhile
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -318,6 +319,28 @@ class RampingRate:
     def phase_at(self, elapsed_seconds: float) -> str:
         """Name the stage."""
         return stage_at(self.stages, elapsed_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRate:
+    """The moments of a recording, which ascend; what is later than the duration is left out."""
+
+    seconds: Sequence[float]
+    duration_seconds: float | None
+
+    def rate_at(self, elapsed_seconds: float) -> float:
+        """Return how many requests are due within the second around a moment."""
+        low, high = (bisect_left(self.seconds, elapsed_seconds + half) for half in (-0.5, 0.5))
+        return float(high - low)
+
+    def starts(self) -> Iterator[float]:
+        """Yield the seconds at which requests are due."""
+        last = math.inf if self.duration_seconds is None else self.duration_seconds
+        return takewhile(lambda due: due <= last, iter(self.seconds))
+
+    def phase_at(self, elapsed_seconds: float) -> str:  # noqa: ARG002 - the protocol of every rate shape
+        """Name the only part."""
+        return "trace"
 
 
 def _time_of_area(height: float, slope: float, area: float) -> float:

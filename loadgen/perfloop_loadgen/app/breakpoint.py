@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from perfloop_loadgen.app.hold import default_thresholds
 from perfloop_loadgen.app.interrupting import until_interrupted
+from perfloop_loadgen.app.server_watch import watch_server
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.breakpoint_search import Search, Stage, is_oversaturated, knee_of
 from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
@@ -25,9 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from perfloop_loadgen.config import LoadTestConfig
-
-# For a test without thresholds: the limits of `prometheus/thresholds.yml` for an API.
-DEFAULT_SLO = ("p95 < 1 s", "errors < 5 %", "timeouts < 1 %")
+    from perfloop_loadgen.summary.server import Server
 
 
 class BreakpointTester:
@@ -41,7 +42,9 @@ class BreakpointTester:
     def __init__(self, config: LoadTestConfig) -> None:
         if not isinstance(config.load, BreakpointConfig):
             raise TypeError(f"a breakpoint search needs the shape breakpoint, not {config.load!r}")
-        self.config = config.model_copy(update={"thresholds": config.thresholds or list(DEFAULT_SLO)})
+        self.config = config
+        # Each trial is held to the same.
+        self._notes = [] if config.thresholds else [default_thresholds(config)[1]]
         self.load = config.load
         self.listeners: list[Callable[[float], None]] = []
         self.book = Book(Labels())
@@ -54,6 +57,8 @@ class BreakpointTester:
         )
         self._began = self._started_at = 0.0
         self._stopped = ""
+        self._hurry = asyncio.Event()
+        self._server: Server | None = None
         self._run_id = uuid.uuid4().hex[:12]
         self._tester = self._trial_tester()
 
@@ -65,6 +70,7 @@ class BreakpointTester:
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the search; the trials so far are kept."""
         self._stopped = reason
+        self._hurry.set()
         self._tester.stop(reason, grace_seconds)
 
     async def run_load_test(self) -> Summary:
@@ -87,11 +93,15 @@ class BreakpointTester:
             summary = await self._tester.measure()
             if not self._stopped:
                 faults = self._record(summary)
-        return self._conclude(faults)
+        concluded = self._conclude(faults)
+        span = (self._started_at, self._started_at + concluded.duration_seconds)
+        self._server = await watch_server(self.config, span, concluded, self._hurry)
+        return concluded
 
     def summary(self) -> Summary:
         """Return the numbers so far, not judged."""
-        return summarize(self.config.name, self.book, self._elapsed(), self._stopped)
+        summary = summarize(self.config.name, self.book, self._elapsed(), self._stopped)
+        return replace(summary, notes=[*self._notes])
 
     def live(self) -> LiveRun:
         """Return the search as the metrics page shows it."""
@@ -114,6 +124,7 @@ class BreakpointTester:
             trials=self.trials,
             confirmed_rate=self.search.confirmed,
             knee_rate=self.knee,
+            server=self._server,
         )
 
     @property
@@ -125,8 +136,8 @@ class BreakpointTester:
         confirming = self.search.stage is Stage.CONFIRM
         load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
         seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
-        config = self.config.model_copy(update={"load": load, "duration_seconds": seconds})
-        return LoadTester(config, open_book=lambda labels: TeeBook(labels, self.book, self._elapsed))
+        config = self.config.of_round(len(self.trials)).model_copy(update={"load": load, "duration_seconds": seconds})
+        return LoadTester(config, open_book=lambda labels: TeeBook(labels, self.book, self._elapsed), with_server=False)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began if self._began else 0.0

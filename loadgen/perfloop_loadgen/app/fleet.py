@@ -105,7 +105,13 @@ class Fleet:
 
     def _start(self) -> None:
         # The limit on errors is over all workers: only the parent can see it reached.
-        config = self._config.model_dump(mode="json", by_alias=True, exclude={"workers", "max_errors", "thresholds"})
+        excluded = {"workers", "max_errors", "thresholds"}
+        # To a worker, everything that it gets is set: so it does not get what is another thing when it is not.
+        if not self._config.requested:
+            excluded.add("endpoints")
+        if "duration_seconds" not in self._config.model_fields_set:
+            excluded.add("duration_seconds")
+        config = self._config.model_dump(mode="json", by_alias=True, exclude=excluded)
         loop = asyncio.get_running_loop()
 
         def receive(worker: WorkerHandle, kind: str, content: Any) -> None:

@@ -8,20 +8,23 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from perfloop_base.redaction import redact_url
-from perfloop_loadgen.app.build import build_rate_shape, build_run
+from perfloop_loadgen.app.build import build_rate_shape, build_run, check_filling, fresh_seed
 from perfloop_loadgen.app.calibration import read_calibration
 from perfloop_loadgen.app.fleet import Fleet
 from perfloop_loadgen.app.gates import Gates
 from perfloop_loadgen.app.interrupting import GRACE_SECONDS, until_interrupted
+from perfloop_loadgen.app.prompt_notes import generates_prompts, prompt_notes
+from perfloop_loadgen.app.server_watch import watch_server
 from perfloop_loadgen.config.load import EnduranceConfig
 from perfloop_loadgen.config.secrets import register_secrets, without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
 from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary import Summary, summarize
-from perfloop_loadgen.summary.document import Document, distribution_of, iso_time
+from perfloop_loadgen.summary.document import Document, distribution_of, installed_version, iso_time
 from perfloop_loadgen.summary.drift import drift_of
 from perfloop_loadgen.summary.measured import config_hash, histograms_of
 from perfloop_loadgen.summary.verdict import Verdict
+from perfloop_loadgen.thresholds.coverage import cover
 from perfloop_loadgen.thresholds.decide import decide, generator_faults, schedule_faults
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.samples.labels import Labels
     from perfloop_loadgen.summary.document import TrialRow
+    from perfloop_loadgen.summary.server import Server
     from perfloop_loadgen.summary.verdict import GateResult, Generator
 
 
@@ -72,6 +76,8 @@ class LoadTester:
     config: LoadTestConfig
     open_book: Callable[[Labels], Book] = Book
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    # Whether to read the service's own series at the end, which waits for Prometheus's next scrape.
+    with_server: bool = True
     run: Execution = field(init=False)
     started_at: float = field(init=False, default=0.0)
     generator_faults: list[str] = field(init=False, default_factory=list)
@@ -84,6 +90,9 @@ class LoadTester:
     # Set once the run is stopped from outside.
     _hurry: asyncio.Event = field(init=False, default_factory=asyncio.Event)
     _notes: list[str] = field(init=False)
+    _server: Server | None = field(init=False, default=None)
+    # What generated prompts follow from: the test's own seed, or one that this run alone has.
+    seed: int = field(init=False)
     # Why the run ended itself: the gate that was crossed.
     _aborted: str = field(init=False, default="")
 
@@ -91,15 +100,19 @@ class LoadTester:
         # First: what is built from here on may write a message.
         register_secrets(self.config.model_dump(mode="json"))
         self.config, self._notes = self.config.fitted()
+        self.seed = fresh_seed() if self.config.seed is None else self.config.seed
         self._gates = Gates.of(self.config)
         self.run = self._build()
         if self._gates.aborting:
             self.run.listeners.append(self._abort_if_crossed)
 
     def _build(self) -> Execution:
-        if self.config.workers > 1:
-            return Fleet(self.config, self.open_book)
-        return build_run(self.config, open_book=self.open_book)
+        # Not kept in the configuration: two runs with seeds of their own have the same one.
+        config = self.config.model_copy(update={"seed": self.seed})
+        if config.workers > 1:
+            check_filling(config)  # here, in one sentence: each worker would say it again
+            return Fleet(config, self.open_book)
+        return build_run(config, open_book=self.open_book)
 
     @property
     def book(self) -> Book:
@@ -148,13 +161,18 @@ class LoadTester:
         await self.run.go()
         self.started_at = self.run.began_unix
         ended_at = self.started_at + self.run.elapsed_seconds
-        gates, unanswered = await self._gates.judge(self.run.book, (self.started_at, ended_at), self._hurry)
-        return self._conclude(gates, unanswered)
+        span = (self.started_at, ended_at)
+        gates, unanswered = await self._gates.judge(self.run.book, span, self._hurry)
+        summary = self._conclude(gates, unanswered)
+        if self.with_server:
+            self._server = await watch_server(self.config, span, summary, self._hurry)
+        return summary
 
     def summary(self) -> Summary:
         """Return the numbers so far, not judged."""
         summary = summarize(self.config.name, self.run.book, self.run.elapsed_seconds, self.run.end_reason)
-        return replace(summary, notes=[*self._notes, *summary.notes])
+        prompts = prompt_notes(self.config, self.seed, self.run.book)
+        return replace(summary, notes=[*self._notes, *prompts, *summary.notes])
 
     def generator(self) -> Generator:
         """Return the figures of the generator itself."""
@@ -181,6 +199,9 @@ class LoadTester:
             config_hash=config_hash(config),
             histograms=histograms_of(book),
             calibration=read_calibration(),
+            generator_version=installed_version(),
+            seed=self.seed if generates_prompts(self.config) else None,
+            server=self._server,
         )
 
     def _conclude(self, gates: list[GateResult], unanswered: Mapping[str, str]) -> Summary:
@@ -189,10 +210,12 @@ class LoadTester:
         if build_rate_shape(self.config) is not None:
             self.schedule_faults = schedule_faults(self.config.generator_limits, tally)
         faults = [*self.run.faults, *self.generator_faults, *self.schedule_faults]
-        failures = self._failures()
+        coverage = cover(self.config.scenarios, self.run.book)
+        failures = [*self._failures(), *coverage.failures]
         verdict, reasons = decide(tally, gates, [*faults, *dict.fromkeys(unanswered.values())], failures)
         answered = [gate for gate in gates if gate.text not in unanswered]
         self.only_queries_failed = bool(unanswered) and decide(tally, answered, faults)[0] is not Verdict.INVALID
+        self._notes += [*([self._gates.held] if self._gates.held else []), *coverage.notes]
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 
     def _abort_if_crossed(self, elapsed_seconds: float) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from perfloop_loadgen.config.strict import Strict
 
@@ -62,6 +63,31 @@ class PoissonRateConfig(_Open):
     seed: int = Field(default=1, description="The same seed gives the same schedule.")
 
 
+class TraceConfig(_Open):
+    """Open: requests at the moments of a recorded trace, with its lengths of prompts and answers.
+
+    The window is the duration, unless `duration_seconds` is given and shorter.
+    """
+
+    shape: Literal["trace"]
+    file: Path = Field(description="CSV or JSON Lines, also as .gz: Azure's LLM traces, BurstGPT, Mooncake.")
+    speed: float = Field(default=1, gt=0, description="2: the trace in half of its time.")
+    start_seconds: float = Field(default=0, ge=0, description="Beginning of the window, in the trace's own time.")
+    end_seconds: float | None = Field(default=None, gt=0, description="End of the window; left out: the trace's end.")
+    timestamp_unit: Literal["s", "ms"] | None = Field(
+        default=None, description="Of timestamps that are numbers; left out: ms in JSON Lines, s in CSV."
+    )
+    block_tokens: int = Field(default=512, ge=1, description="Tokens of a block that hash_ids name.")
+
+    @model_validator(mode="after")
+    def _has_a_window(self) -> TraceConfig:
+        if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
+            raise ValueError(
+                f"end_seconds {self.end_seconds:g} must be later than start_seconds {self.start_seconds:g}"
+            )
+        return self
+
+
 class SpikeConfig(Strict):
     """Closed: few users, suddenly `concurrent_users`, few again; `duration_seconds` is the whole.
 
@@ -98,6 +124,7 @@ LoadConfig = Annotated[
     | ConstantRateConfig
     | RampingRateConfig
     | PoissonRateConfig
+    | TraceConfig
     | SpikeConfig
     | EnduranceConfig
     | BreakpointConfig,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from perfloop_base.errors import ConfigError
+from perfloop_loadgen.config.addresses import parse_address
+from perfloop_loadgen.config.connection import ConnectionConfig, connection_problems
 from perfloop_loadgen.config.fitting import fit
 from perfloop_loadgen.config.load import LoadConfig
 from perfloop_loadgen.config.reading import choose_one, read_all
@@ -20,13 +21,6 @@ DEFAULT_URL = "http://localhost:8000"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 # Of times that were scaled.
 _ROUNDING = 1e-9
-
-
-class TlsConfig(Strict):
-    """Which certificates to trust: the system's authorities, one file of them, or (for tests) any."""
-
-    verify: bool = True
-    ca_file: Path | None = None
 
 
 class GateConfig(Strict):
@@ -75,22 +69,7 @@ def _default_endpoints() -> list[EndpointConfig]:
     return [EndpointConfig.model_validate(endpoint) for endpoint in DEFAULT_ENDPOINTS]
 
 
-def _check_address(url: str) -> None:
-    """Check what `urlsplit` looks at only when it is asked.
-
-    Raises:
-        ValueError: there is no host, or no port where one should be.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from error
-    if not host:
-        raise ValueError("must name a host")
-
-
-class LoadTestConfig(Strict):
+class LoadTestConfig(ConnectionConfig):
     """One load test. `duration_seconds: 0` runs until it is stopped."""
 
     name: Annotated[str, AfterValidator(shown)] = Field(
@@ -118,23 +97,34 @@ class LoadTestConfig(Strict):
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
     data_file: Path | None = Field(default=None, description="A .csv or .json file whose rows fill ${name}.")
     load: LoadConfig | None = Field(default=None, description="A shape other than concurrent_users with ramps.")
-    engine: Literal["http1", "httpx"] = Field(default="http1", description="The program's own HTTP/1.1, or httpx.")
-    http2: bool = Field(default=False, description="Needs engine: httpx.")
-    tls: TlsConfig = Field(default_factory=TlsConfig)
     workers: int = Field(default=1, ge=1, description="Processes that share the load.")
+    seed: int | None = Field(
+        default=None,
+        ge=0,
+        lt=2**52,
+        description="Of generated prompts; left out: another one in each run. The report has it.",
+    )
     thresholds: list[str | GateConfig] = Field(default_factory=list, description="Gates, as 'p95 < 0.5 s'.")
     prometheus_url: str | None = Field(
-        default=None, description="Where promql gates are evaluated; left out: the local stack's Prometheus."
+        default=None,
+        description="Where promql gates and the service's series are read; left out: the local stack's Prometheus.",
+    )
+    service: str | None = Field(
+        default=None,
+        description="The service's label `service` (or `job`) in Prometheus; left out: the target at base_url.",
     )
     generator_limits: GeneratorLimits = Field(default_factory=GeneratorLimits)
 
     @field_validator("base_url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        _check_address(url)
+        parse_address(url)
         return url.rstrip("/")
+
+    @field_validator("prometheus_url")
+    @classmethod
+    def _is_http_if_given(cls, url: str | None) -> str | None:
+        return url if url is None else cls._is_http(url)
 
     # The duration that the ramps were meant for, and the fields that were set afterwards.
     _made_for_seconds: float = PrivateAttr(default=0.0)
@@ -161,9 +151,8 @@ class LoadTestConfig(Strict):
                 f"ramp_up_seconds and ramp_down_seconds take {ramps:g} s of a duration_seconds of "
                 f"{self.duration_seconds:g}: the ramps lie inside the duration"
             )
-        if self.http2 and self.engine != "httpx":
-            problems.append("http2 needs engine: httpx")
-        return problems
+        # Without a base_url in the file, the command line may still give one.
+        return problems + connection_problems(self, self.base_url if "base_url" in self.model_fields_set else None)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set a field, which need not fit the others before they are set too."""
@@ -184,6 +173,13 @@ class LoadTestConfig(Strict):
         if problems:
             raise ConfigError(problems)
         return copy, notes
+
+    def of_round(self, number: int) -> LoadTestConfig:
+        """Return the test for the n-th run of one experiment, from 0: each has other prompts, also under one seed.
+
+        Else every run but the first would measure the server's prompt cache.
+        """
+        return self if self.seed is None else self.model_copy(update={"seed": self.seed + number})
 
     @property
     def requested(self) -> list[EndpointConfig]:

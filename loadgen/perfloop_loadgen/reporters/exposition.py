@@ -8,6 +8,7 @@ is Prometheus's retention.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -96,6 +97,12 @@ class LoadgenCollector:
 
     def _counters(self) -> Iterable[Metric]:
         requests = _counter("loadgen_requests", "Requests that ended, by outcome.", "endpoint", "outcome")
+        responses = _counter(
+            "loadgen_responses",
+            "Responses by status code, redirects that were followed among them.",
+            "endpoint",
+            "status",
+        )
         late = _counter("loadgen_late", "Requests that started more than 10 ms behind the schedule.", "endpoint")
         dropped = _counter(
             "loadgen_dropped",
@@ -104,17 +111,30 @@ class LoadgenCollector:
         )
         received = _counter("loadgen_received_bytes", "Bytes received in answers, heads included.", "endpoint")
         checks = _counter("loadgen_checks", "Answers by check and its result.", "endpoint", "check", "result")
+        retried = _counter(
+            "loadgen_retried",
+            "Requests sent again on a fresh connection: the server had closed the one that they were sent on.",
+            "endpoint",
+        )
+        connections = _counter(
+            "loadgen_connections", "New connections that were answered on, by protocol.", "endpoint", "protocol"
+        )
         for key, tally in self._rows():
             # Good answers count from 0 on, as failures do in `loadgen_failed`: a rate begins with the second sample of
             # a counter, and the first answers would be missing in it, but not in the rate of what was offered.
             for outcome, count in {OK: 0, **tally.outcomes}.items():
                 requests.add_metric((*key, outcome), count)
+            for status, count in tally.statuses_by_name().items():
+                responses.add_metric((*key, status), count)
             late.add_metric(key, tally.late)
             dropped.add_metric(key, tally.dropped)
             received.add_metric(key, tally.bytes_received)
+            retried.add_metric(key, tally.retried)
+            for protocol, count in _by_protocol(tally).items():
+                connections.add_metric((*key, protocol), count)
             for (check, passed), count in tally.checks.items():
                 checks.add_metric((*key, check, "passed" if passed else "failed"), count)
-        return requests, late, dropped, received, checks
+        return requests, responses, late, dropped, received, checks, retried, connections
 
     def _totals(self) -> Iterable[Metric]:
         offered = _counter("loadgen_offered", "Requests that were due: ended, under way, waiting or dropped.")
@@ -153,6 +173,10 @@ class LoadgenCollector:
         first = self._histogram(
             "loadgen_time_to_first_token_seconds", "Time from the intended start to the first event with content."
         )
+        answer = self._histogram(
+            "loadgen_time_to_first_answer_token_seconds",
+            "Time from the intended start to the first event with content other than reasoning.",
+        )
         gap = self._histogram(
             "loadgen_inter_chunk_seconds", "Time between neighbouring events with content of one answer."
         )
@@ -174,6 +198,7 @@ class LoadgenCollector:
                 continue  # an endpoint that does not stream has no such series, rather than empty ones
             pairs = (
                 (first, streams.first_token),
+                (answer, streams.first_answer),
                 (gap, streams.gap),
                 (stall, streams.stall),
                 (per_token, streams.per_token),
@@ -183,7 +208,7 @@ class LoadgenCollector:
             tokens.add_metric((*key, "input"), streams.input_tokens)
             tokens.add_metric((*key, "output"), streams.output_tokens)
             good.add_metric(key, streams.good)
-        return first, gap, stall, per_token, tokens, good
+        return first, answer, gap, stall, per_token, tokens, good
 
     def _gauges(self) -> Iterable[Metric]:
         users = _gauge("loadgen_users", "Active users.")
@@ -208,6 +233,13 @@ class LoadgenCollector:
                 # Only while the run is under way: else dashboards would show an ended phase as the present one.
                 phase.add_metric((*run.key, run.book.load.phase), 1)
         return info, phase
+
+
+def _by_protocol(tally: Tally) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for (protocol, _), count in tally.connections.items():
+        counts[protocol] += count
+    return counts
 
 
 def _counter(name: str, documentation: str, *labels: str) -> CounterMetricFamily:

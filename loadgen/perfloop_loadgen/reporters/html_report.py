@@ -12,8 +12,9 @@ from perfloop_base.plots import Axes, Line, Notes, figure
 from perfloop_base.quantities import quantity
 from perfloop_loadgen.config.model import GeneratorLimits
 from perfloop_loadgen.outcomes import MEANINGS
-from perfloop_loadgen.reporters.text import seconds
-from perfloop_loadgen.samples.streams import FORMULAS
+from perfloop_loadgen.reporters.server_report import server_plots, server_rows
+from perfloop_loadgen.reporters.streams import stream_sentences, stream_times
+from perfloop_loadgen.reporters.text import SENT_AGAIN, connections_line, seconds
 from perfloop_loadgen.thresholds.expression import parse_expression, time_of
 
 if TYPE_CHECKING:
@@ -44,11 +45,17 @@ def render_html(document: Document) -> bytes:
         head=Markup(head(f"{summary.name}: {summary.verdict}", _STYLE)),  # noqa: S704 - head() escapes the title
         document=document,
         summary=summary,
+        details=[(endpoint.label, detail) for endpoint in summary.endpoints for detail in endpoint.details],
         checks=[(endpoint.label, check) for endpoint in summary.endpoints for check in endpoint.checks],
+        connections=connections_line(summary.total),
+        sent_again=SENT_AGAIN,
         received=quantity(received, "bytes"),
         received_rate=quantity(received / (summary.duration_seconds or 1.0), "bytes_per_second"),
         meanings=MEANINGS,
-        formulas=FORMULAS,
+        stream_times=stream_times,
+        stream_sentences=stream_sentences,
+        server_rows=[] if document.server is None else list(server_rows(document.server)),
+        server_plots=[Markup(drawn) for drawn in server_plots(document.server)] if document.server else [],  # noqa: S704 - figure() escapes every text it is given
         plots=[Markup(drawn) for drawn in _plots(document)],  # noqa: S704 - figure() escapes every text it is given
         seconds=seconds,
         config=json.dumps(document.config, indent=2),

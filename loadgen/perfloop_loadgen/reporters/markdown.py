@@ -1,4 +1,4 @@
-"""Markdown, for a terminal and for the comment under a pull request: one run, or two side by side."""
+"""Markdown, for a terminal and for the comment under a pull request: one run."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 from typing import TYPE_CHECKING
 
 from perfloop_base.visible import visible
-from perfloop_loadgen.reporters.text import gate_line, seconds
+from perfloop_loadgen.reporters.server_report import HEADINGS, server_rows
+from perfloop_loadgen.reporters.streams import stream_sentences, stream_times
+from perfloop_loadgen.reporters.text import SENT_AGAIN, connections_line, detail_line, gate_line, seconds, statuses_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from perfloop_loadgen.compare.runs import Row
     from perfloop_loadgen.summary import EndpointSummary, Summary
     from perfloop_loadgen.summary.document import Document
+    from perfloop_loadgen.summary.repeats import Repeats
+    from perfloop_loadgen.summary.server import Server
 
 
 _MARKUP = re.compile(r"^>|[\\`|<&\[\]*~!@#]|(?<!\w)_|_(?!\w)")
@@ -25,48 +28,87 @@ def render_markdown(document: Document) -> bytes:
     """Return verdict, numbers and gates in little space."""
     summary = document.summary
     lines = [
-        f"### {_safe(summary.name)}: {summary.verdict}",
+        f"### {safe(summary.name)}: {summary.verdict}",
         "",
-        *(f"- {_safe(reason)}" for reason in summary.reasons),
+        *(f"- {safe(reason)}" for reason in summary.reasons),
         "",
         _headline(summary),
         "",
         "| endpoint | requests | failed requests | p50 | p95 | p99 |",
         "|---|---:|---:|---:|---:|---:|",
         *(_row(endpoint) for endpoint in (summary.total, *summary.endpoints)),
+        "",
+        f"Status codes: {safe(statuses_line(summary.total.statuses)) or 'none, nothing was answered'}.",
+        *_connections(summary),
+        *_details(summary),
+        *_streams(summary),
     ]
     if summary.gates:
-        lines += ["", *(f"- {_safe(gate_line(gate))}" for gate in summary.gates)]
+        lines += ["", *(f"- {safe(gate_line(gate))}" for gate in summary.gates)]
+    if document.server is not None:
+        lines += ["", *_server(document.server)]
+    if document.repeats is not None:
+        lines += ["", *_repeats(document.repeats)]
     if summary.notes:
-        lines += ["", *(f"- Note: {_safe(note)}" for note in summary.notes)]
+        lines += ["", *(f"- Note: {safe(note)}" for note in summary.notes)]
     lines += [
         "",
-        f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {_safe(document.base_url)}.",
+        f"Run `{document.run_id}`, {document.started_at}, {document.profile} against {safe(document.base_url)}.",
     ]
     return ("\n".join(lines) + "\n").encode()
 
 
-def comparison_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield a comparison as a table."""
-    yield "| measure | base | new | change | 95% interval | finding |"
-    yield "|---|---:|---:|---:|---:|---|"
-    for row in rows:
-        change = "-" if row.change is None else f"{row.change.ratio:+.1%}"
-        interval = "-" if row.change is None else f"{row.change.low:+.1%} to {row.change.high:+.1%}"
-        cells = (row.name, _value(row.name, row.base), _value(row.name, row.new), change, interval, row.finding)
-        yield f"| {' | '.join(cells)} |"
+def _connections(summary: Summary) -> Iterator[str]:
+    total = summary.total
+    if total.connections:
+        yield ""
+        yield f"Connections: {safe(connections_line(total))}."
+    if total.retried:
+        yield ""
+        yield f"{total.retried} requests were sent again: {SENT_AGAIN}."
 
 
-def _value(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return seconds(value) if name.endswith("_seconds") else f"{value:.4g}"
+def _streams(summary: Summary) -> Iterator[str]:
+    for endpoint in summary.endpoints:
+        if endpoint.streams is None or not endpoint.streams.answers:
+            continue
+        yield ""
+        for name, times, _ in stream_times(endpoint.streams):
+            values = ", ".join(f"{shown} {seconds(times.quantiles_seconds[shown])}" for shown in ("p50", "p95", "p99"))
+            yield f"- {safe(endpoint.label)}: {name} {values}"
+        yield from (f"- {safe(one)}" for one in stream_sentences(endpoint.streams, summary.duration_seconds))
+
+
+def _server(server: Server) -> Iterator[str]:
+    yield f"| {' | '.join(HEADINGS)} |"
+    yield "|---|---:|---:|---:|"
+    yield from (f"| {' | '.join(map(safe, row))} |" for row in server_rows(server))
+    yield ""
+    if server.missing:
+        yield f"- No data in Prometheus: {safe(', '.join(server.missing))}"
+    yield from (f"- {safe(problem)}" for problem in server.problems)
+
+
+def _repeats(repeats: Repeats) -> Iterator[str]:
+    yield "| run | verdict | requests | failed requests | p50 | p95 | p99 | left out |"
+    yield "|---|---|---:|---:|---:|---:|---:|---|"
+    for number, run in enumerate(repeats.runs, 1):
+        times = (seconds(value) for value in (run.p50_seconds, run.p95_seconds, run.p99_seconds))
+        cells = (str(number), run.verdict, str(run.requests), f"{run.error_ratio:.2%}", *times, run.left_out)
+        yield "| " + " | ".join(map(safe, cells)) + " |"
 
 
 def _headline(summary: Summary) -> str:
     rate, failed = summary.requests_per_second, summary.error_rate_percent
     requests = f"{summary.total_requests} requests in {summary.duration_seconds:.1f} s ({rate:.1f}/s)"
     return f"{requests}, {failed:.2f}% failed requests."
+
+
+def _details(summary: Summary) -> Iterator[str]:
+    found = [(one.label, detail) for one in summary.endpoints for detail in one.details]
+    if found:
+        yield ""
+        yield from (f"- {safe(label)}: {safe(detail_line(detail))}" for label, detail in found)
 
 
 def _row(endpoint: EndpointSummary) -> str:
@@ -77,9 +119,9 @@ def _row(endpoint: EndpointSummary) -> str:
         endpoint.failed_requests,
         *(seconds(times[p]) for p in ("p50", "p95", "p99")),
     )
-    return "| " + " | ".join(_safe(str(cell)) for cell in cells) + " |"
+    return "| " + " | ".join(safe(str(cell)) for cell in cells) + " |"
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Keep the words of a test, a service or a server from becoming table borders, markup, links or mentions."""
     return _MARKUP.sub(lambda found: _ENTITIES.get(found[0]) or f"\\{found[0]}", visible(text))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from perfloop_base.quantities import quantity
-from perfloop_loadgen.samples.streams import FORMULAS
+from perfloop_loadgen.reporters.streams import stream_sentences, stream_times
 from perfloop_loadgen.summary.verdict import DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from perfloop_loadgen.samples.book import Book
     from perfloop_loadgen.summary import EndpointSummary, StreamSummary, Summary, Times
     from perfloop_loadgen.summary.document import TrialRow
+    from perfloop_loadgen.summary.numbers import Detail
+    from perfloop_loadgen.summary.repeats import Repeats
     from perfloop_loadgen.summary.verdict import GateResult
 
+# Why requests are sent again.
+SENT_AGAIN = "the server had closed the connection that they were sent on before any byte of an answer"
+_MOST_ADDRESSES = 8
 _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
 
 
@@ -50,11 +56,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield from _times("response", total.response)
     yield from _times("service", total.service)
     yield from _times("schedule lag", total.lag)
-    if total.late or total.dropped:
-        yield f"  {'late starts':<22} {total.late}"
-        yield f"  {'dropped':<22} {total.dropped}"
-    for outcome, count in total.outcomes.items():
-        yield f"  {outcome:<22} {count}"
+    yield from (f"  {name:<22} {count}" for name, count in _counts(total))
     for endpoint in summary.endpoints:
         yield _endpoint(endpoint)
         if endpoint.streams is not None:
@@ -62,8 +64,8 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         yield from (
             f"    check {check.name}: {check.passed} passed, {check.failed} failed" for check in endpoint.checks
         )
-    if total.iterations:
-        yield f"  {'iterations':<22} {total.iterations}"
+        yield from (f"    {detail_line(detail)}" for detail in endpoint.details)
+    yield from (f"  {name:<22} {text}" for name, text in _of_users(total))
     for phase, times in summary.phases.items():
         yield from _times(phase, times)
     for gate in summary.gates:
@@ -73,11 +75,46 @@ def summary_lines(summary: Summary) -> Iterator[str]:
     yield from (f"  note: {note}" for note in summary.notes)
 
 
+def _counts(total: EndpointSummary) -> Iterator[tuple[str, int]]:
+    """Yield how requests started and ended."""
+    if total.late or total.dropped:
+        yield "late starts", total.late
+        yield "dropped", total.dropped
+    yield from total.outcomes.items()
+    yield from ((f"status {status}", count) for status, count in total.statuses.items())
+
+
+def _of_users(total: EndpointSummary) -> Iterator[tuple[str, str]]:
+    """Yield what users did, and over which connections."""
+    if total.iterations:
+        yield "iterations", f"{total.iterations}"
+    if total.broken_off:
+        yield "broken off", f"{total.broken_off}"
+    if total.connections:
+        yield "connections", connections_line(total)
+    if total.retried:
+        yield "sent again", f"{total.retried}: {SENT_AGAIN}"
+
+
 def trial_line(trial: TrialRow) -> str:
     """Return one rate that a breakpoint search tried, with its result."""
     result = "passed" if trial.passed else f"failed: {trial.reason}"
     p95 = seconds(trial.p95_seconds)
     return f"{trial.stage:<7} {trial.rate:>8.4g}/s  good {trial.goodput_rate:>8.4g}/s  p95 {p95:>8}  {result}"
+
+
+def repeat_lines(repeats: Repeats) -> Iterator[str]:
+    """Yield a line for each run of a repeated test."""
+    for number, run in enumerate(repeats.runs, 1):
+        times = ", ".join(
+            f"{name} {seconds(value)}"
+            for name, value in (("p50", run.p50_seconds), ("p95", run.p95_seconds), ("p99", run.p99_seconds))
+        )
+        left_out = f" (left out: {run.left_out})" if run.left_out else ""
+        yield (
+            f"run {number}: {run.verdict}, {run.requests} requests, {run.rate:.1f}/s, "
+            f"{run.error_ratio:.2%} failed requests, {times}{left_out}"
+        )
 
 
 def gate_line(gate: GateResult) -> str:
@@ -87,22 +124,36 @@ def gate_line(gate: GateResult) -> str:
     return f"{mark}: {gate.text}{measured}"
 
 
+def detail_line(detail: Detail) -> str:
+    """Return what an outcome was about: `missing_value token: 12`, `redirect 302 to /login: 7`."""
+    return f"{detail.outcome} {detail.detail}: {detail.count}"
+
+
+def connections_line(endpoint: EndpointSummary) -> str:
+    """Return the new connections by protocol and by address: `20 with HTTP/1.1, to 127.0.0.1: 10, ::1: 10`."""
+    protocols: Counter[str] = Counter()
+    addresses: Counter[str] = Counter()
+    for one in endpoint.connections:
+        protocols[one.protocol] += one.count
+        addresses[one.address] += one.count
+    spoken = ", ".join(f"{count} with {protocol}" for protocol, count in protocols.most_common())
+    reached = [f"{address}: {count}" for address, count in addresses.most_common(_MOST_ADDRESSES)]
+    if len(addresses) > _MOST_ADDRESSES:
+        reached.append(f"{len(addresses) - _MOST_ADDRESSES} other addresses")
+    return f"{spoken}, to {', '.join(reached)}" if spoken else ""
+
+
+def statuses_line(statuses: Mapping[str, int]) -> str:
+    """Return status codes with their counts: `200: 98, 404: 2`."""
+    return ", ".join(f"{status}: {count}" for status, count in statuses.items())
+
+
 def _streams(streams: StreamSummary, duration_seconds: float) -> Iterator[str]:
-    for name, formula, times in (
-        ("time to first token", "time_to_first_token", streams.first_token),
-        ("gap", "gap", streams.gap),
-        ("longest stall", "longest_stall", streams.stall),
-        ("time per output token", "time_per_output_token", streams.per_token),
-    ):
+    for name, times, formula in stream_times(streams):
         for line in _times(name, times):
             yield f"  {line}"
-            yield f"      = {FORMULAS[formula]}"
-    if duration_seconds:
-        yield f"    {streams.output_tokens / duration_seconds:.1f} tokens/s = {FORMULAS['tokens_per_second']}"
-        yield f"    goodput {streams.good / duration_seconds:.2f}/s = {FORMULAS['goodput']}"
-    if streams.counted_by_usage < streams.answers:
-        counted = streams.answers - streams.counted_by_usage
-        yield f"    {counted} of {streams.answers} answers reported no usage: each event was counted as one token"
+            yield f"      = {formula}"
+    yield from (f"    {sentence}" for sentence in stream_sentences(streams, duration_seconds))
 
 
 def _times(name: str, times: Times) -> Iterator[str]:

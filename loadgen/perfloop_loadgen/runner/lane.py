@@ -6,12 +6,16 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen import outcomes
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
 from perfloop_loadgen.samples.streams import StreamMeter
-from perfloop_loadgen.scenario.journey import Answer, Journey, Pause, Script
+from perfloop_loadgen.samples.tally import FOLLOWED
+from perfloop_loadgen.scenario.checks import MISSING, find_header
+from perfloop_loadgen.scenario.decoding import BodyError
+from perfloop_loadgen.scenario.journey import BROKEN_OFF, Answer, Journey, Pause, Script
 from perfloop_loadgen.scenario.pattern import PatternTooSlowError
-from perfloop_loadgen.scenario.request import Request
+from perfloop_loadgen.scenario.request import NOT_MODIFIED, Request
 
 if TYPE_CHECKING:
     from perfloop_loadgen.ports import Client, Engine, Head
@@ -19,7 +23,9 @@ if TYPE_CHECKING:
     from perfloop_loadgen.samples.book import Recorder
     from perfloop_loadgen.samples.tally import Tally
 
-_NO_ANSWER = b""
+_FIRST_REDIRECT, _LAST_REDIRECT = 300, 399
+_LONGEST_PLACE = 150
+_CUT_STREAMS = frozenset({outcomes.CLOSED_MID_ANSWER, outcomes.CONNECTION_RESET})
 
 
 class Lane:
@@ -33,6 +39,7 @@ class Lane:
         "_meter",
         "_row",
         "_script_errors",
+        "_step",
         "busy",
         "client",
         "connect_failed",
@@ -57,6 +64,8 @@ class Lane:
         self._meter = StreamMeter()
         self._row = 0
         self._script_errors = recorder.script_errors
+        # The step of a file that was sent last: (scenario, step from 1 on), 0 before the first.
+        self._step: tuple[int, int] | None = None
         self.request: Request
 
     def ended(self, now: int) -> None:
@@ -70,6 +79,7 @@ class Lane:
                 self.begin(journey.only, intended, now)
             return
         self._row = journey.index
+        self._step = None if journey.scenario is None else (journey.scenario, 0)
         self.script = journey.play(values)
         self._move(None, intended, now)
 
@@ -93,15 +103,18 @@ class Lane:
             window.on_time.counts[(shift << PRECISION_BITS) + (took >> shift) if shift > 0 else took] += 1
         else:
             window.record_behind(self.intended, started, now)
-        outcome = OK if head.status in request.expected else outcomes.WRONG_STATUS
+        outcome = OK if head.status in request.expected else self._unexpected(head)
+        answer = None
         if not request.is_plain and outcome == OK:
-            outcome = self._judge(request, head, body, now)
+            answer = Answer(OK, head.status, head.raw, body, request.max_body_bytes)
+            outcome = answer.outcome = self._judge(request, answer, now)
         window.outcomes[outcome] += 1
+        window.statuses[head.status] += 1
         window.bytes_received += size
         if self.script is None:
             self.ended(now)
         else:
-            self._move(Answer(outcome, head.status, head.raw, body), now, now)
+            self._move(answer or Answer(outcome, head.status, head.raw, body, request.max_body_bytes), now, now)
 
     def connected(self, connect: int, handshake: int) -> None:
         """Count a new connection."""
@@ -110,9 +123,24 @@ class Lane:
         if handshake:
             phases.tls.record(handshake)
 
+    def spoke(self, protocol: str, address: str) -> None:
+        """Count a new connection by its protocol and address."""
+        self.windows[self.request.index].connections[protocol, address] += 1
+
+    def retried(self) -> None:
+        """Count a request that is sent again."""
+        self.windows[self.request.index].retried += 1
+
     def phased(self, sent: int, first: int, now: int) -> None:
         """Count the phases of the answer that is about to be counted."""
         self.windows[self.request.index].phases.record(self.started, sent or self.started, first, now)
+
+    def redirected(self, head: Head, size: int) -> None:
+        """Count a redirect that is followed: the request goes on."""
+        window = self.windows[self.request.index]
+        window.statuses[head.status] += 1
+        window.bytes_received += size
+        window.note(FOLLOWED, _place(head))
 
     def received(self, data: bytes, now: int) -> None:
         """Take a piece of a streamed answer."""
@@ -122,6 +150,10 @@ class Lane:
     def failed(self, outcome: str, now: int) -> None:
         """Count a request without an answer; only a timeout has a response time, as a lower bound."""
         window = self.windows[self.request.index]
+        if outcome in _CUT_STREAMS and self.request.streams and self._meter.error:
+            # The server said why it would not go on, then closed.
+            outcome = outcomes.STREAM_ERROR
+            window.note(outcome, self._meter.error)
         window.outcomes[outcome] += 1
         if outcome == outcomes.TIMEOUT:
             self._record(window, now)
@@ -132,7 +164,7 @@ class Lane:
         if self.script is None:
             self.ended(now)
         else:
-            self._move(Answer(outcome, 0, _NO_ANSWER, _NO_ANSWER), now, now)
+            self._move(Answer(outcome), now, now)
 
     def give_up(self, outcome: str, now: int) -> None:
         """End the exchange under way from outside: its time is up."""
@@ -152,21 +184,54 @@ class Lane:
         else:
             window.record_behind(self.intended, self.started, now)
 
-    def _judge(self, request: Request, head: Head, body: bytes, now: int) -> str:
-        """Return the outcome of an answer with the right status: run its checks, measure a complete stream."""
+    def _unexpected(self, head: Head) -> str:
+        """Return the outcome of an answer with a status that was not expected."""
+        if not _FIRST_REDIRECT <= head.status <= _LAST_REDIRECT or head.status == NOT_MODIFIED:
+            return outcomes.WRONG_STATUS
+        self.windows[self.request.index].note(outcomes.REDIRECT, _place(head))
+        return outcomes.REDIRECT
+
+    def _judge(self, request: Request, answer: Answer, now: int) -> str:
+        """Return the outcome of an answer with the right status: check it, extract from it, measure a whole stream."""
+        window = self.windows[request.index]
+        if request.streams:
+            # First: a server that failed in the middle of its answer explains why checks fail.
+            outcome, kind = self._meter.end(now)
+            streams = window.streams_here()
+            if outcome != OK:
+                encoding = find_header("Content-Encoding", answer.head)
+                if encoding is not MISSING:
+                    kind = f"a stream with Content-Encoding {encoding[:_LONGEST_PLACE]} is not read"
+                if kind:
+                    window.note(outcome, kind)
+                return outcome
+        try:
+            outcome = self._look_into(request, answer, window)
+        except BodyError as error:
+            window.note(error.outcome, error.detail)
+            return error.outcome
+        except PatternTooSlowError as error:
+            self._script_errors.note(error)
+            return outcomes.PATTERN_TOO_SLOW
+        if outcome == OK and request.streams:
+            self._meter.count(streams, (self.intended, now), request.slo, request.asked_tokens)
+        return outcome
+
+    def _look_into(self, request: Request, answer: Answer, window: Tally) -> str:
+        body = answer.body if request.wants_body else b""
         if request.judge is not None:
-            results = request.judge(head.raw, body)
-            checks = self.windows[request.index].checks
+            results = request.judge(answer.head, body)
             for result in results:
-                checks[result] += 1
+                window.checks[result] += 1
             if not all(passed for _, passed in results):
                 return outcomes.CHECK_FAILED
-        if request.streams:
-            if not self._meter.events:
-                return outcomes.EMPTY_STREAM
-            streams = self.windows[request.index].streams_here()
-            self._meter.close(streams, self.intended, now, request.slo)
-        return outcomes.OK
+        if request.extract is not None:
+            answer.values, missing = request.extract(answer.head, body)
+            for name in missing:
+                window.note(outcomes.MISSING_VALUE, name)
+            if missing:
+                return outcomes.MISSING_VALUE
+        return OK
 
     def _move(self, answer: Answer | None, intended: int, now: int) -> None:
         """Send the answer to the journey and carry out its next move."""
@@ -175,17 +240,34 @@ class Lane:
             return
         try:
             move = script.send(answer)
-        except StopIteration:
-            move = None
+        except StopIteration as end:
+            self._leave_script(now, broken_off=end.value is BROKEN_OFF, cut_off=_is_cut_off(answer))
         except Exception as error:  # noqa: BLE001 - the scenario's own code may raise anything; it is counted and logged
-            too_slow = isinstance(error, PatternTooSlowError)
-            self.windows[self._row].outcomes[outcomes.PATTERN_TOO_SLOW if too_slow else outcomes.SCRIPT_ERROR] += 1
+            # An answer that the code looked into has been counted by then.
+            outcome = error.outcome if isinstance(error, BodyError) else outcomes.SCRIPT_ERROR
+            self.windows[self._row].outcomes[outcome] += 1
             self._script_errors.note(error)
-            move = None
-        self._carry_out(move, intended, now)
+            self._leave_script(now, broken_off=True, cut_off=_is_cut_off(answer))
+        else:
+            self._carry_out(move, intended, now)
+
+    def _leave_script(self, now: int, *, broken_off: bool = False, cut_off: bool = False) -> None:
+        window = self.windows[self._row]
+        if not broken_off:
+            window.iterations += 1
+        elif not cut_off:
+            # One that the end of the run cut off might have gone on.
+            window.broken_off += 1
+            if self._step is not None:
+                window.steps[*self._step, True] += 1
+        self.script = None
+        self.ended(now)
 
     def _carry_out(self, move: Any, intended: int, now: int) -> None:
         if isinstance(move, Request):
+            if move.step is not None:
+                self._step = move.step
+                self.windows[move.index].steps[*move.step, False] += 1
             if move.streams:
                 # A meter follows one answer: what is left of an aborted one must not be counted.
                 self._meter = StreamMeter()
@@ -199,10 +281,21 @@ class Lane:
             self.busy = False
             move.add_done_callback(lambda _: self._resume())
         else:
-            self.windows[self._row].iterations += 1
-            self.script = None
-            self.ended(now)
+            self._leave_script(now)
 
     def _resume(self) -> None:
         now = self._agenda.now()
         self._move(None, now, now)
+
+
+def _is_cut_off(answer: Answer | None) -> bool:
+    return answer is not None and answer.outcome == outcomes.CUT_OFF
+
+
+def _place(head: Head) -> str:
+    """Return the status of a redirect and where it pointed; without the query, which need not repeat."""
+    found = find_header("Location", head.raw)
+    location = found if isinstance(found, str) and found else "nowhere"
+    address, sign, _ = location.partition("#")[0].partition("?")
+    place = shown(f"{address}?…" if sign else address)
+    return f"{head.status} to {place if len(place) <= _LONGEST_PLACE else place[:_LONGEST_PLACE] + '…'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.runner.agenda import Agenda
 from perfloop_loadgen.runner.lane import Lane
@@ -13,7 +13,7 @@ from perfloop_loadgen.samples.book import Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from perfloop_loadgen.pacing import RateShape
     from perfloop_loadgen.ports import Clock, Engine
@@ -35,11 +35,19 @@ class OpenLimits:
 class ArrivalLane(Lane):
     """A lane for one arrival after the other."""
 
-    __slots__ = ("_loop",)
+    __slots__ = ("_forget", "_loop")
 
     def __init__(self, loop: OpenLoop, engine: Engine, recorder: Recorder) -> None:
         super().__init__(engine, recorder, loop.agenda)
         self._loop = loop
+        # Every arrival is another user: the cookies of the one before are not theirs.
+        self._forget: Callable[[], None] | None = getattr(self.client, "forget", None)
+
+    def begin_journey(self, journey: Journey, values: dict[str, Any], intended: int, now: int) -> None:
+        """Start an arrival."""
+        if self._forget is not None:
+            self._forget()
+        super().begin_journey(journey, values, intended, now)
 
     def ended(self, now: int) -> None:
         """Take a waiting request, or become idle."""
@@ -63,7 +71,8 @@ class OpenLoop:
         self._patience = round(limits.patience_seconds * SECOND)
         # A stack: the lane used last is used next, so that few connections are opened and caches stay warm.
         self._idle: list[ArrivalLane] = []
-        self._waiting: deque[tuple[int, Journey]] = deque()
+        # With the data of each: an arrival of a trace has its own, also behind one that is dropped.
+        self._waiting: deque[tuple[int, Journey, dict[str, Any]]] = deque()
         self._share = (0, 1)
         self._began = 0
         self._number = 0
@@ -129,8 +138,8 @@ class OpenLoop:
     def freed(self, lane: ArrivalLane, now: int) -> None:
         """Give a lane the next request that waits."""
         if self._waiting:
-            due, journey = self._waiting.popleft()
-            lane.begin_journey(journey, self._plan.next_values(), due, now)
+            due, journey, values = self._waiting.popleft()
+            lane.begin_journey(journey, values, due, now)
         else:
             self._idle.append(lane)
 
@@ -150,7 +159,7 @@ class OpenLoop:
             self.lanes.append(lane)
             lane.begin_journey(journey, self._plan.next_values(), due, now)
         else:
-            self._waiting.append((due, journey))
+            self._waiting.append((due, journey, self._plan.next_values()))
 
     def _next_journey(self) -> Journey:
         cycle = self._plan.cycle

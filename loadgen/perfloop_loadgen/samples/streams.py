@@ -2,34 +2,32 @@
 
 The formulas are in `FORMULAS`, since the field's tools differ on them. A gap is counted for every pair of neighbouring
 events with content. Output tokens are the server's own `usage`; where it reports none, each event with content counts
-as one token.
+as one token. An answer that failed (an error inside of its stream, no end, nothing in it) counts in none of these.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
+from perfloop_loadgen import outcomes
 from perfloop_loadgen.samples.histogram import SECOND, Histogram
+from perfloop_loadgen.streaming.answer import AnswerReader
+from perfloop_loadgen.streaming.events import EventReader
+from perfloop_loadgen.streaming.pieces import ANSWER, REASONING, Usage
 
 if TYPE_CHECKING:
     from perfloop_loadgen.config.scenario import SloConfig
 
 FORMULAS = {
-    "time_to_first_token": "first event with content - intended start",
+    "time_to_first_token": "first event with content, reasoning included - intended start",
+    "time_to_first_answer_token": "first event with content other than reasoning - intended start",
+    "time_to_first_reasoning_token": "first event with reasoning - intended start",
     "gap": "between neighbouring events with content, each one counted",
     "longest_stall": "largest gap of one answer",
     "time_per_output_token": "(last event - first event) / (output tokens - 1)",
     "tokens_per_second": "output tokens of all answers / duration of the run",
     "goodput": "answers that met every limit of the SLO / duration of the run",
 }
-_DONE = b"[DONE]"
-_DELTA_PARTS = ("content", "reasoning_content", "tool_calls")
-# Above the largest events of real services, images as base64.
-LARGEST_EVENT = 4 * 1024 * 1024
-# More than any model writes into one answer: beyond it the server's count is not a count.
-_MOST_TOKENS = 1_000_000_000
 
 
 class StreamTally:
@@ -37,28 +35,50 @@ class StreamTally:
 
     __slots__ = (
         "answers",
+        "asked_answers",
+        "asked_input_tokens",
+        "cached_tokens",
         "counted_by_usage",
+        "counted_input_tokens",
         "events",
+        "first_answer",
+        "first_reasoning",
         "first_token",
         "gap",
         "good",
         "input_tokens",
         "output_tokens",
         "per_token",
+        "reasoning_events",
+        "reasoning_tokens",
         "stall",
     )
 
     def __init__(self) -> None:
-        self.first_token = Histogram()
-        self.gap = Histogram()
-        self.stall = Histogram()
-        self.per_token = Histogram()
-        self.answers = 0
-        self.counted_by_usage = 0
-        self.events = 0
-        self.good = 0
-        self.input_tokens = 0
-        self.output_tokens = 0
+        for name in _HISTOGRAMS:
+            setattr(self, name, Histogram())
+        for name in _COUNTS:
+            setattr(self, name, 0)
+
+    first_token: Histogram
+    first_answer: Histogram
+    first_reasoning: Histogram
+    gap: Histogram
+    stall: Histogram
+    per_token: Histogram
+    answers: int
+    counted_by_usage: int
+    events: int
+    reasoning_events: int
+    good: int
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cached_tokens: int
+    # Answers whose prompt was generated to a length and whose server reported its own count: both sums are over these.
+    asked_answers: int
+    asked_input_tokens: int
+    counted_input_tokens: int
 
     def add(self, other: StreamTally) -> None:
         """Add everything that the other one counted."""
@@ -83,40 +103,35 @@ class StreamTally:
         return tally
 
 
-_HISTOGRAMS = ("first_token", "gap", "stall", "per_token")
-_COUNTS = ("answers", "counted_by_usage", "events", "good", "input_tokens", "output_tokens")
+_HISTOGRAMS = ("first_token", "first_answer", "first_reasoning", "gap", "stall", "per_token")
+_COUNTS = (
+    *("answers", "counted_by_usage", "events", "reasoning_events", "good"),
+    *("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens"),
+    *("asked_answers", "asked_input_tokens", "counted_input_tokens"),
+)
 
 
 class StreamMeter:
     """Reads the events of an answer as their bytes come; the time of an event is the time its last byte came.
 
-    Server-sent events (WHATWG HTML, section 9.2), or one JSON object a line. The work is linear in the bytes, and what
-    is kept of an answer is at most one event of LARGEST_EVENT and a histogram, whatever the server sends.
+    What is kept of an answer is at most one event of LARGEST_EVENT and a histogram, whatever the server sends.
     """
 
-    __slots__ = (
-        "_after_cr",
-        "_data",
-        "_event_size",
-        "_events",
-        "_first",
-        "_gaps",
-        "_last",
-        "_line",
-        "_stall",
-        "_usage",
-    )
+    __slots__ = ("_answer", "_events", "_first", "_first_of", "_gaps", "_last", "_reader", "_reasoning", "_stall")
 
     def __init__(self) -> None:
-        self._line = bytearray()  # a line that has begun
-        self._after_cr = False
-        self._data: list[bytes] = []  # the data lines of the event under way
-        self._event_size = 0
-        self._events = 0
+        self._reader = EventReader()
+        self._answer = AnswerReader()
+        self._events = self._reasoning = 0
         self._first = self._last = 0
+        self._first_of: dict[int, int] = {}  # by ANSWER and REASONING
         self._gaps = Histogram()
         self._stall = 0
-        self._usage: dict[str, Any] = {}
+
+    @property
+    def error(self) -> str:
+        """Return the kind of the error that the stream has reported so far; empty without one."""
+        return self._answer.error
 
     def feed(self, data: bytes, now: int) -> bool:
         """Take a piece of the body; return False once an event is larger than LARGEST_EVENT.
@@ -125,57 +140,71 @@ class StreamMeter:
             data: the next bytes of the body.
             now: when they came, in nanoseconds of the run's clock.
         """
-        if self._after_cr and data.startswith(b"\n"):
-            data = data[1:]  # the other half of CR LF
-        self._after_cr = data.endswith(b"\r")
-        lines = data.splitlines()
-        rest = b"" if not lines or self._after_cr or data.endswith(b"\n") else lines.pop()
-        if lines and self._line:
-            lines[0] = bytes(self._line + lines[0])
-            self._line.clear()
-        for line in lines:
-            self._take_line(line, now)
-            if self._event_size > LARGEST_EVENT:
-                return False
-        self._line += rest
-        return len(self._line) + self._event_size <= LARGEST_EVENT
+        take = self._answer.take
+        for event in self._reader.feed(data):
+            kinds = take(event)
+            if kinds:
+                self._take(kinds, now)
+        return not self._reader.too_large
 
-    def _take_line(self, line: bytes, now: int) -> None:
-        if not line:
-            lines, self._data, self._event_size = self._data, [], 0
-            if lines:
-                self._take(lines[0] if len(lines) == 1 else b"\n".join(lines), now)
-        elif line.startswith(b"data:"):
-            self._data.append(line[5:].strip())
-            self._event_size += len(line)
-        elif line.startswith(b"{") and not self._data:
-            # No field of an event begins so: it is JSON by lines, and each line is an event.
-            self._take(line, now)
+    def end(self, now: int) -> tuple[str, str]:
+        """Return the outcome of an answer whose body has ended, and of a failed one the kind: what to count it under.
 
-    @property
-    def events(self) -> int:
-        """Return how many events with content came."""
-        return self._events
+        That is what the server called its error, or what the stream ended without.
+        """
+        for event in self._reader.end():
+            kinds = self._answer.take(event)
+            if kinds:
+                self._take(kinds, now)
+        if self._answer.error:
+            return outcomes.STREAM_ERROR, self._answer.error
+        if not self._events:
+            return outcomes.EMPTY_STREAM, ""
+        if self._answer.lacks:
+            return outcomes.TRUNCATED_STREAM, f"no {self._answer.lacks}"
+        return outcomes.OK, ""
 
-    def close(self, tally: StreamTally, intended: int, ended: int, slo: SloConfig) -> None:
-        """Count the whole answer; both moments are in nanoseconds of the run's clock."""
+    def count(self, tally: StreamTally, span: tuple[int, int], slo: SloConfig, asked_tokens: int = 0) -> None:
+        """Count the whole answer.
+
+        Args:
+            tally: where.
+            span: the intended start and the end, in nanoseconds of the run's clock.
+            slo: what a good answer keeps.
+            asked_tokens: how many tokens the prompt was meant to have; 0 where nothing was asked for.
+        """
+        intended, ended = span
         first_token = self._first - intended
+        first_answer = self._first_of[ANSWER] - intended if ANSWER in self._first_of else None
         tally.answers += 1
         tally.events += self._events
+        tally.reasoning_events += self._reasoning
         tally.first_token.record(first_token)
+        if first_answer is not None:
+            tally.first_answer.record(first_answer)
+        if REASONING in self._first_of:
+            tally.first_reasoning.record(self._first_of[REASONING] - intended)
         tally.gap.merge(self._gaps)
         if self._events > 1:
             tally.stall.record(self._stall)
-        tokens = self._count_tokens(tally)
+        tokens = self._count_tokens(tally, asked_tokens)
         # The first token's time is the prefill; what follows is spread over the other tokens.
         per_token = (self._last - self._first) / (tokens - 1) if tokens > 1 else None
         if per_token is not None:
             tally.per_token.record(round(per_token))
-        tally.good += _meets(slo, first_token, per_token, ended - intended)
+        pairs = (
+            (first_token, slo.first_token_seconds),
+            # An answer that ended in its reasoning has no answer within any limit.
+            (float("inf") if first_answer is None else first_answer, slo.first_answer_seconds),
+            (per_token, slo.per_token_seconds),
+            (ended - intended, slo.whole_seconds),
+        )
+        tally.good += all(limit is None or value is None or value <= limit * SECOND for value, limit in pairs)
 
-    def _take(self, payload: bytes, now: int) -> None:
-        if not payload or payload == _DONE or not self._has_content(payload):
-            return
+    def _take(self, kinds: int, now: int) -> None:
+        for kind in (ANSWER, REASONING):
+            if kinds & kind:
+                self._first_of.setdefault(kind, now)
         if self._events:
             gap = now - self._last
             self._gaps.record(gap)
@@ -184,52 +213,18 @@ class StreamMeter:
             self._first = now
         self._last = now
         self._events += 1
+        self._reasoning += kinds == REASONING
 
-    def _has_content(self, payload: bytes) -> bool:
-        """Return whether an event brings content, and keep its `usage`; an event of an unknown form brings content."""
-        try:
-            event = orjson.loads(payload)
-        except ValueError:
-            return True
-        if not isinstance(event, dict):
-            return True
-        usage = event.get("usage")
-        if isinstance(usage, dict):
-            self._usage = usage
-        choices = event.get("choices")
-        if not isinstance(choices, list):
-            return usage is None
-        return any(_has_text(choice) for choice in choices)
-
-    def _count_tokens(self, tally: StreamTally) -> int:
-        reported = _count(self._usage.get("completion_tokens"))
-        tokens = self._events if reported is None else reported
-        tally.counted_by_usage += reported is not None
+    def _count_tokens(self, tally: StreamTally, asked_tokens: int) -> int:
+        usage: Usage = self._answer.usage
+        tokens = self._events if usage.output_tokens is None else usage.output_tokens
+        tally.counted_by_usage += usage.output_tokens is not None
         tally.output_tokens += tokens
-        tally.input_tokens += _count(self._usage.get("prompt_tokens")) or 0
+        tally.input_tokens += usage.input_tokens or 0
+        tally.cached_tokens += usage.cached_tokens or 0
+        tally.reasoning_tokens += usage.reasoning_tokens or 0
+        if asked_tokens and usage.input_tokens:
+            tally.asked_answers += 1
+            tally.asked_input_tokens += asked_tokens
+            tally.counted_input_tokens += usage.input_tokens
         return tokens
-
-
-def _count(value: Any) -> int | None:
-    """Return a number of tokens, or None of what cannot be one."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and 0 <= value <= _MOST_TOKENS else None
-
-
-def _has_text(choice: Any) -> bool:
-    """Return whether a choice of an OpenAI chunk holds text, reasoning or a tool call."""
-    if not isinstance(choice, dict):
-        return False
-    delta = choice.get("delta")
-    parts = [delta.get(name) for name in _DELTA_PARTS] if isinstance(delta, dict) else []
-    return any((choice.get("text"), *parts))
-
-
-def _meets(slo: SloConfig, first_token: int, per_token: float | None, whole: int) -> bool:
-    """Return whether an answer of these nanoseconds keeps every limit of the SLO."""
-    pairs = (
-        (first_token, slo.first_token_seconds),
-        (per_token, slo.per_token_seconds),
-        (whole, slo.whole_seconds),
-    )
-    return all(limit is None or value is None or value <= limit * SECOND for value, limit in pairs)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from perfloop_base.errors import ConfigError
-from perfloop_loadgen.config.scenario import EndpointConfig, SloConfig
-from perfloop_loadgen.scenario.checks import Judge, build_judge
+from perfloop_base.redaction import split_user
+from perfloop_loadgen.config.addresses import ascii_host, encode_target
+from perfloop_loadgen.config.model import MAX_BODY_BYTES
+from perfloop_loadgen.config.scenario import EndpointConfig, SloConfig, StepConfig
+from perfloop_loadgen.scenario.body import MULTIPART, body_of
+from perfloop_loadgen.scenario.checks import Extract, Judge, build_extract, build_judge, reads_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ANY_GOOD_STATUS = frozenset(range(200, 400))
+NOT_MODIFIED = 304
+# A redirect is no answer of the service that was asked for: whoever expects one says so.
+ANY_GOOD_STATUS = frozenset({*range(200, 300), NOT_MODIFIED})
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+# The header by which a service recognizes a request that comes again, and its older name.
+_IDEMPOTENCY_KEYS = frozenset({"idempotency-key", "x-idempotency-key"})
 _LINE_END = re.compile(r"[\r\n\0]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -28,13 +36,18 @@ class Target:
     host: str
     port: int
     prefix: str = ""
+    # Of every request that has no header of its own for it; a secret.
+    authorization: str | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_url(cls, url: str) -> Target:
-        """Parse a base URL."""
+        """Parse a base URL; a user in it becomes basic authentication."""
+        url, authorization = split_user(url)
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme, parts.hostname or "", port, parts.path.rstrip("/"))
+        host = parts.hostname or ""
+        host = host if host.isascii() else ascii_host(host)
+        return cls(parts.scheme, host, port, parts.path.rstrip("/"), authorization)
 
     @property
     def authority(self) -> str:
@@ -59,24 +72,63 @@ class Request:
     streams: bool = False
     bodiless: bool = False
     judge: Judge | None = None
+    extract: Extract | None = None
     slo: SloConfig = field(default_factory=SloConfig)
     # Whether the status alone decides: the hot path checks this once, not each feature.
     is_plain: bool = True
+    # Of a decoded body.
+    max_body_bytes: int = MAX_BODY_BYTES
+    # Which scenario of the file, and which of its steps; None of everything else.
+    step: tuple[int, int] | None = None
+    # How many tokens the prompt was meant to have; 0 where nobody meant any number.
+    asked_tokens: int = 0
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Return whether to send the request twice has the effect of sending it once (RFC 9110, section 9.2.2)."""
+        return self.method in _IDEMPOTENT or any(name.lower() in _IDEMPOTENCY_KEYS for name in self.headers)
+
+    def derive(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Request:
+        """Return another request that is counted and judged as this one.
+
+        Raises:
+            ConfigError: the path or a header holds what HTTP cannot carry.
+        """
+        path = encode_target(path)
+        wire = render(method, path, headers, body)
+        bodiless = method == "HEAD"
+        return replace(self, method=method, path=path, headers=headers, body=body, wire=wire, bodiless=bodiless)
 
 
-def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants_body: bool = False) -> Request:
-    """Prepare an endpoint of the file for sending."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How an answer is looked into.
+
+    Attributes:
+        wants_body: whether somebody may look into the body besides checks and extracts.
+        max_body_bytes: the longest decoded body that is looked into.
+        step: which scenario of the file, and which of its steps; None of everything else.
+    """
+
+    wants_body: bool = False
+    max_body_bytes: int = MAX_BODY_BYTES
+    step: tuple[int, int] | None = None
+
+
+_UNREAD = Reading()
+
+
+def build_request(index: int, endpoint: EndpointConfig, target: Target, reading: Reading = _UNREAD) -> Request:
+    """Prepare an endpoint of the file for sending.
+
+    Raises:
+        ConfigError: it holds what HTTP cannot carry, or a file to be sent cannot be read.
+    """
     judge = build_judge(endpoint.checks)
-    body, content_type = encode_body(endpoint.data)
-    accept = "text/event-stream" if endpoint.stream else "*/*"
-    headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": accept}
-    if content_type:
-        headers["Content-Type"] = content_type
-    # Also for an empty body: without a length, some servers wait for one (RFC 9110, section 8.6).
-    if body or endpoint.method in {"POST", "PUT", "PATCH"}:
-        headers["Content-Length"] = str(len(body))
-    headers = merged_headers(headers, endpoint.headers)
-    path = target.prefix + endpoint.path
+    sources = endpoint.extract if isinstance(endpoint, StepConfig) else {}
+    extract = build_extract(sources)
+    headers, body = _content(endpoint, target)
+    path = encode_target(target.prefix + endpoint.path)
     return Request(
         index=index,
         label=endpoint.label,
@@ -86,29 +138,35 @@ def build_request(index: int, endpoint: EndpointConfig, target: Target, *, wants
         body=body,
         wire=render(endpoint.method, path, headers, body),
         expected=frozenset(endpoint.expected_status) or ANY_GOOD_STATUS,
-        wants_body=wants_body or judge is not None,
+        wants_body=reading.wants_body or reads_body(endpoint.checks, sources),
         bodiless=endpoint.method == "HEAD",
         judge=judge,
+        extract=extract,
         streams=endpoint.stream,
         slo=endpoint.slo,
-        is_plain=judge is None and not endpoint.stream,
+        is_plain=judge is None and extract is None and not endpoint.stream,
+        max_body_bytes=reading.max_body_bytes,
+        step=reading.step,
     )
 
 
-def encode_body(data: Any) -> tuple[bytes, str | None]:
-    """Return the bytes of `data` and their content type: text as it is, everything else as JSON."""
-    if data is None:
-        return b"", None
-    if isinstance(data, str):
-        return data.encode("utf-8", "backslashreplace"), "text/plain; charset=utf-8"
-    # A lone surrogate, which an answer's JSON may hold, goes back as it came: as an escape.
-    return _SURROGATE.sub(
-        _escape, json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    ).encode(), "application/json"
-
-
-def _escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _content(endpoint: EndpointConfig, target: Target) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of an endpoint."""
+    body, content_type = body_of(endpoint)
+    accept = "text/event-stream" if endpoint.stream else "*/*"
+    headers = {"Host": target.authority, "User-Agent": "perfloop-loadgen", "Accept": accept}
+    if target.authorization is not None:
+        headers["Authorization"] = target.authorization
+    if content_type:
+        headers["Content-Type"] = content_type
+    # Also for an empty body: without a length, some servers wait for one (RFC 9110, section 8.6).
+    if body or endpoint.method in {"POST", "PUT", "PATCH"}:
+        headers["Content-Length"] = str(len(body))
+    own = endpoint.headers
+    if content_type is not None and content_type.startswith(MULTIPART):
+        # What ends a part is known only now: a header of the test without it could not be read.
+        own = {name: value for name, value in own.items() if name.lower() != "content-type"}
+    return merged_headers(headers, own), body
 
 
 def merged_headers(defaults: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
@@ -129,13 +187,9 @@ def render(method: str, path: str, headers: Mapping[str, str], body: bytes) -> b
         if _LINE_END.search(line):
             raise ConfigError(f"{line.split(' ')[0]!r}: a request's line or header must not hold line ends or NUL")
     try:
-        # Header fields are Latin-1 by tradition (RFC 9110, section 5.5); the body has been encoded before.
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+        # What is not ASCII goes as UTF-8, as curl, Go and k6 send it: RFC 9110, section 5.5, calls such bytes opaque.
+        return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
     except UnicodeEncodeError as error:
-        name = next(line for line in lines if not _is_latin(line)).split(" ")[0]
+        name = next(line for line in lines if _SURROGATE.search(line)).split(" ")[0]
         wrong = error.object[error.start]
-        raise ConfigError(f"{name!r}: a request's line or header must be Latin-1 text, without {wrong!a}") from error
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)  # noqa: PLR2004 - the size of Latin-1
+        raise ConfigError(f"{name!r}: a request's line or header must be text, without {wrong!a}") from error

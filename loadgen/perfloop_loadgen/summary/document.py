@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from perfloop_loadgen.samples.book import Point
 from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
 from perfloop_loadgen.summary.numbers import Summary
 from perfloop_loadgen.summary.repeats import Repeats
+from perfloop_loadgen.summary.server import Server
 from perfloop_loadgen.summary.verdict import Generator
 
 # To be raised when a reader of the previous form would misread the report.
@@ -83,14 +85,20 @@ class Document:
     distribution: list[tuple[float, int]]
     config: dict[str, Any]
     host: Host = field(default_factory=Host)
+    # Of this program; empty in reports of versions that did not say it.
+    generator_version: str = ""
     calibration: Calibration | None = None
     # Of a breakpoint search: every rate tried, the highest that was confirmed to keep the thresholds, and the highest
     # whose good answers kept up with the requested rate.
     trials: list[TrialRow] = field(default_factory=list)
     confirmed_rate: float | None = None
     knee_rate: float | None = None
+    # What the generated prompts followed from; None where none were generated.
+    seed: int | None = None
     # What people know the run by: when it began, and the test.
     run_name: str = ""
+    # The service's own series in Prometheus, of the run's window; None where no Prometheus was asked.
+    server: Server | None = None
     # Of a test that was run several times: each run, and the interval of the p95 between them.
     repeats: Repeats | None = None
     # How it came to its end; one that was killed has only what was measured until then.
@@ -109,6 +117,14 @@ class Document:
 _LARGEST_NUMBER = 1e15
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 _ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
+
+
+def installed_version() -> str:
+    """Return the version of this program, as it is installed; empty where it is not."""
+    try:
+        return version("perfloop")
+    except PackageNotFoundError:
+        return ""
 
 
 def iso_time(unix_seconds: float) -> str:

@@ -12,7 +12,7 @@ from perfloop_loadgen.samples.histogram import Histogram, bucket_bounds, bucket_
 from perfloop_loadgen.samples.tally import Tally
 
 # What may differ between two runs of one test: the service, what the run is called, and what it is judged by.
-_FREE = ("base_url", "name", "thresholds")
+_FREE = ("base_url", "name", "thresholds", "seed")
 _DIGITS = 16
 
 Buckets = list[tuple[int, int]]
@@ -21,7 +21,8 @@ Buckets = list[tuple[int, int]]
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits that are equal for runs whose load was configured alike.
 
-    The address, the name and the thresholds are left out: they may differ between two builds of one service.
+    The address, the name, the thresholds and the seed of prompts are left out: they may differ between two builds of one
+    service.
 
     Args:
         config: a configuration in its JSON form, without secrets and defaults.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from perfloop_loadgen.samples.book import Book
@@ -31,8 +32,12 @@ class Times:
         return cls(histogram.count, histogram.mean_seconds, named, low, high)
 
     def milliseconds(self, name: str) -> float:
-        """Return a percentile in milliseconds; 0 without values."""
-        return (self.quantiles_seconds[name] or 0.0) * 1000
+        """Return a percentile in milliseconds; NaN without values: a time of 0 would be the best there is."""
+        return _milliseconds(self.quantiles_seconds[name])
+
+
+def _milliseconds(seconds: float | None) -> float:
+    return math.nan if seconds is None else seconds * 1000
 
 
 def percentile_name(quantile: float) -> str:
@@ -54,6 +59,17 @@ class StreamSummary:
     gap: Times
     stall: Times
     per_token: Times
+    # To the first token that is not reasoning, of answers that have one; and to the first that is.
+    first_answer: Times | None = None
+    first_reasoning: Times | None = None
+    reasoning_events: int = 0
+    # The server's own counts, of the output and of the input.
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    # Of answers whose prompt was made to a length and whose server reported its own count of it.
+    asked_answers: int = 0
+    asked_input_tokens: int = 0
+    counted_input_tokens: int = 0
 
     @classmethod
     def of(cls, tally: StreamTally) -> StreamSummary:
@@ -69,6 +85,14 @@ class StreamSummary:
             gap=Times.of(tally.gap),
             stall=Times.of(tally.stall),
             per_token=Times.of(tally.per_token),
+            first_answer=Times.of(tally.first_answer),
+            first_reasoning=Times.of(tally.first_reasoning),
+            reasoning_events=tally.reasoning_events,
+            reasoning_tokens=tally.reasoning_tokens,
+            cached_tokens=tally.cached_tokens,
+            asked_answers=tally.asked_answers,
+            asked_input_tokens=tally.asked_input_tokens,
+            counted_input_tokens=tally.counted_input_tokens,
         )
 
 
@@ -79,6 +103,24 @@ class CheckSummary:
     name: str
     passed: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What an outcome was about: the name of a missing value, where a redirect pointed; `followed`: one that was."""
+
+    outcome: str
+    detail: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """New connections that were answered on, by protocol and by the address that was connected to."""
+
+    protocol: str
+    address: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +139,16 @@ class EndpointSummary:
     dropped: int
     bytes_received: int
     streams: StreamSummary | None = None
-    # Scenarios that were run to their end.
+    # Scenarios that were run to their end, and those that ended before it.
     iterations: int = 0
+    broken_off: int = 0
     checks: list[CheckSummary] = field(default_factory=list)
+    # Answers by status code; each redirect that was followed is one.
+    statuses: dict[str, int] = field(default_factory=dict)
+    details: list[Detail] = field(default_factory=list)
+    # Requests that were sent again: the server had closed the connection that they were sent on before any byte.
+    retried: int = 0
+    connections: list[Connections] = field(default_factory=list)
 
     @classmethod
     def of(cls, label: str, tally: Tally) -> EndpointSummary:
@@ -118,6 +167,11 @@ class EndpointSummary:
             bytes_received=tally.bytes_received,
             streams=None if tally.streams is None else StreamSummary.of(tally.streams),
             iterations=tally.iterations,
+            broken_off=tally.broken_off,
+            statuses=tally.statuses_by_name(),
+            details=[Detail(*key, count) for key, count in sorted(tally.details.items())],
+            retried=tally.retried,
+            connections=[Connections(*key, count) for key, count in sorted(tally.connections.items())],
             checks=[
                 CheckSummary(name, tally.checks.get((name, True), 0), tally.checks.get((name, False), 0))
                 for name in dict.fromkeys(name for name, _ in tally.checks)
@@ -132,7 +186,10 @@ class EndpointSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run. The properties are short names for the numbers that are read most often."""
+    """A whole run. The properties are short names for the numbers that are read most often.
+
+    Response times are NaN where no request has one, as when nothing listens: never 0, which would be the best of all.
+    """
 
     name: str
     duration_seconds: float
@@ -177,17 +234,17 @@ class Summary:
     @property
     def avg_response_time_ms(self) -> float:
         """Return the mean response time, from the intended start."""
-        return (self.total.response.mean_seconds or 0.0) * 1000
+        return _milliseconds(self.total.response.mean_seconds)
 
     @property
     def min_response_time_ms(self) -> float:
         """Return the shortest response time."""
-        return (self.total.response.min_seconds or 0.0) * 1000
+        return _milliseconds(self.total.response.min_seconds)
 
     @property
     def max_response_time_ms(self) -> float:
         """Return the longest response time."""
-        return (self.total.response.max_seconds or 0.0) * 1000
+        return _milliseconds(self.total.response.max_seconds)
 
     @property
     def p50_response_time_ms(self) -> float:

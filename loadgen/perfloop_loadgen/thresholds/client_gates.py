@@ -80,7 +80,14 @@ def _timeouts(tally: Tally) -> int:
     return tally.outcomes.get(outcomes.TIMEOUT, 0) + tally.outcomes.get(outcomes.CONNECT_TIMEOUT, 0)
 
 
-_STREAM_TIMES = {"ttft": "first_token", "gap": "gap", "stall": "stall", "tpot": "per_token"}
+_STREAM_TIMES = {
+    "ttft": "first_token",
+    "first_answer": "first_answer",
+    "first_reasoning": "first_reasoning",
+    "gap": "gap",
+    "stall": "stall",
+    "tpot": "per_token",
+}
 _NUMBERS: dict[str, Callable[[Tally, float], float | None]] = {
     "errors": lambda tally, _: _share(tally.errors, tally.requests),
     "timeouts": lambda tally, _: _share(_timeouts(tally), tally.requests),

@@ -23,7 +23,9 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
 }
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "%": 1e-2, "/s": 1.0}
-_TIME = re.compile(r"(?:(?P<of>service|lag|ttft|gap|stall|tpot)_)?(?P<what>p\d+(?:\.\d+)?|avg|min|max)")
+_TIME = re.compile(
+    r"(?:(?P<of>service|lag|ttft|first_answer|first_reasoning|gap|stall|tpot)_)?(?P<what>p\d+(?:\.\d+)?|avg|min|max)"
+)
 NUMBERS = ("errors", "timeouts", "dropped", "rate", "requests", "goodput", "tokens_per_second", "drift")
 _SHOWN_IN = {
     "errors": "ratio",
@@ -92,7 +94,10 @@ def unit_of(metric: str) -> str:
 
 def known_metrics() -> str:
     """List the metrics that a gate may be about."""
-    return "pN, avg, min, max (also service_, lag_, ttft_, gap_, stall_, tpot_), " + ", ".join(NUMBERS)
+    return (
+        "pN, avg, min, max (also service_, lag_, ttft_, first_answer_, first_reasoning_, gap_, stall_, tpot_), "
+        + ", ".join(NUMBERS)
+    )
 
 
 def _bound(text: str, number: str, unit: str) -> float:

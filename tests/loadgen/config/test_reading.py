@@ -92,7 +92,7 @@ BAD_FILES = {
             4,
             (
                 "load_tests.a.load.shape: 'spikes': must be one of 'ramping_users', 'constant_rate', 'ramping_rate', "
-                "'poisson_rate', 'spike', 'endurance', 'breakpoint'"
+                "'poisson_rate', 'trace', 'spike', 'endurance', 'breakpoint'"
             ),
         ),
         (3, "load_tests.a.duration: unknown key, did you mean duration_seconds?"),
