@@ -307,7 +307,7 @@ def read_located(path: Path, problems: list[str], shown_as: str | None = None) -
     """
     shown = shown_as or show_path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
     except OSError as error:
         raise ConfigError(f"{shown}: cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

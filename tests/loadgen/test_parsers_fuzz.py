@@ -49,6 +49,19 @@ NAMES = st.one_of(
             *("extract", "name", "base_url", "load", "shape", "rate", "stages", "thresholds", "expect", "promql"),
             *("paths", "get", "post", "parameters", "in", "schema", "$ref", "properties", "items", "type", "required"),
             *("log", "entries", "request", "url", "response", "status", "postData", "text", "startedDateTime", "time"),
+            *(
+                "swagger",
+                "consumes",
+                "formData",
+                "allOf",
+                "oneOf",
+                "security",
+                "servers",
+                "variables",
+                "params",
+                "mimeType",
+            ),
+            *("item", "header", "body", "mode", "raw", "auth", "bearer", "variable", "key", "value", "urlencoded"),
         ]
     ),
 )
@@ -120,14 +133,48 @@ ENTRIES = st.fixed_dictionaries(
 HAR = st.fixed_dictionaries({"log": st.fixed_dictionaries({"entries": st.lists(ENTRIES, max_size=4)})})
 
 
+POSTMAN = st.fixed_dictionaries(
+    {
+        "item": st.lists(
+            st.fixed_dictionaries({"request": st.one_of(REQUESTS, VALUES)}, optional={"auth": VALUES}), max_size=3
+        )
+    },
+    optional={"variable": VALUES, "auth": VALUES},
+)
+
+
 @FUZZ
-@given(st.one_of(OPENAPI, HAR, VALUES), st.sampled_from(sorted(FORMS)))
+@given(st.one_of(OPENAPI, HAR, POSTMAN, VALUES), st.sampled_from(sorted(FORMS)))
 def test_imports_of_any_values(tmp_path_factory: pytest.TempPathFactory, document: Any, form: str):
     """A test file in YAML, or a sentence."""
     path = tmp_path_factory.mktemp("f") / "d.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     text = _accepts(lambda: import_file(form, path))
-    assert text is None or "load_tests" in yaml.safe_load(text)
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+        LoadTestConfig.all_from_yaml(path)
+
+
+WORDS = st.lists(
+    st.one_of(
+        st.text(max_size=8),
+        st.sampled_from(
+            ["curl", "-d", "-H", "-F", "--json", "-X", "-u", "a:b", "http://h/", "-G", "a=b", "$'\\x41'", "|"]
+        ),
+    ),
+    max_size=8,
+)
+
+
+@FUZZ
+@given(st.one_of(WORDS.map(" ".join), st.text(max_size=60)))
+def test_commands_of_any_text(tmp_path_factory: pytest.TempPathFactory, text: str):
+    """A test file that is read, or a sentence."""
+    made = _accepts(lambda: import_file("curl", f"curl {text}"))
+    if made is not None:
+        path = tmp_path_factory.mktemp("f") / "t.yml"
+        path.write_text(made, encoding="utf-8")
+        LoadTestConfig.all_from_yaml(path)
 
 
 def _laughs(levels: int) -> str:

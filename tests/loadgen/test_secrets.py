@@ -19,8 +19,9 @@ from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.cli import main
 from perfloop_loadgen.compare.runs import obstacles
 from perfloop_loadgen.config.secrets import without_secrets
+from perfloop_loadgen.imports.found import Found
+from perfloop_loadgen.imports.har import test_from_har as read_har
 from perfloop_loadgen.reporters.files import RENDERERS
-from perfloop_loadgen.scenario.har import test_from_har as read_har
 from tests.loadgen.conftest import build_document
 from tests.support.waiting import wait_for
 
@@ -126,7 +127,10 @@ PLANTED_MISTAKES = {
     "an endpoint of a list": {"endpoints": [{"path": "/", "headers": [{"Authorization": SECRETS["Bearer"]}]}]},
     "an unknown key": {"endpoints": [{"path": "/"}], "password": SECRETS["Json"]},
     "a host that does not resolve": {"base_url": f"http://user:{SECRETS['Url']}@no-such-host.invalid"},
-    "a header that is no Latin-1": {"endpoints": [{"path": "/", "headers": {"X-Api-Key": f"{SECRETS['Header']}中"}}]},
+    "a header whose name is none": {"endpoints": [{"path": "/", "headers": {"X-Api Key": SECRETS["Header"]}}]},
+    "a header that nothing fills": {
+        "endpoints": [{"path": "/", "headers": {"X-Api-Key": f"{SECRETS['Header']}${{no}}"}}]
+    },
 }
 
 
@@ -184,6 +188,8 @@ def test_a_recording_is_imported_without_its_secrets():
         ],
         "postData": {"text": json.dumps({"user": "ann", "password": SECRETS["Json"]})},
     }
-    test = read_har({"log": {"entries": [{"request": request}]}})
+    found = Found()
+    test = read_har({"log": {"entries": [{"request": request}]}}, found)
     assert _leaks(json.dumps(test)) == []
+    assert _leaks("\n".join(found.lines())) == []
     assert test["scenarios"][0]["steps"][0]["data"]["user"] == "ann"

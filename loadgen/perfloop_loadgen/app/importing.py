@@ -2,58 +2,62 @@
 
 from __future__ import annotations
 
-import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from perfloop_base.errors import ConfigError
-from perfloop_base.located import parse_located
-from perfloop_loadgen.config.reading import check_size
-from perfloop_loadgen.scenario.har import test_from_har
-from perfloop_loadgen.scenario.openapi import test_from_openapi
+from perfloop_loadgen.config.texts import decode_text, read_text
+from perfloop_loadgen.imports.curl import is_command, test_from_curl
+from perfloop_loadgen.imports.found import Found, ImportProblem
+from perfloop_loadgen.imports.har import test_from_har
+from perfloop_loadgen.imports.openapi import test_from_openapi
+from perfloop_loadgen.imports.postman import test_from_postman
+from perfloop_loadgen.imports.reading import parse_document
+from perfloop_loadgen.imports.writing import to_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"openapi": test_from_openapi, "har": test_from_har}
+FORMS = ("openapi", "har", "curl", "postman")
+STDIN = "-"
+_RECORDINGS: dict[str, Callable[[Any, Found], dict[str, Any]]] = {"har": test_from_har, "postman": test_from_postman}
+# What a document of another form may make a reader of this one raise; the sentence names it.
+_UNFIT = (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
-_NOTE = (
-    "# A start: keep the requests that a load test may send (some change data), put real values into their bodies.\n"
-)
 
-
-def import_file(form: str, path: Path) -> str:
+def import_file(form: str, source: Path | str) -> str:
     """Return the YAML of a test file.
 
+    Args:
+        form: one of FORMS.
+        source: the file; `-` is the standard input; for curl also the command itself.
+
     Raises:
-        ConfigError: the file cannot be read, or is not a document of this form.
+        ConfigError: the source cannot be read, or is not of this form.
     """
-    document = _read(path)
-    if not isinstance(document, dict):
-        raise ConfigError([f"{path}: is not a document of the form {form}"])
+    path = None if str(source) == STDIN or (form == "curl" and is_command(str(source))) else Path(source)
+    what = str(path) if path else "the command" if form == "curl" and str(source) != STDIN else "the standard input"
+    found = Found()
     try:
-        check_size(document, str(path))
-        test = FORMS[form](document)
-        check_size(test, str(path))
-        # Through JSON: YAML anchors for shared parts would read badly. Dates of YAML are texts in JSON.
-        plain = json.loads(json.dumps({"load_tests": {path.stem: test}}, default=str))
-    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError([f"{path}: is not a document of the form {form}: {error!r}"]) from error
-    return _NOTE + yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+        test = _read(form, _text(source, path, what), found, path)
+        return to_yaml(path.stem if path else form, test, found.lines())
+    except ImportProblem as error:
+        raise ConfigError(f"{what}: {error}") from error
+    except _UNFIT as error:
+        raise ConfigError(f"{what}: is not a document of the form {form}: {error!r}") from error
 
 
-def _read(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from error
-    try:
-        return json.loads(text)  # a recording of megabytes takes YAML's reader minutes
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return parse_located(text, str(path), [])
-    except ConfigError as error:
-        raise ConfigError([f"{path}: is neither JSON nor YAML"]) from error
+def _text(source: Path | str, path: Path | None, what: str) -> str:
+    if path is not None:
+        return read_text(path, what)
+    return decode_text(sys.stdin.buffer.read(), what) if str(source) == STDIN else str(source)
+
+
+def _read(form: str, text: str, found: Found, path: Path | None) -> dict[str, Any]:
+    if form == "curl":
+        return test_from_curl(text, found)
+    document = parse_document(text)
+    if form == "openapi":
+        return test_from_openapi(document, found, path)
+    return _RECORDINGS[form](document, found)

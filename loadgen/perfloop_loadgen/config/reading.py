@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import Entry, read_located
 from perfloop_base.redaction import is_secret_name
+from perfloop_loadgen.config.placeholders import fill_environment, names_in
 from perfloop_loadgen.config.secrets import HIDDEN, shown
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _LONGEST_VALUE = 200
 _MOST_VALUES = 1_000_000
+_FROM_ENVIRONMENT = frozenset({"base_url", "data_file", "prometheus_url"})
 
 
 def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collection[str]) -> dict[str, T]:
@@ -38,7 +41,7 @@ def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collect
     tests: dict[str, T] = {}
     for key, section in _sections(document).items():
         try:
-            tests[key] = validate({"name": key, **_plain(section)})
+            tests[key] = validate({"name": key, **_from_environment(section, _plain(section))})
         except ValidationError as error:
             name = "load_tests" if section is document.get("load_tests") else f"load_tests.{key}"
             for problem in error.errors(include_url=False):
@@ -47,6 +50,24 @@ def read_all(path: Path, validate: Callable[[dict[str, Any]], T], known: Collect
     if problems:
         raise ConfigError(problems)
     return tests
+
+
+def _from_environment(section: Entry, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a test with `${env:NAME}` filled in addresses and file names.
+
+    In requests they are filled when the run is prepared, so that no report has their values.
+    """
+    for key in _FROM_ENVIRONMENT & settings.keys():
+        value = settings[key]
+        names = [name for kind, name in names_in(value) if kind == "env"] if isinstance(value, str) else []
+        missing = [name for name in names if name not in os.environ]
+        for name in missing:
+            section.report(f"{key}: ${{env:{name}}}: the environment has no variable {name}", key)
+        if missing:
+            del settings[key]  # one sentence is enough: what is left of it need not be read
+        elif names:
+            settings[key] = fill_environment(value, os.environ)
+    return settings
 
 
 def check_size(value: Any, file: str) -> None:

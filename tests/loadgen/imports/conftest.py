@@ -1,0 +1,49 @@
+"""What tests of imports share: the test that a document becomes, read back as `run` reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from perfloop_loadgen.app.importing import import_file
+from perfloop_loadgen.config import LoadTestConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Importing = Callable[..., LoadTestConfig]
+
+
+class Imported:
+    """Imports documents, and keeps the text of the last one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.text = ""
+
+    def __call__(self, form: str, document: Any, name: str = "d.json") -> LoadTestConfig:
+        """Return the test that a document becomes."""
+        path = self.directory / name
+        path.write_text(document if isinstance(document, str) else json.dumps(document), encoding="utf-8")
+        return self.read(import_file(form, path))
+
+    def read(self, text: str) -> LoadTestConfig:
+        """Return the test of an imported file."""
+        self.text = text
+        made = self.directory / "made.yml"
+        made.write_text(text, encoding="utf-8")
+        return LoadTestConfig.from_yaml(made)
+
+    @property
+    def notes(self) -> str:
+        """Return the comments of the last one."""
+        return "\n".join(line for line in self.text.splitlines() if line.startswith("#"))
+
+
+@pytest.fixture
+def imported(tmp_path: Path) -> Imported:
+    """What imports."""
+    return Imported(tmp_path)

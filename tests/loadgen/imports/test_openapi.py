@@ -1,0 +1,455 @@
+"""OpenAPI and Swagger documents become tests that the program itself reads."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qsl
+
+import jsonschema
+import pytest
+import yaml
+from fastapi import FastAPI, Header
+from pydantic import BaseModel
+
+from perfloop_base.errors import ConfigError
+from perfloop_loadgen.app.importing import import_file
+from perfloop_loadgen.imports.openapi import MOST_ENDPOINTS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.loadgen.imports.conftest import Imported
+
+OK = {"200": {"description": "ok"}}
+
+
+class Item(BaseModel):
+    """A body with a nested list, so that the schema holds references."""
+
+    name: str
+    tags: list[str]
+    price: float = 2.5
+
+
+def _api() -> dict[str, Any]:
+    app = FastAPI()
+
+    @app.get("/items/{item_id}")
+    def read(item_id: int, query: str, page: int = 1) -> Item: ...
+
+    @app.post("/items", status_code=201)
+    def create(item: Item, x_key: Annotated[str, Header()]) -> Item: ...
+
+    return app.openapi()
+
+
+def _document(operation: dict[str, Any], path: str = "/a", **more: Any) -> dict[str, Any]:
+    """Return a document of one operation."""
+    method = "post" if "requestBody" in operation else "get"
+    return {"openapi": "3.1.0", "paths": {path: {method: {"responses": OK, **operation}}}, **more}
+
+
+def _body(schema: Any, kind: str = "application/json", **media: Any) -> dict[str, Any]:
+    return {"requestBody": {"content": {kind: {"schema": schema, **media}}}}
+
+
+def test_a_document_of_a_real_framework(imported: Imported):
+    """FastAPI's own document: every operation, with a body, a path and headers that fit its schema."""
+    read, create = imported("openapi", _api()).endpoints
+    assert (read.path, read.label) == ("/items/1?query=text", "GET /items/{item_id}")
+    assert create.data == {"name": "text", "tags": ["text"]}
+    assert create.headers == {"x-key": "text"}
+    assert create.expected_status == [201]
+
+
+@pytest.mark.parametrize(
+    ("rules", "path"),
+    [
+        ({"in": "query", "schema": {"type": "array", "items": {"enum": ["red"]}}}, "/a?p=red"),
+        ({"in": "query", "schema": {"type": "boolean"}}, "/a?p=true"),
+        ({"in": "query", "example": ["a", "b c"]}, "/a?p=a&p=b%20c"),
+        ({"in": "query", "explode": False, "example": ["a", "b"]}, "/a?p=a,b"),
+        ({"in": "query", "style": "pipeDelimited", "explode": False, "example": ["a", "b"]}, "/a?p=a%7Cb"),
+        ({"in": "query", "style": "spaceDelimited", "explode": False, "example": ["a", "b"]}, "/a?p=a%20b"),
+        ({"in": "query", "style": "deepObject", "example": {"a": 1, "b": {"c": "d"}}}, "/a?p[a]=1&p[b][c]=d"),
+        ({"in": "query", "example": {"a": 1, "b": 2}}, "/a?a=1&b=2"),
+        ({"in": "query", "explode": False, "example": {"a": 1, "b": 2}}, "/a?p=a,1,b,2"),
+        ({"in": "query", "content": {"application/json": {"example": {"a": 1}}}}, "/a?p=%7B%22a%22%3A1%7D"),
+        ({"in": "query", "example": "größe/x"}, "/a?p=gr%C3%B6%C3%9Fe%2Fx"),
+        ({"in": "query", "allowReserved": True, "example": "a/b"}, "/a?p=a/b"),
+        ({"in": "query", "example": "${x}"}, "/a?p=%24%7Bx%7D"),
+        ({"in": "query", "schema": {"type": ["null", "integer"], "minimum": 3}}, "/a?p=3"),
+    ],
+)
+def test_parameters_of_a_query(imported: Imported, rules: dict[str, Any], path: str):
+    """Each style of the standard, as servers read it."""
+    parameter = {"name": "p", "required": True, **rules}
+    assert imported("openapi", _document({"parameters": [parameter]})).endpoints[0].path == path
+
+
+@pytest.mark.parametrize(
+    ("rules", "path"),
+    [
+        ({"schema": {"type": "integer", "minimum": 7}}, "/a/7/b"),
+        ({"example": ["x", "y"]}, "/a/x,y/b"),
+        ({"style": "label", "explode": True, "example": ["x", "y"]}, "/a/.x.y/b"),
+        ({"style": "matrix", "example": "x"}, "/a/;p=x/b"),
+        ({"style": "matrix", "explode": True, "example": {"k": "v"}}, "/a/;k=v/b"),
+        ({"example": {"k": "v"}, "explode": True}, "/a/k=v/b"),
+        ({"example": "a/b"}, "/a/a%2Fb/b"),
+        ({"schema": {"enum": [True]}}, "/a/true/b"),
+    ],
+)
+def test_parameters_of_a_path(imported: Imported, rules: dict[str, Any], path: str):
+    """Each style of the standard."""
+    parameter = {"name": "p", "in": "path", "required": True, **rules}
+    assert imported("openapi", _document({"parameters": [parameter]}, "/a/{p}/b")).endpoints[0].path == path
+
+
+def test_headers_and_cookies(imported: Imported):
+    """Required ones, joined as the standard says; what says who asks is no value of a test."""
+    parameters = [
+        {"name": "X-List", "in": "header", "required": True, "example": [1, 2]},
+        {"name": "X-Optional", "in": "header", "example": 1},
+        {"name": "Accept", "in": "header", "required": True, "example": "x"},
+        {"name": "session", "in": "cookie", "required": True, "schema": {"type": "string"}},
+        {"name": "token", "in": "cookie", "required": True, "schema": {"type": "string"}},
+    ]
+    [endpoint] = imported("openapi", _document({"parameters": parameters})).endpoints
+    assert endpoint.headers == {"X-List": "1,2", "Cookie": "session=text; token=${env:TOKEN}"}
+
+
+SCHEMAS: list[tuple[Any, Any]] = [
+    ({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}, "b": {}}}, {"a": "text"}),
+    (
+        {
+            "allOf": [
+                {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}},
+                {"type": "object", "required": ["b"], "properties": {"b": {"type": "integer"}}},
+            ]
+        },
+        {"a": "text", "b": 1},
+    ),
+    ({"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 5}]}, 5),
+    ({"anyOf": [{"const": "x"}, {"type": "integer"}]}, '"x"'),
+    ({"type": ["string", "null"], "maxLength": 2}, '"te"'),
+    ({"type": ["null", "array"], "items": {"type": "boolean"}}, [True]),
+    ({"type": "array", "minItems": 2, "uniqueItems": True, "items": {"enum": ["a", "b", "c"]}}, ["a", "b"]),
+    ({"type": "integer", "exclusiveMinimum": 4, "multipleOf": 3}, 6),
+    ({"type": "number", "minimum": 2, "exclusiveMinimum": True}, 2.5),
+    ({"type": "integer", "maximum": -3}, -3),
+    ({"type": "object", "properties": {"id": {"type": "integer", "readOnly": True}, "n": {"const": 2}}}, {"n": 2}),
+    ({"type": "object", "properties": {"when": {"type": "string", "format": "date"}}}, {"when": "2026-01-01"}),
+    ({"type": "object", "properties": {"c": {"type": "string", "pattern": "^[A-Z]{3}$"}}}, {"c": "ABC"}),
+    ({"type": "object", "additionalProperties": {"type": "string"}}, {}),
+    ({"examples": [{"a": 1}]}, {"a": 1}),
+    ({"type": "object", "properties": {"t": {"type": "string", "example": "${x}"}}}, {"t": "$${x}"}),
+]
+
+
+@pytest.mark.parametrize(("schema", "data"), SCHEMAS)
+def test_bodies_fit_their_schema(imported: Imported, schema: Any, data: Any):
+    """The example, or the smallest value that the rules allow; JSON Schema's own library agrees."""
+    [endpoint] = imported("openapi", _document(_body(schema))).endpoints
+    assert endpoint.data == data
+    sent = json.loads(data) if isinstance(data, str) else json.loads(json.dumps(data).replace("$${", "${"))
+    if schema.get("exclusiveMinimum") is not True:  # the form of 3.0
+        jsonschema.Draft202012Validator(schema).validate(sent)
+
+
+def test_an_alternative_says_which_it_is(imported: Imported):
+    """The discriminator's field has the mapping's name, or else the schema's, of what was chosen."""
+    schemas = {
+        "Cat": {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}},
+        "Pet": {
+            "oneOf": [{"$ref": "#/components/schemas/Cat"}],
+            "discriminator": {"propertyName": "kind", "mapping": {"cat": "#/components/schemas/Cat"}},
+        },
+    }
+    document = _document(_body({"$ref": "#/components/schemas/Pet"}), components={"schemas": schemas})
+    assert imported("openapi", document).endpoints[0].data == {"kind": "cat"}
+    del schemas["Pet"]["discriminator"]["mapping"]
+    assert imported("openapi", document).endpoints[0].data == {"kind": "Cat"}
+
+
+FIELDS = {
+    "type": "object",
+    "properties": {
+        "user": {"type": "string"},
+        "tags": {"type": "array", "items": {"enum": ["a"]}},
+        "more": {"type": "object", "required": ["x"], "properties": {"x": {"type": "integer"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("application/vnd.api+json", {"data": {"user": "text", "tags": ["a"], "more": {"x": 1}}}),
+        ("application/x-www-form-urlencoded", {"form": {"user": "text", "tags": "a", "more[x]": "1"}}),
+        ("application/xml", {"data": "<Item><user>text</user><tags>a</tags><more><x>1</x></more></Item>"}),
+        ("text/plain", {"data": '{"user":"text","tags":["a"],"more":{"x":1}}'}),
+        ("*/*", {"data": {"user": "text", "tags": ["a"], "more": {"x": 1}}}),
+    ],
+)
+def test_bodies_of_other_types(imported: Imported, kind: str, wanted: dict[str, Any]):
+    """The content type is that of the document, and the body is written in it."""
+    document = _document(_body({"$ref": "#/components/schemas/Item"}, kind), components={"schemas": {"Item": FIELDS}})
+    [endpoint] = imported("openapi", document).endpoints
+    assert {key: getattr(endpoint, key) for key in wanted} == wanted
+    assert endpoint.headers == ({} if kind in {"*/*", "application/x-www-form-urlencoded"} else {"Content-Type": kind})
+
+
+def test_an_upload(imported: Imported):
+    """Files, values of JSON and plain fields, each as a part."""
+    properties = {"file": {"type": "string", "format": "binary"}, "meta": {"type": "object", "example": {"a": 1}}}
+    schema = {"type": "object", "properties": {**properties, "note": {"type": "string"}}}
+    encoding = {"file": {"contentType": "image/png, image/jpeg"}}
+    document = _document(_body(schema, "multipart/form-data", encoding=encoding))
+    parts = imported("openapi", document).endpoints[0].multipart
+    assert [(name, part.text, part.content_type) for name, [part] in parts.items()] == [
+        ("file", "text", "image/png"),
+        ("meta", '{"a":1}', "application/json"),
+        ("note", "text", None),
+    ]
+
+
+SCHEMES = {
+    "bearerAuth": {"type": "http", "scheme": "bearer"},
+    "login": {"type": "http", "scheme": "basic"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
+    "query_key": {"type": "apiKey", "in": "query", "name": "api_key"},
+    "cookie_key": {"type": "apiKey", "in": "cookie", "name": "sid"},
+    "oauth": {"type": "oauth2", "flows": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("security", "path", "headers"),
+    [
+        ([{"bearerAuth": []}], "/a", {"Authorization": "Bearer ${env:BEARER_AUTH}"}),
+        ([{"login": []}, {"key": []}], "/a", {"Authorization": "Basic ${env:LOGIN}"}),
+        ([{"key": [], "query_key": []}], "/a?api_key=${env:QUERY_KEY}", {"X-Key": "${env:KEY}"}),
+        ([{"cookie_key": []}], "/a", {"Cookie": "sid=${env:COOKIE_KEY}"}),
+        ([{"oauth": ["read"]}], "/a", {"Authorization": "Bearer ${env:OAUTH}"}),
+        ([{}, {"key": []}], "/a", {}),
+        ([], "/a", {}),
+    ],
+)
+def test_credentials_come_from_the_environment(
+    imported: Imported, security: list[Any], path: str, headers: dict[str, str]
+):
+    """The first alternative of the document, by its scheme; none where it may be left out."""
+    document = _document({"security": security}, components={"securitySchemes": SCHEMES}, security=[{"key": []}])
+    [endpoint] = imported("openapi", document).endpoints
+    assert (endpoint.path, endpoint.headers) == (path, headers)
+    assert ("Set the variable" in imported.notes) is bool(security and all(security))
+
+
+@pytest.mark.parametrize(
+    ("servers", "url"),
+    [
+        ([{"url": "/v1"}], "http://localhost:8000/v1"),
+        ([{"url": "//api.example.org/v1/"}], "https://api.example.org/v1"),
+        (
+            [{"url": "https://{host}:{port}", "variables": {"host": {"default": "a.b"}, "port": {"enum": ["8443"]}}}],
+            "https://a.b:8443",
+        ),
+        ([{"url": "wss://a.b"}, {"url": "https://c.d"}], "https://c.d"),
+        ([{"url": "https://münchen.example"}], "https://münchen.example"),
+        ([{"url": "https://a b"}, {"url": ""}], "http://localhost:8000"),
+        ([], "http://localhost:8000"),
+    ],
+)
+def test_the_first_server_that_can_be_used(imported: Imported, servers: list[Any], url: str):
+    """Variables have their defaults; a path is on this machine."""
+    assert imported("openapi", _document({}, servers=servers)).base_url == url
+
+
+SWAGGER = {
+    "swagger": "2.0",
+    "host": "api.example.org",
+    "basePath": "/v2",
+    "schemes": ["http"],
+    "consumes": ["application/json"],
+    "securityDefinitions": {"key": {"type": "apiKey", "in": "header", "name": "api_key"}},
+    "parameters": {"limit": {"name": "limit", "in": "query", "required": True, "type": "integer", "minimum": 2}},
+    "definitions": {"Pet": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}},
+    "paths": {
+        "/pets/{id}": {
+            "parameters": [{"name": "id", "in": "path", "required": True, "type": "string", "format": "uuid"}],
+            "get": {
+                "parameters": [
+                    {"$ref": "#/parameters/limit"},
+                    {
+                        "name": "tags",
+                        "in": "query",
+                        "required": True,
+                        "type": "array",
+                        "items": {"type": "string", "enum": ["a"]},
+                        "minItems": 2,
+                        "collectionFormat": "multi",
+                    },
+                ],
+                "responses": {200: {"description": "ok"}, "default": {"description": "error"}},
+            },
+            "put": {
+                "security": [{"key": []}],
+                "parameters": [{"name": "body", "in": "body", "schema": {"$ref": "#/definitions/Pet"}}],
+                "responses": {},
+            },
+            "post": {
+                "consumes": ["application/x-www-form-urlencoded"],
+                "parameters": [
+                    {"name": "n", "in": "formData", "required": True, "type": "integer"},
+                    {"name": "optional", "in": "formData", "type": "integer"},
+                ],
+                "responses": {},
+            },
+            "patch": {
+                "consumes": ["multipart/form-data"],
+                "parameters": [{"name": "f", "in": "formData", "required": True, "type": "file"}],
+                "responses": {},
+            },
+        }
+    },
+}
+
+
+def test_swagger_2_is_read_right(imported: Imported):
+    """Server, values of parameters, bodies and forms that are parameters, credentials."""
+    config = imported("openapi", yaml.safe_dump(SWAGGER), "petstore.yaml")
+    get, post, put, patch = config.endpoints
+    assert config.base_url == "http://api.example.org/v2"
+    assert get.path == "/pets/00000000-0000-4000-8000-000000000000?limit=2&tags=a&tags=a"
+    assert get.expected_status == [200]
+    assert put.data == {"name": "text"}
+    assert put.headers == {"api_key": "${env:KEY}"}
+    assert post.form == {"n": "1"}
+    assert patch.multipart["f"][0].filename == "file"
+
+
+YAML = """
+openapi: 3.0.3
+info: {title: t, version: 2026-01-01}
+paths:
+  /a:
+    get:
+      parameters:
+      - {name: on, in: query, required: true, schema: {type: string, enum: [on, off]}}
+      - {name: day, in: query, required: true, example: 2026-02-03}
+      - {name: n, in: query, required: true, schema: {type: string, default: 010}}
+      responses:
+        200: {description: ok}
+        404: {description: none}
+        5XX: {description: error}
+"""
+
+
+def test_yaml_is_read_as_the_standard_asks(imported: Imported):
+    """YAML 1.2: keys of statuses without quotes, dates and `on` are texts."""
+    [endpoint] = imported("openapi", YAML, "a.yaml").endpoints
+    assert endpoint.path == "/a?on=on&day=2026-02-03&n=10"
+    assert endpoint.expected_status == [200]
+
+
+@pytest.mark.parametrize("text", ['{\n\t"openapi": "3.0.0",\n\t"paths": {"/a": {"get": {}}}%s\n}', "\ufeff%s" + YAML])
+def test_tabs_and_byte_order_marks_change_nothing(imported: Imported, text: str):
+    """JSON with tabs, with a comma too many (which YAML allows, but not with tabs), and the mark of some editors."""
+    assert imported("openapi", text % "").endpoints[0].path.startswith("/a")
+    if text.startswith("{"):
+        assert imported("openapi", text % ",").endpoints[0].path == "/a"
+
+
+def test_schemas_that_refer_to_themselves(imported: Imported):
+    """Eight branches of a schema of itself, required or not, by `allOf` too: a bounded body, at once."""
+    node: dict[str, Any] = {"type": "object", "properties": {name: {"$ref": "#/n"} for name in "abcdefgh"}}
+    composed = {"allOf": [{"$ref": "#/c"}, {"$ref": "#/n"}], "properties": {"v": {"type": "integer"}}}
+    for required in ([], list("abcdefgh")):
+        document = _document(_body({"$ref": "#/n"}), n={**node, "required": required}, c=composed)
+        document["paths"] = {f"/{number}": document["paths"]["/a"] for number in range(300)}
+        began = time.monotonic()
+        imported("openapi", document)
+        assert time.monotonic() - began < 20
+        assert imported.text.count("\n") < 2000
+    assert imported("openapi", _document(_body({"$ref": "#/c"}), n=node, c=composed)).endpoints[0].data["v"] == 1
+
+
+def test_other_files_of_a_document(imported: Imported, tmp_path: Path):
+    """Files beside it, and files beside those, each reference from where it stands."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "params.yaml").write_text(
+        "p: {name: q, in: query, required: true, schema: {$ref: 's.json#/S'}}"
+    )
+    (tmp_path / "more" / "s.json").write_text('{"S": {"enum": ["here"]}}')
+    document = _document({"parameters": [{"$ref": "more/params.yaml#/p"}]})
+    assert imported("openapi", document).endpoints[0].path == "/a?q=here"
+
+
+def test_files_that_are_not_there_are_named(imported: Imported):
+    """All of them in one sentence; an address is not asked for."""
+    parameters = [{"$ref": "common.json#/p"}, {"$ref": "https://example.org/x.yaml#/p"}]
+    with pytest.raises(ConfigError) as caught:
+        imported("openapi", _document({"parameters": parameters}))
+    [problem] = caught.value.problems
+    assert "refers to what is not here: common.json (no such file), " in problem
+    assert "https://example.org/x.yaml (nothing is fetched" in problem
+
+
+def test_a_reference_to_nothing_is_noted(imported: Imported):
+    """A document with a mistake is a test all the same."""
+    [endpoint] = imported("openapi", _document(_body({"$ref": "#/nowhere/at/all"}))).endpoints
+    assert endpoint.path == "/a"
+    assert "#/nowhere/at/all" in imported.notes
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"openapi": "3.1.0", "webhooks": {"x": {"post": {}}}}, "webhooks are requests that the service sends"),
+        ({"openapi": "3.1.0", "components": {}}, "describes no request that could be sent"),
+        ({"openapi": "4.0.0", "paths": {}}, "only OpenAPI 3 and Swagger 2.0 are known"),
+        ({"swaggerVersion": "1.2", "apis": []}, "of the form Swagger 1"),
+        ({"asyncapi": "2.0.0"}, "of the form AsyncAPI"),
+        ({"log": {"entries": []}}, "of the form HAR"),
+        ({"a": 1}, "is not an OpenAPI document"),
+        ([], "is not an OpenAPI document"),
+        ({"paths": {"/a": {"get": {"requestBody": {"$ref": "#/r"}}}}, "r": {"$ref": "#/r"}}, "leads back to itself"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_sentence(imported: Imported, document: Any, problem: str):
+    """Why, with the file's name."""
+    with pytest.raises(ConfigError, match=problem) as caught:
+        imported("openapi", document)
+    assert len(caught.value.problems) == 1
+    assert "d.json: " in str(caught.value)
+
+
+def test_a_large_document_is_a_file_that_people_can_search(imported: Imported):
+    """A line for each request, a bounded number of them, and a note about the rest."""
+    item = _document({"parameters": [{"name": "p", "in": "query", "required": True}], **_body(FIELDS)})["paths"]["/a"]
+    document = {"openapi": "3.0.0", "paths": {f"/{number}/{{id}}": item for number in range(MOST_ENDPOINTS + 5)}}
+    config = imported("openapi", document)
+    assert len(config.endpoints) == MOST_ENDPOINTS
+    assert imported.text.count("\n") < 2000
+    assert "Only the first 1500 operations" in imported.notes
+    assert config.endpoints[-1].data == {"user": "text", "tags": ["a"], "more": {"x": 1}}
+
+
+def test_paths_that_are_none(imported: Imported):
+    """Undeclared parameters, fragments, spaces, queries in the path: what can be sent, with a note."""
+    paths = {"/a b/{x}/ü": {}, "/q?comp=list": {}, "/#Action=x": {}, "rel": {}, "x-y": {}}
+    config = imported("openapi", {"openapi": "3.0.0", "paths": {path: {"get": {}} for path in paths}})
+    assert [endpoint.path for endpoint in config.endpoints] == ["/a%20b/1/%C3%BC", "/q?comp=list", "/", "/rel"]
+    assert "Left out 1 times: a parameter in a path that the document does not describe" in imported.notes
+
+
+def test_the_command_prints_what_run_reads(tmp_path: Path):
+    """The form of a mapping of texts is what a server gets."""
+    path = tmp_path / "d.json"
+    path.write_text(json.dumps(_document(_body(FIELDS, "application/x-www-form-urlencoded"))))
+    text = import_file("openapi", path)
+    [endpoint] = yaml.safe_load(text)["load_tests"]["d"]["endpoints"]
+    assert endpoint["form"] == dict(parse_qsl("user=text&tags=a&more[x]=1"))
