@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from perfloop_base.promql import find_problem
+from perfloop_loadgen.server_series import DEFINITIONS, fill, matcher_of
 from tests.wire.contract import read_contract, read_designed, read_foreign
 from tests.wire.promql import metric_names
 
@@ -90,6 +92,13 @@ def test_the_catalogue_names_only_what_exists(checkout: Path, known: re.Pattern[
 def test_dashboards_name_only_what_exists(checkout: Path, known: re.Pattern[str]):
     """A panel over a metric that nothing exports is empty for ever."""
     assert find_unknown(known, read_dashboards(checkout)) == []
+
+
+def test_reports_of_load_tests_name_only_what_exists(known: re.Pattern[str]):
+    """A series over a metric that nothing exports is missing in every report; each expression is PromQL."""
+    filled = [(one.name, fill(one.expr, matcher_of("service", "shop"), 30)) for one in DEFINITIONS]
+    assert find_unknown(known, iter(filled)) == []
+    assert [find_problem(expression) for _, expression in filled] == ["" for _ in filled]
 
 
 def test_an_unknown_name_is_found(known: re.Pattern[str]):

@@ -214,6 +214,38 @@ async def test_a_prometheus_that_does_not_answer_is_said(hello: Any):
     assert server.problems[0].startswith("prometheus_url: http://127.0.0.1:")
 
 
+async def test_a_silent_prometheus_is_not_waited_for_when_somebody_waits(hello: Any, serve: Any):
+    """A signal has 5 s for everything."""
+
+    async def silent(_: bytes, __: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(60)
+
+    async with serve(silent) as prometheus:
+        tester = LoadTester(_config(hello.url, prometheus.url, duration_seconds=0.2))
+        task = asyncio.create_task(tester.run_load_test())
+        async with asyncio.timeout(20):
+            while not prometheus.requests:  # noqa: ASYNC110 - it is asked once the run has ended
+                await asyncio.sleep(0.02)
+        tester.stop("stopped", 0)
+        async with asyncio.timeout(5):
+            summary = await task
+    server = tester.document(summary).server
+    assert server is not None
+    assert server.problems == ["stopped before Prometheus answered"]
+
+
+async def test_answers_of_any_form_are_one_sentence(hello: Any, serve: Any):
+    """What answers at the address may be anything."""
+    for body in (b"[]", b'{"status":"success","data":{"result":[{"metric":[],"value":[1]}]}}', b"\xff", b"{"):
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        async with serve(answer) as prometheus:
+            tester = LoadTester(_config(hello.url, prometheus.url, duration_seconds=0.1))
+            server = tester.document(await tester.run_load_test()).server
+        assert server is not None
+        assert server.series == []
+        assert len(server.problems) == 1
+
+
 async def test_without_a_prometheus_nothing_is_asked(hello: Any):
     """No stack, no setting: the report has no section of the service."""
     config = _config(hello.url, "http://x", duration_seconds=0.2)
