@@ -9,6 +9,7 @@ from perfloop_base.visible import visible
 from perfloop_loadgen.summary.verdict import GateResult, Verdict
 
 if TYPE_CHECKING:
+    from perfloop_loadgen.summary import Summary
     from perfloop_loadgen.summary.document import Document
 
 
@@ -27,6 +28,7 @@ def render_junit(document: Document) -> bytes:
         time=f"{summary.duration_seconds:.3f}",
         timestamp=document.started_at,
     )
+    _add_properties(suite, document.summary)
     verdict = SubElement(
         suite, "testcase", classname=visible(summary.name), name="verdict", time=f"{summary.duration_seconds:.3f}"
     )
@@ -38,6 +40,17 @@ def render_junit(document: Document) -> bytes:
     if summary.notes:
         SubElement(suite, "system-out").text = "\n".join(map(visible, summary.notes))
     return b"<?xml version='1.0' encoding='utf-8'?>\n" + tostring(suite, encoding="unicode").encode()
+
+
+def _add_properties(suite: Element, summary: Summary) -> None:
+    """Add the status codes, and what outcomes were about: a pipeline shows them beside the cases."""
+    properties = SubElement(suite, "properties")
+    for status, count in summary.total.statuses.items():
+        SubElement(properties, "property", name=f"status {status}", value=str(count))
+    for endpoint in summary.endpoints:
+        for detail in endpoint.details:
+            name = visible(f"{endpoint.label}: {detail.outcome} {detail.detail}")
+            SubElement(properties, "property", name=name, value=str(detail.count))
 
 
 def _case(suite: Element, name: str, gate: GateResult) -> None:

@@ -52,7 +52,7 @@ class LiveView:
         parts: list[Text | ProgressBar | Table] = [self._headline(elapsed_seconds, book)]
         if self._planned:
             parts.append(ProgressBar(total=self._planned, completed=min(elapsed_seconds, self._planned), width=60))
-        return Group(*parts, _times(book), _outcomes(book))
+        return Group(*parts, _times(book), _outcomes(book), _statuses(book))
 
     def _headline(self, elapsed: float, book: Book) -> Text:
         load = book.load
@@ -94,4 +94,12 @@ def _outcomes(book: Book) -> Table:
         table.add_row(outcome, str(lately.get(outcome, 0)), str(total.outcomes[outcome]))
     table.add_row("late starts", "", str(total.late))
     table.add_row("dropped", "", str(total.dropped))
+    return table
+
+
+def _statuses(book: Book) -> Table:
+    table = Table("status code", "last 10 s", "whole run")
+    lately, total = book.lately().statuses_by_name(), book.total().statuses_by_name()
+    for status, count in total.items():
+        table.add_row(status, str(lately.get(status, 0)), str(count))
     return table

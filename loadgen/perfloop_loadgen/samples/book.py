@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perfloop_loadgen.samples.tally import Tally, sum_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perfloop_loadgen.samples.labels import Labels
 
@@ -47,6 +47,8 @@ class Point:
     p99_seconds: float | None
     lag_p99_seconds: float | None
     load: Load = field(default_factory=Load)
+    # Answers by status code.
+    statuses: dict[str, int] = field(default_factory=dict)
 
 
 class ScriptErrors:
@@ -135,6 +137,14 @@ class Book:
             self.points = [_merged(self.points[at : at + 2]) for at in range(0, len(self.points), 2)]
             self._stride *= 2
 
+    def restore(self, totals: Sequence[Tally], points: Sequence[Point], peak_rate: float | None) -> None:
+        """Take what another book of the same labels had measured; this one is new."""
+        self.totals = list(totals)
+        self._together = sum_of(self.totals)
+        self.points = list(points)
+        self.elapsed_seconds = points[-1].elapsed_seconds if points else 0.0
+        self.peak_rate = peak_rate
+
     def rows(self) -> list[tuple[str, Tally]]:
         """Return each label with its total."""
         return list(zip(self.labels, self.totals, strict=False))
@@ -169,7 +179,7 @@ class Book:
 def _point(tally: Tally, elapsed: float, span: float, load: Load) -> Point:
     p50, p95, p99 = tally.response.quantiles_seconds([0.5, 0.95, 0.99])
     lag = tally.lag.quantile_seconds(0.99)
-    return Point(elapsed, span, tally.requests, tally.errors, p50, p95, p99, lag, load)
+    return Point(elapsed, span, tally.requests, tally.errors, p50, p95, p99, lag, load, tally.statuses_by_name())
 
 
 def _merged(points: Sequence[Point]) -> Point:
@@ -184,7 +194,15 @@ def _merged(points: Sequence[Point]) -> Point:
         p95_seconds=_worst(point.p95_seconds for point in points),
         p99_seconds=_worst(point.p99_seconds for point in points),
         lag_p99_seconds=_worst(point.lag_p99_seconds for point in points),
+        statuses=_sum(point.statuses for point in points),
     )
+
+
+def _sum(statuses: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for counts in statuses:
+        total.update(counts)
+    return dict(sorted(total.items()))
 
 
 def _worst(values: Iterable[float | None]) -> float | None:

@@ -12,6 +12,13 @@ from perfloop_loadgen.samples.streams import StreamTally
 
 # A start this much after its due time is called late.
 LATE_NANOSECONDS = 10_000_000
+# A server may make up statuses and addresses: beyond so many, new ones are counted together.
+MOST_STATUSES = 40
+MOST_DETAILS = 30
+OTHER_STATUS = 0
+OTHER = "(other)"
+# Beside the outcomes that have details: a redirect after which the request went on.
+FOLLOWED = "followed"
 
 
 class Tally:
@@ -24,8 +31,11 @@ class Tally:
     """
 
     __slots__ = (
+        "broken_off",
         "bytes_received",
         "checks",
+        "connections",
+        "details",
         "dropped",
         "iterations",
         "lag_behind",
@@ -34,7 +44,10 @@ class Tally:
         "outcomes",
         "phases",
         "response_behind",
+        "retried",
         "service_behind",
+        "statuses",
+        "steps",
         "streams",
     )
 
@@ -44,11 +57,21 @@ class Tally:
         self.service_behind = Histogram()
         self.lag_behind = Histogram()
         self.outcomes: dict[str, int] = defaultdict(int)
+        # Answers by status code, the redirects that were followed among them.
+        self.statuses: dict[int, int] = defaultdict(int)
+        # What an outcome was about: (`missing_value`, the value's name), (`redirect`, where it pointed).
+        self.details: dict[tuple[str, str], int] = defaultdict(int)
+        # New connections that were answered on, by (protocol, address that was connected to).
+        self.connections: dict[tuple[str, str], int] = defaultdict(int)
+        # Requests that were sent again: the server had closed the connection that they were sent on.
+        self.retried = 0
         self.late = 0
         self.dropped = 0
         self.bytes_received = 0
-        # Scenarios that were run to their end; a single request is none.
-        self.iterations = 0
+        # Scenarios that were run to their end, and those that ended before it; a single request is none.
+        self.iterations = self.broken_off = 0
+        # Of the steps of a file, by (scenario, step, broke off): how often one was sent, or a pass broke off at it.
+        self.steps: dict[tuple[int, int, bool], int] = defaultdict(int)
         # By the name of a check: how many answers passed it, and how many did not.
         self.checks: dict[tuple[str, bool], int] = defaultdict(int)
         self.phases = Phases()
@@ -66,14 +89,24 @@ class Tally:
         if nanoseconds > LATE_NANOSECONDS:
             self.late += 1
 
+    def note(self, outcome: str, detail: str, times: int = 1) -> None:
+        """Count what an outcome was about."""
+        known = (outcome, detail) in self.details or len(self.details) < MOST_DETAILS
+        self.details[outcome, detail if known else OTHER] += times
+
     def add(self, other: Tally) -> None:
         """Add everything that the other tally counted."""
         for name in _HISTOGRAMS:
             getattr(self, name).merge(getattr(other, name))
-        for outcome, count in other.outcomes.items():
-            self.outcomes[outcome] += count
-        for check, count in other.checks.items():
-            self.checks[check] += count
+        for name in _COUNTS:
+            counts = getattr(self, name)
+            for key, count in getattr(other, name).items():
+                counts[key] += count
+        for status, count in other.statuses.items():
+            known = status in self.statuses or len(self.statuses) < MOST_STATUSES
+            self.statuses[status if known else OTHER_STATUS] += count
+        for (outcome, detail), count in other.details.items():
+            self.note(outcome, detail, count)
         for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.phases.add(other.phases)
@@ -85,6 +118,11 @@ class Tally:
         if self.streams is None:
             self.streams = StreamTally()
         return self.streams
+
+    def statuses_by_name(self) -> dict[str, int]:
+        """Return the number of answers by status code, ascending; those beyond the limit together at the end."""
+        named = {f"{status}": count for status, count in sorted(self.statuses.items()) if status != OTHER_STATUS}
+        return named | ({OTHER: self.statuses[OTHER_STATUS]} if OTHER_STATUS in self.statuses else {})
 
     @property
     def requests(self) -> int:
@@ -123,8 +161,7 @@ class Tally:
         """Return plain values that another process can build the same tally from."""
         wire: dict[str, Any] = {name: dict(getattr(self, name).counts) for name in _HISTOGRAMS}
         wire |= {name: getattr(self, name) for name in _NUMBERS}
-        wire["outcomes"] = dict(self.outcomes)
-        wire["checks"] = dict(self.checks)
+        wire |= {name: dict(getattr(self, name)) for name in (*_COUNTS, "statuses", "details")}
         wire["phases"] = self.phases.to_wire()
         wire["streams"] = None if self.streams is None else self.streams.to_wire()
         return wire
@@ -137,8 +174,8 @@ class Tally:
             setattr(tally, name, Histogram(wire[name]))
         for name in _NUMBERS:
             setattr(tally, name, wire[name])
-        tally.outcomes.update(wire["outcomes"])
-        tally.checks.update(wire["checks"])
+        for name in (*_COUNTS, "statuses", "details"):
+            getattr(tally, name).update(wire[name])
         tally.phases = Phases.from_wire(wire["phases"])
         if wire["streams"] is not None:
             tally.streams = StreamTally.from_wire(wire["streams"])
@@ -146,7 +183,8 @@ class Tally:
 
 
 _HISTOGRAMS = ("on_time", "response_behind", "service_behind", "lag_behind")
-_NUMBERS = ("late", "dropped", "bytes_received", "iterations")
+_COUNTS = ("outcomes", "checks", "steps", "connections")
+_NUMBERS = ("late", "dropped", "bytes_received", "iterations", "broken_off", "retried")
 
 
 def _sum_of(first: Histogram, second: Histogram) -> Histogram:

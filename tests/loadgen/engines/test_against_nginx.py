@@ -16,6 +16,7 @@ import pytest
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import RENDERERS
+from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,18 +29,28 @@ http {{
   log_format protocol '$server_protocol $request_uri $status'; access_log {directory}/access.log protocol;
   client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
   uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
+  gzip on; gzip_min_length 1; gzip_types application/json;
   server {{
     listen 127.0.0.1:{plain}; keepalive_requests 50;
     location = / {{ return 200 "hello"; }}
+    location = /item {{ default_type application/json; return 200 '{{"state": "sold", "pad": "{pad}"}}'; }}
+    location = /old {{ return 301 /item; }}
     location = /status {{ access_log off; stub_status; }}
   }}
   server {{
     listen 127.0.0.1:{tls} ssl http2; keepalive_requests 100000;
     ssl_certificate {directory}/both.pem; ssl_certificate_key {directory}/both.pem;
     location = / {{ return 200 "hello"; }}
+    location = /item {{ default_type application/json; return 200 '{{"state": "sold", "pad": "{pad}"}}'; }}
+    location = /old {{ return 301 /item; }}
+  }}
+  server {{
+    listen 127.0.0.1:{h2c} http2; keepalive_requests 100;
+    location = / {{ return 200 "hello"; }}
   }}
 }}
 """
+PAD = "price " * 100
 
 
 class Nginx(NamedTuple):
@@ -47,14 +58,8 @@ class Nginx(NamedTuple):
 
     plain: str
     tls: str
+    h2c: str
     directory: Path
-
-
-def _two_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _make_certificate(directory: Path) -> None:
@@ -72,13 +77,13 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     directory = tmp_path_factory.mktemp("nginx")
     directory.chmod(0o777)
     _make_certificate(directory)
-    plain, tls = _two_ports()
-    (directory / "nginx.conf").write_text(CONFIG.format(directory=directory, plain=plain, tls=tls))
+    plain, tls, h2c = find_free_ports(3)
+    (directory / "nginx.conf").write_text(CONFIG.format(directory=directory, plain=plain, tls=tls, h2c=h2c, pad=PAD))
     command = [program, "-c", f"{directory}/nginx.conf", "-e", f"{directory}/error.log"]
     with subprocess.Popen(command) as process:
         try:
             _wait_until_open(plain)
-            yield Nginx(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", directory)
+            yield Nginx(f"http://127.0.0.1:{plain}", f"https://127.0.0.1:{tls}", f"http://127.0.0.1:{h2c}", directory)
         finally:
             process.terminate()
 
@@ -149,3 +154,18 @@ async def test_httpx_names_failures_as_our_engine_does(free_port: int):
     """A port without a server."""
     summary = await LoadTester(_config(f"http://127.0.0.1:{free_port}", engine="httpx")).run_load_test()
     assert set(summary.outcomes) == {"connection_refused"}
+
+
+@pytest.mark.parametrize("engine", [{}, {"engine": "httpx", "http2": True}, {"engine": "httpx"}])
+async def test_a_redirect_to_a_compressed_answer(nginx: Nginx, engine: dict[str, Any]):
+    """Followed, decoded and checked, over both protocols: nginx answered twice for each request, with fewer bytes."""
+    headers = {"Accept-Encoding": "gzip"}
+    checks = [{"json": "state", "equals": "sold"}, {"header": "Content-Encoding", "equals": "gzip"}]
+    endpoints = [{"path": "/old", "headers": headers, "checks": checks}]
+    config = _config(nginx.tls, redirects="follow", endpoints=endpoints, tls={"verify": False}, **engine)
+    summary = await LoadTester(config).run_load_test()
+    count = summary.total_requests
+    assert summary.outcomes == {"ok": count}
+    assert summary.total.statuses == {"200": count, "301": count}
+    refused = await LoadTester(config.model_copy(update={"redirects": "refuse"})).run_load_test()
+    assert set(refused.outcomes) == {"redirect"}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from perfloop_loadgen.config import EndpointConfig
-from perfloop_loadgen.scenario.request import Target, build_request, encode_body
+from perfloop_loadgen.scenario.body import encode_body
+from perfloop_loadgen.scenario.request import Target, build_request
 
 
 @pytest.mark.parametrize(
