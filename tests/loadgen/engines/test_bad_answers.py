@@ -39,6 +39,8 @@ ANSWERS = {
     "no reason phrase": (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok", "ok"),
     "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", "ok"),
     "an interim answer first": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, "ok"),
+    "lines that end with LF": (OK.replace(b"\r\n", b"\n"), "ok"),
+    "a length that is said twice": (OK.replace(b": 2", b": 2, 2"), "ok"),
     "chunked": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=1\r\nok\r\n0\r\nTrailer: 1\r\n\r\n", "ok"),
     "a chunked nothing": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "ok"),
     "garbage": (b"\x16\x03\x01 not http at all\r\n\r\n", "not_http"),

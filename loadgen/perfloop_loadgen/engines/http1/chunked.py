@@ -75,7 +75,8 @@ class ChunkedBody:
             return len(data)
         line = bytes(self._line + part) if self._line else part
         self._line.clear()
-        if not line.endswith(_CHUNK_END):
+        # A trailer may end with LF alone, as any field (RFC 9112, section 2.2); a chunk's size may not.
+        if self._trailer is None and not line.endswith(_CHUNK_END):
             raise Malformed(outcomes.BAD_FRAMING)
         self._take_line(line)
         return end
@@ -109,6 +110,7 @@ class ChunkedBody:
             self._begin_chunk(int(found[1], 16))
             return
         self._trailer -= len(line)
-        self.done = line == _CHUNK_END
-        if not self.done and not FIELD_LINE.fullmatch(line, 0, len(line) - 2):
+        field = line[: -2 if line.endswith(_CHUNK_END) else -1]
+        self.done = not field
+        if field and not FIELD_LINE.fullmatch(field):
             raise Malformed(outcomes.BAD_FRAMING)

@@ -3,67 +3,89 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
-import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen import outcomes
 from perfloop_loadgen.config.model import MAX_BODY_BYTES
+from perfloop_loadgen.engines.addresses import rebalance
+from perfloop_loadgen.engines.dialing import Dialer, speak
+from perfloop_loadgen.engines.failures import outcome_of
 from perfloop_loadgen.engines.http1.backlog import Backlog
 from perfloop_loadgen.engines.http1.connection import Connection, Shared
 from perfloop_loadgen.engines.http1.head import Heads
-from perfloop_loadgen.engines.resolving import resolve
+from perfloop_loadgen.engines.idle import IdleLimit, Sweep
 
 if TYPE_CHECKING:
+    from perfloop_loadgen.engines.dialing import Route, Tls
     from perfloop_loadgen.ports import Clock, Receiver
-    from perfloop_loadgen.scenario.request import Request, Target
-
-_BY_ERRNO = {
-    errno.ECONNREFUSED: outcomes.CONNECTION_REFUSED,
-    errno.ECONNRESET: outcomes.CONNECTION_RESET,
-    errno.EHOSTUNREACH: outcomes.UNREACHABLE,
-    errno.ENETUNREACH: outcomes.UNREACHABLE,
-    errno.EADDRNOTAVAIL: outcomes.NO_PORTS,
-    errno.EMFILE: outcomes.NO_FILE_DESCRIPTORS,
-    errno.ENFILE: outcomes.NO_FILE_DESCRIPTORS,
-    errno.ETIMEDOUT: outcomes.CONNECT_TIMEOUT,
-}
+    from perfloop_loadgen.scenario.request import Request
 
 
 class Http1Engine:
-    """HTTP/1.1 with keep-alive, TLS, chunked and streamed bodies; no redirects, no pipelining."""
+    """HTTP/1.1 with keep-alive, TLS, chunked and streamed bodies; no redirects, no pipelining.
+
+    Args:
+        route: the way to the service.
+        timeout_seconds: for connecting; the run looks after that of each exchange.
+        clock: in nanoseconds.
+        tls: None for clear text.
+        max_body_bytes: how much of a body is kept for checks and extracts.
+    """
 
     def __init__(
         self,
-        target: Target,
+        route: Route,
         timeout_seconds: float,
         clock: Clock,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | None = None,
         *,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        self.target = target
+        self.dialer = Dialer(route, timeout_seconds)
         self.timeout_seconds = timeout_seconds
         self.clock = clock
-        self.tls = (tls or ssl.create_default_context()) if target.scheme == "https" else None
-        self.shared = Shared(Heads(), clock, Backlog(clock), max_body_bytes)
-        self.address: tuple[str, int] = ("", 0)
+        self.tls = tls
+        self._sweep = Sweep(self._close_idle)
+        idle = IdleLimit(self._sweep.start)
+        self._idle = idle
+        on_wire = None
+        if route.proxy is not None and not route.tunnels:
+            on_wire = partial(route.proxy.absolute, authority=route.authority)
+        self.shared = Shared(Heads(idle.announce), clock, Backlog(clock), max_body_bytes, idle, on_wire)
+        self._clients: list[Http1Client] = []
 
     async def open(self) -> None:
-        """Resolve the name once: a run measures the service, not the resolver.
+        """Resolve the name.
 
         Raises:
             TargetError: the host does not resolve.
         """
-        self.address = await resolve(self.target, self.timeout_seconds)
+        await self.dialer.open(self._renew)
 
     def client(self, receiver: Receiver) -> Http1Client:
         """Return a new client that reports to the receiver."""
-        return Http1Client(self, receiver)
+        client = Http1Client(self, receiver)
+        self._clients.append(client)
+        return client
 
     async def close(self) -> None:
-        """Do nothing: only the clients hold connections."""
+        """Stop looking after connections; the clients hold and close them."""
+        self._sweep.stop()
+        await self.dialer.close()
+
+    def _renew(self, addresses: list[str]) -> list[str]:
+        clients, taken = rebalance(self._clients, addresses)
+        for client in clients:
+            client.renew()
+        return taken
+
+    def _close_idle(self) -> int:
+        """Close what has been idle for nearly as long as the server keeps it; return the limit."""
+        limit = self._idle.nanoseconds
+        before = self.clock() - limit
+        for client in self._clients:
+            client.close_idle(before)
+        return limit
 
 
 class Http1Client:
@@ -77,6 +99,11 @@ class Http1Client:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def peer(self) -> str:
+        """Return the address that the client is connected to; empty if it is not."""
+        return "" if self._connection is None else self._connection.peer
+
     def send(self, request: Request) -> None:
         """Start an exchange."""
         connection = self._connection
@@ -84,6 +111,17 @@ class Http1Client:
             connection.send(request)
         else:
             self._task = asyncio.get_running_loop().create_task(self._connect_and_send(request))
+
+    def send_again(self, request: Request) -> bool:
+        """Send a request that had no byte of an answer on a fresh connection, if it may be; return whether.
+
+        A fresh connection cannot have been closed for being idle, so this happens once a request.
+        """
+        if not request.is_idempotent:
+            return False
+        self._receiver.retried()
+        self._task = asyncio.get_running_loop().create_task(self._connect_and_send(request))
+        return True
 
     def abort(self) -> bool:
         """Give up the exchange under way; the next one takes a new connection."""
@@ -99,6 +137,22 @@ class Http1Client:
         """Close the connection."""
         self.abort()
 
+    def close_idle(self, before: int) -> None:
+        """Close the connection if its last answer ended before that moment."""
+        connection = self._connection
+        if connection is not None and 0 < connection.idle_since() < before:
+            connection.drop()
+
+    def renew(self) -> None:
+        """Take a new connection for the next request."""
+        if self._connection is not None:
+            self._connection.retire()
+
+    def lost(self, connection: Connection) -> None:
+        """Do not use the connection again."""
+        if self._connection is connection:
+            self._connection = None
+
     async def _connect_and_send(self, request: Request) -> None:
         try:
             connection = await self._connect()
@@ -112,49 +166,23 @@ class Http1Client:
 
     async def _connect(self) -> Connection:
         engine = self._engine
-        host, port = engine.address
         began = engine.clock()
-        loop = asyncio.get_running_loop()
+        direct = engine.dialer.direct if engine.tls is None else None
         # The run looks for timeouts only twenty times a second.
         async with asyncio.timeout(engine.timeout_seconds):
-            if engine.tls is None:
-                _, connection = await loop.create_connection(self._build, host, port)
-                self._receiver.connected(engine.clock() - began, 0)
-                return connection
-            # TCP and TLS one after the other, so that each has its time.
-            line = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                line.setblocking(False)  # noqa: FBT003 - the name of the parameter says no more
-                await loop.sock_connect(line, (host, port))
-                opened = engine.clock()
-                _, connection = await loop.create_connection(
-                    self._build, sock=line, ssl=engine.tls, server_hostname=engine.target.host
+            if direct is not None:
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    partial(self._build, direct.text), *direct.sockaddr[:2]
                 )
-            except BaseException:
-                line.close()
-                raise
-        self._receiver.connected(opened - began, engine.clock() - opened)
+                opened = ready = engine.clock()
+            else:
+                # TCP and TLS one after the other, so that each has its time.
+                line, peer = await engine.dialer.connect()
+                opened = engine.clock()
+                connection = await speak(partial(self._build, peer), line, engine.tls)
+                ready = opened if engine.tls is None else engine.clock()
+        self._receiver.connected(opened - began, ready - opened)
         return connection
 
-    def _build(self) -> Connection:
-        return Connection(self._receiver, self._engine.shared, self._forget)
-
-    def _forget(self, connection: Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
-
-
-def outcome_of(error: OSError | ValueError) -> str:
-    """Return the outcome of a connection that could not be made."""
-    if not isinstance(error, OSError):
-        return outcomes.CONNECT_FAILED  # a name that TLS cannot carry
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return outcomes.TLS_CERTIFICATE
-    if isinstance(error, ssl.SSLError):
-        return outcomes.TLS_FAILED
-    if isinstance(error, socket.gaierror):
-        return outcomes.DNS_FAILED
-    # Without a number it is asyncio's timeout; with one it is the kernel's ETIMEDOUT, below.
-    if isinstance(error, TimeoutError) and error.errno is None:
-        return outcomes.CONNECT_TIMEOUT
-    return _BY_ERRNO.get(error.errno or 0, outcomes.CONNECT_FAILED)
+    def _build(self, peer: str) -> Connection:
+        return Connection(self._receiver, self._engine.shared, self, peer)

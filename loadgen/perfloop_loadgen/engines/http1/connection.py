@@ -7,9 +7,10 @@ import fcntl
 import ssl
 import termios
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from perfloop_loadgen import outcomes
+from perfloop_loadgen.engines.failures import tls_outcome_of
 from perfloop_loadgen.engines.http1.backlog import LARGE_PIECE, Backlog
 from perfloop_loadgen.engines.http1.head import HEAD_END, Heads, Malformed
 from perfloop_loadgen.engines.http1.message import Message
@@ -18,6 +19,7 @@ from perfloop_loadgen.ports import Clock, Head, Receiver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from perfloop_loadgen.engines.idle import IdleLimit
     from perfloop_loadgen.scenario.request import Request
 
 # From this size on, what is done with a body (JSON is read, a pattern searched) takes milliseconds and more.
@@ -28,16 +30,37 @@ _LONGEST_WHOLE = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all connections of an engine have in common."""
+    """What all connections of an engine have in common.
+
+    Attributes:
+        heads: the heads that were read before.
+        clock: in nanoseconds.
+        backlog: where large pieces wait.
+        max_body_bytes: how much of a body is kept.
+        idle: how long the server keeps an idle connection.
+        on_wire: turns a request's bytes into those that are sent, where they differ: to a proxy.
+    """
 
     heads: Heads
     clock: Clock
     backlog: Backlog
     max_body_bytes: int
+    idle: IdleLimit
+    on_wire: Callable[[bytes], bytes] | None = None
+
+
+class Owner(Protocol):
+    """Holds a connection."""
+
+    def lost(self, connection: Connection) -> None:
+        """Do not use the connection again."""
+
+    def send_again(self, request: Request) -> bool:
+        """Send a request that had no byte of an answer on a fresh connection, if it may be; return whether."""
 
 
 class Connection(asyncio.Protocol):
-    """Sends a request, reads its answer, calls the receiver; `lost` is called when it cannot be used again."""
+    """Sends a request, reads its answer, calls the receiver."""
 
     __slots__ = (
         "_backlog",
@@ -47,28 +70,41 @@ class Connection(asyncio.Protocol):
         "_head",
         "_head_bytes",
         "_heads",
-        "_lost",
+        "_idle_limit",
+        "_idle_since",
         "_max_body",
         "_message",
+        "_on_wire",
+        "_owner",
         "_queued",
         "_receiver",
         "_request",
+        "_retiring",
         "_sent",
         "_size",
         "_transport",
         "_waiting",
         "_whole",
         "_write",
+        "peer",
     )
 
-    def __init__(self, receiver: Receiver, shared: Shared, lost: Callable[[Connection], None]) -> None:
+    def __init__(self, receiver: Receiver, shared: Shared, owner: Owner, peer: str) -> None:
         self._receiver = receiver
         self._heads = shared.heads
         self._clock = shared.clock
         self._backlog = shared.backlog
         self._max_body = shared.max_body_bytes
-        self._lost = lost
+        self._on_wire = shared.on_wire
+        self._idle_limit = shared.idle
+        self._owner = owner
+        # The address that was connected to.
+        self.peer = peer
         self._waiting = False
+        # When the last answer ended; 0 before the first one, and once the connection was closed from this side.
+        self._idle_since = 0
+        # Whether the connection is closed behind the answer under way.
+        self._retiring = False
         # Whether the next bytes may be taken for one whole answer.
         self._whole = False
         self._message: Message | None = None
@@ -87,7 +123,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self._write = self._transport.write
+        write = self._transport.write
+        on_wire = self._on_wire
+        self._write = write if on_wire is None else lambda wire: write(on_wire(wire))
 
     def send(self, request: Request) -> None:
         """Write a request; its answer goes to the receiver."""
@@ -110,7 +148,8 @@ class Connection(asyncio.Protocol):
             # The body of `_answer`, repeated: this runs once a request.
             self._waiting = self._whole = False
             body = data[len(self._head_bytes) :] if self._request.wants_body else b""
-            self._receiver.answered(self._head, size, body, self._clock())
+            now = self._idle_since = self._clock()
+            self._receiver.answered(self._head, size, body, now)
         elif not (self._whole and self._is_whole(data)):
             self._read_piece(data)
 
@@ -129,7 +168,8 @@ class Connection(asyncio.Protocol):
     def _answer(self, head: Head, size: int, data: bytes) -> None:
         self._waiting = self._whole = False
         body = data[len(self._head_bytes) :] if self._request.wants_body else b""
-        self._receiver.answered(head, size, body, self._clock())
+        now = self._idle_since = self._clock()
+        self._receiver.answered(head, size, body, now)
 
     def _read_piece(self, data: bytes) -> None:
         now = self._clock()
@@ -196,9 +236,13 @@ class Connection(asyncio.Protocol):
             self._body.clear()
         self._message = None
         self._waiting = False
+        is_first = not self._idle_since
+        self._idle_since = now
         # Before the receiver is called: it may send the next request, which then needs a new connection.
-        if not message.head.keep_alive or message.head.length == Head.UNTIL_CLOSE:
+        if not message.head.keep_alive or message.head.length == Head.UNTIL_CLOSE or self._retiring:
             self.drop()
+        if is_first:
+            self._receiver.spoke("HTTP/1.0" if message.head.raw.startswith(b"HTTP/1.0") else "HTTP/1.1", self.peer)
         sent, self._sent = self._sent, 0
         self._receiver.phased(sent, self._first, now)
         self._receiver.answered(message.head, message.size, body, now)
@@ -220,14 +264,20 @@ class Connection(asyncio.Protocol):
         if self._queued is not None:
             queued, self._queued = self._queued, None
             self._take_piece(*queued)
-        self._lost(self)
+        self._owner.lost(self)
+        now = self._clock()
+        # Before any byte of an answer, on a connection that had answered: closed for having been idle, or as good as.
+        was_stale = self._idle_since and self._message is None
+        if was_stale:
+            self._idle_limit.observe(now - self._idle_since)
         if not self._waiting:
             return
-        now = self._clock()
         if self._message is not None and self._message.ended_by_close() and exc is None:
             self._finish(now)
+        elif was_stale and self._owner.send_again(self._request):
+            self.drop()
         elif isinstance(exc, ssl.SSLError):
-            self._fail(outcomes.TLS_FAILED, now)
+            self._fail(tls_outcome_of(exc), now)
         elif isinstance(exc, OSError):
             self._fail(outcomes.CONNECTION_RESET, now)
         else:
@@ -239,10 +289,24 @@ class Connection(asyncio.Protocol):
         self.drop()
         self._receiver.failed(outcome, now)
 
+    def idle_since(self) -> int:
+        """Return when the last answer ended; 0 while another one is awaited, and before the first one."""
+        return 0 if self._waiting else self._idle_since
+
+    def retire(self) -> None:
+        """Close the connection, behind the answer under way if there is one."""
+        if self._waiting:
+            self._retiring = True
+            # The answer is read in the way that looks whether it is the last.
+            self._whole = False
+        else:
+            self.drop()
+
     def drop(self) -> None:
         """Close immediately and forget the exchange under way."""
         self._waiting = self._whole = False
         self._message = self._queued = None
         self._body.clear()
-        self._lost(self)
+        self._idle_since = 0
+        self._owner.lost(self)
         self._transport.abort()

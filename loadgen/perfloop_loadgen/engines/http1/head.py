@@ -9,7 +9,7 @@ from perfloop_loadgen import outcomes
 from perfloop_loadgen.ports import Head
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 HEAD_END = b"\r\n\r\n"
 LARGEST_HEAD = 65_536
@@ -22,13 +22,38 @@ _NONE: list[bytes] = []
 _LONGEST_REMEMBERED = 4096
 # 2^63 bytes have 19 digits; Python refuses to read numbers of some thousand digits with an error of its own.
 _LONGEST_LENGTH = 19
+_CARRIAGE_RETURN = 0x0D
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# Space before the colon is wrong, and a proxy removes it (RFC 9112, section 5.1).
+_FIELD = _TOKEN + rb"[ \t]*:[^\r\n\0]*"
 # No alternative overlaps another one, so that a hostile head is matched in linear time.
-FIELD_LINE = re.compile(_TOKEN + rb":[^\r\n\0]*")
-_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?(?:\r\n" + _TOKEN + rb":[^\r\n\0]*)*")
-_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding|connection):[ \t]*([^\r]*)")  # in small letters
+FIELD_LINE = re.compile(_FIELD)
+# A minor version that is not known yet is read as 1.1 (RFC 9110, section 2.5).
+_HEAD = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})(?: [^\r\n\0]*)?(?:\r\n" + _FIELD + rb")*")
+_FRAMING = re.compile(
+    rb"\r\n(content-length|transfer-encoding|connection|keep-alive)[ \t]*:[ \t]*([^\r]*)"  # in small letters
+)
 _FOLD = re.compile(rb"\r\n[ \t]+")
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n")
+_LINE_END = re.compile(rb"\r?\n")
+_KEEP_ALIVE = re.compile(rb"\r\nkeep-alive:([^\r]*)")  # in small letters
+_IDLE_SECONDS = re.compile(rb"timeout=([0-9]{1,9})")
+
+
+def find_head_end(data: bytes | bytearray, begin: int = 0) -> tuple[int, int]:
+    """Return where the next head ends, its last line end left out, and where what follows it begins.
+
+    Both are -1 while the end has not come. A line may end with LF alone (RFC 9112, section 2.2).
+    """
+    empty = data.find(b"\n\r\n", begin)
+    bare = data.find(b"\n\n", begin, len(data) if empty < 0 else empty + 1)
+    if bare >= 0:
+        empty, rest = bare, bare + 2
+    elif empty >= 0:
+        rest = empty + 3
+    else:
+        return -1, -1
+    # The CR of the head's last line is no part of it.
+    return (empty - 1 if empty > begin and data[empty - 1] == _CARRIAGE_RETURN else empty), rest
 
 
 class Malformed(Exception):  # noqa: N818 - it carries an outcome and never leaves the engine
@@ -40,13 +65,23 @@ class Malformed(Exception):  # noqa: N818 - it carries an outcome and never leav
 
 
 class Heads(dict[bytes, Head]):
-    """Heads by their bytes (without the closing empty line): most services repeat theirs."""
+    """Heads by their bytes (without the closing empty line): most services repeat theirs.
+
+    Args:
+        announced: called with the seconds for which a server says that it keeps an idle connection.
+    """
+
+    def __init__(self, announced: Callable[[int], None] | None = None) -> None:
+        super().__init__()
+        self._announced = announced
 
     def read(self, raw: bytes) -> Head:
         """Return the head, parsed now or earlier."""
         head = self.get(raw)
         if head is None:
             head = parse_head(raw)
+            if head.idle_seconds and self._announced is not None:
+                self._announced(head.idle_seconds)
             # Heads with a date or an id in them never repeat: without a limit they would fill the memory.
             if len(self) >= _MOST_REMEMBERED:
                 self.clear()
@@ -61,13 +96,15 @@ def parse_head(raw: bytes) -> Head:
 
     For services whose heads never repeat this runs once a request.
     """
+    if raw.count(b"\n") != raw.count(b"\r\n"):
+        raw = _LINE_END.sub(b"\r\n", raw)
     found = _HEAD.fullmatch(raw) or _match_unfolded(raw)
     version, status = found.groups()
     fields: dict[bytes, list[bytes]] = {}
     for name, value in _FRAMING.findall(found[0].lower()):
         values = _values(value) if b"," in value else [value.rstrip(b" \t")]
         fields[name] = fields[name] + values if name in fields else values
-    return _head_of(int(status), version == b"1", fields, raw)
+    return _head_of(int(status), version != b"0", fields, raw)
 
 
 def _head_of(status: int, is_current: bool, fields: dict[bytes, list[bytes]], raw: bytes) -> Head:  # noqa: FBT001 - HTTP/1.1
@@ -79,7 +116,24 @@ def _head_of(status: int, is_current: bool, fields: dict[bytes, list[bytes]], ra
     if codings and any(codings) and (lengths or not is_current):
         keep_alive = False
     # After 101 the connection speaks another protocol, which was not requested.
-    return Head(status, _length(status, lengths, codings), keep_alive and status != SWITCHING_PROTOCOLS, raw)
+    return Head(
+        status,
+        _length(status, lengths, codings),
+        keep_alive and status != SWITCHING_PROTOCOLS,
+        raw,
+        idle_seconds=_announced_in(b",".join(fields[b"keep-alive"])) if b"keep-alive" in fields else 0,
+    )
+
+
+def idle_seconds(raw: bytes) -> int:
+    """Return for how many seconds a server says that it keeps an idle connection; 0 if it does not say."""
+    found = _KEEP_ALIVE.search(raw.lower())
+    return _announced_in(found[1]) if found else 0
+
+
+def _announced_in(value: bytes) -> int:
+    found = _IDLE_SECONDS.search(value)
+    return int(found[1]) if found else 0
 
 
 def _match_unfolded(raw: bytes) -> re.Match[bytes]:
@@ -115,19 +169,12 @@ def _length(status: int, lengths: Sequence[bytes], codings: Sequence[bytes]) -> 
     return int(length)
 
 
-def refuse_early(start: bytes | bytearray, checked: int = 0) -> None:
+def refuse_early(start: bytes | bytearray) -> None:
     """Raise `Malformed` on the beginning of a head that cannot become one, however it goes on.
 
     A server that speaks another protocol may never send the end of a head.
-
-    Args:
-        start: what has come of the head.
-        checked: how many bytes of it were checked before.
     """
     if b"HTTP/1."[: len(start)] != start[:7]:
-        raise Malformed(outcomes.NOT_HTTP)
-    # A line that ends without CR: the end of the head, CR LF CR LF, would never come.
-    if _BARE_LINE_FEED.search(start, checked, LARGEST_HEAD):
         raise Malformed(outcomes.NOT_HTTP)
     # All but the last byte of the end may have come.
     if len(start) > LARGEST_HEAD + len(HEAD_END) - 1:

@@ -6,17 +6,19 @@ from perfloop_loadgen import outcomes
 from perfloop_loadgen.engines.http1.chunked import ChunkedBody
 from perfloop_loadgen.engines.http1.head import (
     FIRST_FINAL_STATUS,
-    HEAD_END,
     LARGEST_HEAD,
     SWITCHING_PROTOCOLS,
     Heads,
     Malformed,
+    find_head_end,
     refuse_early,
 )
 from perfloop_loadgen.ports import Head
 
 # Servers send one or two (100 Continue, 103 Early Hints); without a limit an answer need never come.
 MOST_INTERIM = 16
+# CR LF CR of CR LF CR LF.
+_LONGEST_BEGUN_END = 3
 
 
 class Message:
@@ -55,28 +57,31 @@ class Message:
 
     def _find_head(self, data: bytes) -> bytes:
         """Read heads until the final one; return what follows it."""
-        begin, end, known = 0, data.find(HEAD_END), len(self._start)
+        begin, known = 0, len(self._start)
         if known:
-            # Only the new bytes are searched, and three before them that may begin the end.
-            searched = max(0, known - len(HEAD_END) + 1)
             self._start += data
-            end = self._start.find(HEAD_END, searched)
+            # Only the new bytes are searched, and those before them that may begin the end.
+            end, rest = find_head_end(self._start, max(0, known - _LONGEST_BEGUN_END))
             data = b"" if end < 0 else bytes(self._start)
+        else:
+            end, rest = find_head_end(data)
         while end >= 0:
-            if end - begin > LARGEST_HEAD:
-                refuse_early(data[begin : end + len(HEAD_END)])
-            head = self._heads.read(data[begin:end])
-            begin = end + len(HEAD_END)
+            raw = data[begin:end]
+            refuse_early(raw)
+            if len(raw) > LARGEST_HEAD:
+                raise Malformed(outcomes.ENDLESS_HEADERS)
+            head = self._heads.read(raw)
+            begin = rest
             if head.status >= FIRST_FINAL_STATUS or head.status == SWITCHING_PROTOCOLS:
                 self._start.clear()
                 return self._begin_body(head, data[begin:])
             self._interim += 1
             if self._interim > MOST_INTERIM:
                 raise Malformed(outcomes.ENDLESS_INTERIM)
-            end = data.find(HEAD_END, begin)
+            end, rest = find_head_end(data, begin)
         if data:
-            self._start, known = bytearray(data[begin:]), 0
-        refuse_early(self._start, known)
+            self._start = bytearray(data[begin:])
+        refuse_early(self._start)
         return b""
 
     def _begin_body(self, head: Head, rest: bytes) -> bytes:
