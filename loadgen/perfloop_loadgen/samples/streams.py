@@ -188,8 +188,9 @@ class StreamMeter:
         if self._events > 1:
             tally.stall.record(self._stall)
         tokens = self._count_tokens(tally, asked_tokens)
-        # The first token's time is the prefill; what follows is spread over the other tokens.
-        per_token = (self._last - self._first) / (tokens - 1) if tokens > 1 else None
+        # The first token is the prefill; what follows is spread over the other tokens. An answer in one event, as
+        # of a server that does not stream, has no such time: 0 would be the best there is.
+        per_token = (self._last - self._first) / (tokens - 1) if tokens > 1 and self._events > 1 else None
         if per_token is not None:
             tally.per_token.record(round(per_token))
         pairs = (

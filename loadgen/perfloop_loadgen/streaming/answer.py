@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from perfloop_loadgen.streaming.errors import BROKEN_FINISHES, error_of, error_of_event, error_of_stray, is_failure_name
+from perfloop_loadgen.streaming.errors import (
+    BROKEN_FINISHES,
+    error_of,
+    error_of_event,
+    error_of_stray,
+    error_of_unknown,
+    is_failure_name,
+)
 from perfloop_loadgen.streaming.pieces import ANSWER, REASONING, Usage, is_count, kinds_of, part_of
 
 if TYPE_CHECKING:
@@ -54,30 +61,32 @@ class AnswerReader:
     def take(self, event: Event) -> int:
         """Return the kinds of generated text that an event brings: ANSWER, REASONING, both, or 0 for none."""
         if event.stray:
-            named = event.name == b"error"
-            error = error_of_event("error", event.data) if named and event.data else error_of_stray(event.data)
-            return self._fail(error)
+            return self._fail(error_of_stray(event.name, event.data))
         data = event.data
         if len(data) < 2 * len(_DONE) and data.strip() == _DONE:
             self._done = True
             return 0
-        name = event.name.decode("utf-8", "replace")
+        name = event.name.decode("utf-8", "replace") if event.name else ""
         if name and is_failure_name(name):
             return self._fail(error_of_event(name, data))
         if not data or name in _HEARTBEATS:
             return 0
         payload = _payload_of(data)
-        return self._take_payload(payload) if isinstance(payload, dict) else ANSWER
+        if isinstance(payload, dict):
+            return self._take_payload(payload)
+        return self._take_list(payload) if isinstance(payload, list) else ANSWER
 
     def _fail(self, error: str) -> int:
         self.error = self.error or error
         return 0
 
     def _take_payload(self, payload: dict[str, Any]) -> int:
+        choices = payload.get("choices")
+        if choices and isinstance(choices, list) and not payload.get("error"):
+            return self._take_openai(payload, choices)  # nearly every event is one: nothing else is looked at before
         error = error_of(payload)
         if error:
             return self._fail(error)
-        choices = payload.get("choices")
         if isinstance(choices, list):
             return self._take_openai(payload, choices)
         if isinstance(payload.get("done"), bool) and ("message" in payload or "response" in payload):
@@ -90,6 +99,13 @@ class AnswerReader:
         if kind in _ANTHROPIC_EVENTS:
             return self._take_anthropic(kind, payload)
         return 0 if kind in _HEARTBEATS else self._take_unknown(payload)
+
+    def _take_list(self, payloads: list[Any]) -> int:
+        """Take a stream that was one JSON list, whose end completes it."""
+        found = 0
+        for payload in payloads:
+            found |= self._take_payload(payload) if isinstance(payload, dict) else ANSWER
+        return found
 
     def _take_openai(self, payload: dict[str, Any], choices: list[Any]) -> int:
         """https://platform.openai.com/docs/api-reference/chat-streaming."""
@@ -106,9 +122,11 @@ class AnswerReader:
         return found
 
     def _take_choice(self, choice: dict[str, Any]) -> int:
-        found = kinds_of(choice.get("delta")) | kinds_of(choice.get("text")) | kinds_of(choice.get("message"))
+        found = kinds_of(choice.get("delta") or choice.get("text") or choice.get("message"))
         index, finish = choice.get("index"), choice.get("finish_reason")
         number = index if isinstance(index, int) else 0
+        if choice.get("error"):
+            self._fail(error_of(choice))
         if finish:
             self._finished = True
             self._open.discard(number)
@@ -155,6 +173,9 @@ class AnswerReader:
         return kinds_of(payload.get("message")) | kinds_of(payload.get("response")) | thinking
 
     def _take_unknown(self, payload: dict[str, Any]) -> int:
+        error = error_of_unknown(payload)
+        if error:
+            return self._fail(error)
         usage = payload.get("usage")
         if not isinstance(usage, dict):
             return ANSWER
@@ -171,6 +192,7 @@ class AnswerReader:
             reasoning_tokens=part_of(usage.get("completion_tokens_details"), "reasoning_tokens"),
             cached_tokens=part_of(usage.get("prompt_tokens_details"), "cached_tokens"),
         )
+        self.usage.note(cached_tokens=usage.get("prompt_cache_hit_tokens"))  # DeepSeek's name
         read = usage.get("input_tokens")
         # Anthropic's input tokens are those that its prompt cache neither held nor was given.
         cached, created = (usage.get(f"cache_{name}_input_tokens") for name in ("read", "creation"))

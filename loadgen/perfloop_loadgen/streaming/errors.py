@@ -16,6 +16,7 @@ _DESCRIPTIONS = ("message", "detail", "error", "msg")
 _OF_MODELS = ("response.", "thread.")
 _FAILED = (".failed", ".error", ".cancelled", ".expired")
 # Reasons to finish that are failures of the server, not ends of an answer.
+_FIRST_ERROR, _LAST_ERROR = 400, 599
 BROKEN_FINISHES = frozenset({"error", "abort", "cancelled", "insufficient_system_resource"})
 
 
@@ -33,8 +34,10 @@ def error_of_event(name: str, data: bytes) -> str:
     return (error_of(payload) if isinstance(payload, dict) else "") or _named(payload) or name
 
 
-def error_of_stray(data: bytes) -> str:
-    """Return the kind of an error that stands bare between the events of a stream; empty if it is none."""
+def error_of_stray(name: bytes, data: bytes) -> str:
+    """Return the kind of an error that is bare between the events of a stream; empty if it is none."""
+    if name == b"error" and data:
+        return error_of_event("error", data)
     try:
         payload = orjson.loads(data)
     except ValueError:
@@ -61,6 +64,25 @@ def error_of(payload: dict[str, Any]) -> str:
     errors = payload.get("errors")
     if isinstance(errors, list) and errors:
         return _named(errors[0]) or "errors"
+    return ""
+
+
+def error_of_unknown(payload: dict[str, Any]) -> str:
+    """Return the kind of the error that a payload of no known format reports as many services do; empty if none.
+
+    A code from 400 on with a message (llama.cpp and gateways), `status: error` or `success: false` with a message, a
+    lone `detail` (FastAPI), and Cohere's `finish_reason: ERROR`.
+    """
+    codes = [payload.get(name) for name in ("code", "status", "status_code", "statusCode")]
+    is_bad = any(isinstance(code, int) and _FIRST_ERROR <= code <= _LAST_ERROR for code in codes)
+    is_bad = is_bad or payload.get("status") in {"error", "fail", "failed"} or payload.get("success") is False
+    if is_bad and _first(payload, _DESCRIPTIONS):
+        return _named(payload)
+    if payload.keys() == {"detail"}:
+        return _named(payload) or "detail"
+    finish = payload.get("finish_reason") or part_of(payload.get("delta"), "finish_reason")
+    if isinstance(finish, str) and finish.lower() in BROKEN_FINISHES:
+        return f"finish_reason {finish}"
     return ""
 
 

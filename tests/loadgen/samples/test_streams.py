@@ -91,6 +91,20 @@ def test_an_answer_that_ends_in_its_reasoning_has_no_first_answer_token():
     assert (tally.answers, tally.good, tally.first_answer.count, tally.first_token.count) == (1, 0, 0, 1)
 
 
+def test_an_answer_in_one_event_has_no_time_per_token():
+    """As from a server that does not stream: 0 would be the best there is."""
+    meter = StreamMeter()
+    usage = {"prompt_tokens": 3, "completion_tokens": 40}
+    meter.feed(json.dumps({"choices": [{"message": {"content": "all of it"}}], "usage": usage}).encode(), 30 * MS)
+    tally = StreamTally()
+    assert meter.end(31 * MS)[0] == outcomes.TRUNCATED_STREAM
+    meter = StreamMeter()
+    choice = {"message": {"content": "all of it"}, "finish_reason": "stop"}
+    meter.feed(json.dumps({"choices": [choice], "usage": usage}, indent=1).encode(), 30 * MS)
+    tally = _count(meter, 31 * MS)
+    assert (tally.output_tokens, tally.per_token.count, tally.gap.count, tally.first_token.count) == (40, 0, 0, 1)
+
+
 def test_what_was_asked_for_is_beside_what_the_server_counted():
     """Only of answers that have both numbers."""
     total = StreamTally()

@@ -82,6 +82,11 @@ CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "we
         (b"", 0),
         ({"tick": 1}, ANSWER),
         ({"error": 0.03, "step": 2}, ANSWER),
+        ({"status": "failed", "job": 7}, ANSWER),
+        ({"code": 200, "message": "fine"}, ANSWER),
+        ([{"choices": [{"delta": {"content": "a"}}]}, {"tick": 1}], ANSWER),
+        ({"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}], "usage": {}}, ANSWER),
+        ({"type": "message", "content": [{"type": "text", "text": "whole"}], "usage": {"input_tokens": 1}}, ANSWER),
     ],
 )
 def test_what_an_event_brings(payload: Any, kinds: int):
@@ -179,6 +184,13 @@ def test_an_answer_ends_as_its_format_says(events: list[Any], lacks: str):
         (_event({"error": True}), "error"),
         (_event({"object": "error", "message": "bad", "type": "BadRequestError", "code": 400}), "BadRequestError: bad"),
         (_event({"text": "**ERROR**", "error_code": 50001}), "50001"),
+        (_event({"code": 503, "message": "no slot"}), "503: no slot"),
+        (_event({"status": "error", "message": "gateway"}), "error: gateway"),
+        (_event({"success": False, "message": "no"}), "no"),
+        (_event({"detail": "Internal Server Error"}), "Internal Server Error"),
+        (_event({"type": "message-end", "delta": {"finish_reason": "ERROR"}}), "finish_reason ERROR"),
+        (_event([{"error": {"code": 503, "message": "down"}}]), "503: down"),
+        (_event({"choices": [{"index": 0, "delta": {}, "error": {"code": 502, "message": "up"}}]}), "502: up"),
         (_event({"errors": [{"message": "first"}, {"message": "second"}]}), "first"),
         (
             _event({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, "error"),
