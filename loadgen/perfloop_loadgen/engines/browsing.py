@@ -111,6 +111,8 @@ class BrowsingClient:
         self._origin = engine.origin
         # Redirects followed so far, and when the last of them came.
         self._hops = self._redirected = 0
+        # When the answer's request was sent and its first byte came, where the client below measured that.
+        self._phases: tuple[int, int] | None = None
 
     def send(self, request: Request) -> None:
         """Start an exchange."""
@@ -165,7 +167,12 @@ class BrowsingClient:
         hop = None
         if self._engine.habits.follows and head.status not in self._request.expected and self._hops < MOST_REDIRECTS:
             hop = next_hop(self._request, self._origin, head)
+        phases, self._phases = self._phases, None
         if hop is None or not self._engine.may_go_to(hop.origin):
+            if phases is not None or self._hops:
+                # Of a chain these are of its last answer, which has no time of its own otherwise.
+                sent, first = phases or (0, now)
+                self._receiver.phased(sent or self._redirected, first, now)
             self._receiver.answered(head, size, body, now)
             return
         self._hops += 1
@@ -190,8 +197,9 @@ class BrowsingClient:
         self._receiver.retried()
 
     def phased(self, sent: int, first: int, now: int) -> None:
-        """Pass the phases of an answer on; behind a redirect its request was not sent when the lane's was."""
-        self._receiver.phased(sent or self._redirected, first, now)
+        """Keep the phases of the answer that follows: of a redirect that is followed nobody asks for them."""
+        del now
+        self._phases = sent, first
 
     def received(self, data: bytes, now: int) -> None:
         """Pass a piece of a streamed body on."""

@@ -101,6 +101,9 @@ async def test_a_chain_takes_the_time_of_all_of_it(serve: Any):
     async with serve(slow) as service:
         summary = await LoadTester(_config(service.url, endpoints=[{"path": "/a"}], redirects="follow")).run_load_test()
     assert summary.min_response_time_ms >= 99
+    # Each request waits once: for its last answer.
+    assert summary.phases["wait"].count == summary.total_requests
+    assert 0.049 <= (summary.phases["wait"].min_seconds or 0) < 0.099
 
 
 async def test_a_loop_ends(serve: Any):
