@@ -11,7 +11,6 @@ import os
 import resource
 import signal
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -22,19 +21,26 @@ from perfloop_base.home import local_port
 from perfloop_base.web.settings import DEFAULTS, Web
 from perfloop_loadgen.app.announcing import announce, withdraw
 from perfloop_loadgen.app.display import shown
+from perfloop_loadgen.app.memory import Keeping, Memory
+from perfloop_loadgen.app.repeat import RepeatTester
 from perfloop_loadgen.app.suite import build_testers
 from perfloop_loadgen.config.secrets import shown as shown_text
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import file_name_parts, write_reports
+from perfloop_loadgen.reporters.history_figures import HistoryCollector
 from perfloop_loadgen.reporters.run_reports import RunReports
-from perfloop_loadgen.reporters.text import summary_lines, trial_line
+from perfloop_loadgen.reporters.server_report import server_lines
+from perfloop_loadgen.reporters.text import repeat_lines, summary_lines, trial_line
 from perfloop_loadgen.reporters.web import MetricsServer
+from perfloop_loadgen.summary.document import State
+from perfloop_loadgen.summary.repeats import Repeats
 from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from perfloop_loadgen.app.repeat import Repetition
     from perfloop_loadgen.app.suite import Tester
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.summary import Summary
@@ -59,6 +65,7 @@ class Session:
         listen: where live metrics are served; None: the first free port after that of the stack's steady load.
         reports: the file of each kind of report.
         web: how the page is protected.
+        repetition: how often each test is run; None: once.
 
     Raises:
         ConfigError: the web configuration file is invalid.
@@ -70,32 +77,42 @@ class Session:
         listen: Address | None,
         reports: Mapping[str, Path],
         web: Web = DEFAULTS,
+        repetition: Repetition | None = None,
     ) -> None:
         self._configs = configs
+        self._repetition = repetition
         self._listen = listen
         self._reports = reports
+        self._memory = Memory(Keeping())
         self._collector = LoadgenCollector()
         self._current: Tester | None = None
         self._stopped = ""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self._collector)
+        if listen is not None:  # the stack's own: what was stored is published once
+            registry.register(HistoryCollector())
         ProcessCollector(registry=registry)
         self._kept = RunReports()
         self._server = MetricsServer(registry, self._describe, lambda: bool(self._collector.runs), web, self._kept)
 
-    async def go(self) -> ExitCode:
+    async def go(self, memory: Memory | None = None) -> ExitCode:
         """Run every test and return the exit code of the worst.
+
+        Args:
+            memory: what keeps the runs; None: nothing does.
 
         Raises:
             ConfigError: with what is wrong with any of the tests; nothing has run.
             ListenError: the metrics address is taken; nothing has run.
         """
-        testers = build_testers(self._configs)
+        testers = build_testers(self._configs, self._repetition)
         _allow_all_descriptors()
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()
         # Before anything is there that a signal would leave behind.
         self._catch_signals()
+        self._memory = memory or self._memory
+        await self._memory.make_ready()
         await self._start_server()
         target_file = announce(self._server.address, self._server.scheme) if self._listen is None else None
         log.info("serving live metrics", extra={"url": f"{self._server.scheme}://{self._server.address}/metrics"})
@@ -104,28 +121,43 @@ class Session:
             codes = [
                 await self._run(tester, part) for tester, part in zip(testers, parts, strict=True) if not self._stopped
             ]
+            finished = await self._memory.finish()
             await self._linger()
         finally:
             withdraw(target_file)
             await self._server.stop()
-        return max(codes, default=ExitCode.STOPPED if self._stopped else ExitCode.OK)
+        return max(finished, *(codes or [ExitCode.STOPPED if self._stopped else ExitCode.OK]))
 
     async def _run(self, tester: Tester, part: str) -> ExitCode:
         self._current = tester
         live = tester.live()
         self._collector.runs = [*self._collector.runs, live]
         self._kept.running = live.name
+        self._memory.follow(tester, live.name)
         with shown(tester) as display:
             summary = await tester.run_load_test()
-        document = replace(tester.document(summary), run_name=live.name)
+        state = State.STOPPED if self._stopped and not tester.is_endless else State.ENDED
+        document = self._memory.marked(tester.document(summary), live.name, state)
         live.knee_rate, live.confirmed_rate = document.knee_rate, document.confirmed_rate
         self._kept.keep(document)
         live.summary = summary
         for problem in await display.finish():
             log.warning(problem)
-        lines = (*summary_lines(summary), *(f"  {trial_line(trial)}" for trial in document.trials))
-        printed = self._print(lines)
-        return max(self._code_of(tester, summary), printed, self._write_reports(document, part))
+        parts = [*map(trial_line, document.trials), *repeat_lines(document.repeats or Repeats())]
+        parts += server_lines(document.server) if document.server is not None else ()
+        lines = (*summary_lines(summary), *(f"  {line}" for line in parts))
+        written = max(self._print(lines), self._write_reports(document, part))
+        stored = await self._memory.keep(self._each(tester, document), hurry=bool(self._stopped))
+        return max(self._code_of(tester, summary), written, stored)
+
+    def _each(self, tester: Tester, document: Document) -> list[Document]:
+        """Return the document of each run: of a test that was repeated, those of its runs in place of their sum."""
+        if not isinstance(tester, RepeatTester):
+            return [document]
+        last = State.STOPPED if self._stopped else State.ENDED
+        states = [*(State.ENDED for _ in tester.documents[1:]), last]
+        pairs = zip(tester.documents, states, strict=False)
+        return [self._memory.marked(one, "", state) for one, state in pairs]
 
     def _print(self, lines: Iterable[str]) -> ExitCode:
         """Print the result; where nobody takes it, the reports are written all the same."""

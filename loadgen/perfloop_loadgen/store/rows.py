@@ -22,7 +22,7 @@ AT_ONCE = 500
 _SHORT = 64
 
 
-def newest_first(test: str | None, labels: Mapping[str, str]) -> Select[tuple[RunRow]]:
+def newest_first(test: str | None, labels: Mapping[str, str]) -> Select[RunRow]:
     """Return the query of runs, the newest first; of one test, and with labels, where they are given."""
     query = select(RunRow).order_by(RunRow.started.desc(), RunRow.run_id.desc())
     if test is not None:
@@ -33,7 +33,7 @@ def newest_first(test: str | None, labels: Mapping[str, str]) -> Select[tuple[Ru
     return query
 
 
-def of_baseline(name: str, test: str | None) -> Select[tuple[RunRow]]:
+def of_baseline(name: str, test: str | None) -> Select[RunRow]:
     """Return the query of a baseline's runs in their order."""
     query = select(RunRow).join(BaselineRow, BaselineRow.run_id == RunRow.run_id).where(BaselineRow.name == name)
     if test is not None:
@@ -49,9 +49,12 @@ def read(session: Session, found: Sequence[RunRow]) -> list[StoredRun]:
         query = select(LabelRow).where(LabelRow.run_id.in_(names[start : start + AT_ONCE])).order_by(LabelRow.name)
         for label in session.scalars(query):
             labels[label.run_id][label.name] = label.value
-    return [
-        StoredRun(*(getattr(row, _COLUMNS.get(name, name)) for name in _FIELDS), labels[row.run_id]) for row in found
-    ]
+    return [_run(row, labels[row.run_id]) for row in found]
+
+
+def _run(row: RunRow, labels: dict[str, str]) -> StoredRun:
+    values: dict[str, Any] = {name: getattr(row, _COLUMNS.get(name, name)) for name in _FIELDS}
+    return StoredRun(**values, labels=labels)
 
 
 def write(session: Session, run: StoredRun, packed: bytes) -> None:

@@ -17,7 +17,7 @@ from perfloop_base.errors import ConfigError, StoreError
 from perfloop_base.visible import brief
 from perfloop_loadgen.store import rows
 from perfloop_loadgen.store.keeper import LoudKeeper
-from perfloop_loadgen.store.location import path_of, standing_url, turn
+from perfloop_loadgen.store.location import directory, make_directory, path_of, standing_url, turn
 from perfloop_loadgen.store.references import FORMS, checked_name, parse_reference
 from perfloop_loadgen.store.stored import Baseline, StoredRun
 from perfloop_loadgen.store.tables import BaselineRow, LabelRow, RunRow
@@ -62,6 +62,11 @@ class RunStore:
         with turn(self._path):
             self._connection = Connection(self._url, SCHEMA, self._keeper)
 
+    @property
+    def url(self) -> str:
+        """Return the database's URL, which may hold a password."""
+        return self._url
+
     def close(self) -> None:
         """Close every connection."""
         self._connection.close()
@@ -80,6 +85,11 @@ class RunStore:
                 raise
             self._save(run, packed)  # in the file that was begun again
         return run
+
+    def has(self, run_id: str) -> bool:
+        """Return whether a run is stored."""
+        with self._connection.session() as session:
+            return session.scalar(select(RunRow.run_id).where(RunRow.run_id == run_id)) is not None
 
     def get(self, run_id: str) -> Document:
         """Return the document of a run by its whole id.
@@ -231,11 +241,24 @@ class RunStore:
         )
 
 
+def open_for_writing(url: str, retention: Retention | None = None) -> RunStore:
+    """Open the store at the end of a run: the home directory is made, and a damaged file is begun again.
+
+    Raises:
+        ConfigError: the URL is not a database URL, or the home is a directory that all users share.
+        NewerStoreError: a newer version wrote the database.
+        OSError: the home cannot be made.
+    """
+    path = path_of(url)
+    if path is not None and path.parent == directory():
+        make_directory()
+    return RunStore(url, repair=True, retention=retention)
+
+
 def _obstacle(run_id: str, run: StoredRun | None) -> str:
     """Return why a run cannot be a baseline, or nothing."""
     if run is None:
         return f"no run {brief(run_id)} is stored"
     if run.is_usable:
         return ""
-    how = "was invalid" if run.state == "ended" else f"was {run.state} before its end"
-    return f"the run {run_id} {how}: nothing can be compared with it"
+    return f"the run {run_id} was {run.how}: nothing can be compared with it"

@@ -78,6 +78,11 @@ class StoredRun:
         return self.state == State.ENDED and self.verdict != Verdict.INVALID
 
     @property
+    def how(self) -> str:
+        """Return how the run went, in a word: its verdict, or that it did not come to its end."""
+        return self.verdict if self.state == State.ENDED else self.state
+
+    @property
     def failed_ratio(self) -> float:
         """Return failed requests over all; 0 without requests."""
         return self.failed / self.requests if self.requests else 0.0

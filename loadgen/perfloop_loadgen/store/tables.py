@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Float, ForeignKey, Index, LargeBinary, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 LONGEST_TEXT = 200
 
@@ -35,7 +35,7 @@ class RunRow(Base):
     p95_seconds: Mapped[float | None] = mapped_column(Float(53))
     p99_seconds: Mapped[float | None] = mapped_column(Float(53))
     # A list reads none of them.
-    document: Mapped[bytes] = deferred(mapped_column(LargeBinary))
+    document: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
     __table_args__ = (Index("ix_load_test_run_test_started", "test", "started"),)
 
