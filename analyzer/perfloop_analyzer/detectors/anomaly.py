@@ -51,6 +51,7 @@ RECURRENT_LONG = 6
 # The hours of history around a point that say what was usual: longer than an excursion, shorter than a day.
 LOCAL_SECONDS = 7200.0
 CALM = PERSIST  # points near the usual value that end an excursion
+RISES = 1.5  # times the lowest point of a flank: there another excursion begins
 PIECE = 8  # points after which a metric has mostly forgotten what it did: one piece is one degree of freedom
 FEWEST_DEGREES = MIN_SAMPLES / PIECE
 CLEAR = 2.0  # scales; three points in a row are so far away by chance once in a hundred thousand
@@ -182,7 +183,8 @@ def excursion_peaks(excess: Floats, count: int) -> Floats:
     """Return the peaks of each row's highest excursions, shape (series, count), -inf where there are no more.
 
     An excursion is everything around its peak that is higher than half of it, and goes on where the row is lower for
-    fewer than CALM points.
+    fewer than CALM points; and its flanks, until the row RISES again above the lowest point of a flank: the lower part
+    of a slow rise is no excursion of its own.
 
     Args:
         excess: Height above the expected value, shape (series, points); NaN is a gap.
@@ -209,7 +211,19 @@ def _excursion(excess: Floats, peak: Ints, height: Floats, place: Ints) -> Bools
     # `calm` marks the last of CALM low points: the excursion lies between the nearest ones on both sides.
     after = np.where(calm & (place > peak[:, None]), place, len(place) + CALM).min(axis=1)
     before = np.where(calm & (place < peak[:, None]), place, -1).max(axis=1)
-    return np.asarray((place > before[:, None]) & (place <= after[:, None]), dtype=np.bool_)
+    last = _end_of_flank(excess, np.minimum(after, len(place) - 1), place)
+    mirrored = len(place) - 1 - np.clip(before, 0, None)
+    first = len(place) - 1 - _end_of_flank(excess[:, ::-1], mirrored, place)
+    return np.asarray((place >= first[:, None]) & (place <= last[:, None]), dtype=np.bool_)
+
+
+def _end_of_flank(excess: Floats, start: Ints, place: Ints) -> Ints:
+    """Return the last point of each row, from `start` on, before it RISES above the lowest one since."""
+    beyond = place > start[:, None]
+    lowest = np.minimum.accumulate(np.where(place >= start[:, None], excess, np.inf), axis=1)
+    rises = np.zeros(excess.shape, dtype=np.bool_)
+    rises[:, 1:] = beyond[:, 1:] & (excess[:, 1:] > RISES * lowest[:, :-1])
+    return np.asarray(np.where(rises.any(axis=1), np.argmax(rises, axis=1) - 1, len(place) - 1), dtype=np.int64)
 
 
 def find_anomalies(values: Floats, band: Band, direction: Direction, floor: float, level: float) -> Anomalies:

@@ -17,6 +17,7 @@ from perfloop_analyzer.detectors.anomaly import (
     PERSIST,
     RECURRENT,
     RECURRENT_LONG,
+    RISES,
     Band,
     excursion_peaks,
     find_anomalies,
@@ -181,6 +182,11 @@ def _naive_peaks(row: np.ndarray, count: int) -> list[float]:
         start = peak
         while start > 0 and not (start >= CALM and all(low[start - CALM : start])):
             start -= 1
+        for step in (1, -1):
+            lowest = left[end if step > 0 else start]
+            while 0 <= (place := (end if step > 0 else start) + step) < len(left) and left[place] <= RISES * lowest:
+                lowest = min(lowest, left[place])
+                start, end = min(start, place), max(end, place)
         for place in range(start, end + 1):
             left[place] = -np.inf
     return peaks
@@ -195,6 +201,17 @@ def test_peaks_are_the_naive_ones(excess: np.ndarray, count: int) -> None:
     """Declustering in arrays gives what a loop gives."""
     expected = [[max(height, 0.0) for height in _naive_peaks(row, count)] for row in excess]
     assert np.fmax(excursion_peaks(excess, count), 0.0).tolist() == expected
+
+
+def test_a_slow_rise_is_one_excursion() -> None:
+    """Each half of a leak's way up is none of its own; bursts beside it are."""
+    excess = np.random.default_rng(3).normal(0.0, 1.0, (1, 200))
+    excess[0, 60:80] += np.linspace(40.0, 800.0, 20)
+    excess[0, 120:123], excess[0, 160:163] = 90.0, 70.0
+    first, *others = excursion_peaks(excess, 5)[0]
+    assert first == pytest.approx(800.0, abs=5.0)
+    assert others[:2] == [90.0, 70.0]
+    assert max(others[2:]) < 4.0
 
 
 def test_the_tail_is_that_of_exponential_excursions() -> None:
