@@ -14,7 +14,7 @@ import pytest
 from perfloop_base.flags import read_flags
 from perfloop_loadgen.app.build import build_shape
 from perfloop_loadgen.app.suite import build_tester
-from perfloop_loadgen.cli import adjust_all, build_parser, read_tests
+from perfloop_loadgen.cli import Selection, adjust_all, build_parser, read_tests
 from perfloop_loadgen.config import LoadTestConfig
 from perfloop_loadgen.pacing import ConstantRate, ConstantUsers
 from perfloop_loadgen.run_flags import LoadFlags
@@ -60,7 +60,8 @@ def test_its_files_load(tool: str, text: str, tmp_path: Path):
 
 def _config(command: str) -> LoadTestConfig:
     arguments = build_parser().parse_args(shlex.split(command)[2:])
-    [config] = adjust_all(read_tests(arguments), read_flags(LoadFlags, arguments))
+    tests = read_tests(arguments, read_flags(Selection, arguments))
+    [config] = adjust_all(tests, read_flags(LoadFlags, arguments))
     return config
 
 

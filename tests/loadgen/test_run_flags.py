@@ -61,6 +61,28 @@ async def test_a_url_in_place_of_a_file(hello: Any, tmp_path: Path):
     assert out.startswith(f"{hello.url.removeprefix('http://')}/a\n")
 
 
+async def test_a_search_takes_a_url_too(hello: Any, tmp_path: Path):
+    """Each of its rates is one of requests to that address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "perfloop_loadgen", "breakpoint", f"{hello.url}/a", "--step-seconds=0.5"),
+        *("--web.listen-address=127.0.0.1:0",),
+        stdout=-1,
+        stderr=-1,
+        cwd=tmp_path,
+    )
+    try:
+        async with asyncio.timeout(60):
+            while len(hello.requests) < 8:  # noqa: ASYNC110 - requests of another process are no event
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == ExitCode.STOPPED
+    assert {request.split(b"\r\n")[0] for request in hello.requests} == {b"GET /a HTTP/1.1"}
+
+
 async def test_a_duration_of_a_file_moves_its_ramp(hello: Any, tmp_path: Path):
     """In the load and in the note of the report."""
     (tmp_path / "test.yml").write_text(FILE.format(url=hello.url))

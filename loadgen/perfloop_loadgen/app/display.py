@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from perfloop_base.redaction import redact_url
+from perfloop_loadgen.app.repeat import RepeatTester
 from perfloop_loadgen.config.secrets import shown as shown_text
 from perfloop_loadgen.reporters.text import progress_line, trial_line
 
@@ -94,6 +95,8 @@ def shown(tester: Tester) -> Iterator[Display]:
         display = Display(tester, view, annotator)
         tester.listeners.append(display.second)
         tester.trial_listeners.append(display.trial)
+        if isinstance(tester, RepeatTester):
+            tester.line_listeners.append(display.print)
         display.print(f"{tester.config.name}: {tester.profile} against {redact_url(tester.config.base_url)}")
         yield display
 

@@ -10,7 +10,6 @@ a hundred (Chow and Robbins 1965); a least number of runs keeps that small.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 import uuid
 from contextlib import aclosing
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.summary.document import TrialRow
     from perfloop_loadgen.summary.server import Server
-
-log = logging.getLogger(__name__)
 
 # Of an interval that is asked for: fewer runs are often alike by chance alone.
 LEAST_RUNS = 5
@@ -134,6 +131,8 @@ class RepeatTester:
         self.book = Book(Labels())
         self.listeners: list[Callable[[float], None]] = []
         self.trial_listeners: list[Callable[[TrialRow], None]] = []
+        # Called with a line about each run as it ends.
+        self.line_listeners: list[Callable[[str], None]] = []
         self.only_queries_failed = False
         # Of each run, in order: what the store of runs keeps.
         self.documents: list[Document] = []
@@ -240,7 +239,7 @@ class RepeatTester:
         self._generator = busier(self._generator, document.generator)
         self._unanswered.append(self._tester.only_queries_failed)
         self._rows.append(RepeatRow.of(document.run_id, document.started_at, summary, self._why_left_out(summary)))
-        self._log()
+        self._announce()
 
     def _why_left_out(self, summary: Summary) -> str:
         if self._stopped:
@@ -249,11 +248,13 @@ class RepeatTester:
             return summary.reasons[0] if summary.reasons else "invalid"
         return "" if summary.total.response.quantiles_seconds["p95"] else "nothing was answered"
 
-    def _log(self) -> None:
+    def _announce(self) -> None:
         number, row = len(self._rows), self._rows[-1]
         found = self.repeats()
         so_far = f"; {found.sentence()}" if found.center_seconds is not None else ""
-        log.info("%s: run %d of at most %d: %s%s", self.config.name, number, self.repetition.most, row.verdict, so_far)
+        line = f"{self.config.name}: run {number} of at most {self.repetition.most}: {row.verdict}{so_far}"
+        for listener in self.line_listeners:
+            listener(line)
 
     def _is_enough(self) -> bool:
         if self._stopped:

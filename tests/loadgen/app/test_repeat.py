@@ -81,6 +81,8 @@ async def test_as_often_as_asked(serve: Any):
     """Three runs: every request is in the one result, each run has its row, and the interval is between them."""
     async with serve(Slow(0.02)) as service:
         tester = RepeatTester(_config(service.url), Repetition(3, 3))
+        lines: list[str] = []
+        tester.line_listeners.append(lines.append)
         summary = await tester.run_load_test()
         assert summary.total_requests == len(service.requests)
     document = tester.document(summary)
@@ -91,6 +93,8 @@ async def test_as_often_as_asked(serve: Any):
     assert repeats.low_seconds <= repeats.center_seconds <= repeats.high_seconds
     assert 0.02 < repeats.center_seconds < 0.5
     assert summary.notes == [repeats.sentence()]
+    assert lines[0] == "shop: run 1 of at most 3: passed"
+    assert lines[2] == f"shop: run 3 of at most 3: passed; {repeats.sentence()}"
     assert 1.2 <= summary.duration_seconds < 10
     assert sum(point.requests for point in document.timeline) == summary.total_requests
 
