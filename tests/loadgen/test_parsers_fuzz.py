@@ -16,14 +16,16 @@ from perfloop_base.errors import ConfigError
 from perfloop_loadgen import LoadTestConfig
 from perfloop_loadgen.app.build import build_run
 from perfloop_loadgen.app.importing import FORMS, import_file
-from perfloop_loadgen.compare.runs import compare, obstacles
+from perfloop_loadgen.compare.obstacles import obstacles
+from perfloop_loadgen.compare.runs import Gate, compare
 from perfloop_loadgen.scenario.checks import MISSING, find, find_json
 from perfloop_loadgen.scenario.feeder import read_rows
-from perfloop_loadgen.scenario.llm import read_prompts
+from perfloop_loadgen.scenario.llm.prompts import read_prompts
 from perfloop_loadgen.scenario.template import fill, fill_path
 from perfloop_loadgen.summary.document import from_json, to_json
 from perfloop_loadgen.thresholds.expression import parse_expression
 from tests.loadgen.conftest import build_document
+from tests.loadgen.known_runs import build_run as build_known_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,7 +306,7 @@ def test_sources_of_any_text_in_any_answer(path: str, head: bytes, body: bytes):
 def test_reports_with_any_number_compare_or_are_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject):
     """A report in which values were replaced: read and compared, or a sentence."""
     directory = tmp_path_factory.mktemp("f")
-    good = build_document(0.1, 1)
+    good = build_known_run(0.1, 1)
     document = json.loads(to_json(good))
     for _ in range(data.draw(st.integers(1, 3))):
         holder, key = document, data.draw(st.sampled_from(sorted(document)))
@@ -317,9 +319,9 @@ def test_reports_with_any_number_compare_or_are_refused(tmp_path_factory: pytest
     path.write_text(json.dumps(document))
     found = _accepts(lambda: from_json(path))
     if found is not None:
-        obstacles(good, found)
-        compare([good], [found], 0.1)
-        compare([found], [good], 0.1)
+        obstacles([good], [found])
+        compare([good] * 5, [found] * 5, Gate())
+        compare([found], [good], Gate())
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.99])

@@ -91,7 +91,7 @@ def test_from_curl(text: str, found: Found) -> dict[str, Any]:
     if any(command.insecure for _, command in kept) and base.startswith("https:"):
         test["tls"] = {"verify": False}
     if any(command.redirects for _, command in kept):
-        found.note("-L: redirects are followed only with `redirects: follow` in the test.")
+        test["redirects"] = "follow"
     return test
 
 

@@ -45,6 +45,8 @@ class _Document:
     references: References
     schemas: Schemas
     found: Found
+    # How many operations, or paths, name servers of their own.
+    own_servers: int = 0
 
     @property
     def is_swagger(self) -> bool:
@@ -71,6 +73,8 @@ def test_from_openapi(document: Any, found: Found, path: Path | None) -> dict[st
     if not endpoints:
         hooks = "; its webhooks are requests that the service sends" if document.get("webhooks") else ""
         raise ImportProblem(f"describes no request that could be sent: it has no operations under paths{hooks}")
+    if whole.own_servers:
+        found.note(f"{whole.own_servers} operations have servers of their own: all are sent to base_url.")
     if references.dangling:
         shown = ", ".join(references.dangling[:5])
         found.note(f"Nothing is at {shown}: what the document refers to there is empty.")
@@ -98,14 +102,20 @@ def _endpoints(whole: _Document) -> Iterator[dict[str, Any]]:
         if path.startswith("x-"):
             continue
         operations = whole.references.follow(item)
+        whole.own_servers += _has_servers(operations) and bool(whole.root.get("servers").parts())
         for method in _METHODS:
             # The standard does not allow a reference here; documents of many files have it all the same.
             operation = whole.references.follow(operations.get(method))
             if isinstance(operation.value, dict):
+                whole.own_servers += _has_servers(operation)
                 yield _endpoint(whole, f"{method.upper()} {path}", operation, operations)
         for method in _NOT_SENT:
             if method in operations.mapping():
                 whole.found.leave_out(f"an operation of the method {method.upper()}")
+
+
+def _has_servers(part: Part) -> bool:
+    return bool(part.get("servers").parts())
 
 
 def _endpoint(whole: _Document, name: str, operation: Part, item: Part) -> dict[str, Any]:
@@ -157,7 +167,8 @@ def _parameter(whole: _Document, examples: Examples, part: Part) -> Parameter | 
     explode = rules.get("explode")
     return Parameter(
         name,
-        "text" if value is None and place == "path" else value,
+        # A path without the value would be another path.
+        "1" if value in (None, "", [], {}) and place == "path" else value,
         str(rules.get("style", "")),
         explode if isinstance(explode, bool) else None,
         rules.get("allowReserved") is True,
@@ -213,7 +224,8 @@ def _status(code: object) -> int:
 def _base_url(whole: _Document) -> str:
     """Return the first server that is a URL of HTTP; a path alone is one of the service's own machine."""
     servers = swagger.servers(whole.root) if whole.is_swagger else _servers(whole.root)
-    for url in servers:
+    of_paths = (one for _, item in whole.root.get("paths").items() for one in _servers(whole.references.follow(item)))
+    for url in (*servers, *of_paths):
         address = url.partition("?")[0].partition("#")[0].strip()
         if address.startswith("//"):
             address = f"https:{address}"

@@ -111,7 +111,8 @@ def _request(request: Any, name: str, scope: _Scope, found: Found) -> tuple[Loca
     kept = kept_headers([pair for pair in listed if not _MARKED.search(pair[1])], found)
     headers = kept | {header: escape(value) for header, value in listed if _MARKED.search(value)}
     endpoint: dict[str, Any] = {"path": located.path, "method": method, "name": escape(name or f"{method} request")}
-    body = _body(rules.get("body"), _content_type(listed), text)
+    # Postman itself sends none with these.
+    body = {} if method in {"GET", "HEAD"} else _body(rules.get("body"), _content_type(listed), text)
     endpoint |= {"headers": headers | body.pop("headers", {})} | body
     _add_auth(rules.get("auth") or scope.auth, endpoint, text)
     if not endpoint["headers"]:

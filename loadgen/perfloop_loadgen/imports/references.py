@@ -66,17 +66,15 @@ class References:
     def follow(self, part: Part) -> Part:
         """Return what a part refers to, over several references; the part itself where it has none.
 
-        A reference that leads nowhere is an empty mapping, and is remembered.
-
-        Raises:
-            ImportProblem: a reference leads back to itself.
+        A reference that leads nowhere, or back to itself, is an empty mapping, and is remembered.
         """
         for _ in range(_MOST_REFERENCES):
             reference = part.value.get("$ref") if isinstance(part.value, dict) else None
             if not isinstance(reference, str):
                 return part
             part = self._look_up(part, reference)
-        raise ImportProblem("a $ref leads back to itself")
+        self._remember(str(part.value.get("$ref")))
+        return Part({}, part.base)
 
     def check(self) -> None:
         """Refuse a document that lies in several files of which some are not there.
@@ -103,10 +101,13 @@ class References:
         except (Unresolvable, ValueError, TypeError, AttributeError, RecursionError):
             if self._is_elsewhere(part, reference):
                 return None  # remembered by `_retrieve`
-            if reference not in self.dangling:
-                self.dangling.append(reference)
+            self._remember(reference)
             return None
         return Part(resolved.contents, resolved.resolver)
+
+    def _remember(self, reference: str) -> None:
+        if reference not in self.dangling:
+            self.dangling.append(reference)
 
     def _is_elsewhere(self, part: Part, reference: str) -> bool:
         try:

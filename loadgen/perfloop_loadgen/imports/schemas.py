@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.imports.references import References
 
+_NOT_RULES = frozenset({"$ref", "description", "summary", "title"})
 _COMPOSED = frozenset({"allOf", "oneOf", "anyOf"})
 # Of a merged schema: how the chosen alternative was referred to, and where each field's references begin.
 CHOSEN = "x-chosen"
@@ -37,13 +38,14 @@ class Schemas:
         return {name: Part(part.value, bases.get(name, part.base)) for name, part in schema.get("properties").items()}
 
     def merged(self, schema: Part) -> Part:
-        """Return a schema with all of its `allOf` and the first choice of its alternatives.
-
-        Raises:
-            ImportProblem: a reference leads back to itself.
-        """
+        """Return a schema with all of its `allOf` and the first choice of its alternatives."""
+        beside = {key: value for key, value in schema.mapping().items() if key not in _NOT_RULES}
+        refers = "$ref" in schema.mapping()
         schema = self.follow(schema)
         rules = schema.mapping()
+        if refers and beside:  # from 3.1 on, rules beside a reference count as well
+            rules = {**rules, **beside}
+            schema = Part(rules, schema.base)
         if not rules.keys() & _COMPOSED:
             return schema
         key = id(rules)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from perfloop_loadgen.imports.found import Found
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
 class Located(NamedTuple):
     """A request's service, as `https://host:port`, its path, and the `user:password` of its URL, if it has one."""
 
@@ -33,10 +36,11 @@ def locate(url: str, found: Found) -> Located:
     without_fragment = url.strip().partition("#")[0].replace("\\", "%5C")
     head, question, query = without_fragment.partition("?")
     parts = urlsplit(head)
-    host = ascii_host(parts.hostname or "")
+    host = ascii_host(parts.hostname or "").lower()
     shown = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port is not None else ""
-    base = f"{parts.scheme.lower()}://{shown}{port}"
+    # The scheme's own port is left out: with it or without, it is the same service.
+    port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
+    base = f"{parts.scheme}://{shown}{port}"
     parse_address(base)
     user = parts.netloc.rpartition("@")[0]
     return Located(base, f"{escape(encode_target(parts.path or '/'))}{question}{_query(query, found)}", unquote(user))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.scenario.body import body_of
 from perfloop_loadgen.scenario.template import fill, fill_path
-
-if TYPE_CHECKING:
-    from tests.loadgen.imports.conftest import Imported
+from tests.loadgen.imports.conftest import Imported
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -215,3 +216,40 @@ def test_a_recording_of_megabytes_is_read_at_once(imported: Imported):
     began = time.monotonic()
     assert len(imported("har", _har(*entries)).scenarios[0].steps) == 300
     assert time.monotonic() - began < 10
+
+
+SAME_SERVICE = ["https://a.example/1", "https://A.EXAMPLE:443/2", "HTTPS://a.example/3"]
+
+
+def test_one_service_has_one_address(imported: Imported):
+    """Whether its port is written or not, in any case."""
+    assert len(imported("har", _har(*map(_entry, SAME_SERVICE))).scenarios[0].steps) == 3
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from([JSON, FORM, "text/plain", ""]),
+    st.one_of(
+        st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=30),
+        st.recursive(
+            st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just("${a}")),
+            lambda inner: st.one_of(
+                st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)
+            ),
+            max_leaves=8,
+        ).map(json.dumps),
+        st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=4).map(
+            lambda pairs: urlencode(pairs, errors="replace")
+        ),
+    ),
+)
+def test_any_body_is_sent_as_it_was_recorded(tmp_path_factory: pytest.TempPathFactory, kind: str, body: str):
+    """Through the file and back: JSON means the same, anything else is the same text."""
+    imported = Imported(tmp_path_factory.mktemp("f"))
+    step = imported("har", _har(_entry(method="POST", postData={"mimeType": kind, "text": body}))).scenarios[0].steps[0]
+    filled = step.model_copy(update={key: fill(getattr(step, key), {}) for key in ("data", "form", "headers")})
+    sent, _ = body_of(filled)
+    if isinstance(step.data, dict | list):
+        assert repr(json.loads(sent)) == repr(json.loads(body))
+    else:
+        assert sent.decode() == body

@@ -398,11 +398,30 @@ def test_files_that_are_not_there_are_named(imported: Imported):
     assert "https://example.org/x.yaml (nothing is fetched" in problem
 
 
-def test_a_reference_to_nothing_is_noted(imported: Imported):
+@pytest.mark.parametrize("reference", ["#/nowhere/at/all", "#/itself", "#/paths/~1a/post/responses/0", "#"])
+def test_a_reference_to_nothing_is_noted(imported: Imported, reference: str):
     """A document with a mistake is a test all the same."""
-    [endpoint] = imported("openapi", _document(_body({"$ref": "#/nowhere/at/all"}))).endpoints
+    document = _document(_body({"$ref": reference}), itself={"$ref": "#/itself"})
+    [endpoint] = imported("openapi", document).endpoints
     assert endpoint.path == "/a"
-    assert "#/nowhere/at/all" in imported.notes
+    assert reference == "#" or f"Nothing is at {reference}" in imported.notes
+
+
+def test_rules_beside_a_reference_count(imported: Imported):
+    """As 3.1 has it: the schema that is referred to, and more."""
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/s", "default": 7}, "b": {"$ref": "#/s"}}}
+    document = _document(_body(schema), s={"type": "integer", "minimum": 2})
+    assert imported("openapi", document).endpoints[0].data == {"a": 7, "b": 2}
+
+
+def test_servers_of_paths_and_operations(imported: Imported):
+    """Used where the document has none, and noted where it has others."""
+    item = {"servers": [{"url": "https://files.example.org"}], "get": {"responses": OK}}
+    config = imported("openapi", {"openapi": "3.0.0", "paths": {"/f": item}})
+    assert config.base_url == "https://files.example.org"
+    both = {"openapi": "3.0.0", "servers": [{"url": "https://a.example.org"}], "paths": {"/f": item}}
+    assert imported("openapi", both).base_url == "https://a.example.org"
+    assert "1 operations have servers of their own" in imported.notes
 
 
 @pytest.mark.parametrize(
@@ -416,7 +435,6 @@ def test_a_reference_to_nothing_is_noted(imported: Imported):
         ({"log": {"entries": []}}, "of the form HAR"),
         ({"a": 1}, "is not an OpenAPI document"),
         ([], "is not an OpenAPI document"),
-        ({"paths": {"/a": {"get": {"requestBody": {"$ref": "#/r"}}}}, "r": {"$ref": "#/r"}}, "leads back to itself"),
     ],
 )
 def test_what_cannot_be_imported_is_one_sentence(imported: Imported, document: Any, problem: str):
