@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.addresses import parse_address
 from perfloop_base.errors import ConfigError
-from perfloop_base.redaction import register_url
+from perfloop_base.redaction import register, register_url
 from perfloop_loadgen.config.connection import ANY, ENVIRONMENT, check_proxy, connection_problems, entry_for
 from perfloop_loadgen.engines.addresses import Name, is_ip
 from perfloop_loadgen.engines.dialing import Route
@@ -174,7 +174,9 @@ def _show(context: ssl.SSLContext, certificate: Path, key: Path | None, password
         # Without this function the system's own asks at the terminal.
         nonlocal needed
         needed = True
-        return "" if password_file is None else password_file.read_text().rstrip("\r\n")
+        found = "" if password_file is None else password_file.read_text().rstrip("\r\n")
+        register(found)
+        return found
 
     files = f"tls.cert_file: {certificate}" if key is None else f"tls.cert_file, tls.key_file: {certificate}, {key}"
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -11,12 +12,15 @@ from pydantic import Field, field_validator, model_validator
 
 from perfloop_base.addresses import parse_address
 from perfloop_base.visible import brief
+from perfloop_loadgen.config.addresses import ascii_host
 from perfloop_loadgen.config.strict import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT = "environment"
+# unix(7): 108 bytes, the NUL at their end included.
+_LONGEST_SOCKET_PATH = 107
 PRIOR_KNOWLEDGE = "prior_knowledge"
 # The key of `connect_to` that means the host and port of base_url.
 ANY = "*"
@@ -88,7 +92,9 @@ class ConnectionConfig(Strict):
     @field_validator("resolve")
     @classmethod
     def _are_addresses(cls, resolve: dict[str, list[str]]) -> dict[str, list[str]]:
-        return {name.lower(): [_address(one) for one in _at_least_one(name, found)] for name, found in resolve.items()}
+        return {
+            _in_ascii(name): [_address(one) for one in _at_least_one(name, found)] for name, found in resolve.items()
+        }
 
     @field_validator("connect_to", mode="before", json_schema_input_type=str | dict[str, str])
     @classmethod
@@ -101,7 +107,7 @@ class ConnectionConfig(Strict):
         for place in connect_to.values():
             if parse_address(place).port == 0:
                 raise ValueError(f"{brief(place)} has no port that can be connected to")
-        return {name.lower(): place for name, place in connect_to.items()}
+        return {_in_ascii(name): _in_ascii(place) for name, place in connect_to.items()}
 
     @field_validator("proxy")
     @classmethod
@@ -109,6 +115,13 @@ class ConnectionConfig(Strict):
         if proxy is not None and proxy != ENVIRONMENT:
             check_proxy(proxy)
         return proxy
+
+    @field_validator("unix_socket")
+    @classmethod
+    def _fits_an_address(cls, path: Path | None) -> Path | None:
+        if path is not None and len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+            raise ValueError(f"is longer than the {_LONGEST_SOCKET_PATH} bytes that the path of a socket may have")
+        return path
 
     @field_validator("no_proxy", mode="before", json_schema_input_type=str | list[str])
     @classmethod
@@ -148,13 +161,17 @@ def check_proxy(url: str) -> None:
     Raises:
         ValueError: one sentence with the rule; never the value, which may hold a password.
     """
+    if not _is_proxy(url):
+        raise ValueError("must be http://HOST:PORT, with USER:PASSWORD@ before the host if the proxy needs them")
+
+
+def _is_proxy(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError("is not a URL: write http://HOST:PORT") from error
-    if parts.scheme != "http" or not host or parts.path.strip("/") or parts.query:
-        raise ValueError("must be http://HOST:PORT, with USER:PASSWORD@ before the host if the proxy needs them")
+        ascii_host(parts.hostname or "")
+        return parts.scheme == "http" and parts.port != 0 and not parts.path.strip("/") and not parts.query
+    except ValueError:
+        return False
 
 
 def _by_host(given: list[str]) -> dict[str, list[str]]:
@@ -180,6 +197,14 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
     except ValueError as error:
         raise ValueError(f"{brief(text)} is not an IPv4 or IPv6 address") from error
+
+
+def _in_ascii(place: str) -> str:
+    """Return HOST or HOST:PORT with the host as name servers take it."""
+    if place.isascii():
+        return place.lower()
+    host, colon, port = place.partition(":")
+    return ascii_host(host).lower() + colon + port
 
 
 def entry_for(named: Mapping[str, Any], host: str, port: int) -> Any:

@@ -66,6 +66,8 @@ class Dialer:
         self._addresses = Addresses(route.name, route.first)
         self._refresh: asyncio.Task[None] | None = None
         self._logged: set[str] = set()
+        # Well within the time limit: the next address is of no use to a connection that is given up.
+        self._attempt_delay_seconds = min(ATTEMPT_DELAY_SECONDS, timeout_seconds / 4)
 
     async def open(self, changed: Callable[[list[str]], list[str]]) -> None:
         """Look the name up, and go on doing so on the interval; `changed` is called as `Addresses.keep_fresh` says.
@@ -132,7 +134,7 @@ class Dialer:
                 if waiting:
                     peer = waiting.pop(0)
                     attempts[asyncio.ensure_future(_connect(peer.family, peer.sockaddr))] = peer
-                delay = ATTEMPT_DELAY_SECONDS if waiting else None
+                delay = self._attempt_delay_seconds if waiting else None
                 done, _ = await asyncio.wait(attempts, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     peer = attempts.pop(task)
@@ -153,7 +155,7 @@ class Dialer:
         """Remember the addresses that were tried before the one that accepted."""
         for peer in peers:
             error = failed.get(peer)
-            why = f"silent for {ATTEMPT_DELAY_SECONDS:g} s" if error is None else outcome_of(error)
+            why = f"silent for {self._attempt_delay_seconds:g} s" if error is None else outcome_of(error)
             self._addresses.note_failed(peer, why)
 
     def _log_once(self, sentence: str) -> None:

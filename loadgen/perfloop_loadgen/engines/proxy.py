@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from perfloop_loadgen import outcomes
+from perfloop_loadgen.config.addresses import ascii_host
 from perfloop_loadgen.engines.failures import RefusedError
 from perfloop_loadgen.engines.http1.head import LARGEST_HEAD, Malformed, find_head_end, parse_head
 
@@ -38,7 +39,7 @@ class Proxy:
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        return cls(parts.hostname or "", parts.port or _DEFAULT_PORT, authorization)
+        return cls(ascii_host(parts.hostname or ""), parts.port or _DEFAULT_PORT, authorization)
 
     def absolute(self, wire: bytes, authority: str) -> bytes:
         """Return a request as a proxy takes it, with the whole address in its first line (RFC 9112, section 3.2.2)."""

@@ -47,6 +47,11 @@ def _add_properties(suite: Element, summary: Summary) -> None:
     properties = SubElement(suite, "properties")
     for status, count in summary.total.statuses.items():
         SubElement(properties, "property", name=f"status {status}", value=str(count))
+    for one in summary.total.connections:
+        name = visible(f"connections to {one.address} with {one.protocol}")
+        SubElement(properties, "property", name=name, value=str(one.count))
+    if summary.total.retried:
+        SubElement(properties, "property", name="requests sent again", value=str(summary.total.retried))
     for endpoint in summary.endpoints:
         for detail in endpoint.details:
             name = visible(f"{endpoint.label}: {detail.outcome} {detail.detail}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +26,7 @@ from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from perfloop_loadgen.summary import Summary
 
@@ -150,6 +154,14 @@ def test_a_silent_address_is_overtaken_and_then_left_alone(resolver: Resolver, e
     assert summary.p50_response_time_ms < 200
 
 
+def test_a_silent_address_is_overtaken_within_a_short_time_limit(resolver: Resolver):
+    """The second address is tried while there is time for it."""
+    resolver.addresses = ["127.0.0.2", "127.0.0.1"]
+    with listening(_answer_once) as server, _silent("127.0.0.2", server.port):
+        summary, _ = run(f"http://{NAME}:{server.port}", concurrent_users=1, timeout_seconds=0.25)
+    assert summary.outcomes["ok"] > 0
+
+
 @ENGINES
 def test_a_name_is_looked_up_again_on_an_interval(resolver: Resolver, engine: str):
     """Users keep their connections: those of an address that has gone move, and a new address gets its share."""
@@ -268,3 +280,33 @@ def test_users_stay_where_they_are_if_they_can():
     assert Counter(user.peer for user in moved) == {"a": 2, "b": 2}
     assert taken == ["c"] * 4
     assert rebalance(users, ["a", "b"]) == ([], [])
+
+
+_IN_A_NAMESPACE = """
+import json, sys, uvloop
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from tests.support.connections import listening
+found = {}
+with listening(host=sys.argv[1], port=8000):
+    for engine in ("http1", "httpx"):
+        test = {"base_url": "http://localhost:8000", "engine": engine, "duration_seconds": 0.3, "concurrent_users": 2}
+        test |= {"think_time_seconds": 0.05, "endpoints": [{"path": "/"}]}
+        summary = uvloop.run(LoadTester(LoadTestConfig.model_validate(test)).run_load_test())
+        found[engine] = [summary.outcomes, [one.address for one in summary.total.connections]]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_localhost_of_both_families_as_the_system_resolves_it(tmp_path: Path, host: str):
+    """In a network of its own with its own hosts file: the example of the documentation works."""
+    (tmp_path / "hosts").write_text("::1 localhost ip6-localhost\n127.0.0.1 localhost\n")
+    script = f'ip link set lo up && mount --bind {tmp_path}/hosts /etc/hosts && exec "$@"'
+    inside = ["unshare", "--map-root-user", "--net", "--mount", "sh", "-c", script, "sh"]
+    if subprocess.run([*inside, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("namespaces are not allowed here (unshare of util-linux, ip of iproute2)")
+    command = [*inside, sys.executable, "-c", _IN_A_NAMESPACE, host]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout)
+    for outcomes, addresses in found.values():
+        assert set(outcomes) == {"ok"}
+        assert addresses == [host]

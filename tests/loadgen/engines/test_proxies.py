@@ -221,7 +221,11 @@ def test_a_unix_socket_that_nobody_listens_on(engine: str, tmp_path: Path):
     [
         ({"proxy": "socks5://p:1"}, "must be http://HOST:PORT"),
         ({"proxy": "p:3128"}, "must be http://HOST:PORT"),
-        ({"proxy": "http://p:x"}, "is not a URL: write http://HOST:PORT"),
+        ({"proxy": "http://p:x"}, "must be http://HOST:PORT"),
+        ({"proxy": "http://p:0"}, "must be http://HOST:PORT"),
+        ({"proxy": "http://a..b:1"}, "must be http://HOST:PORT"),
+        ({"proxy": "http://p:1/path"}, "must be http://HOST:PORT"),
+        ({"unix_socket": "/" + "x" * 107}, "is longer than the 107 bytes that the path of a socket may have"),
         ({"proxy": "http://p:1", "unix_socket": "/s"}, "unix_socket and proxy exclude each other"),
         ({"connect_to": "a:1", "unix_socket": "/s"}, "unix_socket and connect_to exclude each other"),
         ({"resolve": {"h": "::1"}, "unix_socket": "/s"}, "unix_socket and resolve exclude each other"),
@@ -256,3 +260,12 @@ def test_the_forms_of_curl_are_read():
     )
     assert config.resolve == {"h:1": ["127.0.0.1", "::1"]}
     assert config.connect_to == {"h:1": "o:2"}
+
+
+def test_hosts_beyond_ascii_are_read_as_those_of_addresses():
+    """`resolve` and `connect_to` name the host as base_url does."""
+    test = {"base_url": "http://m\u00fcnchen.example:80", "resolve": {"M\u00fcnchen.example": "127.0.0.1"}}
+    LoadTester(LoadTestConfig.model_validate(test))
+    config = LoadTestConfig.model_validate({**test, "connect_to": "m\u00fcnchen.example:2"})
+    assert config.connect_to == {"*": "xn--mnchen-3ya.example:2"}
+    assert config.resolve == {"xn--mnchen-3ya.example": ["127.0.0.1"]}
