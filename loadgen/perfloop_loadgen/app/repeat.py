@@ -10,6 +10,7 @@ a hundred (Chow and Robbins 1965); a least number of runs keeps that small.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import uuid
 from contextlib import aclosing
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 # Of an interval that is asked for: fewer runs are often alike by chance alone.
 LEAST_RUNS = 5
+# The last one of a gate's text is its own: a PromQL expression before it may have others.
+_SIGN = re.compile("[<>]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,12 +304,19 @@ class RepeatTester:
 
 
 def worst_gates(summaries: list[Summary]) -> list[GateResult]:
-    """Return each gate as the run has it in which it did worst: failed, else without data, else passed."""
+    """Return each gate as the run has it in which it did worst: failed, else without data, else nearest to its bound."""
     worst: dict[str, GateResult] = {}
-    order = {False: 0, None: 1, True: 2}
     for summary in summaries:
         for gate in summary.gates:
             known = worst.get(gate.text)
-            if known is None or order[gate.passed] < order[known.passed]:
+            if known is None or _badness(gate) > _badness(known):
                 worst[gate.text] = gate
     return list(worst.values())
+
+
+def _badness(gate: GateResult) -> tuple[int, float]:
+    """Return what is larger the worse a gate did: its result, and its value on the side of the bound."""
+    result = {True: 0, None: 1, False: 2}[gate.passed]
+    signs = _SIGN.findall(gate.text)
+    value = gate.value or 0.0
+    return result, value if signs and signs[-1] == "<" else -value if signs else 0.0

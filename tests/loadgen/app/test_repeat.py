@@ -233,3 +233,14 @@ async def test_every_report_has_the_runs(hello: Any, tmp_path: Path):
     assert document.repeats is not None
     assert document.repeats.sentence() in page
     assert "| 2 | passed |" in RENDERERS["markdown"](document).decode()
+
+
+@pytest.mark.parametrize(("text", "worst"), [("p95 < 5", 3.0), ("rate > 1", 2.0), ("a name", 2.5)])
+def test_the_gate_that_passed_is_that_of_its_worst_run(text: str, worst: float):
+    """By the side of its bound; one that has only a name is that of the first run."""
+    values = [2.5, 3.0, 2.0]
+    summaries = [
+        replace(summarize("t", Book(Labels()), 1), gates=[GateResult(text, passed=True, value=value)])
+        for value in values
+    ]
+    assert [gate.value for gate in worst_gates(summaries)] == [worst]
