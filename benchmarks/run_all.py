@@ -17,6 +17,8 @@ HERE = Path(__file__).resolve().parent
 # Modules that benchmarks share; everything else here is a benchmark.
 SHARED = {
     "run_all",
+    "compare_live",
+    "compare_noise",
     "endurance_watch",
     "endurance_work",
     "gain_cases",

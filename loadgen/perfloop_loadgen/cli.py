@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +16,25 @@ from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_l
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_base.home import local_url
-from perfloop_base.quantities import quantity
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 from perfloop_base.web.settings import Web
-from perfloop_loadgen.app.calibration import calibrate, calibration_path, write_calibration
-from perfloop_loadgen.app.comparing import ab, compare_files
+from perfloop_loadgen import compare_cli
+from perfloop_loadgen.app.adjusting import adjusted
 from perfloop_loadgen.app.importing import FORMS, import_file
+from perfloop_loadgen.app.memory import Memory
+from perfloop_loadgen.app.repeat import Repetition
 from perfloop_loadgen.app.session import Session
+from perfloop_loadgen.app.store_flags import KeepFlags, StoreFlags, keeping_of
+from perfloop_loadgen.compare_cli import parse_positive
 from perfloop_loadgen.config import PROFILES, LoadTestConfig
+from perfloop_loadgen.config.from_url import OneRequest, config_of_url, is_url
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.config.model import load_test_schema
+from perfloop_loadgen.report_flags import Reports, report_files
+from perfloop_loadgen.reporters.comparison import comparison_schema
+from perfloop_loadgen.reporters.gate import gate_schema
+from perfloop_loadgen.run_flags import LoadFlags, RepeatFlags, RequestFlags
+from perfloop_loadgen.runs_cli import add_commands
 from perfloop_loadgen.summary.document import report_schema
 
 if TYPE_CHECKING:
@@ -37,31 +45,15 @@ log = logging.getLogger(__name__)
 
 _CODES = (
     *(ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.PORT_TAKEN, ExitCode.INVALID),
-    *(ExitCode.STOPPED, ExitCode.NOT_WRITTEN, ExitCode.SOURCE_UNAVAILABLE),
+    *(ExitCode.STOPPED, ExitCode.NOT_WRITTEN, ExitCode.SOURCE_UNAVAILABLE, ExitCode.STORE_FAILED),
+    ExitCode.UNDECIDED,
 )
-_SCHEMAS = {"report": report_schema, "test": load_test_schema}
-
-
-def parse_positive(text: str) -> float:
-    """Read a number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number") from None
-    if not 0 < value < math.inf:
-        raise ValueError(f"{text!r} must be above 0")
-    return value
-
-
-def parse_percent(text: str) -> float:
-    """Read a number of per cent: `10` or `10%`."""
-    try:
-        value = float(text.removesuffix("%"))
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number of per cent, as 10") from None
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{text!r} must not be negative")
-    return value
+_SCHEMAS = {
+    "report": report_schema,
+    "test": load_test_schema,
+    "comparison": comparison_schema,
+    "gate": gate_schema,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +83,6 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Reports:
-    """The file of each kind of report; the fields are named after the kinds."""
-
-    json: Path | None = flag("--report.json", None, parse=Path, help="write a JSON report")
-    html: Path | None = flag("--report.html", None, parse=Path, help="write an HTML report")
-    csv: Path | None = flag("--report.csv", None, parse=Path, help="write the timeline as CSV")
-    junit: Path | None = flag("--report.junit", None, parse=Path, help="write a JUnit report")
-    markdown: Path | None = flag("--report.markdown", None, parse=Path, help="write a Markdown report")
-
-
-@dataclass(frozen=True, slots=True)
 class SearchSteps:
     """The steps of a breakpoint search, for a test without a section `load` of that shape."""
 
@@ -112,40 +93,12 @@ class SearchSteps:
 
 
 @dataclass(frozen=True, slots=True)
-class Tolerance:
-    """When a change is a regression."""
-
-    percent: float = flag(
-        "--tolerance", 10, parse=parse_percent, metavar="PERCENT", help="largest significant change to tolerate"
-    )
-
-    @property
-    def ratio(self) -> float:
-        """Return the tolerance as a share of the baseline."""
-        return self.percent / 100
-
-
-@dataclass(frozen=True, slots=True)
-class Rounds:
-    """The length of an A/B test."""
-
-    rounds: int = flag("--rounds", 2, minimum=1, help="number of runs against each side")
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """The length of a calibration."""
-
-    seconds: float = flag(
-        "--seconds", 5.0, parse=parse_positive, metavar="S", help="length of each of the two measurements, in seconds"
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class SchemaSubject:
     """What a schema describes."""
 
-    of: str = flag("--of", "report", choices=tuple(_SCHEMAS), help="a load test file, or the JSON report")
+    of: str = flag(
+        "--of", "report", choices=tuple(_SCHEMAS), help="a test file, or the JSON of a run, comparison or gate"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -168,27 +121,48 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"To begin with: run --profile basic --url http://localhost:8000. {exit_codes(*_CODES)}",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the tests of a file, or a ready-made profile")
-    _add(run, _run, Selection, Service, Reports, file=True)
+    run = commands.add_parser("run", help="run the tests of a file, a ready-made profile, or requests to one URL")
+    _add(run, _run, LoadFlags, RequestFlags, RepeatFlags, Selection, Service, Reports, KeepFlags, StoreFlags)
     search = commands.add_parser("breakpoint", help="find the highest rate that keeps the thresholds")
-    _add(search, _breakpoint, Selection, Service, Reports, SearchSteps, file=True)
-    compare = commands.add_parser("compare", help="judge one JSON report against another")
-    compare.add_argument("base", type=Path, help="JSON report of the baseline")
-    compare.add_argument("new", type=Path, help="JSON report to judge")
-    compare.add_argument("--force", action="store_true", help="compare runs of different configurations or hosts")
-    _add(compare, _compare, Tolerance)
-    sides = commands.add_parser("ab", help="run one test against two services in turn and compare")
-    sides.add_argument("url_a", metavar="A", help="address of the service as it was")
-    sides.add_argument("url_b", metavar="B", help="address of the service with the change")
-    _add(sides, _ab, Selection, Rounds, Tolerance, file=True)
-    _add(commands.add_parser("calibrate", help="measure what this machine can generate"), _calibrate, Measurement)
-    importer = commands.add_parser("import", help="make a test file from an OpenAPI document or a HAR recording")
-    importer.add_argument("form", choices=tuple(FORMS), help="the kind of file")
-    importer.add_argument("file", type=Path)
+    _add(search, _breakpoint, RequestFlags, Selection, Service, Reports, SearchSteps, KeepFlags, StoreFlags)
+    for parser_of_tests in (run, search):
+        parser_of_tests.add_argument(
+            "file", nargs="?", metavar="FILE|URL", help="a YAML file with load_tests, or an address to request"
+        )
+    _add_comparisons(commands)
+    importer = commands.add_parser("import", help="make a test file from OpenAPI, a recording, curl or Postman")
+    importer.add_argument("form", choices=FORMS, help="the kind of source")
+    importer.add_argument("source", help="the file, or - for the standard input; for curl also the command, in quotes")
     _add(importer, _import)
+    add_commands(commands, _add)
     schema = commands.add_parser("schema", help="print the JSON schema of the test file or of the JSON report")
     _add(schema, _schema, SchemaSubject)
     return parser
+
+
+def _add_comparisons(commands: argparse._SubParsersAction[Parser]) -> None:
+    compare = commands.add_parser("compare", help="judge runs against runs: JSON reports, stored runs, baselines")
+    compare_cli.describe_compare(compare)
+    shared = (compare_cli.GateFlags, compare_cli.ComparisonReports, StoreFlags)
+    _add(compare, _comparing(compare_cli.run_compare), *shared)
+    sides = commands.add_parser("ab", help="run one test against two builds in turn and compare")
+    compare_cli.describe_ab(sides)
+    _add(sides, _comparing(compare_cli.run_ab), LoadFlags, Selection, compare_cli.Sides, *shared)
+    gate = commands.add_parser("gate", help="run the tests of a file and compare them with a baseline, for a pipeline")
+    _add(gate, _comparing(compare_cli.run_gate), LoadFlags, Selection, compare_cli.GateRuns, *shared, file=True)
+    calibrate = commands.add_parser("calibrate", help="measure what this machine can generate, or the noise of a test")
+    _add(calibrate, _comparing(compare_cli.run_calibrate), LoadFlags, Selection, compare_cli.Measurement)
+
+
+def _comparing(
+    command: Callable[[argparse.Namespace, compare_cli.Choose], ExitCode],
+) -> Callable[[argparse.Namespace], ExitCode]:
+    return lambda arguments: command(arguments, _chosen)
+
+
+def _chosen(arguments: argparse.Namespace, url: str | None) -> list[LoadTestConfig]:
+    configs = choose_tests(arguments.file, read_flags(Selection, arguments), url)
+    return adjust_all(configs, read_flags(LoadFlags, arguments))
 
 
 def _add(
@@ -244,7 +218,8 @@ def with_base_url(config: LoadTestConfig, url: str | None) -> LoadTestConfig:
     try:
         config.base_url = url
     except ValidationError as error:
-        raise ConfigError(f"--url: {url!r}: must start with http:// or https://") from error
+        rule = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"--url: {url!r}: {rule}") from error
     return config
 
 
@@ -255,8 +230,46 @@ def _demo_url() -> str:
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
+    flags = read_flags(RepeatFlags, arguments)
+    repetition = Repetition.of(flags.repeat, flags.until_interval, flags.most, flags.within)
+    configs = adjust_all(read_tests(arguments, read_flags(Selection, arguments)), read_flags(LoadFlags, arguments))
+    return _session(arguments, configs, repetition)
+
+
+def read_tests(arguments: argparse.Namespace, selection: Selection) -> list[LoadTestConfig]:
+    """Return the tests of the file or profile, or the one that is made of a URL.
+
+    Raises:
+        ConfigError: flags do not go together, or something in a test is wrong.
+    """
     service = read_flags(Service, arguments)
-    return _session(arguments, choose_tests(arguments.file, read_flags(Selection, arguments), service.url))
+    request = read_flags(RequestFlags, arguments)
+    subject: str | None = arguments.file
+    if subject is None or not is_url(subject):
+        if request != RequestFlags():
+            raise ConfigError("--method, --header and --body are of a request to a URL: a file says its own")
+        return choose_tests(None if subject is None else Path(subject), selection, service.url)
+    if selection != Selection() or service.url is not None:
+        raise ConfigError("give either a URL or one of --profile, --test and --url, not both")
+    return [config_of_url(subject, OneRequest(request.method, request.headers, request.body))]
+
+
+def adjust_all(configs: Sequence[LoadTestConfig], flags: LoadFlags) -> list[LoadTestConfig]:
+    """Return every test with what the flags say about load and duration.
+
+    Raises:
+        ConfigError: with every flag that does not go with a test, for all of them.
+    """
+    adjusted_configs: list[LoadTestConfig] = []
+    problems: list[str] = []
+    for config in configs:
+        try:
+            adjusted_configs.append(adjusted(config, flags))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return adjusted_configs
 
 
 def _breakpoint(arguments: argparse.Namespace) -> ExitCode:
@@ -270,47 +283,23 @@ def _breakpoint(arguments: argparse.Namespace) -> ExitCode:
     selection = read_flags(Selection, arguments)
     if arguments.file is None and selection.profile is None:
         selection = Selection("basic", selection.names)
-    configs = choose_tests(arguments.file, selection, read_flags(Service, arguments).url)
+    configs = read_tests(arguments, selection)
     for config in configs:
         config.load = config.load if isinstance(config.load, BreakpointConfig) else search
     return _session(arguments, configs)
 
 
-def _session(arguments: argparse.Namespace, configs: Sequence[LoadTestConfig]) -> ExitCode:
-    reports = read_flags(Reports, arguments)
-    files = {kind.name: getattr(reports, kind.name) for kind in fields(reports)}
-    chosen = {kind: path for kind, path in files.items() if path is not None}
+def _session(
+    arguments: argparse.Namespace, configs: Sequence[LoadTestConfig], repetition: Repetition | None = None
+) -> ExitCode:
     service = read_flags(Service, arguments)
     web = Web(service.web_config_file, service.allowed_hosts, "loadgen")
-    return uvloop.run(Session(configs, service.listen, chosen, web).go())
-
-
-def _compare(arguments: argparse.Namespace) -> ExitCode:
-    tolerance = read_flags(Tolerance, arguments).ratio
-    return compare_files(arguments.base, arguments.new, tolerance, force=arguments.force)
-
-
-def _ab(arguments: argparse.Namespace) -> ExitCode:
-    selection = read_flags(Selection, arguments)
-    [config] = choose_tests(arguments.file, selection, arguments.url_a, one=True)
-    sides = (config.base_url, with_base_url(config, arguments.url_b).base_url)
-    rounds, tolerance = read_flags(Rounds, arguments).rounds, read_flags(Tolerance, arguments).ratio
-    return uvloop.run(ab(config, sides, rounds, tolerance))
-
-
-def _calibrate(arguments: argparse.Namespace) -> ExitCode:
-    measured = uvloop.run(calibrate(read_flags(Measurement, arguments).seconds))
-    write_calibration(measured)
-    return _print(
-        f"{measured.requests_per_cpu_second:.0f} requests per CPU-second at most\n"
-        f"starts late by {quantity(measured.start_lag_p50_seconds, 'seconds')} (p50), "
-        f"{quantity(measured.start_lag_p99_seconds, 'seconds')} (p99)\n"
-        f"written to {calibration_path()} for every report of this machine"
-    )
+    memory = Memory(keeping_of(read_flags(StoreFlags, arguments), read_flags(KeepFlags, arguments)))
+    return uvloop.run(Session(configs, service.listen, report_files(arguments), web, repetition).go(memory))
 
 
 def _import(arguments: argparse.Namespace) -> ExitCode:
-    return _print(import_file(arguments.form, arguments.file).rstrip("\n"))
+    return _print(import_file(arguments.form, arguments.source).rstrip("\n"))
 
 
 def _schema(arguments: argparse.Namespace) -> ExitCode:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfloop_base.errors import ExitCode
-from perfloop_loadgen import cli
+from perfloop_loadgen import compare_cli
 from perfloop_loadgen.cli import Reports, main
 from perfloop_loadgen.reporters.files import RENDERERS
 
@@ -338,16 +338,56 @@ def test_a_bad_flag_is_named(capsys: pytest.CaptureFixture[str], argv: list[str]
     assert capsys.readouterr().err.startswith(f"perfloop loadgen: {sentence}")
 
 
-def test_one_test_against_two_services(monkeypatch: pytest.MonkeyPatch):
-    """`ab` keeps both addresses apart, and the tolerance is a share."""
+@pytest.mark.parametrize(
+    ("words", "urls", "commands"),
+    [
+        (["http://a/", "http://b", "FILE"], ("http://a", "http://b"), {}),
+        (
+            ["http://a", "FILE", "--a-command", "old", "--b-command", "new"],
+            ("http://a", "http://a"),
+            {"A": "old", "B": "new"},
+        ),
+    ],
+)
+def test_two_builds_are_two_addresses_or_one_with_commands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], urls: tuple[str, str], commands: dict[str, str]
+):
+    """`ab` keeps both apart; the smallest effect is a share, under either of its names."""
     calls: list[tuple[Any, ...]] = []
 
     async def record(*arguments: Any) -> ExitCode:
         calls.append(arguments)
         return ExitCode.OK
 
-    monkeypatch.setattr(cli, "ab", record)
-    assert main(["ab", "http://a/", "http://b", "--profile", "basic", "--tolerance", "5%", "--rounds", "3"]) == 0
-    [(config, sides, rounds, tolerance)] = calls
-    assert config.name == "basic load test"
-    assert (sides, rounds, tolerance) == (("http://a", "http://b"), 3, 0.05)
+    monkeypatch.setattr(compare_cli, "ab", record)
+    file = tmp_path / "t.yml"
+    file.write_text(TEST.format(url="http://c", duration=1))
+    given = [str(file) if word == "FILE" else word for word in words]
+    assert main(["ab", *given, "--tolerance", "7%", "--rounds", "3", "--seed", "4", "--measures", "p50,p95"]) == 0
+    [(config, plan, options)] = calls
+    assert config.name == "quick"
+    assert (plan.urls, plan.rounds, plan.seed, plan.commands.by_side) == (urls, 3, 4, commands)
+    assert (options.min_effect, options.measures) == (0.07, ("p50", "p95"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["compare"], "give the runs of both sides: BASE NEW, or --base RUN … --new RUN …"),
+        (["compare", "a.json"], "give the runs of both sides"),
+        (["compare", "a.json", "b.json", "--base", "c.json"], "give either BASE NEW, or --base and --new"),
+        (["compare", "a.json", "b.json"], "a.json: cannot be read: No such file or directory"),
+        (["compare", "a.json", "b.json", "--measures", "p50,p96"], "--measures: 'p96' is none of p50, p95, p99"),
+        (["compare", "a.json", "b.json", "--min-effect", "x"], "--min-effect: 'x' is not a number of per cent, as 10"),
+        (["ab", "http://a"], "give A B [FILE], or A [FILE] with --a-command and --b-command that switch it"),
+        (["ab", "http://a", "--profile", "basic", "--a-command", "x"], "--a-command and --b-command go together"),
+        (["gate"], "give either a FILE or a --profile"),
+        (["gate", "--profile", "basic", "--cannot-tell", "x"], "--cannot-tell: 'x' is not one of fail, pass"),
+        (["calibrate", "--noise", "none.yml"], "none.yml: "),
+        (["calibrate", "--noise", "none.yml", "--runs", "3"], "--runs: '3' is too small: the minimum is 8"),
+    ],
+)
+def test_a_comparison_that_is_not_one_is_a_sentence(capsys: pytest.CaptureFixture[str], argv: list[str], sentence: str):
+    """Exit code 2, the flag or the name, and the rule."""
+    assert main(argv) == ExitCode.USAGE
+    assert capsys.readouterr().err.rpartition("perfloop loadgen: ")[2].startswith(sentence)

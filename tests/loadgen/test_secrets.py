@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ import yaml
 from perfloop_base.redaction import REDACTED
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.cli import main
-from perfloop_loadgen.compare.runs import obstacles
+from perfloop_loadgen.compare.obstacles import obstacles
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.imports.found import Found
 from perfloop_loadgen.imports.har import test_from_har as read_har
@@ -172,8 +173,8 @@ def test_runs_with_other_secrets_still_compare():
     other = {"endpoints": [{"path": "/", "headers": {"Authorization": "Bearer another-one"}}]}
     earlier = {"endpoints": [{"path": "/", "headers": {"Authorization": "(hidden)"}}]}
     now, then = build_document(0.1, 1, config=without_secrets(headers)), build_document(0.1, 2, config=earlier)
-    assert obstacles(now, build_document(0.1, 2, config=without_secrets(other))) == []
-    assert obstacles(then, now) == []
+    assert obstacles([now], [build_document(0.1, 2, run_id="y", config=without_secrets(other))]) == []
+    assert obstacles([replace(then, run_id="y")], [now]) == []
 
 
 def test_a_recording_is_imported_without_its_secrets():

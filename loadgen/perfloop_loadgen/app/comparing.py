@@ -1,70 +1,176 @@
-"""The commands `compare` and `ab`."""
+"""Runs against runs: where they come from, what keeps them from being compared, the answer and its reports."""
 
 from __future__ import annotations
 
 import logging
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError, ExitCode
-from perfloop_base.redaction import redact_url
 from perfloop_base.terminal import show
-from perfloop_loadgen.app.tester import LoadTester
-from perfloop_loadgen.compare.bootstrap import MIN_POINTS
-from perfloop_loadgen.compare.runs import Finding, Row, compare, obstacles
-from perfloop_loadgen.reporters.markdown import comparison_lines
+from perfloop_base.visible import brief
+from perfloop_loadgen.app.certifying import find_certificate
+from perfloop_loadgen.app.remembered import opened
+from perfloop_loadgen.app.store_flags import StoreFlags
+from perfloop_loadgen.compare.answers import Answer, can_be_significant
+from perfloop_loadgen.compare.measures import ALL, ERRORS, MEASURES, Subject
+from perfloop_loadgen.compare.obstacles import obstacles
+from perfloop_loadgen.compare.repeated import single_runs
+from perfloop_loadgen.compare.runs import MIN_EFFECT, Comparison, Gate, compare
+from perfloop_loadgen.reporters.comparison import RENDERERS, comparison_lines
+from perfloop_loadgen.reporters.files import replace_file
 from perfloop_loadgen.summary.document import Document, from_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
-    from perfloop_loadgen.config import LoadTestConfig
+    from perfloop_loadgen.compare.noise import Certificate
 
 log = logging.getLogger(__name__)
 
+CODES = {
+    Answer.BETTER: ExitCode.OK,
+    Answer.SAME: ExitCode.OK,
+    Answer.WORSE: ExitCode.FAILED,
+    Answer.UNKNOWN: ExitCode.UNDECIDED,
+}
+_WORST_FIRST = (
+    *(ExitCode.STOPPED, ExitCode.INVALID, ExitCode.FAILED),
+    *(ExitCode.NOT_WRITTEN, ExitCode.UNDECIDED),
+)
 
-def compare_files(base: Path, new: Path, tolerance_ratio: float, *, force: bool) -> ExitCode:
-    """Compare two JSON reports, print the table, and return the exit code.
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How runs are compared, and where the result goes.
+
+    Attributes:
+        min_effect: The smallest change that matters, as a share of the base.
+        measures: What is compared.
+        force: Whether runs are compared in spite of every obstacle.
+        reports: The file of each kind of report.
+        store: Where stored runs are.
+    """
+
+    min_effect: float = MIN_EFFECT
+    measures: tuple[str, ...] = MEASURES
+    force: bool = False
+    reports: Mapping[str, Path] = field(default_factory=dict)
+    store: StoreFlags = field(default_factory=StoreFlags)
+
+
+def compare_named(base: Sequence[str], new: Sequence[str], options: Options) -> ExitCode:
+    """Compare runs that are named: JSON reports, stored runs, baselines; print the table, and return the exit code.
 
     Raises:
-        ConfigError: a file is not a report, or the runs do not compare and `force` is not set.
+        ConfigError: a name is none, the runs do not compare, or the gate is finer than the machine's noise.
+        StoreError: the database cannot be read.
     """
-    before, after = from_json(base), from_json(new)
-    found = obstacles(before, after)
-    if found and not force:
-        raise ConfigError([f"{base} and {new} do not compare: {reason} (--force compares anyway)" for reason in found])
+    before, after = read_runs(base, options), read_runs(new, options)
+    return report(compare_runs(before, after, options), options.reports)
+
+
+def read_runs(names: Sequence[str], options: Options) -> list[Document]:
+    """Return the runs that are named: each a JSON report, or what the store knows by that name.
+
+    Raises:
+        ConfigError: with every name that is neither.
+    """
+    found: list[Document] = []
+    problems: list[str] = []
+    for name in names:
+        try:
+            found += [from_json(Path(name))] if _is_file(name) else _stored(name, options)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return list(single_runs(found))
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix == ".json" or "/" in name.removeprefix("baseline:") or Path(name).exists()
+
+
+def _stored(name: str, options: Options) -> list[Document]:
+    with opened(options.store) as store:
+        if store is None:
+            raise ConfigError(f"{brief(name)} is neither a JSON report nor a stored run: no run is stored")
+        return store.documents(name)
+
+
+def compare_runs(
+    base: Sequence[Document], new: Sequence[Document], options: Options, notes: Sequence[str] = ()
+) -> Comparison:
+    """Compare two groups of runs with what is known of the machine's noise.
+
+    Raises:
+        ConfigError: the runs do not compare, or the gate is finer than the noise.
+    """
+    found = obstacles(base, new)
+    if found and (not options.force or not (base and new)):
+        raise ConfigError([f"the runs do not compare: {reason}{_way_out(base, new)}" for reason in found])
     for reason in found:
         log.warning("compared although %s", reason)
-    return _report(compare([before], [after], tolerance_ratio))
+    noise = find_certificate(new[0])
+    if noise is not None:
+        refuse_finer(noise, options, len(base), len(new))
+    compared = compare(base, new, Gate(options.min_effect, options.measures, noise))
+    forced = [f"compared although {reason}" for reason in found]
+    return replace(compared, notes=[*forced, *notes, *compared.notes])
 
 
-async def ab(config: LoadTestConfig, urls: tuple[str, str], rounds: int, tolerance_ratio: float) -> ExitCode:
-    """Run against A and B in turn, A B A B …, so that drift of the machine affects both; print the table."""
-    runs: tuple[list[Document], list[Document]] = ([], [])
-    for number in range(rounds):
-        for side, url in zip(runs, urls, strict=True):
-            tester = LoadTester(config.model_copy(update={"base_url": url.rstrip("/")}))
-            summary = await tester.run_load_test()
-            p95 = summary.p95_response_time_ms
-            log.info("round %d of %d: %s: %s, p95 %.4g ms", number + 1, rounds, redact_url(url), summary.verdict, p95)
-            side.append(tester.document(summary))
-    found = [reason for a, b in zip(*runs, strict=True) for reason in obstacles(a, b)]
-    code = _report(compare(runs[0], runs[1], tolerance_ratio))
-    if found:
-        for reason in dict.fromkeys(found):
-            log.error("invalid: %s", reason)
-        return ExitCode.INVALID
-    return code
+def _way_out(base: Sequence[Document], new: Sequence[Document]) -> str:
+    return " (--force compares anyway)" if base and new else ""
 
 
-def _report(rows: Sequence[Row]) -> ExitCode:
-    for line in comparison_lines(rows):
+def refuse_finer(noise: Certificate, options: Options, base_runs: int, new_runs: int) -> None:
+    """Refuse a gate below the machine's own noise, and say what is possible.
+
+    Raises:
+        ConfigError: between groups of so many runs every response time differs by more than `min_effect` by itself.
+    """
+    effect = math.log1p(options.min_effect)
+    times = [name for name in options.measures if name[-1].isdigit()]
+    rows = [row for name in times if (row := noise.of(Subject(ALL, name))) is not None and name != ERRORS]
+    if not rows or any(row.finest(base_runs, new_runs) <= effect for row in rows):
+        return
+    best = min(rows, key=lambda row: row.finest(base_runs, new_runs))
+    finest = math.expm1(best.finest(base_runs, new_runs))
+    runs = best.runs_for(effect)
+    more = f", or {runs} runs a side" if runs is not None and can_be_significant(runs, runs) else ""
+    measured = f"measured over {noise.runs} runs at {noise.measured_at}"
+    asked = f"--min-effect {options.min_effect * 100:.4g}%"
+    raise ConfigError(
+        f"{asked} is finer than this machine's own noise: {best.measure} of {noise.test} "
+        f"differs by up to {finest:.1%} between {base_runs} and {new_runs} runs of one build ({measured}); "
+        f"possible is --min-effect {math.ceil(finest * 1000) / 10:g}%{more}"
+    )
+
+
+def report(compared: Comparison, reports: Mapping[str, Path]) -> ExitCode:
+    """Print a comparison, write its reports, and return the exit code."""
+    for line in comparison_lines(compared):
         show(line)
-    if any(row.finding is Finding.REGRESSED for row in rows):
-        return ExitCode.FAILED
-    if all(row.finding is Finding.UNKNOWN for row in rows if row.name != "error_ratio"):
-        log.error(
-            "invalid: too little data: each side needs %d seconds besides the first and last of a run", MIN_POINTS
-        )
-        return ExitCode.INVALID
-    return ExitCode.OK
+    written = write_reports({kind: RENDERERS[kind](compared) for kind in reports}, reports)
+    return worst_code([CODES[compared.answer], written])
+
+
+def worst_code(codes: Sequence[ExitCode]) -> ExitCode:
+    """Return the one that a pipeline must know: what is proved outweighs what could not be told or written."""
+    return next((code for code in _WORST_FIRST if code in codes), ExitCode.OK)
+
+
+def write_reports(contents: Mapping[str, bytes], files: Mapping[str, Path]) -> ExitCode:
+    """Write each kind of report to its file; what cannot be written is said."""
+    code = ExitCode.OK
+    for kind, path in files.items():
+        try:
+            replace_file(path, contents[kind])
+        except (OSError, ValueError) as error:  # a ValueError: NUL in the path
+            reason = getattr(error, "strerror", None) or error
+            log.error("--report.%s: %s cannot be written: %s", kind, path, reason)  # noqa: TRY400 - no trace
+            code = ExitCode.NOT_WRITTEN
+    return code

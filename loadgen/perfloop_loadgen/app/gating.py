@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError, ExitCode
@@ -12,12 +11,14 @@ from perfloop_base.terminal import show
 from perfloop_loadgen.app.certifying import find_certificate
 from perfloop_loadgen.app.comparing import CODES, Options, compare_runs, refuse_finer, worst_code, write_reports
 from perfloop_loadgen.app.memory import Keeping, Memory
+from perfloop_loadgen.app.remembered import opened
 from perfloop_loadgen.app.stopping import Stopping
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.obstacles import differences, faults
 from perfloop_loadgen.compare.repeated import single_runs
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.reporters.gate import RENDERERS, GateOutcome, outcome_lines
+from perfloop_loadgen.summary.document import State
 from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -67,14 +68,13 @@ async def gate(configs: Sequence[LoadTestConfig], plan: GatePlan, options: Optio
 
 def _baselines(configs: Sequence[LoadTestConfig], plan: GatePlan, options: Options) -> dict[str, list[Document]]:
     """Return the runs of each test's baseline, and find before anything runs what would make the result worthless."""
-    from perfloop_loadgen.store.runs import RunStore  # SQLAlchemy: slow to load
-
     found: dict[str, list[Document]] = {}
     problems: list[str] = []
-    with closing(RunStore(options.store_url)) as store:
-        known = ", ".join(sorted({one.name for one in store.baselines()})) or "none"
+    with opened(options.store) as store:
+        known = ", ".join(sorted({one.name for one in store.baselines()} if store is not None else ())) or "none"
         for config in configs:
-            runs = list(single_runs(store.baseline(plan.baseline, config.name)))
+            stored = store.baseline(plan.baseline, config.name) if store is not None else []
+            runs = list(single_runs(stored))
             found[config.name] = runs
             if not runs:
                 problems.append(
@@ -125,9 +125,9 @@ class _Gating:
             self.memory.follow(tester, name)
             with self.stopping.by(tester.stop):
                 summary = await tester.measure()
-            document = replace(tester.document(summary), run_name=name)
-            runs.append(self.memory.marked(document, stopped=bool(self.stopping.reason)))
-            await self.memory.keep(runs[-1])
+            state = State.STOPPED if self.stopping.reason else State.ENDED
+            runs.append(self.memory.marked(tester.document(summary), name, state))
+            await self.memory.keep(runs[-1:], hurry=bool(self.stopping.reason))
             p95, verdict = summary.p95_response_time_ms, summary.verdict
             log.info("%s: run %d of %d: %s, p95 %.4g ms", config.name, len(runs), self.plan.repeat, verdict, p95)
             if verdict is Verdict.INVALID:

@@ -20,7 +20,7 @@ from perfloop_loadgen.config.secrets import register_secrets, without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
 from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary import Summary, summarize
-from perfloop_loadgen.summary.document import Document, distribution_of, installed_version, iso_time
+from perfloop_loadgen.summary.document import GENERATOR_VERSION, Document, distribution_of, iso_time
 from perfloop_loadgen.summary.drift import drift_of
 from perfloop_loadgen.summary.measured import config_hash, histograms_of
 from perfloop_loadgen.summary.verdict import Verdict
@@ -199,7 +199,7 @@ class LoadTester:
             config_hash=config_hash(config),
             histograms=histograms_of(book),
             calibration=read_calibration(),
-            generator_version=installed_version(),
+            generator_version=GENERATOR_VERSION,
             seed=self.seed if generates_prompts(self.config) else None,
             server=self._server,
         )

@@ -1,61 +1,39 @@
-"""Confidence in the change of a level between two time series: the moving-block bootstrap (Künsch 1989).
+"""How well one run knows its own level: the moving-block bootstrap (Künsch 1989).
 
 Neighbouring seconds of a load test resemble each other. Drawing single seconds would take them for independent and
-make the interval too narrow; drawing blocks keeps what neighbours share.
+make the variance too small; drawing blocks keeps what neighbours share.
+
+This says nothing about the next run, which may have another level altogether.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from dataclasses import dataclass
-from statistics import median
+from statistics import median, variance
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MIN_POINTS = 8
-# Enough for the 2.5th percentile to rest on 25 draws.
-_DRAWS = 1000
-_CONFIDENCE = 0.95
+_DRAWS = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A relative change of the median and the interval that holds it with 95% confidence."""
-
-    ratio: float
-    low: float
-    high: float
-
-    @property
-    def is_certain(self) -> bool:
-        """Return whether the interval excludes no change at all."""
-        return self.low > 0 or self.high < 0
-
-
-def change_of(base: Sequence[float], new: Sequence[float], seed: int = 1) -> Change | None:
-    """Return the change of the median from base to new as a share of base, with a percentile interval.
+def variance_within(values: Sequence[float], seed: int = 1) -> float | None:
+    """Return the variance of the logarithm of the median of one run.
 
     Args:
-        base: one value a second, in the order of time.
-        new: the same of the other run; the lengths may differ.
-        seed: the same seed gives the same interval.
+        values: one value a second, above 0, in the order of time.
+        seed: the same seed gives the same variance.
 
     Returns:
-        None for too little data or a base of 0.
+        None for too little data.
     """
-    if min(len(base), len(new)) < MIN_POINTS or not median(base):
+    if len(values) < MIN_POINTS:
         return None
     chance = random.Random(seed)  # noqa: S311 - resampling, not a secret
-    draws = sorted(_ratio(_draw(base, chance), _draw(new, chance)) for _ in range(_DRAWS))
-    tail = round(_DRAWS * (1 - _CONFIDENCE) / 2)
-    return Change(_ratio(base, new), draws[tail], draws[-tail - 1])
-
-
-def _ratio(base: Sequence[float], new: Sequence[float]) -> float:
-    level = median(base)
-    return (median(new) - level) / level if level else 0.0
+    return variance(math.log(median(_draw(values, chance))) for _ in range(_DRAWS))
 
 
 def _draw(values: Sequence[float], chance: random.Random) -> list[float]:

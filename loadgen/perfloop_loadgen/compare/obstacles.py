@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.summary.document import Document
 
-# What may differ between two builds of one service.
-_FREE = {"base_url", "name", "thresholds", "prometheus_url", "seed"}
-# Runs of one test last equally long; one that is this much shorter than the others was cut off.
-_LEAST_DURATION = 0.9
+# What may differ between two builds of one service: where it is, what the test is called, what its runs are judged by.
+_FREE = {"base_url", "name", "thresholds", "generator_limits", "prometheus_url", "service", "seed"}
+# Runs of one test last equally long, up to their last answers; one that is shorter by both was cut off.
+_LEAST_DURATION, _LONGEST_ANSWERS_SECONDS = 0.9, 0.5
 _LONGEST_VALUE = 60
 
 
@@ -89,7 +89,8 @@ def _unusable(name: str, run: Document) -> Iterator[str]:
 def _cut_short(runs: Sequence[Document]) -> Iterator[str]:
     usual = median(run.summary.duration_seconds for run in runs)
     for run in runs:
-        if run.state is State.ENDED and run.summary.duration_seconds < _LEAST_DURATION * usual:
-            seconds = run.summary.duration_seconds
+        seconds = run.summary.duration_seconds
+        is_shorter = seconds < min(_LEAST_DURATION * usual, usual - _LONGEST_ANSWERS_SECONDS)
+        if run.state is State.ENDED and is_shorter:
             why = f": {run.summary.end_reason}" if run.summary.end_reason else ""
             yield f"the run {run.run_id} lasted {seconds:.3g} s, the others {usual:.3g} s{why}"

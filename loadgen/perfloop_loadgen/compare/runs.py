@@ -1,129 +1,222 @@
-"""Judge a run against a baseline."""
+"""Two groups of runs, side by side: every number with its change, the interval of that, and an answer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+import math
+from dataclasses import dataclass, field, replace
+from statistics import fmean, geometric_mean
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.compare.bootstrap import Change, change_of
-from perfloop_loadgen.config.secrets import without_secrets
-from perfloop_loadgen.summary.verdict import Verdict
+from perfloop_loadgen.compare.answers import (
+    CONFIDENCE,
+    Answer,
+    Judgement,
+    Question,
+    can_be_significant,
+    judge,
+    overall,
+)
+from perfloop_loadgen.compare.bootstrap import variance_within
+from perfloop_loadgen.compare.difference import Difference, Side
+from perfloop_loadgen.compare.measures import ALL, ERRORS, MEASURES, Subject, find_endpoint, subjects, too_few
+from perfloop_loadgen.compare.noise import LEAST_RUNS, Certificate, Noise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from perfloop_loadgen.samples.book import Point
     from perfloop_loadgen.summary.document import Document
 
+    Runs = Sequence[Document]
 
-class Finding(StrEnum):
-    """The result of a comparison for one number."""
+MIN_EFFECT = 0.05
+# Shares of all requests: an increase by less than the first is none, one within the second is no change.
+ERRORS_MARGIN, ERRORS_SAME = 0.001, 0.005
 
-    SAME = "no significant change"
-    BETTER = "better"
-    WORSE = "worse"
-    REGRESSED = "regressed"
-    UNKNOWN = "too little data"
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is compared, and how fine: `min_effect` is the smallest change that matters, as a share of the base."""
+
+    min_effect: float = MIN_EFFECT
+    measures: tuple[str, ...] = MEASURES
+    noise: Certificate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One number of both runs."""
+    """One number of both sides.
 
-    name: str
-    base: float | None
-    new: float | None
-    change: Change | None
-    finding: Finding
+    Attributes:
+        base: The geometric mean over the runs, in `unit` (the mean, of shares of requests); None without values.
+        change: New against base, as a share of the base; of shares of requests, the difference.
+        low: The lower end of the interval that holds the true change with 90 % confidence; `high` the upper one.
+        p_value: Corrected for the number of rows.
+        runs_needed: How many runs a side would give an answer, if they turn out like these.
+        note: What a reader must know about this row.
+    """
+
+    endpoint: str
+    measure: str
+    unit: str
+    base: float | None = None
+    new: float | None = None
+    change: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    answer: Answer = Answer.UNKNOWN
+    runs_needed: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class _Measure:
-    name: str
-    read: Callable[[Point], float | None]
-    up_is_worse: bool
+class Comparison:
+    """All rows, one answer for them, and how many runs each side has."""
+
+    test: str
+    answer: Answer
+    rows: list[Row]
+    base_runs: list[str]
+    new_runs: list[str]
+    min_effect: float
+    confidence: float = CONFIDENCE
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def runs_needed(self) -> int | None:
+        """Return how many runs a side would answer every row; None if they do not help, or are not needed."""
+        needed = [row.runs_needed for row in self.rows if row.answer is Answer.UNKNOWN]
+        found = [runs for runs in needed if runs is not None]
+        return max(found) if found and len(found) == len(needed) else None
+
+    def worst(self) -> Row | None:
+        """Return the row that the answer rests on: of those with it, the one with the largest change."""
+        rows = [row for row in self.rows if row.answer is self.answer and row.change is not None]
+        # Response times before shares of errors, whose unit is another.
+        return max(rows, key=lambda row: (row.measure != ERRORS, abs(row.change or 0.0)), default=None)
 
 
-MEASURES = (
-    _Measure("p50_seconds", lambda point: point.p50_seconds, up_is_worse=True),
-    _Measure("p95_seconds", lambda point: point.p95_seconds, up_is_worse=True),
-    _Measure("p99_seconds", lambda point: point.p99_seconds, up_is_worse=True),
-    _Measure("requests_per_second", lambda point: point.requests / point.span_seconds, up_is_worse=False),
-)
-
-
-def obstacles(base: Document, new: Document) -> list[str]:
-    """Return every reason not to compare: what differs besides the service makes the numbers worthless."""
-    found = [
-        f"the {name} differs: {one!r} and {other!r}"
-        for name, one, other in (
-            ("load shape", base.profile, new.profile),
-            ("generator's host", base.host, new.host),
-            ("number of workers", base.generator.workers, new.generator.workers),
-            ("configuration", _comparable(base), _comparable(new)),
-        )
-        if one != other
+def compare(base: Runs, new: Runs, gate: Gate) -> Comparison:
+    """Compare two groups of runs, at least one each, that no obstacle keeps from it."""
+    rows: list[Row | tuple[Row, Question]] = [
+        _asked(subject, base, new, gate) for subject in subjects([*base, *new], gate.measures)
     ]
-    return found + [
-        f"the {name} run was invalid: {run.summary.reasons[0] if run.summary.reasons else 'no reason given'}"
-        for name, run in (("base", base), ("new", new))
-        if run.summary.verdict is Verdict.INVALID
-    ]
+    judged = iter(judge([row[1] for row in rows if isinstance(row, tuple)]))
+    answered = [_answered(*row, next(judged)) if isinstance(row, tuple) else row for row in rows]
+    return Comparison(
+        test=new[0].summary.name,
+        answer=overall([row.answer for row in answered]),
+        rows=answered,
+        base_runs=[run.run_id for run in base],
+        new_runs=[run.run_id for run in new],
+        min_effect=gate.min_effect,
+        notes=_notes(base, new, gate),
+    )
 
 
-def compare(base: Sequence[Document], new: Sequence[Document], tolerance_ratio: float) -> list[Row]:
-    """Compare each measure, second by second.
+def _asked(subject: Subject, base: Runs, new: Runs, gate: Gate) -> Row | tuple[Row, Question]:
+    """Return the row, with the question to judge where every run has a value."""
+    sides = [[subject.value(run) for run in runs] for runs in (base, new)]
+    missing = sum(value is None for values in sides for value in values)
+    row = Row(subject.endpoint, subject.measure, subject.unit)
+    if missing:
+        return replace(row, note=f"{missing} of {len(base) + len(new)} runs have too few values")
+    before, after = ([value for value in values if value is not None] for values in sides)
+    if subject.measure == ERRORS:
+        return replace(row, base=fmean(before), new=fmean(after)), _errors_question(subject, base, new, gate)
+    row = replace(row, base=geometric_mean(before), new=geometric_mean(after))
+    noise = gate.noise.of(subject) if gate.noise is not None and gate.noise.runs >= LEAST_RUNS else None
+    question = _question(subject, (base, new), (before, after), gate, noise)
+    if noise is not None and question.margin > question.same_within:
+        finest = math.expm1(question.margin)
+        row = replace(row, note=f"this machine's noise is {finest:.1%}: smaller changes are not judged")
+    return row, question
 
-    Args:
-        base: the runs of the baseline, as rounds of one experiment.
-        new: the runs to judge.
-        tolerance_ratio: the largest significant change, as a share of the baseline, that is no regression.
+
+def _question(
+    subject: Subject,
+    runs: tuple[Runs, Runs],
+    values: tuple[Sequence[float], Sequence[float]],
+    gate: Gate,
+    noise: Noise | None,
+) -> Question:
+    base, new = (Side.of([math.log(value) for value in one]) for one in values)
+    margin = effect = math.log1p(gate.min_effect)
+    few = not can_be_significant(base.runs, new.runs)
+    if noise is not None:
+        margin = max(effect, noise.finest(base.runs, new.runs))
+        if few:
+            base, new = (_with_noise(side, noise, subject, one) for side, one in zip((base, new), runs, strict=True))
+    return Question(Difference(base, new), margin, effect, subject.up_is_worse, is_certified=few and noise is not None)
+
+
+def _with_noise(side: Side, noise: Noise, subject: Subject, runs: Runs) -> Side:
+    """Return the side with the larger of the machine's noise and what a single run varied by within itself."""
+    within = 0.0
+    if side.runs == 1 and subject.endpoint == ALL:
+        # The first and last second are cut short by the ramp of connections and the end.
+        points = [point for point in runs[0].timeline[1:-1] if point.span_seconds]
+        within = variance_within([value for point in points if (value := subject.within(point))]) or 0.0
+    return side.with_noise(max(noise.variance, within), noise.freedom)
+
+
+def _errors_question(subject: Subject, base: Runs, new: Runs, gate: Gate) -> Question:
+    before, after = (_errors_side(subject, runs) for runs in (base, new))
+    margin = ERRORS_MARGIN + gate.min_effect * before.mean
+    return Question(Difference(before, after), margin, max(margin, ERRORS_SAME), up_is_worse=True)
+
+
+def _errors_side(subject: Subject, runs: Runs) -> Side:
+    """Return the share of failed requests, with at least the variance that counts of independent requests have.
+
+    Where no request failed, runs do not vary, but that is no proof that none ever fails: half an error is added.
     """
-    rows = [_row(measure, base, new, tolerance_ratio) for measure in MEASURES]
-    return [*rows, _errors(base, new, tolerance_ratio)]
+    side = Side.of([subject.value(run) or 0.0 for run in runs])
+    endpoints = [one for run in runs if (one := find_endpoint(run, subject.endpoint)) is not None]
+    requests = sum(one.total_requests for one in endpoints)
+    share = (sum(one.failed_requests for one in endpoints) + 0.5) / (requests + 1)
+    counted = share * (1 - share) * len(runs) / requests
+    return side.with_noise(counted, max(requests - 1, 1))
 
 
-def _row(measure: _Measure, base: Sequence[Document], new: Sequence[Document], tolerance: float) -> Row:
-    before, after = _series(base, measure), _series(new, measure)
-    change = change_of(before, after)
-    finding = Finding.UNKNOWN if change is None else _finding(change, tolerance, up_is_worse=measure.up_is_worse)
-    return Row(measure.name, _level(before), _level(after), change, finding)
+def _answered(row: Row, question: Question, judged: Judgement) -> Row:
+    low, high = question.difference.interval(CONFIDENCE)
+    change = question.difference.estimate
+    if row.measure != ERRORS:
+        change, low, high = (_as_share(value) for value in (change, low, high))
+    known = math.isfinite(low) and math.isfinite(high)
+    return replace(
+        row,
+        change=change,
+        low=low if known else None,
+        high=high if known else None,
+        p_value=judged.p_value if known else None,
+        answer=judged.answer,
+        runs_needed=judged.runs_needed,
+    )
 
 
-def _finding(change: Change, tolerance: float, *, up_is_worse: bool) -> Finding:
-    if not change.is_certain:
-        return Finding.SAME
-    if (change.ratio > 0) is not up_is_worse:
-        return Finding.BETTER
-    return Finding.REGRESSED if abs(change.ratio) > tolerance else Finding.WORSE
+def _as_share(logarithm: float) -> float:
+    try:
+        return math.expm1(logarithm)
+    except OverflowError:
+        return math.inf
 
 
-def _errors(base: Sequence[Document], new: Sequence[Document], tolerance: float) -> Row:
-    before, after = _error_ratio(base), _error_ratio(new)
-    # One request in a thousand more is noise; beyond that and the tolerance it is a regression.
-    allowed = before * (1 + tolerance) + 0.001
-    finding = Finding.REGRESSED if after > allowed else Finding.SAME
-    return Row("error_ratio", before, after, None, finding)
+def _notes(base: Runs, new: Runs, gate: Gate) -> list[str]:
+    notes = []
+    few = [f"{subject.measure} of {subject.endpoint}" for subject in too_few([*base, *new], gate.measures)]
+    if few:
+        notes.append(f"too few requests to compute {', '.join(few)}")
+    if not can_be_significant(len(base), len(new)):
+        notes.append(_few_runs(f"{len(base)} against {len(new)} runs", gate.noise))
+    return notes
 
 
-def _error_ratio(runs: Sequence[Document]) -> float:
-    requests = sum(run.summary.total_requests for run in runs)
-    return sum(run.summary.failed_requests for run in runs) / requests if requests else 0.0
-
-
-def _series(runs: Sequence[Document], measure: _Measure) -> list[float]:
-    """Return a value a second; first and last are cut short by the ramp of connections and the end."""
-    found = [measure.read(point) for run in runs for point in run.timeline[1:-1] if point.span_seconds]
-    return [value for value in found if value is not None]
-
-
-def _level(values: Sequence[float]) -> float | None:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2] if ordered else None
-
-
-def _comparable(run: Document) -> dict[str, object]:
-    """Return the configuration without what may differ between two builds of one service."""
-    kept = {key: value for key, value in run.config.items() if key not in {"base_url", "name", "thresholds"}}
-    return without_secrets(kept)  # other versions hide them in other words
+def _few_runs(counts: str, noise: Certificate | None) -> str:
+    if noise is None:
+        remedy = "(5 runs a side show it; or measure it once with `calibrate --noise`)"
+        return f"{counts} cannot prove a change: the noise between runs is not known {remedy}"
+    if noise.runs < LEAST_RUNS:
+        return f"{counts} cannot prove a change: this machine's noise was measured over {noise.runs} runs only"
+    return f"{counts}: judged by this machine's noise, measured over {noise.runs} runs"

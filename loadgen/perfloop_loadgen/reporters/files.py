@@ -53,14 +53,14 @@ def write_reports(document: Document, files: Mapping[str, Path]) -> list[ReportE
     problems = []
     for kind, path in files.items():
         try:
-            _write(path, RENDERERS[kind](document))
+            replace_file(path, RENDERERS[kind](document))
         except (OSError, ValueError) as error:  # a ValueError: NUL in the path
             reason = getattr(error, "strerror", None) or error
             problems.append(ReportError(f"--report.{kind}: {path} cannot be written: {reason}"))
     return problems
 
 
-def _write(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Replace the file only once its new content is complete: a full disk leaves the old one."""
     if path.exists() and not path.is_file():
         path.write_bytes(content)  # a pipe or a device cannot be replaced

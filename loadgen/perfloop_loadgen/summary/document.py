@@ -27,6 +27,18 @@ from perfloop_loadgen.summary.verdict import Generator
 FORMAT = 1
 
 
+def _installed_version() -> str:
+    """Return the version of this program, as it is installed; empty where it is not."""
+    try:
+        return version("perfloop")
+    except PackageNotFoundError:
+        return ""
+
+
+# Read once, at the start: at the end of a run there may be no file descriptor left.
+GENERATOR_VERSION = _installed_version()
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """The machine that generated the load: its figures do not compare with another machine's."""
@@ -117,14 +129,6 @@ class Document:
 _LARGEST_NUMBER = 1e15
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 _ADAPTER: TypeAdapter[Document] = TypeAdapter(Document)
-
-
-def installed_version() -> str:
-    """Return the version of this program, as it is installed; empty where it is not."""
-    try:
-        return version("perfloop")
-    except PackageNotFoundError:
-        return ""
 
 
 def iso_time(unix_seconds: float) -> str:

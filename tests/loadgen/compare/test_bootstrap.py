@@ -1,33 +1,36 @@
-"""The interval against series whose change is known."""
+"""The variance of a run's own level against series whose level is known."""
 
 from __future__ import annotations
 
+import math
 import random
+from statistics import median, variance
 
 import pytest
 
-from perfloop_loadgen.compare.bootstrap import change_of
+from perfloop_loadgen.compare.bootstrap import variance_within
 
 
-def _series(level: float, seed: int, count: int = 60) -> list[float]:
+def series(seed: int, count: int = 60) -> list[float]:
+    """A second's values around 1."""
     noise = random.Random(seed)
-    return [level * noise.lognormvariate(0, 0.1) for _ in range(count)]
+    return [noise.lognormvariate(0, 0.1) for _ in range(count)]
 
 
-def test_a_known_change_lies_in_the_interval():
-    """A level that rose by 30 %: the interval holds 0.3 and excludes 0."""
-    change = change_of(_series(1, 1), _series(1.3, 2))
-    assert change.low < 0.3 < change.high
-    assert change.is_certain
+def test_it_is_the_variance_of_the_median_over_many_such_series():
+    """Independent seconds: what the bootstrap finds in one series is what many series show."""
+    true = variance(math.log(median(series(seed))) for seed in range(300))
+    found = sorted(variance_within(series(seed)) or 0 for seed in range(40))
+    assert found[20] == pytest.approx(true, rel=0.5)
 
 
-def test_no_change_is_rarely_significant():
-    """Of a hundred pairs without a change, few intervals exclude 0: about one in twenty."""
-    wrong = sum(change_of(_series(1, seed), _series(1, seed + 1000)).is_certain for seed in range(100))
-    assert wrong <= 14
+def test_neighbours_that_resemble_each_other_know_less():
+    """Ten seconds of one value each tell as little as six seconds do."""
+    blocks = [value for value in series(1, 12) for _ in range(10)]
+    apart = random.Random(2).sample(blocks, len(blocks))
+    assert (variance_within(blocks) or 0) > 1.5 * (variance_within(apart) or 0)
 
 
-@pytest.mark.parametrize(("base", "new"), [([1.0] * 7, [1.0] * 9), ([0.0] * 9, [1.0] * 9)])
-def test_too_little_data_has_no_change(base: list[float], new: list[float]):
-    """Seven seconds, or a level of 0, have no change."""
-    assert change_of(base, new) is None
+def test_too_little_data_has_none():
+    """Seven seconds."""
+    assert variance_within([1.0] * 7) is None
