@@ -145,41 +145,18 @@ def conclude(  # noqa: PLR0913 - each is a part of the outcome
     """
     table = {signal.name: signal for signal in catalog}
     signal = table[metric_of(recommendation, table)]
-    effects = {
-        key: compare(
-            _side(values[key], blocks, WITHOUT),
-            _side(values[key], blocks, WITH),
-            above=table[key[0]].direction == "above",
-            ratio=table[key[0]].unit == RATIO,
-        )
-        for key in values
-    }
+    effects = _effects(values, blocks, table)
     own = _own_series(recommendation, signal, effects)
     expected = recommendation.improvement
     promised = expected.low if expected and expected.metric == signal.name else 0.0
     effect = effects.get(own) if own else None
     routes = _routes(traffic, blocks, scale)
-    bad = [one for one in blocks if one.verdict == INVALID]
-    judgement = judge(effect, promised)
-    if bad:
-        judgement = Judgement(
-            INVALID, f"the load generator was the limit: {bad[0].reasons[0] if bad[0].reasons else ''}"
-        )
-    elif off := [one.name for one in routes if not one.is_same]:
-        judgement = Judgement(UNDECIDED, f"the replayed rate of {', '.join(off)} is not the original's")
-    others = [(key, found) for key, found in effects.items() if found is not None and key != own]
-    marked = significant([found for _, found in others])
-    sides = [
-        SideEffect(key[0], table[key[0]].label, key[1], table[key[0]].unit, found)
-        for (key, found), is_one in zip(others, marked, strict=True)
-        if is_one
-    ]
     return Proof(
         recommendation,
         signal,
-        judgement,
+        _what_forbids(blocks, routes) or judge(effect, promised),
         effect,
-        tuple(sorted(sides, key=lambda one: one.effect.gain)),
+        _side_effects(effects, own, table),
         _client(blocks),
         traffic,
         routes,
@@ -189,6 +166,44 @@ def conclude(  # noqa: PLR0913 - each is a part of the outcome
         scale,
         own,
     )
+
+
+def _effects(
+    values: Mapping[Key, Sequence[float]], blocks: Sequence[Block], table: Mapping[str, Signal]
+) -> dict[Key, Effect | None]:
+    return {
+        key: compare(
+            _side(values[key], blocks, WITHOUT),
+            _side(values[key], blocks, WITH),
+            above=table[key[0]].direction == "above",
+            ratio=table[key[0]].unit == RATIO,
+        )
+        for key in values
+    }
+
+
+def _what_forbids(blocks: Sequence[Block], routes: Iterable[RouteLoad]) -> Judgement | None:
+    """Return why nothing can be said whatever was measured; None where nothing forbids it."""
+    for block in blocks:
+        if block.verdict == INVALID:
+            return Judgement(INVALID, f"the load generator was the limit: {'; '.join(block.reasons)}")
+    if off := [one.name for one in routes if not one.is_same]:
+        return Judgement(UNDECIDED, f"the replayed rate of {', '.join(off)} is not the original's")
+    return None
+
+
+def _side_effects(
+    effects: Mapping[Key, Effect | None], own: Key | None, table: Mapping[str, Signal]
+) -> tuple[SideEffect, ...]:
+    """Return what else moved, the worst first."""
+    others = [(key, found) for key, found in effects.items() if found is not None and key != own]
+    marked = significant([found for _, found in others])
+    sides = [
+        SideEffect(key[0], table[key[0]].label, key[1], table[key[0]].unit, found)
+        for (key, found), is_one in zip(others, marked, strict=True)
+        if is_one
+    ]
+    return tuple(sorted(sides, key=lambda one: one.effect.gain))
 
 
 def metric_of(recommendation: Recommendation, table: Mapping[str, Signal]) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.findings import Reading
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.published import Costs, Published
+    from perfloop_analyzer.recommend import Recommendation
 
 TITLE_LENGTH = 120
 MOST_SERIES = 2000
@@ -180,6 +181,17 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
         ["id"],
         [((r.id,), r.created) for r in known],
     )
+    yield from _gain_families(known)
+    yield _gauge(
+        "perfloop_recommendation_outcomes",
+        "Changes whose gain was proved or measured, by whether it was within its expected bounds.",
+        ["rule", "inside"],
+        count_outcomes(result.records),
+    )
+
+
+def _gain_families(known: Iterable[Recommendation]) -> Iterator[Metric]:
+    """Return what recommendations are expected to bring, and what they brought."""
     yield _gauge(
         "perfloop_recommendation_expected_improvement_ratio",
         "Computed share by which the recommendation reduces the affected metric.",
@@ -197,12 +209,6 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
         "Share of the affected metric that went away when the incident's load was replayed with the change.",
         ["id"],
         [((r.id,), gain) for r in known if (gain := r.proved_gain) is not None],
-    )
-    yield _gauge(
-        "perfloop_recommendation_outcomes",
-        "Changes whose gain was proved or measured, by whether it was within its expected bounds.",
-        ["rule", "inside"],
-        count_outcomes(result.records),
     )
 
 
