@@ -13,6 +13,7 @@ from perfloop_base.addresses import Address, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
+from perfloop_base.redaction import register_url
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 from perfloop_base.web.settings import Web
 
@@ -27,6 +28,7 @@ def parse_url(text: str) -> str:
     Raises:
         ValueError: one sentence with the rule; the value may hold a password, and is not repeated.
     """
+    register_url(text)
     try:
         parts = urlsplit(text)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from perfloop_base.redaction import split_user
 from perfloop_inbox.alertmanager import BAD_ANSWERS, parse_time
 from perfloop_inbox.incidents import Key, PrometheusAlert, PrometheusView, key_of
 from perfloop_inbox.timeline import Samples
@@ -30,7 +31,9 @@ class Prometheus:
 
     def __init__(self, client: httpx.AsyncClient, url: str) -> None:
         self._client = client
-        self._url = url
+        # What is opened here is also what notifications link to.
+        self._url, authorization = split_user(url)
+        self._headers = {"Authorization": authorization} if authorization else {}
         self._run = ""
         self._external: dict[str, str] = {}
         self.relabels = False
@@ -66,7 +69,7 @@ class Prometheus:
             return None
 
     async def _get(self, path: str, **query: str) -> Any:
-        answer = await self._client.get(f"{self._url}/api/v1/{path}", params=query)
+        answer = await self._client.get(f"{self._url}/api/v1/{path}", params=query, headers=self._headers)
         return answer.raise_for_status().json()["data"]
 
     async def _read_configuration(self) -> None:

@@ -48,7 +48,11 @@ class SourceError(AnalyzerError):
 
 
 class SourceUnavailable(SourceError):  # noqa: N818 - reads as what happened
-    """Prometheus did not answer in time, or asked to be queried later."""
+    """Prometheus did not answer in time, or asked to be queried later: after so many seconds, where it says so."""
+
+    def __init__(self, sentence: str, after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.after = after
 
 
 class QueryRejected(SourceError):  # noqa: N818 - reads as what happened

@@ -109,7 +109,6 @@ class Result:
 
     at: float
     health: tuple[Health, ...] = ()
-    unseen: tuple[Unseen, ...] = ()
     findings: tuple[Finding, ...] = ()
     incidents: tuple[Incident, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
@@ -121,6 +120,7 @@ class Result:
     memory: Memory = field(default_factory=Memory)
     series: int = 0
     points: int = 0
+    unseen: tuple[Unseen, ...] = ()
 
     def without_score(self) -> tuple[Unseen, ...]:
         """Return the services that have series but no score, and the whole where nothing has one."""

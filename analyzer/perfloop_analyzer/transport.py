@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import httpx
 
 from perfloop_analyzer.errors import BadAnswer, SourceUnavailable
-from perfloop_base.redaction import redact, redact_url, register_url
+from perfloop_base.redaction import redact, redact_url, split_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 WHOLE_ANSWER = 3.0  # times the time limit of a query: from the first byte to the last
 CLOCK_TOLERANCE = 15.0  # seconds; a Date header has whole seconds, and an answer may wait
@@ -23,35 +23,45 @@ CLOCK_TOLERANCE = 15.0  # seconds; a Date header has whole seconds, and an answe
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response, read to its end."""
+    """One response, read to its end; the names of its headers are found in any spelling."""
 
     status: int
     content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Transport:
     """A client of one API.
 
     Attributes:
+        url: The API's URL without user and query, to which paths are relative.
         shown: The API's URL for messages, without secrets.
         skew: How far its clock is ahead of this machine's in seconds; 0 within CLOCK_TOLERANCE.
     """
 
     def __init__(
-        self, url: str, timeout_seconds: float, most_bytes: int, wall: Callable[[], float] = time.time, **options: Any
+        self,
+        url: str,
+        timeout_seconds: float,
+        most_bytes: int,
+        wall: Callable[[], float] = time.time,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> None:
-        """Prepare a client; `options` are httpx's."""
-        register_url(url)
+        """Prepare a client; `options` are httpx's. A user in the URL becomes basic authentication."""
+        url, authorization = split_user(url)
         self.shown = redact_url(url)
         self.skew = 0.0
         self._wall = wall
         self._timeout = timeout_seconds
         self._most = most_bytes
         parts = urlsplit(url)
+        self.url = parts._replace(query="", fragment="").geturl().rstrip("/") + "/"
         self._client = httpx.AsyncClient(
-            base_url=parts._replace(query="", fragment="").geturl().rstrip("/") + "/",
+            base_url=self.url,
             params=httpx.QueryParams(parts.query),
             timeout=timeout_seconds,
+            headers=({"Authorization": authorization} if authorization else {}) | dict(headers or {}),
             **options,
         )
 
@@ -72,7 +82,7 @@ class Transport:
                 self._client.stream(method, path, **content) as response,
             ):
                 self._compare_clocks(response.headers.get("date", ""))
-                return Answer(response.status_code, await self._read(response))
+                return Answer(response.status_code, await self._read(response), response.headers)
         except TimeoutError as error:
             raise SourceUnavailable(f"{self.shown} does not answer: its answer does not end") from error
         except httpx.TransportError as error:

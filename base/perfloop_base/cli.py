@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from perfloop_base import logs
+from perfloop_base.arguments import hide_arguments
 from perfloop_base.errors import ConfigError, ExitCode, PerfloopError
 from perfloop_base.flags import add_flags, read_flags
 from perfloop_base.redaction import REDACTED, is_secret_name, redact, register_environment
@@ -67,6 +68,7 @@ class Parser(argparse.ArgumentParser):
                 read_flags(kind, found)
             except ConfigError as error:
                 problems += error.problems
+        hide_arguments()  # now that the flags have said which of their values are secrets
         if problems:
             raise ConfigError(problems)
         return found
@@ -138,6 +140,7 @@ def guard(program: str, command: Callable[[], int]) -> int:
     No sentence, and no traceback of an unexpected error, shows a secret.
     """
     register_environment(os.environ)
+    hide_arguments()
     logs.guard_tracebacks()
     try:
         return int(command())

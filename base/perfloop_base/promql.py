@@ -27,6 +27,10 @@ _MOST_OPERATORS = 200
 # Prometheus 3.0 gave this function its newer name; rules that are written for 2 have the older one.
 _HOLT_WINTERS = re.compile(r"\bholt_winters(?=\s*\()")
 _LITERAL = re.compile(r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|`[^`]*+`|#[^\n]*+""", re.DOTALL)
+# The series of a classic histogram, and what makes the same number of a native one.
+_CLASSIC = {"_bucket": "", "_count": "histogram_count", "_sum": "histogram_sum"}
+_OF_COUNTERS = frozenset({"rate", "irate", "increase"})
+_GROUPED = re.compile(r"\b(?P<word>by|without)\s{0,8}\((?P<labels>[\w\s,]{0,1000})\)")
 _OPERATOR = re.compile(r"[-+*/%^(]|==|!=|<=?|>=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
 
 
@@ -183,6 +187,56 @@ def split_quantile(text: str) -> tuple[float, str] | None:
         return None
     quantile, buckets = tree.args
     return (quantile.val, _write(buckets)) if isinstance(quantile, ast.NumberLiteral) else None
+
+
+def native_form(text: str) -> str | None:
+    """Return the expression over native histograms of what it reads of classic ones; None where it reads none.
+
+    `rate(x_bucket[5m])` becomes `rate(x[5m])` without the label `le`, `rate(x_count[5m])` the histogram_count of it and
+    `rate(x_sum[5m])` its histogram_sum. What compares `le` has no native form.
+
+    Raises:
+        ValueError: the text is not PromQL.
+    """
+    if not any(ending in text for ending in _CLASSIC):
+        return None
+    read: list[str] = []
+
+    def change(node: ast.Expr) -> ast.Expr | None:
+        if not isinstance(node, ast.Call) or node.func.name not in _OF_COUNTERS:
+            return None
+        series = node.args[0]
+        ending = _classic_ending(series)
+        if not ending:
+            return None
+        read.append(ending)
+        name = series.vector_selector.name
+        # A selector is written with its name first.
+        call = f"{node.func.name}({name.removesuffix(ending)}{_format(series).removeprefix(name)})"
+        return ast.parse(f"{_CLASSIC[ending]}({call})" if _CLASSIC[ending] else call)
+
+    tree = parse(text)
+    compares = any(
+        matcher.name == "le"
+        for node in _walk(tree)
+        if isinstance(node, ast.VectorSelector)
+        for matcher in node.matchers.matchers
+    )
+    written = _write(ast.transform(tree, post_visit=change))
+    return None if compares or not read else _GROUPED.sub(_without_le, written)
+
+
+def _classic_ending(series: ast.Expr) -> str:
+    """Return which series of a classic histogram a range selects; nothing for any other."""
+    if not isinstance(series, ast.MatrixSelector):
+        return ""
+    name = series.vector_selector.name or ""
+    return next((ending for ending in _CLASSIC if name.endswith(ending)), "")
+
+
+def _without_le(found: re.Match[str]) -> str:
+    labels = [label for one in found["labels"].split(",") if (label := one.strip()) and label != "le"]
+    return f"{found['word']} ({', '.join(labels)})"
 
 
 def _walk(expr: ast.Expr) -> list[ast.Expr]:

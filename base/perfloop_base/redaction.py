@@ -33,6 +33,7 @@ __all__ = [
     "register",
     "register_environment",
     "register_url",
+    "split_user",
 ]
 
 REDACTED = "<secret>"
@@ -189,6 +190,23 @@ def redact_url(url: str) -> str:
         at = _end_of_user(url)
         return redact(REDACTED + url[at:] if at > 0 else url)
     return redact(url[: -len(rest)] + _without_user(rest) if rest else url)
+
+
+def split_user(url: str) -> tuple[str, str | None]:
+    """Return a URL without its user part, and the Authorization header that the part stands for (RFC 7617).
+
+    Every program takes its URLs apart here, so that what opens connections never has the password in a URL that it may
+    repeat. The password is registered. The header is None where the URL has no user part.
+    """
+    scheme, found, rest = url.partition("://")
+    at = _end_of_user(rest) if found else -1
+    if at < 0:
+        return url, None
+    register_url(url)
+    user, _, password = rest[:at].partition(":")
+    pair = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    register(pair)
+    return f"{scheme}://{rest[at + 1 :]}", f"Basic {pair}" if at else None
 
 
 def redact_mapping(mapping: Mapping[str, Any]) -> dict[str, Any]:

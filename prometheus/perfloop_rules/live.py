@@ -11,7 +11,7 @@ import urllib.request
 from typing import Any
 
 from perfloop_base.errors import ConfigError
-from perfloop_base.redaction import redact_url
+from perfloop_base.redaction import redact_url, split_user
 from perfloop_base.visible import brief
 from perfloop_rules.errors import UnreachableError
 
@@ -46,8 +46,10 @@ def _get(url: str) -> list[dict[str, Any]]:
         raise ConfigError(
             f"{brief(redact_url(url))} is not the address of a Prometheus; it must begin with http:// or https://."
         )
+    url, authorization = split_user(url)
+    request = urllib.request.Request(url, headers={"Authorization": authorization} if authorization else {})  # noqa: S310 # checked above
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # checked above
             body = answer.read(MOST_BYTES + 1)
         if len(body) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")  # noqa: TRY301 # one of the ways not to answer as Prometheus

@@ -143,7 +143,7 @@ async def test_wiped_data_is_unknown_and_partial() -> None:
     result = await loop.cycle(1000.0)
     database.close()
     assert result is not None
-    assert (result.health, result.failures) == ((), {"data": NOTHING_SEEN})
+    assert (result.health, result.failures) == ((), {"data": NOTHING_SEEN.format(result.unseen[0].words)})
     assert loop.published.costs.cycles["partial"] == 1
     page = render_page(loop.published, 1000.0)
     assert "Unknown: nothing is seen." in page

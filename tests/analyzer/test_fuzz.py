@@ -28,7 +28,8 @@ from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.pipeline import unpack
 from perfloop_analyzer.ports import Health, Query, Result
 from perfloop_analyzer.prometheus_api import PrometheusSource
-from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence, incomplete
+from perfloop_analyzer.prometheus_api.decode import decode_range, find_remarks
+from perfloop_analyzer.prometheus_api.refusals import error_sentence
 from perfloop_analyzer.published import Published
 from perfloop_analyzer.recommend import Context, load_rules, recommend
 from perfloop_analyzer.recommend.recommendation import from_dict
@@ -90,7 +91,7 @@ def test_any_body_is_a_batch_or_a_bad_answer(body: bytes) -> None:
     """What a proxy, a broken server or an attacker sends in Prometheus's place."""
     with contextlib.suppress(BadAnswer):
         decode_range(body, "up", GRID)
-    assert incomplete(body).isprintable()
+    assert find_remarks(body).isprintable()
     assert error_sentence(body, 500).isprintable()
 
 

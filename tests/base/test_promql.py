@@ -10,6 +10,7 @@ from perfloop_base.promql import (
     find_selectors,
     format_matchers,
     longest_range,
+    native_form,
     only_series,
     quote,
     with_quantile,
@@ -111,3 +112,36 @@ def test_matchers_are_written_with_quotes():
     assert format_matchers({"a": 'b"c', "d": "e"}) == r'{a="b\"c",d="e"}'
     assert format_matchers({}) == ""
     assert quote("a\nb") == r'"a\nb"'
+
+
+@pytest.mark.parametrize(
+    ("classic", "native"),
+    [
+        (
+            "histogram_quantile(0.95, sum by (service, le) (rate(x_seconds_bucket[$window])))",
+            "histogram_quantile(0.95, sum by (service)(rate(x_seconds[$window])))",
+        ),
+        ("sum by (le) (rate(x_bucket[5m]))", "sum by ()(rate(x[5m]))"),
+        ("sum(rate(x_count[1m]))", "sum(histogram_count(rate(x[1m])))"),
+        (
+            "rate(x_sum[1m]) / (rate(x_count[1m]) > 0)",
+            "histogram_sum(rate(x[1m])) / (histogram_count(rate(x[1m])) > 0)",
+        ),
+        (
+            r'increase(x_bucket{a="q\"\\d",b!~"\\d+"}[1h] offset 5m)',
+            r'increase(x{a="q\"\\d",b!~"\\d+"}[1h] offset 5m)',
+        ),
+    ],
+)
+def test_a_query_of_classic_histograms_has_a_native_form(classic: str, native: str):
+    """Buckets lose their name's ending and `le`, counts and sums are taken out of the histogram."""
+    assert native_form(classic) == native
+    assert find_problem(native) == ""
+
+
+@pytest.mark.parametrize(
+    "expr", ["up", "rate(x_total[1m])", "x_count", 'sum(rate(x_bucket{le="0.5"}[1m]))', "sum(pg_stat_activity_count)"]
+)
+def test_a_query_of_no_histogram_has_no_native_form(expr: str):
+    """Counters, gauges whose name ends with `_count`, and single buckets."""
+    assert native_form(expr) is None

@@ -389,3 +389,26 @@ def test_the_environment():
         {"MY_API_KEY": "value-one", "DATABASE_URL": "postgresql://u:value%2Dtwo@host/db", "SHELL": "/bin/bash"}
     )
     assert redact("value-one value-two value%2Dtwo /bin/bash") == f"{REDACTED} {REDACTED} {REDACTED} /bin/bash"
+
+
+@pytest.mark.parametrize(
+    ("url", "without", "pair"),
+    [
+        ("http://user:password@host:9090/p?q=1", "http://host:9090/p?q=1", b"user:password"),
+        ("https://user@host", "https://host", b"user:"),
+        ("http://us%40er:p%3Aa%2Fss%20w@[::1]:9", "http://[::1]:9", b"us@er:p:a/ss w"),
+        ("http://user:pa/ss@localhost:9090", "http://localhost:9090", b"user:pa/ss"),
+        ("http://:token1@host", "http://host", b":token1"),
+        ("http://\u00fcser:p\u00e4ss@host", "http://host", "\u00fcser:p\u00e4ss".encode()),
+        ("http://@host", "http://host", None),
+        ("http://host/a@b", "http://host/a@b", None),
+        ("host:9090", "host:9090", None),
+        ("", "", None),
+    ],
+)
+def test_a_user_in_a_url_becomes_basic_authentication(url: str, without: str, pair: bytes | None):
+    """Decoded as RFC 3986 says, and encoded as RFC 7617 says; the URL that is opened has none of it."""
+    header = f"Basic {base64.b64encode(pair).decode()}" if pair else None
+    assert redaction.split_user(url) == (without, header)
+    if header:
+        assert header.partition(" ")[2] not in redact(f"sent {header}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 BACK_OFF_FIRST = 5.0
 BACK_OFF_MOST = 300.0
+ASKED_MOST = 3600.0  # the longest pause that a server's Retry-After gets
 
 
 @dataclass(slots=True)
@@ -35,9 +36,12 @@ class Budget:
         self.failures = 0
         self.closed_until = 0.0
 
-    def failed(self, now: float, reason: str = "") -> float:
-        """Record that no query was answered; return the pause in seconds, doubled each time up to BACK_OFF_MOST."""
-        pause = min(BACK_OFF_FIRST * 2.0**self.failures, BACK_OFF_MOST)
+    def failed(self, now: float, reason: str = "", asked: float = 0.0) -> float:
+        """Record that no query was answered; return the pause in seconds.
+
+        It doubles each time up to BACK_OFF_MOST, and is no shorter than the server asked for, up to ASKED_MOST.
+        """
+        pause = max(min(BACK_OFF_FIRST * 2.0**self.failures, BACK_OFF_MOST), min(asked, ASKED_MOST))
         self.failures += 1
         self.reason = reason
         self.closed_until = now + pause

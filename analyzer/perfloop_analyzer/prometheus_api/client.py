@@ -16,7 +16,9 @@ from perfloop_analyzer.config import SourceConfig, read_secret
 from perfloop_analyzer.errors import ConfigError, QueryRejected, SourceError, SourceUnavailable
 from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.prometheus_api.budget import Budget
-from perfloop_analyzer.prometheus_api.decode import decode_range, error_sentence, incomplete
+from perfloop_analyzer.prometheus_api.decode import decode_range, find_remarks
+from perfloop_analyzer.prometheus_api.native import NativeForms
+from perfloop_analyzer.prometheus_api.refusals import explain_refusal, retry_after
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_analyzer.transport import Answer, Transport
 from perfloop_base.durations import parse_duration
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-REFUSED = frozenset({400, 401, 403, 404, 405, 414, 422})
+REFUSED = frozenset({*range(300, 400), 400, 401, 403, 404, 405, 414, 422})
 RETRY_PAUSE = 0.2  # seconds, doubled after each retry
 SMALL_BYTES = 1_000_000  # responses up to this size are decoded on the event loop
 MOST_BYTES = 256 * 2**20  # of one response; decoding takes ten times as much
@@ -37,11 +39,11 @@ log = logging.getLogger("analyzer.prometheus")
 
 @dataclass(slots=True)
 class _Spent:
-    """What one round of queries used: samples read, queries without an answer, and answers that are not whole."""
+    """What one round of queries used: samples read, queries without an answer, and what was said against answers."""
 
     samples: int = 0
     unanswered: int = 0
-    incomplete: dict[str, str] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 class PrometheusSource:
@@ -56,10 +58,13 @@ class PrometheusSource:
     ) -> None:
         self._config = config
         self._clock = clock
+        self._wall = wall
         self.budget = Budget(config.concurrency, config.max_samples)
         self._gate = asyncio.Semaphore(config.concurrency)
         # Decoding takes ten times the memory of a response: large ones are decoded one at a time.
         self._decoding = asyncio.Lock()
+        self._forms = NativeForms(clock)
+        self._not_before = 0.0  # on the monotonic clock: the end of a short pause that the server asked for
         self._transport = Transport(
             config.url,
             config.timeout_seconds,
@@ -88,8 +93,13 @@ class PrometheusSource:
         """Run every query; each failed one is listed with its reason, the others are not affected.
 
         The grid is in this machine's time. Where Prometheus's clock shows another one, the same moments are queried in
-        its time, so that neither clock needs to be right.
+        its time, so that neither clock needs to be right. Queries of histograms find native ones as well, see `native`.
         """
+        responses = await self._query([self._forms.current(query) for query in queries], grid)
+        checks = self._forms.due(queries) if responses.batches else []
+        return self._forms.learn(checks, responses, await self._query(checks, grid)) if checks else responses
+
+    async def _query(self, queries: Sequence[Query], grid: Grid) -> Responses:
         skew = self.skew
         responses = await self._round(queries, grid)
         if self.skew == skew:
@@ -108,10 +118,11 @@ class PrometheusSource:
         batches = {o.signal: o for o in outcomes if isinstance(o, Batch)}
         failures = {q.signal: str(o) for q, o in zip(queries, outcomes, strict=True) if isinstance(o, SourceError)}
         if all(isinstance(outcome, SourceUnavailable) for outcome in outcomes) and outcomes:
-            self.budget.failed(self._clock(), str(outcomes[0]))
+            asked = max((o.after or 0.0 for o in outcomes if isinstance(o, SourceUnavailable)), default=0.0)
+            self.budget.failed(self._clock(), str(outcomes[0]), asked)
         else:
             self.budget.succeeded()
-        return Responses(batches, spent.incomplete | failures, spent.samples, self._clock() - started)
+        return Responses(batches, spent.remarks | failures, spent.samples, self._clock() - started)
 
     async def scrape_interval(self) -> float | None:
         """Return the median scrape interval of the active targets; None where the API does not report it."""
@@ -145,11 +156,18 @@ class PrometheusSource:
         for attempt in range(self._config.retries):
             try:
                 return await self._fetch(query, grid, spent)
-            except SourceUnavailable:
-                await asyncio.sleep(RETRY_PAUSE * 2**attempt)
+            except SourceUnavailable as error:
+                if error.after is None:
+                    await asyncio.sleep(RETRY_PAUSE * 2**attempt)
+                elif error.after > self._config.timeout_seconds:
+                    raise  # the round ends without it, and the budget waits
+                else:
+                    # Every query waits, not only the one that was told so.
+                    self._not_before = max(self._not_before, self._clock() + error.after)
         return await self._fetch(query, grid, spent)
 
     async def _fetch(self, query: Query, grid: Grid, spent: _Spent) -> Batch:
+        await asyncio.sleep(max(0.0, self._not_before - self._clock()))
         theirs = Grid(grid.start + self.skew, grid.step, grid.points)
         form = {
             "query": query.expr,
@@ -162,7 +180,7 @@ class PrometheusSource:
             answer = await self._transport.request("POST", "api/v1/query_range", data=form)
         except SourceError as error:
             raise type(error)(f"{query.signal}: {error}") from error
-        _check(answer, query)
+        self._check(answer, query)
         if len(answer.content) > SMALL_BYTES:
             async with self._decoding:
                 batch = await asyncio.to_thread(self._decode, answer.content, query, theirs, spent)
@@ -171,16 +189,17 @@ class PrometheusSource:
         return replace(batch, grid=grid)
 
     def _decode(self, body: bytes, query: Query, grid: Grid, spent: _Spent) -> Batch:
-        if reason := incomplete(body):
-            spent.incomplete[query.signal] = f"{query.signal}: the answer is not whole: {reason}"
+        if remarks := find_remarks(body):
+            spent.remarks[query.signal] = f"{query.signal}: {remarks}"
         return decode_range(body, query.signal, grid)
 
-
-def _check(answer: Answer, query: Query) -> None:
-    if answer.status == httpx.codes.OK:
-        return
-    sentence = f"{query.signal}: {error_sentence(answer.content, answer.status)}"
-    raise QueryRejected(sentence) if answer.status in REFUSED else SourceUnavailable(sentence)
+    def _check(self, answer: Answer, query: Query) -> None:
+        if answer.status == httpx.codes.OK:
+            return
+        sentence = f"{query.signal}: {explain_refusal(answer, f'{self._transport.url}api/v1/query_range')}"
+        if answer.status in REFUSED:
+            raise QueryRejected(sentence)
+        raise SourceUnavailable(sentence, retry_after(answer, self._wall() + self.skew))
 
 
 def _headers(config: SourceConfig) -> dict[str, str]:

@@ -2,67 +2,90 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import orjson
 
 from perfloop_analyzer.errors import BadAnswer
+from perfloop_analyzer.prometheus_api.histograms import reduce_histogram
+from perfloop_analyzer.prometheus_api.refusals import cut, describe_page
 from perfloop_analyzer.series import Batch, Floats, Grid, Labels
-from perfloop_base.redaction import redact
-from perfloop_base.visible import visible
 
 MOST_VALUES = 50_000_000
-LOOK = 4096  # bytes at each end of an answer
-LONGEST_SENTENCE = 300
-# What a program in front of Prometheus marks a partial answer with; Prometheus's own remarks begin with its name.
-_PARTIAL = b'"isPartial":true'
-_WARNINGS = b'"warnings"'
+LOOK = 16_384  # bytes at each end of an answer: both lists have ten remarks at most
+# What a program in front of Prometheus marks a partial answer with, and where Prometheus puts its own remarks.
+_MARKS = (b'"isPartial"', b'"warnings"', b'"infos"')
 _REMARK = "PromQL"
+# Counters of postgres_exporter whose names have no `_total`: that they may be none is no news.
+_KNOWN_COUNTERS = re.compile(r'PromQL info: metric might not be a counter.*"pg_stat_database_\w+"')
 
 
 def decode_range(body: bytes, signal: str, grid: Grid, most: int = MOST_VALUES) -> Batch:
     """Return the series of a matrix response, every sample at its place on the grid.
 
-    Samples outside the grid are dropped; infinities become NaN.
+    Samples outside the grid are dropped; infinities become NaN. A native histogram becomes the number that the signal's
+    name asks for, see `reduce_histogram`.
 
     Raises:
         BadAnswer: The body is not a matrix response of the Prometheus API, or needs more than `most` values.
     """
-    try:
-        answer = orjson.loads(body)
-        data = answer["data"]
-        kind, result = data["resultType"], data["result"]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise BadAnswer(f"{signal}: the response is not a Prometheus response: {type(error).__name__}") from error
-    if answer.get("status") == "error":
-        raise BadAnswer(f"{signal}: the response is an error: {_cut(answer.get('error'))}")
+    kind, result = _read_result(body, signal)
     if kind != "matrix" or not isinstance(result, list):
-        raise BadAnswer(f"{signal}: the expression returns a {_cut(kind)}, a range query needs a matrix")
+        raise BadAnswer(f"{signal}: the expression returns a {cut(kind)}, a range query needs a matrix")
     if len(result) * grid.points > most:
         raise BadAnswer(f"{signal}: {len(result)} series of {grid.points} points are more than {most} values")
     try:
-        rows = [_row(series, grid) for series in result]
+        rows = [_row(series, grid, signal) for series in result]
         labels = tuple(_labels(series["metric"]) for series in result)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise BadAnswer(f"{signal}: a series has no readable values: {_cut(error)}") from error
+        raise BadAnswer(f"{signal}: a series has no readable values: {cut(error)}") from error
     values = np.vstack(rows) if rows else np.empty((0, grid.points))
     values[~np.isfinite(values)] = np.nan
     return Batch(signal, grid, labels, values)
 
 
-def incomplete(body: bytes) -> str:
-    """Return why an answer is not whole, as its sender says; empty for a whole one."""
-    # Both stand outside the data; a look at the ends costs nothing where the whole would be read twice.
-    if _PARTIAL not in body[:LOOK] and _WARNINGS not in body[:LOOK] and _WARNINGS not in body[-LOOK:]:
+def _read_result(body: bytes, signal: str) -> tuple[Any, Any]:
+    """Return the kind of a response's result and the result."""
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        page = describe_page(body)
+        reason = f"it is {page}" if page else type(error).__name__
+        raise BadAnswer(f"{signal}: the response is not a Prometheus response: {reason}") from error
+    try:
+        if answer.get("status") == "error":
+            words = ": ".join(str(answer[name]) for name in ("errorType", "error") if answer.get(name))
+            raise BadAnswer(f"{signal}: the response is an error: {cut(words or 'it gives no reason')}")
+        return answer["data"]["resultType"], answer["data"]["result"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadAnswer(f"{signal}: the response is not a Prometheus response: {type(error).__name__}") from error
+
+
+def find_remarks(body: bytes) -> str:
+    """Return what the sender of an answer says against it: that it is partial, warnings, remarks; empty for none."""
+    # They stand outside the data; a look at the ends costs nothing where the whole would be read twice.
+    if not any(mark in body[:LOOK] or mark in body[-LOOK:] for mark in _MARKS):
         return ""
     try:
         answer = orjson.loads(body)
-        found = answer.get("warnings") or ()
-        texts = [str(one) for one in found if not str(one).startswith(_REMARK)] if isinstance(found, list) else []
-        return _cut("; ".join(texts)) or ("the server marks it as partial" if answer.get("isPartial") is True else "")
+        warnings, infos = _texts(answer.get("warnings")), _texts(answer.get("infos"))
+        is_partial = answer.get("isPartial") is True
     except (orjson.JSONDecodeError, AttributeError):
         return ""
+    missing = [text for text in warnings if not text.startswith(_REMARK)]
+    remarks = [text for text in (*warnings, *infos) if text not in missing and not _KNOWN_COUNTERS.match(text)]
+    parts = []
+    if missing or is_partial:
+        parts.append(f"the answer is not whole: {cut('; '.join(missing)) or 'the server marks it as partial'}")
+    if remarks:
+        parts.append(f"the server remarks: {cut('; '.join(remarks))}")
+    return "; ".join(parts)
+
+
+def _texts(found: Any) -> list[str]:
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def _labels(metric: Any) -> Labels:
@@ -71,12 +94,10 @@ def _labels(metric: Any) -> Labels:
     return metric
 
 
-def _cut(text: object) -> str:
-    return visible(redact(str(text)[:LONGEST_SENTENCE]))
-
-
-def _row(series: dict[str, Any], grid: Grid) -> Floats:
+def _row(series: dict[str, Any], grid: Grid, signal: str) -> Floats:
     samples = series.get("values") or []
+    if histograms := series.get("histograms"):
+        samples = [*samples, *([moment, reduce_histogram(one, signal)] for moment, one in histograms)]
     moments, texts = zip(*samples, strict=True) if samples else ((), ())
     values = np.array(texts, dtype=np.float64) if texts else np.empty(0)
     times = np.array(moments, dtype=np.float64)
@@ -89,13 +110,3 @@ def _row(series: dict[str, Any], grid: Grid) -> Floats:
     inside = (places >= 0) & (places < grid.points)
     row[places[inside].astype(np.int64)] = values[inside]
     return row
-
-
-def error_sentence(body: bytes, status: int) -> str:
-    """Return the error that Prometheus reported, cut to 300 characters."""
-    try:
-        answer = orjson.loads(body)
-        words = f"{answer['errorType']}: {answer['error']}"
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        words = body[:120].decode("utf-8", "replace") or "no text"
-    return f"HTTP {status}, {_cut(words)}"
