@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.errors import AnalyzerError
 from perfloop_analyzer.findings import OVERALL, Severity
-from perfloop_analyzer.pipeline import Knowledge, Settings, analyze
+from perfloop_analyzer.given import Given, name_values, take
+from perfloop_analyzer.pipeline import Knowledge, Settings, analyze, name_parts
+from perfloop_analyzer.pipeline.history import History, loads_of
+from perfloop_analyzer.pipeline.subject import Subject
+from perfloop_analyzer.pipeline.trends import Outlook, find_worsening
 from perfloop_analyzer.ports import Responses, Result
 from perfloop_analyzer.recommend import Recommendation, load_rules
 from perfloop_analyzer.recommend.gains import share_range
-from perfloop_analyzer.samples import read_samples, resolve_alias, to_batch
 
 if TYPE_CHECKING:
-    from perfloop_analyzer.series import Batch
+    from collections.abc import Mapping
+
+    from perfloop_analyzer.findings import Finding, Reading
 
 PRIORITY_WORDS = ("critical", "high", "medium", "low")
 ONE_LOOK = 1e-3
@@ -31,18 +36,29 @@ class OptimizationAnalyzer:
     def analyze_performance_data(self, metrics_data: Mapping[str, Any]) -> dict[str, Any]:
         """Return recommendations, bottlenecks, the health score and what led to them.
 
-        `metrics_data` has `metrics` (name to samples) and `system_metrics` (a dictionary, or a list of them over time).
-        Names carry their unit: `_ms`, `_percent`. What is not understood is listed under `ignored` with the reason.
+        `metrics_data` has `metrics` (name to samples) and `system_metrics` (a dictionary, or a list of them over time),
+        or names with samples themselves. What `performance_monitor` returns fits: `get_metric_stats(name)` under a
+        name, `get_system_stats()` as `system_metrics`. Samples may have any shape of `perfloop_analyzer.samples`. Names
+        carry their unit: `_ms`, `_percent`; one that is not known is judged by its own past. `summary.context` lists
+        what is known and has no verdict of its own, `ignored` what is not understood, both with the reason.
+
+        Raises:
+            AnalyzerError: `metrics_data` is no dictionary.
         """
-        if not isinstance(metrics_data, Mapping):
-            raise AnalyzerError(f"metrics_data is a {type(metrics_data).__name__}: it must be a dictionary")
-        ignored: dict[str, str] = {}
-        batches: dict[str, Batch] = {}
-        for name, value in _entries(metrics_data):
-            self._take(name, value, batches, ignored)
-        at = max((batch.grid.end for batch in batches.values()), default=0.0)
-        result = analyze(Responses(batches, {}), self._known(), at)
-        answer = _answer(result, batches, ignored)
+        known = self._known()
+        named = name_values(metrics_data)
+        if named is None:
+            raise AnalyzerError(
+                f"metrics_data is a {type(metrics_data).__name__}: it must be a dictionary of names with their values"
+            )
+        given = take(named, known.by_name())
+        knowledge = replace(known, catalog=(*known.catalog, *given.own.values()))
+        history = History(findings=tuple(_worsening(given, knowledge)))
+        knowledge = replace(knowledge, settings=replace(knowledge.settings, history=history))
+        at = max((batch.grid.end for batch in given.batches.values()), default=0.0)
+        responses = Responses(given.batches, {})
+        result = name_parts(analyze(responses, knowledge, at), responses, given.parts, knowledge)
+        answer = _answer(result, given)
         self.history.append({"at": at, "system_health_score": answer["system_health_score"]})
         return answer
 
@@ -57,41 +73,20 @@ class OptimizationAnalyzer:
             self._knowledge = Knowledge(load_catalog(), load_rules(), settings=Settings("samples", ONE_LOOK))
         return self._knowledge
 
-    def _take(self, name: str, value: object, batches: dict[str, Batch], ignored: dict[str, str]) -> None:
-        alias = resolve_alias(name)
-        if alias is None:
-            ignored[name] = "no signal of that name is known"
-            return
-        values, times = read_samples(value, alias.quantile)
-        if not len(values):
-            ignored[name] = "it contains no number"
-            return
-        if alias.signal in batches:
-            ignored[name] = f"{alias.signal} was already given under another name"
-            return
-        batches[alias.signal] = to_batch(alias, values, times, {"service": "system"})
+
+def _worsening(given: Given, knowledge: Knowledge) -> list[Finding]:
+    """Return what gets worse over all the time that the samples cover."""
+    table, window = knowledge.by_name(), knowledge.settings.window
+    outlook = Outlook(ONE_LOOK, loads=loads_of(given.pasts, table))
+    findings: list[Finding] = []
+    readings: list[Reading] = []
+    for name, past in given.pasts.items():
+        if "trend" in table[name].detect:
+            find_worsening(Subject(past, table[name], window), outlook, findings, readings)
+    return findings
 
 
-def _entries(data: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """Return every named value; a list of readings over time becomes one list per name."""
-    for part in ("metrics", "system_metrics", "application_metrics"):
-        group = data.get(part)
-        if isinstance(group, Mapping):
-            yield from ((str(name), value) for name, value in group.items())
-        elif isinstance(group, Sequence) and not isinstance(group, str):
-            readings = [one for one in group if isinstance(one, Mapping)]
-            names = dict.fromkeys(name for one in readings for name in one if name != "timestamp")
-            for name in names:
-                yield str(name), [_stamped(one, name) for one in readings if name in one]
-
-
-def _stamped(reading: Mapping[str, Any], name: str) -> object:
-    if "timestamp" in reading:
-        return {"value": reading[name], "timestamp": reading["timestamp"]}
-    return reading[name]
-
-
-def _answer(result: Result, batches: Mapping[str, Batch], ignored: dict[str, str]) -> dict[str, Any]:
+def _answer(result: Result, given: Given) -> dict[str, Any]:
     scores = {one.service: one for one in result.health}
     overall = scores.get(OVERALL)
     recommendations = [_recommendation(one) for one in result.recommendations]
@@ -103,13 +98,15 @@ def _answer(result: Result, batches: Mapping[str, Batch], ignored: dict[str, str
         "findings": [finding.as_dict() for finding in result.findings],
         "incidents": [incident.as_dict() for incident in result.incidents],
         "summary": {
-            "signals": sorted(batches),
+            "signals": sorted(given.batches),
             "findings": len(result.findings),
             "recommendations": {
                 word: sum(one["priority"] == word for one in recommendations) for word in PRIORITY_WORDS
             },
+            "context": given.context,
+            "no_data": f"no data for {len(given.ignored)} of {len(given.names)} names",
         },
-        "ignored": ignored,
+        "ignored": given.ignored,
     }
 
 

@@ -12,9 +12,10 @@ from perfloop_analyzer.detectors.former_levels import FormerLevels, learn_levels
 from perfloop_analyzer.detectors.seasonal_profile import Profile, learn_profile
 from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.subject import Subject
-from perfloop_analyzer.pipeline.trends import find_long_trends, steepest_rises
+from perfloop_analyzer.pipeline.trends import Outlook, find_long_trends, steepest_rises
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.recommend import SIZED_SIGNALS, Usage, learn_usage
+from perfloop_analyzer.series import service_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Batch, Floats, Labels
 
 Key = tuple[tuple[str, str], ...]
+LOAD = "request_rate"
 
 
 def key_of(labels: Labels) -> Key:
@@ -144,9 +146,19 @@ def _floats(rows: list[list[float | None]]) -> Floats:
 
 
 def history_queries(catalog: Mapping[str, Signal], window: str) -> list[Query]:
-    """Return the queries for the signals whose detectors use the history."""
+    """Return the queries for the signals whose detectors use the history, and for the load that explains some."""
     wanted = {"anomaly", "change", "trend", "forecast"}
-    return [Query(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect)]
+    return [Query(s.name, s.query(window)) for s in catalog.values() if wanted & set(s.detect) or s.name == LOAD]
+
+
+def loads_of(batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> dict[str, Floats]:
+    """Return each service's requests per second, shape (points,); where a service has several series their sum."""
+    batch = batches.get(LOAD)
+    loads: dict[str, Floats] = {}
+    for labels, values in zip(batch.labels, batch.values, strict=True) if batch is not None else ():
+        service = service_of(labels, catalog[LOAD].service if LOAD in catalog else None)
+        loads[service] = loads[service] + values if service in loads else values
+    return loads
 
 
 def learn(
@@ -162,6 +174,7 @@ def learn(
         lives: The trends of the reading before; the same object has those of this one afterwards.
     """
     lives = Lives() if lives is None else lives
+    outlook = Outlook(level, lives, loads_of(batches, catalog))
     steepest: dict[str, Mapping[Key, float]] = {}
     learned = {}
     findings: list[Finding] = []
@@ -177,7 +190,7 @@ def learn(
         if {"anomaly", "change"} & set(subject.signal.detect):
             learned[name] = _learn(subject)
         if {"trend", "forecast"} & set(subject.signal.detect):
-            find_long_trends(subject, level, lives, findings, readings)
+            find_long_trends(subject, outlook, findings, readings)
         if "forecast" in subject.signal.detect:
             rises = steepest_rises(batch.values, batch.grid.step)
             steepest[name] = {key_of(labels): float(rises[row]) for row, labels in enumerate(batch.labels)}

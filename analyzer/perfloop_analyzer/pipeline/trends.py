@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfloop_analyzer.detectors.drift import OVERLAP_DAYS, Drifts, find_drifts, growth_of
 from perfloop_analyzer.detectors.forecast import BY_CHANCE, Forecasts, forecast_limit, may_reach
 from perfloop_analyzer.detectors.multiple import reject
-from perfloop_analyzer.detectors.trend import find_trends, without_day
+from perfloop_analyzer.detectors.trend import DAY_SECONDS, find_trends, without_day
 from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
 from perfloop_analyzer.incidents import series_hash
-from perfloop_analyzer.pipeline.lives import MILDER
+from perfloop_analyzer.pipeline.lives import MILDER, Lives
 from perfloop_analyzer.series import service_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from perfloop_analyzer.pipeline.lives import Lives
+    from numpy.typing import NDArray
+
+    from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.pipeline.subject import Row, Subject
     from perfloop_analyzer.series import Floats
 
 SIGNIFICANT = 1e-3
 DRIFT = 0.2  # of the level over the window; a smaller trend is not reported
+LONG_DAYS = 5.25  # from which on DRIFT is enough: three quarters of the history's week
+SHORT_DRIFT = 0.5  # of the level, where the day's rhythm is taken out, or where there was no time for one
+HASTE_SECONDS = 3600.0  # in which no day's rhythm moves a level by half
+# Of the level, within a day: under a load that is known not to explain it, and where the load is not known. A day's
+# rhythm moves latencies two or three times between night and noon.
+DAY_DRIFT, BLIND_DRIFT = 1.0, 2.5
+TOGETHER = 6  # points
+LEAST_POINTS = 8  # of a series that may have a trend
 REMAINS = 0.5  # of the drift at which a trend begins; with less it is missed
 BOUNDS = ("expected", "lower", "upper")
 UNTIL = "seconds_until_limit"
@@ -66,17 +78,30 @@ def steepest_rises(values: Floats, step: float) -> Floats:
     return np.where(np.isfinite(highest), highest / (lag * step), np.nan)
 
 
-def find_long_trends(
-    subject: Subject, level: float, lives: Lives, findings: list[Finding], readings: list[Reading]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What trends are judged by besides their own series.
+
+    Attributes:
+        level: The false discovery rate of one reading.
+        lives: Which trends go on, see `Lives`.
+        loads: Each service's requests per second over the same time, shape (points,).
+    """
+
+    level: float
+    lives: Lives = field(default_factory=Lives)
+    loads: Mapping[str, Floats] = field(default_factory=dict)
+
+
+def find_long_trends(subject: Subject, outlook: Outlook, findings: list[Finding], readings: list[Reading]) -> None:
     """Add the trends towards the limit over the whole history, and the forecasts from it."""
-    batch, signal = subject.batch, subject.signal
-    keys = [series_hash(service_of(one, signal.service), signal.name, series_of(one)) for one in batch.labels]
+    batch, signal, lives = subject.batch, subject.signal, outlook.lives
     if "trend" in signal.detect:
-        _find_trends(subject, level, (lives, keys), findings, readings)
+        find_worsening(subject, outlook, findings, readings)
     capacity = signal.limit.capacity
     if capacity is None or "forecast" not in signal.detect:
         return
+    keys = _keys(subject)
     by_chance = np.array([BY_CHANCE * (MILDER if lives.stood(key, "limit") else 1.0) for key in keys])
     ahead = forecast_limit(batch.values, batch.grid.step, capacity, by_chance)
     for row in np.flatnonzero(np.isfinite(ahead.seconds)):
@@ -84,25 +109,88 @@ def find_long_trends(
         _report(subject, row, ahead.only(int(row)), findings, readings)
 
 
-def _find_trends(
-    subject: Subject, level: float, known: tuple[Lives, list[str]], findings: list[Finding], readings: list[Reading]
-) -> None:
-    lives, keys = known
-    grid, signal = subject.batch.grid, subject.signal
+def find_worsening(subject: Subject, outlook: Outlook, findings: list[Finding], readings: list[Reading]) -> None:
+    """Add a finding for every series whose level gets worse over all the data it has."""
+    grid, keys = subject.batch.grid, _keys(subject)
     trends = find_trends(without_day(subject.batch.values, grid.step), grid.step)
-    real = reject(trends.p_value, min(SIGNIFICANT, level))
-    readings += (subject.reading(row, "trend_slope", trends.slope[row]) for row in np.flatnonzero(real))
+    is_long = np.isfinite(trends.slope) & (grid.points * grid.step >= LONG_DAYS * DAY_SECONDS)
+    real = reject(np.where(is_long, trends.p_value, np.nan), min(SIGNIFICANT, outlook.level))
     rise = trends.slope * grid.step * grid.points
-    start = trends.fit - rise
-    worse = rise > 0 if signal.direction == "above" else rise < 0
-    share = np.abs(rise) / np.fmax(signal.min_deviation, np.fmax(DRIFT * np.abs(start), np.finfo(float).tiny))
-    begins = real & worse & (share >= 1.0)
-    remains = (trends.p_value <= MILDER * SIGNIFICANT) & worse & (share >= REMAINS)
-    for row in np.flatnonzero(np.isfinite(trends.slope)):
-        seen = bool(begins[row] or (remains[row] and lives.stood(keys[row], "unusual")))
-        if lives.goes_on(keys[row], "unusual", seen=seen):
-            numbers = {"value": trends.fit[row], "expected": start[row], "p_value": trends.p_value[row]}
-            findings.append(subject.finding(row, "trend", Severity.INFO, onset=0, **numbers))
+    readings += (subject.reading(row, "trend_slope", trends.slope[row]) for row in np.flatnonzero(real))
+    whole = Drifts(trends.fit - rise, trends.fit, trends.p_value, np.ones(len(keys), dtype=np.bool_))
+    for at in np.flatnonzero(is_long):
+        _go_on(subject, at, _Judged(whole, at, 0, DRIFT, bool(real[at])), (outlook.lives, keys[at]), findings)
+    for judged, row in _young(subject, ~is_long, outlook):
+        if judged.is_real:
+            slope = (judged.after - judged.before) / ((grid.points - judged.onset) * grid.step)
+            readings.append(subject.reading(row, "trend_slope", slope))
+        _go_on(subject, row, judged, (outlook.lives, keys[row]), findings)
+
+
+class _Judged:
+    """One series' drift: its levels, since which point, how far it must go, and whether it is real and not chance."""
+
+    def __init__(self, drifts: Drifts, row: Row, onset: int, needed: float, is_real: bool) -> None:  # noqa: FBT001
+        self.before, self.after = float(drifts.before[row]), float(drifts.after[row])
+        self.p_value, self.onset, self.needed, self.is_real = float(drifts.p_value[row]), onset, needed, is_real
+
+    def share(self, signal: Signal) -> float:
+        """Return how far it has gone for the worse, as a share of how far it must go."""
+        rise = self.after - self.before
+        worse = rise if signal.direction == "above" else -rise
+        # What is bad about a hit ratio of 0.95 are the 0.05 that are missing.
+        is_gap = signal.direction == "below" and signal.unit == "ratio"
+        level = abs(1.0 - self.before if is_gap else self.before)
+        return worse / max(signal.min_deviation, self.needed * level, float(np.finfo(float).tiny))
+
+
+def _young(subject: Subject, rows: NDArray[np.bool_], outlook: Outlook) -> Iterable[tuple[_Judged, int]]:
+    """Yield the drift of each series that is shorter than LONG_DAYS, over all of its own time."""
+    batch = subject.batch
+    there = np.isfinite(batch.values)
+    # Series that begin within an hour of each other are judged together.
+    begin = np.minimum(-(-np.argmax(there, axis=1) // TOGETHER) * TOGETHER, batch.grid.points - 1)
+    first = np.where(rows & there.any(axis=1), begin, -1)
+    found: list[tuple[Drifts, int, int, int]] = []
+    for onset in np.unique(first[(first >= 0) & (first <= batch.grid.points - LEAST_POINTS)]):
+        own = np.flatnonzero(first == onset)
+        drifts = find_drifts(batch.values[own, onset:], batch.grid.step)
+        found += [(drifts, place, int(onset), int(row)) for place, row in enumerate(own)]
+    p_values = np.array([drifts.p_value[place] for drifts, place, _, _ in found])
+    real = reject(p_values, min(SIGNIFICANT, outlook.level))
+    for (drifts, place, onset, row), is_real in zip(found, real, strict=True):
+        needed = _needed(subject, row, onset, outlook.loads)
+        if needed is not None and np.isfinite(drifts.before[place]):
+            is_sure = bool(is_real and drifts.is_steady[place])
+            yield _Judged(drifts, place, onset, needed, is_sure), row
+
+
+def _needed(subject: Subject, row: int, onset: int, loads: Mapping[str, Floats]) -> float | None:
+    """Return which share of its level a young series has to drift; None where nothing can be said yet."""
+    grid, signal = subject.batch.grid, subject.signal
+    seconds = (grid.points - onset) * grid.step
+    if seconds <= HASTE_SECONDS or seconds >= OVERLAP_DAYS * DAY_SECONDS:
+        return SHORT_DRIFT
+    if signal.kind != "red":
+        return None  # how much of a resource is used follows the load of the day
+    load = loads.get(service_of(subject.batch.labels[row], signal.service))
+    growth = growth_of(load[onset:]) if load is not None and len(load) == grid.points else float("nan")
+    return (1.0 + DAY_DRIFT) * growth - 1.0 if np.isfinite(growth) else BLIND_DRIFT
+
+
+def _go_on(subject: Subject, row: Row, judged: _Judged, life: tuple[Lives, str], findings: list[Finding]) -> None:
+    lives, key = life
+    share = judged.share(subject.signal)
+    begins = judged.is_real and share >= 1.0
+    remains = judged.p_value <= MILDER * SIGNIFICANT and share >= REMAINS
+    if lives.goes_on(key, "unusual", seen=bool(begins or (remains and lives.stood(key, "unusual")))):
+        numbers = {"value": judged.after, "expected": judged.before, "p_value": judged.p_value}
+        findings.append(subject.finding(row, "trend", Severity.INFO, onset=judged.onset, **numbers))
+
+
+def _keys(subject: Subject) -> list[str]:
+    batch, signal = subject.batch, subject.signal
+    return [series_hash(service_of(one, signal.service), signal.name, series_of(one)) for one in batch.labels]
 
 
 def _report(subject: Subject, row: Row, ahead: Forecasts, findings: list[Finding], readings: list[Reading]) -> None:
