@@ -304,7 +304,7 @@ class RepeatTester:
 
 
 def worst_gates(summaries: list[Summary]) -> list[GateResult]:
-    """Return each gate as the run has it in which it did worst: failed, else without data, else nearest to its bound."""
+    """Return each gate as of the run in which it did worst: failed, else without data, else nearest to its bound."""
     worst: dict[str, GateResult] = {}
     for summary in summaries:
         for gate in summary.gates:

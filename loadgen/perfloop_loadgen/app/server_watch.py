@@ -6,6 +6,7 @@ Prometheus has seen the end of a run only when it has scraped the service once m
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.prometheus_api import PrometheusApi
     from perfloop_loadgen.summary import Summary
+
+log = logging.getLogger(__name__)
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -161,7 +164,10 @@ async def _await_scrape(api: PrometheusApi, matcher: str, span: tuple[float, flo
     """Wait until the service was scraped after the end of the run; return the window between the scrapes."""
     began, ended = span
     last, interval = await _last_scrape(api, matcher)
-    until = time.monotonic() + min(_LONGEST_WAIT_SECONDS, 2 * interval + 1)
+    longest = min(_LONGEST_WAIT_SECONDS, 2 * interval + 1)
+    until = time.monotonic() + longest
+    if last <= ended and not hurry.is_set():
+        log.info("waiting for Prometheus to scrape the service once more, at most %.0f s", longest)
     while last <= ended and time.monotonic() < until and not hurry.is_set():
         try:
             await asyncio.wait_for(hurry.wait(), _POLL_SECONDS)

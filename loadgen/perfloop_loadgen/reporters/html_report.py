@@ -55,7 +55,7 @@ def render_html(document: Document) -> bytes:
         stream_times=stream_times,
         stream_sentences=stream_sentences,
         server_rows=[] if document.server is None else list(server_rows(document.server)),
-        server_plots=[Markup(drawn) for drawn in server_plots(document.server)] if document.server else [],  # noqa: S704 - figure() escapes every text it is given
+        server_plots=[Markup(drawn) for drawn in server_plots(document)],  # noqa: S704 - as below
         plots=[Markup(drawn) for drawn in _plots(document)],  # noqa: S704 - figure() escapes every text it is given
         seconds=seconds,
         config=json.dumps(document.config, indent=2),

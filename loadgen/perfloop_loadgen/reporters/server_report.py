@@ -9,9 +9,11 @@ from perfloop_base.quantities import quantity
 from perfloop_loadgen.summary.verdict import DIGITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from perfloop_loadgen.summary.server import Server
+    from perfloop_loadgen.samples.book import Point
+    from perfloop_loadgen.summary.document import Document
+    from perfloop_loadgen.summary.server import Server, ServerSeries
 
 HEADINGS = ("measured by the service", "client", "service", "highest")
 
@@ -43,14 +45,36 @@ def server_rows(server: Server) -> Iterator[tuple[str, str, str, str]]:
             )
 
 
-def server_plots(server: Server) -> list[str]:
-    """Return a plot for each kind of series that has points, as SVG; every text in it is escaped."""
+def server_plots(document: Document) -> list[str]:
+    """Return a plot for each kind of series that has points, as SVG; every text in it is escaped.
+
+    What the client measured of the same thing, second by second, is drawn with it.
+    """
     return [
         figure(
             f"Service: {series.title}",
-            [Line(line.name or series.title, line.points) for line in series.lines if line.points],
+            [*_client_lines(series.name, document.timeline), *_server_lines(series)],
             Axes("seconds into the run", unit=series.unit),
         )
-        for series in server.series
+        for series in (document.server.series if document.server is not None else ())
         if any(line.points for line in series.lines)
     ]
+
+
+def _server_lines(series: ServerSeries) -> list[Line]:
+    return [Line(line.name or "service", line.points) for line in series.lines if line.points]
+
+
+def _client_lines(name: str, timeline: Sequence[Point]) -> list[Line]:
+    read = _CLIENT.get(name)
+    if read is None:
+        return []
+    return [Line("client", [(point.elapsed_seconds, read(point)) for point in timeline if point.span_seconds])]
+
+
+# By the name of a series: what a second of the client's timeline has of the same thing.
+_CLIENT: dict[str, Callable[[Point], float | None]] = {
+    "request_rate": lambda point: point.requests / point.span_seconds,
+    "response_time_p95": lambda point: point.p95_seconds,
+    "error_ratio": lambda point: point.errors / point.requests if point.requests else None,
+}

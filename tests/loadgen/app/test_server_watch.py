@@ -199,6 +199,9 @@ def test_every_report_has_them(watched: tuple[Document, int], tmp_path: Path):
     page = RENDERERS["html"](document).decode()
     assert "<h2>The service</h2>" in page
     assert page.count("<figcaption>Service: ") == sum(any(x.points for x in s.lines) for s in document.server.series)
+    rate = page.split("<figcaption>Service: requests ")[1].split("</figure>")[0]
+    assert "</i>client</span>" in rate
+    assert "</i>service</span>" in rate
     assert "| connection pool used (main) |  | 25% | 25% |" in RENDERERS["markdown"](document).decode()
 
 
