@@ -88,7 +88,9 @@ class LlmConfig(Strict):
     shared_prefix_ratio: float = Field(
         default=0, ge=0, le=1, description="Share of each generated prompt that all prompts of the run begin with."
     )
-    shared_prefix_words: int = Field(default=0, ge=0, description="Words that all prompts of the run begin with.")
+    shared_prefix_words: int = Field(
+        default=0, ge=0, description="Words before each generated prompt, the same all over the run."
+    )
     system: str | None = Field(default=None, description="A system prompt, the same in every request.")
     max_tokens: Length | None = Field(default=None, description="Tokens of an answer at most; left out: 128.")
     max_completion_tokens: Length | None = Field(

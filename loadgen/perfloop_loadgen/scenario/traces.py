@@ -81,6 +81,21 @@ class Trace:
             yield values
 
 
+def tokens_in(values: Mapping[str, Any], name: str) -> int | None:
+    """Return a length that a pass has: of its trace, or of a data column of that name; None where it has none.
+
+    Raises:
+        ConfigError: the column holds something else.
+    """
+    value = values.get(name)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    try:
+        return max(1, _tokens(value))
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
 def read_trace(config: TraceConfig) -> Trace:
     """Return the requests of the window that the section names.
 

@@ -12,7 +12,7 @@ from perfloop_loadgen.scenario.llm.bodies import ANTHROPIC_VERSION, Messages, bo
 from perfloop_loadgen.scenario.llm.lengths import build_draw
 from perfloop_loadgen.scenario.llm.prompts import Prompt, build_source
 from perfloop_loadgen.scenario.template import fill, fill_path, is_open
-from perfloop_loadgen.scenario.traces import OUTPUT_TOKENS
+from perfloop_loadgen.scenario.traces import OUTPUT_TOKENS, tokens_in
 from perfloop_loadgen.streaming.text import answer_text
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Chat:
         return None
 
     def _request(self, messages: Messages, values: Mapping[str, Any], prompt: Prompt, *, reads: bool) -> Request:
-        max_tokens = values.get(OUTPUT_TOKENS) or self._limit(self._chance)
+        max_tokens = tokens_in(values, OUTPUT_TOKENS) or self._limit(self._chance)
         llm, endpoint = self._llm, self._endpoint
         if self._is_open:
             endpoint, llm = _filled(endpoint, llm, values)

@@ -18,7 +18,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.texts import read_text
 from perfloop_loadgen.scenario.llm.lengths import LONGEST, build_draw
 from perfloop_loadgen.scenario.llm.words import tagged_words, words
-from perfloop_loadgen.scenario.traces import BLOCK_TOKENS, HASH_IDS, INPUT_TOKENS
+from perfloop_loadgen.scenario.traces import BLOCK_TOKENS, HASH_IDS, INPUT_TOKENS, tokens_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,7 +118,7 @@ class _Generator:
     def prompt(self, number: int, values: Mapping[str, Any]) -> Prompt:
         """Return the prompt of a request; its length is the trace's, where the pass has one."""
         lengths = self._lengths
-        tokens = values.get(INPUT_TOKENS)
+        tokens = tokens_in(values, INPUT_TOKENS)
         if tokens is not None:
             blocks = values.get(HASH_IDS)
             if blocks:
@@ -127,7 +127,8 @@ class _Generator:
         else:
             # A source of chance of its own: the length of a prompt does not depend on which worker made it.
             drawn = lengths.draw(random.Random(f"{self._key}/{number}"))  # noqa: S311 - filler, not a secret
-            count = lengths.words_of(drawn) if lengths.in_tokens else drawn
+            # Before the words that were asked for; of a traced prompt, whose length is known, they are a part.
+            count = lengths.shared_words + (lengths.words_of(drawn) if lengths.in_tokens else drawn)
         shared = min(lengths.shared_words or round(count * lengths.shared_ratio), count)
         own = tagged_words(f"{self._key}/{number}", count - shared) if count > shared else ""
         text = " ".join(part for part in (self._prefix(shared), own) if part)

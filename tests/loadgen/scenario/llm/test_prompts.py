@@ -52,20 +52,24 @@ def test_words_are_as_many_as_are_asked_for(count: int, key: str):
     assert words(key, count + 7).startswith(words(key, count) + " ")
 
 
-@pytest.mark.parametrize(("llm", "shared"), [({"shared_prefix_ratio": 0.4}, 40), ({"shared_prefix_words": 90}, 90)])
-def test_a_shared_prefix_is_there_when_it_is_asked_for(llm: dict[str, Any], shared: int):
+@pytest.mark.parametrize(
+    ("llm", "shared", "whole"), [({"shared_prefix_ratio": 0.4}, 40, 100), ({"shared_prefix_words": 300}, 300, 400)]
+)
+def test_a_shared_prefix_is_there_when_it_is_asked_for(llm: dict[str, Any], shared: int, whole: int):
     """As long as asked, the same all over the run, another one in the next; behind it the prompts differ at once."""
     here, there = _texts(llm, count=50), _texts(llm, seed=2, count=50)
-    assert {len(text.split()) for text in here} == {100}
+    assert {len(text.split()) for text in here} == {whole}
     for one, other in pairwise(here):
         assert len(_common(one.split(), other.split())) == shared
     assert here[0].split()[0:5] != there[0].split()[0:5]
 
 
-def test_a_prefix_longer_than_the_prompt_is_all_of_it():
+def test_a_prefix_may_be_all_of_the_prompt():
     """Then prompts are the same, as was asked for."""
-    assert len(set(_texts({"prompt_words": 5, "shared_prefix_words": 9}, count=3))) == 1
     assert len(set(_texts({"prompt_words": 5, "shared_prefix_ratio": 1}, count=3))) == 1
+    source = build_source(LlmConfig(model="m", shared_prefix_words=9), 1, 1)
+    assert source(0, {"input_tokens": 5}).text == source(1, {"input_tokens": 5}).text
+    assert len(source(0, {"input_tokens": 20}).text.split()) == 20
 
 
 def test_tokens_are_taken_as_words():
@@ -84,6 +88,14 @@ def test_the_length_of_a_traced_request_is_its_own():
     first, second = (source(number, {"input_tokens": 50}) for number in range(2))
     assert len(first.text.split()) == len(second.text.split()) == first.tokens == 50
     assert first.text.split()[0] != second.text.split()[0]
+
+
+def test_a_column_of_data_may_have_the_length():
+    """As a text, which cells of CSV are; anything else is a sentence."""
+    source = build_source(LlmConfig(model="m"), 1, 1)
+    assert len(source(0, {"input_tokens": "30"}).text.split()) == 30
+    with pytest.raises(ConfigError, match="input_tokens: 'many' is no number of tokens"):
+        source(0, {"input_tokens": "many"})
 
 
 def test_blocks_of_a_trace_are_shared_as_the_trace_says():
