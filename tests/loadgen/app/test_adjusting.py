@@ -80,6 +80,11 @@ def test_a_duration_goes_with_every_profile(profile: str):
             "shop: --rate: the test has the shape ramping_rate, which has rates of its own",
         ),
         (
+            {"shape": "trace", "file": "trace.csv"},
+            LoadFlags(rate=200),
+            "shop: --rate: the test has the shape trace, which has rates of its own",
+        ),
+        (
             {"shape": "ramping_users", "stages": _STAGES["ramping_users"]},
             LoadFlags(users=5),
             "shop: --users: the test has the shape ramping_users, whose stages say how many users there are",
