@@ -226,6 +226,25 @@ async def test_a_failure_after_the_200_counts_as_nothing_good(
     assert (streams.answers, streams.good, streams.output_tokens, streams.first_token.count) == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize("engine", ["http1", "httpx"])
+async def test_either_engine_sees_the_events_of_a_stream(serve: Any, engine: str):
+    """A good answer and one that fails in turn: half of the requests, with either client."""
+    bodies = [TOKENS + DONE, TOKENS + NAMED]
+
+    async def answer(_: bytes, writer: asyncio.StreamWriter) -> None:
+        bodies.reverse()
+        writer.write(HEAD + _framed(bodies[0]) + END)
+
+    async with serve(answer) as service:
+        config = _config(service.url, {}).model_copy(update={"engine": engine, "concurrent_users": 1})
+        config.duration_seconds, config.think_time_seconds = 0.4, 0.02
+        summary = await LoadTester(config).run_load_test()
+    assert set(summary.outcomes) == {"ok", "stream_error"}
+    assert abs(summary.outcomes["ok"] - summary.outcomes["stream_error"]) <= 1
+    streams = summary.endpoints[0].streams
+    assert (streams.answers, streams.events) == (summary.outcomes["ok"], 2 * summary.outcomes["ok"])
+
+
 async def test_a_server_that_says_why_and_hangs_up_has_failed_for_that_reason(serve: Any):
     """The kind, not only that the connection closed in the middle."""
 
