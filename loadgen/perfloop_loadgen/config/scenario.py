@@ -75,7 +75,7 @@ class EndpointConfig(Strict):
     """One kind of request and its share of the traffic."""
 
     path: str = Field(description="As '/items/7?page=2'; ${name} is filled from data and extracted values.")
-    method: Method = "GET"
+    method: Method = Field(default="GET", description="Left out: GET, but POST of a form or an upload.")
     name: str | None = Field(default=None, description="The name in metrics and reports; else METHOD PATH.")
     data: Any = Field(
         default=None,
@@ -95,6 +95,12 @@ class EndpointConfig(Strict):
     stream: bool = Field(default=False, description="Measure server-sent events one by one.")
     slo: SloConfig = Field(default_factory=SloConfig)
     llm: LlmConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forms_are_posted(cls, values: Any) -> Any:
+        sent = isinstance(values, dict) and "method" not in values and (values.get("form") or values.get("multipart"))
+        return {**values, "method": "POST"} if sent else values
 
     @field_validator("path")
     @classmethod

@@ -72,6 +72,15 @@ def test_a_form_is_sent_as_browsers_send_it(endpoint: dict[str, Any]):
     assert request.headers["Content-Length"] == str(len(request.body))
 
 
+@pytest.mark.parametrize("body", [{"form": {"a": 1}}, {"multipart": {"a": "x"}}])
+def test_forms_are_posted_unless_the_test_says_otherwise(body: dict[str, Any]):
+    """As a browser posts them; the name of the row follows."""
+    endpoint = EndpointConfig.model_validate({"path": "/a", **body})
+    assert (endpoint.method, endpoint.label) == ("POST", "POST /a")
+    assert EndpointConfig.model_validate({"path": "/a", "method": "PUT", **body}).method == "PUT"
+    assert EndpointConfig(path="/a", data={"a": 1}).method == "GET"
+
+
 @given(st.dictionaries(TEXT, TEXT, max_size=5))
 def test_any_form_comes_back(form: dict[str, str]):
     """Whatever is in names and values."""
