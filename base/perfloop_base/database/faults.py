@@ -6,7 +6,6 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
-from alembic.util import CommandError
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from perfloop_base.redaction import redact
@@ -15,7 +14,6 @@ from perfloop_base.visible import visible
 if TYPE_CHECKING:
     from pathlib import Path
 
-DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, CommandError)
 # SQLite's result codes: https://www.sqlite.org/rescode.html
 _CORRUPT, _NOT_A_DATABASE, _SHORT_READ = 11, 26, 522
 WAIT_SECONDS = 2.0
@@ -24,6 +22,13 @@ _MISSING = ("no such table", "no such column")
 
 class DamageError(sqlite3.DatabaseError):
     """The database's own check found it damaged."""
+
+
+class MigrationError(Exception):
+    """A step from one schema to the next cannot be made."""
+
+
+DATABASE_ERRORS = (SQLAlchemyError, sqlite3.Error, MigrationError)
 
 
 def is_damage(error: BaseException) -> bool:
