@@ -219,12 +219,19 @@ def first_token(limits: Limits) -> AnyPanel:
     return lines(
         About(
             "Time to first token",
-            f"As the client measured it. Good: p95 under {seconds(token_in_time.first)}.",
+            f"As the client measured it, reasoning included. Good: p95 under {seconds(token_in_time.first)}.",
             "s",
             NO_STREAM,
             links=(TO_LLM,),
         ),
-        percentiles(lambda q: quantile_over_time(q, "loadgen_time_to_first_token_seconds"), 95, 50),
+        [
+            *percentiles(lambda q: quantile_over_time(q, "loadgen_time_to_first_token_seconds"), 95, 50),
+            Query(
+                quantile_over_time(0.95, "loadgen_time_to_first_answer_token_seconds"),
+                "p95 of the answer, after reasoning",
+                colours.MODEL,
+            ),
+        ],
         token_in_time,
     )
 
