@@ -45,6 +45,8 @@ class NewProof(BaseModel):
     gain: FiniteFloat | None = Field(default=None, le=1, description="the share of the metric that goes away")
     low: FiniteFloat | None = Field(default=None, le=1, description="lower bound of the gain")
     high: FiniteFloat | None = Field(default=None, le=1, description="upper bound of the gain")
+    started: FiniteFloat | None = Field(default=None, ge=0, description="when its load began, in Unix seconds")
+    ended: FiniteFloat | None = Field(default=None, ge=0, description="when its load ended, in Unix seconds")
 
 
 class Json(JSONResponse):

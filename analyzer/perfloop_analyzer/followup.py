@@ -107,7 +107,13 @@ def _observe(
 def _over(batch: Batch | None, trial: Trial, signal: Signal, grid: Grid) -> Floats:
     """Return a metric over a whole grid, NaN where it has no value."""
     values = course(batch, trial, signal)
-    return values if len(values) else np.full(grid.points, np.nan)
+    if not len(values):
+        return np.full(grid.points, np.nan)
+    if trial.proof is None:
+        return values
+    # A window ends at its moment: the one after the proof still sees samples from within.
+    times = grid.times()
+    return np.where((times >= trial.proof[0]) & (times < trial.proof[1] + grid.step), np.nan, values)
 
 
 def trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
@@ -131,7 +137,17 @@ def _trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> 
     metric = promised if promised in catalog else str(shown[0]["signal"])
     since = min(float(item["onset"]) for item in shown)
     least = recommendation.improvement.low if recommendation.improvement and metric == promised else 0.0
-    return Trial(metric, recommendation.service, labels, since, float(until), recommendation.updated, least)
+    proof = _proof_of(recommendation)
+    return Trial(metric, recommendation.service, labels, since, float(until), recommendation.updated, least, proof)
+
+
+def _proof_of(recommendation: Recommendation) -> tuple[float, float] | None:
+    """Return when a proof tried the change; None where none did, or its times are not known."""
+    proved = recommendation.values.get("proved")
+    times = [proved.get(name) for name in ("started", "ended")] if isinstance(proved, dict) else []
+    if not times or not all(isinstance(one, int | float) for one in times):
+        return None
+    return float(times[0]), float(times[1])
 
 
 def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:

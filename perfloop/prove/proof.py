@@ -82,7 +82,12 @@ class Proof:
         """Return what the analyzer keeps of it."""
         effect = self.effect
         numbers = {} if effect is None else {"gain": effect.gain, "low": effect.low, "high": effect.high}
-        return {"verdict": self.judgement.verdict, "words": self.judgement.words, **numbers}
+        times = (
+            {"started": self.blocks[0].end - self.blocks[0].seconds, "ended": self.blocks[-1].end}
+            if self.blocks
+            else {}
+        )
+        return {"verdict": self.judgement.verdict, "words": self.judgement.words, **numbers, **times}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""

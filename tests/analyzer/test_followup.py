@@ -28,12 +28,16 @@ class History:
     def __init__(self, broke: float, fixed: float, after: float) -> None:
         self.broke, self.fixed, self.after = broke, fixed, after
         self.silent = False
+        # While a proof tries the change, it is there in half of the blocks.
+        self.proof = (0.0, 0.0)
 
     async def query(self, queries: Any, grid: Grid) -> Responses:
         """Return the one known series."""
         times = grid.times()
         slow = (times >= self.broke) & (times < self.fixed)
         level = np.where(slow, 0.5, np.where(times >= self.fixed, self.after, 0.02))
+        tried = (times >= self.proof[0]) & (times < self.proof[1]) & (times % (2 * MINUTE) < MINUTE)
+        level = np.where(tried, 0.02, level)
         values = (level * (1.0 + 0.01 * np.sin(times)))[None, :]
         labels = ({"service": "shop", "db_system_name": "sqlite"},)
         known = {q.signal for q in queries} & {"db_query_time_p95"}
@@ -74,6 +78,31 @@ async def test_what_was_implemented_is_measured(database: Database, after: float
     assert recommendation.state == state
     assert recommendation.values["measured"]["gain"] == pytest.approx(1 - after / 0.5, abs=0.05)
     assert [event["step"] for event in database.events(identifier)][-1] == state.removesuffix("d")
+
+
+async def test_a_proof_disturbs_no_measurement_and_is_kept(database: Database) -> None:
+    """The change was there and not there in turn: those windows say nothing of before; what was proved stays known."""
+    source = History(NOW, NOW + 20 * MINUTE, 0.02)
+    loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
+    for minutes in (5.0, 9.0):
+        await loop.cycle(NOW + minutes * MINUTE)
+    (recommendation,) = database.recommendations()
+    # What people decided on keeps the evidence that they saw.
+    database.transition(recommendation.id, "accept", NOW + 9 * MINUTE)
+    source.proof = (NOW + 10 * MINUTE, NOW + 18 * MINUTE)
+    outcome = {"verdict": "proved", "gain": 0.95, "low": 0.94, "high": 0.96, "words": "the change takes away 95%"}
+    times = {"started": source.proof[0], "ended": source.proof[1]}
+    database.record_proof(recommendation.id, {**outcome, **times}, NOW + 18 * MINUTE)
+    await loop.cycle(NOW + 19 * MINUTE)
+    database.transition(recommendation.id, "implement", NOW + 20 * MINUTE)
+    late = await loop.cycle(NOW + 33 * MINUTE)
+    assert late is not None
+    (found,) = [one for one in (*late.recommendations, *late.decided) if one.id == recommendation.id]
+    assert (found.state, found.proved_gain) == ("validated", 0.95)
+    assert found.values["measured"]["gain"] == pytest.approx(0.96, abs=0.05)
+    assert found.values["proved"]["expected"] == (recommendation.improvement and recommendation.improvement.as_dict())
+    assert [event["step"] for event in database.events(found.id)] == ["open", "accept", "prove", "implement", "validate"]
+    assert late.records[found.rule].outcomes == 1
 
 
 async def test_trouble_that_was_over_before_the_change_is_healed(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,21 +20,27 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(
         not os.environ.get("PERFLOOP_LONG_TESTS"),
-        reason="takes about five minutes: set PERFLOOP_LONG_TESTS=1 to run it",
+        reason="takes about seven minutes: set PERFLOOP_LONG_TESTS=1 to run it",
     ),
 ]
 STEPS = [
     "start",
     "watch",
     "load test",
+    "baseline",
     "break",
     "alert",
     "notify",
     "analyze",
+    "cause",
     "recommend",
+    "accept",
+    "prove",
     "fix",
-    "validate",
+    "recover",
     "resolved",
+    "gate",
+    "validate",
 ]
 
 
@@ -46,3 +53,6 @@ def test_tour_shows_every_step(live_stack: LiveStack):
     shown = list(dict.fromkeys(line[6:16].strip() for line in done.stdout.splitlines()))
     assert [step for step in shown if step in STEPS] == STEPS
     assert live_stack.demo in done.stdout
+    lines = {line[6:16].strip(): line[17:] for line in done.stdout.splitlines()}
+    assert re.search(r"validated: expected \d+%, proved \d+%, measured \d+%", lines["validate"])
+    assert "a build that is 20 ms slower fails with code 1" in lines["gate"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,9 @@ _INBOX_SENDER = "perfloop@localhost"
 # The slowest step, the resolved notification, takes about 85 s on a quiet machine.
 _PATIENCE_SECONDS = 180
 _PAUSE_SECONDS = 1
+# Three pairs of short blocks, and three short runs: enough for a fault of ten times the usual, and for five minutes.
+PROOF = ("--pairs", "3", "--block", "10s", "--settle", "2s")
+GATE = ("--test", "gate", "--repeat", "3", "--min-effect", "25", "--cannot-tell", "pass")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +117,57 @@ class Stack:
         """Switch every fault of the demo off."""
         self._call("DELETE", "demo", "/faults")
 
-    def test_load(self) -> LoadResult:
-        """Run the tour's load test against the demo."""
+    def test_load(self, *flags: str) -> LoadResult:
+        """Run the tour's load test against the demo; more flags are those of `perfloop loadgen run`."""
         with tempfile.TemporaryDirectory() as directory:
             report = Path(directory) / "report.json"
-            flags = ("--url", self.urls["demo"], "--report.json", str(report))
-            done = run_perfloop("loadgen", "run", str(_LOAD), *flags)
+            common = ("--url", self.urls["demo"], "--report.json", str(report))
+            done = run_perfloop("loadgen", "run", str(_LOAD), *common, *flags)
             if not report.exists():
                 raise StartError(f"The load test wrote no report: {_last_line(done.stderr)}")
             total = json.loads(report.read_text())["summary"]["total"]
         p95 = total["response"]["quantiles_seconds"]["p95"]
         return LoadResult(total["total_requests"], total["failed_requests"], p95)
+
+    def gate(self, baseline: str) -> tuple[int, str]:
+        """Compare the demo with a baseline, as a pipeline does; return the exit code and the verdict in words."""
+        flags = ("--url", self.urls["demo"], "--baseline", baseline, *GATE)
+        done = run_perfloop("loadgen", "gate", str(_LOAD), *flags)
+        lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+        if not lines:
+            raise StartError(f"The gate printed nothing: {_last_line(done.stderr)}")
+        return done.returncode, lines[0]
+
+    def decide(self, step: str, identifier: str) -> None:
+        """Accept a recommendation, or mark it as implemented."""
+        done = run_perfloop("analyzer", step, identifier)
+        if done.returncode:
+            raise StartError(f"The recommendation could not be changed: {_last_line(done.stderr)}")
+
+    def recommendation(self, identifier: str) -> dict[str, Any]:
+        """Return a recommendation with its state, as the analyzer has it."""
+        found: dict[str, Any] = self._call("GET", "analyzer", f"/api/v1/recommendations/{identifier}").json()
+        return found
+
+    def cause(self) -> str:
+        """Return the most probable cause of what is wrong with the demo, in words; empty while none is known."""
+        for incident in self._call("GET", "analyzer", "/api/v1/incidents").json()["incidents"]:
+            if "demo" in incident["services"]:
+                first = incident["causes"][0]
+                return f"{first['component']} of {first['service']} ({first['score']:.0%}): {first['evidence'][0]}"
+        return ""
+
+    def prove(self, identifier: str, **faults: float) -> dict[str, Any]:
+        """Prove a recommendation: the incident's load, in turn with the faults and without them."""
+        switch = [sys.executable, "-m", "perfloop_demo.tour.switch", self.urls["demo"]]
+        again = [f"{name}={value}" for name, value in faults.items()]
+        sides = ("--url", self.urls["demo"], "--apply", shlex.join(switch), "--revert", shlex.join([*switch, *again]))
+        done = run_perfloop("prove", identifier, *sides, *PROOF, "--json")
+        start = done.stdout.find("{\n")
+        if start < 0:
+            raise StartError(f"The proof ended without a result: {_last_line(done.stderr)}")
+        found: dict[str, Any] = json.loads(done.stdout[start:])
+        return found
 
     def _call(self, method: str, part: str, path: str, **options: Any) -> httpx.Response:
         url = f"{self.urls[part]}{path}"

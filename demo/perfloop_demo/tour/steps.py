@@ -1,10 +1,11 @@
-"""The steps of the tour: load, break, alert, notify, analyze, recommend, fix, validate."""
+"""The steps of the tour: baseline, break, alert, notify, analyze, recommend, accept, prove, fix, gate, validate."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from perfloop_base.errors import StartError
 from perfloop_base.quantities import quantity
 from perfloop_base.terminal import show
 from perfloop_demo.tour.stack import wait_for
@@ -22,6 +23,10 @@ _RECOMMENDATION = 'perfloop_recommendation_info{service="demo", category="databa
 _TRAFFIC = 'sum(rate(http_server_request_duration_seconds_count{service="demo"}[1m]))'
 # Below this rate the rules have too few samples of a minute.
 _ENOUGH_PER_SECOND = 1.0
+_BASELINE = "tour"
+_SLOWED_SECONDS = 0.02
+_UNDER_WAY = frozenset({"open", "accepted", "implemented"})
+_VALIDATION_SECONDS = 600
 _CHANNELS = ("slack", "email", "pagerduty")
 
 
@@ -47,21 +52,73 @@ def run_tour(stack: Stack, narrator: Narrator) -> None:
     stack.heal_demo()
     try:
         score = _watch(stack, narrator)
-        before = stack.test_load()
+        before = stack.test_load("--test", "tour")
         say("load test", f"healthy: {_describe(before)}")
+        stack.test_load("--test", "gate", "--repeat", "3", "--save-baseline", _BASELINE)
+        say("baseline", f"three runs are kept as the baseline {_BASELINE!r}")
         stack.break_demo(slow_queries=_SLOW_SECONDS)
         say("break", f"slow queries: the database now waits {_SLOW_SECONDS:g} s inside every SELECT")
         alertname = _watch_alert(stack, narrator)
-        broken = _watch_analysis(stack, narrator, score)
-        during = stack.test_load()
-        say("load test", f"broken: {_describe(during)}")
+        broken, identifier = _watch_analysis(stack, narrator, score)
+        _prove(stack, narrator, identifier)
     finally:
         stack.heal_demo()
-    say("fix", "the queries are fast again, as the recommendation asked for")
-    after = stack.test_load()
-    say("load test", f"fixed: {_describe(after)}, {1 - after.p95_seconds / during.p95_seconds:.0%} faster than broken")
+    stack.decide("implement", identifier)
+    say("fix", "the queries are fast again, as the recommendation asked for, and it is marked as implemented")
+    after = stack.test_load("--test", "tour")
+    say("load test", f"fixed: {_describe(after)}")
     _watch_recovery(stack, narrator, alertname, broken, score)
+    _pass_the_gate(stack, narrator)
+    _await_validation(stack, narrator, identifier)
+    _fail_the_gate(stack, narrator)
     _list_pages(stack, narrator)
+
+
+def _prove(stack: Stack, narrator: Narrator, identifier: str) -> None:
+    stack.decide("accept", identifier)
+    narrator.say("accept", f"{identifier}: it will be implemented; first the proof")
+    found = stack.prove(identifier, slow_queries=_SLOW_SECONDS)
+    routes = found["load"]["routes"]
+    same = sum(route["is_same"] for route in routes)
+    narrator.say("prove", f"{found['verdict']}: {found['words']}")
+    narrator.say("prove", f"the incident's load was replayed: {same} of {len(routes)} routes at the original's rate")
+    if found["verdict"] != "proved":
+        raise StartError(f"The recommendation {identifier} was not proved: {found['words']}")
+
+
+def _pass_the_gate(stack: Stack, narrator: Narrator) -> None:
+    code, verdict = stack.gate(_BASELINE)
+    if code:
+        raise StartError(f"The gate did not let the same build pass: {verdict}")
+    narrator.say("gate", f"the same build passes: {verdict}")
+
+
+def _fail_the_gate(stack: Stack, narrator: Narrator) -> None:
+    """Show a regression that no alert sees: it is far below every limit."""
+    try:
+        stack.break_demo(slow_queries=_SLOWED_SECONDS)
+        code, verdict = stack.gate(_BASELINE)
+    finally:
+        stack.heal_demo()
+    if not code:
+        raise StartError(f"The gate let a slowed build pass: {verdict}")
+    narrator.say("gate", f"a build that is {_SLOWED_SECONDS * 1000:.0f} ms slower fails with code {code}: {verdict}")
+
+
+def _await_validation(stack: Stack, narrator: Narrator, identifier: str) -> None:
+    """Wait until the analyzer has measured what the change brought: ten rate windows after it."""
+
+    def decided() -> dict[str, Any] | None:
+        found = stack.recommendation(identifier)
+        return found if found["state"] not in _UNDER_WAY else None
+
+    found = wait_for(decided, "the measured effect of the change", _VALIDATION_SECONDS) or {}
+    values, expected = found["values"], found["improvement"]
+    if found["state"] != "validated":
+        raise StartError(f"The recommendation {identifier} is {found['state']}: {values.get('reason', '')}")
+    promise = f"expected {expected['ratio']:.0%}, " if expected else ""
+    proved, measured = values["proved"]["gain"], values["measured"]["gain"]
+    narrator.say("validate", f"validated: {promise}proved {proved:.0%}, measured {measured:.0%}")
 
 
 def _watch(stack: Stack, narrator: Narrator) -> float:
@@ -88,20 +145,26 @@ def _watch_alert(stack: Stack, narrator: Narrator) -> str:
     return alertname
 
 
-def _watch_analysis(stack: Stack, narrator: Narrator, score: float) -> float:
+def _watch_analysis(stack: Stack, narrator: Narrator, score: float) -> tuple[float, str]:
+    """Return the lowered health score, and the id of what is recommended first."""
     lower = wait_for(lambda: stack.query(f"{_HEALTH} < {score}"), "a lower health score")
     broken = float(lower[0]["value"])
     narrator.say("analyze", f"the demo's health falls from {score:.0f} to {broken:.0f}")
+    narrator.say("cause", wait_for(stack.cause, "a cause"))
     found = wait_for(lambda: stack.query(_RECOMMENDATION), "a recommendation")
     for series in found:
         narrator.say("recommend", f"{series['metric']['priority']}: {series['metric']['title']}")
-    return broken
+    identifier = str(found[0]["metric"]["id"])
+    if improvement := stack.recommendation(identifier)["improvement"]:
+        bounds = f"{improvement['low']:.0%} to {improvement['high']:.0%}"
+        narrator.say("recommend", f"expected: {improvement['of']} less by {improvement['ratio']:.0%} ({bounds})")
+    return broken, identifier
 
 
 def _watch_recovery(stack: Stack, narrator: Narrator, alertname: str, broken: float, score: float) -> None:
     before = _count(stack)
     back = wait_for(lambda: stack.query(f"{_HEALTH} >= {score}"), "the health score to come back")
-    narrator.say("validate", f"the demo's health is back from {broken:.0f} to {back[0]['value']:.0f}")
+    narrator.say("recover", f"the demo's health is back from {broken:.0f} to {back[0]['value']:.0f}")
     newest = _wait_for_messages(stack, alertname, "resolved", before)
     for channel in _CHANNELS:
         narrator.say("resolved", f"{channel}: {newest[channel]}")
