@@ -15,8 +15,8 @@ _DESCRIPTIONS = ("message", "detail", "error", "msg")
 # Names and types of events of OpenAI's Responses and Assistants; other feeds may report the failures of something else.
 _OF_MODELS = ("response.", "thread.")
 _FAILED = (".failed", ".error", ".cancelled", ".expired")
-# Reasons to finish that are failures of the server, not ends of an answer.
 _FIRST_ERROR, _LAST_ERROR = 400, 599
+# Reasons to finish that are failures of the server, not ends of an answer.
 BROKEN_FINISHES = frozenset({"error", "abort", "cancelled", "insufficient_system_resource"})
 
 

@@ -8,6 +8,7 @@ import orjson
 
 # Above the largest events of real services, images as base64.
 LARGEST_EVENT = 4 * 1024 * 1024
+_MOST_DIGITS = 4000
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -49,7 +50,7 @@ class EventReader:
         self._begun = False  # whether the byte order mark is behind
         self._after_cr = False
         self._json: bool | None = None  # None: no line has said yet
-        self._document: list[bytes] = []  # the lines of JSON that is none by lines
+        self._document = bytearray()  # JSON that is none by lines
         self._data: list[bytes] = []  # the data lines of the event under way
         self._name = b""
         self._size = 0
@@ -94,8 +95,8 @@ class EventReader:
         if line and self._json is not False and (self._json or _begins_json(line)):
             self._take_json(line, events)
         if self._document:
-            events.append(Event(b"", b"\n".join(self._document)))
-            self._document = []
+            events.append(Event(b"", bytes(self._document)))
+            self._document.clear()
         return events
 
     def _without_mark(self, data: bytes) -> bytes:
@@ -137,21 +138,18 @@ class EventReader:
         elif name == b"id" and b"\0" not in value:
             self.last_event_id = value
         elif name == b"retry" and value.isdigit():
-            # Longer ones are no time: they are cut, so that a hostile one costs nothing to read.
-            self.reconnection_milliseconds = int(value[:18])
+            # Longer ones are no time, and the interpreter refuses to read them.
+            self.reconnection_milliseconds = int(value[:_MOST_DIGITS])
         elif name == b"error" or name.startswith(b"{"):
             events.append(Event(name, value if name == b"error" else line, stray=True))
 
     def _take_json(self, line: bytes, events: list[Event]) -> None:
-        if self._document:
-            self._document.append(line)
-            self._size += len(line) + 1
-        elif line.strip():
-            if _is_json(line):
+        if not self._document and (not line.strip() or _is_json(line)):
+            if line.strip():
                 events.append(Event(b"", line))
-            else:
-                self._document.append(line)
-                self._size += len(line) + 1
+            return
+        self._document += line + b"\n"
+        self._size = len(self._document)
 
 
 def _begins_json(line: bytes) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -65,25 +64,29 @@ class Chat:
         self._source = build_source(llm, origin.seed, origin.place)
         limit = llm.max_completion_tokens or llm.max_tokens
         self._limit = build_draw(limit) if limit is not None else lambda _: _DEFAULT_MAX_TOKENS
-        self._chance = random.Random(f"{origin.seed}/{origin.place}/{origin.worker}")  # noqa: S311 - lengths, no secret
+        self._key = f"{origin.seed}/{origin.place}"
         # Each turn of each conversation has a number of its own over all workers.
         self._numbers = count(origin.worker, origin.workers)
 
     def single(self, values: Mapping[str, Any]) -> Request:
         """Return the request of one prompt."""
-        prompt = self._source(next(self._numbers), values)
-        return self._request([_said("user", prompt.text)], values, prompt, reads=False)
+        number = next(self._numbers)
+        prompt = self._source(number, values)
+        limit = self._limit_of(number, values)
+        return self._request([_said("user", prompt.text)], values, prompt, limit)
 
     def converse(self, values: dict[str, Any]) -> Generator[Request | Pause, Answer, object]:
         """Take the turns of a conversation; one that fails ends it."""
         messages: list[Mapping[str, str]] = []
         for turn in range(1, self._llm.turns + 1):
-            prompt = self._source(next(self._numbers), values)
+            number = next(self._numbers)
+            prompt = self._source(number, values)
             messages.append(_said("user", prompt.text))
             is_last = turn == self._llm.turns
             # What was asked for is the first prompt's length: later ones have answers in them.
             asked = prompt if turn == 1 else Prompt(prompt.text)
-            answer = yield self._request(messages, values, asked, reads=not is_last)
+            limit = self._limit_of(number, values)
+            answer = yield self._request(messages, values, asked, limit, reads=not is_last)
             if not answer.ok:
                 return BROKEN_OFF
             if is_last:
@@ -93,8 +96,13 @@ class Chat:
                 yield Pause(self._llm.think_time_seconds)
         return None
 
-    def _request(self, messages: Messages, values: Mapping[str, Any], prompt: Prompt, *, reads: bool) -> Request:
-        max_tokens = tokens_in(values, OUTPUT_TOKENS) or self._limit(self._chance)
+    def _limit_of(self, number: int, values: Mapping[str, Any]) -> int:
+        """Return how many tokens an answer may have; as the prompt, it follows from the number of the request."""
+        return tokens_in(values, OUTPUT_TOKENS) or self._limit(f"{self._key}/{number}/answer")
+
+    def _request(
+        self, messages: Messages, values: Mapping[str, Any], prompt: Prompt, max_tokens: int, *, reads: bool = False
+    ) -> Request:
         llm, endpoint = self._llm, self._endpoint
         if self._is_open:
             endpoint, llm = _filled(endpoint, llm, values)

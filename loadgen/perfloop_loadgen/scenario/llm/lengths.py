@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.texts import read_text
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable
     from pathlib import Path
 
     from perfloop_loadgen.config.llm import LengthConfig
 
 # A value outside of min and max is drawn again: moved to the bound, many of them would be exactly there.
-_MOST_DRAWS = 1000
+_MOST_DRAWS = 100
 # Longer than any model reads.
 LONGEST = 100_000_000
 
 
-def build_draw(config: LengthConfig) -> Callable[[random.Random], int]:
-    """Return the function that draws a length, given a source of chance.
+def build_draw(config: LengthConfig) -> Callable[[str], int]:
+    """Return the function that draws a length: the one that follows from a key, whoever draws it, and in any order.
 
     Raises:
         ConfigError: the file of lengths cannot be read, or holds anything else.
@@ -35,16 +36,20 @@ def build_draw(config: LengthConfig) -> Callable[[random.Random], int]:
             value = config.value or 1
             return lambda _: value
         case "uniform":
-            return lambda chance: chance.randint(low, high)
+            return lambda key: _chance(key).randint(low, high)
         case "normal":
-            return lambda chance: _within(low, high, lambda: chance.gauss(mean, stddev))
+            return lambda key: _within(low, high, partial(_chance(key).gauss, mean, stddev))
         case "lognormal":
             # The parameters of the logarithm, from the moments of the value itself.
             variance = math.log1p((stddev / mean) ** 2)
             mu, sigma = math.log(mean) - variance / 2, math.sqrt(variance)
-            return lambda chance: _within(low, high, lambda: chance.lognormvariate(mu, sigma))
+            return lambda key: _within(low, high, partial(_chance(key).lognormvariate, mu, sigma))
     lengths = read_lengths(config.file) if config.file else (1,)
-    return lambda chance: chance.choice(lengths)
+    return lambda key: _chance(key).choice(lengths)
+
+
+def _chance(key: str) -> random.Random:
+    return random.Random(key)  # noqa: S311 - a length, not a secret
 
 
 def _within(low: int, high: int, draw: Callable[[], float]) -> int:

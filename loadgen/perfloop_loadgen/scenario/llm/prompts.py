@@ -8,7 +8,6 @@ or in another. What is the same on purpose is asked for: a shared prefix, or the
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,7 +80,7 @@ def read_prompts(path: Path) -> list[str]:
 class _Lengths:
     """How many words a generated prompt has, and how many of them are the shared prefix."""
 
-    draw: Callable[[random.Random], int]
+    draw: Callable[[str], int]
     in_tokens: bool
     tokens_per_word: float
     shared_ratio: float
@@ -125,8 +124,7 @@ class _Generator:
                 return Prompt(self._of_blocks(number, tokens, values[BLOCK_TOKENS], blocks), tokens)
             count = lengths.words_of(tokens)
         else:
-            # A source of chance of its own: the length of a prompt does not depend on which worker made it.
-            drawn = lengths.draw(random.Random(f"{self._key}/{number}"))  # noqa: S311 - filler, not a secret
+            drawn = lengths.draw(f"{self._key}/{number}")
             # Before the words that were asked for; of a traced prompt, whose length is known, they are a part.
             count = lengths.shared_words + (lengths.words_of(drawn) if lengths.in_tokens else drawn)
         shared = min(lengths.shared_words or round(count * lengths.shared_ratio), count)
