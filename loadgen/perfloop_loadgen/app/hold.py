@@ -34,7 +34,8 @@ def default_thresholds(config: LoadTestConfig) -> tuple[list[GateConfig], str]:
     thresholds = read_thresholds(_file())
     gates = _response_gates(config, thresholds)
     for metric, signal, otherwise in _SHARES:
-        gates.append(GateConfig(expect=f"{metric} < {_limit(thresholds, signal, otherwise) * 100:g} %"))
+        percent = 100 * _limit(thresholds, signal, otherwise)
+        gates.append(GateConfig(expect=f"{metric} < {percent:g} %"))
     return gates, f"the test sets no thresholds: it is held to those of thresholds.yml for an API, {_words(gates)}"
 
 
