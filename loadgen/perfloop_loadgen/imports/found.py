@@ -16,6 +16,8 @@ _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][\w-]*) +(?=\S)")
 _MOST_NOTES = 20
 _LONGEST_NAME = 60
+# Shorter ones are parts of too many other texts.
+_SHORTEST_KNOWN = 8
 _LONGEST_NOTE = 300
 
 
@@ -33,6 +35,8 @@ class Found:
     left_out: Counter[str] = field(default_factory=Counter)
     # By the name of a variable: what it must hold.
     variables: dict[str, str] = field(default_factory=dict)
+    # The placeholders of secrets, by their values.
+    known: dict[str, str] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
         """Add a sentence, once."""
@@ -51,12 +55,14 @@ class Found:
             value: the secret, if the document has it: no message shows it from now on.
             holds: what the variable must hold, where its name does not say it.
         """
-        if isinstance(value, str):
-            register(value)
         variable = "_".join(_WORDS.findall(name)).upper()[:_LONGEST_NAME] or "SECRET"
         variable = variable if variable[0].isalpha() else f"SECRET_{variable}"
         self.variables.setdefault(variable, holds)
-        return f"${{env:{variable}}}"
+        placeholder = f"${{env:{variable}}}"
+        if isinstance(value, str) and len(value) >= _SHORTEST_KNOWN:
+            register(value)
+            self.known.setdefault(value, placeholder)
+        return placeholder
 
     def header(self, name: str, value: str) -> str:
         """Return a header's value as the test has it: a secret as a placeholder, behind the scheme that it names."""
@@ -74,8 +80,15 @@ class Found:
         return self.secret(name, value) if secret and value and self.hides_fields else self.text(value, name)
 
     def text(self, text: str, name: str = "secret") -> str:
-        """Return a text as the test has it; one that holds a secret of a known form is a placeholder as a whole."""
-        return escape(text) if redact(text) == text else self.secret(name, text)
+        """Return a text as the test has it: a secret that was found elsewhere is its placeholder wherever it comes again.
+
+        A text that holds another one, known by its form, is a placeholder as a whole.
+        """
+        kept = escape(text)
+        for secret, placeholder in self.known.items():
+            if secret in text:
+                kept = kept.replace(escape(secret), placeholder)
+        return kept if kept != escape(text) or redact(text) == text else self.secret(name, text)
 
     def values(self, value: Any, *, name: str = "") -> Any:
         """Return a JSON value as the test has it: texts escaped, the values of secret names as placeholders."""

@@ -134,7 +134,9 @@ class _Splitter:
         return end
 
     def _add(self, text: str, end: int) -> None:
-        self._word = [*(self._word or ()), text]
+        if self._word is None:
+            self._word = []
+        self._word.append(text)
         self._at = end
 
     def _end_word(self) -> None:

@@ -142,6 +142,18 @@ def test_secrets_of_a_recording_are_placeholders(imported: Imported):
     assert imported.notes.count("variable PASSWORD") == 1
 
 
+def test_a_secret_that_comes_again_is_the_same_variable(imported: Imported):
+    """Under a name that is no secret's, within a longer text; a short one is a part of too many words."""
+    entries = [
+        _entry(headers=_headers(Authorization="Bearer 0123456789abcdef")),
+        _entry(method="POST", postData={"mimeType": JSON, "text": '{"a":"x 0123456789abcdef y","password":"car"}'}),
+        _entry(headers=_headers(X_Other="scar 0123456789abcdef")),
+    ]
+    steps = imported("har", _har(*entries)).scenarios[0].steps
+    assert steps[1].data == {"a": "x ${env:AUTHORIZATION} y", "password": "${env:PASSWORD}"}
+    assert steps[2].headers == {"X-Other": "scar ${env:AUTHORIZATION}"}
+
+
 @pytest.mark.parametrize(
     ("url", "path"),
     [
