@@ -2,8 +2,8 @@
 
 Names are those that the exporter, the instrumentation and vLLM give them (HTTP, database, cache, language models,
 process, machine). In an expression `$service` stands for the matcher of the service under test, and `$window` for a
-range: the whole run for the figure, a few scrapes for the plot. An expression without `$window` is a state, whose figure
-is its mean.
+range: the whole run for the figure, a few scrapes for the plot. An expression without `$window` is a state, and its
+figure is its mean.
 """
 
 from __future__ import annotations

@@ -137,6 +137,8 @@ class RepeatTester:
         # Called with a line about each run as it ends.
         self.line_listeners: list[Callable[[str], None]] = []
         self.only_queries_failed = False
+        # Whether there is no result for one reason alone: more runs would be needed.
+        self.needs_more_runs = False
         # Of each run, in order: what the store of runs keeps.
         self.documents: list[Document] = []
         self._rows: list[RepeatRow] = []
@@ -296,6 +298,7 @@ class RepeatTester:
             verdict, reasons = Verdict.PASSED, []
         if verdict is not Verdict.INVALID:
             notes.insert(0, repeats.sentence())
+        self.needs_more_runs = verdict is Verdict.INVALID and len(counted) >= MIN_RUNS
         self.only_queries_failed = verdict is Verdict.INVALID and not counted and all(self._unanswered)
         shared = self.documents[0].summary.notes if self.documents else []
         return replace(

@@ -190,6 +190,8 @@ class Session:
             return ExitCode.OK if tester.is_endless else ExitCode.STOPPED
         if tester.only_queries_failed:
             return ExitCode.SOURCE_UNAVAILABLE
+        if isinstance(tester, RepeatTester) and tester.needs_more_runs:
+            return ExitCode.UNDECIDED
         return _CODES[summary.verdict]
 
     async def _start_server(self) -> None:
