@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from perfloop_loadgen.config import EndpointConfig, LoadTestConfig
+    from perfloop_loadgen.config.llm import LlmConfig
     from perfloop_loadgen.samples.book import Book
 
 
 def generates_prompts(config: LoadTestConfig) -> bool:
-    """Return whether any prompt of the test is generated, and so follows from a seed."""
-    return any(one.llm is not None and one.llm.prompts_file is None for one in _requests(config))
+    """Return whether any prompt of the test follows from a seed, in whole or by a word of its own."""
+    return any(one.llm is not None and not _as_they_are(one.llm) for one in _requests(config))
 
 
 def prompt_notes(config: LoadTestConfig, seed: int, book: Book) -> list[str]:
@@ -29,16 +30,20 @@ def prompt_notes(config: LoadTestConfig, seed: int, book: Book) -> list[str]:
     files: dict[Path, int] = {}
     sent = {label: tally.requests for label, tally in book.rows()}
     for one in _requests(config):
-        if one.llm is not None and one.llm.prompts_file is not None:
+        if one.llm is not None and one.llm.prompts_file is not None and _as_they_are(one.llm):
             files[one.llm.prompts_file] = files.get(one.llm.prompts_file, 0) + sent.get(one.label, 0)
     for path, requests in files.items():
         prompts = _distinct(path)
         if requests > prompts:
             notes.append(
                 f"{requests} requests had the {prompts} prompts of {path}: "
-                "a server with a prompt cache had read them before"
+                "a server with a prompt cache had read them before (unique_prompts: true makes them differ)"
             )
     return notes
+
+
+def _as_they_are(llm: LlmConfig) -> bool:
+    return llm.prompts_file is not None and not llm.unique_prompts
 
 
 @lru_cache(maxsize=16)

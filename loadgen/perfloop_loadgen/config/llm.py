@@ -78,6 +78,9 @@ class LlmConfig(Strict):
     model: str
     api: Api | None = Field(default=None, description="The form of the request; left out: by the path, else chat.")
     prompts_file: Path | None = None
+    unique_prompts: bool = Field(
+        default=False, description="Put a word before each prompt of the file that no other request has."
+    )
     prompt_words: Length | None = Field(default=None, description="Words of a generated prompt; left out: 100.")
     prompt_tokens: Length | None = Field(
         default=None, description="Tokens of a generated prompt instead, as words by tokens_per_word."
@@ -113,6 +116,8 @@ class LlmConfig(Strict):
             for name in generated:
                 if getattr(self, name):
                     raise ValueError(f"{name} is for generated prompts: leave prompts_file or {name} out")
+        elif self.unique_prompts:
+            raise ValueError("unique_prompts is for a prompts_file: generated prompts are unlike each other")
         for one, other in (generated[:2], generated[2:], ("max_tokens", "max_completion_tokens")):
             if getattr(self, one) and getattr(self, other):
                 raise ValueError(f"choose one of {one} and {other}")

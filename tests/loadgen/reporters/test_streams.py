@@ -27,8 +27,8 @@ USAGE = {
 }
 
 
-def _summary(*, thinks: bool, usage: bool) -> Summary:
-    deltas = [{"reasoning": "hm"}] * thinks + [{"content": "a"}, {"content": "b"}]
+def _summary(*, reasons: bool, usage: bool) -> Summary:
+    deltas = [{"reasoning": "hm"}] * reasons + [{"content": "a"}, {"content": "b"}]
     meter, tally = StreamMeter(), Tally()
     for number, delta in enumerate(deltas, 1):
         meter.feed(b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n", number * 10 * MS)
@@ -55,7 +55,7 @@ def _texts(summary: Summary) -> dict[str, str]:
 @pytest.mark.parametrize("kind", ["text", "html", "markdown"])
 def test_reasoning_and_the_servers_own_counts_are_in_every_report(kind: str):
     """First tokens apart, what was asked for beside what was counted, and what a cache held."""
-    text = _texts(_summary(thinks=True, usage=True))[kind].replace("\\", "")
+    text = _texts(_summary(reasons=True, usage=True))[kind].replace("\\", "")
     for words in (
         *("first reasoning token", "first answer token", "1 of 3 events were reasoning"),
         *("25 of 30 output tokens were reasoning", "100.0 tokens asked for", "the server counted 120.0"),
@@ -67,7 +67,7 @@ def test_reasoning_and_the_servers_own_counts_are_in_every_report(kind: str):
 @pytest.mark.parametrize("kind", ["text", "html", "markdown"])
 def test_without_reasoning_the_first_token_is_the_answers(kind: str):
     """No row says it twice; without usage the report says how tokens were counted."""
-    text = _texts(_summary(thinks=False, usage=False))[kind]
+    text = _texts(_summary(reasons=False, usage=False))[kind]
     assert "first answer token" not in text
     assert "time to first token" in text
     assert "1 of 1 answers reported no usage: each event was counted as one token" in text

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.texts import read_text
 from perfloop_loadgen.scenario.llm.lengths import LONGEST, build_draw
-from perfloop_loadgen.scenario.llm.words import tagged_words, words
+from perfloop_loadgen.scenario.llm.words import tag, tagged_words, words
 from perfloop_loadgen.scenario.traces import BLOCK_TOKENS, HASH_IDS, INPUT_TOKENS, tokens_in
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def build_source(llm: LlmConfig, seed: int, place: int) -> Source:
     """
     if llm.prompts_file is not None:
         prompts = [Prompt(text) for text in read_prompts(llm.prompts_file)]
+        if llm.unique_prompts:
+            return lambda number, _: Prompt(f"{tag(f'{seed}/{place}/{number}')} {prompts[number % len(prompts)].text}")
         return lambda number, _: prompts[number % len(prompts)]
     return _Generator(llm, seed, place).prompt
 

@@ -35,6 +35,10 @@ def words(key: str, count: int) -> str:
 
 def tagged_words(key: str, count: int) -> str:
     """Return the same with a first word that no other key has, so that no two texts begin alike."""
+    return f"{tag(key)} {words(key, count - 1)}" if count > 1 else tag(key)
+
+
+def tag(key: str) -> str:
+    """Return one word that no other key has."""
     digest = hashlib.blake2b(key.encode(), digest_size=_TAG_BYTES).digest()
-    tag = base64.b32encode(digest).decode().rstrip("=").lower()
-    return f"{tag} {words(key, count - 1)}" if count > 1 else tag
+    return base64.b32encode(digest).decode().rstrip("=").lower()

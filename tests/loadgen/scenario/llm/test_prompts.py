@@ -125,6 +125,17 @@ def test_prompts_of_a_file_are_taken_in_turn(tmp_path: Path):
     assert read_prompts(path) == ["a", "b\nc"]
 
 
+def test_prompts_of_a_file_may_be_made_unlike_each_other(tmp_path: Path):
+    """By one word before each, which follows from the seed."""
+    path = tmp_path / "prompts.txt"
+    path.write_text("one\ntwo\n")
+    found = _texts({"prompts_file": path, "unique_prompts": True}, count=6)
+    assert len({text.split()[0] for text in found}) == 6
+    assert [text.split(" ", 1)[1] for text in found] == ["one", "two"] * 3
+    assert found == _texts({"prompts_file": path, "unique_prompts": True}, count=6)
+    assert not set(found) & set(_texts({"prompts_file": path, "unique_prompts": True}, seed=2, count=6))
+
+
 def test_bad_prompt_files_are_named(tmp_path: Path):
     """Missing, empty, or not texts: one sentence each."""
     path = tmp_path / "p.json"
