@@ -16,11 +16,11 @@ from perfloop_loadgen.app.tester import LoadTester
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from perfloop.prove.plan import Plan
     from perfloop.prove.sides import Sides
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Source
     from perfloop_analyzer.series import Batch
-    from perfloop_loadgen.config import LoadTestConfig
 
 WINDOW = "$window"
 SUBSTEP = "5s"
@@ -76,7 +76,7 @@ def order_of(pairs: int, seed: int) -> list[tuple[int, str]]:
     return order
 
 
-async def run_block(plan: LoadTestConfig, sides: Sides, pair: int, side: str, timing: Timing) -> Block:
+async def run_block(plan: Plan, sides: Sides, pair: int, side: str, timing: Timing) -> Block:
     """Send the load to one side and return what the client saw.
 
     Raises:
@@ -84,8 +84,8 @@ async def run_block(plan: LoadTestConfig, sides: Sides, pair: int, side: str, ti
         TargetError: Its host does not resolve.
     """
     url = sides.switch(side)
-    updated = {"base_url": url, "duration_seconds": timing.settle + timing.block}
-    tester = LoadTester(plan.model_copy(update=updated))
+    test = plan.of_pair(pair, timing.settle + timing.block)
+    tester = LoadTester(test.model_copy(update={"base_url": url}))
     summary = await tester.measure()
     end = tester.started_at + timing.settle + timing.block
     rows = summary.endpoints
@@ -95,7 +95,7 @@ async def run_block(plan: LoadTestConfig, sides: Sides, pair: int, side: str, ti
         start=end - timing.block,
         end=end,
         requests={row.label: row.total_requests for row in rows},
-        seconds=summary.duration_seconds,
+        seconds=timing.settle + timing.block,
         p95_seconds={row.label: _number(row.response.quantiles_seconds.get("p95")) for row in rows},
         errors={row.label: row.failed_requests / max(1, row.total_requests) for row in rows},
         verdict=str(summary.verdict),

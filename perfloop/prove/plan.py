@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from perfloop.prove.traffic import Route, Tokens, Traffic
 
-_CYCLE = 2000  # requests after which every route has had its share: a thousandth of the traffic is two of them
 _WORDS_PER_TOKEN = 0.75  # of English text, as a rule (OpenAI, "What are tokens and how to count them?")
 _LEAST_IN_FLIGHT, _SLACK = 64, 20
 _DOCUMENT = "/openapi.json"
@@ -57,33 +57,57 @@ def fetch_requests(url: str, client: httpx.Client) -> list[EndpointConfig]:
             return []
 
 
-def make_plan(traffic: Traffic, known: Sequence[EndpointConfig], scale: float = 1.0) -> LoadTestConfig:
-    """Return the test, without address and duration; `scale` multiplies every rate.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is requested, and how often.
+
+    Attributes:
+        test: The load test, without address, duration and rate; one endpoint a route.
+        rates: Requests per second of each endpoint.
+        in_flight: The most requests that are under way at a time.
+    """
+
+    test: LoadTestConfig
+    rates: tuple[float, ...]
+    in_flight: int
+
+    def of_pair(self, pair: int, seconds: float) -> LoadTestConfig:
+        """Return the test of both blocks of a pair, which last so long.
+
+        Each route comes as often as its rate says, in whole requests; what is left of one is carried to the next pair,
+        so that a route of which a block has less than one comes in every so many pairs.
+        """
+        counts = [round((pair + 1) * rate * seconds) - round(pair * rate * seconds) for rate in self.rates]
+        endpoints = [
+            endpoint.model_copy(update={"weight": count})
+            for endpoint, count in zip(self.test.endpoints, counts, strict=True)
+            if count
+        ]
+        if not endpoints:
+            raise ProofError(f"a block of {seconds:g} s has no request at this rate: make --block or --scale larger")
+        load = {"shape": "constant_rate", "rate": sum(counts) / seconds, "max_in_flight": self.in_flight}
+        plain = [one.model_dump(by_alias=True, exclude_defaults=True) for one in endpoints]
+        return LoadTestConfig.model_validate(
+            {"name": self.test.name, "endpoints": plain, "load": load, "duration_seconds": seconds}
+        )
+
+
+def make_plan(traffic: Traffic, known: Sequence[EndpointConfig], scale: float = 1.0) -> Plan:
+    """Return the plan of a traffic; `scale` multiplies every rate.
 
     Raises:
         ProofError: Of routes whose requests are not known, all of them.
     """
-    rate = traffic.rate * scale
-    weights = [max(1, round(_CYCLE * route.rate / traffic.rate)) for route in traffic.routes]
     found = [(route, _find(route, known)) for route in traffic.routes]
     if unknown := [route.name for route, endpoint in found if endpoint is None]:
         raise ProofError(
             f"no request is known for {', '.join(unknown)}: describe them with --requests FILE (a file of load tests), "
             f"or serve {_DOCUMENT}"
         )
-    endpoints = [
-        _dressed(endpoint, route, weight, traffic.tokens)
-        for (route, endpoint), weight in zip(found, weights, strict=True)
-        if endpoint is not None
-    ]
+    endpoints = [_dressed(endpoint, route, traffic.tokens) for route, endpoint in found if endpoint is not None]
+    test = LoadTestConfig.model_validate({"name": f"proof of {traffic.service}", "endpoints": endpoints})
     in_flight = max(_LEAST_IN_FLIGHT, math.ceil(_SLACK * scale * traffic.concurrency))
-    return LoadTestConfig.model_validate(
-        {
-            "name": f"proof of {traffic.service}",
-            "endpoints": endpoints,
-            "load": {"shape": "constant_rate", "rate": round(rate, 6), "max_in_flight": in_flight},
-        }
-    )
+    return Plan(test, tuple(route.rate * scale for route in traffic.routes), in_flight)
 
 
 def _find(route: Route, known: Iterable[EndpointConfig]) -> EndpointConfig | None:
@@ -107,9 +131,9 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile("".join("[^/]+" if at % 2 else re.escape(part) for at, part in enumerate(parts)))
 
 
-def _dressed(endpoint: EndpointConfig, route: Route, weight: int, tokens: Sequence[Tokens]) -> dict[str, Any]:
+def _dressed(endpoint: EndpointConfig, route: Route, tokens: Sequence[Tokens]) -> dict[str, Any]:
     plain = endpoint.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    plain |= {"path": endpoint.path, "name": route.name, "weight": weight}
+    plain |= {"path": endpoint.path, "name": route.name}
     if route.route.endswith(_CHAT) and tokens and endpoint.llm is None:
         one = max(tokens, key=lambda model: model.written)
         words = max(1, round(_WORDS_PER_TOKEN * one.read))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 PROVED, REFUTED, UNDECIDED, INVALID = "proved", "refuted", "undecided", "invalid"
 SAME_LOAD = 0.05  # how far a route's replayed rate may be from the original's
+INDIVISIBLE = 2.0  # requests: one a side
 RATIO = "ratio"
 
 Key = tuple[str, str]
@@ -38,18 +39,23 @@ class SideEffect:
 
 @dataclass(frozen=True, slots=True)
 class RouteLoad:
-    """A route's requests per second: as they were, and as they were replayed on both sides together."""
+    """A route's requests per second: as they were, and as they were replayed on both sides together.
+
+    `count` is how many were replayed, `expected` how many the original's rate makes of that time.
+    """
 
     name: str
     original: float
     replayed: float
+    count: int
+    expected: float
     seconds: float | None
     response_bytes: float | None
 
     @property
     def is_same(self) -> bool:
-        """Whether both differ by no more than SAME_LOAD."""
-        return abs(self.replayed - self.original) <= SAME_LOAD * self.original
+        """Whether both differ by no more than SAME_LOAD, or than a rare route can be divided."""
+        return abs(self.count - self.expected) <= max(SAME_LOAD * self.expected, INDIVISIBLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +251,14 @@ def _client(blocks: Sequence[Block]) -> dict[str, Effect | None]:
 
 def _routes(traffic: Traffic, blocks: Sequence[Block], scale: float) -> tuple[RouteLoad, ...]:
     seconds = sum(block.seconds for block in blocks) or 1.0
+    counts = {route.name: sum(block.requests.get(route.name, 0) for block in blocks) for route in traffic.routes}
     return tuple(
         RouteLoad(
             route.name,
             route.rate * scale,
-            sum(block.requests.get(route.name, 0) for block in blocks) / seconds,
+            counts[route.name] / seconds,
+            counts[route.name],
+            route.rate * scale * seconds,
             route.seconds,
             route.response_bytes,
         )

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfloop.prove.blocks import Timing, order_of, run_block
 from perfloop.prove.errors import NoSourceError, ProofError
@@ -64,7 +67,9 @@ def test_the_traffic_of_an_incident_is_read_route_by_route(prometheus: Prometheu
         assert route.seconds == pytest.approx(0.25, rel=0.01)
         assert route.response_bytes == pytest.approx(800, rel=0.01)
     assert found.concurrency == pytest.approx(6.5 * 0.25, rel=0.01)
-    assert found.tokens == (Tokens("small", pytest.approx(200), pytest.approx(50)),)
+    (tokens,) = found.tokens
+    assert tokens.model == "small"
+    assert [tokens.read, tokens.written] == pytest.approx([200.0, 50.0])
 
 
 @pytest.mark.parametrize(("service", "start"), [("nobody", START), ("shop", START - 86_400)])
@@ -96,17 +101,37 @@ def test_the_plan_gives_each_route_its_rate_and_its_body() -> None:
     """By name, by the form of its path, or plainly where nothing else is needed."""
     known = [_endpoint(path="/items/77?full=1"), _endpoint(path="/x", method="POST", name="POST /buy", data={"n": 1})]
     plan = make_plan(TRAFFIC, known)
-    assert [(one.name, one.path, one.data) for one in plan.endpoints] == [
+    assert [(one.name, one.path, one.data) for one in plan.test.endpoints] == [
         ("GET /items/{id}", "/items/77?full=1", None),
         ("GET /", "/", None),
         ("POST /buy", "/x", {"n": 1}),
     ]
-    total = sum(one.weight for one in plan.endpoints)
-    for one, route in zip(plan.endpoints, TRAFFIC.routes, strict=True):
-        assert one.weight / total == pytest.approx(route.rate / 6.5, rel=0.01)
-    assert plan.load is not None
-    assert plan.load.model_dump()["rate"] == pytest.approx(6.5)
-    assert make_plan(TRAFFIC, known, 2.0).load.model_dump()["rate"] == pytest.approx(13.0)  # type: ignore[union-attr]
+    assert plan.rates == (4.0, 2.0, 0.5)
+    assert make_plan(TRAFFIC, known, 2.0).rates == (8.0, 4.0, 1.0)
+
+
+@given(
+    st.lists(st.floats(0.001, 20.0), min_size=1, max_size=6),
+    st.integers(3, 12),
+    st.floats(10.0, 60.0),
+)
+def test_over_all_pairs_each_route_comes_as_often_as_its_rate_says(
+    rates: list[float], pairs: int, seconds: float
+) -> None:
+    """To the request, however rare it is; both blocks of a pair have the same."""
+    routes = tuple(Route("GET", f"/{number}", rate) for number, rate in enumerate(rates))
+    plan = make_plan(replace(TRAFFIC, routes=routes), [])
+    counts: Counter[str | None] = Counter()
+    for pair in range(pairs):
+        try:
+            test = plan.of_pair(pair, seconds)
+        except ProofError:
+            continue  # so rare that the pair has none at all
+        assert test.load is not None
+        assert test.load.model_dump()["rate"] * seconds == pytest.approx(sum(one.weight for one in test.endpoints))
+        counts.update({one.name: one.weight for one in test.endpoints})
+    for route in routes:
+        assert abs(counts[route.name] - route.rate * pairs * seconds) <= 1.0
 
 
 def test_routes_whose_requests_nobody_knows_are_named_together() -> None:
@@ -118,9 +143,12 @@ def test_routes_whose_requests_nobody_knows_are_named_together() -> None:
 def test_a_chat_has_the_token_lengths_of_the_incident() -> None:
     """As many words as the tokens that were read, and at most those that were written."""
     chat = Traffic("shop", START, END, (Route("POST", "/v1/chat/completions", 1.0),), (Tokens("small", 200, 50),))
-    (one,) = make_plan(chat, [_endpoint(path="/v1/chat/completions", method="POST", data={"messages": []})]).endpoints
+    (one,) = make_plan(
+        chat, [_endpoint(path="/v1/chat/completions", method="POST", data={"messages": []})]
+    ).test.endpoints
     assert one.llm is not None
-    assert (one.llm.model, one.llm.prompt_words.value, one.llm.max_tokens.value) == ("small", 150, 50)
+    asked = one.llm.model_dump(mode="json")
+    assert (asked["model"], asked["prompt_words"]["value"], asked["max_tokens"]["value"]) == ("small", 150, 50)
     assert one.data is None
 
 
