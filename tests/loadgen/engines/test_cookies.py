@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.config import EndpointConfig
@@ -129,7 +131,7 @@ def _set(jar: CookieJar, target: Target, *cookies: str) -> None:
     jar.keep(
         build_request(0, EndpointConfig(path="/a/b"), target),
         target,
-        Head(200, 0, keep_alive=True, raw=f"HTTP/1.1 200 OK{lines}".encode()),
+        Head(200, 0, keep_alive=True, raw=f"HTTP/1.1 200 OK{lines}".encode("latin-1")),
     )
 
 
@@ -174,3 +176,15 @@ def test_a_server_cannot_fill_the_memory():
     assert len(sent.split("; ")) <= 150
     assert "n999=x" in sent
     assert "long=" not in sent
+
+
+@given(
+    st.lists(st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=40), max_size=4),
+    st.sampled_from(["; Max-Age=", "; Expires=", "; Domain=", "; Path=", "; Secure=", "; Version=1; Port=", "="]),
+)
+def test_any_cookie_is_kept_or_not(texts: list[str], between: str):
+    """Whatever a server sets: nothing is raised, and what goes back can be sent."""
+    here, jar = Target("http", "shop.example", 80), CookieJar(Target("http", "shop.example", 80))
+    _set(jar, here, *(f"a{number}={text}{between}{text}" for number, text in enumerate(texts)), *texts)
+    sent = _sent(jar, here)
+    assert sent is None or not set(sent) & set("\r\n\0")

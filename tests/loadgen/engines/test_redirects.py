@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.config import EndpointConfig
@@ -222,3 +224,18 @@ def test_a_place_that_is_none_is_not_followed(location: bytes | None):
     """No Location, another scheme, a broken address: the redirect itself is the answer."""
     request = build_request(0, EndpointConfig(path="/"), HERE)
     assert next_hop(request, HERE, _redirect(location)) is None
+
+
+@given(
+    st.binary(max_size=60), st.sampled_from([b"", b"/", b"//", b"http://", b"https://shop", b"http://[", b"?", b"\\\\"])
+)
+def test_any_location_leads_somewhere_or_nowhere(rest: bytes, start: bytes):
+    """Whatever a server sends: a request that can be sent, or none."""
+    location = (start + rest).replace(b"\r", b"").replace(b"\n", b"")
+    request = build_request(0, EndpointConfig(path="/a"), HERE)
+    hop = next_hop(request, HERE, _redirect(location))
+    if hop is not None:
+        line, _, headers = hop.request.wire.partition(b"\r\n")
+        assert len(line.split(b" ")) == 3
+        assert headers.count(b"\r\n") == len(hop.request.headers) + 1
+        assert hop.origin.scheme in {"http", "https"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import time
@@ -180,3 +181,11 @@ async def test_a_script_that_looks_into_a_bomb_has_its_outcome(serve: Any, tmp_p
     async with serve(b"%s\r\nContent-Length: %d\r\n\r\n%s" % (_head("gzip"), len(body), body)) as service:
         summary = await LoadTester(_config(service.url, scenarios=[{"python": f"{script}:go"}])).run_load_test()
     assert set(summary.outcomes) == {"ok", "body_too_large"}
+
+
+@given(coding=st.sampled_from(sorted(CODINGS)), body=st.binary(max_size=300), head=st.binary(max_size=60))
+def test_any_bytes_are_a_body_or_damage(coding: str, body: bytes, head: bytes):
+    """Whatever a server sends, as it is or behind the beginning of a good body: never another error."""
+    for one in (body, CODINGS[coding](PLAIN)[:20] + body):
+        with contextlib.suppress(BodyError):
+            assert len(decode(_head(coding) + b"\r\nContent-Encoding:" + head, one, 1000)) <= 1000
