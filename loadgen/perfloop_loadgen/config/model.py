@@ -95,7 +95,7 @@ class LoadTestConfig(ConnectionConfig):
     )
     endpoints: list[EndpointConfig] = Field(default_factory=_default_endpoints, min_length=1)
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
-    data_file: Path | None = Field(default=None, description="A .csv or .json file whose rows fill ${name}.")
+    data_file: Path | None = Field(default=None, description="A .csv, .json or .jsonl file whose rows fill ${name}.")
     load: LoadConfig | None = Field(default=None, description="A shape other than concurrent_users with ramps.")
     workers: int = Field(default=1, ge=1, description="Processes that share the load.")
     seed: int | None = Field(

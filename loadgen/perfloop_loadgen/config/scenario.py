@@ -74,7 +74,9 @@ def _to_part(value: Any) -> Any:
 class EndpointConfig(Strict):
     """One kind of request and its share of the traffic."""
 
-    path: str = Field(description="As '/items/7?page=2'; ${name} is filled from data and extracted values.")
+    path: str = Field(
+        description="As '/items/7?page=2'; ${name} is filled from data and extracted values, ${raw:name} as it is."
+    )
     method: Method = Field(default="GET", description="Left out: GET, but POST of a form or an upload.")
     name: str | None = Field(default=None, description="The name in metrics and reports; else METHOD PATH.")
     data: Any = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.imports.schemas import CHOSEN, kind_of
@@ -60,6 +60,8 @@ class Examples:
 
     schemas: Schemas
     left: int = _MOST_VALUES
+    # The schemas whose values are under way: one that asks for itself again gets nothing inside.
+    _open: set[int] = field(default_factory=set)
 
     def of_holder(self, holder: Part) -> Any:
         """Return the example that a parameter or body has, or one that fits its schema."""
@@ -93,12 +95,14 @@ class Examples:
     def _of_kind(self, schema: Part, depth: int) -> Any:
         rules = schema.mapping()
         kind = kind_of(rules)
-        if depth > _DEEPEST or self.left < 0:
+        if depth > _DEEPEST or self.left < 0 or id(rules) in self._open:
             return _EMPTY.get(kind)
-        if kind == "object":
-            return self._object(schema, depth)
-        if kind == "array":
-            return self._array(schema, depth)
+        if kind in {"object", "array"}:
+            self._open.add(id(rules))
+            try:
+                return self._object(schema, depth) if kind == "object" else self._array(schema, depth)
+            finally:
+                self._open.discard(id(rules))
         if kind in _NUMBERS:
             return fitting_number(rules, whole=kind == "integer")
         if kind == "string":
@@ -133,12 +137,12 @@ class Examples:
         rules = schema.mapping()
         name = rules.get(CHOSEN)
         discriminator = rules.get("discriminator")
-        field = discriminator.get("propertyName") if isinstance(discriminator, dict) else None
-        if isinstance(name, str) and isinstance(field, str):
+        said_by = discriminator.get("propertyName") if isinstance(discriminator, dict) else None
+        if isinstance(name, str) and isinstance(said_by, str):
             mapping = discriminator.get("mapping") if isinstance(discriminator, dict) else None
             known = mapping.items() if isinstance(mapping, dict) else ()
             last = name.rpartition("/")[2]
-            made[field] = next((key for key, target in known if str(target).rpartition("/")[2] == last), last)
+            made[said_by] = next((key for key, target in known if str(target).rpartition("/")[2] == last), last)
         return made
 
     def _array(self, schema: Part, depth: int) -> list[Any]:
@@ -151,7 +155,10 @@ class Examples:
         least = rules.get("minItems")
         number = min(max(1, least if isinstance(least, int) else 1), _MOST_ITEMS)
         items = schema.get("items")
-        listed = self.schemas.merged(items).mapping().get("enum")
+        wanted = self.schemas.merged(items).mapping()
+        if id(wanted) in self._open and not least:
+            return []
+        listed = wanted.get("enum")
         if rules.get("uniqueItems") is True and isinstance(listed, list):
             return listed[:number]
         return [self._fitting(items, depth + 1)] * number

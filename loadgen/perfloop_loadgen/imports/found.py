@@ -80,7 +80,7 @@ class Found:
         return self.secret(name, value) if secret and value and self.hides_fields else self.text(value, name)
 
     def text(self, text: str, name: str = "secret") -> str:
-        """Return a text as the test has it: a secret that was found elsewhere is its placeholder wherever it comes again.
+        """Return a text as the test has it: a secret that was found before is its placeholder wherever it comes again.
 
         A text that holds another one, known by its form, is a placeholder as a whole.
         """

@@ -25,10 +25,14 @@ def to_yaml(name: str, test: dict[str, Any], notes: Iterable[str]) -> str:
     """Return a file with one test under its name, the notes as comments above it."""
     comments = "".join(f"# {line}\n" for line in (_NOTE, *notes))
     plain = {"load_tests": {_text(name) or "test": plain_value(test)}}
-    text = _dump(plain, flow=False)
-    if text.count("\n") > _MOST_BLOCK_LINES:
-        text = _in_lines(plain)
-    return comments + text
+    return comments + (_in_lines(plain) if _lines(plain) > _MOST_BLOCK_LINES else _dump(plain, flow=False))
+
+
+def _lines(value: Any) -> int:
+    """Return about how many lines a block takes: one for each value that holds no others, and each key."""
+    if isinstance(value, dict):
+        return sum(map(_lines, value.values())) + len(value)
+    return sum(map(_lines, value)) if isinstance(value, list) else 1
 
 
 def plain_value(value: Any, depth: int = 0) -> Any:

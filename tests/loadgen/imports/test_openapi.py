@@ -364,17 +364,35 @@ def test_tabs_and_byte_order_marks_change_nothing(imported: Imported, text: str)
 
 
 def test_schemas_that_refer_to_themselves(imported: Imported):
-    """Eight branches of a schema of itself, required or not, by `allOf` too: a bounded body, at once."""
+    """Eight branches of a schema of itself, required or not, by `allOf` and lists too: a bounded body, at once."""
     node: dict[str, Any] = {"type": "object", "properties": {name: {"$ref": "#/n"} for name in "abcdefgh"}}
-    composed = {"allOf": [{"$ref": "#/c"}, {"$ref": "#/n"}], "properties": {"v": {"type": "integer"}}}
     for required in ([], list("abcdefgh")):
-        document = _document(_body({"$ref": "#/n"}), n={**node, "required": required}, c=composed)
-        document["paths"] = {f"/{number}": document["paths"]["/a"] for number in range(300)}
+        document = _document(_body({"$ref": "#/n"}), n={**node, "required": required})
+        document["paths"] = {f"/{number}": document["paths"]["/a"] for number in range(100)}
         began = time.monotonic()
-        imported("openapi", document)
+        assert imported("openapi", document).endpoints[0].data == {name: {} for name in required or "abcdefgh"}
         assert time.monotonic() - began < 20
         assert imported.text.count("\n") < 2000
+    composed = {"allOf": [{"$ref": "#/c"}, {"$ref": "#/n"}], "properties": {"v": {"type": "integer"}}}
     assert imported("openapi", _document(_body({"$ref": "#/c"}), n=node, c=composed)).endpoints[0].data["v"] == 1
+    comment = {"type": "object", "required": ["text", "replies"], "properties": {"text": {"type": "string"}}}
+    comment["properties"]["replies"] = {"type": "array", "items": {"$ref": "#/n"}}
+    [endpoint] = imported("openapi", _document(_body({"$ref": "#/n"}), n=comment)).endpoints
+    assert endpoint.data == {"text": "text", "replies": []}
+
+
+def test_schemas_of_many_branches(imported: Imported):
+    """Each level of another schema, eight at each: cut off by the number of values, never by time."""
+    levels = {
+        f"l{number}": {
+            "type": "object",
+            "required": list("abcdefgh"),
+            "properties": {name: {"$ref": f"#/l{number + 1}"} for name in "abcdefgh"},
+        }
+        for number in range(9)
+    }
+    imported("openapi", _document(_body({"$ref": "#/l0"}), **levels, l9={"type": "integer"}))
+    assert len(imported.text) < 20_000
 
 
 def test_other_files_of_a_document(imported: Imported, tmp_path: Path):
