@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import http.client
 import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,8 +23,10 @@ from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.cli import main
 from perfloop_loadgen.compare.obstacles import obstacles
 from perfloop_loadgen.config.secrets import without_secrets
+from perfloop_loadgen.errors import QueryError
 from perfloop_loadgen.imports.found import Found
 from perfloop_loadgen.imports.har import test_from_har as read_har
+from perfloop_loadgen.prometheus_api import PrometheusApi
 from perfloop_loadgen.reporters.files import RENDERERS
 from tests.loadgen.conftest import build_document
 from tests.support.waiting import wait_for
@@ -194,3 +199,32 @@ def test_a_recording_is_imported_without_its_secrets():
     assert _leaks(json.dumps(test)) == []
     assert _leaks("\n".join(found.lines())) == []
     assert test["scenarios"][0]["steps"][0]["data"]["user"] == "ann"
+
+
+async def test_a_user_in_a_url_is_basic_authentication():
+    """Of the service under test, unless a request has its own header, and of Prometheus; decoded, and nowhere else."""
+    heads: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                heads.append(head.decode())
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    url = f"http://us%40er:{SECRETS['Url']}@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    own = {"path": "/own", "headers": {"authorization": "Bearer its-own"}}
+    config = {"base_url": url, "duration_seconds": 0.5, "concurrent_users": 1, "think_time_seconds": 0.01}
+    await LoadTester(LoadTestConfig.model_validate(config | {"endpoints": [{"path": "/"}, own]})).run_load_test()
+    with suppress(QueryError):
+        await PrometheusApi(url).values("up", 0.0, 1.0)
+    server.close()
+    pair = f"us@er:{SECRETS['Url']}".encode()
+    sent = {head.split(" ")[1].partition("?")[0]: head.lower() for head in heads}
+    assert sent.keys() == {"/", "/own", "/api/v1/query_range"}
+    for path, head in sent.items():
+        wanted = "Bearer its-own" if path == "/own" else f"Basic {base64.b64encode(pair).decode()}"
+        assert f"authorization: {wanted}".lower() in head
+        assert head.count("authorization:") == 1
+    assert _leaks("".join(heads)) == []

@@ -251,7 +251,10 @@ def service_flags(name: str, directory: Path, address: str) -> list[str]:
             f"--llm.url=http://{address}",
         ]
     flags = {
-        "inbox": ["perfloop_inbox", "--smtp.listen-address=127.0.0.1:0"],
+        "inbox": [
+            *("perfloop_inbox", "--smtp.listen-address=127.0.0.1:0"),
+            *(f"--{one}.url=http://admin:{SECRET}@{address}" for one in ("prometheus", "alertmanager")),
+        ],
         "exporter": ["perfloop_exporter", "--collector.disable-defaults", "--collector.loadavg"],
     }[name]
     config = secret_file(directory, "web.yml", yaml.safe_dump(USERS))
