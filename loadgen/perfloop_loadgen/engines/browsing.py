@@ -102,7 +102,9 @@ class BrowsingClient:
     def __init__(self, engine: BrowsingEngine, receiver: Receiver) -> None:
         self._engine = engine
         self._receiver = receiver
-        self._jar = CookieJar(engine.origin) if engine.habits.keeps_cookies else None
+        self._keeps = engine.habits.keeps_cookies
+        # Without a jar of the user's own there is one for each chain of redirects: a login is often the first of two.
+        self._jar = CookieJar(engine.origin)
         self._client = engine.engine.client(self)
         self._clients: dict[Target, Client] = {engine.origin: self._client}
         self._opening: asyncio.Task[None] | None = None
@@ -116,13 +118,14 @@ class BrowsingClient:
 
     def send(self, request: Request) -> None:
         """Start an exchange."""
+        if self._hops and not self._keeps:
+            self._jar.clear()
         self._hops = self._redirected = 0
         self._go(request, self._engine.origin)
 
     def forget(self) -> None:
         """Begin as another user, without cookies."""
-        if self._jar is not None:
-            self._jar.clear()
+        self._jar.clear()
 
     def abort(self) -> bool:
         """Give up the exchange under way."""
@@ -140,7 +143,7 @@ class BrowsingClient:
 
     def _go(self, request: Request, origin: Target) -> None:
         self._request, self._origin = request, origin
-        if self._jar is not None:
+        if self._keeps or self._hops:
             request = self._jar.with_cookies(request, origin)
         client = self._clients.get(origin)
         if client is None:
@@ -162,11 +165,11 @@ class BrowsingClient:
 
     def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
         """Take an answer, and go on where it leads."""
-        if self._jar is not None:
-            self._jar.keep(self._request, self._origin, head)
         hop = None
         if self._engine.habits.follows and head.status not in self._request.expected and self._hops < MOST_REDIRECTS:
             hop = next_hop(self._request, self._origin, head)
+        if self._keeps or hop is not None:
+            self._jar.keep(self._request, self._origin, head)
         phases, self._phases = self._phases, None
         if hop is None or not self._engine.may_go_to(hop.origin):
             if phases is not None or self._hops:

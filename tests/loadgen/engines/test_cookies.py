@@ -96,8 +96,9 @@ async def test_every_arrival_of_an_open_model_is_another_user(serve: Any):
     assert _sessions(logins) == []
 
 
-async def test_redirects_take_cookies_along(serve: Any):
-    """The session that a login sets with its redirect opens the page behind it."""
+@pytest.mark.parametrize("cookies", [True, False])
+async def test_redirects_take_cookies_along(serve: Any, cookies: bool):  # noqa: FBT001 - a column
+    """The session that a login sets opens the page behind its redirect; without a jar it ends with the chain."""
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
         if request.startswith(b"POST /login"):
@@ -107,8 +108,13 @@ async def test_redirects_take_cookies_along(serve: Any):
             writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % known)
 
     async with serve(answer) as service:
-        summary = await LoadTester(_config(service.url, endpoints=[LOGIN], redirects="follow")).run_load_test()
+        summary = await LoadTester(
+            _config(service.url, endpoints=[LOGIN], cookies=cookies, redirects="follow")
+        ).run_load_test()
+        later = [request for request in service.requests if request.startswith(b"POST /login")][3:]
     assert set(summary.outcomes) == {"ok"}
+    assert later
+    assert all((b"sid=s1" in request) == cookies for request in later)
 
 
 async def test_cookies_can_be_carried_by_hand(serve: Any):
