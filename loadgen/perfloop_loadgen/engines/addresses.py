@@ -71,7 +71,7 @@ class Addresses:
             raise TargetError(
                 f"{key}: the host {host!r} does not resolve: no answer within {timeout_seconds:g} s"
             ) from error
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, RuntimeError) as error:  # the last: no thread could be started
             raise TargetError(f"{key}: the host {host!r} does not resolve: {error}") from error
         if not self._peers:
             raise TargetError(f"{key}: the host {host!r} does not resolve: it has no IPv4 or IPv6 address")

@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.engines.addresses import Addresses, Name, Peer
 from perfloop_loadgen.engines.failures import RefusedError, most_informative, outcome_of
 
@@ -161,7 +162,7 @@ class Dialer:
     def _log_once(self, sentence: str) -> None:
         if sentence not in self._logged:
             self._logged.add(sentence)
-            log.warning("%s", sentence)
+            log.warning("%s", shown(sentence))
 
 
 async def _connect(family: int, address: str | tuple[Any, ...]) -> socket.socket:

@@ -39,6 +39,8 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 _FRAME_HEAD = 9
 _SETTINGS = 4
 _HTTP2 = "h2"
+# httpcore's message for it.
+_GOAWAY = "ConnectionTerminated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +193,13 @@ class _Line:
         has_begun: whether the head of its answer has come.
     """
 
-    __slots__ = ("answers", "connection", "has_begun", "idle_since", "received", "stream")
+    __slots__ = ("_is_http2", "answers", "connection", "has_begun", "idle_since", "received", "stream")
 
-    def __init__(self, stream: Stream, connection: httpcore.AsyncConnectionInterface) -> None:
+    def __init__(self, stream: Stream, origin: httpcore.Origin, *, is_http2: bool) -> None:
         self.stream = stream
-        self.connection = connection
+        kind = httpcore.AsyncHTTP2Connection if is_http2 else httpcore.AsyncHTTP11Connection
+        self.connection: httpcore.AsyncConnectionInterface = kind(origin, stream)
+        self._is_http2 = is_http2
         self.answers = 0
         self.idle_since = 0
         self.begin()
@@ -206,13 +210,10 @@ class _Line:
         self.received = self.stream.received
         self.has_begun = False
 
-    def was_stale(self, *, http2: bool) -> bool:
-        """Return whether the server closed a connection that it had answered on before any byte of the next answer.
-
-        HTTP/2 has frames of its own between answers.
-        """
-        nothing_came = not self.has_begun if http2 else self.stream.received == self.received
-        return self.answers > 0 and self.stream.ended and nothing_came
+    @property
+    def is_unanswered(self) -> bool:
+        """Return whether no byte of an answer has come; HTTP/2 has frames of its own before it."""
+        return not self.has_begun if self._is_http2 else self.stream.received == self.received
 
 
 class HttpxClient:
@@ -295,8 +296,7 @@ class HttpxClient:
             # A later exchange may have begun to connect meanwhile.
             if self._task is task:
                 self._connecting = False
-        kind = httpcore.AsyncHTTP2Connection if engine.http2 else httpcore.AsyncHTTP11Connection
-        return _Line(stream, kind(engine.origin, stream))
+        return _Line(stream, engine.origin, is_http2=engine.http2)
 
     async def _ask(self, line: _Line, request: Request) -> tuple[Head, bytes, int]:
         line.begin()
@@ -322,9 +322,14 @@ class HttpxClient:
         return Head(answer.status, size, keep_alive=True, raw=raw), b"".join(parts), size + len(raw)
 
     def _may_send_again(self, line: _Line, request: Request, error: Exception) -> bool:
-        if line.answers and isinstance(error, httpcore.ConnectionNotAvailable):
+        """Return whether the server closed a connection that it had answered on before any byte of this answer."""
+        if not line.answers:
+            return False
+        if isinstance(error, httpcore.ConnectionNotAvailable):
             return True  # the server said by GOAWAY that it has not looked at the request
-        return request.is_idempotent and line.was_stale(http2=self._engine.http2)
+        # By GOAWAY it announces that it will close; httpcore does not wait for the answer that may still come.
+        is_closed = line.stream.ended or _GOAWAY in str(error)
+        return request.is_idempotent and line.is_unanswered and is_closed
 
     def _note_end(self) -> None:
         """Note that the server closed the connection."""
@@ -347,16 +352,15 @@ def _outcome_of(error: Exception, line: _Line | None) -> str:
         cause = cause.__cause__ or cause.__context__
     text = str(error)
     if any(words in text for words in _CLOSED):
-        begun = line is not None and (line.has_begun or line.stream.received > line.received)
-        return outcomes.CLOSED_MID_ANSWER if begun else outcomes.CLOSED_BEFORE_ANSWER
+        return outcomes.CLOSED_BEFORE_ANSWER if line is None or line.is_unanswered else outcomes.CLOSED_MID_ANSWER
     for kind, outcome in _KINDS:
         if isinstance(error, kind):
             return outcome
     return outcomes.CONNECT_FAILED
 
 
-# httpcore reports a closed connection only by its message; the last is HTTP/2's GOAWAY.
-_CLOSED = ("Server disconnected", "peer closed connection", "ConnectionTerminated")
+# httpcore reports a closed connection only by its message.
+_CLOSED = ("Server disconnected", "peer closed connection", _GOAWAY)
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, outcomes.CONNECT_TIMEOUT),
     (httpcore.ConnectionNotAvailable, outcomes.CLOSED_BEFORE_ANSWER),

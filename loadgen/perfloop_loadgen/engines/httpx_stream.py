@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 # Beyond it nothing more is read from the network until some of it was taken.
 _MOST_WAITING = 262_144
+# The chunks of a larger piece can take httpcore a tenth of a second and more.
+_LARGEST_PIECE = 16_384
 
 
 class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
@@ -73,13 +75,17 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
             OSError: the connection broke.
         """
         del timeout
+        if self._waiting:
+            # Where more comes than is worked off, timers and other connections must have their turn.
+            await asyncio.sleep(0)
         while not self._waiting and not self.ended:
             self._more.clear()
             await self._more.wait()
         if not self._waiting and self._error is not None:
             raise self._error
-        data = bytes(self._waiting[:max_bytes])
-        del self._waiting[:max_bytes]
+        size = min(max_bytes, _LARGEST_PIECE)
+        data = bytes(self._waiting[:size])
+        del self._waiting[:size]
         if self._paused and len(self._waiting) <= _MOST_WAITING:
             self._paused = False
             self._transport.resume_reading()

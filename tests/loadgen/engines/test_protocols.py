@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvloop
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import StreamEnded
 
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_loadgen import LoadTestConfig, LoadTester
@@ -148,6 +151,44 @@ def test_a_connection_that_http2_closes_is_replaced(nginx: Nginx):
     assert summary.total_requests > 200
     assert summary.outcomes == {"ok": summary.total_requests}
     assert _protocols(summary)["HTTP/2"] > 2
+
+
+def _goes_away(last_stream: int | None) -> Callable[[socket.socket, Listener], None]:
+    """Answer the first stream of a connection, and the second with GOAWAY alone: looked at up to `last_stream`."""
+
+    def serve(connection: socket.socket, listener: Listener) -> None:
+        state = H2Connection(H2Configuration(client_side=False))
+        state.initiate_connection()
+        connection.sendall(state.data_to_send())
+        while data := connection.recv(65_536):
+            for event in state.receive_data(data):
+                if isinstance(event, StreamEnded) and event.stream_id == 1:
+                    state.send_headers(1, [(":status", "200")], end_stream=True)
+                elif isinstance(event, StreamEnded):
+                    listener.requests.append(b"not answered")
+                    state.close_connection(last_stream_id=event.stream_id if last_stream is None else last_stream)
+            connection.sendall(state.data_to_send())
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("method", "last_stream", "outcomes"),
+    [
+        ("GET", None, {"ok"}),
+        ("POST", None, {"ok", "closed_before_answer"}),
+        # The server says that it has not looked at the second stream.
+        ("POST", 1, {"ok"}),
+    ],
+)
+def test_what_goaway_leaves_without_an_answer(method: str, last_stream: int | None, outcomes: set[str]):
+    """RFC 9113, section 6.8: sent again if it was not looked at, or may come twice."""
+    with listening(_goes_away(last_stream)) as server:
+        endpoints = [{"path": "/", "method": method}]
+        summary, _ = run(server.url, engine="httpx", http2="prior_knowledge", endpoints=endpoints)
+    assert set(summary.outcomes) == outcomes
+    assert bool(summary.total.retried) is (outcomes == {"ok"})
+    assert server.requests
 
 
 @pytest.fixture(scope="module")
