@@ -125,8 +125,11 @@ def gate_line(gate: GateResult) -> str:
 
 
 def detail_line(detail: Detail) -> str:
-    """Return what an outcome was about: `missing_value token: 12`, `redirect 302 to /login: 7`."""
-    return f"{detail.outcome} {detail.detail}: {detail.count}"
+    """Return what an outcome was about: `missing_value token (12 requests)`, `redirect 302 to /login (7 requests)`.
+
+    Not `token: 12`: that would be hidden as a secret.
+    """
+    return f"{detail.outcome} {detail.detail} ({detail.count} requests)"
 
 
 def connections_line(endpoint: EndpointSummary) -> str:

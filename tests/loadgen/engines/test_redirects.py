@@ -50,7 +50,7 @@ async def test_a_redirect_is_no_good_answer(serve: Any, status: int):
         summary = await LoadTester(_config(service.url, endpoints=[{"path": "/a"}])).run_load_test()
     assert summary.outcomes == {"redirect": summary.total_requests}
     lines = list(summary_lines(summary))
-    assert f"    redirect {status} to /login?…: {summary.total_requests}" in lines
+    assert f"    redirect {status} to /login?… ({summary.total_requests} requests)" in lines
     assert "s3cretvalue" not in "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.reporters.text import summary_lines
 from perfloop_loadgen.summary.verdict import Verdict
 
@@ -43,7 +44,9 @@ async def test_a_missing_value_fails_its_request(serve: Any, source: str):
     assert summary.outcomes == {"missing_value": count}
     assert summary.verdict is Verdict.FAILED
     lines = list(summary_lines(summary))
-    assert f"    missing_value token: {count}" in lines
+    assert f"    missing_value token ({count} requests)" in lines
+    # A name is no secret, though secrets have such names.
+    assert [shown(line) for line in lines] == lines
     assert f"  broken off             {count}" in lines
     assert not any(line.startswith("  iterations") for line in lines)
 
