@@ -1,9 +1,9 @@
 """How often `compare` calls something changed that did not change, and how often it finds what did.
 
-Usage: python benchmarks/compare_calibration.py [FOLDER] [--pairs N]
+Usage: python benchmarks/compare_calibration.py [DIRECTORY] [--pairs N]
 
-(a) Recorded runs: FOLDER holds CSV files, plain or gzip, with the columns value,runtime,starttime,VM_id: repeated runs
-of one benchmark on machines of one kind, nothing changed between them (as in the `vm-noise-data` of Microsoft's Azure
+(a) Recorded runs: DIRECTORY holds CSV files, plain or gzip, with the columns value,runtime,starttime,VM_id: repeated
+runs of one benchmark on machines of one kind, nothing changed between them (as in the `vm-noise-data` of Microsoft's Azure
 Public Dataset). Generated noise with a known truth is judged in the same way. Five runs are compared with the next
 five, as they are and with the second five made 10 % larger; beside Perfloop's rule a fixed ratio of 10 % and Welch's
 test alone.
@@ -157,12 +157,12 @@ def table(rows: Sequence[Row]) -> Iterator[str]:
         yield f"| {' | '.join([row.name, f'{row.spread:.1%}', str(row.pairs), *false, *found])} |"
 
 
-def suites(folder: Path | None) -> Iterator[Row]:
+def suites(directory: Path | None) -> Iterator[Row]:
     """Judge what was recorded, then what is generated."""
-    if folder is not None:
-        paths = sorted(path for path in folder.iterdir() if path.name.endswith((".csv", ".csv.gz")))
+    if directory is not None:
+        paths = sorted(path for path in directory.iterdir() if path.name.endswith((".csv", ".csv.gz")))
         if not paths:
-            sys.exit(f"{folder} holds no .csv or .csv.gz")
+            sys.exit(f"{directory} holds no .csv or .csv.gz")
         for path in paths:
             yield judge_suite(path.name.partition(".")[0], read_suite(path))
     for name in GENERATED:
@@ -178,10 +178,10 @@ def suites(folder: Path | None) -> Iterator[Row]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, help="recorded runs; without it, generated noise alone")
+    parser.add_argument("directory", nargs="?", type=Path, help="recorded runs; without it, generated noise alone")
     parser.add_argument("--pairs", type=int, default=0, metavar="N", help="also judge N pairs of real runs (part b)")
     flags = parser.parse_args(argv)
-    rows = list(suites(flags.folder))
+    rows = list(suites(flags.directory))
     for line in table(rows):
         print(line)
     problems = [problem for row in rows for problem in row.problems()]

@@ -67,6 +67,12 @@ def test_other_words_are_left_alone(text: str) -> None:
     assert find_phrases("a.py", text, PHRASES) == []
 
 
+@pytest.mark.parametrize(("text", "hits"), [("cannot tell", 0), ("--cannot-tell, CANNOT_TELL", 0), ("tell", 1)])
+def test_a_term_is_left_alone(text: str, hits: int) -> None:
+    """A word inside of a term is no hit; alone it is one."""
+    assert len(find_phrases("a.py", text, [Phrase(("tell",), "report")])) == hits
+
+
 def test_a_hit_says_where_and_what_to_write() -> None:
     """A hit is one line with file, line, phrase and replacement."""
     (hit,) = find_phrases("docs/a.md", "first\nsecond\na room\n", PHRASES)

@@ -18,6 +18,7 @@ from perfloop_loadgen.compare.noise import Certificate, certify
 from perfloop_loadgen.compare.obstacles import faults
 from perfloop_loadgen.errors import UnusableRunError
 from perfloop_loadgen.store.location import directory, make_directory
+from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,34 +29,45 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ADAPTER: TypeAdapter[Certificate] = TypeAdapter(Certificate)
-_FOLDER = "noise"
+_NAME = "noise"
 
 
 async def measure_noise(config: LoadTestConfig, runs: int) -> Certificate:
     """Run a test so many times against the same service, and return how much the runs differ.
 
+    An invalid run is made again, up to as many times as runs are asked for.
+
     Raises:
         ConfigError: something in the configuration cannot be used.
-        UnusableRunError: a run was invalid, or they do not compare with each other.
+        UnusableRunError: too few runs were valid, or they do not compare with each other.
     """
     documents: list[Document] = []
-    async with aclosing(runs_of(config, runs)) as measured:
+    reason = ""
+    async with aclosing(runs_of(config, 2 * runs)) as measured:
         async for document in measured:
-            documents.append(document)
-            p95 = document.summary.p95_response_time_ms
-            log.info(
-                "%s: run %d of %d: %s, p95 %.4g ms", config.name, len(documents), runs, document.summary.verdict, p95
-            )
-            for reason in faults(documents):
-                raise UnusableRunError(f"the noise cannot be measured: {reason}")
+            summary = document.summary
+            if summary.verdict is Verdict.INVALID:
+                reason = f"the last one: {(summary.reasons or ['no reason given'])[0]}"
+            else:
+                documents.append(document)
+            p95, verdict = summary.p95_response_time_ms, summary.verdict
+            log.info("%s: %d of %d runs: %s, p95 %.4g ms", config.name, len(documents), runs, verdict, p95)
+            if len(documents) == runs:
+                break
+    if len(documents) < runs:
+        raise UnusableRunError(
+            f"the noise cannot be measured: {len(documents)} of {2 * runs} runs of {config.name} were valid ({reason})"
+        )
+    for problem in faults(documents):
+        raise UnusableRunError(f"the noise cannot be measured: {problem}")
     return certify(documents)
 
 
 def write_certificate(certificate: Certificate) -> Path:
     """Keep a certificate in place of an earlier one of the same test; a full disk or a kill leaves that one."""
-    folder = make_directory() / _FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / _name_of(certificate)
+    kept = make_directory() / _NAME
+    kept.mkdir(mode=0o700, exist_ok=True)
+    path = kept / _name_of(certificate)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     try:
         partial.write_bytes(_ADAPTER.dump_json(certificate, indent=2))
@@ -67,7 +79,7 @@ def write_certificate(certificate: Certificate) -> Path:
 
 def find_certificate(run: Document) -> Certificate | None:
     """Return the certificate of a run's test on its machine; None where its noise was never measured."""
-    found = [one for path in sorted((directory() / _FOLDER).glob("*.json")) if (one := _read(path)) is not None]
+    found = [one for path in sorted((directory() / _NAME).glob("*.json")) if (one := _read(path)) is not None]
     return next((one for one in found if one.is_about(run)), None)
 
 

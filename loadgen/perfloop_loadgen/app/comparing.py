@@ -22,6 +22,7 @@ from perfloop_loadgen.compare.runs import MIN_EFFECT, Comparison, Gate, compare
 from perfloop_loadgen.reporters.comparison import RENDERERS, comparison_lines
 from perfloop_loadgen.reporters.files import replace_file
 from perfloop_loadgen.summary.document import Document, from_json
+from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,6 +123,13 @@ def compare_runs(
     return replace(compared, notes=[*forced, *notes, *compared.notes])
 
 
+def without_invalid(runs: Sequence[Document]) -> tuple[list[Document], list[str]]:
+    """Return the runs that have a result, and a sentence for each that has none."""
+    invalid = [run for run in runs if run.summary.verdict is Verdict.INVALID]
+    notes = [f"the run {run.run_id} is left out: {(run.summary.reasons or ['invalid'])[0]}" for run in invalid]
+    return [run for run in runs if run.summary.verdict is not Verdict.INVALID], notes
+
+
 def _way_out(base: Sequence[Document], new: Sequence[Document]) -> str:
     return " (--force compares anyway)" if base and new else ""
 
@@ -159,7 +167,7 @@ def report(compared: Comparison, reports: Mapping[str, Path]) -> ExitCode:
 
 
 def worst_code(codes: Sequence[ExitCode]) -> ExitCode:
-    """Return the one that a pipeline must know: what is proved outweighs what could not be told or written."""
+    """Return the one that a pipeline must know: what is proved outweighs what is undecided or could not be written."""
     return next((code for code in _WORST_FIRST if code in codes), ExitCode.OK)
 
 

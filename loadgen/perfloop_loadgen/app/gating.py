@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.terminal import show
 from perfloop_loadgen.app.certifying import find_certificate
-from perfloop_loadgen.app.comparing import CODES, Options, compare_runs, refuse_finer, worst_code, write_reports
+from perfloop_loadgen.app.comparing import (
+    CODES,
+    Options,
+    compare_runs,
+    refuse_finer,
+    without_invalid,
+    worst_code,
+    write_reports,
+)
 from perfloop_loadgen.app.memory import Keeping, Memory
 from perfloop_loadgen.app.remembered import opened
 from perfloop_loadgen.app.stopping import Stopping
@@ -117,9 +125,10 @@ class _Gating:
     stopping: Stopping
 
     async def measure(self, config: LoadTestConfig) -> list[Document]:
-        """Run a test as often as planned, or until a run is invalid: nothing that follows makes that one comparable."""
+        """Run a test as often as planned; an invalid run is made again, up to as many times as were planned."""
         runs: list[Document] = []
-        while len(runs) < self.plan.repeat and not self.stopping.reason:
+        valid = 0
+        while valid < self.plan.repeat and len(runs) < 2 * self.plan.repeat and not self.stopping.reason:
             tester = LoadTester(config.of_round(len(runs)))
             name = tester.live().name
             self.memory.follow(tester, name)
@@ -129,9 +138,11 @@ class _Gating:
             runs.append(self.memory.marked(tester.document(summary), name, state))
             await self.memory.keep(runs[-1:], hurry=bool(self.stopping.reason))
             p95, verdict = summary.p95_response_time_ms, summary.verdict
-            log.info("%s: run %d of %d: %s, p95 %.4g ms", config.name, len(runs), self.plan.repeat, verdict, p95)
-            if verdict is Verdict.INVALID:
-                break
+            valid += verdict is not Verdict.INVALID
+            log.info(
+                "%s: run %d (%d of %d): %s, p95 %.4g ms",
+                *(config.name, len(runs), valid, self.plan.repeat, verdict, p95),
+            )
         return runs
 
     def judge(self, test: str, baseline: Sequence[Document], runs: Sequence[Document]) -> GateOutcome:
@@ -139,11 +150,14 @@ class _Gating:
         name = self.plan.baseline
         if self.stopping.reason:
             return GateOutcome(test, name, ExitCode.STOPPED, "stopped", [self.stopping.reason])
+        valid, left_out = without_invalid(runs)
+        if not valid:
+            return GateOutcome(test, name, ExitCode.INVALID, "invalid", left_out)
         try:
-            compared = compare_runs(baseline, runs, self.options)
+            compared = compare_runs(baseline, valid, self.options, left_out)
         except ConfigError as error:
             return GateOutcome(test, name, ExitCode.INVALID, "invalid", list(error.problems))
-        failed = list(dict.fromkeys(reason for run in runs for reason in _failures(run)))
+        failed = list(dict.fromkeys(reason for run in valid for reason in _failures(run)))
         if failed:
             return GateOutcome(test, name, ExitCode.FAILED, "failed", failed, compared)
         code = CODES[compared.answer]

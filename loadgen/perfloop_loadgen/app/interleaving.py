@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ExitCode
 from perfloop_base.redaction import redact_url
-from perfloop_loadgen.app.comparing import Options, compare_runs, report
+from perfloop_loadgen.app.comparing import Options, compare_runs, report, without_invalid
 from perfloop_loadgen.app.stopping import Stopping
 from perfloop_loadgen.app.switching import BASE, NEW, Commands, Health, Switch
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.obstacles import obstacles
 from perfloop_loadgen.errors import SwitchError
+from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from perfloop_loadgen.config import LoadTestConfig
     from perfloop_loadgen.summary.document import Document
 
@@ -60,48 +59,60 @@ async def ab(config: LoadTestConfig, plan: Plan, options: Options) -> ExitCode:
         TargetError: the host of an address does not resolve.
         SwitchError: a side could not be applied; what was applied is reverted.
     """
-    runs: dict[str, list[Document]] = {BASE: [], NEW: []}
     # Built for its problems, before anything is switched.
     LoadTester(config)
-    switch = Switch(plan.commands, plan.health)
     with Stopping() as stopping:
+        turns = _Turns(config, plan, stopping, Switch(plan.commands, plan.health))
         try:
-            for number, side in enumerate(_sides(plan)):
-                await stopping.unless_stopped(switch.to(side, plan.url(side)))
-                if stopping.reason:
-                    break
-                document = await _run(config.of_round(number), plan.url(side), stopping)
-                p95 = document.summary.p95_response_time_ms
-                log.info(
-                    "run %d of %d: %s %s: %s, p95 %.4g ms",
-                    *(number + 1, 2 * plan.rounds, side, redact_url(plan.url(side)), document.summary.verdict, p95),
-                )
-                runs[side].append(document)
+            for side in (side for block in plan.order() for side in block):
+                await turns.take(side)
         finally:
-            problem = await _reverted(switch, plan)
+            problem = await _reverted(turns.switch, plan)
     if problem:
         raise SwitchError(problem)
     if stopping.reason:
-        log.error(
-            "%s after %d of %d runs: nothing is compared",
-            stopping.reason,
-            len(runs[BASE]) + len(runs[NEW]),
-            2 * plan.rounds,
-        )
+        log.error("%s after %d of %d runs: nothing is compared", stopping.reason, len(turns.made), 2 * plan.rounds)
         return ExitCode.STOPPED
-    return _conclude(runs, plan, options)
+    return _conclude(turns, plan, options)
 
 
-def _sides(plan: Plan) -> Iterator[str]:
-    for block in plan.order():
-        yield from block
+@dataclass(slots=True)
+class _Turns:
+    """The runs that were made, by side; an invalid one is made again at once, up to as many as there are rounds."""
 
+    config: LoadTestConfig
+    plan: Plan
+    stopping: Stopping
+    switch: Switch
+    runs: dict[str, list[Document]] = field(default_factory=lambda: {BASE: [], NEW: []})
+    made: list[Document] = field(default_factory=list)
 
-async def _run(config: LoadTestConfig, url: str, stopping: Stopping) -> Document:
-    tester = LoadTester(config.model_copy(update={"base_url": url}))
-    with stopping.by(tester.stop):
-        summary = await tester.measure()
-    return tester.document(summary)
+    async def take(self, side: str) -> None:
+        """Apply a side and run against it; nothing is done once a signal has come."""
+        while not self.stopping.reason:
+            await self.stopping.unless_stopped(self.switch.to(side, self.plan.url(side)))
+            if self.stopping.reason:
+                return
+            document = await self._run(side)
+            spare = 3 * self.plan.rounds - len(self.made)
+            if document.summary.verdict is not Verdict.INVALID:
+                self.runs[side].append(document)
+                return
+            if spare <= 0:
+                return
+
+    async def _run(self, side: str) -> Document:
+        url = self.plan.url(side)
+        tester = LoadTester(self.config.of_round(len(self.made)).model_copy(update={"base_url": url}))
+        with self.stopping.by(tester.stop):
+            summary = await tester.measure()
+        document = tester.document(summary)
+        self.made.append(document)
+        p95, most = summary.p95_response_time_ms, 2 * self.plan.rounds
+        log.info(
+            "run %d of %d: %s %s: %s, p95 %.4g ms", len(self.made), most, side, redact_url(url), summary.verdict, p95
+        )
+        return document
 
 
 async def _reverted(switch: Switch, plan: Plan) -> str:
@@ -112,15 +123,15 @@ async def _reverted(switch: Switch, plan: Plan) -> str:
     return problem
 
 
-def _conclude(runs: dict[str, list[Document]], plan: Plan, options: Options) -> ExitCode:
-    reasons = obstacles(runs[BASE], runs[NEW])
-    for reason in reasons:
-        log.error("invalid: %s", reason)
-    if reasons and not options.force:
+def _conclude(turns: _Turns, plan: Plan, options: Options) -> ExitCode:
+    _, left_out = without_invalid(turns.made)
+    base, new = turns.runs[BASE], turns.runs[NEW]
+    reasons = obstacles(base, new)
+    if reasons and not (options.force and base and new):
+        for reason in [*left_out, *reasons]:
+            log.error("invalid: %s", reason)
         return ExitCode.INVALID
     order = " ".join("".join(block) for block in plan.order())
     sides = " and ".join(f"{side} = {redact_url(plan.url(side))}" for side in (BASE, NEW))
-    return report(
-        compare_runs(runs[BASE], runs[NEW], options, [f"base and new: {sides}; order of the runs: {order}"]),
-        options.reports,
-    )
+    notes = [f"base and new: {sides}; order of the runs: {order}", *left_out]
+    return report(compare_runs(base, new, options, notes), options.reports)

@@ -128,8 +128,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _last_words(output: IO[bytes]) -> str:
-    output.seek(0, os.SEEK_END)
-    output.seek(max(0, output.tell() - _SHOWN_BYTES))
+    output.seek(max(0, output.seek(0, os.SEEK_END) - _SHOWN_BYTES))
     lines = output.read().decode(errors="replace").strip().splitlines()
     return f": {redact(lines[-1])}" if lines else ""
 

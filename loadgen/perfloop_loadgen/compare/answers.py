@@ -57,7 +57,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """An answer, the p-value corrected for the number of questions, and how many runs a side would give an answer.
 
     `runs_needed` is None where the answer is there, or where no sensible number of runs would give one.
@@ -68,21 +68,21 @@ class Judgement:
     runs_needed: int | None = None
 
 
-def judge(questions: Sequence[Question]) -> list[Judgement]:
+def judge(questions: Sequence[Question]) -> list[Evaluation]:
     """Answer questions that are asked together.
 
     The p-values are corrected by Holm's method (1979), which holds however the questions depend on each other, as
     percentiles of the same requests do.
     """
     order = sorted(range(len(questions)), key=lambda at: questions[at].difference.p_value)
-    judged: dict[int, Judgement] = {}
+    judged: dict[int, Evaluation] = {}
     corrected = 0.0
     for rank, at in enumerate(order):
         factor = len(questions) - rank
         corrected = max(corrected, min(1.0, factor * questions[at].difference.p_value))
         answer = _answer(questions[at], questions[at].difference, corrected)
         needed = _runs_needed(questions[at], factor) if answer is Answer.UNKNOWN else None
-        judged[at] = Judgement(answer, corrected, needed)
+        judged[at] = Evaluation(answer, corrected, needed)
     return [judged[at] for at in range(len(questions))]
 
 

@@ -1,8 +1,8 @@
 """How far two groups of runs are apart, and how sure that is: judged by the variation between runs.
 
-What varies within a run (second by second) says little about what the next run will be: a process that starts anew has
-another memory layout, another neighbour, another temperature. So a run is one value here, and a level is known from as
-many values as there are runs.
+What varies within a run (second by second) says little about what the next run will be: a process that is started
+again has another memory layout, another neighbour, another temperature. So a run is one value here, and a level is
+known from as many values as there are runs.
 
 Latencies and rates are compared as logarithms: what people mean by a change is a ratio, and noise multiplies.
 """

@@ -53,6 +53,14 @@ class Subject:
         # What has no logarithm, or no measurement can be, is no value.
         return found if found is not None and 0 < found < _LARGEST else None
 
+    def is_beyond(self, run: Document) -> bool:
+        """Return whether the run has values, but too few for this percentile."""
+        endpoint = find_endpoint(run, self.endpoint)
+        if endpoint is None or self.unit != "seconds":
+            return False
+        times = _times(endpoint, self.measure.rpartition("_")[0])
+        return times is not None and times.count > 0 and self._percentile(endpoint) is None
+
     def within(self, point: Point) -> float | None:
         """Return the number of one second of a run, as far as timelines have it: of all endpoints together."""
         if self.measure == RATE:
@@ -79,14 +87,14 @@ def find_endpoint(run: Document, label: str) -> EndpointSummary | None:
 def subjects(runs: Sequence[Document], chosen: Sequence[str]) -> Iterator[Subject]:
     """Yield what can be compared: what the chosen measures are of all endpoints, then of each one."""
     for subject in _candidates(runs, chosen):
-        if any(subject.value(run) is not None for run in runs):
+        if any(subject.value(run) is not None for run in runs) and not any(subject.is_beyond(run) for run in runs):
             yield subject
 
 
 def too_few(runs: Sequence[Document], chosen: Sequence[str]) -> Iterator[Subject]:
-    """Yield the percentiles that no run has enough values for."""
+    """Yield the percentiles that some run has too few requests for, though it requested the endpoint."""
     for subject in _candidates(runs, chosen):
-        if subject.unit == "seconds" and all(subject.value(run) is None for run in runs):
+        if any(subject.is_beyond(run) for run in runs):
             yield subject
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from perfloop_loadgen.compare.answers import (
     CONFIDENCE,
     Answer,
-    Judgement,
+    Evaluation,
     Question,
     can_be_significant,
     judge,
@@ -179,7 +179,7 @@ def _errors_side(subject: Subject, runs: Runs) -> Side:
     return side.with_noise(counted, max(requests - 1, 1))
 
 
-def _answered(row: Row, question: Question, judged: Judgement) -> Row:
+def _answered(row: Row, question: Question, judged: Evaluation) -> Row:
     low, high = question.difference.interval(CONFIDENCE)
     change = question.difference.estimate
     if row.measure != ERRORS:

@@ -66,7 +66,7 @@ def folded_lines(compared: Comparison) -> Iterator[str]:
 
 
 def render_junit(compared: Comparison) -> bytes:
-    """Return a suite with a case for the answer and one for each row; what cannot be told is skipped."""
+    """Return a suite with a case for the answer and one for each row; what is undecided is skipped."""
     suite = Element("testsuite", name=visible(compared.test))
     fill_suite(suite, compared)
     suite.set("tests", str(len(suite)))

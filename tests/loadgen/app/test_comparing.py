@@ -41,7 +41,7 @@ def written(directory: Path, name: str, runs: list[Document]) -> list[str]:
 def test_each_answer_has_its_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], factor: float, count: int, code: ExitCode
 ):
-    """Same and better are fine, worse is a failure, and what cannot be told has a code of its own."""
+    """Same and better are fine, worse is a failure, and what is undecided has a code of its own."""
     base = written(tmp_path, "base", build_runs(0.1, count, 1))
     new = written(tmp_path, "new", build_runs(0.1 * factor, count, 2))
     assert compare_named(base, new, P95) is code
@@ -147,7 +147,7 @@ def test_every_kind_of_report_is_written(tmp_path: Path):
 
 
 def test_what_is_proved_outweighs_what_is_not():
-    """Of several tests: a regression is not hidden by a test that cannot be told."""
+    """Of several tests: a regression is not hidden by a test that is undecided."""
     assert worst_code([ExitCode.UNDECIDED, ExitCode.FAILED, ExitCode.OK]) is ExitCode.FAILED
     assert worst_code([ExitCode.FAILED, ExitCode.INVALID]) is ExitCode.INVALID
     assert worst_code([]) is ExitCode.OK

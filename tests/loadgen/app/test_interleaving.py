@@ -53,9 +53,9 @@ def delayed(seconds: dict[str, float]) -> Any:
 
 
 async def test_a_slower_build_is_found(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture):
-    """Two addresses, three times the delay: worse, with its interval, and the order of the runs."""
+    """Two addresses, many times the delay: worse, with its interval, and the order of the runs."""
     caplog.set_level(logging.INFO)
-    async with serving(delayed({"now": 0.02})) as old, serving(delayed({"now": 0.06})) as new:
+    async with serving(delayed({"now": 0.03})) as old, serving(delayed({"now": 0.5})) as new:
         code = await ab(quick(old.url), Plan((old.url, new.url), rounds=5, seed=3), OPTIONS)
     page = capsys.readouterr().out
     assert code is ExitCode.FAILED
@@ -77,11 +77,11 @@ def test_the_order_is_random_and_repeatable():
 
 async def test_one_address_is_switched_before_every_run_and_left_as_a(tmp_path: Path):
     """Commands that change what the service does: a real change is found, and the last command is that of A."""
-    delay = {"now": 0.02}
+    delay = {"now": 0.03}
     log = tmp_path / "log"
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
-        delay["now"] = 0.06 if log.read_text().split()[-1] == "B" else 0.02
+        delay["now"] = 0.5 if log.read_text().split()[-1] == "B" else 0.03
         await delayed(delay)(request, writer)
 
     async with serving(answer) as service:

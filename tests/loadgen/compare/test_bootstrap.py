@@ -25,7 +25,7 @@ def test_it_is_the_variance_of_the_median_over_many_such_series():
 
 
 def test_neighbours_that_resemble_each_other_know_less():
-    """Ten seconds of one value each tell as little as six seconds do."""
+    """Ten seconds of one value each say as little as six seconds do."""
     blocks = [value for value in series(1, 12) for _ in range(10)]
     apart = random.Random(2).sample(blocks, len(blocks))
     assert (variance_within(blocks) or 0) > 1.5 * (variance_within(apart) or 0)

@@ -50,7 +50,7 @@ def test_one_endpoint_that_became_slower_is_found_and_named():
     assert worst.endpoint == "GET /2"
 
 
-def test_an_endpoint_that_only_one_side_has_cannot_be_told():
+def test_an_endpoint_that_only_one_side_has_is_undecided():
     """It is in the table, with the reason."""
     compared = compare(build_runs({"GET /": 0.1}, 5, 1), build_runs({"GET /": 0.1, "GET /new": 0.1}, 5, 2), Gate())
     found = row(compared, "p95", "GET /new")
