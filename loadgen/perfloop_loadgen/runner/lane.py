@@ -271,6 +271,9 @@ class Lane:
             if move.streams:
                 # A meter follows one answer: what is left of an aborted one must not be counted.
                 self._meter = StreamMeter()
+                # To make a prompt of a hundred thousand words takes milliseconds that are not the service's.
+                made = self._agenda.now()
+                intended, now = (made if intended == now else intended), made
             self.begin(move, intended, now)
         elif isinstance(move, Pause):
             self.busy = False
