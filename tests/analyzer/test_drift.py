@@ -37,7 +37,7 @@ WORSENING = {
     "error_rate_percent": (0.1, 3.0, 0.3),
     "cache_hit_rate_percent": (96, 82, 0.01),
     "cpu_percent": (20, 60, 0.1),
-    "something_of_ours": (5, 12, 0.1),
+    "my_own_measure": (5, 12, 0.1),
 }
 
 

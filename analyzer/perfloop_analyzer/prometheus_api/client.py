@@ -162,7 +162,7 @@ class PrometheusSource:
                 elif error.after > self._config.timeout_seconds:
                     raise  # the round ends without it, and the budget waits
                 else:
-                    # Every query waits, not only the one that was told so.
+                    # Every query waits, not only the one that got this answer.
                     self._not_before = max(self._not_before, self._clock() + error.after)
         return await self._fetch(query, grid, spent)
 
