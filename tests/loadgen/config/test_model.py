@@ -31,7 +31,11 @@ from perfloop_loadgen.config.strict import known_keys
         (EndpointConfig, {"path": "/", "data": "x", "llm": {"model": "m"}}, "leave data out"),
         (CheckConfig, {"equals": 3}, "name one of json, header and body_contains"),
         (CheckConfig, {"json": "a", "header": "b"}, "name one of json, header and body_contains"),
-        (StepConfig, {"path": "/", "extract": {"id": "xml:/a"}}, "id must be json:PATH, header:NAME, cookie:NAME or regex:PATTERN"),
+        (
+            StepConfig,
+            {"path": "/", "extract": {"id": "xml:/a"}},
+            "id must be json:PATH, header:NAME, cookie:NAME or regex:PATTERN",
+        ),
         (ScenarioConfig, {}, "give either steps or python"),
         (ScenarioConfig, {"python": "shop.py"}, "python must be FILE.py:FUNCTION"),
     ],
