@@ -24,6 +24,7 @@ def _config(url: str, *thresholds: Any, **changes: Any) -> LoadTestConfig:
         "think_time_seconds": 0.02,
         "endpoints": [{"path": "/"}],
         "thresholds": list(thresholds),
+        "generator_limits": {"cpu_ratio": 9, "event_loop_lag_seconds": 9},
     }
     return LoadTestConfig.model_validate(values | changes)
 

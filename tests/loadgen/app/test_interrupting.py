@@ -21,6 +21,7 @@ from perfloop import LoadTestConfig, LoadTester, LoadTestSuite
 
 def config(**more):
     return LoadTestConfig(base_url=sys.argv[1], duration_seconds=600, concurrent_users=2, think_time_seconds=0.01,
+                          generator_limits={{"cpu_ratio": 9, "event_loop_lag_seconds": 9}},
                           endpoints=[{{"path": "/"}}], **more)
 
 def show(*summaries):

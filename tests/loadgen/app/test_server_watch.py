@@ -114,6 +114,7 @@ def _config(url: str, prometheus_url: str, **changes: Any) -> LoadTestConfig:
         "think_time_seconds": 0.02,
         "endpoints": [{"path": "/"}],
         "prometheus_url": prometheus_url,
+        "generator_limits": {"cpu_ratio": 9, "event_loop_lag_seconds": 9},
     }
     return LoadTestConfig.model_validate(values | changes)
 
