@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from perfloop_base.errors import ExitCode, PerfloopError, StoreError
+from perfloop_base.processes import identify
 from perfloop_loadgen.app.revision import read_revision
 from perfloop_loadgen.store.location import NONE, path_of
 from perfloop_loadgen.store.stored import StoredRun
@@ -205,6 +206,7 @@ class FileWriter:
         self.unsaved = unsaved
         self._tester = tester
         self._mark = mark
+        self._process = identify()
         self._base = b""
         self._due = 0.0
         self._problem = ""
@@ -217,11 +219,14 @@ class FileWriter:
         began = time.monotonic()
         if began < self._due or self._problem or (self._writing is not None and self._writing.is_alive()):
             return
-        content = self.unsaved.of_book(self._base or self._begin(), self._tester.book)
-        self._due = began + max(FILE_SECONDS, (time.monotonic() - began) / _FILE_SHARE)
-        # A daemon: no disk that hangs keeps the program from ending.
-        self._writing = threading.Thread(target=self._write, args=(content,), name="unsaved run", daemon=True)
-        self._writing.start()
+        try:
+            content = self.unsaved.of_book(self._base or self._begin(), self._tester.book, self._process)
+            self._due = began + max(FILE_SECONDS, (time.monotonic() - began) / _FILE_SHARE)
+            # A daemon: no disk that hangs keeps the program from ending.
+            self._writing = threading.Thread(target=self._write, args=(content,), name="unsaved run", daemon=True)
+            self._writing.start()
+        except Exception as error:  # noqa: BLE001 - without descriptors, threads or memory: the run itself goes on
+            self._give_up(error)
 
     def close(self) -> None:
         """Write no more: the run has ended, and its last file is not replaced by one of before."""
@@ -241,9 +246,12 @@ class FileWriter:
                 if not self._is_closed:
                     self.unsaved.write(content)
         except (OSError, PerfloopError) as error:
-            # Once: the run goes on, and its end is stored all the same, or said to be not.
-            self._problem = str(error)
-            log.warning("what is measured is not kept while the run lasts: %s", error)
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        # Once: the run goes on, and its end is stored all the same, or said to be not.
+        self._problem = str(error) or type(error).__name__
+        log.warning("what is measured is not kept while the run lasts: %s", self._problem)
 
 
 async def _in_thread(work: Callable[[], T], seconds: float) -> T:

@@ -32,6 +32,11 @@ class LoudKeeper:
             )
             return
         try:
+            if not path.stat().st_size:  # a full disk, or a kill, left it so: there is nothing to keep
+                path.unlink()
+                self.moved += 1
+                log.error("%s was found empty and is begun again", path)
+                return
             target = set_aside(path, datetime.fromtimestamp(time.time(), UTC))
         except OSError as error:
             log.error("the damaged database %s cannot be moved aside: %s", path, error.strerror)  # noqa: TRY400 - not a bug

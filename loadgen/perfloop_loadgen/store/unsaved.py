@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from perfloop_base.errors import ConfigError
-from perfloop_base.processes import identify, is_alive
+from perfloop_base.processes import is_alive
 from perfloop_base.state import set_aside
 from perfloop_loadgen.store.location import directory, make_directory
 from perfloop_loadgen.store.snapshot import restored, snapshot
@@ -70,14 +70,15 @@ class UnsavedRun:
         """Return where the file is."""
         return directory() / _DIRECTORY / f"{self.run_id}.json"
 
-    def of_book(self, base: bytes, book: Book) -> bytes:
+    def of_book(self, base: bytes, book: Book, process: str) -> bytes:
         """Return the file of a run under way.
 
         Args:
             base: The run's document as JSON, of a moment when nothing was measured.
             book: What is measured so far.
+            process: The run's process, as `perfloop_base.processes.identify` names it.
         """
-        return snapshot(book, self._parts(identify()) | {"document": orjson.Fragment(base)})
+        return snapshot(book, self._parts(process) | {"document": orjson.Fragment(base)})
 
     def of_document(self, document: Document) -> bytes:
         """Return the file of a run that has ended."""

@@ -233,10 +233,6 @@ def _truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def _empty(path: Path) -> None:
-    os.truncate(path, 0)
-
-
 def _garble(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(2048)
@@ -247,7 +243,7 @@ def _replace_by_text(path: Path) -> None:
     path.write_text("this is no database\n" * 500)
 
 
-@pytest.mark.parametrize("damage", [_truncate, _empty, _garble, _replace_by_text])
+@pytest.mark.parametrize("damage", [_truncate, _garble, _replace_by_text])
 def test_a_damaged_database_is_moved_aside_and_begun_again(
     damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ):
@@ -264,6 +260,16 @@ def test_a_damaged_database_is_moved_aside_and_begun_again(
     [aside] = directory().glob("runs.db.corrupt-*")
     assert aside.read_bytes() == damaged
     assert f"moved aside to {aside.name} and begun again: earlier runs and baselines are in that file" in caplog.text
+
+
+def test_an_empty_file_is_begun_again(caplog: pytest.LogCaptureFixture):
+    """A full disk may have left it: there is nothing to move aside, and it is said."""
+    (make_directory() / "runs.db").touch()
+    with contextlib.closing(RunStore(repair=True)) as store:
+        store.save(run(1))
+        assert len(store.runs()) == 1
+    assert "was found empty and is begun again" in caplog.text
+    assert not list(directory().glob("*.corrupt-*"))
 
 
 def test_a_command_that_reads_moves_nothing_aside(tmp_path: Path):

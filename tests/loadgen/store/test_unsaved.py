@@ -88,8 +88,8 @@ def _write(number: int, *, process: str, store: str = "") -> UnsavedRun:
     """Write the file of a run under way, as that process would have."""
     unsaved = UnsavedRun(f"{number:012x}", store or key_of(standing_url()))
     base = to_compact_json(replace(run(number), histograms={}, timeline=[], distribution=[]))
-    content = orjson.loads(unsaved.of_book(base, build_book()))
-    unsaved.write(orjson.dumps(content | {"process": process}))
+    content = orjson.loads(unsaved.of_book(base, build_book(), process))
+    unsaved.write(orjson.dumps(content))
     return unsaved
 
 
