@@ -65,7 +65,9 @@ def check_names(config: LoadTestConfig, rows: Sequence[Mapping[str, Any]], more:
     Raises:
         ConfigError: with every placeholder that has none, and every row whose path is none.
     """
-    columns = columns_of(rows) | {ITERATION, *more}
+    named = columns_of(rows)
+    columns = named | {ITERATION, *more}
+    gaps = _gaps(rows, named)
     problems: list[str] = []
     extracted: dict[int, set[str]] = {}
     for (scenario, where), endpoint in _requests(config):
@@ -73,6 +75,11 @@ def check_names(config: LoadTestConfig, rows: Sequence[Mapping[str, Any]], more:
         # Each name once: a body may have it a hundred times.
         names = dict.fromkeys(name for kind, name in names_in(parts_of(endpoint)) if kind != "env")
         problems += (f"{where}: {_unknown(name, known, config)}" for name in names if name not in known)
+        problems += (
+            f"{where}: ${{{name}}}: row {gaps[name]} of {config.data_file} has no {name}"
+            for name in names
+            if name in gaps and name not in extracted[scenario]
+        )
         extracted[scenario].update(getattr(endpoint, "extract", ()))
         if not problems and rows:
             check = _bad_paths if starts_raw(endpoint.path) else _quoted_paths
@@ -135,14 +142,26 @@ def _unknown(name: str, known: set[str], config: LoadTestConfig) -> str:
     )
 
 
+def _gaps(rows: Sequence[Mapping[str, Any]], columns: set[str]) -> dict[str, int]:
+    """Return the first row that lacks a column, by the column: objects of JSON need not have the same keys."""
+    gaps: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(columns):
+            for name in columns - row.keys():
+                gaps.setdefault(name, number)
+    return gaps
+
+
 def _bad_paths(config: LoadTestConfig, where: str, path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a sentence for each row of data that makes no path of the service."""
     base = parse_address(config.base_url)
-    names = {name for _, name in names_in(path)}
-    if names & {ITERATION} or not names <= columns_of(rows):
+    names = [name for _, name in names_in(path)]
+    if not set(names) <= columns_of(rows):
         return  # it also holds what is known in a pass only
     found = 0
     for number, row in enumerate(rows, 1):
+        if str(row.get(names[0])).startswith("/"):
+            continue
         try:
             fill_path(path, row, base)
         except ConfigError as error:

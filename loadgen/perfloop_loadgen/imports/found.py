@@ -86,7 +86,8 @@ class Found:
         """
         kept = escape(text)
         for secret, placeholder in self.known.items():
-            if secret in text:
+            # Behind a dollar sign a placeholder would be the text itself.
+            if secret in text and f"${secret}" not in text:
                 kept = kept.replace(escape(secret), placeholder)
         return kept if kept != escape(text) or redact(text) == text else self.secret(name, text)
 

@@ -52,9 +52,20 @@ def test_from_har(document: Any, found: Found) -> dict[str, Any]:
         raise ImportProblem(f"holds no request over HTTP that could be sent ({len(entries)} entries)")
     base = of_one_service([one.located for one in usable], found)
     kept = [one for one in usable if one.located.base == base]
+    if any(_sets_cookies(one.entry) for one in kept):
+        found.note("The service set cookies: with `cookies: true` each user keeps them, as a browser does.")
     following: Sequence[_Entry | None] = [*kept[1:], None]
     steps = [_step(one, later, found) for one, later in zip(kept, following, strict=True)]
     return {"base_url": base, "scenarios": [{"name": "recording", "steps": steps}]}
+
+
+def _sets_cookies(entry: dict[str, Any]) -> bool:
+    response = entry.get("response")
+    headers = response.get("headers") if isinstance(response, dict) else None
+    return any(
+        isinstance(header, dict) and str(header.get("name")).lower() == "set-cookie"
+        for header in (headers if isinstance(headers, list) else ())
+    )
 
 
 def _usable(entry: Any, found: Found) -> _Entry | None:

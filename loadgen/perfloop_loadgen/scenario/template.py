@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,11 @@ def _of_service(text: str, base: Address | None) -> str:
 
 
 def _filled(found: re.Match[str], values: Mapping[str, Any]) -> str:
-    return found[0][1:] if len(found[1]) > 1 else str(_look_up(found, values))
+    if len(found[1]) > 1:
+        return found[0][1:]
+    value = _look_up(found, values)
+    # Within a text a value is written as JSON has it: `true` and `null`, not Python's `True` and `None`.
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _look_up(found: re.Match[str], values: Mapping[str, Any]) -> Any:

@@ -60,6 +60,16 @@ def test_a_misspelt_column_is_found_before_the_start(tmp_path: Path):
     ]
 
 
+def test_a_row_that_lacks_a_value_is_found_before_the_start(tmp_path: Path):
+    """Objects of a JSON file need not have the same keys; those that no request uses may be missing."""
+    file = tmp_path / "d.json"
+    file.write_text('[{"a": 1, "b": 2, "c": 3}, {"a": 1, "c": 3}, {"a": 1}]')
+    assert _problems(_config({"path": "/${a}/${b}", "name": "n"}, data_file=file)) == [
+        f"endpoints[0] (n): ${{b}}: row 2 of {file} has no b"
+    ]
+    assert len(check_filling(_config({"path": "/${a}"}, data_file=file))) == 3
+
+
 def test_a_value_must_have_been_extracted_before():
     """By an earlier step of the same scenario."""
     steps = [{"path": "/a", "headers": {"X-A": "${t}"}, "extract": {"t": "json:t"}}, {"path": "/${t}"}]

@@ -35,6 +35,17 @@ def _file(directory: Path, text: str) -> Path:
     return path
 
 
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path):
+    """As some editors write YAML and JSON."""
+    path = tmp_path / "t.yml"
+    for text in (
+        "load_tests:\n  a:\n    endpoints: [{path: /}]\n",
+        '{"load_tests": {"a": {"endpoints": [{"path": "/"}]}}}',
+    ):
+        path.write_text(text, encoding="utf-8-sig")
+        assert list(LoadTestConfig.all_from_yaml(path)) == ["a"]
+
+
 def test_the_users_example_is_read(tmp_path: Path):
     """The file of the user's page gives the test it describes."""
     config = LoadTestConfig.from_yaml(_file(tmp_path, USERS_EXAMPLE))

@@ -230,6 +230,16 @@ def test_a_recording_of_megabytes_is_read_at_once(imported: Imported):
     assert time.monotonic() - began < 10
 
 
+def test_cookies_that_the_service_sets_are_noted(imported: Imported):
+    """Those of a recording are one user's: the test may keep each user's own."""
+    entry = _entry()
+    entry["response"]["headers"] = [{"name": "set-cookie", "value": "s=1"}]
+    imported("har", _har(entry))
+    assert "with `cookies: true` each user keeps them" in imported.notes
+    imported("har", _har(_entry()))
+    assert "cookies: true" not in imported.notes
+
+
 SAME_SERVICE = ["https://a.example/1", "https://A.EXAMPLE:443/2", "HTTPS://a.example/3"]
 
 
