@@ -47,6 +47,13 @@ def stream_sentences(streams: StreamSummary, duration_seconds: float) -> Iterato
             f"prompts: {asked:.1f} tokens asked for on average, taken as words by tokens_per_word; the server counted "
             f"{read:.1f}, its template included ({read / asked:.2f} of what was asked for)"
         )
+    if streams.asked_output_answers:
+        asked = streams.asked_output_tokens / streams.asked_output_answers
+        written = streams.counted_output_tokens / streams.asked_output_answers
+        yield (
+            f"answers: {asked:.1f} tokens in the trace on average, {written:.1f} from the server "
+            f"({written / asked:.2f} of them; ignore_eos: true makes both alike where a server knows it)"
+        )
     if streams.cached_tokens and streams.input_tokens:
         share = streams.cached_tokens / streams.input_tokens
         yield f"{streams.cached_tokens} of {streams.input_tokens} input tokens ({share:.1%}) were in the server's cache"

@@ -37,9 +37,12 @@ class StreamTally:
         "answers",
         "asked_answers",
         "asked_input_tokens",
+        "asked_output_answers",
+        "asked_output_tokens",
         "cached_tokens",
         "counted_by_usage",
         "counted_input_tokens",
+        "counted_output_tokens",
         "events",
         "first_answer",
         "first_reasoning",
@@ -79,6 +82,10 @@ class StreamTally:
     asked_answers: int
     asked_input_tokens: int
     counted_input_tokens: int
+    # The same of answers whose length was that of a trace.
+    asked_output_answers: int
+    asked_output_tokens: int
+    counted_output_tokens: int
 
     def add(self, other: StreamTally) -> None:
         """Add everything that the other one counted."""
@@ -108,6 +115,7 @@ _COUNTS = (
     *("answers", "counted_by_usage", "events", "reasoning_events", "good"),
     *("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens"),
     *("asked_answers", "asked_input_tokens", "counted_input_tokens"),
+    *("asked_output_answers", "asked_output_tokens", "counted_output_tokens"),
 )
 
 
@@ -164,14 +172,14 @@ class StreamMeter:
             return outcomes.TRUNCATED_STREAM, f"no {self._answer.lacks}"
         return outcomes.OK, ""
 
-    def count(self, tally: StreamTally, span: tuple[int, int], slo: SloConfig, asked_tokens: int = 0) -> None:
+    def count(self, tally: StreamTally, span: tuple[int, int], slo: SloConfig, asked: tuple[int, int] = (0, 0)) -> None:
         """Count the whole answer.
 
         Args:
             tally: where.
             span: the intended start and the end, in nanoseconds of the run's clock.
             slo: what a good answer keeps.
-            asked_tokens: how many tokens the prompt was meant to have; 0 where nothing was asked for.
+            asked: how many tokens the prompt and the answer were meant to have; 0 where nothing was asked for.
         """
         intended, ended = span
         first_token = self._first - intended
@@ -187,7 +195,7 @@ class StreamMeter:
         tally.gap.merge(self._gaps)
         if self._events > 1:
             tally.stall.record(self._stall)
-        tokens = self._count_tokens(tally, asked_tokens)
+        tokens = self._count_tokens(tally, *asked)
         # The first token is the prefill; what follows is spread over the other tokens. An answer in one event, as
         # of a server that does not stream, has no such time: 0 would be the best there is.
         per_token = (self._last - self._first) / (tokens - 1) if tokens > 1 and self._events > 1 else None
@@ -216,7 +224,7 @@ class StreamMeter:
         self._events += 1
         self._reasoning += kinds == REASONING
 
-    def _count_tokens(self, tally: StreamTally, asked_tokens: int) -> int:
+    def _count_tokens(self, tally: StreamTally, asked_input: int, asked_output: int) -> int:
         usage: Usage = self._answer.usage
         tokens = self._events if usage.output_tokens is None else usage.output_tokens
         tally.counted_by_usage += usage.output_tokens is not None
@@ -224,8 +232,12 @@ class StreamMeter:
         tally.input_tokens += usage.input_tokens or 0
         tally.cached_tokens += usage.cached_tokens or 0
         tally.reasoning_tokens += usage.reasoning_tokens or 0
-        if asked_tokens and usage.input_tokens:
+        if asked_input and usage.input_tokens:
             tally.asked_answers += 1
-            tally.asked_input_tokens += asked_tokens
+            tally.asked_input_tokens += asked_input
             tally.counted_input_tokens += usage.input_tokens
+        if asked_output:
+            tally.asked_output_answers += 1
+            tally.asked_output_tokens += asked_output
+            tally.counted_output_tokens += tokens
         return tokens

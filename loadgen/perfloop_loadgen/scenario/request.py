@@ -80,8 +80,8 @@ class Request:
     max_body_bytes: int = MAX_BODY_BYTES
     # Which scenario of the file, and which of its steps; None of everything else.
     step: tuple[int, int] | None = None
-    # How many tokens the prompt was meant to have; 0 where nobody meant any number.
-    asked_tokens: int = 0
+    # How many tokens the prompt was meant to have, and the answer had in its trace; 0 where nobody meant any number.
+    asked_tokens: tuple[int, int] = (0, 0)
 
     @property
     def is_idempotent(self) -> bool:

@@ -70,6 +70,10 @@ class StreamSummary:
     asked_answers: int = 0
     asked_input_tokens: int = 0
     counted_input_tokens: int = 0
+    # Of answers whose length was that of a trace.
+    asked_output_answers: int = 0
+    asked_output_tokens: int = 0
+    counted_output_tokens: int = 0
 
     @classmethod
     def of(cls, tally: StreamTally) -> StreamSummary:
@@ -93,6 +97,9 @@ class StreamSummary:
             asked_answers=tally.asked_answers,
             asked_input_tokens=tally.asked_input_tokens,
             counted_input_tokens=tally.counted_input_tokens,
+            asked_output_answers=tally.asked_output_answers,
+            asked_output_tokens=tally.asked_output_tokens,
+            counted_output_tokens=tally.counted_output_tokens,
         )
 
 

@@ -29,10 +29,12 @@ def _chunk(text: str = "", usage: dict[str, int] | None = None, **delta: Any) ->
     return _data({"choices": choices, "usage": usage})
 
 
-def _count(meter: StreamMeter, ended: int, slo: SloConfig | None = None, asked_tokens: int = 0) -> StreamTally:
+def _count(
+    meter: StreamMeter, ended: int, slo: SloConfig | None = None, asked: tuple[int, int] = (0, 0)
+) -> StreamTally:
     tally = StreamTally()
     assert meter.end(ended) == (outcomes.OK, "")
-    meter.count(tally, (0, ended), slo or SloConfig(), asked_tokens)
+    meter.count(tally, (0, ended), slo or SloConfig(), asked)
     return tally
 
 
@@ -111,9 +113,10 @@ def test_what_was_asked_for_is_beside_what_the_server_counted():
     for asked, usage in ((100, {"prompt_tokens": 110, "completion_tokens": 1}), (100, None), (0, {"prompt_tokens": 9})):
         meter = StreamMeter()
         meter.feed(_chunk("a") + (_chunk(usage=usage) if usage else b"") + DONE, MS)
-        total.add(StreamTally.from_wire(_count(meter, 2 * MS, asked_tokens=asked).to_wire()))
+        total.add(StreamTally.from_wire(_count(meter, 2 * MS, asked=(asked, 5 * (asked > 0))).to_wire()))
     assert (total.asked_answers, total.asked_input_tokens, total.counted_input_tokens) == (1, 100, 110)
     assert total.input_tokens == 119
+    assert (total.asked_output_answers, total.asked_output_tokens, total.counted_output_tokens) == (2, 10, 2)
 
 
 def test_events_torn_between_pieces_count_when_they_are_whole():

@@ -160,6 +160,8 @@ async def test_a_trace_is_replayed_with_its_lengths(serve: Any, tmp_path: Path, 
         test = {"base_url": service.url, "load": load, "endpoints": [endpoint], "workers": workers}
         summary = await LoadTester(LoadTestConfig.model_validate(test)).run_load_test()
     assert summary.outcomes == {"ok": 20}
+    streams = summary.endpoints[0].streams
+    assert (streams.asked_output_tokens, streams.counted_output_tokens) == (sum(row[2] for row in rows), 20)
     came = sorted(seen, key=lambda one: one[1])
     assert [(read, wrote) for _, read, wrote in came] == [(read, wrote) for _, read, wrote in rows]
     # The moments, as far as a busy machine lets them be seen: none comes long before its time.

@@ -108,7 +108,8 @@ class Chat:
             endpoint, llm = _filled(endpoint, llm, values)
         body = body_of(llm, self._api, messages, max_tokens)
         request = self._build(endpoint.model_copy(update={"data": body}), reads)
-        return replace(request, asked_tokens=prompt.tokens) if prompt.tokens else request
+        asked = prompt.tokens, max_tokens if OUTPUT_TOKENS in values else 0
+        return replace(request, asked_tokens=asked) if any(asked) else request
 
 
 def _filled(endpoint: EndpointConfig, llm: LlmConfig, values: Mapping[str, Any]) -> tuple[EndpointConfig, LlmConfig]:
