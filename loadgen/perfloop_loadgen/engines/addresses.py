@@ -46,6 +46,7 @@ class Addresses:
         self.name = name
         self._peers: list[Peer] = []
         self._failed: set[Peer] = set()
+        self._accepted: set[Peer] = set()
         self._reported: set[Peer] = set()
         # Workers begin at different addresses: with a few users each, all would use the first ones else.
         self._turn = first
@@ -90,6 +91,7 @@ class Addresses:
         while True:
             await asyncio.sleep(interval_seconds)
             self._failed.clear()
+            self._accepted.clear()
             before = set(self._peers)
             with suppress(TargetError):
                 await self.resolve(timeout_seconds)
@@ -108,6 +110,15 @@ class Addresses:
         else:
             self._turn += 1
         return [*good[first:], *good[:first], *(peer for peer in self._peers if peer not in good)]
+
+    def note_accepted(self, peer: Peer) -> None:
+        """Remember that an address accepted a connection."""
+        self._accepted.add(peer)
+
+    def note_silent(self, peer: Peer, seconds: float) -> None:
+        """Remember that an address was silent for so long, unless it has accepted others: then it is busy, not away."""
+        if peer not in self._accepted:
+            self.note_failed(peer, f"silent for {seconds:g} s")
 
     def note_failed(self, peer: Peer, why: str) -> None:
         """Remember that an address did not accept a connection while another one did."""

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # RFC 8305, section 5: the next address is tried while the one before it is silent.
-ATTEMPT_DELAY_SECONDS = 0.25
+_ATTEMPT_DELAY_SECONDS = 0.25
 P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+def attempt_delay(timeout_seconds: float) -> float:
+    """Return after how many seconds of silence the next address is tried: well within the time limit of all of them."""
+    return min(_ATTEMPT_DELAY_SECONDS, timeout_seconds / 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,7 @@ class Dialer:
         self._addresses = Addresses(route.name, route.first)
         self._refresh: asyncio.Task[None] | None = None
         self._logged: set[str] = set()
-        # Well within the time limit: the next address is of no use to a connection that is given up.
-        self._attempt_delay_seconds = min(ATTEMPT_DELAY_SECONDS, timeout_seconds / 4)
+        self._attempt_delay_seconds = attempt_delay(timeout_seconds)
 
     async def open(self, changed: Callable[[list[str]], list[str]]) -> None:
         """Look the name up, and go on doing so on the interval; `changed` is called as `Addresses.keep_fresh` says.
@@ -144,6 +148,7 @@ class Dialer:
                     except OSError as error:
                         failed[peer] = error
                     else:
+                        self._addresses.note_accepted(peer)
                         self._note_losers(peers[: peers.index(peer)], failed)
                         return line, peer
             raise most_informative(list(failed.values()))
@@ -156,8 +161,10 @@ class Dialer:
         """Remember the addresses that were tried before the one that accepted."""
         for peer in peers:
             error = failed.get(peer)
-            why = f"silent for {self._attempt_delay_seconds:g} s" if error is None else outcome_of(error)
-            self._addresses.note_failed(peer, why)
+            if error is None:
+                self._addresses.note_silent(peer, self._attempt_delay_seconds)
+            else:
+                self._addresses.note_failed(peer, outcome_of(error))
 
     def _log_once(self, sentence: str) -> None:
         if sentence not in self._logged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import ssl
 import struct
 import threading
 from contextlib import contextmanager
@@ -13,12 +14,14 @@ import pytest
 import uvicorn
 
 from perfloop_loadgen.engines.idle import IdleLimit
+from tests.loadgen.engines.test_bad_answers import certificate as certificate  # noqa: PLC0414 - a fixture
 from tests.loadgen.engines.test_hostile_answers import run
 from tests.support.connections import OK, Listener, listening, requests_on
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from perfloop_loadgen.summary import Summary
 
@@ -64,6 +67,23 @@ def test_an_idempotent_request_is_sent_again_on_a_fresh_connection(
     assert set(summary.outcomes) == {"ok"}
     assert summary.total.retried > 0
     assert summary.total.retried == len(server.requests) - summary.total_requests
+
+
+@ENGINES
+@pytest.mark.parametrize("how", [_close, _reset])
+def test_with_tls_it_is_the_same(certificate: Path, engine: str, how: Callable[[socket.socket], None]):
+    """With the end of TLS that the server announces, and without it."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    def serve(connection: socket.socket, listener: Listener) -> None:
+        with context.wrap_socket(connection, server_side=True) as wrapped:
+            _closes_second(lambda line: how(line.unwrap() if listener.connections % 2 else line))(wrapped, listener)
+
+    with listening(serve) as server:
+        summary = _test(f"https://127.0.0.1:{server.port}", engine=engine, tls={"verify": False})
+    assert set(summary.outcomes) == {"ok"}
+    assert summary.total.retried > 0
 
 
 @ENGINES
