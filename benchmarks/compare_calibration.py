@@ -2,11 +2,11 @@
 
 Usage: python benchmarks/compare_calibration.py [DIRECTORY] [--pairs N]
 
-(a) Recorded runs: DIRECTORY holds CSV files, plain or gzip, with the columns value,runtime,starttime,VM_id: repeated
-runs of one benchmark on machines of one kind, nothing changed between them (as in the `vm-noise-data` of Microsoft's Azure
-Public Dataset). Generated noise with a known truth is judged in the same way. Five runs are compared with the next
-five, as they are and with the second five made 10 % larger; beside Perfloop's rule a fixed ratio of 10 % and Welch's
-test alone.
+(a) Recorded runs: DIRECTORY (else the variable VM_NOISE_DATA) holds CSV files, plain or gzip, with the columns
+value,runtime,starttime,VM_id: repeated runs of one benchmark on machines of one kind, nothing changed between them (as
+in the `vm-noise-data` of Microsoft's Azure Public Dataset). Generated noise with a known truth is judged in the same
+way. Five runs are compared with the next five, as they are and with the second five made 10 % larger; beside Perfloop's
+rule a fixed ratio of 10 % and Welch's test alone.
 
 (b) With --pairs N: N pairs of five and five real runs of the demo service on loopback, while another process makes
 noise; and as many pairs where the second five are against a build that is 10 % slower (see compare_live.py).
@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import os
 import random
 import sys
 from collections import defaultdict
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING
 import compare_live
 from compare_noise import GENERATED, LIMIT, SLOW, generate
 
-from perfloop_loadgen.compare.answers import Answer, Question, judge
+from perfloop_loadgen.compare.answers import Answer, Question, answer_to
 from perfloop_loadgen.compare.difference import Difference, Side
 from perfloop_loadgen.compare.student import two_sided_p
 
@@ -76,8 +77,8 @@ class Row:
 def answer(base: Sequence[float], new: Sequence[float]) -> Answer:
     """Return what `compare` answers on the values of the runs, where more is worse."""
     difference = Difference(Side.of([log(value) for value in base]), Side.of([log(value) for value in new]))
-    [judged] = judge([Question(difference, log1p(MIN_EFFECT), log1p(MIN_EFFECT), up_is_worse=True)])
-    return judged.answer
+    question = Question(difference, log1p(MIN_EFFECT), log1p(MIN_EFFECT), up_is_worse=True)
+    return answer_to(question, difference.p_value)
 
 
 def fixed_ratio(base: Sequence[float], new: Sequence[float]) -> float:
@@ -178,7 +179,11 @@ def suites(directory: Path | None) -> Iterator[Row]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", nargs="?", type=Path, help="recorded runs; without it, generated noise alone")
+    known = os.environ.get("VM_NOISE_DATA")
+    default = Path(known) if known else None
+    parser.add_argument(
+        "directory", nargs="?", type=Path, default=default, help="recorded runs; without it, generated noise alone"
+    )
     parser.add_argument("--pairs", type=int, default=0, metavar="N", help="also judge N pairs of real runs (part b)")
     flags = parser.parse_args(argv)
     rows = list(suites(flags.directory))

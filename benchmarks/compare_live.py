@@ -138,7 +138,7 @@ RULES = {"Perfloop": answer, "a fixed ratio of 10 % of p95": by_ratio, "Welch's 
 
 
 def measure(pairs: int) -> list[str]:
-    """Print the table of so many pairs, and return the bars that are missed."""
+    """Print the table of so many pairs, and return the bars that are not met."""
     same: dict[str, Counter[str]] = {name: Counter() for name in RULES}
     slower: dict[str, Counter[str]] = {name: Counter() for name in RULES}
     with demo() as url, neighbours():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import gzip
 import importlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,3 +125,51 @@ def test_run_all_reports_what_failed(
     assert run_all.main([]) == 1
     assert capsys.readouterr().out.endswith("failed, or missed a bar: a_slow.py\n")
     assert run_all.main(["b_fast"]) == 0
+
+
+def runs(noise: str, count: int) -> list[tuple[str, str]]:
+    """The value of each run of one machine, with its time, in an order that is not that of time."""
+    from compare_noise import generate
+
+    values = enumerate(generate(noise, count))
+    return sorted(
+        ((f"{value:.6f}", f"2026-01-01 00:{at // 60:02}:{at % 60:02}.000") for at, value in values), reverse=True
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_compare_calibration(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: str) -> None:
+    """Recorded runs are put in the order of time and meet both bars; a rule that is often wrong misses them."""
+    calibration = load("compare_calibration")
+    path = tmp_path / f"quiet.{ending}"
+    with gzip.open(path, "wt") if ending.endswith("gz") else path.open("w") as file:
+        file.write("value,runtime,starttime,VM_id\n")
+        file.writelines(f"{value},1.0,{began},7\n" for value, began in runs("normal 1 %", 300))
+    [series] = calibration.read_suite(path)
+    assert series != sorted(series)
+    row = calibration.judge_suite("quiet", [series])
+    assert (row.pairs, row.problems()) == (59, [])
+    assert "| quiet | 1." in "\n".join(calibration.table([row]))
+    row.false["perfloop"], row.found["perfloop"] = 1, 50
+    assert [problem.partition(": ")[2] for problem in row.problems()] == [
+        "1 of 59 pairs without a change called changed",
+        "+10 % found in 50 of 59 pairs",
+    ]
+
+
+def test_compare_calibration_of_machines_that_are_measured_once(load: Load, tmp_path: Path) -> None:
+    """Where every machine is a new one, the next run is the next machine's."""
+    path = tmp_path / "fresh.csv"
+    lines = [f"{value},1.0,{began},{number}" for number, (value, began) in enumerate(runs("normal 1 %", 40))]
+    path.write_text("\n".join(["value,runtime,starttime,VM_id", *lines]))
+    [series] = load("compare_calibration").read_suite(path)
+    assert len(series) == 40
+
+
+@pytest.mark.parametrize(("changed", "wrong", "missed"), [(0, 0, 0), (2, 10, 0), (3, 0, 1), (0, 11, 1), (200, 200, 2)])
+def test_compare_live(load: Load, changed: int, wrong: int, missed: int) -> None:
+    """Of 200 pairs two may be called changed, and of those that are slower ten may be called the same."""
+    judge = load("compare_live").judge
+    same = Counter({"worse": changed, "cannot tell": 200 - changed})
+    slower = Counter({"same": wrong, "worse": 200 - wrong})
+    assert len(judge(same, slower, 200)) == missed

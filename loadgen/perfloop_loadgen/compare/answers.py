@@ -10,7 +10,7 @@ is no evidence that there is none.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ def judge(questions: Sequence[Question]) -> list[Evaluation]:
     for rank, at in enumerate(order):
         factor = len(questions) - rank
         corrected = max(corrected, min(1.0, factor * questions[at].difference.p_value))
-        answer = _answer(questions[at], questions[at].difference, corrected)
+        answer = answer_to(questions[at], corrected)
         needed = _runs_needed(questions[at], factor) if answer is Answer.UNKNOWN else None
         judged[at] = Evaluation(answer, corrected, needed)
     return [judged[at] for at in range(len(questions))]
@@ -104,14 +104,17 @@ def can_be_significant(base_runs: int, new_runs: int) -> bool:
     return math.comb(base_runs + new_runs, base_runs) >= _EXTREMES / SIGNIFICANCE
 
 
-def _answer(question: Question, difference: Difference, p_value: float) -> Answer:
+def answer_to(question: Question, p_value: float) -> Answer:
+    """Answer one question, given its p-value as it is corrected for the others."""
+    difference = question.difference
     low, high = difference.interval(CONFIDENCE)
-    if _is_changed(question, difference, p_value, high - difference.estimate):
+    if _is_changed(question, p_value, high - difference.estimate):
         return Answer.WORSE if (difference.estimate > 0) is question.up_is_worse else Answer.BETTER
     return Answer.SAME if -question.same_within < low and high < question.same_within else Answer.UNKNOWN
 
 
-def _is_changed(question: Question, difference: Difference, p_value: float, reach: float) -> bool:
+def _is_changed(question: Question, p_value: float, reach: float) -> bool:
+    difference = question.difference
     if not (question.is_certified or can_be_significant(difference.base.runs, difference.new.runs)):
         return False
     strictness = _STRICTNESS if reach > question.same_within else 1
@@ -134,8 +137,8 @@ def _runs_needed(question: Question, factor: int) -> int | None:
 
 
 def _would_answer(question: Question, runs: int, factor: int) -> bool:
-    expected = question.difference.with_runs(runs)
-    return _answer(question, expected, min(1.0, factor * expected.p_value)) is not Answer.UNKNOWN
+    expected = replace(question, difference=question.difference.with_runs(runs))
+    return answer_to(expected, min(1.0, factor * expected.difference.p_value)) is not Answer.UNKNOWN
 
 
 def _fewest_runs() -> int:

@@ -45,10 +45,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """New minus base: logarithms of ratios, or shares of requests."""
+    """New minus base: logarithms of ratios, or shares of requests.
+
+    `most_freedom` limits the degrees of freedom where both variances are one estimate.
+    """
 
     base: Side
     new: Side
+    most_freedom: float = math.inf
 
     @property
     def estimate(self) -> float:
@@ -67,7 +71,7 @@ class Difference:
         total = sum(part for part, _ in parts)
         if not total or math.isinf(total):
             return 0.0 if math.isinf(total) else self.base.freedom + self.new.freedom
-        return total**2 / sum(part**2 / freedom for part, freedom in parts if part)
+        return min(self.most_freedom, total**2 / sum(part**2 / freedom for part, freedom in parts if part))
 
     @property
     def p_value(self) -> float:
@@ -88,4 +92,4 @@ class Difference:
     def with_runs(self, runs: int) -> Difference:
         """Return what is to be expected of so many runs a side that turn out like these."""
         sides = [replace(side, runs=runs, freedom=max(side.freedom, runs - 1)) for side in (self.base, self.new)]
-        return Difference(*sides)
+        return Difference(*sides, self.most_freedom)

@@ -141,13 +141,14 @@ def _question(
     noise: Noise | None,
 ) -> Question:
     base, new = (Side.of([math.log(value) for value in one]) for one in values)
-    margin = effect = math.log1p(gate.min_effect)
-    few = not can_be_significant(base.runs, new.runs)
-    if noise is not None:
-        margin = max(effect, noise.finest(base.runs, new.runs))
-        if few:
-            base, new = (_with_noise(side, noise, subject, one) for side, one in zip((base, new), runs, strict=True))
-    return Question(Difference(base, new), margin, effect, subject.up_is_worse, is_certified=few and noise is not None)
+    effect = math.log1p(gate.min_effect)
+    if noise is None:
+        return Question(Difference(base, new), effect, effect, subject.up_is_worse)
+    margin = max(effect, noise.finest(base.runs, new.runs))
+    if can_be_significant(base.runs, new.runs):
+        return Question(Difference(base, new), margin, effect, subject.up_is_worse)
+    base, new = (_with_noise(side, noise, subject, one) for side, one in zip((base, new), runs, strict=True))
+    return Question(Difference(base, new, noise.freedom), margin, effect, subject.up_is_worse, is_certified=True)
 
 
 def _with_noise(side: Side, noise: Noise, subject: Subject, runs: Runs) -> Side:
