@@ -76,7 +76,7 @@ def _items(value: object, quantile: float | None, depth: int) -> tuple[Items, fl
     """Return time and value of every reading, and the factor of their unit where they name one."""
     if is_frame(value):
         value = _frame_items(value)
-    elif is_series(value):
+    elif is_series(value) and as_record(value) is None:
         value = list(zip(_index_times(value.index), np.asarray(value), strict=True))  # type: ignore[attr-defined]
     record = as_record(value)
     if record is not None:
@@ -126,6 +126,8 @@ def _record_items(record: Mapping[str, Any], quantile: float | None, depth: int)
 
 def _reading(item: Any) -> tuple[float, float, float | None]:
     """Return time, value and the factor of the unit of one reading."""
+    if isinstance(item, float | int | str):  # the usual case
+        return _NOTHING, read_number(item), None
     if isinstance(item, list | tuple | np.ndarray) and not hasattr(item, "_fields"):
         return (read_moment(item[0]), read_number(item[1]), None) if len(item) >= _PAIR else (_NOTHING, _NOTHING, None)
     record = as_record(item)
@@ -148,16 +150,27 @@ def _reading(item: Any) -> tuple[float, float, float | None]:
 
 def as_record(value: object) -> Mapping[str, Any] | None:
     """Return what has named parts as a mapping: a dictionary, a named tuple, a dataclass, a point with a value."""
+    parts: Mapping[str, Any] | None = None
     if isinstance(value, Mapping):
-        return value
-    if hasattr(value, "_asdict"):
-        parts: Mapping[str, Any] = value._asdict()
-        return parts
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    if hasattr(value, "value") and not isinstance(value, np.generic | np.ndarray):
-        return {"value": value.value, "timestamp": getattr(value, "timestamp", None)}
-    return None
+        parts = value
+    elif is_series(value):
+        parts = _labelled(value)
+    elif isinstance(value, np.void) and value.dtype.names:
+        parts = {name: value[name].item() for name in value.dtype.names}
+    elif hasattr(value, "_asdict"):
+        parts = value._asdict()
+    elif is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif hasattr(value, "value") and not isinstance(value, np.generic | np.ndarray):
+        parts = {"value": value.value, "timestamp": getattr(value, "timestamp", None)}
+    return parts
+
+
+def _labelled(series: Any) -> dict[str, Any] | None:
+    """Return a row of a table, or what describe() returns, by its labels; None for a column, whose labels are times."""
+    labels = np.asarray(series.index).tolist()
+    are_names = all(isinstance(label, str) and not math.isfinite(read_moment(label)) for label in labels)
+    return dict(zip(labels, np.asarray(series).tolist(), strict=True)) if labels and are_names else None
 
 
 def holds_measures(record: Mapping[str, Any]) -> bool:

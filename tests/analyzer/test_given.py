@@ -84,6 +84,7 @@ TIMED = {
     "columns": {"timestamps": TIMES, "values": VALUES},
     "a result of the API": {"status": "success", "data": {"result": [{"metric": {}, "values": [[TIMES[0], "1"]]}]}},
     "an array of pairs": np.column_stack([TIMES, VALUES]),
+    "a structured array": np.array(list(zip(TIMES, VALUES, strict=True)), dtype=[("time", "f8"), ("value", "f8")]),
     "named tuples": [Sample(at, value) for at, value in zip(TIMES, VALUES, strict=True)],
     "dataclasses": [Reading(at, value) for at, value in zip(TIMES, VALUES, strict=True)],
     "a series": Column(VALUES, STAMPS),
@@ -299,6 +300,15 @@ def test_counters_since_the_start_become_rates() -> None:
     single = _analyze(system_metrics={"network_received_bytes": 1e12})
     assert (single["ignored"], single["system_health_score"]) == ({}, None)
     assert "two readings" in single["summary"]["context"]["network_received_bytes"]
+
+
+def test_a_column_of_statistics_and_a_row_of_names() -> None:
+    """What describe() returns, and one row of a table: the labels are names, not readings."""
+    described = Column([120.0, 1500.0, 50.0, 1900.0, 2100.0], ["count", "mean", "std", "95%", "max"])
+    row = Column([1900.0, 97.0], ["api_response_time_ms", "cpu_percent"])
+    assert read_samples(described, 0.95).values.tolist() == [1900.0]
+    assert read_samples(described, None).values.tolist() == [1500.0]
+    assert _analyze(metrics=row)["summary"]["signals"] == ["api_response_time_p95", "cpu_used_ratio"]
 
 
 def test_many_samples_take_no_time() -> None:

@@ -36,7 +36,7 @@ class Coverage:
                 continue
             own = catalog[name].service if name in catalog else None
             lately = batch.values[:, -max(2, math.ceil(LATELY_SECONDS / batch.grid.step)) :]
-            is_seen = np.isfinite(lately).any(axis=1)
+            is_seen = np.asarray(np.isfinite(lately).any(axis=1))
             for row, labels in enumerate(batch.labels):
                 service = service_of(labels, own)
                 self._known.setdefault(service, set()).add(name)
