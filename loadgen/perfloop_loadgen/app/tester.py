@@ -21,7 +21,7 @@ from perfloop_loadgen.reporters.exposition import LiveRun
 from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import GENERATOR_VERSION, Document, distribution_of, iso_time
-from perfloop_loadgen.summary.drift import drift_of
+from perfloop_loadgen.summary.drift import MIN_POINTS, drift_of
 from perfloop_loadgen.summary.measured import config_hash, histograms_of
 from perfloop_loadgen.summary.verdict import Verdict
 from perfloop_loadgen.thresholds.coverage import cover
@@ -232,6 +232,8 @@ class LoadTester:
         if isinstance(self.config.load, EnduranceConfig):
             limit = self.config.load.max_drift_ratio
             drift = drift_of(self.run.book.timeline())
-            if drift is not None and drift > limit:
+            if drift is None:
+                self._notes.append(f"whether the p95 rose was not judged: it takes {MIN_POINTS} seconds with answers")
+            elif drift > limit:
                 failures.append(f"the p95 rose by {drift:.0%} over the run (limit {limit:.0%})")
         return failures

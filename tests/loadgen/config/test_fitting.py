@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfloop_base.errors import ConfigError
-from perfloop_loadgen.config import PROFILES, LoadTestConfig, create_basic_load_test, create_stress_test
+from perfloop_loadgen import LoadTester
+from perfloop_loadgen.config import (
+    PROFILES,
+    LoadTestConfig,
+    create_basic_load_test,
+    create_endurance_test,
+    create_stress_test,
+)
 from perfloop_loadgen.config.load import RampingRateConfig, RampingUsersConfig, RateStage, SpikeConfig, UserStage
 
 _SECONDS = st.floats(0.01, 10_000)
@@ -37,6 +44,14 @@ def test_every_profile_takes_any_duration(profile: str, seconds: float):
     assert (again, notes) == (fitted, [])
     # As a worker process reads it.
     assert LoadTestConfig.model_validate(fitted.model_dump(mode="json")) is not None
+
+
+async def test_an_endurance_test_that_is_too_short_says_what_it_did_not_judge(hello: Any):
+    """Its own verdict is on how far response times rise, for which a second has too few points."""
+    config = create_endurance_test(hello.url)
+    config.duration_seconds = 1
+    summary = await LoadTester(config).run_load_test()
+    assert "whether the p95 rose was not judged: it takes 10 seconds with answers" in summary.notes
 
 
 def test_a_longer_test_ramps_up_as_before():
