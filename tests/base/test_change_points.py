@@ -75,7 +75,7 @@ def test_of_a_long_series_the_end_is_looked_at():
 
 
 @given(st.lists(st.floats(1e-4, 10), max_size=40), st.floats(0.01, 100))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_the_unit_does_not_matter(values: list[float], factor: float):
     """Milliseconds have the changes that seconds have."""
     scaled = change_points([value * factor for value in values])
@@ -101,7 +101,7 @@ def _naive(logarithms: list[float]) -> float:
 
 
 @given(st.lists(st.integers(0, 4), min_size=6, max_size=11))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_no_other_division_is_cheaper(steps: list[int]):
     """The division that is found costs what the cheapest of all costs."""
     logarithms = [0.01 * step * step for step in steps]

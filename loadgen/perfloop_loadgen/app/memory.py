@@ -18,6 +18,7 @@ from perfloop_base.errors import ExitCode, PerfloopError, StoreError
 from perfloop_base.processes import identify
 from perfloop_loadgen.app.revision import read_revision
 from perfloop_loadgen.store.location import NONE, path_of
+from perfloop_loadgen.store.snapshot import steps
 from perfloop_loadgen.store.stored import StoredRun
 from perfloop_loadgen.store.unsaved import UnsavedRun, bring_in, key_of
 from perfloop_loadgen.summary.document import Document, State, iso_time, to_compact_json
@@ -156,6 +157,8 @@ class Memory:
     async def _are_written(self, runs: Sequence[_Run]) -> bool:
         """Write the files of runs for the last time, and return whether that worked."""
         writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
 
         def write() -> None:
             for document, unsaved in runs:
@@ -210,23 +213,48 @@ class FileWriter:
         self._base = b""
         self._due = 0.0
         self._problem = ""
+        self._making: asyncio.Task[None] | None = None
         self._writing: threading.Thread | None = None
         self._lock = threading.Lock()
         self._is_closed = False
 
     def second(self, _elapsed_seconds: float) -> None:
         """Write what is measured so far, if it is time."""
-        began = time.monotonic()
-        if began < self._due or self._problem or (self._writing is not None and self._writing.is_alive()):
-            return
+        now = time.monotonic()
+        is_busy = self._making is not None or (self._writing is not None and self._writing.is_alive())
+        if now >= self._due and not self._problem and not is_busy:
+            self._due = now + FILE_SECONDS
+            self._making = asyncio.get_running_loop().create_task(self._make())
+
+    async def _make(self) -> None:
+        """Take what is measured, in short steps between which requests are sent, and hand it to a thread."""
+        spent = 0.0
+        taken: list[bytes] = []
         try:
-            content = self.unsaved.of_book(self._base or self._begin(), self._tester.book, self._process)
-            self._due = began + max(FILE_SECONDS, (time.monotonic() - began) / _FILE_SHARE)
+            base = self._base or self._begin()
+            following = steps(self._tester.book)
+            while True:
+                began = time.perf_counter()
+                part = next(following, None)
+                spent += time.perf_counter() - began
+                if part is None:
+                    break
+                taken.append(part)
+                await asyncio.sleep(0)
+            self._due = max(self._due, time.monotonic() + spent / _FILE_SHARE)
             # A daemon: no disk that hangs keeps the program from ending.
-            self._writing = threading.Thread(target=self._write, args=(content,), name="unsaved run", daemon=True)
+            self._writing = threading.Thread(target=self._write, args=(base, taken), name="unsaved run", daemon=True)
             self._writing.start()
         except Exception as error:  # noqa: BLE001 - without descriptors, threads or memory: the run itself goes on
             self._give_up(error)
+        finally:
+            self._making = None
+
+    def stop(self) -> None:
+        """Begin no other file; called on the event loop."""
+        self._problem = self._problem or "the run has ended"
+        if self._making is not None:
+            self._making.cancel()
 
     def close(self) -> None:
         """Write no more: the run has ended, and its last file is not replaced by one of before."""
@@ -240,11 +268,11 @@ class FileWriter:
         self._base = to_compact_json(replace(document, started_at=started, histograms={}, distribution=[], timeline=[]))
         return self._base
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, base: bytes, taken: list[bytes]) -> None:
         try:
             with self._lock:
                 if not self._is_closed:
-                    self.unsaved.write(content)
+                    self.unsaved.write(self.unsaved.of_snapshot(base, taken, self._process))
         except (OSError, PerfloopError) as error:
             self._give_up(error)
 

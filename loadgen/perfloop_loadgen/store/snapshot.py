@@ -1,7 +1,7 @@
 """What a run has measured so far, as JSON and back: quickly made, on the event loop that also sends requests.
 
 The counts themselves are kept, not numbers computed from them: to copy and write a dictionary is work in C, to sort
-thousands of buckets for percentiles is not.
+thousands of buckets for percentiles is not. It is made in steps of about a millisecond, and requests are sent between.
 """
 
 from __future__ import annotations
@@ -16,22 +16,29 @@ from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 _POINTS: TypeAdapter[list[Point]] = TypeAdapter(list[Point])
 # Keys of dictionaries are not only texts: the kind is written beside them.
 _TEXT, _NUMBER, _SEVERAL = "text", "number", "several"
 
 
-def snapshot(book: Book, parts: Mapping[str, Any]) -> bytes:
-    """Return what was measured so far, with further parts of the file beside it."""
-    measured = {
-        "labels": list(book.labels),
-        "totals": [_plain(tally.to_wire()) for tally in book.totals],
-        "points": book.timeline(),
-        "peak_rate": book.peak_rate,
-    }
-    return orjson.dumps({**parts, "measured": measured}, option=orjson.OPT_NON_STR_KEYS)
+def steps(book: Book) -> Iterator[bytes]:
+    """Yield the parts of a snapshot: the timeline with the labels, then what was counted of each label.
+
+    A label is whole in itself; between two of them another second may have been counted.
+    """
+    labels = list(book.labels)
+    known = {"labels": labels, "points": book.timeline(), "peak_rate": book.peak_rate}
+    yield orjson.dumps(known)
+    for tally in book.totals[: len(labels)]:
+        yield orjson.dumps(_plain(tally.to_wire()), option=orjson.OPT_NON_STR_KEYS)
+
+
+def assembled(taken: Sequence[bytes], parts: Mapping[str, Any]) -> bytes:
+    """Return the file of all parts of a snapshot, with further ones beside them."""
+    known, *totals = map(orjson.Fragment, taken)
+    return orjson.dumps({**parts, "measured": {"known": known, "totals": totals}})
 
 
 def restored(measured: Mapping[str, Any]) -> Book:
@@ -41,9 +48,10 @@ def restored(measured: Mapping[str, Any]) -> Book:
         ValueError: it is no snapshot.
     """
     try:
-        book = Book(Labels(measured["labels"]))
+        known = measured["known"]
+        book = Book(Labels(known["labels"]))
         totals = [Tally.from_wire(_read(wire)) for wire in measured["totals"]]
-        book.restore(totals, _POINTS.validate_python(measured["points"]), measured["peak_rate"])
+        book.restore(totals, _POINTS.validate_python(known["points"]), known["peak_rate"])
     except (LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"it holds no measurements: {error!r}") from error
     return book

@@ -21,7 +21,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_base.processes import is_alive
 from perfloop_base.state import set_aside
 from perfloop_loadgen.store.location import directory, make_directory
-from perfloop_loadgen.store.snapshot import restored, snapshot
+from perfloop_loadgen.store.snapshot import assembled, restored
 from perfloop_loadgen.summary import summarize
 from perfloop_loadgen.summary.document import (
     Document,
@@ -35,7 +35,7 @@ from perfloop_loadgen.summary.measured import histograms_of
 from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from perfloop_loadgen.samples.book import Book
@@ -70,15 +70,15 @@ class UnsavedRun:
         """Return where the file is."""
         return directory() / _DIRECTORY / f"{self.run_id}.json"
 
-    def of_book(self, base: bytes, book: Book, process: str) -> bytes:
+    def of_snapshot(self, base: bytes, taken: Sequence[bytes], process: str) -> bytes:
         """Return the file of a run under way.
 
         Args:
             base: The run's document as JSON, of a moment when nothing was measured.
-            book: What is measured so far.
+            taken: What is measured so far: the steps of `snapshot.steps`.
             process: The run's process, as `perfloop_base.processes.identify` names it.
         """
-        return snapshot(book, self._parts(process) | {"document": orjson.Fragment(base)})
+        return assembled(taken, self._parts(process) | {"document": orjson.Fragment(base)})
 
     def of_document(self, document: Document) -> bytes:
         """Return the file of a run that has ended."""

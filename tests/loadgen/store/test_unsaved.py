@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfloop_base.processes import identify
@@ -17,7 +17,7 @@ from perfloop_loadgen.samples.book import Book, Load
 from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.store.location import standing_url
-from perfloop_loadgen.store.snapshot import restored, snapshot
+from perfloop_loadgen.store.snapshot import assembled, restored, steps
 from perfloop_loadgen.store.unsaved import UnsavedRun, bring_in, is_any_there, key_of
 from perfloop_loadgen.summary import summarize
 from perfloop_loadgen.summary.document import State, to_compact_json
@@ -58,9 +58,10 @@ def _summary(book: Book) -> Summary:
 
 
 @given(books())
+@settings(deadline=None)
 def test_a_snapshot_gives_every_number_back(book: Book):
     """The summary, the timeline and each histogram, whatever was counted."""
-    content = orjson.loads(snapshot(book, {"more": 1}))
+    content = orjson.loads(assembled(list(steps(book)), {"more": 1}))
     again = restored(content["measured"])
     assert content["more"] == 1
     assert _summary(again) == _summary(book)
@@ -69,7 +70,8 @@ def test_a_snapshot_gives_every_number_back(book: Book):
 
 
 @pytest.mark.parametrize(
-    "measured", [{}, {"labels": 1}, {"labels": [], "totals": [{}], "points": [], "peak_rate": 0}, []]
+    "measured",
+    [{}, {"known": {"labels": 1}}, {"known": {"labels": [], "points": [], "peak_rate": 0}, "totals": [{}]}, []],
 )
 def test_what_is_no_snapshot_is_a_value_error(measured: object):
     """Whatever part of it is missing or of another kind."""
@@ -88,7 +90,7 @@ def _write(number: int, *, process: str, store: str = "") -> UnsavedRun:
     """Write the file of a run under way, as that process would have."""
     unsaved = UnsavedRun(f"{number:012x}", store or key_of(standing_url()))
     base = to_compact_json(replace(run(number), histograms={}, timeline=[], distribution=[]))
-    content = orjson.loads(unsaved.of_book(base, build_book(), process))
+    content = orjson.loads(unsaved.of_snapshot(base, list(steps(build_book())), process))
     unsaved.write(orjson.dumps(content))
     return unsaved
 
