@@ -55,4 +55,4 @@ def test_tour_shows_every_step(live_stack: LiveStack):
     assert live_stack.demo in done.stdout
     lines = {line[6:16].strip(): line[17:] for line in done.stdout.splitlines()}
     assert re.search(r"validated: expected \d+%, proved \d+%, measured \d+%", lines["validate"])
-    assert "a build that is 20 ms slower fails with code 1" in lines["gate"]
+    assert "a build that is 50 ms slower fails with code 1" in lines["gate"]
