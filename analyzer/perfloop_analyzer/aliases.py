@@ -184,7 +184,7 @@ def own_signal(name: str, level: float) -> Signal:
     plain = normal(name)
     unit = "bytes_per_second" if found.name.endswith("bytes_per_second") else _BASE_UNITS.get(found.quantity, "")
     return Signal(
-        name=f"own_{plain}",
+        name=plain if plain[:1].isalpha() else f"own_{plain}",
         expr=plain or "own",
         title=name,
         component=OWN,

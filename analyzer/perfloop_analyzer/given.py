@@ -140,7 +140,7 @@ def _take_one(name: str, alias: Alias | None, samples: Samples, catalog: Mapping
     if alias is None and (rate := is_counter(name)):
         return _take_counter(name, rate, samples, given)
     if alias is None:
-        return _take_own(name, samples, given)
+        return _take_own(name, samples, catalog, given)
     if alias.signal in given.batches:
         return f"{alias.signal} was already given under another name"
     _add(alias, samples, given)
@@ -161,7 +161,7 @@ def _take_counter(name: str, signal: str, samples: Samples, given: Given) -> str
     return ""
 
 
-def _take_own(name: str, samples: Samples, given: Given) -> str:
+def _take_own(name: str, samples: Samples, catalog: Mapping[str, Signal], given: Given) -> str:
     """Add a series that is judged by its own past."""
     found = measured(name)
     if found.stem in BACKGROUND and (len(samples.values) < LEAST_PAST or found.quantity in {"time", "moment"}):
@@ -174,6 +174,8 @@ def _take_own(name: str, samples: Samples, given: Given) -> str:
         )
     factor = found.factor if samples.factor is None else samples.factor
     signal = own_signal(name, float(np.median(samples.values)) * factor)
+    if signal.name in catalog:  # its values cannot be what the catalogue means
+        signal = signal.model_copy(update={"name": f"own_{signal.name}"})
     if signal.name in given.own:
         return "it was already given in another spelling"
     given.own[signal.name] = signal

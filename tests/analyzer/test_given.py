@@ -257,7 +257,7 @@ def test_a_name_that_nobody_knows_is_judged_by_its_own_past() -> None:
     for values, detectors in ((steady, set()), (jump, {"anomaly", "change_point"}), (rise, {"trend"})):
         analysis = _analyze(metrics={"Queue-Depth": values})
         assert analysis["ignored"] == {}
-        assert analysis["summary"]["signals"] == ["own_queue_depth"]
+        assert analysis["summary"]["signals"] == ["queue_depth"]
         found = {one["detector"] for one in analysis["findings"]}
         assert bool(found) == bool(detectors)
         assert found <= detectors or "trend" in found
@@ -266,6 +266,14 @@ def test_a_name_that_nobody_knows_is_judged_by_its_own_past() -> None:
             assert "Queue-Depth" in analysis["recommendations"][0]["title"]
             assert analysis["system_health_score"] < 100
     assert own_signal("free_memory_mb", 1.0).direction == "below"
+
+
+def test_a_known_name_with_values_that_it_cannot_have_is_judged_by_its_own_past() -> None:
+    """A memory of gigabytes is no share of it."""
+    rng = np.random.default_rng(8)
+    analysis = _analyze(metrics={"memory_used_ratio": rng.normal(8e9, 1e8, 40), "3rd party": rng.normal(5, 1, 40)})
+    assert analysis["summary"]["signals"] == ["own_3rd_party", "own_memory_used_ratio"]
+    assert analysis["system_health_score"] == 100.0
 
 
 def test_too_few_values_of_an_unknown_name_are_said() -> None:
