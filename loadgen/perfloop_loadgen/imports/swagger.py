@@ -25,8 +25,9 @@ def servers(root: Part) -> Iterator[str]:
         if path:
             yield f"/{path.lstrip('/')}"
         return
-    schemes = [one for one in rules.get("schemes") or () if one in {"http", "https"}]
-    scheme = "https" if "https" in schemes or not schemes else "http"
+    listed = rules.get("schemes")
+    schemes = listed if isinstance(listed, list) else []
+    scheme = "http" if "http" in schemes and "https" not in schemes else "https"
     yield f"{scheme}://{host}/{path.lstrip('/')}"
 
 

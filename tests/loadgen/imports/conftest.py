@@ -43,6 +43,20 @@ class Imported:
         return "\n".join(line for line in self.text.splitlines() if line.startswith("#"))
 
 
+OK = {"200": {"description": "ok"}}
+
+
+def document_of(operation: dict[str, Any], path: str = "/a", **more: Any) -> dict[str, Any]:
+    """Return an OpenAPI document of one operation."""
+    method = "post" if "requestBody" in operation else "get"
+    return {"openapi": "3.1.0", "paths": {path: {method: {"responses": OK, **operation}}}, **more}
+
+
+def body_of_schema(schema: Any, kind: str = "application/json", **media: Any) -> dict[str, Any]:
+    """Return the part of an operation that describes its body."""
+    return {"requestBody": {"content": {kind: {"schema": schema, **media}}}}
+
+
 @pytest.fixture
 def imported(tmp_path: Path) -> Imported:
     """What imports."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import parse_qsl
 
-import jsonschema
 import pytest
 import yaml
 from fastapi import FastAPI, Header
@@ -16,13 +14,12 @@ from pydantic import BaseModel
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.importing import import_file
 from perfloop_loadgen.imports.openapi import MOST_ENDPOINTS
+from tests.loadgen.imports.conftest import OK, body_of_schema, document_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.loadgen.imports.conftest import Imported
-
-OK = {"200": {"description": "ok"}}
 
 
 class Item(BaseModel):
@@ -43,16 +40,6 @@ def _api() -> dict[str, Any]:
     def create(item: Item, x_key: Annotated[str, Header()]) -> Item: ...
 
     return app.openapi()
-
-
-def _document(operation: dict[str, Any], path: str = "/a", **more: Any) -> dict[str, Any]:
-    """Return a document of one operation."""
-    method = "post" if "requestBody" in operation else "get"
-    return {"openapi": "3.1.0", "paths": {path: {method: {"responses": OK, **operation}}}, **more}
-
-
-def _body(schema: Any, kind: str = "application/json", **media: Any) -> dict[str, Any]:
-    return {"requestBody": {"content": {kind: {"schema": schema, **media}}}}
 
 
 def test_a_document_of_a_real_framework(imported: Imported):
@@ -86,7 +73,7 @@ def test_a_document_of_a_real_framework(imported: Imported):
 def test_parameters_of_a_query(imported: Imported, rules: dict[str, Any], path: str):
     """Each style of the standard, as servers read it."""
     parameter = {"name": "p", "required": True, **rules}
-    assert imported("openapi", _document({"parameters": [parameter]})).endpoints[0].path == path
+    assert imported("openapi", document_of({"parameters": [parameter]})).endpoints[0].path == path
 
 
 @pytest.mark.parametrize(
@@ -105,7 +92,7 @@ def test_parameters_of_a_query(imported: Imported, rules: dict[str, Any], path: 
 def test_parameters_of_a_path(imported: Imported, rules: dict[str, Any], path: str):
     """Each style of the standard."""
     parameter = {"name": "p", "in": "path", "required": True, **rules}
-    assert imported("openapi", _document({"parameters": [parameter]}, "/a/{p}/b")).endpoints[0].path == path
+    assert imported("openapi", document_of({"parameters": [parameter]}, "/a/{p}/b")).endpoints[0].path == path
 
 
 def test_headers_and_cookies(imported: Imported):
@@ -117,61 +104,8 @@ def test_headers_and_cookies(imported: Imported):
         {"name": "session", "in": "cookie", "required": True, "schema": {"type": "string"}},
         {"name": "token", "in": "cookie", "required": True, "schema": {"type": "string"}},
     ]
-    [endpoint] = imported("openapi", _document({"parameters": parameters})).endpoints
+    [endpoint] = imported("openapi", document_of({"parameters": parameters})).endpoints
     assert endpoint.headers == {"X-List": "1,2", "Cookie": "session=text; token=${env:TOKEN}"}
-
-
-SCHEMAS: list[tuple[Any, Any]] = [
-    ({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}, "b": {}}}, {"a": "text"}),
-    (
-        {
-            "allOf": [
-                {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}},
-                {"type": "object", "required": ["b"], "properties": {"b": {"type": "integer"}}},
-            ]
-        },
-        {"a": "text", "b": 1},
-    ),
-    ({"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 5}]}, 5),
-    ({"anyOf": [{"const": "x"}, {"type": "integer"}]}, '"x"'),
-    ({"type": ["string", "null"], "maxLength": 2}, '"te"'),
-    ({"type": ["null", "array"], "items": {"type": "boolean"}}, [True]),
-    ({"type": "array", "minItems": 2, "uniqueItems": True, "items": {"enum": ["a", "b", "c"]}}, ["a", "b"]),
-    ({"type": "integer", "exclusiveMinimum": 4, "multipleOf": 3}, 6),
-    ({"type": "number", "minimum": 2, "exclusiveMinimum": True}, 2.5),
-    ({"type": "integer", "maximum": -3}, -3),
-    ({"type": "object", "properties": {"id": {"type": "integer", "readOnly": True}, "n": {"const": 2}}}, {"n": 2}),
-    ({"type": "object", "properties": {"when": {"type": "string", "format": "date"}}}, {"when": "2026-01-01"}),
-    ({"type": "object", "properties": {"c": {"type": "string", "pattern": "^[A-Z]{3}$"}}}, {"c": "ABC"}),
-    ({"type": "object", "additionalProperties": {"type": "string"}}, {}),
-    ({"examples": [{"a": 1}]}, {"a": 1}),
-    ({"type": "object", "properties": {"t": {"type": "string", "example": "${x}"}}}, {"t": "$${x}"}),
-]
-
-
-@pytest.mark.parametrize(("schema", "data"), SCHEMAS)
-def test_bodies_fit_their_schema(imported: Imported, schema: Any, data: Any):
-    """The example, or the smallest value that the rules allow; JSON Schema's own library agrees."""
-    [endpoint] = imported("openapi", _document(_body(schema))).endpoints
-    assert endpoint.data == data
-    sent = json.loads(data) if isinstance(data, str) else json.loads(json.dumps(data).replace("$${", "${"))
-    if schema.get("exclusiveMinimum") is not True:  # the form of 3.0
-        jsonschema.Draft202012Validator(schema).validate(sent)
-
-
-def test_an_alternative_says_which_it_is(imported: Imported):
-    """The discriminator's field has the mapping's name, or else the schema's, of what was chosen."""
-    schemas = {
-        "Cat": {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}},
-        "Pet": {
-            "oneOf": [{"$ref": "#/components/schemas/Cat"}],
-            "discriminator": {"propertyName": "kind", "mapping": {"cat": "#/components/schemas/Cat"}},
-        },
-    }
-    document = _document(_body({"$ref": "#/components/schemas/Pet"}), components={"schemas": schemas})
-    assert imported("openapi", document).endpoints[0].data == {"kind": "cat"}
-    del schemas["Pet"]["discriminator"]["mapping"]
-    assert imported("openapi", document).endpoints[0].data == {"kind": "Cat"}
 
 
 FIELDS = {
@@ -196,7 +130,9 @@ FIELDS = {
 )
 def test_bodies_of_other_types(imported: Imported, kind: str, wanted: dict[str, Any]):
     """The content type is that of the document, and the body is written in it."""
-    document = _document(_body({"$ref": "#/components/schemas/Item"}, kind), components={"schemas": {"Item": FIELDS}})
+    document = document_of(
+        body_of_schema({"$ref": "#/components/schemas/Item"}, kind), components={"schemas": {"Item": FIELDS}}
+    )
     [endpoint] = imported("openapi", document).endpoints
     assert {key: getattr(endpoint, key) for key in wanted} == wanted
     assert endpoint.headers == ({} if kind in {"*/*", "application/x-www-form-urlencoded"} else {"Content-Type": kind})
@@ -207,7 +143,7 @@ def test_an_upload(imported: Imported):
     properties = {"file": {"type": "string", "format": "binary"}, "meta": {"type": "object", "example": {"a": 1}}}
     schema = {"type": "object", "properties": {**properties, "note": {"type": "string"}}}
     encoding = {"file": {"contentType": "image/png, image/jpeg"}}
-    document = _document(_body(schema, "multipart/form-data", encoding=encoding))
+    document = document_of(body_of_schema(schema, "multipart/form-data", encoding=encoding))
     parts = imported("openapi", document).endpoints[0].multipart
     assert [(name, part.text, part.content_type) for name, [part] in parts.items()] == [
         ("file", "text", "image/png"),
@@ -242,7 +178,7 @@ def test_credentials_come_from_the_environment(
     imported: Imported, security: list[Any], path: str, headers: dict[str, str]
 ):
     """The first alternative of the document, by its scheme; none where it may be left out."""
-    document = _document({"security": security}, components={"securitySchemes": SCHEMES}, security=[{"key": []}])
+    document = document_of({"security": security}, components={"securitySchemes": SCHEMES}, security=[{"key": []}])
     [endpoint] = imported("openapi", document).endpoints
     assert (endpoint.path, endpoint.headers) == (path, headers)
     assert ("Set the variable" in imported.notes) is bool(security and all(security))
@@ -265,7 +201,7 @@ def test_credentials_come_from_the_environment(
 )
 def test_the_first_server_that_can_be_used(imported: Imported, servers: list[Any], url: str):
     """Variables have their defaults; a path is on this machine."""
-    assert imported("openapi", _document({}, servers=servers)).base_url == url
+    assert imported("openapi", document_of({}, servers=servers)).base_url == url
 
 
 SWAGGER = {
@@ -363,75 +299,6 @@ def test_tabs_and_byte_order_marks_change_nothing(imported: Imported, text: str)
         assert imported("openapi", text % ",").endpoints[0].path == "/a"
 
 
-def test_schemas_that_refer_to_themselves(imported: Imported):
-    """Eight branches of a schema of itself, required or not, by `allOf` and lists too: a bounded body, at once."""
-    node: dict[str, Any] = {"type": "object", "properties": {name: {"$ref": "#/n"} for name in "abcdefgh"}}
-    for required in ([], list("abcdefgh")):
-        document = _document(_body({"$ref": "#/n"}), n={**node, "required": required})
-        document["paths"] = {f"/{number}": document["paths"]["/a"] for number in range(100)}
-        began = time.monotonic()
-        assert imported("openapi", document).endpoints[0].data == {name: {} for name in required or "abcdefgh"}
-        assert time.monotonic() - began < 20
-        assert imported.text.count("\n") < 2000
-    composed = {"allOf": [{"$ref": "#/c"}, {"$ref": "#/n"}], "properties": {"v": {"type": "integer"}}}
-    assert imported("openapi", _document(_body({"$ref": "#/c"}), n=node, c=composed)).endpoints[0].data["v"] == 1
-    comment = {"type": "object", "required": ["text", "replies"], "properties": {"text": {"type": "string"}}}
-    comment["properties"]["replies"] = {"type": "array", "items": {"$ref": "#/n"}}
-    [endpoint] = imported("openapi", _document(_body({"$ref": "#/n"}), n=comment)).endpoints
-    assert endpoint.data == {"text": "text", "replies": []}
-
-
-def test_schemas_of_many_branches(imported: Imported):
-    """Each level of another schema, eight at each: cut off by the number of values, never by time."""
-    levels = {
-        f"l{number}": {
-            "type": "object",
-            "required": list("abcdefgh"),
-            "properties": {name: {"$ref": f"#/l{number + 1}"} for name in "abcdefgh"},
-        }
-        for number in range(9)
-    }
-    imported("openapi", _document(_body({"$ref": "#/l0"}), **levels, l9={"type": "integer"}))
-    assert len(imported.text) < 20_000
-
-
-def test_other_files_of_a_document(imported: Imported, tmp_path: Path):
-    """Files beside it, and files beside those, each reference from where it stands."""
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "params.yaml").write_text(
-        "p: {name: q, in: query, required: true, schema: {$ref: 's.json#/S'}}"
-    )
-    (tmp_path / "more" / "s.json").write_text('{"S": {"enum": ["here"]}}')
-    document = _document({"parameters": [{"$ref": "more/params.yaml#/p"}]})
-    assert imported("openapi", document).endpoints[0].path == "/a?q=here"
-
-
-def test_files_that_are_not_there_are_named(imported: Imported):
-    """All of them in one sentence; an address is not asked for."""
-    parameters = [{"$ref": "common.json#/p"}, {"$ref": "https://example.org/x.yaml#/p"}]
-    with pytest.raises(ConfigError) as caught:
-        imported("openapi", _document({"parameters": parameters}))
-    [problem] = caught.value.problems
-    assert "refers to what is not here: common.json (no such file), " in problem
-    assert "https://example.org/x.yaml (nothing is fetched" in problem
-
-
-@pytest.mark.parametrize("reference", ["#/nowhere/at/all", "#/itself", "#/paths/~1a/post/responses/0", "#"])
-def test_a_reference_to_nothing_is_noted(imported: Imported, reference: str):
-    """A document with a mistake is a test all the same."""
-    document = _document(_body({"$ref": reference}), itself={"$ref": "#/itself"})
-    [endpoint] = imported("openapi", document).endpoints
-    assert endpoint.path == "/a"
-    assert reference == "#" or f"Nothing is at {reference}" in imported.notes
-
-
-def test_rules_beside_a_reference_count(imported: Imported):
-    """As 3.1 has it: the schema that is referred to, and more."""
-    schema = {"type": "object", "properties": {"a": {"$ref": "#/s", "default": 7}, "b": {"$ref": "#/s"}}}
-    document = _document(_body(schema), s={"type": "integer", "minimum": 2})
-    assert imported("openapi", document).endpoints[0].data == {"a": 7, "b": 2}
-
-
 def test_servers_of_paths_and_operations(imported: Imported):
     """Used where the document has none, and noted where it has others."""
     item = {"servers": [{"url": "https://files.example.org"}], "get": {"responses": OK}}
@@ -465,7 +332,9 @@ def test_what_cannot_be_imported_is_one_sentence(imported: Imported, document: A
 
 def test_a_large_document_is_a_file_that_people_can_search(imported: Imported):
     """A line for each request, a bounded number of them, and a note about the rest."""
-    item = _document({"parameters": [{"name": "p", "in": "query", "required": True}], **_body(FIELDS)})["paths"]["/a"]
+    item = document_of({"parameters": [{"name": "p", "in": "query", "required": True}], **body_of_schema(FIELDS)})[
+        "paths"
+    ]["/a"]
     document = {"openapi": "3.0.0", "paths": {f"/{number}/{{id}}": item for number in range(MOST_ENDPOINTS + 5)}}
     config = imported("openapi", document)
     assert len(config.endpoints) == MOST_ENDPOINTS
@@ -485,7 +354,7 @@ def test_paths_that_are_none(imported: Imported):
 def test_the_command_prints_what_run_reads(tmp_path: Path):
     """The form of a mapping of texts is what a server gets."""
     path = tmp_path / "d.json"
-    path.write_text(json.dumps(_document(_body(FIELDS, "application/x-www-form-urlencoded"))))
+    path.write_text(json.dumps(document_of(body_of_schema(FIELDS, "application/x-www-form-urlencoded"))))
     text = import_file("openapi", path)
     [endpoint] = yaml.safe_load(text)["load_tests"]["d"]["endpoints"]
     assert endpoint["form"] == dict(parse_qsl("user=text&tags=a&more[x]=1"))
