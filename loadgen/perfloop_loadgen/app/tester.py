@@ -164,7 +164,8 @@ class LoadTester:
         span = (self.started_at, ended_at)
         gates, unanswered = await self._gates.judge(self.run.book, span, self._hurry)
         summary = self._conclude(gates, unanswered)
-        if self.with_server:
+        # A Prometheus that did not answer the gates is not waited for again: a signal has 5 s for everything.
+        if self.with_server and not unanswered:
             self._server = await watch_server(self.config, span, summary, self._hurry)
         return summary
 

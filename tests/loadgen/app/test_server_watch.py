@@ -250,6 +250,36 @@ async def test_answers_of_any_form_are_one_sentence(hello: Any, serve: Any):
         assert len(server.problems) == 1
 
 
+async def test_the_prometheus_of_a_stack_on_this_machine_is_asked(
+    hello: Any, serve: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Where a stack keeps its files, and no other address is set."""
+    body = b'{"status":"success","data":{"result":[]}}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    (tmp_path / "home" / "targets").mkdir(parents=True)
+    monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path / "home"))
+    async with serve(answer) as prometheus:
+        monkeypatch.setenv("PERFLOOP_PROMETHEUS_PORT", prometheus.url.rpartition(":")[2])
+        config = _config(hello.url, "http://x", duration_seconds=0.2)
+        config.prometheus_url = None
+        tester = LoadTester(config)
+        server = tester.document(await tester.run_load_test()).server
+    assert server is not None
+    assert (server.prometheus_url, server.service) == (prometheus.url, "")
+    assert server.problems == ["no target has the address of base_url: name one by `service`, of no targets"]
+
+
+async def test_gates_without_an_answer_are_enough(hello: Any, serve: Any):
+    """The report has the reason once, and the end is not waited for twice."""
+    async with serve(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n") as prometheus:
+        gate = {"promql": "up", "expect": "> 0"}
+        tester = LoadTester(_config(hello.url, prometheus.url, duration_seconds=0.2, thresholds=[gate]))
+        summary = await tester.run_load_test()
+    assert tester.only_queries_failed
+    assert len(prometheus.requests) == 1
+    assert tester.document(summary).server is None
+
+
 async def test_without_a_prometheus_nothing_is_asked(hello: Any):
     """No stack, no setting: the report has no section of the service."""
     config = _config(hello.url, "http://x", duration_seconds=0.2)
