@@ -20,6 +20,7 @@ from perfloop_loadgen.app.certifying import measure_noise, write_certificate
 from perfloop_loadgen.app.comparing import Options, compare_named
 from perfloop_loadgen.app.gating import REPEAT, GatePlan, gate
 from perfloop_loadgen.app.interleaving import ROUNDS, Plan, ab
+from perfloop_loadgen.app.memory import Memory
 from perfloop_loadgen.app.store_flags import KeepFlags, StoreFlags, keeping_of, parse_label
 from perfloop_loadgen.app.switching import BASE, NEW, Commands, Health
 from perfloop_loadgen.compare.measures import MEASURES
@@ -207,7 +208,8 @@ def run_ab(arguments: argparse.Namespace, choose: Choose) -> ExitCode:
         commands=Commands({side: command for side, command in commands.items() if command}, sides.command_timeout),
         health=Health(sides.health, sides.health_timeout, verify=config.tls.verify),
     )
-    return uvloop.run(ab(config, plan, _options(arguments)))
+    options = _options(arguments)
+    return uvloop.run(ab(config, plan, options, Memory(keeping_of(options.store, KeepFlags()))))
 
 
 def run_gate(arguments: argparse.Namespace, choose: Choose) -> ExitCode:

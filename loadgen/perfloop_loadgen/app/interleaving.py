@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ExitCode
 from perfloop_base.redaction import redact_url
 from perfloop_loadgen.app.comparing import Options, compare_runs, report, without_invalid
+from perfloop_loadgen.app.memory import Keeping, Memory
 from perfloop_loadgen.app.stopping import Stopping
 from perfloop_loadgen.app.switching import BASE, NEW, Commands, Health, Switch
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.compare.obstacles import obstacles
 from perfloop_loadgen.errors import SwitchError
+from perfloop_loadgen.summary.document import State
 from perfloop_loadgen.summary.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -51,8 +53,14 @@ class Plan:
         return self.urls[0] if side == BASE else self.urls[1]
 
 
-async def ab(config: LoadTestConfig, plan: Plan, options: Options) -> ExitCode:
+async def ab(config: LoadTestConfig, plan: Plan, options: Options, memory: Memory | None = None) -> ExitCode:
     """Run, compare, print the answer, and return the exit code; a signal ends it, with the service left as A.
+
+    Args:
+        config: the test.
+        plan: what is run in which order.
+        options: how the runs are compared.
+        memory: what keeps the runs, each with its side as the label `side`; None: nothing does.
 
     Raises:
         ConfigError: something in the configuration cannot be used.
@@ -61,8 +69,10 @@ async def ab(config: LoadTestConfig, plan: Plan, options: Options) -> ExitCode:
     """
     # Built for its problems, before anything is switched.
     LoadTester(config)
+    memory = memory or Memory(Keeping())
+    await memory.make_ready()
     with Stopping() as stopping:
-        turns = _Turns(config, plan, stopping, Switch(plan.commands, plan.health))
+        turns = _Turns(config, plan, stopping, Switch(plan.commands, plan.health), memory)
         try:
             for side in (side for block in plan.order() for side in block):
                 await turns.take(side)
@@ -84,6 +94,7 @@ class _Turns:
     plan: Plan
     stopping: Stopping
     switch: Switch
+    memory: Memory
     runs: dict[str, list[Document]] = field(default_factory=lambda: {BASE: [], NEW: []})
     made: list[Document] = field(default_factory=list)
 
@@ -104,9 +115,13 @@ class _Turns:
     async def _run(self, side: str) -> Document:
         url = self.plan.url(side)
         tester = LoadTester(self.config.of_round(len(self.made)).model_copy(update={"base_url": url}))
+        self.memory.follow(tester, tester.live().name)
         with self.stopping.by(tester.stop):
             summary = await tester.measure()
-        document = tester.document(summary)
+        state = State.STOPPED if self.stopping.reason else State.ENDED
+        document = self.memory.marked(tester.document(summary), state=state)
+        document = replace(document, labels={**document.labels, "side": side})
+        await self.memory.keep([document], hurry=bool(self.stopping.reason))
         self.made.append(document)
         p95, most = summary.p95_response_time_ms, 2 * self.plan.rounds
         log.info(

@@ -93,7 +93,7 @@ class Memory:
             self._writer = FileWriter(tester, unsaved, lambda base: self.marked(base, name))
             tester.listeners.append(self._writer.second)
 
-    def marked(self, document: Document, name: str, state: State = State.ENDED) -> Document:
+    def marked(self, document: Document, name: str = "", state: State = State.ENDED) -> Document:
         """Return a run's document with what the session knows of it.
 
         Args:

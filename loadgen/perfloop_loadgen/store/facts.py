@@ -1,4 +1,4 @@
-"""What other programs read of the stored runs: one JSON file in the home directory, written anew with every change.
+"""What other programs read of the stored runs: one JSON file in the home directory, rewritten with every change.
 
 The facts of a test are whether its newest run passed, and which baselines it has: what a check before a deployment asks
 for. The load generators of the stack publish them, and the newest runs, as series; the SQL view `load_test_facts` says
@@ -69,7 +69,7 @@ class HistoryFile:
 
 
 def publish(store: RunStore) -> None:
-    """Write the file of facts anew; those of a database that only a flag names are not published.
+    """Rewrite the file of facts; those of a database that only a flag names are not published.
 
     A file that cannot be written is said and is no error: the runs themselves are stored.
     """

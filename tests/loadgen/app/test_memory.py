@@ -13,6 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from perfloop_base.errors import ExitCode
@@ -122,6 +123,14 @@ def test_a_search_for_the_breakpoint_is_stored(service: Any):
     assert search.returncode == ExitCode.STOPPED, err
     [run] = stored()
     assert (run["profile"], run["state"], run["labels"]) == ("breakpoint", "stopped", {"kind": "search"})
+
+
+def test_the_runs_of_both_sides_are_stored(service: Any, test_file: Callable[..., Path]):
+    """With their side as a label."""
+    done = call("ab", service.url, service.url, test_file(0.4), "--rounds", "1")
+    assert done.returncode not in {ExitCode.USAGE, ExitCode.NOT_WRITTEN}, done.stderr
+    assert sorted(run["labels"]["side"] for run in stored()) == ["A", "B"]
+    assert not is_any_there()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -330,6 +339,28 @@ def test_the_revision_is_that_of_the_working_directory(tmp_path: Path, monkeypat
     assert read_revision() == f"{commit}-dirty"
     monkeypatch.setenv("PATH", str(tmp_path))
     assert read_revision() == ""
+
+
+def test_the_stacks_own_load_generator_publishes_what_is_stored(test_file: Callable[..., Path]):
+    """The one that has its address from a flag: the facts of each test, and the newest runs."""
+    assert call("run", test_file(), "--save-baseline", "main", "--label", "version=1.4").returncode == ExitCode.OK
+    [port] = find_free_ports(1)
+    with subprocess.Popen(
+        command("run", test_file(60), "--web.listen-address", f"127.0.0.1:{port}"), stderr=-1, stdout=-1
+    ) as steady:
+        page = wait_for(lambda: _page(port), "the metrics page")
+        steady.send_signal(signal.SIGTERM)
+        steady.communicate(timeout=30)
+    assert 'loadgen_test_passed{test="shop"} 1.0' in page
+    assert 'loadgen_baseline_runs{baseline="main",test="shop"} 1.0' in page
+    assert 'version="1.4"' in page
+
+
+def _page(port: int) -> str:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+    except httpx.HTTPError:
+        return ""
 
 
 def test_the_state_of_a_document_is_kept():
