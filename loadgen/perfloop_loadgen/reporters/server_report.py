@@ -32,7 +32,9 @@ def server_lines(server: Server) -> Iterator[str]:
 def server_rows(server: Server) -> Iterator[tuple[str, str, str, str]]:
     """Yield title, the client's figure, the service's figure, and its highest point, as people read them."""
     if server.server_requests is not None:
-        yield "requests counted", str(server.client_requests), str(server.server_requests), ""
+        gap = server.server_requests - server.client_requests
+        counted = f"{server.server_requests}{f' ({gap:+d})' if gap else ''}"
+        yield "requests counted", str(server.client_requests), counted, ""
     for series in server.series:
         for line in series.lines:
             title = f"{series.title} ({line.name})" if line.name else series.title

@@ -17,7 +17,7 @@ from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.app.server_watch import _is_at, find_service
 from perfloop_loadgen.prometheus_api import PrometheusApi
 from perfloop_loadgen.reporters.files import RENDERERS
-from perfloop_loadgen.reporters.server_report import server_lines
+from perfloop_loadgen.reporters.server_report import server_lines, server_rows
 from perfloop_loadgen.server_series import DEFINITIONS, fill, matcher_of
 from perfloop_loadgen.summary.document import from_json
 from perfloop_loadgen.summary.server import Server, ServerLine, ServerSeries
@@ -345,6 +345,13 @@ def test_expressions_are_filled():
     """A range is a whole number of seconds, at least one, and a label's value is quoted."""
     filled = fill("rate(x{$service}[$window])", matcher_of("service", 'a"b\\c'), 0.2)
     assert filled == 'rate(x{service="a\\"b\\\\c"}[1s])'
+
+
+@pytest.mark.parametrize(("theirs", "shown"), [(100, "100"), (97, "97 (-3)"), (1100, "1100 (+1000)")])
+def test_requests_that_one_side_alone_counted(theirs: int, shown: str):
+    """Lost before the service, or from somebody else: the gap is named."""
+    server = Server("http://p", 'service="a"', client_requests=100, server_requests=theirs)
+    assert list(server_rows(server)) == [("requests counted", "100", shown, "")]
 
 
 def test_a_series_without_points_has_no_plot():
