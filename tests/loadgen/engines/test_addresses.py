@@ -6,7 +6,6 @@ import json
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
@@ -22,7 +21,7 @@ from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.engines.addresses import Addresses, Name, rebalance
 from perfloop_loadgen.engines.dialing import attempt_delay
 from tests.loadgen.engines.test_hostile_answers import run
-from tests.support.connections import OK, Listener, listening, requests_on
+from tests.support.connections import OK, Listener, greet, listening, requests_on
 from tests.support.free_ports import find_free_ports
 
 if TYPE_CHECKING:
@@ -36,12 +35,13 @@ NAME = "shop.example"
 
 
 class Resolver:
-    """The system's resolver with one name more, whose addresses can be changed."""
+    """The system's resolver with one name more; `later` are its addresses from the second look-up on."""
 
     def __init__(self, *addresses: str) -> None:
         self.addresses: Sequence[str] = addresses
+        self.later: Sequence[str] | None = None
+        self.later_delay_seconds = 0.0
         self.asked = 0
-        self.delay_seconds = 0.0
         self._real = socket.getaddrinfo
 
     def ask(self, host: str, port: int, *args: Any, **options: Any) -> Any:
@@ -49,10 +49,13 @@ class Resolver:
         if host != NAME:
             return self._real(host, port, *args, **options)
         self.asked += 1
-        time.sleep(self.delay_seconds)
-        if not self.addresses:
+        addresses = self.addresses
+        if self.asked > 1:
+            time.sleep(self.later_delay_seconds)
+            addresses = self.addresses if self.later is None else self.later
+        if not addresses:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return [one for address in self.addresses for one in self._real(address, port, *args, **options)]
+        return [one for address in addresses for one in self._real(address, port, *args, **options)]
 
 
 @pytest.fixture
@@ -112,9 +115,7 @@ def test_every_address_has_its_part_of_the_load(resolver: Resolver, engine: str)
 def test_workers_begin_at_different_addresses():
     """Two workers of one user each use two addresses."""
     hosts = ["127.0.0.1", "127.0.0.2"]
-    with _everywhere(
-        hosts, lambda connection, listener: [connection.sendall(OK) for _ in requests_on(connection, listener)] and None
-    ) as (port, servers):
+    with _everywhere(hosts, greet) as (port, servers):
         config = {"base_url": f"http://{NAME}:{port}", "resolve": {NAME: hosts}, "workers": 2, "concurrent_users": 2}
         config |= {"duration_seconds": 0.5, "think_time_seconds": 0.1, "endpoints": [{"path": "/"}]}
         summary = uvloop.run(LoadTester(LoadTestConfig.model_validate(config)).run_load_test())
@@ -164,15 +165,9 @@ def test_the_second_address_is_tried_while_there_is_time_for_it():
 @ENGINES
 def test_a_name_is_looked_up_again_on_an_interval(resolver: Resolver, engine: str):
     """Users keep their connections: those of an address that has gone move, and a new address gets its share."""
-
-    def serve(connection: socket.socket, listener: Listener) -> None:
-        for _ in requests_on(connection, listener):
-            connection.sendall(OK)
-
     resolver.addresses = ["127.0.0.1", "127.0.0.2"]
-    with _everywhere(["127.0.0.1", "127.0.0.2", "127.0.0.3"], serve) as (port, servers):
-        timer = threading.Timer(0.5, setattr, (resolver, "addresses", ["127.0.0.1", "127.0.0.3"]))
-        timer.start()
+    resolver.later = ["127.0.0.1", "127.0.0.3"]
+    with _everywhere(["127.0.0.1", "127.0.0.2", "127.0.0.3"], greet) as (port, servers):
         summary, _ = run(
             f"http://{NAME}:{port}",
             engine=engine,
@@ -180,7 +175,6 @@ def test_a_name_is_looked_up_again_on_an_interval(resolver: Resolver, engine: st
             duration_seconds=2,
             resolve_interval_seconds=0.3,
         )
-        timer.join()
     assert summary.outcomes == {"ok": summary.total_requests}
     assert servers["127.0.0.2"].connections == 2
     assert servers["127.0.0.3"].connections >= 2
@@ -191,22 +185,18 @@ def test_a_name_is_looked_up_again_on_an_interval(resolver: Resolver, engine: st
 
 def test_a_name_server_that_fails_later_leaves_the_addresses_of_before(resolver: Resolver):
     """A run is not about the name server."""
+    resolver.later = []
     with listening(_answer_once) as server:
-        timer = threading.Timer(0.2, setattr, (resolver, "addresses", []))
-        timer.start()
         summary, _ = run(f"http://{NAME}:{server.port}", duration_seconds=1, resolve_interval_seconds=0.2)
-        timer.join()
     assert resolver.asked > 2
     assert summary.outcomes == {"ok": summary.total_requests}
 
 
 def test_no_look_up_keeps_a_run_from_ending(resolver: Resolver):
     """A name server that is silent for long, asked while the run goes on."""
+    resolver.later_delay_seconds = 20.0
     with listening(_answer_once) as server:
-        timer = threading.Timer(0.2, setattr, (resolver, "delay_seconds", 20.0))
-        timer.start()
         _, took = run(f"http://{NAME}:{server.port}", duration_seconds=1, resolve_interval_seconds=0.3)
-        timer.join()
     assert took < 8
 
 
