@@ -91,5 +91,5 @@ class Difference:
 
     def with_runs(self, runs: int) -> Difference:
         """Return what is to be expected of so many runs a side that turn out like these."""
-        sides = [replace(side, runs=runs, freedom=max(side.freedom, runs - 1)) for side in (self.base, self.new)]
-        return Difference(*sides, self.most_freedom)
+        base, new = (replace(side, runs=runs, freedom=max(side.freedom, runs - 1)) for side in (self.base, self.new))
+        return Difference(base, new, self.most_freedom)

@@ -119,6 +119,20 @@ async def test_a_test_that_fails_by_its_own_thresholds_fails_the_gate(hello: Any
     assert "### load test: failed" in capsys.readouterr().out
 
 
+async def test_an_invalid_run_is_made_again(
+    hello: Any, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+):
+    """As many valid runs as were asked for, and the result names the one that is left out."""
+    config = quick(hello.url)
+    await with_baseline(config, 1)
+    verdicts = request.getfixturevalue("first_run_is_invalid")
+    assert await run_gate(config, plan=GatePlan("main", repeat=2)) is ExitCode.UNDECIDED
+    assert len(verdicts) == 3
+    page = capsys.readouterr().out
+    assert "(1 against 2 runs)" in page
+    assert "is left out: a neighbour kept the core busy" in page
+
+
 async def test_runs_that_stay_invalid_make_it_invalid(hello: Any):
     """None of ten was valid: the generator was the limit."""
     config = quick(hello.url)

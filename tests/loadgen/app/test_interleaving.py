@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from perfloop_loadgen.summary.verdict import Verdict
+
 OPTIONS = Options(measures=("p50",))
 
 
@@ -136,7 +138,18 @@ async def test_a_signal_ends_it_with_the_service_as_it_was(hello: Any, tmp_path:
     assert log.read_text().split()[-1] == "A"
 
 
-async def test_an_invalid_run_makes_it_invalid(hello: Any):
+async def test_an_invalid_run_is_made_again(
+    hello: Any, first_run_is_invalid: list[Verdict], capsys: pytest.CaptureFixture[str]
+):
+    """The block is whole all the same, and the result names the run that is left out."""
+    assert await ab(quick(hello.url), Plan((hello.url,) * 2, rounds=1), OPTIONS) is ExitCode.UNDECIDED
+    assert len(first_run_is_invalid) == 3
+    page = capsys.readouterr().out
+    assert "(1 against 1 runs)" in page
+    assert "is left out: a neighbour kept the core busy" in page
+
+
+async def test_runs_that_stay_invalid_make_it_invalid(hello: Any):
     """A generator at its limit measured itself."""
     config = quick(hello.url)
     config.generator_limits = GeneratorLimits(cpu_ratio=1e-9)
