@@ -21,7 +21,7 @@ from perfloop_loadgen.reporters.files import RENDERERS
 from tests.loadgen.engines.test_against_nginx import nginx as nginx  # noqa: PLC0414 - a fixture
 from tests.loadgen.engines.test_bad_answers import certificate as certificate  # noqa: PLC0414 - a fixture
 from tests.loadgen.engines.test_hostile_answers import run
-from tests.support.connections import Listener, greet, listening
+from tests.support.connections import Listener, greet, listening, proxy_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +97,16 @@ def test_http1_is_named_by_its_version(nginx: Nginx, engine: str):
         summary, _ = run(server.url, engine=engine)
     assert summary.outcomes == {"ok": summary.total_requests}
     assert _protocols(summary) == {"HTTP/1.0": summary.total_requests}
+
+
+def test_http2_through_a_proxy(nginx: Nginx):
+    """The tunnel carries TLS, in which HTTP/2 is agreed upon."""
+    with listening(proxy_of()) as proxy:
+        summary, _ = run(nginx.tls, **H2, proxy=proxy.url)
+    assert summary.outcomes == {"ok": summary.total_requests}
+    assert _protocols(summary) == {"HTTP/2": 2}
+    # One tunnel more: whether the server speaks HTTP/2 is asked before the run.
+    assert len(proxy.requests) == 3
 
 
 @pytest.mark.parametrize("alpn", [(), ("http/1.1",)], ids=["no ALPN", "HTTP/1.1 alone"])
