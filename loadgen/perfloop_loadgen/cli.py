@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,6 @@ from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 from perfloop_base.web.settings import Web
 from perfloop_loadgen import compare_cli
 from perfloop_loadgen.app.adjusting import adjusted
-from perfloop_loadgen.app.importing import FORMS, import_file
 from perfloop_loadgen.app.memory import Memory
 from perfloop_loadgen.app.repeat import Repetition
 from perfloop_loadgen.app.session import Session
@@ -30,6 +31,7 @@ from perfloop_loadgen.config import PROFILES, LoadTestConfig
 from perfloop_loadgen.config.from_url import OneRequest, config_of_url, is_url
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.config.model import load_test_schema
+from perfloop_loadgen.imports import FORMS
 from perfloop_loadgen.report_flags import Reports, report_files
 from perfloop_loadgen.reporters.comparison import comparison_schema
 from perfloop_loadgen.reporters.gate import gate_schema
@@ -299,7 +301,12 @@ def _session(
 
 
 def _import(arguments: argparse.Namespace) -> ExitCode:
-    return _print(import_file(arguments.form, arguments.source).rstrip("\n"))
+    from perfloop_loadgen.app.importing import import_file  # its libraries would slow the start of every command
+
+    made = import_file(arguments.form, arguments.source)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # a file of tests is UTF-8, whatever the terminal is
+    return _print(made.rstrip("\n"))
 
 
 def _schema(arguments: argparse.Namespace) -> ExitCode:

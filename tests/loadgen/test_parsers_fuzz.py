@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen import LoadTestConfig
 from perfloop_loadgen.app.build import build_run
-from perfloop_loadgen.app.importing import FORMS, import_file
+from perfloop_loadgen.app.importing import import_file
 from perfloop_loadgen.compare.obstacles import obstacles
 from perfloop_loadgen.compare.runs import Gate, compare
+from perfloop_loadgen.imports import FORMS
 from perfloop_loadgen.scenario.checks import MISSING, find, find_json
 from perfloop_loadgen.scenario.feeder import read_rows
 from perfloop_loadgen.scenario.llm.prompts import read_prompts

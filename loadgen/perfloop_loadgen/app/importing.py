@@ -19,7 +19,6 @@ from perfloop_loadgen.imports.writing import to_yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORMS = ("openapi", "har", "curl", "postman")
 STDIN = "-"
 _RECORDINGS: dict[str, Callable[[Any, Found], dict[str, Any]]] = {"har": test_from_har, "postman": test_from_postman}
 # What a document of another form may make a reader of this one raise; the sentence names it.
@@ -30,7 +29,7 @@ def import_file(form: str, source: Path | str) -> str:
     """Return the YAML of a test file.
 
     Args:
-        form: one of FORMS.
+        form: one of `imports.FORMS`.
         source: the file; `-` is the standard input; for curl also the command itself.
 
     Raises:

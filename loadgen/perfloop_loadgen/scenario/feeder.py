@@ -10,6 +10,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.errors import ConfigError
+from perfloop_loadgen.config.addresses import is_http
 from perfloop_loadgen.config.texts import read_text
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
+# The column of a file that is nothing but URLs or paths, one a line.
+URL = "url"
 _DELIMITERS = ",;\t|"
 # In a file of one column every character belongs to its cells: this one, the unit separator, is in no text.
 _NO_DELIMITER = "\x1f"
@@ -33,6 +36,7 @@ def read_rows(path: Path) -> list[Row]:
 
     A file ending in .json, .jsonl or .ndjson is JSON; any other is CSV, unless it begins as JSON does. The delimiter of
     CSV may be a comma, a semicolon, a tab or a vertical bar; cells are texts, and line breaks in quotes belong to them.
+    A file without a header that begins with a URL or a path has one column: `url`.
 
     Raises:
         ConfigError: the file cannot be read, has another form, or holds no rows; with every row that does not fit.
@@ -59,6 +63,9 @@ def columns_of(rows: Sequence[Row]) -> set[str]:
 
 
 def _csv_rows(what: str, text: str) -> list[Row]:
+    begin = text.lstrip()
+    if begin.startswith("/") or is_http(begin):
+        return [{URL: line.strip()} for line in text.split("\n") if line.strip()]
     delimiter, text, before = _find_delimiter(text)
     reader = _reader(text, delimiter)
     rows: list[Row] = []

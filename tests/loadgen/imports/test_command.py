@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -91,6 +93,17 @@ def test_what_is_no_such_document(
     assert said.startswith(f"perfloop loadgen: {source}: ")
     assert problem in said
     assert len(said.splitlines()) == 1
+
+
+def test_the_printed_file_is_utf_8():
+    """Whatever the terminal is: it goes into a file of tests."""
+    command = [sys.executable, "-m", "perfloop_loadgen", "import", "postman", "-"]
+    asked = json.dumps({"item": [{"name": "Gr\u00f6\u00dfe", "request": "http://h.example/x"}]})
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    printed = subprocess.run(
+        command, input=asked.encode(), capture_output=True, env=environment, check=True, timeout=60
+    )
+    assert "name: Gr\u00f6\u00dfe" in printed.stdout.decode("utf-8")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -72,6 +72,13 @@ def test_a_file_of_one_column_has_no_delimiter(tmp_path: Path):
     assert [row["path"] for row in _rows(tmp_path, content)] == ["/a?b=1,2;3|4", '{"a": 1, "b": 2}', "quoted, too"]
 
 
+@pytest.mark.parametrize("first", ["/a?b=1,2", "http://h/;x", "HTTPS://h"])
+def test_a_list_of_urls_needs_no_header(tmp_path: Path, first: str):
+    """One a line, with whatever they hold."""
+    rows = _rows(tmp_path, f"{first}\r\n/b,c;d\n\n", "urls.txt")
+    assert rows == [{"url": first}, {"url": "/b,c;d"}]
+
+
 def test_a_comma_in_a_header_of_semicolons(tmp_path: Path):
     """The delimiter is the one that fits the rows."""
     content = "name, first;age\nalice;1\nbob;2\n"
