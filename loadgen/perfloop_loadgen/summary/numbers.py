@@ -273,6 +273,11 @@ class Summary:
         """Return how many requests ended under each name."""
         return self.total.outcomes
 
+    @property
+    def statuses(self) -> dict[str, int]:
+        """Return how many answers had each status code; each redirect that was followed is one."""
+        return self.total.statuses
+
 
 def summarize(name: str, book: Book, duration_seconds: float, end_reason: str = "") -> Summary:
     """Return the numbers of a book, not judged."""

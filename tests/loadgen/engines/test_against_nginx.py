@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.config.connection import TlsConfig
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import RENDERERS
 from tests.support.free_ports import find_free_ports
@@ -35,6 +36,7 @@ http {{
     location = / {{ return 200 "hello"; }}
     location = /item {{ default_type application/json; return 200 '{{"state": "sold", "pad": "{pad}"}}'; }}
     location = /old {{ return 301 /item; }}
+    location = /secure {{ return 301 https://127.0.0.1:{tls}/item; }}
     location = /status {{ access_log off; stub_status; }}
   }}
   server {{
@@ -169,3 +171,15 @@ async def test_a_redirect_to_a_compressed_answer(nginx: Nginx, engine: dict[str,
     assert summary.total.statuses == {"200": count, "301": count}
     refused = await LoadTester(config.model_copy(update={"redirects": "refuse"})).run_load_test()
     assert set(refused.outcomes) == {"redirect"}
+
+
+@pytest.mark.parametrize("engine", ["http1", "httpx"])
+async def test_a_redirect_to_tls(nginx: Nginx, engine: str):
+    """From the one port to the other, with the test's own settings of TLS."""
+    endpoints = [{"path": "/secure", "checks": [{"json": "state", "equals": "sold"}]}]
+    config = _config(nginx.plain, engine=engine, redirects="follow", endpoints=endpoints, tls={"verify": False})
+    summary = await LoadTester(config).run_load_test()
+    assert summary.outcomes == {"ok": summary.total_requests}
+    assert summary.statuses == {"200": summary.total_requests, "301": summary.total_requests}
+    trusting = config.model_copy(update={"tls": TlsConfig()})
+    assert set((await LoadTester(trusting).run_load_test()).outcomes) == {"tls_certificate"}
