@@ -217,9 +217,16 @@ def test_a_check_survives_each_body(raw_server: Any, name: str):
         (rb'{"id": "\ud800"}', {}, {"id": "${id}"}, {"ok"}),
         (rb'{"id": "\ud800"}', {}, "plain ${id} text", {"ok"}),
         (rb'{"id": "a\r\nX-Injected: 1"}', {"X-Id": "${id}"}, None, {"ok", "script_error"}),
-        (rb'{"id": "\u4e2d"}', {"X-Id": "${id}"}, None, {"ok", "script_error"}),
+        # As UTF-8: RFC 9110, section 5.5, calls such bytes opaque.
+        (rb'{"id": "\u4e2d"}', {"X-Id": "${id}"}, None, {"ok"}),
     ],
-    ids=["surrogate in JSON", "surrogate in text", "line end in a header", "Chinese in a header"],
+    ids=[
+        "surrogate in JSON",
+        "surrogate in text",
+        "line end in a header",
+        "Chinese in a header",
+        "surrogate in a header",
+    ],
 )
 def test_an_extracted_value_cannot_break_the_next_request(
     serve: Any, body: bytes, headers: dict[str, str], data: Any, expected: set[str]
