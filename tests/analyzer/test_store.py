@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +80,31 @@ def test_steps_that_a_state_forbids_are_refused(url: str) -> None:
     assert database.transition(recommendation.id, "reopen", 4.0).state == "open"
     with pytest.raises(NotFoundError, match="no recommendation has the id 'nobody'"):
         database.transition("nobody", "accept", 5.0)
+    database.close()
+
+
+def test_of_two_people_who_decide_together_one_succeeds(url: str) -> None:
+    """The other one is refused, and both know it; nothing is decided twice."""
+    database = Database(url)
+    for number in range(8):
+        name = f"both-{time.monotonic_ns()}-{number}"
+        database.merge([make(name)], 1000.0, 0.0)
+        start = threading.Barrier(2)
+
+        def decide(step: str, name: str = name, start: threading.Barrier = start) -> str:
+            start.wait()
+            try:
+                return database.transition(name, step, 1001.0).state
+            except TransitionError as error:
+                return str(error)
+
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(decide, ("implement", "dismiss")))
+        (stored,) = (one for one in database.recommendations() if one.id == name)
+        refused = [answer for answer in answers if "needs one that is" in answer]
+        assert len(refused) == 1
+        assert stored.state in answers
+        assert [event["step"] for event in database.events(name)][1:] in (["implement"], ["dismiss"])
     database.close()
 
 

@@ -106,7 +106,7 @@ class Database:
                 neither a clock that jumps nor a night switched off heals anything. None takes the clock.
         """
         with self._connection.session(writing=True) as session:
-            rows = {row.id: row for row in session.scalars(select(RecommendationRow))}
+            rows = {row.id: row for row in session.scalars(select(RecommendationRow).with_for_update())}
             for row in rows.values():
                 row.absent = at - row.seen if watched is None else row.absent + watched
             merged = [_merge_one(session, rows.get(one.id), one, at) for one in recommendations]
@@ -245,7 +245,7 @@ class Database:
     ) -> None:
         """Record the measured effect of an implemented recommendation, and why it ended so; in no other state."""
         with self._connection.session(writing=True) as session:
-            row = session.get(RecommendationRow, identifier)
+            row = session.get(RecommendationRow, identifier, with_for_update=True)
             if row is not None and row.state == "implemented":
                 if measured is not None:
                     _note(row, "measured", dict(measured))
@@ -254,7 +254,8 @@ class Database:
 
 
 def _find(session: Session, identifier: str) -> RecommendationRow:
-    row = session.get(RecommendationRow, identifier) if IDENTIFIER.fullmatch(identifier) else None
+    # Locked until the end: of two people who decide at the same time, the second one sees what the first one did.
+    row = session.get(RecommendationRow, identifier, with_for_update=True) if IDENTIFIER.fullmatch(identifier) else None
     if row is None:
         raise NotFoundError(f"no recommendation has the id '{visible(identifier[:LONGEST_SHOWN])}'")
     return row

@@ -96,6 +96,9 @@ class Connection:
             with self._translated(writing=writing):
                 self._make_ready()
                 with Session(self.engine) as session, session.begin():
+                    if writing and self.engine.dialect.name == "sqlite":
+                        # Else the transaction begins with the first write, and what was read before may be old by then.
+                        session.connection().exec_driver_sql("BEGIN IMMEDIATE")
                     yield session
         finally:
             self._gate.release()
