@@ -69,8 +69,8 @@ def _place(request: Request, origin: Target, head: Head) -> tuple[Target, str] |
     locations = headers_in("Location", head.raw)
     if not locations or not locations[0]:
         return None
-    # The bytes of a header are a URL's; browsers read those beyond ASCII as UTF-8.
-    location = quote(locations[0].encode("latin-1"), safe=_SAFE)
+    # Browsers read what is beyond ASCII as UTF-8.
+    location = quote(locations[0], safe=_SAFE)
     if _NO_HOST.fullmatch(location):
         return None  # taken for a relative reference it would lead here
     try:

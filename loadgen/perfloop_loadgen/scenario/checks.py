@@ -141,7 +141,15 @@ def headers_in(name: str, head: bytes) -> list[str]:
     """Return every value of a header, in the order in which they came."""
     wanted = name.lower().encode("latin-1", "replace")
     lines = (line.partition(b":") for line in head.split(b"\n")[1:])
-    return [value.strip().decode("latin-1") for key, _, value in lines if key.strip().lower() == wanted]
+    return [_text(value.strip()) for key, _, value in lines if key.strip().lower() == wanted]
+
+
+def _text(value: bytes) -> str:
+    """Return a header's value as it is sent again: in UTF-8, as `render` writes it, else in the Latin-1 of old."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def cookies_in(head: bytes) -> dict[str, str]:

@@ -156,6 +156,16 @@ def test_a_cookie_goes_where_it_belongs(host: str):
     assert _sent(jar, here) is None
 
 
+@pytest.mark.parametrize("value", ["käse", "中", "a=b", '"quoted"'])
+def test_any_value_goes_back_as_it_came(value: str):
+    """Byte for byte, beyond ASCII too."""
+    here = Target("http", "shop.example", 80)
+    jar, request = CookieJar(here), build_request(0, EndpointConfig(path="/"), here)
+    raw = f"HTTP/1.1 200 OK\r\nSet-Cookie: a={value}; Path=/".encode()
+    jar.keep(request, here, Head(200, 0, keep_alive=True, raw=raw))
+    assert f"\r\nCookie: a={value}\r\n".encode() in jar.with_cookies(request, here).wire
+
+
 def test_a_secure_cookie_needs_tls_or_this_machine():
     """As in browsers, for which localhost is secure."""
     shop, local = Target("http", "shop.example", 80), Target("http", "127.0.0.1", 80)

@@ -219,6 +219,7 @@ def test_a_check_survives_each_body(raw_server: Any, name: str):
         (rb'{"id": "a\r\nX-Injected: 1"}', {"X-Id": "${id}"}, None, {"ok", "script_error"}),
         # As UTF-8: RFC 9110, section 5.5, calls such bytes opaque.
         (rb'{"id": "\u4e2d"}', {"X-Id": "${id}"}, None, {"ok"}),
+        (rb'{"id": "\ud800"}', {"X-Id": "${id}"}, None, {"ok", "script_error"}),
     ],
     ids=[
         "surrogate in JSON",
