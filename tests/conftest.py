@@ -26,6 +26,8 @@ _UP_SECONDS = 200
 # new ones, as the fuzzers in benchmarks/ do.
 settings.register_profile("repeatable", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+# Load tests of tests are not part of the checkout's own history; those with a home of their own say so.
+os.environ.setdefault("PERFLOOP_LOADGEN_STORE_URL", "none")
 # In the order of the fields of LiveStack.
 LIVE_COMPONENTS = ("demo", "inbox", "prometheus", "exporter", "analyzer", "loadgen")
 
@@ -99,7 +101,7 @@ def live_stack(
     home = tmp_path_factory.mktemp("stack")
     ports = dict(zip(DEFAULT_PORTS, find_free_ports(len(DEFAULT_PORTS)), strict=True))
     moved = {port_variable(name): str(port) for name, port in ports.items()}
-    environment = {**os.environ, **moved, "PERFLOOP_HOME": str(home)}
+    environment = {**os.environ, **moved, "PERFLOOP_HOME": str(home), "PERFLOOP_LOADGEN_STORE_URL": ""}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "perfloop", *arguments]

@@ -141,6 +141,7 @@ def build_document(p95: float, seed: int, **changes: Any) -> Document:
 def _own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep runs of tests out of the stack that may run from this checkout."""
     monkeypatch.setenv("PERFLOOP_HOME", str(tmp_path / ".perfloop"))
+    monkeypatch.delenv("PERFLOOP_LOADGEN_STORE_URL", raising=False)
 
 
 @pytest.fixture

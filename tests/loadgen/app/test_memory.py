@@ -97,6 +97,9 @@ def test_a_run_that_ends_is_stored_as_its_report_has_it(test_file: Callable[...,
         assert [one.run_id for one in store.baseline("main", "shop")] == [run.run_id]
         document = store.get(run.run_id)
     assert document.config_hash
+    page = tmp_path / "r.html"
+    assert call("show", run.run_id, "--report.html", page).returncode == ExitCode.OK
+    assert "version=1.4, by=ci" in page.read_text()
     assert sum(count for _, count in document.histograms["GET /"]["response"]) == document.summary.total_requests
     assert not is_any_there()
 
