@@ -9,18 +9,20 @@ from urllib.parse import quote_plus
 
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.addresses import is_http
-from perfloop_loadgen.config.placeholders import escape
+from perfloop_loadgen.config.placeholders import escape, names_in
 from perfloop_loadgen.config.texts import read_text
 from perfloop_loadgen.imports.bodies import FORM, part_text, text_body
 from perfloop_loadgen.imports.curl_options import Option, read_options
 from perfloop_loadgen.imports.found import Found, ImportProblem
 from perfloop_loadgen.imports.har import METHODS, kept_headers
-from perfloop_loadgen.imports.shell_words import UnclosedQuoteError, split_commands
+from perfloop_loadgen.imports.marks import has_mark, unmarked, without_first
+from perfloop_loadgen.imports.shell_words import ShellError, split_commands
 from perfloop_loadgen.imports.urls import Located, locate, of_one_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+DEFAULT_URL = "http://localhost:8000"
 _DATA = frozenset({"data", "data-ascii", "data-raw", "data-binary", "data-urlencode", "json"})
 # Options that say one thing, by what they say.
 _SET = {
@@ -70,16 +72,8 @@ def test_from_curl(text: str, found: Found) -> dict[str, Any]:
     Raises:
         ImportProblem: there is no such command, or one that cannot be read.
     """
-    try:
-        commands = [words for words in split_commands(text) if words]
-    except UnclosedQuoteError as error:
-        raise ImportProblem(f"is no command of curl: {error}") from error
-    runs = [run for words in commands for run in _runs(words)]
-    if not runs:
-        raise ImportProblem("holds no command of curl")
     made: list[tuple[Located, dict[str, Any], _Command]] = []
-    for options in runs:
-        command = _read(options, found)
+    for command in _commands(text, found):
         for url in command.urls:
             located = _locate(_with_query(command, url), found)
             made.append((located, _endpoint(command, located, found), command))
@@ -87,12 +81,26 @@ def test_from_curl(text: str, found: Found) -> dict[str, Any]:
         raise ImportProblem("names no URL")
     base = of_one_service([located for located, _, _ in made], found)
     kept = [(endpoint, command) for located, endpoint, command in made if located.base == base]
-    test: dict[str, Any] = {"base_url": base, "endpoints": _distinct([endpoint for endpoint, _ in kept])}
+    endpoints = unmarked(_distinct([endpoint for endpoint, _ in kept]))
+    for _, name in names_in(endpoints):
+        found.variables.setdefault(name, "")
+    test: dict[str, Any] = {"base_url": base, "endpoints": endpoints}
     if any(command.insecure for _, command in kept) and base.startswith("https:"):
         test["tls"] = {"verify": False}
     if any(command.redirects for _, command in kept):
         test["redirects"] = "follow"
     return test
+
+
+def _commands(text: str, found: Found) -> list[_Command]:
+    try:
+        commands = split_commands(text)
+    except ShellError as error:
+        raise ImportProblem(f"is no command of curl that can be read: {error}") from error
+    made = [_read(run, found) for words in commands for run in _runs(words)]
+    if not made:
+        raise ImportProblem("holds no command of curl")
+    return made
 
 
 def _runs(words: Sequence[str]) -> Iterator[list[Option]]:
@@ -238,6 +246,10 @@ def _file(path: str) -> str:
 
 
 def _locate(url: str, found: Found) -> Located:
+    path = without_first(url)
+    if path is not None:
+        found.note(f"The service is a variable of the shell: base_url is {DEFAULT_URL}.")
+        url = DEFAULT_URL + path
     address = url if "://" in url else f"http://{url}"  # as curl guesses
     if not is_http(address):
         raise ImportProblem(f"names a URL of {address.partition(':')[0]}, not of HTTP")
@@ -267,7 +279,9 @@ def _endpoint(command: _Command, located: Located, found: Found) -> dict[str, An
         pairs.append(("Accept", "application/json"))
     if located.user and not any(name.lower() == "authorization" for name, _ in pairs):
         pairs.append(("Authorization", "Basic given-by-url"))
-    headers = kept_headers(pairs, found, keep=_KEPT) | body.pop("headers", {})
+    # A variable of the shell is a secret's placeholder already.
+    headers = kept_headers([pair for pair in pairs if not has_mark(pair[1])], found, keep=_KEPT)
+    headers |= {name: escape(value) for name, value in pairs if has_mark(value)} | body.pop("headers", {})
     kind = _content_type(command) or (FORM if sends else "")
     if not body and kind:
         headers["Content-Type"] = escape(kind)

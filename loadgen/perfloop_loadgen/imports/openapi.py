@@ -98,7 +98,7 @@ def _check_version(document: Any) -> None:
 
 
 def _endpoints(whole: _Document) -> Iterator[dict[str, Any]]:
-    for path, item in whole.root.get("paths").items():
+    for path, item in whole.references.follow(whole.root.get("paths")).items():
         if path.startswith("x-"):
             continue
         operations = whole.references.follow(item)

@@ -6,13 +6,14 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from perfloop_base.redaction import is_secret_name, register
 from perfloop_loadgen.config.placeholders import escape
 from perfloop_loadgen.imports.bodies import form_body, json_body, part_text, text_body
 from perfloop_loadgen.imports.found import Found, ImportProblem
 from perfloop_loadgen.imports.har import METHODS, kept_headers
+from perfloop_loadgen.imports.marks import has_mark, mark, unmarked, without_first
 from perfloop_loadgen.imports.urls import Located, locate, of_one_service
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ _DYNAMIC = {
     "$randomEmail": "someone@example.org",
 }
 _COUNTED = frozenset({"$timestamp", "$randomInt"})
-# A placeholder survives the quoting of a URL and the escaping of a text in this form alone.
-_MARK = "\ue000{}\ue001"
-_MARKED = re.compile("\ue000([^\ue001]*)\ue001|%EE%80%80([A-Za-z0-9_:%]*?)%EE%80%81")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +106,8 @@ def _request(request: Any, name: str, scope: _Scope, found: Found) -> tuple[Loca
         found.leave_out(f"a request whose URL {error}")
         return None
     listed = _pairs(rules.get("header"), text)
-    kept = kept_headers([pair for pair in listed if not _MARKED.search(pair[1])], found)
-    headers = kept | {header: escape(value) for header, value in listed if _MARKED.search(value)}
+    kept = kept_headers([pair for pair in listed if not has_mark(pair[1])], found)
+    headers = kept | {header: escape(value) for header, value in listed if has_mark(value)}
     endpoint: dict[str, Any] = {"path": located.path, "method": method, "name": escape(name or f"{method} request")}
     # Postman itself sends none with these.
     body = {} if method in {"GET", "HEAD"} else _body(rules.get("body"), _content_type(listed), text)
@@ -117,7 +115,7 @@ def _request(request: Any, name: str, scope: _Scope, found: Found) -> tuple[Loca
     _add_auth(rules.get("auth") or scope.auth, endpoint, text)
     if not endpoint["headers"]:
         del endpoint["headers"]
-    return located, _unmarked(endpoint)
+    return located, unmarked(endpoint)
 
 
 class _Text:
@@ -138,13 +136,13 @@ def fill_variables(text: str, variables: Mapping[str, str], found: Found, depth:
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name in _COUNTED:
-            return _MARK.format("iteration")
+            return mark("iteration")
         if name.startswith("$"):
             found.note("Postman's own variables ({{$guid}} and others) have one value each here.")
             return _DYNAMIC.get(name, "text")
         known = variables.get(name)
         if not known:
-            return _MARK.format(found.secret(name, holds=f"the variable {name} of the collection")[2:-1])
+            return mark(found.secret(name, holds=f"the variable {name} of the collection")[2:-1])
         return fill_variables(known, variables, found, depth + 1) if depth < _DEEPEST else known
 
     return _VARIABLE.sub(value, text)
@@ -160,7 +158,7 @@ def _variables(holder: dict[str, Any], outer: Mapping[str, str], found: Found) -
         name, value = str(one.get("key") or one.get("id") or ""), one.get("value")
         text = value if isinstance(value, str) else json.dumps(value) if value is not None else ""
         if text and (is_secret_name(name) or one.get("type") == "secret") and not _VARIABLE.search(text):
-            text = _MARK.format(found.secret(name, text)[2:-1])
+            text = mark(found.secret(name, text)[2:-1])
         known[name] = text
     return known
 
@@ -169,10 +167,10 @@ def _url(url: Any, text: _Text) -> str:
     rules = url if isinstance(url, dict) else {"raw": url}
     raw = rules.get("raw")
     address = text.of(raw if isinstance(raw, str) and raw else _assembled(rules))
-    begins_open = _MARKED.match(address)
-    if begins_open:
+    path = without_first(address)
+    if path is not None:
         text.found.note(f"The service is a variable of the collection: base_url is {DEFAULT_URL}.")
-        address = DEFAULT_URL + address[begins_open.end() :]
+        address = DEFAULT_URL + path
     if "://" not in address:
         address = f"http://{address}"
     values = {str(one.get("key")): one.get("value") for one in _mappings(rules.get("variable"))}
@@ -289,15 +287,4 @@ def _add_auth(auth: Any, endpoint: dict[str, Any], text: _Text) -> None:
 def _secret(name: str, value: Any, text: _Text) -> str:
     """Return the placeholder of a secret: the variable that the collection names, or one of its own."""
     filled = text.of(value)
-    return filled if _MARKED.search(filled) else text.found.secret(name, filled)
-
-
-def _unmarked(value: Any) -> Any:
-    """Return the same with every mark as the placeholder that it stands for."""
-    if isinstance(value, dict):
-        return {_unmarked(key): _unmarked(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_unmarked(part) for part in value]
-    if not isinstance(value, str):
-        return value
-    return _MARKED.sub(lambda found: f"${{{found[1] or unquote(found[2])}}}", value)
+    return filled if has_mark(filled) else text.found.secret(name, filled)

@@ -101,9 +101,25 @@ class References:
         except (Unresolvable, ValueError, TypeError, AttributeError, RecursionError):
             if self._is_elsewhere(part, reference):
                 return None  # remembered by `_retrieve`
-            self._remember(reference)
-            return None
+            found = self._walk(part, reference)
+            if found is None:
+                self._remember(reference)
+            return found
         return Part(resolved.contents, resolved.resolver)
+
+    def _walk(self, part: Part, reference: str) -> Part | None:
+        """Return what a pointer leads to through references: `#/components/schemas/A`, where `schemas` is a file."""
+        file, fragment = urldefrag(reference)
+        try:
+            whole = part.base.lookup(file or "#")
+        except (Unresolvable, ValueError):
+            return None
+        at = Part(whole.contents, whole.resolver)
+        for name in fragment.removeprefix("/").split("/"):
+            at = self.follow(at).get(unquote(name).replace("~1", "/").replace("~0", "~"))
+            if at.value is None:
+                return None
+        return at
 
     def _remember(self, reference: str) -> None:
         if reference not in self.dangling:

@@ -21,9 +21,9 @@ def add_credentials(
     alternatives = [one.mapping() for one in rules.get("security").parts()]
     if not alternatives or not all(alternatives):
         return
-    schemes = root.get("components").get("securitySchemes")
+    schemes = references.follow(references.follow(root.get("components")).get("securitySchemes"))
     if not schemes.mapping():
-        schemes = root.get("securityDefinitions")
+        schemes = references.follow(root.get("securityDefinitions"))
     for name in alternatives[0]:
         _add(str(name), references.follow(schemes.get(str(name))).mapping(), endpoint, found)
 

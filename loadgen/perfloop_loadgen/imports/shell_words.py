@@ -1,5 +1,6 @@
 """Command lines as a POSIX shell splits them, with the quotes that browsers' "Copy as cURL" writes.
 
+A variable (`$TOKEN`, `${TOKEN}`) outside of single quotes is a mark of `env:TOKEN`: it is the person's own environment.
 The standard library's `shlex` does not know `$'…'` (ANSI-C quoting, POSIX 2024), nor where a command ends. The form for
 Windows' cmd.exe, with `^` for the backslash, is read as well.
 """
@@ -7,6 +8,8 @@ Windows' cmd.exe, with `^` for the backslash, is read as well.
 from __future__ import annotations
 
 import re
+
+from perfloop_loadgen.imports.marks import mark
 
 _ESCAPES = {
     "n": "\n",
@@ -26,24 +29,26 @@ _ESCAPES = {
 _ANSI_C = re.compile(
     r"((?:\\x[0-9a-fA-F]{1,2})+)|\\(?:u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|([0-7]{1,3})|(.))", re.DOTALL
 )
-_PLAIN = re.compile(r"[^\s'\"\\$;&|#]+")
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
+_PLAIN = re.compile(r"[^\s'\"\\$;&|#`]+")
 _CARET = re.compile(r"\^(\r?\n|.)", re.DOTALL)
 _LARGEST_CODE = 0x10FFFF
 _SEPARATORS = ("&&", "||", ";", "|", "&", "\n")
 
 
-class UnclosedQuoteError(ValueError):
-    """A quote begins and does not end."""
+class ShellError(ValueError):
+    """A text that is no command, or one whose words only a shell can know."""
 
 
 def split_commands(text: str) -> list[list[str]]:
     """Return the words of each command of a text.
 
     Raises:
-        UnclosedQuoteError: a quote is not closed.
+        ShellError: a quote is not closed, or a word is the output of another command.
     """
     if re.search(r"\^\r?\n|\^\"", text):
         text = _CARET.sub(lambda found: " " if "\n" in found[1] else found[1], text)
+        text = re.sub(r"[$`]", r"\\\g<0>", text)  # which mean nothing there
     return _Splitter(text).commands()
 
 
@@ -92,10 +97,21 @@ class _Splitter:
             self._double()
         elif self._text.startswith("$'", at):
             self._ansi_c()
+        elif character in {"$", "`"}:
+            self._add(*self._variable(at))
         elif character == "\\":
             self._add(self._text[at + 1 : at + 2], at + 2)
-        else:  # a `$` or `#` inside of a word
+        else:  # a `#` inside of a word
             self._add(character, at + 1)
+
+    def _variable(self, at: int) -> tuple[str, int]:
+        """Return the mark of a variable and where it ends; a dollar sign before anything else is one."""
+        found = _VARIABLE.match(self._text, at)
+        if found:
+            return mark(f"env:{found[1] or found[2]}"), found.end()
+        if self._text.startswith(("$(", "`"), at):
+            raise ShellError("a part of it is the output of another command, which is not run")
+        return self._text[at], at + 1
 
     def _double(self) -> None:
         at = self._at + 1
@@ -103,10 +119,13 @@ class _Splitter:
         while True:
             character = self._text[at : at + 1]
             if not character:
-                raise UnclosedQuoteError("a quote is not closed")
+                raise ShellError("a quote is not closed")
             if character == '"':
                 break
-            if character == "\\" and self._text[at + 1 : at + 2] in {'"', "\\", "$", "`", "\n"}:
+            if character in {"$", "`"}:
+                part, at = self._variable(at)
+                parts.append(part)
+            elif character == "\\" and self._text[at + 1 : at + 2] in {'"', "\\", "$", "`", "\n"}:
                 parts.append(self._text[at + 1].replace("\n", ""))
                 at += 2
             else:
@@ -119,7 +138,7 @@ class _Splitter:
         while True:
             end = min((found for sign in "'\\" if (found := self._text.find(sign, end)) >= 0), default=-1)
             if end < 0:
-                raise UnclosedQuoteError("a quote is not closed")
+                raise ShellError("a quote is not closed")
             if self._text[end] == "'":
                 break
             end += 2
@@ -130,7 +149,7 @@ class _Splitter:
     def _find(self, sign: str, begin: int) -> int:
         end = self._text.find(sign, begin)
         if end < 0:
-            raise UnclosedQuoteError("a quote is not closed")
+            raise ShellError("a quote is not closed")
         return end
 
     def _add(self, text: str, end: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.importing import import_file
+from perfloop_loadgen.imports.marks import mark
 from perfloop_loadgen.imports.shell_words import split_commands
 from perfloop_loadgen.scenario.request import Target, build_request
 from perfloop_loadgen.scenario.template import fill, fill_path
@@ -103,6 +104,21 @@ def test_a_command_as_browsers_copy_it(imported: Imported):
     assert "s3cr3t" not in imported.text
 
 
+def test_variables_of_the_shell(imported: Imported):
+    """Outside of single quotes they are the environment's, as they are for the shell."""
+    command = """curl "$BASE/v1/$ID?q=${Q}" -H "Authorization: Bearer $TOKEN" -H 'X-A: $NOT ${NOT}' -H X-B:\\$no$ """
+    endpoint = _imported(imported, f"""{command} -d "{{\\"a\\": \\"$A b\\"}}" -H 'Content-Type: application/json'""")
+    assert endpoint.path == "/v1/${env:ID}?q=${env:Q}"
+    assert endpoint.headers == {
+        "Authorization": "Bearer ${env:TOKEN}",
+        "X-A": "$NOT $${NOT}",
+        "X-B": "$no$",
+    }
+    assert endpoint.data == {"a": "${env:A} b"}
+    assert "The service is a variable of the shell" in imported.notes
+    assert [name for name in ("ID", "Q", "TOKEN", "A") if f"Set the variable {name} " not in imported.notes] == []
+
+
 def test_uploads_and_users(imported: Imported, tmp_path: Path):
     """`-F` with texts and files, `-u`, a body of a file."""
     body = tmp_path / "body.json"
@@ -139,11 +155,11 @@ def test_several_commands_of_a_script(imported: Imported, tmp_path: Path):
 
 def test_commands_of_windows(imported: Imported):
     """The form for cmd.exe: carets instead of backslashes."""
-    endpoint = _imported(imported, 'curl ^"http://h/a?b=^%20^" ^\r\n  -H ^"X-A: 1^" ^\r\n  --data-raw ^"a=1^"')
+    endpoint = _imported(imported, 'curl ^"http://h/a?b=^%20^" ^\r\n  -H ^"X-A: $1 $x^" ^\r\n  --data-raw ^"a=1^"')
     assert (endpoint.path, endpoint.method, endpoint.headers, endpoint.form) == (
         "/a?b=%20",
         "POST",
-        {"X-A": "1"},
+        {"X-A": "$1 $x"},
         {"a": "1"},
     )
 
@@ -154,6 +170,8 @@ def test_commands_of_windows(imported: Imported):
         ("curl 'http://h", "a quote is not closed"),
         ('curl "http://h', "a quote is not closed"),
         ("curl $'http://h", "a quote is not closed"),
+        ('curl "http://h/$(date)"', "the output of another command"),
+        ("curl http://h/`date`", "the output of another command"),
         ("curl -s", "names no URL"),
         ("curl --nonsense http://h", "--nonsense: is no option of curl"),
         ("curl -ä http://h", "-ä: is no option of curl"),
@@ -183,12 +201,13 @@ def test_no_command_at_all(tmp_path: Path):
     ("text", "words"),
     [
         ("a b", [["a", "b"]]),
-        ("a'b c'd \"e $f\" ''", [["ab cd", "e $f", ""]]),
+        ("a'b c'd \"e $ f\" '' '$x `y`'", [["ab cd", "e $ f", "", "$x `y`"]]),
+        ('$a "${b}c"', [[mark("env:a"), mark("env:b") + "c"]]),
         ("a \\\n b", [["a", "b"]]),
         ("a\\ b", [["a b"]]),
         ("a # b\nc", [["a"], ["c"]]),
         ("a#b", [["a#b"]]),
-        ("$'\\x41\\u00e9\\101\\n\\'' $x", [["Aé" + "A\n'", "$x"]]),
+        ("$'\\x41\\u00e9\\101\\n\\'' $1", [["Aé" + "A\n'", "$1"]]),
         ("$'\\xc3\\xa9'", [["é"]]),
         ("a && b; c | d", [["a"], ["b"], ["c"], ["d"]]),
         ("", []),

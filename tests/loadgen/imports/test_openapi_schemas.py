@@ -116,6 +116,19 @@ def test_other_files_of_a_document(imported: Imported, tmp_path: Path):
     assert imported("openapi", document).endpoints[0].path == "/a?q=here"
 
 
+def test_parts_of_a_document_that_are_other_files(imported: Imported, tmp_path: Path):
+    """Its paths, its schemas: a pointer goes on in the file that is there instead."""
+    (tmp_path / "paths.yaml").write_text("/a: {post: {requestBody: {$ref: 'd.json#/components/requestBodies/B'}}}")
+    (tmp_path / "schemas.yaml").write_text("A: {enum: [7]}")
+    schema = {"$ref": "#/components/schemas/A"}
+    bodies = {"B": {"content": {"application/json": {"schema": schema}}}}
+    components = {"schemas": {"$ref": "schemas.yaml"}, "requestBodies": bodies}
+    [endpoint] = imported(
+        "openapi", {"openapi": "3.0.0", "paths": {"$ref": "paths.yaml"}, "components": components}
+    ).endpoints
+    assert endpoint.data == 7
+
+
 def test_files_that_are_not_there_are_named(imported: Imported):
     """All of them in one sentence; an address is not asked for."""
     parameters = [{"$ref": "common.json#/p"}, {"$ref": "https://example.org/x.yaml#/p"}]
