@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from perfloop_loadgen.app.comparing import Options, compare_named
 from perfloop_loadgen.app.gating import REPEAT, GatePlan, gate
 from perfloop_loadgen.app.interleaving import ROUNDS, Plan, ab
 from perfloop_loadgen.app.memory import Memory
-from perfloop_loadgen.app.store_flags import KeepFlags, StoreFlags, keeping_of, parse_label
+from perfloop_loadgen.app.store_flags import KEEP_ALL, StoreFlags, keeping_of, parse_label
 from perfloop_loadgen.app.switching import BASE, NEW, Commands, Health
 from perfloop_loadgen.compare.measures import MEASURES
 from perfloop_loadgen.compare.noise import LEAST_RUNS, Certificate
@@ -209,7 +209,7 @@ def run_ab(arguments: argparse.Namespace, choose: Choose) -> ExitCode:
         health=Health(sides.health, sides.health_timeout, verify=config.tls.verify),
     )
     options = _options(arguments)
-    return uvloop.run(ab(config, plan, options, Memory(keeping_of(options.store, KeepFlags()))))
+    return uvloop.run(ab(config, plan, options, Memory(keeping_of(options.store, KEEP_ALL))))
 
 
 def run_gate(arguments: argparse.Namespace, choose: Choose) -> ExitCode:
@@ -218,7 +218,9 @@ def run_gate(arguments: argparse.Namespace, choose: Choose) -> ExitCode:
     options = _options(arguments)
     plan = GatePlan(runs.baseline, runs.repeat, undecided_is_ok=runs.undecided == "pass")
     return uvloop.run(
-        gate(choose(arguments, runs.url), plan, options, keeping_of(options.store, KeepFlags(labels=runs.labels)))
+        gate(
+            choose(arguments, runs.url), plan, options, keeping_of(options.store, replace(KEEP_ALL, labels=runs.labels))
+        )
     )
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from perfloop_base.errors import ExitCode
 from perfloop_loadgen.cli import main
-from perfloop_loadgen.store.location import directory, make_directory
-from perfloop_loadgen.store.runs import RunStore
+from perfloop_loadgen.store.location import directory, make_directory, standing_url
+from perfloop_loadgen.store.runs import Retention, RunStore
+from perfloop_loadgen.store.unsaved import UnsavedRun, key_of
 from perfloop_loadgen.summary.document import from_json
 from perfloop_loadgen.summary.verdict import Verdict
 from tests.loadgen.stored_runs import run
@@ -146,6 +148,17 @@ def test_before_the_first_run_there_is_nothing_to_name(capsys: pytest.CaptureFix
     assert main(words) == ExitCode.USAGE
     assert "no run is stored" in capsys.readouterr().err
     assert not directory().exists()
+
+
+def test_commands_that_read_delete_no_run(runs: list[str], capsys: pytest.CaptureFixture[str]):
+    """Not even when they bring in one that waited: only `run` says what is kept."""
+    old = run(-10_000)
+    waiting = UnsavedRun("aa", key_of(standing_url()))
+    waiting.write(waiting.of_document(replace(run(-20_000), run_id="aa")))
+    with contextlib.closing(RunStore(retention=Retention.everything())) as store:
+        store.save(replace(old, run_id="bb"))
+    assert main(["runs", "--json"]) == ExitCode.OK
+    assert [one["run_id"] for one in json.loads(capsys.readouterr().out)][-2:] == ["bb", "aa"]
 
 
 def test_all_wrong_references_are_said_together(runs: list[str], capsys: pytest.CaptureFixture[str]):

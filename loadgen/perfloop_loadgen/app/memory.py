@@ -33,8 +33,9 @@ T = TypeVar("T")
 _Run = tuple[Document, UnsavedRun]
 log = logging.getLogger(__name__)
 
-# A file of a run under way is written this often, or more seldom: at most this share of the loop's time is for it.
-FILE_SECONDS = 2.0
+# A file of a run under way is written this often, and of a run of a quarter of an hour or more every ten seconds; or
+# more seldom: at most this share of the loop's time is for it.
+FILE_SECONDS, _LONGEST_FILE_SECONDS = 2.0, 10.0
 _FILE_SHARE = 0.003
 # A server may be slow; of one that hangs, and of a session that was stopped, the run's file is what stays.
 _SAVE_SECONDS = 30.0
@@ -218,12 +219,12 @@ class FileWriter:
         self._lock = threading.Lock()
         self._is_closed = False
 
-    def second(self, _elapsed_seconds: float) -> None:
+    def second(self, elapsed_seconds: float) -> None:
         """Write what is measured so far, if it is time."""
         now = time.monotonic()
         is_busy = self._making is not None or (self._writing is not None and self._writing.is_alive())
         if now >= self._due and not self._problem and not is_busy:
-            self._due = now + FILE_SECONDS
+            self._due = now + min(max(FILE_SECONDS, elapsed_seconds / 100), _LONGEST_FILE_SECONDS)
             self._making = asyncio.get_running_loop().create_task(self._make())
 
     async def _make(self) -> None:

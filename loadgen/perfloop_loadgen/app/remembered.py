@@ -50,10 +50,10 @@ def opened(flags: StoreFlags) -> Iterator[RunStore | None]:
     if path is not None and not path.exists() and not is_any_there():
         yield None
         return
-    from perfloop_loadgen.store.runs import RunStore, open_for_writing
+    from perfloop_loadgen.store.runs import Retention, RunStore, open_for_writing
 
     waiting = is_any_there()
-    store = open_for_writing(url) if waiting else RunStore(url)
+    store = open_for_writing(url, Retention.everything()) if waiting else RunStore(url)
     try:
         if waiting:
             _bring_in(store, url)

@@ -103,6 +103,10 @@ class ListFlags:
     )
 
 
+# Of commands without flags for it: what `run` keeps, they do not delete.
+KEEP_ALL = KeepFlags(keep_days=0.0, keep_runs=0)
+
+
 def keeping_of(store: StoreFlags, keep: KeepFlags) -> Keeping:
     """Return what a session asks of the store.
 

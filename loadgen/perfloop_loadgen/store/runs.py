@@ -40,6 +40,11 @@ class Retention:
     days: float = 365.0
     runs: int = 2000
 
+    @classmethod
+    def everything(cls) -> Retention:
+        """Return the one by which nothing is deleted: of commands that have no flags for it."""
+        return cls(days=0.0, runs=0)
+
 
 class RunStore:
     """Runs, their documents, and baselines.
@@ -241,8 +246,8 @@ class RunStore:
         )
 
 
-def open_for_writing(url: str, retention: Retention | None = None) -> RunStore:
-    """Open the store at the end of a run: the home directory is made, and a damaged file is begun again.
+def open_for_writing(url: str, retention: Retention) -> RunStore:
+    """Open the store to save runs: the home directory is made, and a damaged file is begun again.
 
     Raises:
         ConfigError: the URL is not a database URL, or the home is a directory that all users share.
