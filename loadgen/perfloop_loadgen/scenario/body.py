@@ -89,15 +89,20 @@ def _part(part: PartConfig) -> tuple[Any, ...]:
     kind = () if part.content_type is None else (part.content_type,)
     if part.file is None:
         return part.filename, _text(part.text).encode("utf-8", "backslashreplace"), *kind
-    return part.filename or Path(part.file).name, _read(part.file), *kind
+    return part.filename or Path(part.file).name, _file(part.file), *kind
+
+
+def _file(path: str) -> bytes:
+    try:
+        return _read(path, Path(path).stat().st_mtime_ns)
+    except (OSError, ValueError) as error:  # a ValueError: NUL in the path
+        raise ConfigError(f"multipart: {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 @lru_cache(maxsize=_MOST_FILES_KEPT)
-def _read(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # a ValueError: NUL in the path
-        raise ConfigError(f"multipart: {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+def _read(path: str, changed: int) -> bytes:
+    del changed  # part of what a kept content is known by
+    return Path(path).read_bytes()
 
 
 def _multipart(parts: Sequence[tuple[str, tuple[Any, ...]]], wanted: str) -> tuple[bytes, str]:
