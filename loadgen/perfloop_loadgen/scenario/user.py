@@ -44,7 +44,7 @@ class User:
         self._build = build
 
     def request(self, method: str, path: str, **details: Any) -> Awaitable[Answer]:
-        """Send a request; `details` are the keys of an endpoint: data, form, multipart, headers, name, checks …"""
+        """Send a request; `details` are the keys of an endpoint: data, form, headers, name, checks and so on."""
         endpoint = EndpointConfig.model_validate({"method": method, "path": path, **details})
         return _Move(self._build(endpoint))
 
