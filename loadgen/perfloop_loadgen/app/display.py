@@ -91,7 +91,7 @@ def shown(tester: Tester) -> Iterator[Display]:
     """Show a test while the block runs."""
     with ExitStack() as stack:
         view = stack.enter_context(_live_view(tester)) if sys.stderr.isatty() else None
-        annotator = _annotator(tester) if "GRAFANA_TOKEN" in os.environ else None
+        annotator = _annotator(tester) if os.environ.keys() & {"GRAFANA_TOKEN", "GRAFANA_URL"} else None
         display = Display(tester, view, annotator)
         tester.listeners.append(display.second)
         tester.trial_listeners.append(display.trial)

@@ -6,14 +6,14 @@ import asyncio
 import os
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import grafana_client
 
 from perfloop_base.home import local_url
-from perfloop_base.redaction import redact_url
+from perfloop_base.redaction import redact_url, split_user
 from perfloop_loadgen.config.secrets import shown
 
 if TYPE_CHECKING:
@@ -26,28 +26,29 @@ _LONGEST_REASON = 500
 
 @dataclass(frozen=True, slots=True)
 class Grafana:
-    """Grafana's address, and the token to write with."""
+    """Grafana's address, and the token to write with; without one the user in the address writes."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
 
     @classmethod
     def from_environment(cls) -> Grafana | None:
-        """Return Grafana at GRAFANA_URL, else that of the local stack; None without GRAFANA_TOKEN."""
-        token = os.environ.get("GRAFANA_TOKEN")
-        return cls(os.environ.get("GRAFANA_URL") or local_url("grafana"), token) if token else None
+        """Return Grafana at GRAFANA_URL, else that of the local stack; None without GRAFANA_TOKEN or a user."""
+        token, url = os.environ.get("GRAFANA_TOKEN", ""), os.environ.get("GRAFANA_URL") or local_url("grafana")
+        return cls(url, token) if token or split_user(url)[1] else None
 
 
 @contextmanager
 def _connect(grafana: Grafana) -> Iterator[Any]:
-    parts = urlsplit(grafana.url)
+    url, user = split_user(grafana.url)
+    parts, path = urlsplit(url), urlsplit(url).path.strip("/")
     library: Any = grafana_client  # ships without types
     api = library.GrafanaApi(
-        library.TokenAuth(grafana.token),
+        library.TokenAuth(grafana.token) if grafana.token else library.HeaderAuth("Authorization", user),
         host=parts.hostname or "localhost",
         port=parts.port,
         protocol=parts.scheme,
-        url_path_prefix=parts.path.strip("/"),
+        url_path_prefix=f"{path}/" if path else "",
         timeout=5,
     )
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import time
@@ -54,6 +55,26 @@ def test_grafana_is_found_by_its_variables(monkeypatch: pytest.MonkeyPatch):
     assert Grafana.from_environment() == Grafana("http://127.0.0.1:3999", "t")
     monkeypatch.setenv("GRAFANA_URL", "http://grafana.example")
     assert Grafana.from_environment() == Grafana("http://grafana.example", "t")
+    monkeypatch.delenv("GRAFANA_TOKEN")
+    assert Grafana.from_environment() is None
+    monkeypatch.setenv("GRAFANA_URL", "http://ann:some-pass@grafana.example")
+    assert Grafana.from_environment() == Grafana("http://ann:some-pass@grafana.example", "")
+
+
+async def test_a_user_in_grafanas_address_writes(serve: Any):
+    """Basic authentication below the address's path; the sentence about a failure has no password."""
+    async with serve(ANSWER) as service:
+        annotator = Annotator(Grafana(service.url.replace("://", "://ann:some-pass@") + "/sub/", ""), "shop", "r1")
+        await annotator.edge("steady", 100.0)
+        await annotator.edge("", 101.0)
+        head = service.requests[0].decode()
+    assert head.startswith("POST /sub/api/annotations ")
+    assert f"Basic {base64.b64encode(b'ann:some-pass').decode()}" in head
+    annotator = Annotator(Grafana("http://ann:some-pass@127.0.0.1:1", ""), "shop", "r1")
+    await annotator.edge("steady", 100.0)
+    await annotator.edge("", 101.0)
+    assert annotator.problem is not None
+    assert "some-pass" not in annotator.problem
 
 
 class SlowView:
