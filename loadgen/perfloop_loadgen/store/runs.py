@@ -246,7 +246,7 @@ class RunStore:
         )
 
 
-def open_for_writing(url: str, retention: Retention) -> RunStore:
+def open_for_writing(url: str, retention: Retention | None = None) -> RunStore:
     """Open the store to save runs: the home directory is made, and a damaged file is begun again.
 
     Raises:
