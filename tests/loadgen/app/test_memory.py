@@ -17,7 +17,6 @@ import httpx
 import pytest
 
 from perfloop_base.errors import ExitCode
-from perfloop_loadgen.app.revision import read_revision
 from perfloop_loadgen.store.location import directory, make_directory
 from perfloop_loadgen.store.runs import RunStore
 from perfloop_loadgen.store.unsaved import is_any_there
@@ -315,33 +314,6 @@ def test_a_baseline_of_a_run_that_did_not_pass_is_set_and_said(test_file: Callab
     assert done.returncode == ExitCode.FAILED, done.stderr
     assert "which did not pass" in done.stderr
     assert len(json.loads(call("baseline", "list", "--json").stdout)) == 1
-
-
-def _git(where: Path, *words: str) -> str:
-    options = ["-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *options, *words], cwd=where, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def test_the_revision_is_that_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """With a mark while files differ from it; nothing outside a repository, nor in one without a commit."""
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    repository = tmp_path / "shop"
-    repository.mkdir()
-    monkeypatch.chdir(repository)
-    assert read_revision() == ""
-    _git(repository, "init", "-q")
-    assert read_revision() == ""
-    (repository / "a").write_text("1")
-    _git(repository, "add", "a")
-    _git(repository, "commit", "-q", "-m", "first")
-    commit = _git(repository, "rev-parse", "HEAD")
-    _git(repository, "tag", "v1.0")
-    assert read_revision() == commit
-    (repository / "a").write_text("2")
-    assert read_revision() == f"{commit}-dirty"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert read_revision() == ""
 
 
 def test_the_stacks_own_load_generator_publishes_what_is_stored(test_file: Callable[..., Path]):

@@ -37,3 +37,24 @@ def test_the_index_is_never_locked(repository: Path):
     before = index.stat()
     assert not read_revision().endswith("-dirty")
     assert (index.stat().st_mtime_ns, index.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_the_revision_is_that_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """With a mark while files differ from it; nothing outside a repository, nor in one without a commit."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    repository = tmp_path / "shop"
+    repository.mkdir()
+    monkeypatch.chdir(repository)
+    assert read_revision() == ""
+    _git("init", "-q")
+    assert read_revision() == ""
+    (repository / "a").write_text("1")
+    _git("add", "a")
+    _git("commit", "-q", "-m", "first")
+    commit = _git("rev-parse", "HEAD")
+    _git("tag", "v1.0")
+    assert read_revision() == commit
+    (repository / "a").write_text("2")
+    assert read_revision() == f"{commit}-dirty"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert read_revision() == ""
