@@ -26,6 +26,7 @@ import random
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from math import log, log1p
 from pathlib import Path
 from statistics import fmean, stdev, variance
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     Pair = tuple[Sequence[float], Sequence[float]]
 
 RUNS = 5
+# As many are compared by blocks.
+BLOCKS = 8
 EFFECT = 0.1
 MIN_EFFECT = 0.05
 GENERATED_RUNS = 10_000
@@ -75,8 +78,10 @@ class Row:
 
 
 def answer(base: Sequence[float], new: Sequence[float]) -> Answer:
-    """Return what `compare` answers on the values of the runs, where more is worse."""
-    difference = Difference(Side.of([log(value) for value in base]), Side.of([log(value) for value in new]))
+    """Return what `compare` answers on the values of the runs, where more is worse; `ab` compares eight by blocks."""
+    before, after = ([log(value) for value in values] for values in (base, new))
+    by_blocks = len(base) >= BLOCKS
+    difference = Difference.of_blocks(before, after) if by_blocks else Difference(Side.of(before), Side.of(after))
     question = Question(difference, log1p(MIN_EFFECT), log1p(MIN_EFFECT), up_is_worse=True)
     return answer_to(question, difference.p_value)
 
@@ -93,7 +98,7 @@ def welch_alone(base: Sequence[float], new: Sequence[float]) -> float:
     difference = fmean(new) - fmean(base)
     if not sum(parts):
         return difference
-    freedom = sum(parts) ** 2 / sum(part**2 / (RUNS - 1) for part in parts)
+    freedom = sum(parts) ** 2 / sum(part**2 / (len(base) - 1) for part in parts)
     return difference if two_sided_p(difference / sum(parts) ** 0.5, freedom) < 0.05 else 0.0
 
 
@@ -118,11 +123,11 @@ def judge_suite(
     return row
 
 
-def interleaved(values: Sequence[float]) -> Iterator[Pair]:
-    """Yield pairs as `ab` makes them: of ten runs, one of every two at random is the base's, the other is judged."""
+def interleaved(values: Sequence[float], runs: int = RUNS) -> Iterator[Pair]:
+    """Yield pairs as `ab` makes them: of every two runs, one at random is the base's, the other is judged."""
     chance = random.Random(1)
-    for start in range(0, len(values) - 2 * RUNS + 1, RUNS):
-        blocks = [chance.sample(values[at : at + 2], 2) for at in range(start, start + 2 * RUNS, 2)]
+    for start in range(0, len(values) - 2 * runs + 1, runs):
+        blocks = [chance.sample(values[at : at + 2], 2) for at in range(start, start + 2 * runs, 2)]
         yield [block[0] for block in blocks], [block[1] for block in blocks]
 
 
@@ -174,6 +179,7 @@ def suites(directory: Path | None) -> Iterator[Row]:
         runs = [generate(name, GENERATED_RUNS)]
         yield judge_suite(f"{name}, one group after the other (no bar)", runs, has_bars=False)
         yield judge_suite(f"{name}, interleaved as `ab` does", runs, interleaved)
+        yield judge_suite(f"{name}, eight blocks of `ab`", runs, partial(interleaved, runs=BLOCKS))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from perfloop_base.visible import brief
 from perfloop_loadgen.app.certifying import find_certificate
 from perfloop_loadgen.app.remembered import opened
 from perfloop_loadgen.app.store_flags import StoreFlags
-from perfloop_loadgen.compare.answers import Answer, can_be_significant
+from perfloop_loadgen.compare.answers import Answer, can_be_compared_by_blocks, can_be_significant
 from perfloop_loadgen.compare.measures import ALL, ERRORS, MEASURES, Subject
 from perfloop_loadgen.compare.obstacles import obstacles
 from perfloop_loadgen.compare.repeated import single_runs
@@ -103,9 +103,21 @@ def _stored(name: str, options: Options) -> list[Document]:
 
 
 def compare_runs(
-    base: Sequence[Document], new: Sequence[Document], options: Options, notes: Sequence[str] = ()
+    base: Sequence[Document],
+    new: Sequence[Document],
+    options: Options,
+    notes: Sequence[str] = (),
+    *,
+    is_blocked: bool = False,
 ) -> Comparison:
     """Compare two groups of runs with what is known of the machine's noise.
+
+    Args:
+        base: the runs of the baseline.
+        new: the runs to judge.
+        options: how they are compared.
+        notes: what a reader of the result must know.
+        is_blocked: whether the runs were made in blocks, one of each side, in this order.
 
     Raises:
         ConfigError: the runs do not compare, or the gate is finer than the noise.
@@ -115,10 +127,12 @@ def compare_runs(
         raise ConfigError([f"the runs do not compare: {reason}{_way_out(base, new)}" for reason in found])
     for reason in found:
         log.warning("compared although %s", reason)
-    noise = find_certificate(new[0])
+    by_blocks = is_blocked and len(base) == len(new) and can_be_compared_by_blocks(len(base))
+    # The certificate is about runs that follow each other, not about the differences inside of blocks.
+    noise = None if by_blocks else find_certificate(new[0])
     if noise is not None:
         refuse_finer(noise, options, len(base), len(new))
-    compared = compare(base, new, Gate(options.min_effect, options.measures, noise))
+    compared = compare(base, new, Gate(options.min_effect, options.measures, noise, by_blocks))
     forced = [f"compared although {reason}" for reason in found]
     return replace(compared, notes=[*forced, *notes, *compared.notes])
 

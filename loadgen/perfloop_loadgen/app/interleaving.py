@@ -149,4 +149,5 @@ def _conclude(turns: _Turns, plan: Plan, options: Options) -> ExitCode:
     order = " ".join("".join(block) for block in plan.order())
     sides = " and ".join(f"{side} = {redact_url(plan.url(side))}" for side in (BASE, NEW))
     notes = [f"base and new: {sides}; order of the runs: {order}", *left_out]
-    return report(compare_runs(base, new, options, notes), options.reports)
+    is_whole = len(base) == len(new) == plan.rounds
+    return report(compare_runs(base, new, options, notes, is_blocked=is_whole), options.reports)

@@ -94,6 +94,15 @@ def overall(answers: Sequence[Answer]) -> Answer:
     return Answer.SAME if answers else Answer.UNKNOWN
 
 
+def can_be_compared_by_blocks(blocks: int) -> bool:
+    """Return whether so many blocks can prove a change without any assumption about how noise is distributed.
+
+    If nothing changed, each block's difference has either sign with the same probability: that all of eight have one
+    sign has a probability of 2 in 256.
+    """
+    return 1 << blocks >= _EXTREMES / SIGNIFICANCE
+
+
 def can_be_significant(base_runs: int, new_runs: int) -> bool:
     """Return whether so few runs can prove a change without any assumption about how a machine's noise is distributed.
 

@@ -54,6 +54,17 @@ class Difference:
     new: Side
     most_freedom: float = math.inf
 
+    @classmethod
+    def of_blocks(cls, base: Sequence[float], new: Sequence[float]) -> Difference:
+        """Compare runs that were made in blocks, one of each side: by the differences inside of the blocks.
+
+        What both runs of a block have in common, as a machine that is slower for an hour, is no noise then.
+        """
+        inside = [after - before for before, after in zip(base, new, strict=True)]
+        return cls(
+            Side(fmean(base), 0.0, len(base), len(base) - 1), Side(fmean(new), variance(inside), len(new), len(new) - 1)
+        )
+
     @property
     def estimate(self) -> float:
         """Return the difference of the means."""

@@ -40,6 +40,8 @@ class Gate:
     min_effect: float = MIN_EFFECT
     measures: tuple[str, ...] = MEASURES
     noise: Certificate | None = None
+    # Whether the runs are compared inside of blocks: the first of each side made the first one, and so on.
+    is_blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +142,11 @@ def _question(
     gate: Gate,
     noise: Noise | None,
 ) -> Question:
-    base, new = (Side.of([math.log(value) for value in one]) for one in values)
+    before, after = ([math.log(value) for value in one] for one in values)
+    base, new = Side.of(before), Side.of(after)
     effect = math.log1p(gate.min_effect)
+    if gate.is_blocked:
+        return Question(Difference.of_blocks(before, after), effect, effect, subject.up_is_worse)
     if noise is None:
         return Question(Difference(base, new), effect, effect, subject.up_is_worse)
     margin = max(effect, noise.finest(base.runs, new.runs))
@@ -209,6 +214,8 @@ def _notes(base: Runs, new: Runs, gate: Gate) -> list[str]:
     few = [f"{subject.measure} of {subject.endpoint}" for subject in too_few([*base, *new], gate.measures)]
     if few:
         notes.append(f"too few requests to compute {', '.join(few)}")
+    if gate.is_blocked:
+        notes.append(f"compared inside of {len(base)} blocks: what both runs of a block share is no noise")
     if not can_be_significant(len(base), len(new)):
         notes.append(_few_runs(f"{len(base)} against {len(new)} runs", gate.noise))
     return notes

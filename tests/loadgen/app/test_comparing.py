@@ -14,7 +14,7 @@ from perfloop_loadgen.app.certifying import find_certificate, write_certificate
 from perfloop_loadgen.app.comparing import Options, compare_named, worst_code
 from perfloop_loadgen.compare.noise import certify
 from perfloop_loadgen.store.location import standing_url
-from perfloop_loadgen.store.runs import open_for_writing
+from perfloop_loadgen.store.runs import Retention, open_for_writing
 from perfloop_loadgen.summary.document import to_json
 from tests.loadgen.known_runs import build_run, build_runs
 
@@ -51,7 +51,7 @@ def test_each_answer_has_its_exit_code(
 def test_stored_runs_and_baselines_are_named_like_files(tmp_path: Path):
     """By an id, its beginning, `latest`, and a baseline's name; with files on the other side."""
     runs = build_runs(0.1, 6, 1)
-    with closing(open_for_writing(standing_url())) as store:
+    with closing(open_for_writing(standing_url(), Retention())) as store:
         for run in runs:
             store.save(run)
         store.set_baseline("main", [run.run_id for run in runs[:5]])

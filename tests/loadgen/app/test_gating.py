@@ -23,7 +23,7 @@ from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.config.model import GeneratorLimits
 from perfloop_loadgen.errors import UnusableRunError
 from perfloop_loadgen.store.location import standing_url
-from perfloop_loadgen.store.runs import open_for_writing
+from perfloop_loadgen.store.runs import Retention, open_for_writing
 from tests.loadgen.app.test_interleaving import delayed, quick, until
 from tests.loadgen.conftest import serving
 from tests.loadgen.known_runs import build_runs
@@ -38,7 +38,7 @@ OPTIONS = Options(measures=("p50",))
 
 async def with_baseline(config: LoadTestConfig, runs: int = 5) -> None:
     """Store runs as the baseline."""
-    with closing(open_for_writing(standing_url())) as store:
+    with closing(open_for_writing(standing_url(), Retention())) as store:
         ids = [store.save(document).run_id async for document in runs_of(config, runs)]
         store.set_baseline("main", ids)
 
@@ -68,7 +68,7 @@ async def test_a_slower_build_fails_and_the_same_passes_or_is_undecided(
     assert (suite.get("failures"), suite.get("errors")) == ("2", "0")
     [outcome] = json.loads(files["json"].read_text())
     assert (outcome["result"], outcome["code"], outcome["baseline"]) == ("worse", 1, "main")
-    with closing(open_for_writing(standing_url())) as store:
+    with closing(open_for_writing(standing_url(), Retention())) as store:
         assert len(store.runs("load test")) == 15
 
 
@@ -79,7 +79,7 @@ async def test_what_would_make_it_worthless_is_said_before_anything_runs(hello: 
         ConfigError, match=r"^load test: there is no baseline main of this test \(baselines: none\); set it with `"
     ):
         await run_gate(config)
-    with closing(open_for_writing(standing_url())) as store:
+    with closing(open_for_writing(standing_url(), Retention())) as store:
         runs = [store.save(run) for run in build_runs(0.1, 5, 1)]
         store.set_baseline("main", [run.run_id for run in runs])
     with pytest.raises(
@@ -97,7 +97,7 @@ async def test_a_gate_finer_than_the_noise_does_not_begin(hello: Any):
     """The certificate is of this test: the sentence comes before the runs."""
     config = quick(hello.url)
     await with_baseline(config, 2)
-    with closing(open_for_writing(standing_url())) as store:
+    with closing(open_for_writing(standing_url(), Retention())) as store:
         [one, other] = store.baseline("main")
     noisy = build_runs(
         0.1, 10, 1, spread=0.2, config=one.config, host=one.host, generator_version=one.generator_version

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from scipy import stats
 
-from perfloop_loadgen.compare.answers import Answer, Question, can_be_significant, judge, overall
+from perfloop_loadgen.compare.answers import (
+    Answer,
+    Question,
+    can_be_compared_by_blocks,
+    can_be_significant,
+    judge,
+    overall,
+)
 from perfloop_loadgen.compare.difference import Difference, Side
 
 if TYPE_CHECKING:
@@ -92,6 +99,13 @@ def test_few_runs_are_those_whose_permutations_are_few(base: int, new: int):
     exact = stats.permutation_test(groups, lambda a, b: sum(b) / len(b) - sum(a) / len(a), n_resamples=10**6).pvalue
     assert can_be_significant(base, new) is bool(exact <= 0.01)
     assert can_be_significant(new, base) is can_be_significant(base, new)
+
+
+def test_blocks_can_prove_from_eight_on():
+    """All differences of one sign: the exact sign test's p-value is at most 1 %, or it is not."""
+    for blocks in range(1, 12):
+        exact = stats.binomtest(blocks, blocks).pvalue
+        assert can_be_compared_by_blocks(blocks) is bool(exact <= 0.01)
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,15 @@ def test_runs_without_any_variation(new: list[float], p_value: float):
     found = Difference(Side.of([1.0, 1.0]), Side.of(new))
     assert found.p_value == p_value
     assert found.interval(0.9) == (new[0] - 1, new[0] - 1)
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=2, max_size=12))
+def test_blocks_are_compared_by_the_paired_test(blocks: list[tuple[float, float]]):
+    """The same p-value and interval as Student's test of the differences."""
+    base, new = ([block[side] for block in blocks] for side in (0, 1))
+    found = Difference.of_blocks(base, new)
+    assume(found.standard_error > 1e-6)
+    expected = stats.ttest_rel(new, base)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-5, abs=1e-12)
+    low, high = expected.confidence_interval(0.9)
+    assert found.interval(0.9) == (pytest.approx(low, rel=1e-5, abs=1e-7), pytest.approx(high, rel=1e-5, abs=1e-7))
