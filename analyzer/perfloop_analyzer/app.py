@@ -25,7 +25,8 @@ from perfloop_analyzer.configuration import ConfigurationFiles, load_knowledge
 from perfloop_analyzer.errors import AnalyzerError, SourceError
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.links import by_program
-from perfloop_analyzer.loop import Loop, NoRewriting
+from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.ports import NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.replay import Journal, Scratch, check_past, make_plan, read_holds, replay
 from perfloop_analyzer.reporters.formatting import clock

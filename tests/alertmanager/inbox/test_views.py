@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,24 @@ async def test_external_labels_are_those_of_alertmanager():
     assert view is not None
     assert list(view.alerts) == [key_of({"alertname": "A", "zone": "own", "cluster": "c1"})]
     assert view.rules == {"A": 5.0}
+
+
+async def test_a_user_in_the_address_is_sent_and_not_linked_to():
+    """Notifications link to the address that a view has: it has no password."""
+    seen: list[httpx.Request] = []
+    answers = a_prometheus()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json=answers[request.url.path])
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        view = await prometheus.Prometheus(client, parse_url("http://ann:some-pass@p/")).read_view(rules=True)
+    assert view is not None
+    assert view.url == "http://p"
+    pair = base64.b64encode(b"ann:some-pass").decode()
+    assert {one.headers["Authorization"] for one in seen} == {f"Basic {pair}"}
+    assert not any("some-pass" in str(one.url) for one in seen)
 
 
 @pytest.mark.parametrize("fault", [{"lastEvaluation": "0001-01-01T00:00:00Z"}, {"health": "err"}])
