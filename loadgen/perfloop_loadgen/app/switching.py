@@ -17,7 +17,6 @@ from urllib.parse import urljoin
 
 from perfloop_base.quantities import quantity
 from perfloop_base.redaction import redact, redact_url
-from perfloop_base.visible import brief
 from perfloop_loadgen.errors import SwitchError
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class Switch:
 
 
 async def run_command(side: str, command: str, within_seconds: float) -> None:
-    """Run a shell command to its end; what it leaves in the background goes on.
+    """Run a shell command to its end; what it leaves in the background goes on. It may hold secrets: no error shows it.
 
     Raises:
         SwitchError: it failed, or has not ended in time; it and what it started are ended then.
@@ -111,14 +110,12 @@ async def run_command(side: str, command: str, within_seconds: float) -> None:
         except TimeoutError:
             await _end(process)
             limit = quantity(within_seconds, "seconds")
-            raise SwitchError(f"the command of {side} ({brief(redact(command))}) did not end within {limit}") from None
+            raise SwitchError(f"the command of {side} did not end within {limit}") from None
         except asyncio.CancelledError:
             await _end(process)
             raise
         if code:
-            raise SwitchError(
-                f"the command of {side} ({brief(redact(command))}) ended with {code}{_last_words(output)}"
-            )
+            raise SwitchError(f"the command of {side} ended with {code}{_last_words(output)}")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -20,11 +20,11 @@ MISSING = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 NOBODY = "http://127.0.0.1:9"
 
 
-async def test_a_failure_is_the_command_its_code_and_its_last_words():
-    """What a command wrote last is where its error is."""
+async def test_a_failure_is_the_code_and_the_last_words():
+    """What a command wrote last is where its error is; the command itself may hold a secret."""
     with pytest.raises(
         SwitchError,
-        match=r"^the command of B \('echo one; echo no such image >&2; exit 3'\) ended with 3: no such image$",
+        match=r"^the command of B ended with 3: no such image$",
     ):
         await run_command(NEW, "echo one; echo no such image >&2; exit 3", 10)
 
@@ -115,7 +115,4 @@ async def test_a_revert_that_fails_says_so(hello: Any):
     """It is the one thing that somebody must know."""
     switch = Switch(Commands({BASE: "exit 7", NEW: "true"}, 5), Health("", 2))
     await switch.to(NEW, hello.url)
-    assert (
-        await switch.revert(hello.url)
-        == "what was applied could not be reverted: the command of A ('exit 7') ended with 7"
-    )
+    assert await switch.revert(hello.url) == "what was applied could not be reverted: the command of A ended with 7"
