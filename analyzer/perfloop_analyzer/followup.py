@@ -24,6 +24,8 @@ from perfloop_base.durations import parse_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.recommend import Recommendation
 
@@ -66,7 +68,7 @@ class FollowUp:
         spans = grids(trial, step, at)
         unseen, passed = trial.changed - trial.until, at - trial.changed
         question = Question(signal.label, signal.direction == "above", step, unseen, passed, trial.promised)
-        if early := conclude_without_data(question, spans[1].points):
+        if early := conclude_without_data(question, int((~in_proof(trial, spans[1])).sum())):
             return early
         if spans[2].points < LEAST_AFTER:
             return None
@@ -109,11 +111,15 @@ def _over(batch: Batch | None, trial: Trial, signal: Signal, grid: Grid) -> Floa
     values = course(batch, trial, signal)
     if not len(values):
         return np.full(grid.points, np.nan)
+    return np.where(in_proof(trial, grid), np.nan, values)
+
+
+def in_proof(trial: Trial, grid: Grid) -> NDArray[np.bool_]:
+    """Return which windows of a grid, each ending at its moment, see anything of the proof's time."""
     if trial.proof is None:
-        return values
-    # A window ends at its moment: the one after the proof still sees samples from within.
+        return np.zeros(grid.points, dtype=np.bool_)
     times = grid.times()
-    return np.where((times >= trial.proof[0]) & (times < trial.proof[1] + grid.step), np.nan, values)
+    return np.asarray((times >= trial.proof[0]) & (times < trial.proof[1] + grid.step), dtype=np.bool_)
 
 
 def trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
@@ -145,9 +151,8 @@ def _proof_of(recommendation: Recommendation) -> tuple[float, float] | None:
     """Return when a proof tried the change; None where none did, or its times are not known."""
     proved = recommendation.values.get("proved")
     times = [proved.get(name) for name in ("started", "ended")] if isinstance(proved, dict) else []
-    if not times or not all(isinstance(one, int | float) for one in times):
-        return None
-    return float(times[0]), float(times[1])
+    known = [float(one) for one in times if isinstance(one, int | float)]
+    return (known[0], known[1]) if len(known) == len(("started", "ended")) else None
 
 
 def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:

@@ -101,8 +101,29 @@ async def test_a_proof_disturbs_no_measurement_and_is_kept(database: Database) -
     assert (found.state, found.proved_gain) == ("validated", 0.95)
     assert found.values["measured"]["gain"] == pytest.approx(0.96, abs=0.05)
     assert found.values["proved"]["expected"] == (recommendation.improvement and recommendation.improvement.as_dict())
-    assert [event["step"] for event in database.events(found.id)] == ["open", "accept", "prove", "implement", "validate"]
+    assert [event["step"] for event in database.events(found.id)] == [
+        "open",
+        "accept",
+        "prove",
+        "implement",
+        "validate",
+    ]
     assert late.records[found.rule].outcomes == 1
+
+
+async def test_a_trouble_that_a_proof_filled_cannot_be_compared(database: Database) -> None:
+    """It says so at the next look."""
+    source = History(NOW, NOW + 20 * MINUTE, 0.02)
+    loop = Loop(RunConfig(), source, database, load_knowledge(RunConfig()))
+    await loop.cycle(NOW + 3 * MINUTE)
+    (recommendation,) = database.recommendations()
+    database.transition(recommendation.id, "accept", NOW + 3 * MINUTE)
+    tried = {"verdict": "proved", "gain": 0.9, "started": NOW + 2 * MINUTE, "ended": NOW + 9 * MINUTE}
+    database.record_proof(recommendation.id, tried, NOW + 9 * MINUTE)
+    database.transition(recommendation.id, "implement", NOW + 10 * MINUTE)
+    await loop.cycle(NOW + 11 * MINUTE)
+    (recommendation,) = database.recommendations("inconclusive")
+    assert recommendation.reason == "it had stood for less than 3 min at the change: too short to compare with"
 
 
 async def test_trouble_that_was_over_before_the_change_is_healed(database: Database) -> None:

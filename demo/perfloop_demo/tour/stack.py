@@ -136,7 +136,7 @@ class Stack:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
         if not lines:
             raise StartError(f"The gate printed nothing: {_last_line(done.stderr)}")
-        return done.returncode, lines[0]
+        return done.returncode, lines[0].lstrip("# ")
 
     def decide(self, step: str, identifier: str) -> None:
         """Accept a recommendation, or mark it as implemented."""
