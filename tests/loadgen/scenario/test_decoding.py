@@ -61,24 +61,24 @@ def test_what_was_compressed_comes_back(coding: str, data: bytes):
     assert decode(_head(coding), CODINGS[coding](data), LIMIT) == data
 
 
-@pytest.mark.parametrize(
-    ("head", "body"),
-    [
-        (b"HTTP/1.1 200 OK", PLAIN),
-        (_head("identity"), PLAIN),
-        (_head("GZIP"), gzip.compress(PLAIN)),
-        (_head("deflate"), _bare(PLAIN)),
-        (_head("gzip, br"), _brotli(gzip.compress(PLAIN))),
-        (_head("gzip") + b"\r\nContent-Encoding: zstd", _zstd(gzip.compress(PLAIN))),
-        (b"HTTP/1.1 200 OK\ncontent-encoding :gzip", gzip.compress(PLAIN)),
-        (_head("gzip"), gzip.compress(PLAIN[:100]) + gzip.compress(PLAIN[100:])),
-        (_head("gzip"), gzip.compress(PLAIN) + b"\0" * 8),
-        (_head("zstd"), _zstd(PLAIN[:100]) + _zstd(PLAIN[100:])),
-    ],
-)
-def test_every_form_is_read(head: bytes, body: bytes):
+FORMS = {
+    "none": (b"HTTP/1.1 200 OK", PLAIN),
+    "identity": (_head("identity"), PLAIN),
+    "capitals": (_head("GZIP"), gzip.compress(PLAIN)),
+    "deflate without a frame": (_head("deflate"), _bare(PLAIN)),
+    "two codings": (_head("gzip, br"), _brotli(gzip.compress(PLAIN))),
+    "two lines": (_head("gzip") + b"\r\nContent-Encoding: zstd", _zstd(gzip.compress(PLAIN))),
+    "lines that end with LF": (b"HTTP/1.1 200 OK\ncontent-encoding :gzip", gzip.compress(PLAIN)),
+    "two members": (_head("gzip"), gzip.compress(PLAIN[:100]) + gzip.compress(PLAIN[100:])),
+    "zeros behind it": (_head("gzip"), gzip.compress(PLAIN) + b"\0" * 8),
+    "two frames": (_head("zstd"), _zstd(PLAIN[:100]) + _zstd(PLAIN[100:])),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_is_read(name: str):
     """No coding, several, in lines of their own, in any case; bare deflate; several members or frames."""
-    assert decode(head, body, LIMIT) == PLAIN
+    assert decode(*FORMS[name], LIMIT) == PLAIN
 
 
 @pytest.mark.parametrize("coding", CODINGS)
