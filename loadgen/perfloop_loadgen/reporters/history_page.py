@@ -69,7 +69,7 @@ def _plot(one: Figure, runs: Sequence[StoredRun], changes: Sequence[Change]) -> 
     usable = [run for run in runs if run.is_usable]
     line = Line(one.name, [(run.started_unix, one.read(run)) for run in usable])
     marks = [change.run.started_unix for change in changes if change.figure is one]
-    return figure(one.name, [line], Axes(moments=True, unit=one.unit, from_zero=False), Notes(marks=marks))
+    return figure(one.name, [line], Axes(moments=True, unit=one.unit, from_zero=one.rest), Notes(marks=marks))
 
 
 def _row(run: StoredRun, baselines: Sequence[str], *, is_marked: bool) -> str:

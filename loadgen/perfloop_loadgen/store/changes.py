@@ -21,19 +21,29 @@ _NEWEST = 60
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure of runs that is watched over time."""
+    """A figure of runs that is watched over time.
+
+    Attributes:
+        read: Returns the figure of a run in its unit; None of a run that has none.
+        rest: Whether changes are looked for in what is left to 1: a share of 0 has no logarithm.
+    """
 
     name: str
     unit: str
     read: Callable[[StoredRun], float | None]
     up_is_worse: bool
+    rest: bool = False
+
+    def level(self, run: StoredRun) -> float | None:
+        """Return the value in which changes are looked for."""
+        value = self.read(run)
+        return 1 - value if self.rest and value is not None else value
 
 
 FIGURES = (
     Figure("p95", "seconds", lambda run: run.p95_seconds, up_is_worse=True),
     Figure("rate", "per_second", lambda run: run.rate, up_is_worse=False),
-    # A share of 0 has no logarithm: that errors began, or ended, is seen in the share of good answers.
-    Figure("good answers", "ratio", lambda run: 1 - run.failed_ratio, up_is_worse=False),
+    Figure("failed requests", "ratio", lambda run: run.failed_ratio, up_is_worse=True, rest=True),
 )
 
 
@@ -49,12 +59,16 @@ class Change:
     @property
     def is_worse(self) -> bool:
         """Return whether the new level is the worse one."""
-        return (self.point.after > self.point.before) is self.figure.up_is_worse
+        return (self.point.after > self.point.before) is (self.figure.up_is_worse is not self.figure.rest)
 
     @property
     def what(self) -> str:
         """Return the figure with both levels: `p95 20 ms → 25 ms (+25%)`."""
-        old, new = (quantity(level, self.figure.unit) for level in (self.point.before, self.point.after))
+        levels = (self.point.before, self.point.after)
+        if self.figure.rest:
+            old, new = (quantity(1 - level, self.figure.unit) for level in levels)
+            return f"{self.figure.name} {old} → {new}"
+        old, new = (quantity(level, self.figure.unit) for level in levels)
         return f"{self.figure.name} {old} → {new} ({self.point.ratio:+.0%})"
 
     def sentence(self) -> str:
@@ -73,7 +87,7 @@ def changes_of(runs: Sequence[StoredRun]) -> list[Change]:
     usable = [run for run in runs if run.is_usable]
     found = []
     for figure in FIGURES:
-        pairs = [(value, run) for run in usable if (value := figure.read(run))]
+        pairs = [(value, run) for run in usable if (value := figure.level(run))]
         points = change_points([value for value, _ in pairs])
         found += [Change(figure, point, pairs[point.index - 1][1], pairs[point.index][1]) for point in points]
     return sorted(found, key=lambda change: change.run.started_unix, reverse=True)

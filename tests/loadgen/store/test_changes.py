@@ -60,7 +60,8 @@ def test_errors_that_begin_are_a_change():
     """From no failed request at all."""
     history = [replace(one, failed=0 if at < 8 else 20) for at, one in enumerate(runs(*[0.1] * 14))]
     [change] = changes_of(history)
-    assert (change.figure.name, change.is_worse) == ("good answers", True)
+    assert (change.figure.name, change.is_worse) == ("failed requests", True)
+    assert change.what == "failed requests 0% → 9.9%"
     assert change.sentence().endswith("nothing else is known to differ")
 
 
