@@ -17,39 +17,9 @@ if TYPE_CHECKING:
 _DEEPEST = 8
 _MOST_VALUES = 200  # of one request
 _MOST_OPTIONAL = 12  # fields of an object that requires none
-# `minItems` and `minLength` are the document's numbers, of any size.
+# `minItems` is the document's number, of any size.
 _MOST_ITEMS = 10
-_LONGEST_TEXT = 1000
 _LONGEST_EXAMPLE = 4000
-_PATTERN_LIMIT_SECONDS = 0.02
-_FORMATS = {
-    "date-time": "2026-01-01T00:00:00Z",
-    "date": "2026-01-01",
-    "time": "00:00:00Z",
-    "duration": "P1D",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-    "email": "someone@example.org",
-    "idn-email": "someone@example.org",
-    "hostname": "example.org",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "uri": "https://example.org/",
-    "url": "https://example.org/",
-    "uri-reference": "/",
-    "byte": "dGV4dA==",
-    "password": "text",  # pragma: allowlist secret
-    "json-pointer": "/a",
-    "regex": ".*",
-}
-# What most patterns of public documents ask for; the first that fits is taken.
-_TRIED: tuple[str, ...] = (
-    *("text", "a", "A", "1", "text1", "TEXT", "Text", "00", "12", "123", "1234", "12345", "123456", "12345678"),
-    *("1234567890", "123456789012", "a1", "ab", "AB", "ABC", "US", "en", "en-US", "USD", "1.0", "1.0.0", "v1"),
-    *("a-b", "a_b", "a.b", "a/b", "/", "/a", "#000000", "000000", "10:00", "10:00:00", "+15555550100", "1d", "1h"),
-    *("a" * 8, "a" * 16, "a" * 24, "0" * 24, "a" * 32, "0" * 32, "a" * 40, "0" * 40, "a" * 64, "0" * 64),
-    *("arn:aws:iam::123456789012:role/a", "urn:a:b", "text/plain", "https://example.org", "s3://a/b"),
-    *_FORMATS.values(),
-)
 _NUMBERS = {"integer", "number"}
 _EMPTY: dict[str, Any] = {"object": {}, "array": [], "string": "text", "integer": 1, "number": 1.0, "boolean": True}
 
@@ -106,7 +76,7 @@ class Examples:
         if kind in _NUMBERS:
             return fitting_number(rules, whole=kind == "integer")
         if kind == "string":
-            return fitting_text(rules)
+            return self.schemas.texts.fitting(rules)
         return _EMPTY.get(kind)
 
     def _object(self, schema: Part, depth: int) -> dict[str, Any]:
@@ -192,41 +162,6 @@ def fitting_number(rules: dict[str, Any], *, whole: bool) -> int | float:
 def _number(value: Any) -> float | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # noqa: PLR2004
     return value if is_number else None
-
-
-def fitting_text(rules: dict[str, Any]) -> str:
-    """Return a text of a schema's format, pattern and length, as far as a common one fits."""
-    known = _FORMATS.get(str(rules.get("format", "")))
-    pattern = rules.get("pattern")
-    if isinstance(pattern, str):
-        return _of_pattern(pattern, rules, known)
-    return known or _of_length("text", rules)
-
-
-def _of_pattern(pattern: str, rules: dict[str, Any], known: str | None) -> str:
-    import regex  # a document's pattern must not search without an end
-
-    for text in (*((known,) if known else ()), _of_length("text", rules), *_TRIED):
-        if not _has_length(text, rules):
-            continue
-        try:
-            if regex.search(pattern, text, timeout=_PATTERN_LIMIT_SECONDS):
-                return str(text)
-        except (regex.error, TimeoutError, RecursionError, OverflowError, MemoryError):
-            break
-    return known or _of_length("text", rules)
-
-
-def _of_length(text: str, rules: dict[str, Any]) -> str:
-    least, most = rules.get("minLength"), rules.get("maxLength")
-    if isinstance(least, int):
-        text = text.ljust(min(least, _LONGEST_TEXT), "x")
-    return text[: max(most, 0)] if isinstance(most, int) else text
-
-
-def _has_length(text: str, rules: dict[str, Any]) -> bool:
-    least, most = rules.get("minLength"), rules.get("maxLength")
-    return (not isinstance(least, int) or len(text) >= least) and (not isinstance(most, int) or len(text) <= most)
 
 
 def _texts(value: Any) -> list[str]:

@@ -73,6 +73,8 @@ def test_from_openapi(document: Any, found: Found, path: Path | None) -> dict[st
     if not endpoints:
         hooks = "; its webhooks are requests that the service sends" if document.get("webhooks") else ""
         raise ImportProblem(f"describes no request that could be sent: it has no operations under paths{hooks}")
+    if whole.schemas.texts.misfits:
+        found.note(f"{whole.schemas.texts.misfits} texts do not fit their pattern: put real values there.")
     if whole.own_servers:
         found.note(f"{whole.own_servers} operations have servers of their own: all are sent to base_url.")
     if references.dangling:

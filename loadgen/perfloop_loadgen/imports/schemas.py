@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.imports.references import Part
+from perfloop_loadgen.imports.texts import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ class Schemas:
 
     def __init__(self, references: References) -> None:
         self._references = references
+        self.texts = Texts()
         self._merged: dict[int, Part] = {}
         self._under_way: set[int] = set()
         # Keys are addresses of mappings: those that belong to no document must not be collected.

@@ -55,6 +55,18 @@ def test_bodies_fit_their_schema(imported: Imported, schema: Any, data: Any):
         jsonschema.Draft202012Validator(schema).validate(sent)
 
 
+def test_a_text_that_fits_no_pattern_is_noted(imported: Imported):
+    """No common text fits; nor does a pattern that is none, or one that searches without an end, keep the import."""
+    fields = {"a": "^Q{7}z$", "b": "(", "c": "^(a+)+$b"}
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "string", "pattern": one} for name, one in fields.items()},
+    }
+    [endpoint] = imported("openapi", document_of(body_of_schema(schema))).endpoints
+    assert endpoint.data == dict.fromkeys(fields, "text")
+    assert "3 texts do not fit their pattern" in imported.notes
+
+
 def test_an_alternative_says_which_it_is(imported: Imported):
     """The discriminator's field has the mapping's name, or else the schema's, of what was chosen."""
     schemas = {

@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 
 class Cat(BaseModel):
-    """One of two, told apart by a field."""
+    """One of two; a field says which."""
 
     kind: Literal["cat"]
     lives: int = Field(ge=7, le=9)
