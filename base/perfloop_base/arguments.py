@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 from pathlib import Path
@@ -25,18 +24,25 @@ def hide_arguments() -> None:
     try:
         # The second field, a name in parentheses, may hold spaces and parentheses itself.
         fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        start, length = int(fields[45]), int(fields[46]) - int(fields[45])
-    except (OSError, IndexError, ValueError):
-        return
-    if length <= 0:  # the kernel does not say where they are
-        return
-    words = [os.fsdecode(word) for word in ctypes.string_at(start, length).split(b"\0")]
-    # Each keeps its length, or the kernel would take the environment behind them for further arguments.
-    hidden = b"\0".join(
-        os.fsencode(shown)[: len(os.fsencode(word))].ljust(len(os.fsencode(word)))
-        for word, shown in zip(words, _without_secrets(words), strict=True)
+        shown = Path("/proc/self/cmdline").read_bytes()
+        start, end = int(fields[45]), int(fields[46])
+        # Through the file, since a wrong address is an error there, and not the end of the process.
+        with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
+            memory.seek(start)
+            if end - start == len(shown) and memory.read(len(shown)) == shown:
+                memory.seek(start)
+                memory.write(_hidden(shown))
+    except (OSError, IndexError, ValueError, OverflowError):
+        return  # nothing depends on it: the secrets stay in the list
+
+
+def _hidden(shown: bytes) -> bytes:
+    """Return the arguments without their secrets; each keeps its length, or the environment behind would be shown."""
+    words = [os.fsdecode(word) for word in shown.split(b"\0")]
+    return b"\0".join(
+        os.fsencode(new)[: len(os.fsencode(old))].ljust(len(os.fsencode(old)))
+        for old, new in zip(words, _without_secrets(words), strict=True)
     )
-    ctypes.memmove(start, hidden, length)
 
 
 def _without_secrets(words: Sequence[str]) -> list[str]:

@@ -158,6 +158,20 @@ def test_a_young_service_has_no_false_trend(seed: int, hours: int) -> None:
         assert not [one for one in found if one.detector == "trend"], name
 
 
+def test_a_resource_that_grows_without_its_load_is_found() -> None:
+    """Memory that doubles in eight hours under a steady load; under an unknown one nothing is said of it."""
+    rng = np.random.default_rng(6)
+    rise = np.linspace(2e8, 5e8, 48) * rng.normal(1, 0.03, 48)
+    assert _history(8, rise, "process_resident_memory_bytes", np.full(48, 20.0)).findings
+    assert not _history(8, rise, "process_resident_memory_bytes").findings
+    hours = list(zip(START + 600 * np.arange(48), rise / 1e7, strict=True))
+    analysis = OptimizationAnalyzer().analyze_performance_data({"metrics": {"my_queue": hours}})
+    assert analysis["findings"] == []  # two and a half times: the rhythm of a day, if nothing is known of the load
+    steep = [(at, value**2) for at, value in hours]
+    analysis = OptimizationAnalyzer().analyze_performance_data({"metrics": {"my_queue": steep}})
+    assert _names(analysis) == [("my_queue", "trend")]
+
+
 def test_a_step_and_a_bump_are_no_drift() -> None:
     """A level that jumps, or comes back, does not rise all the time."""
     rng = np.random.default_rng(4)

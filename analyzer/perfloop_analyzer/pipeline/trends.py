@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfloop_analyzer.aliases import OWN
 from perfloop_analyzer.detectors.drift import OVERLAP_DAYS, Drifts, find_drifts, growth_of
 from perfloop_analyzer.detectors.forecast import BY_CHANCE, Forecasts, forecast_limit, may_reach
 from perfloop_analyzer.detectors.multiple import reject
@@ -171,11 +172,12 @@ def _needed(subject: Subject, row: int, onset: int, loads: Mapping[str, Floats])
     seconds = (grid.points - onset) * grid.step
     if seconds <= HASTE_SECONDS or seconds >= OVERLAP_DAYS * DAY_SECONDS:
         return SHORT_DRIFT
-    if signal.kind != "red":
-        return None  # how much of a resource is used follows the load of the day
     load = loads.get(service_of(subject.batch.labels[row], signal.service))
     growth = growth_of(load[onset:]) if load is not None and len(load) == grid.points else float("nan")
-    return (1.0 + DAY_DRIFT) * growth - 1.0 if np.isfinite(growth) else BLIND_DRIFT
+    if np.isfinite(growth):
+        return (1.0 + DAY_DRIFT) * growth - 1.0
+    # How much of a resource is used follows the load of the day, which may be any.
+    return BLIND_DRIFT if signal.kind == "red" or signal.component == OWN else None
 
 
 def _go_on(subject: Subject, row: Row, judged: _Judged, life: tuple[Lives, str], findings: list[Finding]) -> None:
