@@ -44,7 +44,7 @@ class ChangeWatch:
             StoreError: The database cannot be read or written; what was seen is recorded the next time.
         """
         seen = (*self._unwritten, *(observe(responses.batches) if responses else ()))
-        self._unwritten = _newest(_without_twins(seen))
+        self._unwritten = _newest(_without_duplicates(seen))
         known = self._store.changes(at - KEEP_SECONDS)
         new = [one for one in self._unwritten if not any(is_same(one, other) for other in known)]
         for change in new:
@@ -58,7 +58,7 @@ class ChangeWatch:
         return self._unwritten
 
 
-def _without_twins(changes: Sequence[Change]) -> list[Change]:
+def _without_duplicates(changes: Sequence[Change]) -> list[Change]:
     kept: list[Change] = []
     for change in changes:
         if not any(is_same(change, other) for other in kept):

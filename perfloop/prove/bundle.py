@@ -56,12 +56,12 @@ def render(proof: Proof, values: Sequence[float]) -> str:
         loader=jinja2.PackageLoader("perfloop.prove"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"quantity": quantity, "share": "{:.1%}".format, "moment": _moment}
-    title = f"{proof.recommendation.title}: {proof.judgement.verdict}"
+    title = f"{proof.recommendation.title}: {proof.evaluation.verdict}"
     return environment.get_template("proof.html").render(
         head=Markup(head(title, _STYLE)),  # noqa: S704 - head() escapes the title
         plot=Markup(_plot(proof, values)),  # noqa: S704 - figure() escapes every text it is given
         proof=proof,
-        chip=_CHIPS.get(proof.judgement.verdict, "fair"),
+        chip=_CHIPS.get(proof.evaluation.verdict, "fair"),
         expected=proof.recommendation.improvement,
     )
 

@@ -71,12 +71,12 @@ def _run(argv: list[str] | None) -> int:
         show_lines(_lines(outcome))
     if outcome.unrecorded:
         warn(f"the analyzer does not keep this proof: {outcome.unrecorded}")
-    return OUTCOMES[outcome.proof.judgement.verdict]
+    return OUTCOMES[outcome.proof.evaluation.verdict]
 
 
 def _lines(outcome: Outcome) -> Iterator[str]:
     proof = outcome.proof
-    yield f"{proof.judgement.verdict}: {proof.judgement.words}"
+    yield f"{proof.evaluation.verdict}: {proof.evaluation.words}"
     expected = proof.recommendation.improvement
     if expected:
         place = {True: "the proved gain lies within", False: "the proved gain lies outside", None: "not comparable"}

@@ -44,7 +44,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Evaluation:
     """The verdict on a recommendation: `proved`, `refuted` or `undecided`, and why."""
 
     verdict: str
@@ -92,19 +92,19 @@ def _interval(moves: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[floa
     return mean, mean - wide, mean + wide, float(2 * stats.t.sf(abs(mean) / error, count - 1))
 
 
-def judge(effect: Effect | None, promised: float) -> Judgement:
+def judge(effect: Effect | None, promised: float) -> Evaluation:
     """Return the verdict on the effect; `promised` is the least gain that was expected, 0 where none was."""
     if effect is None:
-        return Judgement("undecided", "the signal has no value in enough blocks")
+        return Evaluation("undecided", "the signal has no value in enough blocks")
     interval = f"{effect.gain:.0%} ({effect.low:.0%} to {effect.high:.0%}, {effect.pairs} pairs)"
     if effect.low > 0 and effect.gain >= LEAST_GAIN:
-        return Judgement("proved", f"the change takes away {interval}")
+        return Evaluation("proved", f"the change takes away {interval}")
     if effect.high < max(LEAST_GAIN, promised):
         least = max(LEAST_GAIN, promised)
-        return Judgement(
+        return Evaluation(
             "refuted", f"the change takes away {interval}: less than the {least:.0%} that make it worth it"
         )
-    return Judgement("undecided", f"the change takes away {interval}: more pairs, or longer ones, would decide")
+    return Evaluation("undecided", f"the change takes away {interval}: more pairs, or longer ones, would decide")
 
 
 def significant(effects: Sequence[Effect]) -> list[bool]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perfloop.prove.judge import Effect, Judgement, compare, judge, significant
+from perfloop.prove.judge import Effect, Evaluation, compare, judge, significant
 from perfloop.prove.sides import WITH, WITHOUT
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Proof:
 
     recommendation: Recommendation
     signal: Signal
-    judgement: Judgement
+    evaluation: Evaluation
     effect: Effect | None
     side_effects: tuple[SideEffect, ...]
     client: Mapping[str, Effect | None]
@@ -93,7 +93,7 @@ class Proof:
             if self.blocks
             else {}
         )
-        return {"verdict": self.judgement.verdict, "words": self.judgement.words, **numbers, **times}
+        return {"verdict": self.evaluation.verdict, "words": self.evaluation.words, **numbers, **times}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -193,13 +193,13 @@ def _effects(
     }
 
 
-def _what_forbids(blocks: Sequence[Block], routes: Iterable[RouteLoad]) -> Judgement | None:
+def _what_forbids(blocks: Sequence[Block], routes: Iterable[RouteLoad]) -> Evaluation | None:
     """Return why nothing can be said whatever was measured; None where nothing forbids it."""
     for block in blocks:
         if block.verdict == INVALID:
-            return Judgement(INVALID, f"the load generator was the limit: {'; '.join(block.reasons)}")
+            return Evaluation(INVALID, f"the load generator was the limit: {'; '.join(block.reasons)}")
     if off := [one.name for one in routes if not one.is_same]:
-        return Judgement(UNDECIDED, f"the replayed rate of {', '.join(off)} is not the original's")
+        return Evaluation(UNDECIDED, f"the replayed rate of {', '.join(off)} is not the original's")
     return None
 
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfloop_analyzer.findings import Finding, Severity
-from perfloop_analyzer.incidents.blame import Blame, blame_change
+from perfloop_analyzer.incidents.suspected_changes import Suspected, suspect_change
 from perfloop_analyzer.incidents.topology import MACHINE, Topology
 from perfloop_analyzer.incidents.walk import EXPLAINED, MOVED, Movement, Step, walk_calls
 from perfloop_base.quantities import quantity
@@ -136,25 +136,25 @@ def rank_causes(
     outside = {pair: _unexplained(pair, pairs, raw, topology, steps) for pair in raw}
     onsets = {pair: min((one.onset for one in pairs.get(pair, ())), default=_INFINITY) for pair in raw}
     onsets |= {pair: movement.onset for pair, movement in added.items()}
-    blamed = {pair: blame_change(pair, onset, changes, topology) for pair, onset in onsets.items()}
+    suspected = {pair: suspect_change(pair, onset, changes, topology) for pair, onset in onsets.items()}
     scores = {
-        pair: one * min(outside[pair], _explained_within(pair, pairs, raw, topology)) * _raised(blamed[pair])
+        pair: one * min(outside[pair], _explained_within(pair, pairs, raw, topology)) * _raised(suspected[pair])
         for pair, one in raw.items()
     }
     causes: list[Cause] = []
     for pair, score in _shares(scores).items():
         sentences = [_sentence(finding) for finding in pairs.get(pair, ())] or [_movement_sentence(added[pair])]
-        blame = blamed[pair]
-        if blame is not None:
-            sentences.append(blame.sentence)
+        found = suspected[pair]
+        if found is not None:
+            sentences.append(found.sentence)
         suspicion = sizes[pair] * outside[pair]
-        change = blame.change if blame else None
+        change = found.change if found else None
         causes.append(Cause(*pair, score, round(raw[pair], 6), onsets[pair], tuple(sentences), suspicion, change))
     return tuple(sorted(causes, key=lambda cause: (-cause.score, cause.onset, cause.component)))
 
 
-def _raised(blame: Blame | None) -> float:
-    return 1.0 if blame is None else blame.factor
+def _raised(found: Suspected | None) -> float:
+    return 1.0 if found is None else found.factor
 
 
 def find_symptom(findings: Iterable[Finding], topology: Topology, deviation: Deviation) -> Finding | None:

@@ -149,7 +149,7 @@ class Recommendation:
 
 
 def healed_values(seen: float) -> dict[str, Any]:
-    """Return what is noted of a recommendation whose trouble was last seen at a moment and ended before anybody acted."""
+    """Return what is noted of a recommendation whose trouble was last seen then, and ended before anybody acted."""
     moment = datetime.fromtimestamp(seen, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     return {"stood_until": seen, "by_itself": True, "reason": f"last seen {moment}; it ended before anybody acted"}
 

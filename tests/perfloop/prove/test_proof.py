@@ -85,7 +85,7 @@ def _conclude(blocks: list[Block], values: Any, recommendation: Recommendation |
 def test_a_cure_is_proved_beside_what_was_expected() -> None:
     """Of the series that the evidence names; what else moved is a side effect, better or worse."""
     proof = _conclude(_blocks(), _values())
-    assert proof.judgement.verdict == "proved"
+    assert proof.evaluation.verdict == "proved"
     assert proof.effect is not None
     assert proof.effect.gain == pytest.approx(0.6, abs=0.01)
     assert proof.is_inside is True
@@ -100,14 +100,14 @@ def test_a_cure_is_proved_beside_what_was_expected() -> None:
 def test_a_change_of_something_else_is_refuted() -> None:
     """Whatever the expectation was."""
     proof = _conclude(_blocks(), _values(other=True))
-    assert (proof.judgement.verdict, proof.is_inside) == ("refuted", False)
+    assert (proof.evaluation.verdict, proof.is_inside) == ("refuted", False)
 
 
 def test_another_load_and_a_weak_generator_prove_nothing() -> None:
     """With the reason."""
-    assert _conclude(_blocks(300), _values()).judgement.verdict == "undecided"
-    assert "GET /" in _conclude(_blocks(300), _values()).judgement.words
-    invalid = _conclude(_blocks(verdict="invalid"), _values()).judgement
+    assert _conclude(_blocks(300), _values()).evaluation.verdict == "undecided"
+    assert "GET /" in _conclude(_blocks(300), _values()).evaluation.words
+    invalid = _conclude(_blocks(verdict="invalid"), _values()).evaluation
     assert (invalid.verdict, "CPU was full" in invalid.words) == ("invalid", True)
 
 
@@ -115,13 +115,13 @@ def test_a_metric_without_values_is_undecided() -> None:
     """Not refuted: nothing was seen."""
     silent = _values() | {QUERY: [math.nan] * 8}
     del silent["db_query_time_p95", "system=other"]
-    assert _conclude(_blocks(), silent).judgement.verdict == "undecided"
+    assert _conclude(_blocks(), silent).evaluation.verdict == "undecided"
 
 
 def test_without_an_expectation_the_finding_itself_is_compared() -> None:
     """Of a rule whose gain could not be computed."""
     proof = _conclude(_blocks(), _values(), _recommendation(improvement=None))
-    assert (proof.judgement.verdict, proof.is_inside) == ("proved", None)
+    assert (proof.evaluation.verdict, proof.is_inside) == ("proved", None)
 
 
 def test_the_bundle_is_a_page_and_a_document(tmp_path: Path) -> None:
