@@ -141,6 +141,9 @@ class Lane:
         window.statuses[head.status] += 1
         window.bytes_received += size
         window.note(FOLLOWED, _place(head))
+        if self.request.streams:
+            # What the redirect itself had for a body is no part of the stream behind it.
+            self._meter = StreamMeter()
 
     def received(self, data: bytes, now: int) -> None:
         """Take a piece of a streamed answer."""

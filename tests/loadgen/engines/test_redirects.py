@@ -108,6 +108,29 @@ async def test_a_chain_takes_the_time_of_all_of_it(serve: Any):
     assert 0.049 <= (summary.phases["wait"].min_seconds or 0) < 0.099
 
 
+@pytest.mark.parametrize("engine", ["http1", "httpx"])
+async def test_a_stream_behind_a_redirect_is_whole(serve: Any, engine: str):
+    """The body of the redirect, which no line end closes, takes nothing from the first event; the prompt goes again."""
+    event = b'data: {"choices": [{"delta": {"content": "w"}}]}\n\n'
+    body = event * 3 + b"data: [DONE]\n\n"
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        if request.startswith(b"POST /chat "):
+            writer.write(b"HTTP/1.1 307 X\r\nLocation: /chat/\r\nContent-Length: 7\r\n\r\n<moved>")
+        elif b'"hi"' in request:
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body)
+            )
+            writer.write(body)
+
+    endpoint = {"path": "/chat", "method": "POST", "stream": True, "data": {"messages": "hi"}}
+    async with serve(answer) as service:
+        config = _config(service.url, engine=engine, endpoints=[endpoint], redirects="follow", timeout_seconds=2)
+        summary = await LoadTester(config).run_load_test()
+    assert set(summary.outcomes) == {"ok"}
+    assert summary.endpoints[0].streams.events == 3 * summary.total_requests
+
+
 async def test_a_loop_ends(serve: Any):
     """After ten redirects the request has failed as one, with the place it would have gone to."""
     async with serve(_site({"/a": b"302 -> /a"})) as service:
