@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, unquote_plus, urlsplit
 
@@ -61,9 +62,19 @@ def _piece(piece: str, found: Found) -> str:
 
 
 def of_one_service(located: Iterable[Located], found: Found) -> str:
-    """Return the base of the first request, and count those that go elsewhere: other people's services get no load."""
+    """Return the base of the first request, and count those that go elsewhere: other people's services get no load.
+
+    A first request to `http://shop.example` is often answered with a redirect to `https://www.shop.example`: of such
+    names of one site, the base is the one of most requests.
+    """
     bases = [one.base for one in located]
+    chosen = Counter(base for base in bases if _site(base) == _site(bases[0])).most_common(1)[0][0]
     for base in bases:
-        if base != bases[0]:
+        if base != chosen:
             found.leave_out(f"a request to {base}")
-    return bases[0]
+    return chosen
+
+
+def _site(base: str) -> tuple[str, int | None]:
+    parts = urlsplit(base)
+    return (parts.hostname or "").removeprefix("www."), parts.port

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -10,7 +11,19 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BASE: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BREAKS = re.compile(r"[\n\r\x85\u2028\u2029]")
+
+
+class _Dumper(_BASE):  # type: ignore[misc] # whichever of the two this build of PyYAML has
+    """Writes a text of several lines on one line, its line ends as escapes."""
+
+
+def _write_text(dumper: Any, text: str) -> Any:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _BREAKS.search(text) else None)
+
+
+_Dumper.add_representer(str, _write_text)
 # A file that people still read from top to bottom; a longer one is read line by line, by searching.
 _MOST_BLOCK_LINES = 1000
 _ENDLESS = 2**30
@@ -56,7 +69,7 @@ def _text(text: str) -> str:
 
 def _dump(value: Any, *, flow: bool) -> str:
     return str(
-        yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=_ENDLESS, default_flow_style=flow)
+        yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_ENDLESS, default_flow_style=flow)
     )
 
 

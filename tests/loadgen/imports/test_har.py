@@ -248,6 +248,16 @@ def test_one_service_has_one_address(imported: Imported):
     assert len(imported("har", _har(*map(_entry, SAME_SERVICE))).scenarios[0].steps) == 3
 
 
+def test_a_recording_that_begins_with_a_redirect(imported: Imported):
+    """To TLS and to another name of the site, where all else goes; another port is another service."""
+    urls = ["http://shop.example/", "https://www.shop.example/", "https://cdn.example/a", "https://cdn.example/b"]
+    urls += ["https://www.shop.example/x", "https://shop.example:8443/", "https://shop.example:8443/2"]
+    config = imported("har", _har(*map(_entry, urls)))
+    assert config.base_url == "https://www.shop.example"
+    assert [step.path for step in config.scenarios[0].steps] == ["/", "/x"]
+    assert "a request to http://shop.example" in imported.notes
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from([JSON, FORM, "text/plain", ""]),

@@ -343,6 +343,16 @@ def test_a_large_document_is_a_file_that_people_can_search(imported: Imported):
     assert config.endpoints[-1].data == {"user": "text", "tags": ["a"], "more": {"x": 1}}
 
 
+def test_texts_of_many_lines_take_one(imported: Imported):
+    """In a block and in a line of a large document."""
+    text = "one\ntwo \r\n\n\u2028three\t" * 40
+    item = document_of(body_of_schema({}, "text/plain", example=text))["paths"]["/a"]
+    for number in (1, 400):
+        config = imported("openapi", {"openapi": "3.0.0", "paths": {f"/{one}": item for one in range(number)}})
+        assert config.endpoints[-1].data == text
+        assert imported.text.count("\n") < 10 * number + 20
+
+
 def test_paths_that_are_none(imported: Imported):
     """Undeclared parameters, fragments, spaces, queries in the path: what can be sent, with a note."""
     paths = {"/a b/{x}/ü": {}, "/q?comp=list": {}, "/#Action=x": {}, "rel": {}, "x-y": {}}
