@@ -123,6 +123,7 @@ def test_a_baseline_is_set_listed_and_removed(runs: list[str], capsys: pytest.Ca
         (["baseline", "set", "a b", "latest"], ExitCode.USAGE, "'a b' is no name of a baseline"),
         (["baseline", "set", "main", "latest"], ExitCode.USAGE, "the run 000000000009 was invalid"),
         (["runs", "--label", "version"], ExitCode.USAGE, "'version' is not a label: write NAME=VALUE"),
+        (["runs", "--label", "api_token=x"], ExitCode.USAGE, "'api_token' is the name of a secret: every report"),
         (["runs", "--label", "a=1", "--label", "a=2"], ExitCode.USAGE, "--label a: given with several values"),
         (["runs", "--limit", "0"], ExitCode.USAGE, "'0' is too small"),
         (["runs", "--store.url", "none"], ExitCode.USAGE, "--store.url is none: nothing is stored"),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from perfloop_base.errors import ExitCode, PerfloopError, StoreError
 from perfloop_base.processes import identify
 from perfloop_loadgen.app.revision import read_revision
+from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.store.location import NONE, path_of
 from perfloop_loadgen.store.snapshot import steps
 from perfloop_loadgen.store.stored import StoredRun
@@ -102,7 +103,7 @@ class Memory:
             name: what people know it by; left out: when it began, and the test.
             state: how it came to its end.
         """
-        labels = dict(self._keeping.labels)
+        labels = {key: shown(value) for key, value in self._keeping.labels.items()}
         name = name or f"{StoredRun.of(document).day} {document.summary.name}"
         return replace(document, run_name=name, labels=labels, revision=self._revision, state=state)
 

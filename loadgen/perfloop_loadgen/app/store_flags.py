@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag
+from perfloop_base.redaction import is_secret_name
 from perfloop_base.visible import brief
 from perfloop_loadgen.app.memory import Keeping
 from perfloop_loadgen.store.location import NONE, chosen_url
@@ -33,6 +34,8 @@ def parse_label(text: str) -> tuple[str, str]:
             f"{brief(text)} is not a label: write NAME=VALUE, such as version=1.4, with a name of letters, digits, "
             f"'_', '.' and '-', and a value of at most {_LONGEST_VALUE} characters"
         )
+    if is_secret_name(name):
+        raise ValueError(f"{brief(name)} is the name of a secret: every report, page and series shows labels")
     return name, value
 
 
