@@ -74,12 +74,17 @@ def test_what_is_no_address(url: str, tmp_path: Path, capsys: pytest.CaptureFixt
     """Exit code 2 and one sentence, from a flag and from a file."""
     with pytest.raises(ValueError, match=r"."):
         parse_address(url)
-    with pytest.raises(ValidationError):
-        LoadTestConfig(base_url=url)
-    assert main(["run", "--profile", "basic", "--url", url]) == 2
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    assert len([line for line in said.splitlines() if line.startswith("perfloop loadgen: ")]) == 1
+    for key in ("base_url", "prometheus_url"):
+        with pytest.raises(ValidationError):
+            LoadTestConfig.model_validate({key: url})
+    commands = [["run", "--profile", "basic", "--url", url], ["breakpoint", "--url", url]]
+    if not set("?#") & set(url):  # which the address of one request may have
+        commands.append(["run", url or "http://"])
+    for command in commands:
+        assert main(command) == 2
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        assert len([line for line in said.splitlines() if line.startswith("perfloop loadgen: ")]) == 1
 
 
 @settings(max_examples=300, deadline=None)
