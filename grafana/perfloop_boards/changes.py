@@ -50,7 +50,7 @@ def recent_changes(limits: Limits) -> AnyPanel:
     of_row = (to_board("Open the analysis of this service", "analysis", service=of_cell("Service")),)
     panel = rows(
         About(
-            "What changed?",
+            "Recent changes",
             "First what was changed: versions, restarts, numbers of instances, configurations, load tests, and what "
             "people recorded. Then the signals that are on a level that they did not have before. The change just "
             "before a problem is the first suspect.",

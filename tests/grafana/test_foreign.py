@@ -160,7 +160,7 @@ def test_figures_over_foreign_series_are_right(
 
 def test_a_level_change_says_from_what_to_what(prometheus: httpx.Client, boards: Boards, panels: list[Panel]):
     """The table of changes has the old and the new level beside the signal, and its time in milliseconds."""
-    (panel,) = (panel for panel in panels if str(panel) == "overview: What changed?")
+    (panel,) = (panel for panel in panels if str(panel) == "overview: Recent changes")
     found = _ask(prometheus, fill_in(panel.expressions[0], default_values(boards["overview"])))
     (change,) = (one for one in found if one["metric"].get("signal"))
     assert (change["metric"]["what"], change["metric"]["levels"]) == ("api_response_time_p95", "20 ms → 733 ms")
