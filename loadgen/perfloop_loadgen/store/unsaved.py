@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 _DIRECTORY = "unsaved"
 _DIGITS = 16
+# To write a file takes a moment: a partial one of this age was left by a process that was killed.
+_PARTIAL_SECONDS = 60.0
 
 
 def key_of(url: str) -> str:
@@ -107,7 +110,7 @@ class UnsavedRun:
             self.path.unlink()
 
     def _parts(self, process: str) -> dict[str, Any]:
-        return {"format": FORMAT, "store": self.store, "process": process, "written_at": iso_time(_now())}
+        return {"format": FORMAT, "store": self.store, "process": process, "written_at": iso_time(time.time())}
 
 
 def bring_in(store: RunStore, key: str) -> list[Document]:
@@ -117,6 +120,7 @@ def bring_in(store: RunStore, key: str) -> list[Document]:
         StoreError: the database cannot be written; the files stay.
     """
     found = []
+    _remove_partial()
     for path in _files():
         document = _left(path, key)
         if document is not None:
@@ -136,6 +140,15 @@ def is_any_there() -> bool:
 
 def _files() -> Iterator[Path]:
     return iter(sorted((directory() / _DIRECTORY).glob("*.json")))
+
+
+def _remove_partial() -> None:
+    """Remove what processes have left that were killed while they wrote a file."""
+    oldest = time.time() - _PARTIAL_SECONDS
+    for path in (directory() / _DIRECTORY).glob("*.partial"):
+        with suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _left(path: Path, key: str) -> Document | None:
@@ -168,7 +181,3 @@ def _killed(document: Document, book: Book) -> Document:
         histograms=histograms_of(book),
         state=State.KILLED,
     )
-
-
-def _now() -> float:
-    return datetime.now(UTC).timestamp()

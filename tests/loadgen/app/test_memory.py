@@ -21,6 +21,7 @@ from perfloop_loadgen.store.location import directory, make_directory
 from perfloop_loadgen.store.runs import RunStore
 from perfloop_loadgen.store.unsaved import is_any_there
 from perfloop_loadgen.summary.document import State, from_json, to_compact_json
+from tests.analyzer.postgresql import run_postgresql
 from tests.loadgen.stored_runs import run as build_run
 from tests.support.free_ports import find_free_ports
 from tests.support.waiting import wait_for
@@ -255,6 +256,23 @@ def test_a_locked_database_does_not_fail_the_run(test_file: Callable[..., Path])
     assert done.returncode == ExitCode.NOT_WRITTEN, done.stderr
     assert "database is locked" in done.stderr
     assert len(stored()) == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_is_frozen_does_not_hold_the_run(test_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch):
+    """PostgreSQL under SIGSTOP: the run waits in its file, and is stored once the server goes on."""
+    with run_postgresql() as server:
+        monkeypatch.setenv("PERFLOOP_LOADGEN_STORE_URL", server.url)
+        assert call("run", test_file()).returncode == ExitCode.OK
+        server.signal_all(signal.SIGSTOP)
+        try:
+            done = call("run", test_file())
+        finally:
+            server.signal_all(signal.SIGCONT)
+        assert done.returncode == ExitCode.NOT_WRITTEN, done.stderr
+        assert "verdict: passed" in done.stdout
+        assert "it is kept in" in done.stderr
+        assert [run["state"] for run in stored()] == ["ended", "ended"]
 
 
 def test_a_home_that_cannot_be_made_does_not_fail_the_run(test_file: Callable[..., Path], tmp_path: Path):

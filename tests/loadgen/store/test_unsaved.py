@@ -155,6 +155,17 @@ def test_a_file_that_is_no_run_is_moved_aside(store: RunStore, content: bytes, c
         assert [one.name.partition("corrupt")[0] for one in broken.path.parent.iterdir()] == ["broken.json."]
 
 
+def test_what_a_kill_left_half_written_is_removed(store: RunStore):
+    """Once it is too old to be of a process that writes."""
+    unsaved = _write(7, process=identify())
+    old, new = (unsaved.path.with_suffix(f".{number}.partial") for number in (1, 2))
+    for path in (old, new):
+        path.write_text("{")
+    os.utime(old, (1, 1))
+    bring_in(store, key_of(standing_url()))
+    assert sorted(unsaved.path.parent.iterdir()) == sorted([new, unsaved.path])
+
+
 def test_a_file_is_whole_or_that_of_before(monkeypatch: pytest.MonkeyPatch):
     """A full disk leaves no half of one."""
     unsaved = _write(7, process=identify())
