@@ -98,11 +98,13 @@ class Runner:
         files = {"GITHUB_OUTPUT": "output", "GITHUB_STEP_SUMMARY": "summary.md", "RUNNER_TEMP": "temp"}
         known = {name: str(self.directory / file) for name, file in files.items()}
         path = f"{self.directory / 'bin'}:{os.environ['PATH']}"
+        # A pipeline's machine has no settings of the project.
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PERFLOOP_")}
         (self.directory / "script").write_text(script)
         return subprocess.run(
             [shell, *flags, str(self.directory / "script")],
             cwd=self.directory,
-            env={**os.environ, "PATH": path, "PERFLOOP_HOME": str(self.directory / "home"), **known, **env},
+            env={**clean, "PATH": path, "PERFLOOP_HOME": str(self.directory / "home"), **known, **env},
             capture_output=True,
             text=True,
             check=False,
@@ -179,7 +181,7 @@ def test_the_action_compares_two_builds_on_one_runner(runner: Runner, servers: t
     assert done.returncode == ExitCode.FAILED, done.stderr
     report = json.loads((Path(runner.outputs()["report"]).parent / "report.json").read_text())
     assert report["answer"] == "worse"
-    assert len(report["base_runs"]) == len(report["new_runs"]) == 5
+    assert len(report["base_runs"]) == len(report["new_runs"]) == 8
 
 
 @pytest.mark.parametrize(("cannot_tell", "code"), [("pass", 0), ("fail", 14)])

@@ -365,7 +365,7 @@ def test_two_builds_are_two_addresses_or_one_with_commands(
     file.write_text(TEST.format(url="http://c", duration=1))
     given = [str(file) if word == "FILE" else word for word in words]
     assert main(["ab", *given, "--tolerance", "7%", "--rounds", "3", "--seed", "4", "--measures", "p50,p95"]) == 0
-    [(config, plan, options)] = calls
+    [(config, plan, options, *_)] = calls
     assert config.name == "quick"
     assert (plan.urls, plan.rounds, plan.seed, plan.commands.by_side) == (urls, 3, 4, commands)
     assert (options.min_effect, options.measures) == (0.07, ("p50", "p95"))

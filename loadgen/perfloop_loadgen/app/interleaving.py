@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROUNDS = 5
+# As few as can be compared inside of their blocks.
+ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
