@@ -105,8 +105,8 @@ async def _one_cycle(loop: Loop, at: float) -> Result:
     return result
 
 
-async def write_report(config: RunConfig, report: ReportConfig | None = None) -> str:
-    """Run one analysis and return the report as HTML.
+async def write_report(config: RunConfig, report: ReportConfig | None = None) -> tuple[str, bool]:
+    """Run one analysis and return the report as HTML, and whether anything was seen.
 
     Raises:
         AnalyzerError: The cycle failed.
@@ -121,7 +121,7 @@ async def write_report(config: RunConfig, report: ReportConfig | None = None) ->
         past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
         links = by_program(report.links if report else ())
         record = Record(past, stored, loop.published.firing, loop.published.catalog, links)
-        return render_report(result, loop.published.batches, record, _store_commands(config))
+        return render_report(result, loop.published.batches, record, _store_commands(config)), bool(result.health)
 
 
 async def replay_past(config: AnalysisConfig, past: ReplayConfig, watch: Callable[[Journal], None]) -> Journal:

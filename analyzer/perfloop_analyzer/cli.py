@@ -114,12 +114,12 @@ def _once(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    page = asyncio.run(write_report(read_flags(RunConfig, arguments), read_flags(ReportConfig, arguments)))
+    page, is_seen = asyncio.run(write_report(read_flags(RunConfig, arguments), read_flags(ReportConfig, arguments)))
     try:
         arguments.html.write_text(page, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--html: {arguments.html} cannot be written: {error.strerror}") from error
-    return ExitCode.OK
+    return ExitCode.OK if is_seen else ExitCode.SOURCE_UNAVAILABLE
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from perfloop_base.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 GRID = Grid(1000.0, 5.0, 60)
 CATALOG = load_catalog()
@@ -113,7 +114,7 @@ def constant() -> Iterator[tuple[dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize("value", ["NaN", "+Inf", ""])
-def test_one_look_at_nothing_fails(constant: Any, capfd: Any, value: str) -> None:
+def test_one_look_at_nothing_fails(constant: Any, capfd: Any, tmp_path: Path, value: str) -> None:
     """NaN, infinite, or no series: no score, the reason, and an exit code of its own."""
     state, url = constant
     state["value"] = value
@@ -124,6 +125,9 @@ def test_one_look_at_nothing_fails(constant: Any, capfd: Any, value: str) -> Non
     assert main(["once", "--json", f"--prometheus.url={url}"]) == ExitCode.SOURCE_UNAVAILABLE
     answer = json.loads(capfd.readouterr().out)
     assert (answer["health"], answer["no_data"][0]["total"]) == ([], JUDGED)
+    page = tmp_path / "report.html"
+    assert main(["report", f"--html={page}", f"--prometheus.url={url}"]) == ExitCode.SOURCE_UNAVAILABLE
+    assert f"no data for {JUDGED} of {JUDGED} signals" in page.read_text()
 
 
 def test_native_histograms_alone_are_seen(constant: Any, capfd: Any) -> None:
