@@ -34,6 +34,8 @@ BEFORE = 30  # points while the trouble stood
 NORMAL = 60  # points before it, of which the metric's own movement is learned
 LONGEST_WAIT = 2 * LONGEST_LOOK  # points after the change, of which half may have no value
 LEAST_AHEAD = 2  # points between them: the start of a finding is an estimate
+# The same hours without the change: what falls then too falls by itself.
+EARLIER: Mapping[str, float] = {"a week": 7 * 86_400.0, "a day": 86_400.0}
 MOST_OTHERS = 5  # services that are compared; each costs some hundredths of a second
 
 
@@ -75,8 +77,25 @@ class FollowUp:
         asked = [signal, *([catalog[LOAD]] if LOAD in catalog and trial.metric != LOAD else [])]
         queries = [Query(one.name, one.query(window)) for one in asked]
         answers = [(await self._source.query(queries, grid)).batches for grid in spans]
-        observed = _observe(trial, catalog, spans, answers)
+        observed = replace(
+            _observe(trial, catalog, spans, answers), earlier=await self._earlier(trial, signal, window, spans)
+        )
         return await asyncio.to_thread(conclude, question, observed)
+
+    async def _earlier(self, trial: Trial, signal: Signal, window: str, spans: Sequence[Grid]) -> dict[str, Course]:
+        """Return the metric at the same hours of EARLIER, in words; nothing where there is no history."""
+        found = {}
+        for words, shift in EARLIER.items():
+            queries = [Query(signal.name, signal.query(window))]
+            shifted = [replace(grid, start=grid.start - shift) for grid in spans]
+            answers = [(await self._source.query(queries, grid)).batches for grid in shifted]
+            normal, before, after = (
+                _over(one.get(signal.name), replace(trial, proof=None), signal, grid)
+                for one, grid in zip(answers, shifted, strict=True)
+            )
+            if np.isfinite(before).any() and np.isfinite(after).any():
+                found[words] = Course(before, after, normal)
+        return found
 
 
 def _observe(

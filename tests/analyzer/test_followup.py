@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +110,26 @@ async def test_a_proof_disturbs_no_measurement_and_is_kept(database: Database) -
         "validate",
     ]
     assert late.records[found.rule].outcomes == 1
+
+
+@pytest.mark.parametrize("shift", [7 * 86_400.0, 86_400.0])
+async def test_what_falls_at_this_hour_by_itself_is_confounded(database: Database, shift: float) -> None:
+    """A nightly job is slow every night, or every Sunday, and ends by itself; the sentence says when it did before."""
+
+    class Nightly(History):
+        async def query(self, queries: Any, grid: Grid) -> Responses:
+            # The other queries, with other steps, see no history.
+            earlier = grid.step == MINUTE and grid.start < self.broke - shift + 2 * 3600
+            moved = replace(grid, start=grid.start + shift) if earlier else grid
+            found = await super().query(queries, moved)
+            return replace(found, batches={name: replace(one, grid=grid) for name, one in found.batches.items()})
+
+    loop, identifier = await _implemented(Nightly(NOW, NOW + 10 * MINUTE, 0.02), database)
+    await loop.cycle(NOW + 23 * MINUTE)
+    (recommendation,) = (one for one in database.recommendations() if one.id == identifier)
+    assert recommendation.state == "confounded"
+    when = "a week" if shift > 86_400.0 else "a day"
+    assert recommendation.reason.endswith(f"at the same hour {when} before, without the change")
 
 
 async def test_a_trouble_that_a_proof_filled_cannot_be_compared(database: Database) -> None:

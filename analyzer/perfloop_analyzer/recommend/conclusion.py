@@ -7,13 +7,14 @@ first look that is sure concludes. A gain counts for the change only when
 - the trouble stood when the change was made, and fell with it, not before or long after;
 - the load did not fall enough to bring as much, by the response time of an M/M/1 server at 70% use, and rose no more
   than faster answers let the same callers ask (Little's law);
-- the other services, where the trouble was not, did not improve by as much at the same time.
+- the other services, where the trouble was not, did not improve by as much at the same time;
+- the metric did not fall alike at the same hour a week or a day before, where there is history of it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,8 @@ from perfloop_base.quantities import span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from perfloop_analyzer.series import Floats
+
 # Windows after the change, each with the chance of a false gain that this look may take.
 LOOKS = ((LEAST_AFTER, FIRST_LOOK), (2 * LEAST_AFTER, LATER_LOOK), (4 * LEAST_AFTER, LATER_LOOK))
 LONGEST_LOOK = LOOKS[-1][0]
@@ -45,6 +48,7 @@ STALE = 3.0  # windows between the last sight of the trouble and the change, aft
 FORGOTTEN = 30.0  # windows after which nothing of the trouble is among those before the change
 SURE = math.log(20.0)  # strong evidence (Kass & Raftery, JASA 90, 1995)
 USUAL_USE = 0.7
+QUARTER = 0.25
 LOAD_ROSE = 1.1  # of what the gain itself explains
 DAY = 86_400.0
 
@@ -57,11 +61,13 @@ class Observed:
         metric: What should have fallen.
         load: The requests per second of the same service; None where they are not measured.
         others: The same metric of other services, by service.
+        earlier: The same metric at the same hours earlier, by how long before, in words.
     """
 
     metric: Course
     load: Course | None
     others: Mapping[str, Course]
+    earlier: Mapping[str, Course] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,7 @@ def _explain(question: Question, observed: Observed, verdict: Verdict, chance: f
     """Return whether a gain is the change's, or what else may have brought it."""
     reason = _load_explains(observed, verdict, chance, above=question.above)
     reason = reason or _others_moved(question, observed, verdict, len(seen.after))
+    reason = reason or _falls_by_itself(question, observed, verdict, len(seen.after))
     return Conclusion("confound" if reason else "validate", reason or _in_words(verdict, seen), verdict)
 
 
@@ -258,6 +265,31 @@ def _others_moved(question: Question, observed: Observed, verdict: Verdict, poin
     if 2 * len(alike) <= calm:
         return ""
     return f"{question.title} of {', '.join(alike)} improved as well, where nothing was wrong"
+
+
+def _falls_by_itself(question: Question, observed: Observed, verdict: Verdict, points: int) -> str:
+    """Return when the metric fell alike at this hour without the change; empty where it did not.
+
+    No job ends at the same second every day, so that a step is not looked for: most of what was before must be above
+    most of what was after, by half of the gain. It is a reason for doubt, and needs no more than that.
+    """
+    for words, course in observed.earlier.items():
+        before, after = (
+            _bad(span[np.isfinite(span)], above=question.above) for span in (course.before, course.after[:points])
+        )
+        if min(len(before), len(after)) < LEAST_BEFORE or np.median(before) <= 0:
+            continue
+        fell = 1.0 - float(np.median(after) / np.median(before))
+        if fell >= max(verdict.gain / 2, LEAST_GAIN) and np.quantile(before, QUARTER) > np.quantile(
+            after, 1.0 - QUARTER
+        ):
+            return f"{question.title} fell by {fell:.0%} at the same hour {words} before, without the change"
+    return ""
+
+
+def _bad(values: Floats, *, above: bool) -> Floats:
+    """Return what should be low: of a ratio that should be high its gap to 1."""
+    return values if above else 1.0 - values
 
 
 def _was_calm(course: Course, gain: float, *, above: bool) -> bool:
