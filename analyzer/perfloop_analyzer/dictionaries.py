@@ -104,7 +104,7 @@ def _answer(result: Result, given: Given) -> dict[str, Any]:
                 word: sum(one["priority"] == word for one in recommendations) for word in PRIORITY_WORDS
             },
             "context": given.context,
-            "no_data": f"no data for {len(given.ignored)} of {len(given.names)} names",
+            "no_data": given.no_data,
         },
         "ignored": given.ignored,
     }

@@ -25,6 +25,7 @@ DAY_PARTS = (600.0, 900.0, 1800.0, 3600.0, 7200.0, 10_800.0, 21_600.0)  # second
 LEAST_CELLS = 8
 HOUR_SECONDS = 3500.0
 WHOLE = 100.0
+NO_NUMBER = "it contains no number"
 GROUPS = ("metrics", "system_metrics", "application_metrics")
 LABELS = {"service": "system"}
 # The two directions of a sum, which its limit is about, and what a recommendation calls them.
@@ -60,6 +61,12 @@ class Given:
     names: set[str] = field(default_factory=set)
     context: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def no_data(self) -> str:
+        """How many names have no finite value, for people."""
+        empty = sum(reason == NO_NUMBER for reason in self.ignored.values())
+        return f"no data for {empty} of {len(self.names)} names"
 
 
 def name_values(data: object) -> list[tuple[str, object]] | None:
@@ -131,7 +138,7 @@ def take(named: list[tuple[str, object]], catalog: Mapping[str, Signal]) -> Give
 def _take_one(name: str, alias: Alias | None, samples: Samples, catalog: Mapping[str, Signal], given: Given) -> str:
     """Add one name's samples; return why they are ignored, or nothing."""
     if not len(samples.values):
-        return "it contains no number"
+        return NO_NUMBER
     if alias is not None and catalog[alias.signal].unit == "ratio" and alias.factor == 1.0:
         if samples.values.max() > WHOLE:
             alias = None  # a memory of 8e9 is no share
