@@ -208,15 +208,14 @@ def test_a_silent_name_server_is_not_waited_for_after_a_stop(monkeypatch: pytest
     config = {"base_url": "http://host.invalid", "timeout_seconds": 60, "endpoints": [{"path": "/"}]}
     tester = LoadTester(LoadTestConfig.model_validate(config))
 
-    async def wait(*_: Any) -> tuple[str, int]:
+    async def wait(*_: Any) -> None:
         await asyncio.sleep(60)
-        return "", 0
 
     async def go() -> Any:
         asyncio.get_running_loop().call_later(0.2, tester.stop, "stopped by SIGINT", 2.5)
         return await tester.run_load_test()
 
-    monkeypatch.setattr("perfloop_loadgen.engines.http1.client.resolve", wait)
+    monkeypatch.setattr("perfloop_loadgen.engines.addresses.Addresses.resolve", wait)
     began = time.monotonic()
     summary = uvloop.run(go())
     assert time.monotonic() - began < SECONDS_TO_END
