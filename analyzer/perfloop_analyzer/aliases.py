@@ -103,6 +103,7 @@ _NAMES = {
     "rate": _by_name(_RATES | {"request_rate": _NUMBERS["request_rate"]}),
     "size": _by_name(_SIZES),
 }
+KNOWN_NAMES = frozenset(name for names in _NAMES.values() for name in names)
 # Without a unit these are counts, or too short to mean one thing.
 _NEEDS_UNIT = frozenset(
     re.findall(
