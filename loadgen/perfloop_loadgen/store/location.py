@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,9 +113,3 @@ def _wait_for(lock: int) -> None:
             return
         else:
             return
-
-
-def remove(path: Path) -> None:
-    """Remove a file; one that is not there, or cannot be removed, is no problem."""
-    with suppress(OSError):
-        path.unlink()
