@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from perfloop_loadgen.samples.book import Book
-from perfloop_loadgen.samples.histogram import Histogram, bucket_bounds, bucket_of
+from perfloop_loadgen.samples.histogram import Histogram, bucket_bounds
 from perfloop_loadgen.samples.tally import Tally
 
 # What may differ between two runs of one test: the service, what the run is called, and what it is judged by.
@@ -35,14 +35,6 @@ def config_hash(config: Mapping[str, Any]) -> str:
 def histograms_of(book: Book) -> dict[str, dict[str, Buckets]]:
     """Return by endpoint and kind of time every bucket with values: (its lowest nanosecond, how many), ascending."""
     return {label: _of_tally(tally) for label, tally in book.rows()}
-
-
-def histogram_from(buckets: Buckets) -> Histogram:
-    """Return the histogram of a document's buckets; of any other numbers the nearest one."""
-    histogram = Histogram()
-    for low, count in buckets:
-        histogram.counts[bucket_of(low)] += count
-    return histogram
 
 
 def _of_tally(tally: Tally) -> dict[str, Buckets]:
