@@ -21,8 +21,8 @@ Buckets = list[tuple[int, int]]
 def config_hash(config: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits that are equal for runs whose load was configured alike.
 
-    The address, the name, the thresholds and the seed of prompts are left out: they may differ between two builds of one
-    service.
+    The address, the name, the thresholds and the seed of prompts are left out: they may differ between two builds of
+    one service.
 
     Args:
         config: a configuration in its JSON form, without secrets and defaults.
