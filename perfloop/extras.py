@@ -11,7 +11,8 @@ MODULES: dict[str, frozenset[str]] = {
         "exporter": "bcrypt jeepney pynvml",
         "analyzer": "alembic bcrypt fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy sqlalchemy"
         " uvicorn",
-        "loadgen": "bcrypt brotli grafana_client httpx jinja2 orjson pydantic regex rich uvloop zstandard",
+        "loadgen": "alembic bcrypt brotli grafana_client httpx idna jinja2 orjson pydantic referencing regex rich"
+        " sqlalchemy uvloop zstandard",
         "inbox": "aiosmtpd bcrypt fastapi httpx jinja2 pydantic uvicorn",
         "demo": "bcrypt fastapi httpx jinja2 numpy PIL psycopg pydantic redis sqlalchemy uvicorn",
         "stack": "grafana_foundation_sdk httpx promql_parser rich shtab supervisor",

@@ -116,7 +116,9 @@ def _fail_the_gate(stack: Stack, narrator: Narrator) -> None:
         stack.heal_demo()
     if not code:
         raise StartError(f"The gate let a slowed build pass: {verdict}")
-    narrator.say("gate", f"a build that is {_SLOWED_SECONDS * 1000:.0f} ms slower fails with code {code}: {verdict}")
+    narrator.say(
+        "gate", f"a build that is {quantity(_SLOWED_SECONDS, 'seconds')} slower fails with code {code}: {verdict}"
+    )
 
 
 def _await_validation(stack: Stack, narrator: Narrator, identifier: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.filling import ITERATION, check_names, filled_from_environment, parts_of
 from perfloop_loadgen.app.routing import build_route, build_tls
-from perfloop_loadgen.config.addresses import Address
+from perfloop_loadgen.config.addresses import ServiceUrl
 from perfloop_loadgen.config.load import (
     BreakpointConfig,
     ConstantRateConfig,
@@ -218,7 +218,7 @@ def _read_values(config: LoadTestConfig, rows: Sequence[Row], share: Share) -> I
 class _JourneyBuilder:
     def __init__(self, target: Target, labels: Labels, max_body_bytes: int, origin: Origin) -> None:
         self._target = target
-        self._base = Address(target.scheme, target.host, target.port, target.prefix)
+        self._base = ServiceUrl(target.scheme, target.host, target.port, target.prefix)
         self._labels = labels
         self._max_body_bytes = max_body_bytes
         # Of the prompts; each endpoint of a language model takes a place of its own.

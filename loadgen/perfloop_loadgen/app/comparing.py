@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError, ExitCode
+from perfloop_base.quantities import quantity
 from perfloop_base.terminal import show
 from perfloop_base.visible import brief
 from perfloop_loadgen.app.certifying import find_certificate
@@ -164,11 +165,11 @@ def refuse_finer(noise: Certificate, options: Options, base_runs: int, new_runs:
     runs = best.runs_for(effect)
     more = f", or {runs} runs a side" if runs is not None and can_be_significant(runs, runs) else ""
     measured = f"measured over {noise.runs} runs at {noise.measured_at}"
-    asked = f"--min-effect {options.min_effect * 100:.4g}%"
+    asked = f"--min-effect {quantity(options.min_effect, 'ratio', 4)}"
     raise ConfigError(
         f"{asked} is finer than this machine's own noise: {best.measure} of {noise.test} "
         f"differs by up to {finest:.1%} between {base_runs} and {new_runs} runs of one build ({measured}); "
-        f"possible is --min-effect {math.ceil(finest * 1000) / 10:g}%{more}"
+        f"possible is --min-effect {quantity(math.ceil(finest * 1000) / 1000, 'ratio', 4)}{more}"
     )
 
 

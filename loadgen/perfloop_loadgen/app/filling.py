@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.redaction import register
-from perfloop_loadgen.config.addresses import is_http, parse_address
+from perfloop_loadgen.config.addresses import is_http, parse_service_url
 from perfloop_loadgen.config.placeholders import fill_environment, names_in, starts_raw
 from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.scenario.feeder import columns_of
@@ -154,7 +154,7 @@ def _gaps(rows: Sequence[Mapping[str, Any]], columns: set[str]) -> dict[str, int
 
 def _bad_paths(config: LoadTestConfig, where: str, path: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a sentence for each row of data that makes no path of the service."""
-    base = parse_address(config.base_url)
+    base = parse_service_url(config.base_url)
     names = [name for _, name in names_in(path)]
     if not set(names) <= columns_of(rows):
         return  # it also holds what is known in a pass only

@@ -19,7 +19,7 @@ _HTTP = re.compile(r"https?://", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 
 
-class Address(NamedTuple):
+class ServiceUrl(NamedTuple):
     """A URL's parts: the host in ASCII (an IPv6 address without brackets), the port also where the URL has none."""
 
     scheme: str
@@ -38,7 +38,7 @@ def is_http(url: str) -> bool:
     return _HTTP.match(url) is not None
 
 
-def parse_address(url: str) -> Address:
+def parse_service_url(url: str) -> ServiceUrl:
     """Return the parts of a URL of a service.
 
     Raises:
@@ -60,7 +60,7 @@ def parse_address(url: str) -> Address:
     if parts.query or parts.fragment:
         raise ValueError("must not hold a query (?) or a fragment (#): they belong into the path of a request")
     scheme = parts.scheme.lower()
-    return Address(scheme, ascii_host(host), port or _PORTS[scheme], parts.path)
+    return ServiceUrl(scheme, ascii_host(host), port or _PORTS[scheme], parts.path)
 
 
 def ascii_host(host: str) -> str:
@@ -98,7 +98,7 @@ def encode_target(target: str) -> str:
     return _BEYOND_LINE.sub(lambda found: quote(found[0], safe="", errors="replace"), target)
 
 
-def below(url: str, base: Address) -> str:
+def below(url: str, base: ServiceUrl) -> str:
     """Return the path and query of a URL, from the path of the service's own address on.
 
     Raises:
@@ -106,7 +106,7 @@ def below(url: str, base: Address) -> str:
     """
     without_fragment = url.partition("#")[0]
     head, question, query = without_fragment.partition("?")
-    address = parse_address(_with_ascii_path(head))
+    address = parse_service_url(_with_ascii_path(head))
     if address.origin != base.origin:
         raise ValueError("is a URL of another service than base_url")
     prefix = base.path.rstrip("/")

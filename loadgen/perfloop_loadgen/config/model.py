@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from perfloop_base.errors import ConfigError
-from perfloop_loadgen.config.addresses import parse_address
+from perfloop_loadgen.config.addresses import parse_service_url
 from perfloop_loadgen.config.connection import ConnectionConfig, connection_problems
 from perfloop_loadgen.config.fitting import fit
 from perfloop_loadgen.config.load import LoadConfig
@@ -118,7 +118,7 @@ class LoadTestConfig(ConnectionConfig):
     @field_validator("base_url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        parse_address(url)
+        parse_service_url(url)
         return url.rstrip("/")
 
     @field_validator("prometheus_url")

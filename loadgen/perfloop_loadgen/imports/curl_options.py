@@ -10,65 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 # By letter, as far as they have one.
-LETTERS = {
-    "X": "request",
-    "H": "header",
-    "d": "data",
-    "F": "form",
-    "u": "user",
-    "b": "cookie",
-    "A": "user-agent",
-    "e": "referer",
-    "G": "get",
-    "I": "head",
-    "k": "insecure",
-    "L": "location",
-    "T": "upload-file",
-    "r": "range",
-    "x": "proxy",
-    "E": "cert",
-    "o": "output",
-    "m": "max-time",
-    "c": "cookie-jar",
-    "w": "write-out",
-    "K": "config",
-    "D": "dump-header",
-    "C": "continue-at",
-    "t": "telnet-option",
-    "U": "proxy-user",
-    "Y": "speed-limit",
-    "y": "speed-time",
-    "z": "time-cond",
-    "P": "ftp-port",
-    "Q": "quote",
-    "s": "silent",
-    "S": "show-error",
-    "v": "verbose",
-    "i": "include",
-    "f": "fail",
-    "g": "globoff",
-    "N": "no-buffer",
-    "n": "netrc",
-    "O": "remote-name",
-    "J": "remote-header-name",
-    "R": "remote-time",
-    "a": "append",
-    "B": "use-ascii",
-    "j": "junk-session-cookies",
-    "l": "list-only",
-    "M": "manual",
-    "p": "proxytunnel",
-    "q": "disable",
-    "Z": "parallel",
-    "#": "progress-bar",
-    "0": "http1.0",
-    "1": "tlsv1",
-    "2": "sslv2",
-    "3": "sslv3",
-    "4": "ipv4",
-    "6": "ipv6",
-    "V": "version",
-}
+_LETTERS = """
+    X=request H=header d=data F=form u=user b=cookie A=user-agent e=referer G=get I=head k=insecure
+    L=location T=upload-file r=range x=proxy E=cert o=output m=max-time c=cookie-jar w=write-out K=config
+    D=dump-header C=continue-at t=telnet-option U=proxy-user Y=speed-limit y=speed-time z=time-cond
+    P=ftp-port Q=quote s=silent S=show-error v=verbose i=include f=fail g=globoff N=no-buffer n=netrc
+    O=remote-name J=remote-header-name R=remote-time a=append B=use-ascii j=junk-session-cookies l=list-only
+    M=manual p=proxytunnel q=disable Z=parallel #=progress-bar 0=http1.0 1=tlsv1 2=sslv2 3=sslv3 4=ipv4
+    6=ipv6 V=version
+"""
+LETTERS = dict(pair.split("=") for pair in _LETTERS.split())
 
 
 def _words(*lines: str) -> frozenset[str]:

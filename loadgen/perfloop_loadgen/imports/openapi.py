@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from perfloop_base.redaction import is_secret_name
-from perfloop_loadgen.config.addresses import is_http, parse_address
+from perfloop_loadgen.config.addresses import is_http, parse_service_url
 from perfloop_loadgen.config.placeholders import escape
 from perfloop_loadgen.imports import swagger
 from perfloop_loadgen.imports.examples import Examples
@@ -234,7 +234,7 @@ def _base_url(whole: _Document) -> str:
         if not is_http(address) and "://" not in address:
             address = f"{DEFAULT_URL}/{address.lstrip('/')}"
         try:
-            parse_address(address)
+            parse_service_url(address)
         except ValueError:
             continue
         if urlsplit(address).username is None:

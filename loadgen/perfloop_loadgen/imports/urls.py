@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from perfloop_loadgen.config.addresses import ascii_host, encode_target, is_http, parse_address
+from perfloop_loadgen.config.addresses import ascii_host, encode_target, is_http, parse_service_url
 from perfloop_loadgen.config.placeholders import escape
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def locate(url: str, found: Found) -> Located:
     # The scheme's own port is left out: with it or without, it is the same service.
     port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
     base = f"{parts.scheme}://{shown}{port}"
-    parse_address(base)
+    parse_service_url(base)
     user = parts.netloc.rpartition("@")[0]
     return Located(base, f"{escape(encode_target(parts.path or '/'))}{question}{_query(query, found)}", unquote(user))
 

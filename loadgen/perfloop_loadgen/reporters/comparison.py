@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from pydantic import TypeAdapter
 
+from perfloop_base.quantities import quantity
 from perfloop_base.visible import visible
 from perfloop_loadgen.compare.answers import Answer
 from perfloop_loadgen.compare.measures import ERRORS, RATE
@@ -164,7 +165,7 @@ def _footer(compared: Comparison) -> Iterator[str]:
 
 
 def _effect(compared: Comparison) -> str:
-    return f"{compared.min_effect * 100:.4g} %"
+    return quantity(compared.min_effect, "ratio", 4)
 
 
 def _how_to_read(compared: Comparison) -> str:

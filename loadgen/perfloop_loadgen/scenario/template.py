@@ -13,7 +13,7 @@ from perfloop_loadgen.config.placeholders import PLACEHOLDER, names_in, quoted, 
 if TYPE_CHECKING:
     import re
 
-    from perfloop_loadgen.config.addresses import Address
+    from perfloop_loadgen.config.addresses import ServiceUrl
 
 _LONGEST_LIST = 20
 
@@ -43,7 +43,7 @@ def fill(value: Any, values: Mapping[str, Any]) -> Any:
     return value
 
 
-def fill_path(path: str, values: Mapping[str, Any], base: Address | None = None) -> str:
+def fill_path(path: str, values: Mapping[str, Any], base: ServiceUrl | None = None) -> str:
     """Return a path with every placeholder filled: quoted for a URL, unless it is raw.
 
     Args:
@@ -72,7 +72,7 @@ def fill_path(path: str, values: Mapping[str, Any], base: Address | None = None)
     return _of_service(text, base) if is_whole else text
 
 
-def _of_service(text: str, base: Address | None) -> str:
+def _of_service(text: str, base: ServiceUrl | None) -> str:
     """Return the path that a whole path or URL stands for, below the path of the service's own address."""
     if text.startswith("/"):
         return text

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.cli import main
-from perfloop_loadgen.config.addresses import Address, ascii_host, below, encode_target, parse_address
+from perfloop_loadgen.config.addresses import ServiceUrl, ascii_host, below, encode_target, parse_service_url
 from perfloop_loadgen.config.scenario import EndpointConfig
 from perfloop_loadgen.scenario.request import Target, build_request
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 )
 def test_addresses(url: str, address: tuple[str, str, int, str]):
     """Scheme, host in ASCII, port, path."""
-    assert parse_address(url) == address
+    assert parse_service_url(url) == address
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_addresses(url: str, address: tuple[str, str, int, str]):
 def test_what_is_no_address(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     """Exit code 2 and one sentence, from a flag and from a file."""
     with pytest.raises(ValueError, match=r"."):
-        parse_address(url)
+        parse_service_url(url)
     for key in ("base_url", "prometheus_url"):
         with pytest.raises(ValidationError):
             LoadTestConfig.model_validate({key: url})
@@ -133,7 +133,7 @@ def test_any_target_is_one_word_of_ascii(target: str):
     assert encoded.split() == [encoded]
 
 
-BASE = Address("http", "a.example", 80, "/api")
+BASE = ServiceUrl("http", "a.example", 80, "/api")
 
 
 @pytest.mark.parametrize(

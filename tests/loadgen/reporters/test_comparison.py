@@ -39,9 +39,9 @@ def one_row(answer: Answer, **changes: object) -> Comparison:
     ("compared", "sentence"),
     [
         (one_row(Answer.WORSE), "worse: p95 of all +20.0%, between +15.0% and +25.0% (5 against 5 runs)"),
-        (one_row(Answer.SAME), "same: no change of 5 % or more (5 against 5 runs)"),
-        (one_row(Answer.UNKNOWN), "cannot tell whether something changed by 5 % or more (5 against 5 runs)"),
-        (one_row(Answer.SAME, min_effect=0.125), "same: no change of 12.5 % or more (5 against 5 runs)"),
+        (one_row(Answer.SAME), "same: no change of 5% or more (5 against 5 runs)"),
+        (one_row(Answer.UNKNOWN), "cannot tell whether something changed by 5% or more (5 against 5 runs)"),
+        (one_row(Answer.SAME, min_effect=0.125), "same: no change of 12.5% or more (5 against 5 runs)"),
     ],
 )
 def test_the_answer_is_one_sentence(compared: Comparison, sentence: str):

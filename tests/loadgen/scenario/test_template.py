@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfloop_base.errors import ConfigError
-from perfloop_loadgen.config.addresses import Address
+from perfloop_loadgen.config.addresses import ServiceUrl
 from perfloop_loadgen.config.placeholders import escape
 from perfloop_loadgen.scenario.template import fill, fill_path, is_open
 
@@ -38,7 +38,7 @@ def test_values_are_filled_in(value: Any, filled: Any):
     assert is_open(value) is (value != filled)
 
 
-BASE = Address("http", "a.example", 80, "/api")
+BASE = ServiceUrl("http", "a.example", 80, "/api")
 
 
 @pytest.mark.parametrize(
