@@ -236,7 +236,8 @@ class Database:
         """
         with self._connection.session(writing=True) as session:
             row = _find(session, identifier)
-            _note(row, "proved", {**proof, "at": at, "expected": row.body.get("improvement")})
+            expected = row.body.get("improvement") if isinstance(row.body, dict) else None
+            _note(row, "proved", {**proof, "at": at, "expected": expected})
             session.add(EventRow(recommendation=row.id, at=at, step="prove", state=row.state))
             return _read(row)
 
@@ -282,9 +283,9 @@ def _merge_one(
     return _read(row)
 
 
-def _with_proof(body: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recommendation's new body with what was proved of it before."""
-    values = known.get("values")
+def _with_proof(body: dict[str, Any], known: object) -> dict[str, Any]:
+    """Return a recommendation's new body with what was proved of it before; what is stored may be damaged."""
+    values = known.get("values") if isinstance(known, dict) else None
     proved = values.get("proved") if isinstance(values, dict) else None
     return body if proved is None else body | {"values": body["values"] | {"proved": proved}}
 
@@ -310,9 +311,10 @@ def _key(finding: Finding) -> str:
 
 
 def _note(row: RecommendationRow, name: str, value: object) -> None:
-    """Store one more of a recommendation's values."""
-    values = row.body.get("values")
-    row.body = row.body | {"values": (values if isinstance(values, dict) else {}) | {name: value}}
+    """Store one more of a recommendation's values; a damaged row has none yet."""
+    body = row.body if isinstance(row.body, dict) else {}
+    values = body.get("values")
+    row.body = body | {"values": (values if isinstance(values, dict) else {}) | {name: value}}
 
 
 def _step(session: Session, row: RecommendationRow, step: str, at: float) -> None:
