@@ -130,8 +130,8 @@ def _health_now() -> AnyPanel:
             f"100 minus the penalties. Good: {plain(HEALTH.first)} and above. A drop is an incident: compare it "
             "with the marked level changes.",
             "none",
-            "No score in this time range: nothing that the analyzer queries has data, its first cycle has not finished, "
-            "or it is down.",
+            "No score in this time range: nothing that the analyzer queries has data, its first cycle has not "
+            "finished, or it is down.",
             links=(to_board("Open the Service board", "service", service=of_label("service")),),
         ),
         [Query(f"min by (service) (perfloop_health_score{OF_SERVICE})", "{{service}}"), SILENCE],
