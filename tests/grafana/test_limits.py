@@ -66,6 +66,7 @@ OWN = {
     "recommendations: Open": "a count: the first is one to look at",
     "recommendations: No effect": "a count: the first is one to look at",
     "recommendations: Validated share": "how far the advice can be trusted: nothing alerts on it",
+    "recommendations: Expectations that held": "how far the advice can be trusted: nothing alerts on it",
     "recommendations: Mean measured gain": "how far the advice can be trusted: nothing alerts on it",
     "recommendations: Measured ÷ expected gain": "how far the advice can be trusted: nothing alerts on it",
     "alerts: Critical": "a count: the first is already bad",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SCRIPT = """
-import asyncio, json, sys
+import asyncio, json, signal, sys
 from perfloop import LoadTestConfig, LoadTester, LoadTestSuite
 
 def config(**more):
@@ -39,6 +39,7 @@ async def suite():
     show(*await tests.run_suite())
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
     {start}
 """
 _STARTS = {
