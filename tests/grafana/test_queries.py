@@ -35,6 +35,7 @@ NOTHING_YET = {
     r"perfloop_health_penalty": "a healthy service has no penalties",
     r"service_slo:.*": "an SLO is judged over five minutes at least",
     r"loadgen_(verdict|verdict_reason|threshold_passed|checks_total|phase)": "the steady load has no end and no gates",
+    r"loadgen_(stored_run_.*|test_passed)": "no load test has ended and is stored on a stack that has just started",
     r"container_.*": "a machine without control groups that can be read has none, and limits are rare",
     r"instance:node_.*_pressure:rate1m": "a kernel without PSI has none",
     r"node_vmstat_oom_kill": "kernels before 4.13 do not count kills",

@@ -6,11 +6,16 @@ though nothing is broken; a fault fails both times. What failed first stays in t
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
+_LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
+_GROUP = re.compile(r"@[\w.-]+$")
 _TESTS_FAILED = 1
 # Beyond these something is broken, and the rest need not be run.
 _FEW = ["--maxfail", "10"]
@@ -22,9 +27,19 @@ def main(arguments: list[str]) -> int:
     code = subprocess.run([*pytest, "-n", "4", "--dist", "loadgroup", "--durations", "10"], check=False).returncode
     if code != _TESTS_FAILED:
         return code
+    name_alone(_LAST_FAILED)
     Console().rule("the tests that failed while four ran at a time, again, one at a time")
     again = ["--last-failed", "--last-failed-no-failures", "none", *_FEW]
     return subprocess.run([*pytest, *again], check=False).returncode
+
+
+def name_alone(last_failed: Path) -> None:
+    """Rewrite the list of failed tests with the names that they have alone: xdist writes their group behind them.
+
+    Under the other names pytest finds none of them, and their failure would be forgotten.
+    """
+    failed: dict[str, bool] = json.loads(last_failed.read_text(encoding="utf-8"))
+    last_failed.write_text(json.dumps({_GROUP.sub("", name): True for name in failed}), encoding="utf-8")
 
 
 if __name__ == "__main__":
