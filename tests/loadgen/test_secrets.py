@@ -220,6 +220,7 @@ async def test_a_user_in_a_url_is_basic_authentication():
     with suppress(QueryError):
         await PrometheusApi(url).values("up", 0.0, 1.0)
     server.close()
+    await asyncio.sleep(0.1)  # the connections that the clients have closed
     pair = f"us@er:{SECRETS['Url']}".encode()
     sent = {head.split(" ")[1].partition("?")[0]: head.lower() for head in heads}
     assert sent.keys() == {"/", "/own", "/api/v1/query_range"}
