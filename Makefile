@@ -75,7 +75,7 @@ sbom: setup-release ## Write dist/sbom.cdx.json: what the image is made of, in C
 bench: setup-bench ## Measure every figure of docs/benchmarks.md next to its peer
 	@$(BIN)/python benchmarks/run_all.py
 
-demo: setup ## Show the closed loop end to end, in about seven minutes
+demo: setup ## Show the closed loop end to end, in about nine minutes
 	@$(BIN)/perfloop tour
 
 clean: ## Remove the environment and all that runs have left

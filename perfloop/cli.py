@@ -48,7 +48,7 @@ PROGRAMS: Mapping[str, Program] = {
     "loadgen": Program("run and compare load tests", "perfloop_loadgen.cli", "loadgen"),
     "inbox": Program("receive Slack, PagerDuty and e-mail notifications locally", "perfloop_inbox.cli", "inbox"),
     "demo": Program("run the demo service", "perfloop_demo.service.cli", "demo"),
-    "tour": Program("show the closed loop, in about seven minutes", "perfloop_demo.tour.cli", "demo"),
+    "tour": Program("show the closed loop, in about nine minutes", "perfloop_demo.tour.cli", "demo"),
 }
 
 

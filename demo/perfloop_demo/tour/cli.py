@@ -19,7 +19,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the tour's flags."""
     parser = cli.Parser(
         prog=_PROGRAM,
-        description="Shows the closed loop on the running stack in about seven minutes; starts the stack if none runs.",
+        description="Shows the closed loop on the running stack in about nine minutes; starts the stack if none runs.",
         epilog=cli.exit_codes(ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE),
     )
     cli.add_log_flags(parser)
