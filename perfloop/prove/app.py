@@ -19,9 +19,10 @@ from perfloop.prove.sides import WITH, WITHOUT, Sides
 from perfloop.prove.traffic import Prometheus, Traffic, read_traffic
 from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.config import SourceConfig, TargetConfig
-from perfloop_analyzer.errors import AnalyzerError, NotFoundError
+from perfloop_analyzer.errors import NotFoundError
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.running import open_records
+from perfloop_base.errors import ConfigError, PerfloopError
 from perfloop_base.home import find_home, running_url
 from perfloop_base.quantities import span
 from perfloop_base.terminal import show
@@ -94,7 +95,12 @@ def _window(recommendation: Recommendation, config: ProofConfig, now: float) -> 
     stood_until = recommendation.values.get("stood_until")
     end = config.end or (float(stood_until) if isinstance(stood_until, int | float) else now)
     since = min(recommendation.created or end, end - SHORTEST_INCIDENT)
-    return config.start or max(since, end - LONGEST_INCIDENT), end
+    start = config.start or max(since, end - LONGEST_INCIDENT)
+    if not start < end <= now + 1.0:
+        raise ConfigError(
+            f"--from and --to: {end - start:.0f} s until {end - now:+.0f} s from now are no past to replay"
+        )
+    return start, end
 
 
 def _replay(config: ProofConfig, traffic: Traffic, client: httpx.Client) -> list[Block]:
@@ -135,6 +141,6 @@ def _record(proof: Proof, target: TargetConfig) -> str:
     try:
         with open_records(target) as records:
             records.record_proof(proof.recommendation.id, proof.as_record(), time.time())
-    except AnalyzerError as error:
+    except PerfloopError as error:
         return str(error)
     return ""

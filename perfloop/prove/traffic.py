@@ -16,7 +16,7 @@ from perfloop_base.promql import quote
 from perfloop_base.redaction import redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 LEAST_REQUESTS = 10.0
 LEAST_SHARE = 1e-4  # a route with less of the requests is left out: its weight would be none
@@ -151,8 +151,3 @@ def _key(labels: Mapping[str, str]) -> tuple[str, str]:
 
 def _mean(sums: Mapping[tuple[str, str], float], key: tuple[str, str], count: float) -> float | None:
     return sums[key] / count if key in sums and count > 0 else None
-
-
-def rates_of(routes: Sequence[Route]) -> dict[str, float]:
-    """Return the requests per second of each route, by its name."""
-    return {route.name: route.rate for route in routes}
