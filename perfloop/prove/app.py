@@ -105,7 +105,7 @@ def _window(recommendation: Recommendation, config: ProofConfig, now: float) -> 
 
 def _replay(config: ProofConfig, traffic: Traffic, client: httpx.Client) -> list[Block]:
     """Send the load to both sides in turn and return what the client saw; the change is taken back at the end."""
-    sides = _sides(config, client)
+    sides = _sides(config)
     known = read_requests(config.requests) if config.requests else fetch_requests(sides.urls[WITHOUT], client)
     plan = make_plan(traffic, known, config.scale)
     timing = Timing(config.pairs, config.block, config.settle)
@@ -116,17 +116,17 @@ def _replay(config: ProofConfig, traffic: Traffic, client: httpx.Client) -> list
     blocks: list[Block] = []
     with sides:
         for pair, side in order_of(config.pairs, config.seed):
-            block = asyncio.run(run_block(plan, sides, pair, side, timing))
+            block = asyncio.run(run_block(plan, sides.switch(side), pair, side, timing))
             show(f"pair {pair + 1} of {config.pairs}, {side} the change: {sum(block.requests.values())} requests")
             blocks.append(block)
     return blocks
 
 
-def _sides(config: ProofConfig, client: httpx.Client) -> Sides:
+def _sides(config: ProofConfig) -> Sides:
     if config.url:
         url = config.url.rstrip("/")
-        return Sides({WITHOUT: url, WITH: url}, client, {WITHOUT: config.revert, WITH: config.apply})
-    return Sides({WITHOUT: config.before.rstrip("/"), WITH: config.after.rstrip("/")}, client)
+        return Sides({WITHOUT: url, WITH: url}, {WITHOUT: config.revert, WITH: config.apply})
+    return Sides({WITHOUT: config.before.rstrip("/"), WITH: config.after.rstrip("/")})
 
 
 async def _measure(

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from perfloop.prove.plan import Plan
-    from perfloop.prove.sides import Sides
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Source
     from perfloop_analyzer.series import Batch
@@ -76,14 +75,12 @@ def order_of(pairs: int, seed: int) -> list[tuple[int, str]]:
     return order
 
 
-async def run_block(plan: Plan, sides: Sides, pair: int, side: str, timing: Timing) -> Block:
-    """Send the load to one side and return what the client saw.
+async def run_block(plan: Plan, url: str, pair: int, side: str, timing: Timing) -> Block:
+    """Send the load to the address of one side and return what the client saw.
 
     Raises:
-        SwitchError: The side cannot be reached.
-        TargetError: Its host does not resolve.
+        TargetError: The host of the address does not resolve.
     """
-    url = sides.switch(side)
     test = plan.of_pair(pair, timing.settle + timing.block)
     tester = LoadTester(test.model_copy(update={"base_url": url}))
     summary = await tester.measure()

@@ -13,7 +13,3 @@ class NoSourceError(ProofError):
     """Prometheus gave no usable answer."""
 
     exit_code = ExitCode.SOURCE_UNAVAILABLE
-
-
-class SwitchError(ProofError):
-    """A command that applies or takes back the change failed, hung, or left a service that does not answer."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from perfloop.prove.blocks import Timing, order_of, run_block
 from perfloop.prove.errors import NoSourceError, ProofError
 from perfloop.prove.plan import fetch_requests, make_plan, read_requests
-from perfloop.prove.sides import WITH, WITHOUT, Sides
+from perfloop.prove.sides import WITH, WITHOUT
 from perfloop.prove.traffic import Prometheus, Route, Tokens, Traffic, read_traffic
 from perfloop_loadgen.config import EndpointConfig
 from tests.support.history import serve_history, write_history
@@ -212,12 +212,7 @@ def test_a_block_sends_every_route_at_its_rate_and_measures_after_settling() -> 
             plan = make_plan(traffic, known)
             service.seen.clear()
 
-            class Ready(Sides):
-                def switch(self, side: str) -> str:
-                    return self.urls[side]
-
-            sides = Ready({WITHOUT: url, WITH: url}, client)
-            block = await run_block(plan, sides, 0, WITH, Timing(3, 2.0, 1.0))
+            block = await run_block(plan, url, 0, WITH, Timing(3, 2.0, 1.0))
         server.close()
         await asyncio.sleep(0.1)  # the connections that the client has closed
         assert block.verdict != "invalid", block.reasons

@@ -7,15 +7,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from perfloop.prove import sides as module
 from perfloop.prove.cli import main
 from perfloop.prove.config import ProofConfig
-from perfloop.prove.errors import SwitchError
 from perfloop.prove.sides import WITH, WITHOUT, Sides
 from perfloop_base.errors import ConfigError, ExitCode
+from perfloop_loadgen.errors import SwitchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,9 +43,9 @@ def service() -> Iterator[str]:
     server.server_close()
 
 
-def _sides(url: str, client: httpx.Client, log: Path, apply: str = "true", revert: str = "true") -> Sides:
+def _sides(url: str, log: Path, apply: str = "true", revert: str = "true") -> Sides:
     commands = {WITH: f"echo with >> {log}; {apply}", WITHOUT: f"echo without >> {log}; {revert}"}
-    return Sides({WITHOUT: url, WITH: url}, client, commands)
+    return Sides({WITHOUT: url, WITH: url}, commands)
 
 
 def _apply(sides: Sides) -> None:
@@ -57,7 +56,7 @@ def _apply(sides: Sides) -> None:
 def test_commands_run_when_the_side_changes_and_once_more_at_the_end(service: str, tmp_path: Path) -> None:
     """The service begins without the change, and is left so."""
     log = tmp_path / "log"
-    with httpx.Client() as client, _sides(service, client, log) as sides:
+    with _sides(service, log) as sides:
         for side in (WITHOUT, WITH, WITH, WITHOUT, WITH):
             assert sides.switch(side) == service
     assert log.read_text().split() == ["with", "without", "with", "without"]
@@ -68,13 +67,13 @@ def test_a_change_is_taken_back_whatever_happens(service: str, tmp_path: Path, f
     """An error of anything in between, and Ctrl+C."""
     log = tmp_path / "log"
 
-    def play(client: httpx.Client) -> None:
-        with _sides(service, client, log) as sides:
+    def play() -> None:
+        with _sides(service, log) as sides:
             sides.switch(WITH)
             raise failure
 
-    with httpx.Client() as client, pytest.raises(failure):
-        play(client)
+    with pytest.raises(failure):
+        play()
     assert log.read_text().split() == ["with", "without"]
 
 
@@ -82,8 +81,8 @@ def test_a_command_that_fails_is_one_sentence_and_taken_back(service: str, tmp_p
     """It may have done half of its work."""
     log = tmp_path / "log"
     apply = "echo no such database >&2; exit 3"
-    with httpx.Client() as client, pytest.raises(SwitchError, match=r"--apply .* ended with 3: no such database"):
-        _apply(_sides(service, client, log, apply))
+    with pytest.raises(SwitchError, match=r"--apply .* ended with 3: no such database"):
+        _apply(_sides(service, log, apply))
     assert log.read_text().split() == ["with", "without"]
 
 
@@ -95,11 +94,18 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(
     log = tmp_path / "log"
     started = time.monotonic()
     apply = f"(sleep 3; echo late >> {log}) & sleep 30"
-    with httpx.Client() as client, pytest.raises(SwitchError, match="was still running after 0 s"):
-        _apply(_sides(service, client, log, apply))
+    with pytest.raises(SwitchError, match=r"--apply .* did not end within 500 ms"):
+        _apply(_sides(service, log, apply))
     assert time.monotonic() - started < 10
     time.sleep(max(0.0, 3.5 - (time.monotonic() - started)))
     assert log.read_text().split() == ["with", "without"]
+
+
+def test_a_server_that_a_command_leaves_behind_is_not_waited_for(service: str, tmp_path: Path) -> None:
+    """A deployment starts one, which keeps what it inherited open."""
+    started = time.monotonic()
+    _apply(_sides(service, tmp_path / "log", "sleep 20 &"))
+    assert time.monotonic() - started < 10
 
 
 def test_a_service_that_does_not_come_back_is_named(
@@ -108,10 +114,10 @@ def test_a_service_that_does_not_come_back_is_named(
     """With what it answers."""
     monkeypatch.setattr(module, "READY_SECONDS", 0.5)
     monkeypatch.setattr(_Handler, "status", 503)
-    with httpx.Client() as client, pytest.raises(SwitchError, match="is not ready after 0 s: it answers with 503"):
-        _sides(service, client, tmp_path / "log").switch(WITHOUT)
-    with httpx.Client() as client, pytest.raises(SwitchError, match="ConnectError"):
-        Sides({WITHOUT: "http://127.0.0.1:9", WITH: "http://127.0.0.1:9"}, client).switch(WITHOUT)
+    with pytest.raises(SwitchError, match="was not healthy within 500 ms: the answer was 503"):
+        _sides(service, tmp_path / "log").switch(WITHOUT)
+    with pytest.raises(SwitchError, match="ConnectError"):
+        Sides({WITHOUT: "http://127.0.0.1:9", WITH: "http://127.0.0.1:9"}).switch(WITHOUT)
 
 
 URL = "http://127.0.0.1:1"
