@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,19 +39,22 @@ class Sides:
     _present: str = WITHOUT
 
     def __enter__(self) -> Self:
+        # Else SIGTERM would end the program with the change in place.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._present == WITHOUT or not self.commands:
-            return
         try:
-            self.switch(WITHOUT)
+            if self.commands and self._present == WITH:
+                self.switch(WITHOUT)
         except SwitchError as failure:
             if error is None:
                 raise
             warn(f"the change could not be taken back: {failure}")
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def switch(self, side: str) -> str:
         """Go to a side, wait until its service answers, and return its address.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import http.server
+import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -98,6 +101,25 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(
         _apply(_sides(service, log, apply))
     assert time.monotonic() - started < 10
     time.sleep(max(0.0, 3.5 - (time.monotonic() - started)))
+    assert log.read_text().split() == ["with", "without"]
+
+
+def test_a_program_that_is_ended_takes_its_change_back(service: str, tmp_path: Path) -> None:
+    """By a real SIGTERM, as a pipeline sends it whose time is up."""
+    log = tmp_path / "log"
+    script = (
+        "import sys, time; from perfloop.prove.sides import WITH, WITHOUT, Sides\n"
+        "url, log = sys.argv[1:]\n"
+        "commands = {side: f'echo {side} >> {log}' for side in (WITH, WITHOUT)}\n"
+        "with Sides({WITH: url, WITHOUT: url}, commands) as sides:\n"
+        "    sides.switch(WITH); print('applied', flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, service, str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "applied\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) != 0
     assert log.read_text().split() == ["with", "without"]
 
 
