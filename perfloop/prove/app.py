@@ -71,7 +71,7 @@ def prove(identifier: str, config: ProofConfig, target: TargetConfig) -> Outcome
         )
     with httpx.Client(timeout=30.0) as client:
         start, end = _window(recommendation, config, time.time())
-        traffic = read_traffic(Prometheus(prometheus_url, client), recommendation.service, start, end)
+        traffic = read_traffic(Prometheus(prometheus_url), recommendation.service, start, end)
         blocks = _replay(config, traffic, client)
     time.sleep(SCRAPE_SECONDS)
     values = asyncio.run(_measure(prometheus_url, catalog, traffic.service, blocks))

@@ -5,15 +5,13 @@ Read from Prometheus, in the names of OpenTelemetry's semantic conventions.
 
 from __future__ import annotations
 
-import math
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import httpx
-
-from perfloop.prove.errors import NoSourceError, ProofError
+from perfloop.prove.errors import ProofError
 from perfloop_base.promql import quote
-from perfloop_base.redaction import redact_url
+from perfloop_loadgen.prometheus_api import PrometheusApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,35 +77,26 @@ class Traffic:
 
 
 class Prometheus:
-    """Instant queries to one Prometheus."""
+    """Instant queries to one Prometheus, one after the other."""
 
-    def __init__(self, url: str, client: httpx.Client) -> None:
-        self._url = url.rstrip("/")
-        self._client = client
+    def __init__(self, url: str) -> None:
+        self._api = PrometheusApi(url)
 
-    def ask(self, expr: str, at: float) -> list[tuple[Mapping[str, str], float]]:
+    def ask(self, expr: str, at: float) -> list[tuple[dict[str, str], float]]:
         """Return the finite series of an expression at a moment, each with its labels.
 
         Raises:
-            NoSourceError: It gave no usable answer.
+            QueryError: It gave no usable answer.
         """
-        shown = redact_url(self._url)
-        try:
-            answer = self._client.get(f"{self._url}/api/v1/query", params={"query": expr, "time": f"{at:.3f}"})
-            body: Any = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
-            raise NoSourceError(f"Prometheus at {shown} did not answer: {error!r}") from error
-        if body.get("status") != "success":
-            raise NoSourceError(f"Prometheus at {shown} refused a query: {body.get('error', answer.status_code)}")
-        found = ((one["metric"], float(one["value"][1])) for one in body["data"]["result"])
-        return [(labels, value) for labels, value in found if math.isfinite(value)]
+        return asyncio.run(self._api.instant(expr, at))
 
 
 def read_traffic(prometheus: Prometheus, service: str, start: float, end: float) -> Traffic:
     """Return what a service was asked for between two moments, in Unix seconds.
 
     Raises:
-        ProofError: Prometheus gave no usable answer, or has no requests of that time.
+        QueryError: Prometheus gave no usable answer.
+        ProofError: It has no requests of that time.
     """
     window = f"{max(1, round(end - start))}s"
     of = f"{{service={quote(service)},{_OWN}}}"

@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfloop.prove.blocks import Timing, order_of, run_block
-from perfloop.prove.errors import NoSourceError, ProofError
+from perfloop.prove.errors import ProofError
 from perfloop.prove.plan import fetch_requests, make_plan, read_requests
 from perfloop.prove.sides import WITH, WITHOUT
 from perfloop.prove.traffic import Prometheus, Route, Tokens, Traffic, read_traffic
+from perfloop_base.errors import ExitCode
 from perfloop_loadgen.config import EndpointConfig
+from perfloop_loadgen.errors import QueryError
 from tests.support.history import serve_history, write_history
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def prometheus(prometheus_binary: str, promtool: str, tmp_path_factory: pytest.T
     times = [START - 300 + 5 * step for step in range(122)]
     directory = tmp_path_factory.mktemp("load")
     with serve_history(prometheus_binary, promtool, directory, write_history(_history(), times)) as client:
-        yield Prometheus(str(client.base_url), client)
+        yield Prometheus(str(client.base_url))
 
 
 def test_the_traffic_of_an_incident_is_read_route_by_route(prometheus: Prometheus) -> None:
@@ -81,11 +83,10 @@ def test_a_time_without_requests_is_refused(prometheus: Prometheus, service: str
 
 def test_a_prometheus_that_does_not_answer_is_one_sentence() -> None:
     """Without the password of its address."""
-    with httpx.Client() as client, pytest.raises(NoSourceError) as caught:
-        read_traffic(
-            Prometheus("http://me:hunter22secret@127.0.0.1:9", client), "shop", START, END
-        )  # secret-scan: fake
+    with pytest.raises(QueryError) as caught:
+        read_traffic(Prometheus("http://me:hunter22secret@127.0.0.1:9"), "shop", START, END)  # secret-scan: fake
     assert "hunter22secret" not in str(caught.value)
+    assert caught.value.exit_code == ExitCode.SOURCE_UNAVAILABLE
 
 
 TRAFFIC = Traffic(
