@@ -11,9 +11,10 @@ import re
 import reprlib
 import sys
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import yaml
 
@@ -30,7 +31,13 @@ _MERGE = "tag:yaml.org,2002:merge"
 DURATION_PATTERN = r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?"
 METRIC_PATTERN = "[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL_PATTERN = "[a-zA-Z_][a-zA-Z0-9_]*"
-_DURATION, _METRIC, _LABEL = (re.compile(pattern) for pattern in (DURATION_PATTERN, METRIC_PATTERN, LABEL_PATTERN))
+MONEY_PATTERN = r"\d{1,9}(\.\d+)? [A-Z]{3}"
+MOMENT_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?"
+_DURATION, _METRIC, _LABEL, _MONEY, _MOMENT = (
+    re.compile(pattern, re.ASCII)
+    for pattern in (DURATION_PATTERN, METRIC_PATTERN, LABEL_PATTERN, MONEY_PATTERN, MOMENT_PATTERN)
+)
+MOST_MONEY = 1e9  # beyond it a price is a slip of the keyboard, and sums lose their cents
 
 # What YAML's readers raise, beside their own errors, for values that their tags do not fit: `!!timestamp x`.
 _BROKEN = (yaml.YAMLError, ValueError, RecursionError, AttributeError, LookupError, TypeError, OverflowError)
@@ -38,7 +45,14 @@ _DEEPEST = 50
 
 _MOST_SUGGESTED = 24  # every field of a signal
 
-FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels", "mapping"]
+FieldKind = Literal["text", "number", "duration", "choice", "metric", "labels", "mapping", "money", "moment"]
+
+
+class Money(NamedTuple):
+    """An amount, and its currency where it is written with one."""
+
+    amount: float
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +61,8 @@ class Field:
 
     Attributes:
         kind: text (not empty), number (0 or more), duration (Prometheus's grammar, kept as text), choice (one of
-            `choices`), metric (the name of a series), labels (a list of label names) or mapping (an Entry).
+            `choices`), metric (the name of a series), labels (a list of label names), mapping (an Entry), money (a
+            Money of 0 or more) or moment (a date, as Unix seconds; without a time zone it is in UTC).
         default: the value where the field is missing and not required; None where nothing is meant.
     """
 
@@ -140,9 +155,8 @@ class Entry(dict[str, Any]):
         if rule:
             self.report(f"{what}: {field.name} has the value {brief(value)}; it must be {rule}.", field.name)
             return field.default
-        if field.kind == "number":
-            return float(value)
-        return tuple(value) if field.kind == "labels" else value
+        convert = _CONVERTED.get(field.kind)
+        return convert(value) if convert else value
 
 
 def suggest(unknown: str, known: Sequence[str]) -> str:
@@ -167,6 +181,35 @@ def _are_labels(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(_LABEL.fullmatch(str(one)) for one in value)
 
 
+def _is_money(value: Any) -> bool:
+    if isinstance(value, str):
+        return _MONEY.fullmatch(value) is not None
+    return _is_number(value) and value <= MOST_MONEY
+
+
+def _read_money(value: Any) -> Money:
+    amount, _, currency = str(value).partition(" ")
+    return Money(float(amount), currency)
+
+
+def _is_moment(value: Any) -> bool:
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        return False
+    try:
+        return isinstance(value, str | date) and _read_moment(value) >= 0
+    except (ValueError, OverflowError):
+        return False
+
+
+def _read_moment(value: str | date) -> float:
+    """Return Unix seconds; YAML makes a date or a datetime of what is written without quotes."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    elif not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+
+
 # For each kind but choice: what it accepts, and the rule for the sentence about anything else.
 _RULES: dict[FieldKind, tuple[Callable[[Any], bool], str]] = {
     "text": (lambda value: isinstance(value, str) and bool(value.strip()), "a text"),
@@ -178,6 +221,14 @@ _RULES: dict[FieldKind, tuple[Callable[[Any], bool], str]] = {
     ),
     "labels": (_are_labels, "a list of label names"),
     "mapping": (lambda value: isinstance(value, Entry), "a mapping of names to values"),
+    "money": (_is_money, f"an amount from 0 to {MOST_MONEY:,.0f}, such as 0.05 or 0.05 EUR"),
+    "moment": (_is_moment, "a date such as 2026-07-01 or 2026-07-01T12:00:00Z"),
+}
+_CONVERTED: dict[FieldKind, Callable[[Any], Any]] = {
+    "number": float,
+    "labels": tuple,
+    "money": _read_money,
+    "moment": _read_moment,
 }
 
 

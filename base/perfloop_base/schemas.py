@@ -1,4 +1,4 @@
-"""JSON Schemas of thresholds.yml and slos.yml for editors, made from the same fields that the readers check by.
+"""JSON Schemas of thresholds.yml, slos.yml and prices.yml for editors, made from the fields that the readers check by.
 
 They hold what a schema can express; the readers know more (a critical limit lies beyond the warning's, an override
 names a signal of the file). The files under docs/schemas are these; the first line of each YAML file points to its own.
@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perfloop_base.located import DURATION_PATTERN, LABEL_PATTERN, METRIC_PATTERN
+from perfloop_base.located import (
+    DURATION_PATTERN,
+    LABEL_PATTERN,
+    METRIC_PATTERN,
+    MOMENT_PATTERN,
+    MONEY_PATTERN,
+    MOST_MONEY,
+)
+from perfloop_base.prices import CURRENCY_PATTERN, FILE_FIELDS, GOAL_FIELDS, PRICE_FIELDS, PRICED
 from perfloop_base.slos import PERIOD, SLO_FIELDS
 from perfloop_base.thresholds import LIMIT_FIELDS, OVERRIDE_FIELDS, SEVERITIES, SIGNAL_FIELDS
 
@@ -56,8 +64,29 @@ def slos_schema() -> Schema:
     }
 
 
+def prices_schema() -> Schema:
+    """Return the schema of prices.yml."""
+    schema = _mapping(FILE_FIELDS, "What the resources cost of which services are made.")
+    properties = schema["properties"]
+    properties["currency"] |= {"pattern": f"^{CURRENCY_PATTERN}$"}
+    properties["prices"] |= _mapping(PRICE_FIELDS, properties["prices"]["description"])
+    goal = _mapping(GOAL_FIELDS, properties["goal"]["description"])
+    goal["properties"]["reduction"] |= {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    properties["goal"] |= goal
+    for name in ("gpus", "replicas"):
+        properties[name] |= {"additionalProperties": _KINDS["money"], "propertyNames": {"minLength": 1}}
+    for name in ("prices", "gpus", "replicas", "goal"):
+        properties[name]["type"] = ["object", "null"]
+    priced = [{"properties": {name: {"minProperties": 1, "type": "object"}}, "required": [name]} for name in PRICED]
+    return {"$schema": DRAFT, "title": "Perfloop: prices.yml", **schema, "anyOf": priced}
+
+
 # By the name of the published file.
-SCHEMAS = {"thresholds.schema.json": thresholds_schema, "slos.schema.json": slos_schema}
+SCHEMAS = {
+    "thresholds.schema.json": thresholds_schema,
+    "slos.schema.json": slos_schema,
+    "prices.schema.json": prices_schema,
+}
 
 
 def _mapping(fields: Sequence[Field], about: str, one_of: Sequence[str] = ()) -> Schema:
@@ -96,4 +125,11 @@ _KINDS: dict[str, Schema] = {
     "metric": _text(METRIC_PATTERN),
     "labels": {"type": "array", "minItems": 1, "items": _text(LABEL_PATTERN)},
     "mapping": {"type": "object"},
+    "money": {
+        "anyOf": [
+            {"type": "number", "minimum": 0, "maximum": MOST_MONEY},
+            {"type": "string", "pattern": f"^{MONEY_PATTERN}$"},
+        ]
+    },
+    "moment": _text(MOMENT_PATTERN),
 }

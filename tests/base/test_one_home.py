@@ -108,6 +108,7 @@ HOMES = [
     ("burn rates in numbers", number(14.4), set()),
     ("readers of thresholds.yml", defines("read_thresholds", "parse_thresholds"), {f"{BASE}/thresholds.py"}),
     ("readers of slos.yml", defines("read_slos", "parse_slos"), {f"{BASE}/slos.py"}),
+    ("readers of prices.yml", defines("read_prices", "parse_prices"), {f"{BASE}/prices.py"}),
 ]
 
 
@@ -118,9 +119,9 @@ def test_an_idea_has_one_home(found: Callable[[ast.AST], bool], homes: set[str])
 
 
 def test_shared_files_have_one_reader():
-    """A program that names thresholds.yml or slos.yml leaves their YAML to the base package."""
-    assert where(says(r"\b(thresholds|slos)\.yml$"))
-    assert where(says(r"\b(thresholds|slos)\.yml$")) & where(calls("yaml.safe_load", "yaml.load")) == set()
+    """A program that names thresholds.yml, slos.yml or prices.yml leaves their YAML to the base package."""
+    assert where(says(r"\b(thresholds|slos|prices)\.yml$"))
+    assert where(says(r"\b(thresholds|slos|prices)\.yml$")) & where(calls("yaml.safe_load", "yaml.load")) == set()
 
 
 def test_templates_draw_nothing():

@@ -1,4 +1,4 @@
-"""The JSON Schemas that editors check thresholds.yml and slos.yml by."""
+"""The JSON Schemas that editors check thresholds.yml, slos.yml and prices.yml by."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from perfloop_base.errors import ConfigError
-from perfloop_base.schemas import SCHEMAS, slos_schema, thresholds_schema
+from perfloop_base.prices import parse_prices
+from perfloop_base.schemas import SCHEMAS, prices_schema, slos_schema, thresholds_schema
 from perfloop_base.slos import parse_slos
 from perfloop_base.thresholds import parse_thresholds
 from perfloop_rules.cli import main
@@ -75,7 +76,9 @@ def test_the_published_schema_is_current(checkout: Path, tmp_path: Path, name: s
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_shipped_file_is_valid_and_names_its_schema(checkout: Path, name: str):
     """An editor finds the schema by the first line of the file."""
-    path = checkout / "prometheus" / name.replace(".schema.json", ".yml")
+    file = name.replace(".schema.json", ".yml")
+    # No price ships as if it were true: prices.yml is an example.
+    path = checkout / ("examples" if file == "prices.yml" else "prometheus") / file
     text = path.read_text()
     found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", text)
     assert found is not None
@@ -137,3 +140,34 @@ def test_the_schema_of_slos_agrees_with_the_reader(document: dict[str, Any], *, 
     """What an editor underlines is what the programs refuse."""
     assert Draft202012Validator(slos_schema()).is_valid(document) is valid
     assert accepts(parse_slos, document) is valid
+
+
+@pytest.mark.parametrize(
+    ("document", "valid"),
+    [
+        ({"currency": "EUR", "prices": {"core_hour": 0.03, "gpu_hour": "2.5 EUR"}}, True),
+        ({"currency": "EUR", "gpus": {"A100": 2}, "prices": None, "effort_hour": 80, "budget_hour": 0}, True),
+        ({"currency": "EUR", "replicas": {"api": 1}, "goal": {"reduction": 0.3, "since": "2026-07-01"}}, True),
+        ({"currency": "EUR", "replicas": {"api": 1}, "goal": None}, True),
+        ({"prices": {"core_hour": 0.03}}, False),
+        ({"currency": "€", "prices": {"core_hour": 0.03}}, False),
+        ({"currency": ["EUR", "USD"], "prices": {"core_hour": 0.03}}, False),
+        ({"currency": "EUR"}, False),
+        ({"currency": "EUR", "prices": {}}, False),
+        ({"currency": "EUR", "prices": {"core_hour": -1}}, False),
+        ({"currency": "EUR", "prices": {"core_hour": None}}, False),
+        ({"currency": "EUR", "prices": {"core_hour": True}}, False),
+        ({"currency": "EUR", "prices": {"core_hour": 2e9}}, False),
+        ({"currency": "EUR", "prices": {"core_hour": "0.03"}}, False),
+        ({"currency": "EUR", "prices": {"core_hours": 0.03}}, False),
+        ({"currency": "EUR", "gpus": {"A100": [1]}}, False),
+        ({"currency": "EUR", "gpus": {"": 1}}, False),
+        ({"currency": "EUR", "replicas": {"api": 1}, "goal": {"reduction": 25}}, False),
+        ({"currency": "EUR", "replicas": {"api": 1}, "goal": {"since": "soon"}}, False),
+        ({"currency": "EUR", "replicas": {"api": 1}, "budget": 1}, False),
+    ],
+)
+def test_the_schema_of_prices_agrees_with_the_reader(document: dict[str, Any], *, valid: bool):
+    """What an editor underlines is what the programs refuse."""
+    assert Draft202012Validator(prices_schema()).is_valid(document) is valid
+    assert accepts(parse_prices, document) is valid
