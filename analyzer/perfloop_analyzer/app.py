@@ -26,6 +26,7 @@ from perfloop_analyzer.errors import AnalyzerError, SourceError
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.links import by_program
 from perfloop_analyzer.loop import Loop
+from perfloop_analyzer.planning_watch import PlanningWatch
 from perfloop_analyzer.ports import NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.replay import Journal, Scratch, check_past, make_plan, read_holds, replay
@@ -69,6 +70,7 @@ async def open_loop(
             loop = Loop(config, source, database, files.knowledge, rewriter)
             loop.published.keeper = keeper or loop.published.keeper
             loop.follow(files, clock())
+            loop.make_plans(PlanningWatch())
             yield loop, database
     finally:
         database.close()

@@ -31,6 +31,8 @@ from perfloop_analyzer.pipeline import (
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.lookback import day_before, find_cut, find_starts
+from perfloop_analyzer.planning.plan import Plan
+from perfloop_analyzer.planning_watch import PlanningWatch, queries_of
 from perfloop_analyzer.ports import NoRewriting, Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
 from perfloop_analyzer.recommend import by_urgency, learn_track_records
@@ -104,6 +106,8 @@ class Loop:
         self._watch = NoveltyWatch()
         self._follow = FollowUp(source, store)
         self._changes = ChangeWatch(store)
+        self._planning: PlanningWatch | None = None
+        self._plan = Plan()
         self._last_run: dict[str, float] = {}
         stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
         self.published = Published(catalog=knowledge.catalog, stale_after=stale_after)
@@ -115,6 +119,10 @@ class Loop:
         """Use the knowledge of these files from now on, whenever they change."""
         self._files = files
         self.published.costs.last_reload_success = at
+
+    def make_plans(self, watch: PlanningWatch) -> None:
+        """Make a plan as well from now on: a replay of the past makes none."""
+        self._planning = watch
 
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Run a cycle at every multiple of the interval until `stop` is set; a late cycle skips those it missed."""
@@ -181,6 +189,7 @@ class Loop:
             result = await asyncio.to_thread(name_parts, result, responses, parts.batches, self._knowledge)
         if not result.health:
             result = replace(result, failures={**result.failures, "data": NOTHING_SEEN.format(result.unseen[0].words)})
+        result = replace(result, plan=await self._make_plan(at))
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
         self.published.batches, self.published.topology = responses.batches, self._knowledge.topology
@@ -343,6 +352,20 @@ class Loop:
         measuring = self._follow.measure(self._table, self._knowledge.settings.window, at)
         with self._store_may_fail():
             await self._bounded(measuring, FOLLOW_SECONDS)
+
+    async def _make_plan(self, at: float) -> Plan:
+        """Return the plan, made anew when something was due to be asked for it."""
+        if self._planning is None or not (due := self._planning.due(at)):
+            return self._plan
+        for ask in due:
+            queries = queries_of(ask, self._knowledge.settings.window)
+            self._planning.note(ask, await self._query(queries, ask.grid(at)), at)
+        try:
+            self._plan = await asyncio.to_thread(self._planning.plan, self._table, at)
+        except Exception:  # the edge of planning: without a plan the analysis goes on
+            log.exception("no plan was made")
+            self._plan = Plan(at, failures={"plan": "no plan was made: the analyzer's log says why"})
+        return self._plan
 
     def _update_settings(self, **changes: Any) -> None:
         self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))

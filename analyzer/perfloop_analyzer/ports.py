@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfloop_analyzer.incidents import Memory, rank_services
+from perfloop_analyzer.planning.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,6 +122,7 @@ class Result:
     series: int = 0
     points: int = 0
     unseen: tuple[Unseen, ...] = ()
+    plan: Plan = field(default_factory=Plan)
 
     def without_score(self) -> tuple[Unseen, ...]:
         """Return the services that have series but no score, and the whole where nothing has one."""
@@ -138,6 +140,7 @@ class Result:
             "findings": [finding.as_dict() for finding in self.findings],
             "recommendations": [recommendation.as_dict() for recommendation in self.recommendations],
             "changes": [change.as_dict() for change in self.changes],
+            "capacity": self.plan.as_dict(),
             "failures": dict(self.failures),
             "series": self.series,
         }

@@ -242,6 +242,16 @@ def causes(state: Injected, service: str, signal: str) -> Json:
     return Json({key: latest[key] for key in ("at", "age_seconds", "stale")} | body)
 
 
+@api.get("/capacity", response_model=dict[str, Any], responses=READ)
+def capacity(state: Injected) -> Json:
+    """Return for each service its capacity, headroom, first limit, forecast, replicas and cost, as far as known.
+
+    What is not known is missing; `notes` say why.
+    """
+    latest = _latest(state)
+    return Json({key: latest[key] for key in ("at", "age_seconds", "stale")} | latest["capacity"])
+
+
 @api.get("/changes", response_model=dict[str, Any], responses=READ)
 def changes(state: Injected) -> Json:
     """Return what was changed within seven days, newest first, as the last good cycle knew it."""

@@ -18,6 +18,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_boards import (
     alerts,
     analysis,
+    capacity,
     database_cache,
     fleet,
     llm,
@@ -50,6 +51,7 @@ MODULES = (
     load_test,
     analysis,
     recommendations,
+    capacity,
     alerts,
     stack,
 )

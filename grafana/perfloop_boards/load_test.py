@@ -37,7 +37,7 @@ def build(limits: Limits) -> Board:
         uid="load-test",
         title="Load test",
         question="How much load does the service sustain, where does it stop keeping up, and are the results valid?",
-        related=("service", "recommendations"),
+        related=("service", "recommendations", "capacity"),
         variables=(
             choice("test", "Test", "loadgen_run_info"),
             run,

@@ -267,7 +267,7 @@ def build(_limits: Limits) -> Board:
         uid="recommendations",
         title="Recommendations",
         question="What should be changed, what became of it, and did it bring the expected gain?",
-        related=("overview", "analysis", "load-test"),
+        related=("overview", "analysis", "load-test", "capacity"),
         variables=(
             choice("service", "Service", "perfloop_recommendation_info"),
             choice("category", "Category", 'perfloop_recommendation_info{service=~"$service"}'),

@@ -374,7 +374,7 @@ def build(limits: Limits) -> Board:
         uid="service",
         title="Service",
         question="How does each route perform, and where is the time of a request spent?",
-        related=("overview", "slo", "database-cache", "llm", "load-test", "analysis"),
+        related=("overview", "slo", "database-cache", "llm", "load-test", "analysis", "capacity"),
         variables=(
             choice("service", "Service", f"{DURATION}_count"),
             choice("route", "Route", f'{DURATION}_count{{service=~"$service"}}', label_name="http_route"),

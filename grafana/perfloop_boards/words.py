@@ -57,6 +57,8 @@ RESOURCE = {
         "gpu": "GPU",
         "vector": "vector search",
         "storage": "object storage",
+        "database_pool": "database pool",
+        "batch_slots": "LLM batch slots",
     }.items()
 }
 UP = {"0": ("down", colours.BAD), "1": ("up", colours.GOOD)}

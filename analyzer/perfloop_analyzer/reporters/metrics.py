@@ -11,6 +11,7 @@ from perfloop_analyzer.findings import Severity, series_of
 from perfloop_analyzer.recommend.recommendation import by_urgency
 from perfloop_analyzer.recommend.track_record import count_outcomes
 from perfloop_analyzer.reporters.explanations import explain_signals
+from perfloop_analyzer.reporters.planned import plan_families
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -117,6 +118,7 @@ def result_families(result: Result) -> Iterator[Metric]:
     yield from _recommendation_families(result)
     yield from _explanation_families(result)
     yield from reading_families(result.readings)
+    yield from plan_families(result.plan)
     yield GaugeMetricFamily("perfloop_analyzer_series", "Series that the last cycle read.", value=result.series)
     yield GaugeMetricFamily("perfloop_analyzer_points", "Points that the last cycle read.", value=result.points)
 

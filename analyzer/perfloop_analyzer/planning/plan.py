@@ -1,0 +1,90 @@
+"""The plan: for each service its capacity, forecast, replicas and cost, or why one of them is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from perfloop_analyzer.planning.capacity.model import Capacity
+    from perfloop_analyzer.planning.figures import Figure
+
+
+class Part(Protocol):
+    """What a part of planning found out about one service."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+
+    def figures(self, service: str) -> Iterator[Figure]:
+        """Yield what is published of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """What is known of one service.
+
+    Attributes:
+        rate: Requests per second now; None where nothing serves requests.
+        capacity, forecast, replicas, cost: Each None where the data carry none; `notes` say why.
+        notes: One sentence for each figure that is missing, or that needs a warning.
+    """
+
+    service: str
+    rate: float | None = None
+    capacity: Capacity | None = None
+    forecast: Part | None = None
+    replicas: Part | None = None
+    cost: Part | None = None
+    notes: tuple[str, ...] = ()
+
+    def parts(self) -> Iterator[tuple[str, Part]]:
+        """Yield each part that is known, with its name."""
+        for name in ("capacity", "forecast", "replicas", "cost"):
+            if (part := getattr(self, name)) is not None:
+                yield name, part
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        known = {name: part.as_dict() for name, part in self.parts()}
+        return {"service": self.service, "rate": self.rate, **known, "notes": list(self.notes)}
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield what is published of the service."""
+        for _, part in self.parts():
+            yield from part.figures(self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of all services; `at` is when it was made, in Unix seconds, None before the first.
+
+    Attributes:
+        figures_of_all: What is published of no service alone, such as sums of money.
+        failures: For each query that was not answered, one sentence with the reason.
+    """
+
+    at: float | None = None
+    services: tuple[ServicePlan, ...] = ()
+    figures_of_all: tuple[Figure, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, service: str) -> ServicePlan | None:
+        """Return the plan of a service."""
+        return next((one for one in self.services if one.service == service), None)
+
+    def figures(self) -> Iterator[Figure]:
+        """Yield everything that is published."""
+        for one in self.services:
+            yield from one.figures()
+        yield from self.figures_of_all
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form: what `GET /api/v1/capacity` answers."""
+        return {
+            "planned_at": self.at,
+            "services": [one.as_dict() for one in self.services],
+            "not_answered": dict(self.failures),
+        }

@@ -1,0 +1,97 @@
+"""Watches for what planning needs: says which queries are due, keeps the answers, and makes the plan of a cycle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from perfloop_analyzer.planning.asks import STEP, WINDOW, Answers, Ask
+from perfloop_analyzer.planning.capacity.asked import NOW
+from perfloop_analyzer.planning.plan import Plan, ServicePlan
+from perfloop_analyzer.ports import Query
+from perfloop_analyzer.series import current, service_of
+from perfloop_base.durations import format_duration, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.ports import Responses
+
+# What is asked, each part's own (traffic, scaling and costs add theirs here).
+ASKS: tuple[Ask, ...] = (NOW,)
+# An answer that is so many askings old says nothing of now: its figures are missing, with a note.
+ASKINGS_UNTIL_STALE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the parts work with; `catalog` has the limits of every signal, `at` is in Unix seconds."""
+
+    answers: Answers
+    catalog: Mapping[str, Signal]
+    at: float
+
+
+class PlanningWatch:
+    """Knows the newest answers to what planning asks, and the plan that follows from them."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, float] = {}
+        self._answered: dict[str, tuple[float, Answers]] = {}
+        self._failures: dict[str, Mapping[str, str]] = {}
+
+    def due(self, at: float) -> tuple[Ask, ...]:
+        """Return what is to be asked at a moment; a clock that was set back makes everything due."""
+        return tuple(ask for ask in ASKS if not 0 <= at - self._asked.get(ask.name, float("-inf")) < ask.every)
+
+    def note(self, ask: Ask, responses: Responses, at: float) -> None:
+        """Keep the answers; a query without one keeps the answer before it until that is too old."""
+        self._asked[ask.name] = at
+        self._failures[ask.name] = responses.failures
+        if responses.batches:
+            self._answered[ask.name] = (at, responses.batches)
+
+    def plan(self, catalog: Mapping[str, Signal], at: float) -> Plan:
+        """Return the plan; it computes for up to seconds."""
+        situation = Situation(self._fresh(at), catalog, at)
+        failures = {name: reason for failed in self._failures.values() for name, reason in failed.items()}
+        services = tuple(plan_service(service, situation) for service in _services(situation.answers))
+        return Plan(at, services, (), failures)
+
+    def _fresh(self, at: float) -> Answers:
+        every = {ask.name: ask.every for ask in ASKS}
+        return {
+            name: batch
+            for ask, (answered, batches) in self._answered.items()
+            if at - answered < ASKINGS_UNTIL_STALE * every[ask]
+            for name, batch in batches.items()
+        }
+
+
+def plan_service(service: str, situation: Situation) -> ServicePlan:
+    """Return the plan of one service. Each part sets its field, or adds a note that says why it cannot."""
+    return ServicePlan(service, rate=newest(situation.answers, "plan_rate", service))
+
+
+def newest(answers: Answers, name: str, service: str) -> float | None:
+    """Return the newest value of a service's series, summed over them; None where there is none."""
+    batch = answers.get(name)
+    if batch is None:
+        return None
+    values = current(batch.values)
+    own = [float(value) for labels, value in zip(batch.labels, values, strict=True) if service_of(labels) == service]
+    known = [value for value in own if math.isfinite(value)]
+    return sum(known) if known else None
+
+
+def queries_of(ask: Ask, window: str) -> list[Query]:
+    """Return the queries of an ask; `window` is the usual rate window, such as `1m`."""
+    longer = format_duration(max(ask.step, parse_duration(window)))
+    return [Query(name, expr.replace(STEP, longer).replace(WINDOW, window)) for name, expr in ask.queries.items()]
+
+
+def _services(answers: Answers) -> Iterator[str]:
+    batch = answers.get("plan_rate")
+    yield from sorted({service_of(labels) for labels in batch.labels} if batch else ())

@@ -1,0 +1,38 @@
+"""The metrics of the plan: the one home of their names, help and labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
+
+    from perfloop_analyzer.planning.plan import Plan
+
+# name without `perfloop_`: (help, labels). A figure of another name or with other labels is an error.
+PLANNED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "capacity_requests_per_second": (
+        "The highest request rate of all running replicas that keeps the objectives, with the bounds that hold it.",
+        ("service", "bound"),
+    ),
+    "replica_capacity_requests_per_second": (
+        "The highest request rate of one replica that keeps the objectives, with the bounds that hold it.",
+        ("service", "bound"),
+    ),
+    "headroom_ratio": ("Expected capacity over the request rate now.", ("service",)),
+    "capacity_limit_info": ("The resource that limits the capacity first; always 1.", ("service", "resource")),
+}
+
+
+def plan_families(plan: Plan) -> Iterator[Metric]:
+    """Return the families of a plan, those with figures."""
+    families = {name: GaugeMetricFamily(f"perfloop_{name}", text) for name, (text, _) in PLANNED.items()}
+    for figure in plan.figures():
+        labels = {label: figure.labels[label] for label in PLANNED[figure.name][1] if figure.labels.get(label)}
+        family = families[figure.name]
+        family.add_sample(family.name, labels, figure.value)
+    yield from (family for family in families.values() if family.samples)

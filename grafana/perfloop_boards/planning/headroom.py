@@ -1,0 +1,111 @@
+"""How much more load a service carries, and what limits it first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfloop_boards import colours
+from perfloop_boards.board import Row
+from perfloop_boards.findings import SILENCE, SILENT
+from perfloop_boards.limits import Limit
+from perfloop_boards.links import of_cell, of_label, to_board
+from perfloop_boards.panels import About, lines, number
+from perfloop_boards.queries import Query, chosen, equal, selector
+from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import ANALYZER, or_silent
+from perfloop_boards.words import RESOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perfloop_boards.links import Link
+    from perfloop_boards.panels import AnyPanel
+
+OF_SERVICE = chosen("service")
+NOT_KNOWN = "No capacity is known: the data carry none yet. The analyzer's page says why."
+HEADROOM = Limit(warning=1.5, critical=1.1, below=True)
+REQUESTS = "reqps"
+
+
+def _of_service() -> tuple[Link, ...]:
+    return (to_board("Open the Service board", "service", service=of_cell("Service")),)
+
+
+def _capacity(bound: str) -> str:
+    matchers = selector(*OF_SERVICE, equal("bound", bound))
+    return f"max by (service) (perfloop_capacity_requests_per_second{matchers})"
+
+
+def _least() -> AnyPanel:
+    return number(
+        About(
+            "Least headroom",
+            "Capacity over the request rate now, of the service with the least. Good: 1.5 and above. Below: add "
+            "replicas, or widen the first limit.",
+            "none",
+            "none known",
+            decimals=1,
+        ),
+        Query(f"min(perfloop_headroom_ratio{selector(*OF_SERVICE)})"),
+        HEADROOM,
+        watch=ANALYZER,
+    )
+
+
+def _table() -> AnyPanel:
+    by_resource = f"max by (service, resource) (perfloop_capacity_limit_info{selector(*OF_SERVICE)})"
+
+    def beside(expr: str) -> str:
+        return f"{by_resource} * 0 + on (service) group_left () {expr}"
+
+    headroom = f"min by (service) (perfloop_headroom_ratio{selector(*OF_SERVICE)})"
+    return rows(
+        About(
+            "Capacity by service",
+            "The highest request rate that keeps the objectives, with the bounds that hold it in 9 of 10 cases, and "
+            "the resource that ends it. Good: headroom of 1.5 and above.",
+            "none",
+            NOT_KNOWN,
+        ),
+        [
+            Query(or_silent(beside(_capacity("expected")), "resource"), instant=True),
+            Query(beside(_capacity("lower")), instant=True),
+            Query(beside(_capacity("upper")), instant=True),
+            Query(beside(headroom), instant=True),
+        ],
+        [
+            Column("service", "Service", width=110, links=_of_service()),
+            Column("Value #D", "Headroom", unit="none", limit=HEADROOM, decimals=1, width=100),
+            Column("Value #A", "Capacity", unit=REQUESTS, width=110),
+            Column("Value #B", "At least", unit=REQUESTS, width=110),
+            Column("Value #C", "At most", unit=REQUESTS, width=110),
+            Column("resource", "First limit", words={**RESOURCE, **SILENT}),
+        ],
+        sort="Headroom",
+        rising=True,
+    )
+
+
+def _course() -> AnyPanel:
+    rate = f"sum by (service) (service:http_server_requests:rate1m{selector(*OF_SERVICE)})"
+    return lines(
+        About(
+            "Request rate and capacity",
+            "Good: the rate stays under the lower bound of the capacity (dashed).",
+            REQUESTS,
+            NOT_KNOWN,
+            links=(to_board("Open the Service board", "service", service=of_label("service")),),
+        ),
+        [
+            Query(rate, "{{service}} rate"),
+            Query(_capacity("expected"), "{{service}} capacity"),
+            Query(_capacity("lower"), "{{service}} at least", dashed=True),
+            SILENCE,
+        ],
+        known={"rate": colours.TRAFFIC},
+    )
+
+
+def build_rows() -> Sequence[Row]:
+    """Return the rows of headroom."""
+    return (Row(8, [(4, _least()), (20, _table())], title="Headroom"), Row(8, [(24, _course())]))
