@@ -16,9 +16,9 @@ import pytest
 from perfloop_loadgen.reporters.html_report import render_html
 from perfloop_loadgen.summary.document import from_json
 from tests.grafana.boards import Panel, default_values, fill_in
+from tests.support.connections import raw_server
 from tests.support.free_ports import find_free_ports
 from tests.support.looking import assert_readable
-from tests.support.raw_server import raw_server
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from perfloop_loadgen.store.runs import RunStore
 from perfloop_loadgen.summary.verdict import Verdict
 from tests.grafana.test_load_board import CONFIG, ENDLESS, Board
 from tests.loadgen.stored_runs import run
+from tests.support.connections import raw_server
 from tests.support.free_ports import find_free_ports
-from tests.support.raw_server import raw_server
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:

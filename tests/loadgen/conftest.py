@@ -16,7 +16,7 @@ from perfloop_loadgen.samples.labels import Labels
 from perfloop_loadgen.summary import summarize
 from perfloop_loadgen.summary.document import Document
 from perfloop_loadgen.summary.verdict import Generator
-from tests.support.raw_server import raw_server
+from tests.support.connections import raw_server
 
 if TYPE_CHECKING:
     import ssl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 import threading
@@ -45,7 +46,10 @@ def requests_on(connection: socket.socket, listener: Listener) -> Iterator[bytes
         found = _LENGTH.search(head)
         length = int(found[1]) if found else 0
         while len(pending) < length:
-            pending += connection.recv(65_536)
+            piece = connection.recv(65_536)
+            if not piece:
+                return
+            pending += piece
         request = head + b"\r\n\r\n" + pending[:length]
         pending = pending[length:]
         listener.requests.append(request)
@@ -117,6 +121,24 @@ def listening(
         yield listener
     finally:
         server.stop()
+
+
+@contextmanager
+def raw_server(
+    answer: Callable[[socket.socket, int], None] | bytes, family: socket.AddressFamily = socket.AF_INET
+) -> Iterator[Listener]:
+    """Serve while the block runs: bytes are sent to each request, a function gets the socket and a number from 0."""
+    numbers = itertools.count()
+
+    def serve(connection: socket.socket, listener: Listener) -> None:
+        for _ in requests_on(connection, listener):
+            if isinstance(answer, bytes):
+                connection.sendall(answer)
+            else:
+                answer(connection, next(numbers))
+
+    with listening(serve, "::1" if family is socket.AF_INET6 else "127.0.0.1") as listener:
+        yield listener
 
 
 def proxy_of(authorization: bytes = b"") -> Callable[[socket.socket, Listener], None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.samples.histogram import Histogram
@@ -77,30 +78,12 @@ class StreamSummary:
 
     @classmethod
     def of(cls, tally: StreamTally) -> StreamSummary:
-        """Read the numbers of a tally of streams."""
-        return cls(
-            answers=tally.answers,
-            good=tally.good,
-            events=tally.events,
-            input_tokens=tally.input_tokens,
-            output_tokens=tally.output_tokens,
-            counted_by_usage=tally.counted_by_usage,
-            first_token=Times.of(tally.first_token),
-            gap=Times.of(tally.gap),
-            stall=Times.of(tally.stall),
-            per_token=Times.of(tally.per_token),
-            first_answer=Times.of(tally.first_answer),
-            first_reasoning=Times.of(tally.first_reasoning),
-            reasoning_events=tally.reasoning_events,
-            reasoning_tokens=tally.reasoning_tokens,
-            cached_tokens=tally.cached_tokens,
-            asked_answers=tally.asked_answers,
-            asked_input_tokens=tally.asked_input_tokens,
-            counted_input_tokens=tally.counted_input_tokens,
-            asked_output_answers=tally.asked_output_answers,
-            asked_output_tokens=tally.asked_output_tokens,
-            counted_output_tokens=tally.counted_output_tokens,
-        )
+        """Read the numbers of a tally of streams, which has the same names."""
+        numbers: dict[str, Any] = {}
+        for one in fields(cls):
+            value = getattr(tally, one.name)
+            numbers[one.name] = Times.of(value) if isinstance(value, Histogram) else value
+        return cls(**numbers)
 
 
 @dataclass(frozen=True, slots=True)
