@@ -122,6 +122,12 @@ class AnalysisConfig:
     slos_file: Path | None = flag(
         "--slos.file", None, parse=Path, help="objectives that replace the catalogue's; read again when it changes"
     )
+    scaling_file: Path | None = flag(
+        "--scaling.file",
+        None,
+        parse=Path,
+        help="bounds and goals of each service's replicas; read again when it changes",
+    )
     catalog_files: tuple[Path, ...] = flag(
         "--catalog.file", (), parse=Path, repeat=True, help="more signals; may be repeated"
     )
@@ -151,7 +157,7 @@ class AnalysisConfig:
 
     def files(self) -> tuple[Path, ...]:
         """Return every configuration file that is read again when it changes."""
-        single = (self.thresholds_file, self.slos_file, self.topology_file)
+        single = (self.thresholds_file, self.slos_file, self.scaling_file, self.topology_file)
         return (*(path for path in single if path), *self.catalog_files, *self.rule_files)
 
 

@@ -11,6 +11,7 @@ from perfloop_analyzer.incidents import Topology, read_topology
 from perfloop_analyzer.pipeline import Knowledge
 from perfloop_analyzer.recommend import load_rules
 from perfloop_base.errors import ConfigError
+from perfloop_base.scaling import Scaling, read_scaling
 from perfloop_base.slos import read_slos
 from perfloop_base.thresholds import read_thresholds
 
@@ -52,9 +53,10 @@ def load_knowledge(config: AnalysisConfig) -> Knowledge:
     catalog = read(lambda: load_catalog(config.catalog_files, limits), no_signals)
     rules = read(lambda: load_rules(config.rule_files), no_rules)
     topology = read(lambda: read_topology(config.topology_file), Topology())
+    scaling = read(lambda: read_scaling(config.scaling_file) if config.scaling_file else Scaling(), Scaling())
     if problems:
         raise ConfigError(problems)
-    return Knowledge(catalog, rules, topology)
+    return Knowledge(catalog, rules, topology, scaling=scaling)
 
 
 class ConfigurationFiles:

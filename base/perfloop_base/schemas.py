@@ -1,4 +1,4 @@
-"""JSON Schemas of thresholds.yml, slos.yml and prices.yml for editors, made from the fields that the readers check by.
+"""JSON Schemas for editors of thresholds, slos, prices and scaling.yml, made from the fields that the readers check by.
 
 They hold what a schema can express; the readers know more (a critical limit lies beyond the warning's, an override
 names a signal of the file). The files under docs/schemas are these; the first line of each YAML file points to its own.
@@ -17,6 +17,7 @@ from perfloop_base.located import (
     MOST_MONEY,
 )
 from perfloop_base.prices import CURRENCY_PATTERN, FILE_FIELDS, GOAL_FIELDS, PRICE_FIELDS, PRICED
+from perfloop_base.scaling import LEAST_CONFIDENCE, MOST_CONFIDENCE, MOST_REPLICAS, SCALING_FIELDS, SERVICE_FIELD
 from perfloop_base.slos import PERIOD, SLO_FIELDS
 from perfloop_base.thresholds import LIMIT_FIELDS, OVERRIDE_FIELDS, SEVERITIES, SIGNAL_FIELDS
 
@@ -81,11 +82,40 @@ def prices_schema() -> Schema:
     return {"$schema": DRAFT, "title": "Perfloop: prices.yml", **schema, "anyOf": priced}
 
 
+def scaling_schema() -> Schema:
+    """Return the schema of scaling.yml."""
+    defaults = _scaling(SCALING_FIELDS, "What holds for every service that does not give it itself.")
+    service = _scaling((SERVICE_FIELD, *SCALING_FIELDS), "What holds for one service.")
+    return {
+        "$schema": DRAFT,
+        "title": "Perfloop: scaling.yml",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"defaults": defaults | {"type": ["object", "null"]}, "services": _list_of(service)},
+    }
+
+
+def _scaling(fields: Sequence[Field], about: str) -> Schema:
+    schema = _mapping(fields, about)
+    ranges = {
+        "min_replicas": {"type": "integer", "maximum": MOST_REPLICAS},
+        "max_replicas": {"type": "integer", "minimum": 1, "maximum": MOST_REPLICAS},
+        "tolerance": {"exclusiveMaximum": 1},
+        "confidence": {"minimum": LEAST_CONFIDENCE, "maximum": MOST_CONFIDENCE},
+        "goal_growth": {"exclusiveMinimum": 0},
+        "goal_requests_per_second": {"exclusiveMinimum": 0},
+    }
+    for name, rule in ranges.items():
+        schema["properties"][name] |= rule
+    return schema
+
+
 # By the name of the published file.
 SCHEMAS = {
     "thresholds.schema.json": thresholds_schema,
     "slos.schema.json": slos_schema,
     "prices.schema.json": prices_schema,
+    "scaling.schema.json": scaling_schema,
 }
 
 

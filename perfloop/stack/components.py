@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 THRESHOLDS = "prometheus/thresholds.yml"
 OBJECTIVES_FILE = "prometheus/slos.yml"
+SCALING_FILE = "prometheus/scaling.yml"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 # What an Alertmanager that is killed forgets of what it sent is what came after the last second.
 NOTIFICATION_LOG_FLAG = "--data.maintenance-interval=1s"
@@ -122,6 +123,7 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
             f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
             f"--thresholds.file={thresholds}",
             f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
+            *_scaling_flag(settings.configuration / SCALING_FILE),
             f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
             *links,
@@ -130,6 +132,11 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
         wave=3,
     )
     return [exporter, inbox, analyzer]
+
+
+def _scaling_flag(path: Path) -> list[str]:
+    """Return the analyzer's flag; a configuration that was written before the file existed goes on without it."""
+    return [f"--scaling.file={path}"] if path.is_file() else []
 
 
 def _demo_components(settings: Settings) -> list[Component]:

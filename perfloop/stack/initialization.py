@@ -20,6 +20,7 @@ _FILES = (
     "prometheus/prometheus.yml",
     "prometheus/thresholds.yml",
     "prometheus/slos.yml",
+    "prometheus/scaling.yml",
     "prometheus/runbook.md",
 )
 _DIRECTORIES = (

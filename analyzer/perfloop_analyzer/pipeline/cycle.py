@@ -22,6 +22,7 @@ from perfloop_analyzer.pipeline.inputs import Inputs
 from perfloop_analyzer.ports import Query, Responses, Result
 from perfloop_analyzer.recommend import Context, Rule, find_parts, no_parts, recommend
 from perfloop_analyzer.recommend.rightsizing import desired_replicas
+from perfloop_base.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +41,7 @@ class Knowledge:
     rules: Sequence[Rule]
     topology: Topology = field(default_factory=Topology)
     settings: Settings = field(default_factory=Settings)
+    scaling: Scaling = field(default_factory=Scaling)
 
     def by_name(self) -> Mapping[str, Signal]:
         """Return the catalogue by name."""
