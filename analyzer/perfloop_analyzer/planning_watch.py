@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.planning.asks import STEP, WINDOW, Answers, Ask
+from perfloop_analyzer.planning.asks import STEP, WINDOW, Ask
 from perfloop_analyzer.planning.capacity.asked import NOW
 from perfloop_analyzer.planning.plan import Plan, ServicePlan
+from perfloop_analyzer.planning.situation import Situation
 from perfloop_analyzer.ports import Query
-from perfloop_analyzer.series import current, service_of
+from perfloop_analyzer.series import service_of
 from perfloop_base.durations import format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -23,15 +22,6 @@ if TYPE_CHECKING:
 ASKS: tuple[Ask, ...] = (NOW,)
 # An answer that is so many askings old says nothing of now: its figures are missing, with a note.
 ASKINGS_UNTIL_STALE = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What the parts work with; `catalog` has the limits of every signal, `at` is in Unix seconds."""
-
-    answers: Answers
-    catalog: Mapping[str, Signal]
-    at: float
 
 
 class PlanningWatch:
@@ -72,18 +62,7 @@ class PlanningWatch:
 
 def plan_service(service: str, situation: Situation) -> ServicePlan:
     """Return the plan of one service. Each part sets its field, or adds a note that says why it cannot."""
-    return ServicePlan(service, rate=newest(situation.answers, "plan_rate", service))
-
-
-def newest(answers: Answers, name: str, service: str) -> float | None:
-    """Return the newest value of a service's series, summed over them; None where there is none."""
-    batch = answers.get(name)
-    if batch is None:
-        return None
-    values = current(batch.values)
-    own = [float(value) for labels, value in zip(batch.labels, values, strict=True) if service_of(labels) == service]
-    known = [value for value in own if math.isfinite(value)]
-    return sum(known) if known else None
+    return ServicePlan(service, rate=situation.newest("plan_rate", service))
 
 
 def queries_of(ask: Ask, window: str) -> list[Query]:

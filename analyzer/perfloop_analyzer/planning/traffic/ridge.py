@@ -1,0 +1,59 @@
+"""Ridge regressions of many series and horizons at once, and what each part of the past says of the others.
+
+Normal equations are sums over rows, so that the fit without a stretch of the past costs one more solution and no second
+pass over the data. The residuals of each stretch are those of the fit without it: rows that are near each other in time
+are alike, and a fit that has seen its neighbours would make every residual too small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
+
+FOLDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Coefficients and honest residuals.
+
+    Attributes:
+        weights: Shape (series, horizons, features).
+        without: The weights without each stretch, shape (series, horizons, FOLDS, features).
+        residuals: Of each row by the fit without its stretch, shape (series, horizons, rows); NaN where not known.
+    """
+
+    weights: Floats
+    without: Floats
+    residuals: Floats
+
+
+def fit(features: Floats, targets: Floats, prior_rows: Floats) -> Fit:
+    """Fit every series and horizon.
+
+    Args:
+        features: Shape (series, horizons, rows, features), the rows in the order of time, their number divisible by
+            FOLDS.
+        targets: Shape (series, horizons, rows), NaN where the value is not known.
+        prior_rows: How many rows the prior of each coefficient, which is 0, counts for; shape (horizons, features).
+    """
+    series, horizons, rows, count = features.shape
+    known = np.isfinite(targets)
+    target = np.where(known, targets, 0.0).reshape(series, horizons, FOLDS, rows // FOLDS, 1)
+    folded = features.reshape(series, horizons, FOLDS, rows // FOLDS, count)
+    used = folded * known.reshape(target.shape)
+    squares = np.swapaxes(used, -1, -2) @ used
+    products = np.swapaxes(used, -1, -2) @ target
+    whole, all_products = squares.sum(axis=2, keepdims=True), products.sum(axis=2, keepdims=True)
+    # A feature's own mean square makes the prior independent of its unit.
+    scale = np.einsum("shfcc->shc", whole) / np.maximum(known.sum(axis=2), 1)[:, :, None]
+    penalty = np.eye(count) * (prior_rows * scale + 1e-9)[:, :, None, None, :]
+    systems = np.concatenate([whole, whole - squares], axis=2) + penalty
+    weights = np.linalg.solve(systems, np.concatenate([all_products, all_products - products], axis=2))
+    left = (target - folded @ weights[:, :, 1:])[..., 0].reshape(series, horizons, rows)
+    return Fit(weights[:, :, 0, :, 0], weights[:, :, 1:, :, 0], np.where(known, left, np.nan))
