@@ -26,6 +26,7 @@ from perfloop_analyzer.recommend.recommendation import (
     from_dict,
     healed_values,
 )
+from perfloop_analyzer.store.reports import ReportBook
 from perfloop_analyzer.store.standing import read_memory, write_memory
 from perfloop_analyzer.store.tables import BaselineRow, ChangeRow, EventRow, FindingRow, RecommendationRow
 from perfloop_base.database.connection import Connection
@@ -85,6 +86,7 @@ class Database:
     def __init__(self, url: str, keeper: Keeper | None = None) -> None:
         """Open it; with a keeper one that cannot be used is tried again at every call."""
         self._connection = Connection(url, SCHEMA, keeper)
+        self.reports = ReportBook(self._connection)
 
     @property
     def _engine(self) -> Engine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, String
+from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -109,3 +109,45 @@ class BaselineRow(Base):
     signal: Mapped[str] = mapped_column(String(120))
     updated: Mapped[float] = mapped_column(Float)
     body: Mapped[dict[str, object]] = mapped_column(JSON)
+
+
+class ReportRow(Base):
+    """One report that was due; its id is made of its name and that moment, so that nobody makes it twice.
+
+    Attributes:
+        state: `making`, `sent` or `failed`.
+        owner: Who makes it; nobody else may until `lease`.
+        lease: Until when, in Unix seconds.
+        retry: When it may be tried again after a failure.
+        delivered: When each channel took it.
+        title, body, markdown, document: The report, `body` in HTML; empty before it is made.
+    """
+
+    __tablename__ = "report"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    due: Mapped[float] = mapped_column(Float)
+    state: Mapped[str] = mapped_column(String(16))
+    owner: Mapped[str] = mapped_column(String(64))
+    lease: Mapped[float] = mapped_column(Float)
+    retry: Mapped[float] = mapped_column(Float)
+    attempts: Mapped[int] = mapped_column(Integer)
+    finished: Mapped[float | None] = mapped_column(Float)
+    problem: Mapped[str] = mapped_column(String(500))
+    delivered: Mapped[dict[str, float]] = mapped_column(JSON)
+    title: Mapped[str] = mapped_column(String(200))
+    body: Mapped[str] = mapped_column(Text, deferred=True)
+    markdown: Mapped[str] = mapped_column(Text, deferred=True)
+    document: Mapped[dict[str, object]] = mapped_column(JSON, deferred=True)
+
+
+class ReportScheduleRow(Base):
+    """Since when a report has the schedule that it has: what was due before is not made up."""
+
+    __tablename__ = "report_schedule"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    schedule: Mapped[str] = mapped_column(String(300))
+    since: Mapped[float] = mapped_column(Float)
