@@ -163,7 +163,7 @@ class Features:
                 self._by_days[back] = usual, (yesterday - usual)[..., None]
                 return self._by_days[back]
             weekly, last_week = self._weekly(back)
-            base = usual + self._trust * (weekly - usual)
+            base = np.where(np.isfinite(weekly), usual + self._trust * (weekly - usual), usual)
             self._by_days[back] = base, np.stack([yesterday - usual, weekly - usual, last_week - weekly], axis=2)
         return self._by_days[back]
 
