@@ -1,4 +1,6 @@
-"""Search for the highest rate that a service sustains: double until it fails, bisect, confirm what is left.
+"""Search for the highest rate that a service sustains: double until it fails, bisect, confirm from both sides.
+
+One short trial that fails may be noise: the rate above the confirmed one is tried for as long, and must fail too.
 
 Pure: the search is a value, and what a trial came to gives the next one. Rates are requests per second.
 """
@@ -22,6 +24,8 @@ _SATURATED_RATIO = 0.5
 _MIN_BACKLOG = 10
 # A service that cannot answer one request a minute is down.
 _MIN_RATE = 1 / 60
+# So many failures may turn out to be noise before the search gives up: the service, or the machine, is not steady.
+_MOST_OVERTURNED = 3
 
 
 class Stage(StrEnum):
@@ -30,7 +34,11 @@ class Stage(StrEnum):
     DOUBLE = "double"
     BISECT = "bisect"
     CONFIRM = "confirm"
+    REFUTE = "refute"
     DONE = "done"
+
+
+_LONG = frozenset({Stage.CONFIRM, Stage.REFUTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,11 @@ class Trial:
     stage: Stage
     passed: bool
     reason: str = ""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it lasted as long as a confirmation."""
+        return self.stage in _LONG
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +74,19 @@ class Search:
         tried = replace(self, trials=(*self.trials, Trial(self.rate, self.stage, passed, reason)))
         tried = replace(tried, good=self.rate) if passed else replace(tried, bad=self.rate)
         if self.stage is Stage.CONFIRM:
-            return replace(tried, stage=Stage.DONE) if passed else _stepped_down(tried)
+            return _refuted(tried) if passed else _stepped_down(tried)
+        if self.stage is Stage.REFUTE:
+            return _resumed(tried) if passed else replace(tried, stage=Stage.DONE)
         return _narrowed(tried)
 
     @property
     def confirmed(self) -> float | None:
         """Return the highest rate that was confirmed; None if none was."""
-        confirmed = [trial.rate for trial in self.trials if trial.stage is Stage.CONFIRM and trial.passed]
-        return max(confirmed, default=None)
+        return max((trial.rate for trial in self.trials if trial.is_long and trial.passed), default=None)
+
+    def has_tried_long(self, rate: float) -> bool:
+        """Return whether a long trial at this rate has been made."""
+        return any(trial.is_long and trial.rate == rate for trial in self.trials)
 
 
 def _narrowed(search: Search) -> Search:
@@ -81,8 +99,26 @@ def _narrowed(search: Search) -> Search:
         rate = search.rate / 2
         return replace(search, stage=Stage.DONE) if rate < _MIN_RATE else replace(search, rate=rate)
     if search.bad / search.good - 1 <= search.precision_ratio:
-        return replace(search, stage=Stage.CONFIRM, rate=search.good)
+        confirming = replace(search, stage=Stage.CONFIRM, rate=search.good)
+        return _refuted(confirming) if search.has_tried_long(search.good) else confirming
     return replace(search, stage=Stage.BISECT, rate=(search.good + search.bad) / 2)
+
+
+def _refuted(search: Search) -> Search:
+    """Return the search that tries the rate above the confirmed one for as long; done where that is known."""
+    if search.bad is None or search.has_tried_long(search.bad):
+        return replace(search, stage=Stage.DONE)
+    return replace(search, stage=Stage.REFUTE, rate=search.bad)
+
+
+def _resumed(search: Search) -> Search:
+    """Return the search after a failure turned out to be noise: on from that rate, up to the next that failed."""
+    overturned = sum(trial.passed for trial in search.trials if trial.stage is Stage.REFUTE)
+    if overturned >= _MOST_OVERTURNED:
+        return replace(search, stage=Stage.DONE)
+    failed = [trial.rate for trial in search.trials if not trial.passed and trial.rate > search.good]
+    resumed = replace(search, stage=Stage.BISECT, bad=min(failed, default=None))
+    return _narrowed(resumed if failed else replace(resumed, stage=Stage.DOUBLE))
 
 
 def _stepped_down(search: Search) -> Search:

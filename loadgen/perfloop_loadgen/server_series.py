@@ -8,6 +8,7 @@ figure is its mean.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 # What the client measured of the same thing.
@@ -103,6 +104,13 @@ DEFINITIONS = (
 def fill(expr: str, matcher: str, window_seconds: float) -> str:
     """Return an expression with its service and its range, which is a whole number of seconds for Prometheus 2."""
     return expr.replace(SERVICE, matcher).replace(WINDOW, f"{max(1, round(window_seconds))}s")
+
+
+def name_of(matcher: str) -> str:
+    """Return the value in `label="value"`; empty of nothing."""
+    _, _, quoted = matcher.partition("=")
+    text: str = json.loads(quoted, strict=False) if quoted else ""
+    return text
 
 
 def matcher_of(label: str, value: str) -> str:

@@ -24,12 +24,31 @@ def test_the_limit_is_found_to_the_precision(limit: float, start: float):
     assert limit / 1.06 <= confirmed <= limit
 
 
-def test_the_order_is_double_bisect_confirm():
-    """The trials double until one fails, bisect between the last two, and confirm what is left."""
+def test_the_order_is_double_bisect_confirm_refute():
+    """The trials double until one fails, bisect between the last two, and confirm what is left from both sides."""
     trials = _search(100).trials
     assert [trial.rate for trial in trials[:5]] == [10, 20, 40, 80, 160]
     assert trials[5].stage is Stage.BISECT
-    assert trials[-1].stage is Stage.CONFIRM
+    assert [trial.stage for trial in trials[-2:]] == [Stage.CONFIRM, Stage.REFUTE]
+    assert trials[-2].rate <= 100 < trials[-1].rate
+
+
+def test_a_failure_that_was_noise_is_overturned():
+    """One trial fails though the service carries ten times as much: the search finds the real limit all the same."""
+    search = Search(rate=10, max_rate=100_000, precision_ratio=0.05)
+    while search.stage is not Stage.DONE:
+        is_noise = len(search.trials) == 2
+        search = search.after(passed=search.rate <= 400 and not is_noise)
+    assert 380 <= search.confirmed <= 400
+
+
+def test_a_service_that_is_never_steady_ends_the_search():
+    """Whatever fails for a short time holds for a long one: the search gives up after a few such surprises."""
+    search = Search(rate=10, max_rate=100_000, precision_ratio=0.05)
+    while search.stage is not Stage.DONE:
+        assert len(search.trials) < 100
+        search = search.after(passed=search.stage in {Stage.CONFIRM, Stage.REFUTE} or len(search.trials) % 2 == 0)
+    assert sum(trial.stage is Stage.REFUTE for trial in search.trials) <= 3
 
 
 def test_a_service_without_limit_is_confirmed_at_the_most():

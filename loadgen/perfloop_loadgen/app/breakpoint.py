@@ -13,6 +13,7 @@ from perfloop_loadgen.app.interrupting import until_interrupted
 from perfloop_loadgen.app.server_watch import watch_server
 from perfloop_loadgen.app.tester import LoadTester
 from perfloop_loadgen.breakpoint_search import Search, Stage, is_oversaturated, knee_of
+from perfloop_loadgen.capacity import CapacityInterval, Tried, estimate_capacity
 from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
@@ -23,6 +24,7 @@ from perfloop_loadgen.summary import Summary, summarize
 from perfloop_loadgen.summary.document import Document, TrialRow, distribution_of, iso_time
 from perfloop_loadgen.summary.measured import config_hash, histograms_of
 from perfloop_loadgen.summary.verdict import Generator, Verdict, busier
+from perfloop_loadgen.thresholds.expression import longest_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +46,9 @@ class BreakpointTester:
             raise TypeError(f"a breakpoint search needs the shape breakpoint, not {config.load!r}")
         self.config = config
         # Each trial is held to the same.
-        self._notes = [] if config.thresholds else [default_thresholds(config)[1]]
+        gates, note = (config.thresholds, "") if config.thresholds else default_thresholds(config)
+        self._notes = [note] if note else []
+        self._limit_seconds = longest_response([gate if isinstance(gate, str) else gate.expect for gate in gates])
         self.load = config.load
         self.listeners: list[Callable[[float], None]] = []
         self.book = Book(Labels())
@@ -124,6 +128,7 @@ class BreakpointTester:
             trials=self.trials,
             confirmed_rate=self.search.confirmed,
             knee_rate=self.knee,
+            capacity=self.capacity,
             server=self._server,
         )
 
@@ -132,10 +137,16 @@ class BreakpointTester:
         """Return the highest rate tried whose good answers kept up."""
         return knee_of([(trial.rate, trial.goodput_rate) for trial in self.trials])
 
+    @property
+    def capacity(self) -> CapacityInterval | None:
+        """Return the highest rate that keeps the thresholds, as the trials so far show it."""
+        tried = [Tried(trial.rate, trial.seconds, trial.passed) for trial in self.trials]
+        return estimate_capacity(tried, self._limit_seconds)
+
     def _trial_tester(self) -> LoadTester:
-        confirming = self.search.stage is Stage.CONFIRM
+        is_long = self.search.stage in {Stage.CONFIRM, Stage.REFUTE}
         load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
-        seconds = self.load.confirm_seconds if confirming else self.load.step_seconds
+        seconds = self.load.confirm_seconds if is_long else self.load.step_seconds
         config = self.config.of_round(len(self.trials)).model_copy(update={"load": load, "duration_seconds": seconds})
         return LoadTester(config, open_book=lambda labels: TeeBook(labels, self.book, self._elapsed), with_server=False)
 
@@ -181,6 +192,7 @@ class BreakpointTester:
             achieved_rate=answered / span,
             p95_seconds=summary.total.response.quantiles_seconds["p95"],
             goodput_rate=(answered - errors) / span,
+            seconds=seconds,
         )
 
     def _conclude(self, faults: list[str]) -> Summary:
@@ -191,6 +203,8 @@ class BreakpointTester:
             verdict, reasons = Verdict.FAILED, [self._stopped or "no rate was confirmed"]
         else:
             verdict, reasons = Verdict.PASSED, [f"the highest rate confirmed to keep the thresholds: {rate:.4g}/s"]
+        if rate is not None and (found := self.capacity) is not None:
+            reasons.append(found.sentence)
         if knee is not None:
             reasons.append(f"the knee, up to which good answers kept up with the requested rate: {knee:.4g}/s")
         return replace(self.summary(), verdict=verdict, reasons=reasons)

@@ -32,6 +32,7 @@ from perfloop_loadgen.reporters.run_reports import RunReports
 from perfloop_loadgen.reporters.server_report import server_lines
 from perfloop_loadgen.reporters.text import repeat_lines, summary_lines, trial_line
 from perfloop_loadgen.reporters.web import MetricsServer
+from perfloop_loadgen.server_series import name_of
 from perfloop_loadgen.summary.document import State
 from perfloop_loadgen.summary.repeats import Repeats
 from perfloop_loadgen.summary.verdict import Verdict
@@ -139,6 +140,7 @@ class Session:
         state = State.STOPPED if self._stopped and not tester.is_endless else State.ENDED
         document = self._memory.marked(tester.document(summary), live.name, state)
         live.knee_rate, live.confirmed_rate = document.knee_rate, document.confirmed_rate
+        live.capacity, live.service = document.capacity, name_of(document.server.service) if document.server else ""
         self._kept.keep(document)
         live.summary = summary
         for problem in await display.finish():

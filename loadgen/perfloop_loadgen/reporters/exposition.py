@@ -24,6 +24,7 @@ from perfloop_loadgen.reporters.run_figures import figures_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from perfloop_loadgen.capacity import CapacityInterval
     from perfloop_loadgen.samples.book import Book
     from perfloop_loadgen.samples.tally import Tally
     from perfloop_loadgen.summary import Summary
@@ -41,6 +42,8 @@ class LiveRun:
     Attributes:
         knee_rate: of a search, the highest rate whose good answers kept up.
         confirmed_rate: of a search, the highest rate confirmed to keep the thresholds.
+        capacity: of a search, the highest rate that keeps them for long.
+        service: the label of the service under test in Prometheus; empty where it is not known.
     """
 
     test: str
@@ -51,6 +54,8 @@ class LiveRun:
     summary: Summary | None = None
     knee_rate: float | None = None
     confirmed_rate: float | None = None
+    capacity: CapacityInterval | None = None
+    service: str = ""
 
     @property
     def name(self) -> str:

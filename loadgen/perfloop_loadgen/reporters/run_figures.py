@@ -29,6 +29,7 @@ def figures_of(runs: Sequence[LiveRun]) -> Iterable[Metric]:
     """Yield the families of every run."""
     yield from _times(runs)
     yield from _numbers(runs)
+    yield _capacities(runs)
     yield from _results(runs)
 
 
@@ -80,6 +81,23 @@ def _numbers(runs: Sequence[LiveRun]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric((run.test, run.run_id), value)
     return iter((start, duration, peak, good, knee, confirmed))
+
+
+def _capacities(runs: Sequence[LiveRun]) -> Metric:
+    family = _gauge(
+        "loadgen_run_capacity_rate",
+        "Highest rate that keeps the thresholds, by a breakpoint search.",
+        "service",
+        "bound",
+    )
+    for run in runs:
+        found = run.capacity
+        bounds = {"lower": found.lower, "expected": found.expected, "upper": found.upper} if found else {}
+        for bound, value in bounds.items():
+            if value is not None:
+                labels = {"test": run.test, "run_id": run.run_id, "service": run.service, "bound": bound}
+                family.add_sample(family.name, {label: text for label, text in labels.items() if text}, value)
+    return family
 
 
 def _results(runs: Sequence[LiveRun]) -> Iterator[Metric]:

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from perfloop_base.errors import ConfigError
+from perfloop_loadgen.capacity import CapacityInterval
 from perfloop_loadgen.samples.book import Point
 from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
 from perfloop_loadgen.summary.numbers import Summary
@@ -80,6 +81,8 @@ class TrialRow:
     achieved_rate: float = 0.0
     p95_seconds: float | None = None
     goodput_rate: float = 0.0
+    # How long it was offered; 0 in reports of versions that did not say it.
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,8 @@ class Document:
     trials: list[TrialRow] = field(default_factory=list)
     confirmed_rate: float | None = None
     knee_rate: float | None = None
+    # Of a breakpoint search: the highest rate that keeps the thresholds for long, with its interval.
+    capacity: CapacityInterval | None = None
     # What the generated prompts followed from; None where none were generated.
     seed: int | None = None
     # What people know the run by: when it began, and the test.

@@ -11,7 +11,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.secrets import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _FORM = re.compile(
     r"\s*(?P<metric>[a-z_]*[a-z](?:\d+(?:\.\d+)?)?)?\s*(?P<sign><=|>=|<|>)\s*(?P<number>[0-9.eE+-]+)\s*(?P<unit>\S*)\s*"
@@ -85,6 +85,13 @@ def time_of(metric: str) -> tuple[str, str] | None:
     if found is None or (found["what"].startswith("p") and float(found["what"][1:]) > 100):  # noqa: PLR2004 - per cent
         return None
     return found["of"] or "response", found["what"]
+
+
+def longest_response(gates: Iterable[str]) -> float:
+    """Return the longest response time that gates allow, in seconds; 0 where none is about response times."""
+    expressions = (parse_expression(gate, bare=gate.lstrip().startswith(("<", ">"))) for gate in gates)
+    times = (one for one in expressions if one.comparison.sign.startswith("<") and time_of(one.metric) is not None)
+    return max((one.comparison.bound for one in times), default=0.0)
 
 
 def unit_of(metric: str) -> str:
