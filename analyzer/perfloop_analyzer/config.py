@@ -128,6 +128,12 @@ class AnalysisConfig:
         parse=Path,
         help="bounds and goals of each service's replicas; read again when it changes",
     )
+    prices_file: Path | None = flag(
+        "--prices.file",
+        None,
+        parse=Path,
+        help="what resources cost; read again when it changes, and once it is there; without it no money is published",
+    )
     catalog_files: tuple[Path, ...] = flag(
         "--catalog.file", (), parse=Path, repeat=True, help="more signals; may be repeated"
     )
@@ -157,7 +163,7 @@ class AnalysisConfig:
 
     def files(self) -> tuple[Path, ...]:
         """Return every configuration file that is read again when it changes."""
-        single = (self.thresholds_file, self.slos_file, self.scaling_file, self.topology_file)
+        single = (self.thresholds_file, self.slos_file, self.scaling_file, self.prices_file, self.topology_file)
         return (*(path for path in single if path), *self.catalog_files, *self.rule_files)
 
 

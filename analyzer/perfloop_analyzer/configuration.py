@@ -11,6 +11,7 @@ from perfloop_analyzer.incidents import Topology, read_topology
 from perfloop_analyzer.pipeline import Knowledge
 from perfloop_analyzer.recommend import load_rules
 from perfloop_base.errors import ConfigError
+from perfloop_base.prices import Prices, read_prices
 from perfloop_base.scaling import Scaling, read_scaling
 from perfloop_base.slos import read_slos
 from perfloop_base.thresholds import read_thresholds
@@ -54,9 +55,16 @@ def load_knowledge(config: AnalysisConfig) -> Knowledge:
     rules = read(lambda: load_rules(config.rule_files), no_rules)
     topology = read(lambda: read_topology(config.topology_file), Topology())
     scaling = read(lambda: read_scaling(config.scaling_file) if config.scaling_file else Scaling(), Scaling())
+    no_prices: Prices | None = None
+    prices = read(lambda: _read_prices(config.prices_file), no_prices)
     if problems:
         raise ConfigError(problems)
-    return Knowledge(catalog, rules, topology, scaling=scaling)
+    return Knowledge(catalog, rules, topology, scaling=scaling, prices=prices)
+
+
+def _read_prices(path: Path | None) -> Prices | None:
+    """Return the prices; None while the file is not there: it is read once somebody puts it there."""
+    return read_prices(path) if path is not None and path.exists() else None
 
 
 class ConfigurationFiles:

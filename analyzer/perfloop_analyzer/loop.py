@@ -361,7 +361,7 @@ class Loop:
             queries = queries_of(ask, self._knowledge.settings.window)
             self._planning.note(ask, await self._query(queries, ask.grid(at)), at)
         try:
-            self._plan = await asyncio.to_thread(self._planning.plan, self._table, at)
+            self._plan = await asyncio.to_thread(self._planning.plan, self._table, at, self._knowledge.prices)
         except Exception:  # the edge of planning: without a plan the analysis goes on
             log.exception("no plan was made")
             self._plan = Plan(at, failures={"plan": "no plan was made: the analyzer's log says why"})

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from perfloop_analyzer.planning.asks import STEP, WINDOW, Ask
 from perfloop_analyzer.planning.capacity.asked import NOW
+from perfloop_analyzer.planning.costs.asked import COSTS
+from perfloop_analyzer.planning.costs.bill import bill_of
 from perfloop_analyzer.planning.plan import Plan, ServicePlan
 from perfloop_analyzer.planning.situation import Situation
 from perfloop_analyzer.ports import Query
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.planning.asks import Answers
+    from perfloop_analyzer.planning.costs.bill import Bill
     from perfloop_analyzer.ports import Responses
+    from perfloop_base.prices import Prices
 
 # What is asked, each part's own (traffic, scaling and costs add theirs here).
-ASKS: tuple[Ask, ...] = (NOW,)
+ASKS: tuple[Ask, ...] = (NOW, COSTS)
 # An answer that is so many askings old says nothing of now: its figures are missing, with a note.
 ASKINGS_UNTIL_STALE = 4.0
 
@@ -43,12 +48,13 @@ class PlanningWatch:
         if responses.batches:
             self._answered[ask.name] = (at, responses.batches)
 
-    def plan(self, catalog: Mapping[str, Signal], at: float) -> Plan:
+    def plan(self, catalog: Mapping[str, Signal], at: float, prices: Prices | None = None) -> Plan:
         """Return the plan; it computes for up to seconds."""
-        situation = Situation(self._fresh(at), catalog, at)
+        situation = Situation(self._fresh(at), catalog, at, prices)
         failures = {name: reason for failed in self._failures.values() for name, reason in failed.items()}
-        services = tuple(plan_service(service, situation) for service in _services(situation.answers))
-        return Plan(at, services, (), failures)
+        bill, notes = bill_of(situation)
+        services = tuple(plan_service(service, situation, bill) for service in _services(situation.answers))
+        return Plan(at, services, (), failures, bill, notes)
 
     def _fresh(self, at: float) -> Answers:
         every = {ask.name: ask.every for ask in ASKS}
@@ -60,9 +66,14 @@ class PlanningWatch:
         }
 
 
-def plan_service(service: str, situation: Situation) -> ServicePlan:
+def plan_service(service: str, situation: Situation, bill: Bill | None = None) -> ServicePlan:
     """Return the plan of one service. Each part sets its field, or adds a note that says why it cannot."""
-    return ServicePlan(service, rate=situation.newest("plan_rate", service))
+    return ServicePlan(
+        service,
+        rate=situation.newest("plan_rate", service),
+        cost=bill.services.get(service) if bill else None,
+        notes=bill.notes.get(service, ()) if bill else (),
+    )
 
 
 def queries_of(ask: Ask, window: str) -> list[Query]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.recommend.parts import PartsOf
     from perfloop_analyzer.series import Batch
+    from perfloop_base.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Knowledge:
     topology: Topology = field(default_factory=Topology)
     settings: Settings = field(default_factory=Settings)
     scaling: Scaling = field(default_factory=Scaling)
+    prices: Prices | None = None
 
     def by_name(self) -> Mapping[str, Signal]:
         """Return the catalogue by name."""

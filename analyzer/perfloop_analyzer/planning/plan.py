@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from perfloop_analyzer.planning.capacity.model import Capacity
+    from perfloop_analyzer.planning.costs.bill import Bill
     from perfloop_analyzer.planning.figures import Figure
 
 
@@ -63,6 +64,8 @@ class Plan:
 
     Attributes:
         figures_of_all: What is published of no service alone, such as sums of money.
+        bill: What everything costs; None where no cost is known.
+        notes: One sentence for each thing that is missing, and of no service alone.
         failures: For each query that was not answered, one sentence with the reason.
     """
 
@@ -70,6 +73,8 @@ class Plan:
     services: tuple[ServicePlan, ...] = ()
     figures_of_all: tuple[Figure, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    bill: Bill | None = None
+    notes: tuple[str, ...] = ()
 
     def of(self, service: str) -> ServicePlan | None:
         """Return the plan of a service."""
@@ -80,11 +85,15 @@ class Plan:
         for one in self.services:
             yield from one.figures()
         yield from self.figures_of_all
+        if self.bill is not None:
+            yield from self.bill.figures()
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form: what `GET /api/v1/capacity` answers."""
         return {
             "planned_at": self.at,
             "services": [one.as_dict() for one in self.services],
+            "cost": self.bill.as_dict() if self.bill else None,
+            "notes": list(self.notes),
             "not_answered": dict(self.failures),
         }

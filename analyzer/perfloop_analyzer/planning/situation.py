@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.planning.asks import Answers
     from perfloop_analyzer.series import Floats
+    from perfloop_base.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Situation:
         answers: The answers that are new enough, by query name.
         catalog: The signals with the limits that are in use, by name.
         at: The moment in Unix seconds.
+        prices: What resources cost; None where nobody gave prices.
     """
 
     answers: Answers
     catalog: Mapping[str, Signal]
     at: float
+    prices: Prices | None = None
 
     def newest(self, name: str, service: str) -> float | None:
         """Return the newest value of a service's series, summed over them; None where there is none."""

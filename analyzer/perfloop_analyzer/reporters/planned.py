@@ -24,6 +24,18 @@ PLANNED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("service", "bound"),
     ),
     "headroom_ratio": ("Expected capacity over the request rate now.", ("service",)),
+    "price_info": ("The currency of every cost and saving; always 1.", ("currency",)),
+    "cost_per_hour": (
+        "What a resource costs in an hour that a service has reserved or uses; `unallocated` is what nobody has.",
+        ("service", "resource"),
+    ),
+    "cost_budget_per_hour": ("What everything may cost in an hour, from the prices.", ()),
+    "cost_per_thousand_requests": ("Everything that a service costs, by the requests that it answers.", ("service",)),
+    "cost_per_million_tokens": ("Everything that a service costs, by the tokens that it processes.", ("service",)),
+    "error_budget_cost": (
+        "What the bad events of an objective's thirty days cost (spent), and those that it allows would (allowed).",
+        ("service", "slo", "part"),
+    ),
     "capacity_limit_info": ("The resource that limits the capacity first; always 1.", ("service", "resource")),
 }
 
