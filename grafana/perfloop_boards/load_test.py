@@ -78,11 +78,8 @@ def _rows(limits: Limits) -> Sequence[Row]:
         Row(9, evenly(results.endpoints(limits), series.by_endpoint(limits))),
         Row(7, evenly(series.users(), series.outcomes(), series.delays(), series.cpu())),
         Row(7, ((14, results.runs(limits)), (10, results.checks()))),
-        Row(
-            7,
-            evenly(series.statuses(), series.phases(), results.phases(), series.transfer()),
-            title="Status codes, phases, transfer",
-        ),
+        Row(7, evenly(series.statuses(), series.phases(), results.phases()), title="Status codes, phases"),
+        Row(7, evenly(series.transfer(), series.connections()), title="Transfer, connections"),
         Row(
             7,
             evenly(series.first_token(limits), series.gaps(limits), series.tokens()),

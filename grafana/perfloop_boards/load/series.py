@@ -147,6 +147,24 @@ def statuses() -> AnyPanel:
     )
 
 
+def connections() -> AnyPanel:
+    """Return how often connections are made anew, and requests sent again for it."""
+    return lines(
+        About(
+            "New connections",
+            "New connections per second by protocol, and requests sent again since the service had closed their "
+            "connection. Good: far fewer than requests. As many as requests: the service keeps no connection alive.",
+            "cps",
+            NO_LINE,
+            links=(TO_SERVICE,),
+        ),
+        [
+            Query(over_time("loadgen_connections_total", by="protocol"), "{{protocol}}"),
+            Query(over_time("loadgen_retried_total"), "sent again", colours.CALLER),
+        ],
+    )
+
+
 def delays() -> AnyPanel:
     """Return how late the generator itself was."""
     return lines(
