@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfloop_analyzer.planning.capacity.queueing import most_load, servers_for_wait, slowdown, waiting_callers
+from perfloop_analyzer.planning.capacity.scalability import LEAST_LEVELS, Scalability, fit_scalability, load_levels
 from perfloop_analyzer.recommend.estimates import (
     BLOCK,
     Estimate,
@@ -22,11 +24,9 @@ from perfloop_analyzer.recommend.estimates import (
     positive,
     varied,
 )
-from perfloop_analyzer.recommend.queueing import most_load, servers_for_wait, slowdown, waiting_callers
 from perfloop_analyzer.recommend.recovery import return_to_expected
 from perfloop_analyzer.recommend.rightsizing import memory_request
 from perfloop_analyzer.recommend.rules import Computation
-from perfloop_analyzer.recommend.scalability import LEAST_LEVELS, Scalability, fit_scalability, load_levels
 
 if TYPE_CHECKING:
     from perfloop_analyzer.findings import Finding
@@ -124,7 +124,10 @@ def replicas(how: Computation, finding: Finding, measured: Measured) -> Estimate
         words = f"{load:.2f} of {whole} cores are busy, what is needed beyond them is not seen: at least {after}"
     worst = min(most / wanted, share)
     then = load / wanted if share < FULL else (load / wanted + worst) / 2
-    resized = Estimate(finding.signal, share, then, load / wanted, worst, "replicas", words + past, wanted)
+    resized = Estimate(
+        *(finding.signal, share, then, load / wanted, worst, "replicas", words + past, wanted),
+        added={"core_hour": float(wanted - whole)},
+    )
     return _spread(resized, finding, measured)
 
 
@@ -170,7 +173,10 @@ def right_size(how: Computation, finding: Finding, measured: Measured) -> Estima
     worst = share if peak >= FULL else share * total / wanted
     least = "at least " if peak >= FULL else ""
     now, then = share, share * total / wanted
-    resized = Estimate(finding.signal, now, then, then, worst, "right_size", least + words, wanted)
+    resized = Estimate(
+        *(finding.signal, now, then, then, worst, "right_size", least + words, wanted),
+        added={"memory_gib_hour": (wanted - total) / 2**30},
+    )
     return _spread(resized, finding, measured)
 
 

@@ -95,7 +95,7 @@ def _capacities(runs: Sequence[LiveRun]) -> Metric:
         bounds = {"lower": found.lower, "expected": found.expected, "upper": found.upper} if found else {}
         for bound, value in bounds.items():
             if value is not None:
-                labels = {"test": run.test, "run_id": run.run_id, "service": run.service, "bound": bound}
+                labels = {"test": run.test, "run_id": run.run_id, "tested_service": run.service, "bound": bound}
                 family.add_sample(family.name, {label: text for label, text in labels.items() if text}, value)
     return family
 

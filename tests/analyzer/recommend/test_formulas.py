@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from perfloop_analyzer.recommend.estimates import Level, level_of
-from perfloop_analyzer.recommend.queueing import (
+from perfloop_analyzer.planning.capacity.queueing import (
     busy_servers,
     most_load,
     servers_for_wait,
@@ -16,6 +15,8 @@ from perfloop_analyzer.recommend.queueing import (
     wait_probability,
     waiting_callers,
 )
+from perfloop_analyzer.planning.capacity.scalability import fit_scalability
+from perfloop_analyzer.recommend.estimates import Level, level_of
 from perfloop_analyzer.recommend.rightsizing import (
     cpu_request,
     desired_replicas,
@@ -23,7 +24,6 @@ from perfloop_analyzer.recommend.rightsizing import (
     memory_request,
     vertical_sizing,
 )
-from perfloop_analyzer.recommend.scalability import fit_scalability
 
 
 def _erlang_c(load: float, servers: int) -> float:
