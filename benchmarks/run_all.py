@@ -27,6 +27,7 @@ SHARED = {
     "loadgen_rig",
     "novelty_corpus",
     "peers",
+    "traffic_series",
 }
 
 

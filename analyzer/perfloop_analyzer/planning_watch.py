@@ -10,6 +10,7 @@ from perfloop_analyzer.planning.costs.asked import COSTS
 from perfloop_analyzer.planning.costs.bill import bill_of
 from perfloop_analyzer.planning.plan import Plan, ServicePlan
 from perfloop_analyzer.planning.situation import Situation
+from perfloop_analyzer.planning.traffic import Stretch, TrafficWatch
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.series import service_of
 from perfloop_base.durations import format_duration, parse_duration
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.planning.asks import Answers
     from perfloop_analyzer.planning.costs.bill import Bill
+    from perfloop_analyzer.planning.traffic import Known
     from perfloop_analyzer.ports import Responses
     from perfloop_base.prices import Prices
 
@@ -36,16 +38,20 @@ class PlanningWatch:
         self._asked: dict[str, float] = {}
         self._answered: dict[str, tuple[float, Answers]] = {}
         self._failures: dict[str, Mapping[str, str]] = {}
+        self._traffic = TrafficWatch()
 
     def due(self, at: float) -> tuple[Ask, ...]:
         """Return what is to be asked at a moment; a clock that was set back makes everything due."""
-        return tuple(ask for ask in ASKS if not 0 <= at - self._asked.get(ask.name, float("-inf")) < ask.every)
+        often = (ask for ask in ASKS if not 0 <= at - self._asked.get(ask.name, float("-inf")) < ask.every)
+        return (*often, *self._traffic.due(at))
 
     def note(self, ask: Ask, responses: Responses, at: float) -> None:
         """Keep the answers; a query without one keeps the answer before it until that is too old."""
         self._asked[ask.name] = at
         self._failures[ask.name] = responses.failures
-        if responses.batches:
+        if isinstance(ask, Stretch):
+            self._traffic.note(ask, responses.batches, at)
+        elif responses.batches:
             self._answered[ask.name] = (at, responses.batches)
 
     def plan(self, catalog: Mapping[str, Signal], at: float, prices: Prices | None = None) -> Plan:
@@ -53,7 +59,10 @@ class PlanningWatch:
         situation = Situation(self._fresh(at), catalog, at, prices)
         failures = {name: reason for failed in self._failures.values() for name, reason in failed.items()}
         bill, notes = bill_of(situation)
-        services = tuple(plan_service(service, situation, bill) for service in _services(situation.answers))
+        services = tuple(
+            plan_service(service, situation, self._traffic.of(service, at), bill)
+            for service in _services(situation.answers)
+        )
         return Plan(at, services, (), failures, bill, notes)
 
     def _fresh(self, at: float) -> Answers:
@@ -66,13 +75,14 @@ class PlanningWatch:
         }
 
 
-def plan_service(service: str, situation: Situation, bill: Bill | None = None) -> ServicePlan:
+def plan_service(service: str, situation: Situation, ahead: Known, bill: Bill | None = None) -> ServicePlan:
     """Return the plan of one service. Each part sets its field, or adds a note that says why it cannot."""
     return ServicePlan(
         service,
         rate=situation.newest("plan_rate", service),
+        forecast=ahead.traffic,
         cost=bill.services.get(service) if bill else None,
-        notes=bill.notes.get(service, ()) if bill else (),
+        notes=(*ahead.notes, *(bill.notes.get(service, ()) if bill else ())),
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # What pip says where the registry cannot be reached; anything else is a requirement that cannot be met.
 UNREACHABLE = re.compile(r"NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|from versions: none\)")
-PEERS = ("instrumentator", "locust", "otava", "ruptures", "schemathesis")
+PEERS = ("instrumentator", "locust", "otava", "ruptures", "schemathesis", "statsforecast")
 
 
 @pytest.fixture

@@ -24,6 +24,10 @@ PLANNED: dict[str, tuple[str, tuple[str, ...]]] = {
         ("service", "bound"),
     ),
     "headroom_ratio": ("Expected capacity over the request rate now.", ("service",)),
+    "forecast_requests_per_second": (
+        "The highest request rate of five minutes expected within a horizon, with the bounds that hold it in 90 %.",
+        ("service", "horizon", "bound"),
+    ),
     "price_info": ("The currency of every cost and saving; always 1.", ("currency",)),
     "cost_per_hour": (
         "What a resource costs in an hour that a service has reserved or uses; `unallocated` is what nobody has.",

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from perfloop_analyzer.planning.traffic.forecasting import Forecast, forecast, forecast_all
+from perfloop_analyzer.planning.traffic.forecasting import Forecast, Outlook, forecast, forecast_all, forecast_peaks
+from perfloop_analyzer.planning.traffic.outlooks import Known, ServiceTraffic, TrafficWatch
 from perfloop_analyzer.planning.traffic.past import Refusal
+from perfloop_analyzer.planning.traffic.reading import Stretch
 
-__all__ = ["Forecast", "Refusal", "forecast", "forecast_all"]
+__all__ = [
+    "Forecast",
+    "Known",
+    "Outlook",
+    "Refusal",
+    "ServiceTraffic",
+    "Stretch",
+    "TrafficWatch",
+    "forecast",
+    "forecast_all",
+    "forecast_peaks",
+]

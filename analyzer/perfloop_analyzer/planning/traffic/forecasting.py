@@ -13,23 +13,27 @@ Seasonal profiles and ridge regressions were ahead of foundation models in publi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from perfloop_analyzer.planning.traffic.conformal import margins
+from perfloop_analyzer.planning.figures import Bounds
+from perfloop_analyzer.planning.traffic.conformal import margins, quantile
 from perfloop_analyzer.planning.traffic.features import DAY_SECONDS, NEAR_SECONDS, WEEK_SECONDS, Features, Seasons
 from perfloop_analyzer.planning.traffic.past import LEAST_POINTS, Refusal, fill_gaps, first_known, known_rates, refuse
 from perfloop_analyzer.planning.traffic.ridge import FOLDS, Fit, fit
 from perfloop_base.quantities import span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from perfloop_analyzer.series import Floats
 
     Ints = NDArray[np.int64]
 
+T = TypeVar("T")
 OFFSET = 0.3  # of the mean rate: c of the transformation
 KNOTS = 8
 ROWS = 256  # moments of the past that a regression looks at
@@ -40,6 +44,7 @@ LEAST_DAY = 8  # points of a day that has a rhythm
 PASTS = 1.5  # horizons after the first season that the past must have: errors at the horizon are learned from them
 NORMAL = 1.6449  # the 95 % quantile
 TOGETHER = 64  # series, so that the arrays stay small
+PEAK_MOMENTS = 48  # of the past, whose peaks are compared with what would have been forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,14 @@ class Forecast:
     expected: Floats
     lower: Floats
     upper: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A forecast, and its highest rate: what a service has to carry within the horizon."""
+
+    path: Forecast
+    peak: Bounds
 
 
 def forecast(history: Floats, step: float, at: float, horizon_seconds: float) -> Forecast | Refusal:
@@ -85,9 +98,47 @@ def forecast_all(histories: Floats, step: float, at: float, horizon_seconds: flo
     Raises:
         ValueError: The step or the horizon is no length of time, or the horizon has more than MOST_AHEAD steps.
     """
-    ahead = points_ahead(step, horizon_seconds)
+
+    def answer(group: _Group, _: Ints) -> list[Forecast]:
+        return group.paths(at)
+
+    return _answer_all(np.asarray(histories, dtype=np.float64), step, horizon_seconds, answer)
+
+
+def forecast_peaks(
+    histories: Floats, steps: tuple[float, int], at: float, horizon_seconds: float
+) -> list[Outlook | Refusal]:
+    """Forecast every series and the highest of its values within the horizon, or say why not.
+
+    Args:
+        histories: Requests per second, shape (series, points); see `forecast`. The newest point is a whole step's last.
+        steps: Seconds between two points, and how many of them the forecast takes for one: peaks remain those of single
+            points.
+        at: The moment of the newest point, in Unix seconds.
+        horizon_seconds: How far ahead.
+
+    Raises:
+        ValueError: As of `forecast_all`.
+    """
+    short, several = steps
     rates = known_rates(np.asarray(histories, dtype=np.float64))
-    answers: list[Forecast | Refusal | None] = [None] * len(rates)
+    rates = rates[:, rates.shape[1] % several :].reshape(len(rates), -1, several)
+    known = np.isfinite(rates).sum(axis=2)
+    means = np.nansum(rates, axis=2) / np.where(known >= several / 2, known, np.nan)
+    peaks = np.where(np.isfinite(rates), rates, 0.0).max(axis=2)
+
+    def answer(group: _Group, rows: Ints) -> list[Outlook]:
+        return group.outlooks(at, peaks[rows, -group.points :], short)
+
+    return _answer_all(means, short * several, horizon_seconds, answer)
+
+
+def _answer_all(
+    histories: Floats, step: float, horizon_seconds: float, answer: Callable[[_Group, Ints], list[T]]
+) -> list[T | Refusal]:
+    ahead = points_ahead(step, horizon_seconds)
+    rates = known_rates(histories)
+    answers: list[T | Refusal | None] = [None] * len(rates)
     groups: dict[int, list[int]] = {}
     for row, series in enumerate(rates):
         begin = first_known(series)
@@ -96,7 +147,7 @@ def forecast_all(histories: Floats, step: float, at: float, horizon_seconds: flo
             groups.setdefault(begin, []).append(row)
     for begin, rows in groups.items():
         for some in np.split(np.array(rows), range(TOGETHER, len(rows), TOGETHER)):
-            for row, found in zip(some, _Group(rates[some, begin:], step, ahead).forecast(at), strict=True):
+            for row, found in zip(some, answer(_Group(rates[some, begin:], step, ahead), some), strict=True):
                 answers[row] = found
     return [one for one in answers if one is not None]
 
@@ -139,6 +190,12 @@ def _refuse_short(points: int, step: float, ahead: int) -> Refusal | None:
     )
 
 
+def _not_too_close(lower: Floats, expected: Floats, upper: Floats, step: float) -> tuple[Floats, Floats, Floats]:
+    """Return bounds that are no closer than the chance with which requests arrive within a step."""
+    chance = NORMAL * np.sqrt(np.maximum(expected * step, 1.0)) / step
+    return np.maximum(np.minimum(lower, expected - chance), 0.0), expected, np.maximum(upper, expected + chance)
+
+
 class _Group:
     """Series that began at the same point."""
 
@@ -154,19 +211,64 @@ class _Group:
         self._knots = np.unique(np.geomspace(1, ahead, KNOTS).round().astype(np.int64))
         self._available = rates.shape[1] - self._knots - self._first
 
-    def forecast(self, at: float) -> list[Forecast | Refusal]:
+    @property
+    def points(self) -> int:
+        """How long the series are."""
+        return self._values.shape[1]
+
+    def paths(self, at: float) -> list[Forecast]:
         """Return the forecast of each series."""
+        return self._paths(self._fit(), at)
+
+    def outlooks(self, at: float, peaks: Floats, step: float) -> list[Outlook]:
+        """Return the forecast of each series with its peak.
+
+        Args:
+            at: The newest moment, in Unix seconds.
+            peaks: The highest rate within each point, shape (series, points).
+            step: Seconds over which those rates are means.
+        """
         fitted = self._fit()
-        ahead = np.arange(1, self._ahead + 1)
-        moments = np.full((self._ahead, 1), self._values.shape[1] - 1)
-        base, features = self._features.at(moments, ahead)
-        middle = (base + np.einsum("shrf,shf->shr", features, self._between(fitted.weights)))[:, :, 0]
+        errors = self._peak_errors(fitted, np.log(peaks + self._offset))
+        usual = quantile(errors, 0.5)
+        low, high = margins(errors - usual[:, None], np.asarray(self._available[-1] / self._ahead))
+        now = np.full((1, 1), self.points - 1)
+        middle = self._middle(now, fitted.weights)[:, :, 0].max(axis=1) + usual
+        three = np.stack([self._rates(one[:, None])[:, 0] for one in (middle + low, middle, middle + high)], axis=1)
+        bounds = [Bounds(*(float(value) for value in _not_too_close(*row, step))) for row in three]
+        return [Outlook(path, peak) for path, peak in zip(self._paths(fitted, at), bounds, strict=True)]
+
+    def _paths(self, fitted: Fit, at: float) -> list[Forecast]:
+        middle = self._middle(np.full((1, 1), self.points - 1), fitted.weights)[:, :, 0]
         low, high = margins(fitted.residuals, self._available / self._knots)
         low, high = (self._between(edge[:, :, None])[:, :, 0] for edge in (low, high))
-        expected, lower, upper = (self._rates(one) for one in (middle, middle + low, middle + high))
-        chance = NORMAL * np.sqrt(np.maximum(expected * self._step, 1.0)) / self._step
-        lower, upper = np.maximum(np.minimum(lower, expected - chance), 0.0), np.maximum(upper, expected + chance)
+        lower, expected, upper = (self._rates(one) for one in (middle + low, middle, middle + high))
+        lower, expected, upper = _not_too_close(lower, expected, upper, self._step)
         return [Forecast(at, self._step, *three) for three in zip(expected, lower, upper, strict=True)]
+
+    def _middle(self, moments: Ints, weights: Floats) -> Floats:
+        """Return the transformed forecast of every point ahead, shape (series, ahead, moments).
+
+        Args:
+            moments: Points of the past, shape (1, moments).
+            weights: Shape (series, knots, features).
+        """
+        every = np.broadcast_to(moments, (self._ahead, moments.shape[1]))
+        base, features = self._features.at(every, np.arange(1, self._ahead + 1))
+        weighted = features @ self._between(weights)[..., None]
+        return np.asarray(base + weighted[..., 0], dtype=np.float64)
+
+    def _peak_errors(self, fitted: Fit, peaks: Floats) -> Floats:
+        """Return by how much past peaks were above those of the path, each by the fit without its stretch."""
+        last = self.points - 1 - self._ahead
+        count = max(min(PEAK_MOMENTS, last - self._first + 1) // FOLDS, 1)
+        moments = np.linspace(self._first, last, FOLDS * count).round().astype(np.int64).reshape(FOLDS, count)
+        errors = []
+        for fold, own in enumerate(moments):
+            path = self._middle(own[None, :], fitted.without[:, :, fold]).max(axis=1)
+            actual = peaks[:, own[None, :] + np.arange(1, self._ahead + 1)[:, None]].max(axis=1)
+            errors.append(actual - path)
+        return np.concatenate(errors, axis=1)
 
     def _fit(self) -> Fit:
         rows = min(ROWS, int(self._available.max())) // FOLDS * FOLDS
