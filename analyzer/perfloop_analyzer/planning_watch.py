@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.planning.asks import STEP, WINDOW, Ask
@@ -9,11 +10,15 @@ from perfloop_analyzer.planning.capacity.asked import NOW
 from perfloop_analyzer.planning.costs.asked import COSTS
 from perfloop_analyzer.planning.costs.bill import bill_of
 from perfloop_analyzer.planning.plan import Plan, ServicePlan
+from perfloop_analyzer.planning.scaling.asked import ASKS as SCALING_ASKS
+from perfloop_analyzer.planning.scaling.replicas import Replicas
+from perfloop_analyzer.planning.scaling.watch import ScalingWatch
 from perfloop_analyzer.planning.situation import Situation
 from perfloop_analyzer.planning.traffic import Stretch, TrafficWatch
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.series import service_of
 from perfloop_base.durations import format_duration, parse_duration
+from perfloop_base.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,8 +30,8 @@ if TYPE_CHECKING:
     from perfloop_analyzer.ports import Responses
     from perfloop_base.prices import Prices
 
-# What is asked, each part's own (traffic, scaling and costs add theirs here).
-ASKS: tuple[Ask, ...] = (NOW, COSTS)
+# What is asked, each part's own (traffic keeps its own).
+ASKS: tuple[Ask, ...] = (NOW, COSTS, *SCALING_ASKS)
 # An answer that is so many askings old says nothing of now: its figures are missing, with a note.
 ASKINGS_UNTIL_STALE = 4.0
 
@@ -39,6 +44,7 @@ class PlanningWatch:
         self._answered: dict[str, tuple[float, Answers]] = {}
         self._failures: dict[str, Mapping[str, str]] = {}
         self._traffic = TrafficWatch()
+        self._scaling = ScalingWatch()
 
     def due(self, at: float) -> tuple[Ask, ...]:
         """Return what is to be asked at a moment; a clock that was set back makes everything due."""
@@ -54,16 +60,29 @@ class PlanningWatch:
         elif responses.batches:
             self._answered[ask.name] = (at, responses.batches)
 
-    def plan(self, catalog: Mapping[str, Signal], at: float, prices: Prices | None = None) -> Plan:
+    def plan(
+        self,
+        catalog: Mapping[str, Signal],
+        at: float,
+        prices: Prices | None = None,
+        scaling: Scaling | None = None,
+    ) -> Plan:
         """Return the plan; it computes for up to seconds."""
-        situation = Situation(self._fresh(at), catalog, at, prices)
+        situation = Situation(self._fresh(at), catalog, at, prices, scaling or Scaling())
         failures = {name: reason for failed in self._failures.values() for name, reason in failed.items()}
         bill, notes = bill_of(situation)
+        names = {*_services(situation.answers), *self._scaling.services(situation)}
         services = tuple(
-            plan_service(service, situation, self._traffic.of(service, at), bill)
-            for service in _services(situation.answers)
+            self._with_replicas(plan_service(service, situation, self._traffic.of(service, at), bill), situation)
+            for service in sorted(names)
         )
-        return Plan(at, services, (), failures, bill, notes)
+        return Plan(at, services, (), failures, bill, notes=notes)
+
+    def _with_replicas(self, plan: ServicePlan, situation: Situation) -> ServicePlan:
+        found = self._scaling.replicas(plan.service, situation, plan.capacity)
+        if isinstance(found, Replicas):
+            return replace(plan, replicas=found)
+        return replace(plan, notes=(*plan.notes, found))
 
     def _fresh(self, at: float) -> Answers:
         every = {ask.name: ask.every for ask in ASKS}

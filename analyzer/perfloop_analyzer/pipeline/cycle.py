@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.findings import Reading
 from perfloop_analyzer.incidents import (
     Movement,
     Topology,
@@ -21,11 +20,10 @@ from perfloop_analyzer.pipeline.health import score_health
 from perfloop_analyzer.pipeline.inputs import Inputs
 from perfloop_analyzer.ports import Query, Responses, Result
 from perfloop_analyzer.recommend import Context, Rule, find_parts, no_parts, recommend
-from perfloop_analyzer.recommend.rightsizing import desired_replicas
 from perfloop_base.scaling import Scaling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding
@@ -78,7 +76,7 @@ def analyze(answers: Responses, knowledge: Knowledge, at: float) -> Result:
         findings=findings,
         incidents=incidents,
         recommendations=recommend(incidents, knowledge.rules, _context(measured, knowledge, at)),
-        readings=(*detection.readings, *_replicas(measured, services)),
+        readings=tuple(detection.readings),
         failures=answers.failures,
         # Without health nothing was seen: that a finding was not among it ends nothing.
         memory=remember(memory, incidents, at, measured.deviation) if health else memory,
@@ -105,12 +103,3 @@ def name_parts(result: Result, answers: Responses, parts: Mapping[str, Batch], k
     measured = Inputs(answers.batches, table, knowledge.settings.history)
     context = _context(measured, knowledge, result.at, find_parts(parts, table))
     return replace(result, recommendations=recommend(result.incidents, knowledge.rules, context))
-
-
-def _replicas(measured: Inputs, services: set[str]) -> Iterator[Reading]:
-    """Yield the desired replicas of every service whose CPU use, replicas and cores are known."""
-    cores = measured.now("cpu_cores", "host")
-    for service in sorted(services):
-        used, count = measured.now("process_cpu_cores", service), measured.now("replicas", service)
-        if used and count and cores:
-            yield Reading("desired_replicas", "", service, desired_replicas(count, used, cores))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfloop_analyzer.series import current, service_of
+from perfloop_base.scaling import Scaling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +29,14 @@ class Situation:
         catalog: The signals with the limits that are in use, by name.
         at: The moment in Unix seconds.
         prices: What resources cost; None where nobody gave prices.
+        scaling: How many replicas each service may have, and what it shall carry.
     """
 
     answers: Answers
     catalog: Mapping[str, Signal]
     at: float
     prices: Prices | None = None
+    scaling: Scaling = field(default_factory=Scaling)
 
     def newest(self, name: str, service: str) -> float | None:
         """Return the newest value of a service's series, summed over them; None where there is none."""

@@ -1,4 +1,4 @@
-"""Right-sizing from days of usage: the CPU and memory of one replica, and how many replicas there should be.
+"""Right-sizing from days of usage: the CPU and memory of one replica.
 
 - KRR's simple strategy (robusta-dev/krr): CPU request = 95th percentile of use, memory request = peak x 1.15; from a
   hundred points on.
@@ -6,8 +6,6 @@
   samples are counted in exponential buckets, each 5% wider than the one before, with weight 2^(-age / half-life).
   Target, lower and upper bound are the 90th, 50th and 95th percentile plus 15%; the bounds are widened while there is
   little history.
-- The Horizontal Pod Autoscaler's ratio: replicas = ceil(replicas x use / target), unchanged while use is within 10% of
-  the target. Use is the CPU that the service's own processes take, as a share of one replica's cores.
 """
 
 from __future__ import annotations
@@ -27,8 +25,6 @@ MARGIN = 1.15
 RATIO = 1.05  # of the widths of neighbouring buckets
 HALF_LIFE_SECONDS = 86_400.0
 SAMPLES_A_DAY = 1440.0  # the VPA samples once a minute
-REPLICA_CPU_TARGET = 0.7
-REPLICA_TOLERANCE = 0.1  # of the target, the HPA's default
 SIZED_SIGNALS = frozenset({"cpu_used_ratio", "memory_used_ratio"})  # whose days the sizes are read from
 LEAST_POINTS = 100  # as KRR
 LEAST_DAYS = 1.0  # use has a time of day: less than one has not seen its peak
@@ -121,17 +117,3 @@ def _bucket_end(use: float, first_bucket: float) -> float:
     """Return the upper edge of the exponential bucket that a value falls into."""
     bucket = math.floor(math.log1p(max(use, 0.0) * (RATIO - 1) / first_bucket) / math.log(RATIO))
     return float(first_bucket * (RATIO ** (bucket + 1) - 1) / (RATIO - 1))
-
-
-def desired_replicas(replicas: float, cores_used: float, cores_of_one: float) -> int:
-    """Return the number of replicas that brings the CPU use of each to REPLICA_CPU_TARGET.
-
-    Args:
-        replicas: Running replicas, at least 1.
-        cores_used: CPU cores that all replicas use together.
-        cores_of_one: CPU cores that one replica has.
-    """
-    use = cores_used / (replicas * cores_of_one)
-    if abs(use / REPLICA_CPU_TARGET - 1.0) <= REPLICA_TOLERANCE:
-        return round(replicas)
-    return max(1, math.ceil(replicas * use / REPLICA_CPU_TARGET))

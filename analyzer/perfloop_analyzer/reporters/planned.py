@@ -28,6 +28,16 @@ PLANNED: dict[str, tuple[str, tuple[str, ...]]] = {
         "The highest request rate of five minutes expected within a horizon, with the bounds that hold it in 90 %.",
         ("service", "horizon", "bound"),
     ),
+    "desired_replicas": (
+        "The fewest replicas that keep the objectives under the load of the next minutes, within their bounds.",
+        ("service",),
+    ),
+    "needed_replicas": ("The replicas that one reason asks for, whatever the bounds.", ("service", "reason")),
+    "replicas_limit": ("The fewest and the most replicas that scaling.yml allows.", ("service", "limit")),
+    "load_ahead": (
+        "The highest load per second until a replica that is asked for now answers, in requests or tokens.",
+        ("service", "unit"),
+    ),
     "price_info": ("The currency of every cost and saving; always 1.", ("currency",)),
     "cost_per_hour": (
         "What a resource costs in an hour that a service has reserved or uses; `unallocated` is what nobody has.",
@@ -36,6 +46,19 @@ PLANNED: dict[str, tuple[str, tuple[str, ...]]] = {
     "cost_budget_per_hour": ("What everything may cost in an hour, from the prices.", ()),
     "cost_per_thousand_requests": ("Everything that a service costs, by the requests that it answers.", ("service",)),
     "cost_per_million_tokens": ("Everything that a service costs, by the tokens that it processes.", ("service",)),
+    "cost_baseline_per_hour": (
+        "What everything cost in an hour when saving began: what the goal is compared with.",
+        (),
+    ),
+    "cost_goal_per_hour": ("What everything may cost in an hour once the goal is reached.", ()),
+    "cost_reduction_ratio": (
+        "Share of the baseline that is saved: now, if everything expected were done (planned), and as measured.",
+        ("kind",),
+    ),
+    "savings_per_month": (
+        "Money that recommendations save in a month, all together: expected of those not measured yet, and measured.",
+        ("kind",),
+    ),
     "error_budget_cost": (
         "What the bad events of an objective's thirty days cost (spent), and those that it allows would (allowed).",
         ("service", "slo", "part"),

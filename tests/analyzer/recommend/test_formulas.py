@@ -19,7 +19,6 @@ from perfloop_analyzer.planning.capacity.scalability import fit_scalability
 from perfloop_analyzer.recommend.estimates import Level, level_of
 from perfloop_analyzer.recommend.rightsizing import (
     cpu_request,
-    desired_replicas,
     learn_usage,
     memory_request,
     vertical_sizing,
@@ -224,10 +223,3 @@ def test_vertical_sizing_weighs_recent_use_more_and_knows_its_ignorance() -> Non
     assert recent.target == pytest.approx(1.15, rel=0.06)
     assert recent.upper > 10 * recent.target
     assert recent.lower < 0.95 * recent.target
-
-
-def test_replicas_follow_the_autoscalers_ratio() -> None:
-    """Use at the target changes nothing, twice the target doubles, idle leaves one."""
-    assert desired_replicas(2, 2.8, 2.0) == 2
-    assert desired_replicas(2, 4.0, 1.0) == 6
-    assert desired_replicas(4, 0.1, 2.0) == 1
