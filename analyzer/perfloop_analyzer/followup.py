@@ -19,6 +19,8 @@ from perfloop_analyzer.recommend.conclusion import (
 )
 from perfloop_analyzer.recommend.validation import GAP, LEAST_AFTER, Course, Trial
 from perfloop_analyzer.series import Batch, Floats, Grid, Labels, service_of
+from perfloop_analyzer.waste import WASTE
+from perfloop_analyzer.waste_followup import conclude_waste
 from perfloop_base.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -58,10 +60,15 @@ class FollowUp:
             StoreError: The database could not be read or written.
         """
         for recommendation in await asyncio.to_thread(self._store.recommendations, "implemented"):
-            trial = trial_of(recommendation, catalog)
-            found = trial and await self._judge(trial, catalog, window, at)
-            if trial and found:
-                measured = found.verdict.as_dict() | {"metric": trial.metric} if found.verdict else None
+            if recommendation.category == WASTE:
+                metric = recommendation.signal
+                found = await conclude_waste(self._source, recommendation, catalog, window, at)
+            else:
+                trial = trial_of(recommendation, catalog)
+                metric = trial.metric if trial else ""
+                found = await self._judge(trial, catalog, window, at) if trial else None
+            if found:
+                measured = found.verdict.as_dict() | {"metric": metric} if found.verdict else None
                 await asyncio.to_thread(self._store.conclude, recommendation.id, found.step, measured, at, found.words)
 
     async def _judge(self, trial: Trial, catalog: Mapping[str, Signal], window: str, at: float) -> Conclusion | None:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from perfloop_analyzer.changes import Change
     from perfloop_analyzer.findings import Finding, Reading
     from perfloop_analyzer.incidents import Incident
+    from perfloop_analyzer.planning.costs.progress import Baseline
     from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.recommend.track_record import TrackRecord
     from perfloop_analyzer.series import Batch, Grid
+    from perfloop_analyzer.waste import Wasted
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,7 @@ class Result:
     series: int = 0
     points: int = 0
     unseen: tuple[Unseen, ...] = ()
+    wasted: tuple[Wasted, ...] = ()
     plan: Plan = field(default_factory=Plan)
 
     def without_score(self) -> tuple[Unseen, ...]:
@@ -168,8 +171,20 @@ class Store(Protocol):
     ) -> None:
         """Record the measured effect of an implemented recommendation, where there is one, and why it ended so."""
 
-    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
-        """Move one recommendation on in its life."""
+    def transition(self, identifier: str, step: str, at: float, effort_hours: float | None = None) -> Recommendation:
+        """Move one recommendation on in its life; `effort_hours` is the work that a person expects of it."""
+
+    def first_accepted(self) -> float | None:
+        """Return when a recommendation was first accepted or implemented, in Unix seconds; None before."""
+
+    def cost_baseline(self, since: float, currency: str) -> Baseline | None:
+        """Return the cost of an hour with which later costs are compared, of a moment that was asked for."""
+
+    def write_cost_baseline(self, baseline: Baseline) -> None:
+        """Keep the cost of an hour with which later costs are compared."""
+
+    def note_saving(self, identifier: str, saved: Mapping[str, Any]) -> None:
+        """Keep what a recommendation was measured to save in a month."""
 
     def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
         """Return every step in the life of a recommendation."""

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfloop.prove.judge import Effect, Evaluation, compare, judge, significant
 from perfloop.prove.sides import WITH, WITHOUT
+from perfloop_analyzer.waste import WASTE
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from perfloop.prove.blocks import Block
     from perfloop.prove.traffic import Traffic
@@ -162,12 +164,14 @@ def conclude(  # noqa: PLR0913 - each is a part of the outcome
     promised = expected.low if expected and expected.metric == signal.name else 0.0
     effect = effects.get(own) if own else None
     routes = _routes(traffic, blocks, scale)
+    sides = _side_effects(effects, own, table)
+    harm = _what_it_harms(sides, _new(values, blocks, table), table) if recommendation.category == WASTE else None
     return Proof(
         recommendation,
         signal,
-        _what_forbids(blocks, routes) or judge(effect, promised),
+        _what_forbids(blocks, routes) or harm or judge(effect, promised),
         effect,
-        _side_effects(effects, own, table),
+        sides,
         _client(blocks),
         traffic,
         routes,
@@ -201,6 +205,25 @@ def _what_forbids(blocks: Sequence[Block], routes: Iterable[RouteLoad]) -> Evalu
     if off := [one.name for one in routes if not one.is_same]:
         return Evaluation(UNDECIDED, f"the replayed rate of {', '.join(off)} is not the original's")
     return None
+
+
+def _what_it_harms(sides: Iterable[SideEffect], new: Iterable[str], table: Mapping[str, Signal]) -> Evaluation | None:
+    """Return what a smaller size made worse for callers, and what was `new` with it; None where it did no harm."""
+    worse = [one for one in sides if one.effect.gain < 0 and table[one.name].kind == "red"]
+    words = ", ".join((*(f"{one.title} by {-one.effect.gain:.0%}" for one in worse), *new))
+    return Evaluation(REFUTED, f"the smaller size made worse what callers notice: {words}") if words else None
+
+
+def _new(values: Mapping[Key, Sequence[float]], blocks: Sequence[Block], table: Mapping[str, Signal]) -> Iterator[str]:
+    """Yield what callers notice with the change and never did without it: of nothing there is no share."""
+    for (name, _), found in values.items():
+        signal = table[name]
+        without, with_change = ([x for x in _side(found, blocks, side) if math.isfinite(x)] for side in (WITHOUT, WITH))
+        if signal.kind != "red" or signal.direction != "above" or not without or not with_change or any(without):
+            continue
+        mean = sum(with_change) / len(with_change)
+        if mean > signal.min_deviation:
+            yield f"{signal.label} {quantity(mean, signal.unit)}"
 
 
 def _side_effects(

@@ -88,7 +88,7 @@ def _fill(rule: Rule, finding: Finding, incident: Incident, context: Context) ->
     expected = expect(rule.improvement, finding, context.measured)
     improvement = None if isinstance(expected, str) else weigh(expected, context.records.get(rule.rule))
     return Recommendation(
-        id=_identifier(rule.rule, finding.service, finding.labels),
+        id=identify(rule.rule, finding.service, finding.labels),
         rule=rule.rule,
         service=finding.service,
         component=finding.component,
@@ -162,7 +162,8 @@ def evidence(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _identifier(rule: str, service: str, labels: Mapping[str, str]) -> str:
+def identify(rule: str, service: str, labels: Mapping[str, str]) -> str:
+    """Return the id of a rule's recommendation about one thing of a service."""
     rest = sorted((name, value) for name, value in labels.items() if name != "service")
     digest = hashlib.sha256(repr((rule, service, rest)).encode()).hexdigest()[:6]
     return f"{slug(rule.replace('_', '-'))}-{slug(service)}-{digest}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import component_name
-from perfloop_analyzer.recommend import by_urgency, gain_words, measured_words, proved_words
+from perfloop_analyzer.recommend import by_urgency, gain_words, measured_words, money_words, proved_words
 from perfloop_analyzer.reporters.formatting import clock, shown_penalties, worst_first
 from perfloop_base.quantities import span
 from perfloop_base.visible import visible
@@ -71,8 +71,12 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
             else recommendation.values.get("unknown_gain") or "cannot be computed from the available metrics"
         )
         _print(console, f"  expected gain: {expected}")
+        if risk := recommendation.values.get("risk"):
+            _print(console, f"  risk: {risk}")
         if measured := measured_words(recommendation):
             _print(console, f"  measured gain: {measured}")
+        if money := money_words(recommendation):
+            _print(console, f"  money: {money}")
         if proved := proved_words(recommendation):
             _print(console, f"  {proved}")
         if recommendation.reason:
