@@ -9,6 +9,7 @@ import orjson
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from perfloop_analyzer.config import MOST_EFFORT_HOURS
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ class NewProof(BaseModel):
     high: FiniteFloat | None = Field(default=None, le=1, description="upper bound of the gain")
     started: FiniteFloat | None = Field(default=None, ge=0, description="when its load began, in Unix seconds")
     ended: FiniteFloat | None = Field(default=None, ge=0, description="when its load ended, in Unix seconds")
+
+
+class Decision(BaseModel):
+    """What a person says of a step besides taking it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    effort_hours: FiniteFloat | None = Field(
+        default=None, ge=0, le=MOST_EFFORT_HOURS, description="the hours of work that it takes, where it is accepted"
+    )
 
 
 class Json(JSONResponse):

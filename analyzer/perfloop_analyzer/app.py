@@ -29,12 +29,14 @@ from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.planning_watch import PlanningWatch
 from perfloop_analyzer.ports import NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
+from perfloop_analyzer.recommend import with_money
 from perfloop_analyzer.replay import Journal, Scratch, check_past, make_plan, read_holds, replay
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.html import Commands, Record, render_report
 from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.keeper import Keeper
+from perfloop_analyzer.waste_watch import WasteWatch
 from perfloop_base.addresses import Address, bound_address, listen
 from perfloop_base.redaction import redact
 from perfloop_base.serving import Server
@@ -71,6 +73,7 @@ async def open_loop(
             loop.published.keeper = keeper or loop.published.keeper
             loop.follow(files, clock())
             loop.make_plans(PlanningWatch())
+            loop.find_waste(WasteWatch())
             yield loop, database
     finally:
         database.close()
@@ -120,7 +123,8 @@ async def write_report(config: RunConfig, report: ReportConfig | None = None) ->
         except SourceError as error:
             looked = await asyncio.to_thread(lambda: database.memory().looked)
             raise type(error)(f"{error}; {_since(looked)}") from error
-        past, stored = database.findings(at - REPORT_SECONDS), database.recommendations()
+        past = database.findings(at - REPORT_SECONDS)
+        stored = with_money(database.recommendations(), loop.published.prices)
         links = by_program(report.links if report else ())
         record = Record(past, stored, loop.published.firing, loop.published.catalog, links)
         return render_report(result, loop.published.batches, record, _store_commands(config)), bool(result.health)

@@ -13,8 +13,16 @@ from rich.console import Console
 
 from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.app import replay_past, run_once, serve, write_report
-from perfloop_analyzer.config import AnalysisConfig, ReplayConfig, ReportConfig, RunConfig, TargetConfig, WebConfig
-from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
+from perfloop_analyzer.config import (
+    AnalysisConfig,
+    EffortConfig,
+    ReplayConfig,
+    ReportConfig,
+    RunConfig,
+    TargetConfig,
+    WebConfig,
+)
+from perfloop_analyzer.recommend.recommendation import EFFORT_STEPS, PEOPLES_STEPS, STATES
 from perfloop_analyzer.replay import certificate_lines, show_progress
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
@@ -75,6 +83,8 @@ def build_parser() -> Parser:
     steps = [commands.add_parser(step, help=STEP_HELP[step]) for step in PEOPLES_STEPS]
     for step in steps:
         step.add_argument("id", metavar="ID", help="the recommendation's id, as `recommendations` prints it")
+    for name in EFFORT_STEPS:
+        add_flags(commands.choices[name], EffortConfig)
     for inner in (listing, *steps):
         add_flags(inner, TargetConfig, "the running analyzer")
     for inner in commands.choices.values():
@@ -160,8 +170,10 @@ def _silence(last: LastResult, now: float) -> str:
 
 
 def _transition(arguments: argparse.Namespace) -> int:
+    takes_effort = arguments.command in EFFORT_STEPS
+    hours = read_flags(EffortConfig, arguments).effort_hours if takes_effort else None
     with open_records(read_flags(TargetConfig, arguments)) as found:
-        recommendation = found.transition(arguments.id, arguments.command, time.time())
+        recommendation = found.transition(arguments.id, arguments.command, time.time(), hours)
     line = visible(f"{recommendation.id} is now {recommendation.state}")
     Console().print(line, highlight=False, markup=False, soft_wrap=True)
     return ExitCode.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -15,6 +16,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag, section
 from perfloop_base.home import local_port, running_url
 from perfloop_base.redaction import is_secret_name, redact, redact_url, register, register_url
+from perfloop_base.visible import brief
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 IN_MEMORY = "sqlite://"
+MOST_EFFORT_HOURS = 10_000.0
 
 
 def _parse_url(text: str) -> str:
@@ -46,6 +49,16 @@ def _parse_header(text: str) -> tuple[str, str]:
     if is_secret_name(name.strip()):
         register(value.strip())
     return name.strip(), value.strip()
+
+
+def _parse_effort(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if not 0 <= hours <= MOST_EFFORT_HOURS:
+        raise ValueError(f"{brief(text)} is no number of hours: write one from 0 to {MOST_EFFORT_HOURS:,.0f}")
+    return hours
 
 
 def _parse_rate_window(text: str) -> str:
@@ -288,6 +301,19 @@ class TargetConfig:
     )
     store_url: str = flag("--store.url", "", metavar="URL", help="its database, when no analyzer runs")
     store_url_file: Path | None = flag("--store.url-file", None, parse=Path, help="file with its database's URL")
+
+
+@dataclass(frozen=True, slots=True)
+class EffortConfig:
+    """How much work a person expects of what is accepted or implemented."""
+
+    effort_hours: float | None = flag(
+        "--effort-hours",
+        None,
+        parse=_parse_effort,
+        metavar="HOURS",
+        help="the hours of work that it takes, for its return; without it those of its category and effort",
+    )
 
 
 def database_url(url: str, path: Path | None) -> str:

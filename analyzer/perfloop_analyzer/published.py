@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.series import Batch
+    from perfloop_base.prices import Prices
 
 
 LEAST_STALE_SECONDS = 60.0
@@ -55,6 +56,7 @@ class Published:
         configuration_problem: Why changed configuration files are not in use; empty while they are.
         keeper: What happened to the database.
         firing: The alerts that fire, as of the newest cycle that could query Prometheus.
+        prices: What resources cost; None where nobody gave prices.
     """
 
     result: Result | None = None
@@ -68,6 +70,7 @@ class Published:
     configuration_problem: str = ""
     keeper: Keeper = field(default_factory=Keeper)
     firing: Firing = field(default_factory=Firing)
+    prices: Prices | None = None
 
     def publish(self, result: Result) -> None:
         """Make a result the newest one."""

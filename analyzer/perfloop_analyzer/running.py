@@ -67,8 +67,8 @@ class Records(Protocol):
     def last_result(self, now: float) -> LastResult:
         """Return when the analyzer last had a result; `now` is in Unix seconds."""
 
-    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
-        """Move one recommendation on and return it.
+    def transition(self, identifier: str, step: str, at: float, effort_hours: float | None = None) -> Recommendation:
+        """Move one recommendation on and return it; `effort_hours` is the work that a person expects of it.
 
         Raises:
             NotFoundError: There is none of that id.
@@ -127,11 +127,12 @@ class RemoteAnalyzer:
             raise AnalyzerError(f"the analyzer at {redact_url(str(self._client.base_url))} did not answer with a list")
         return [self._read(one) for one in found]
 
-    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+    def transition(self, identifier: str, step: str, at: float, effort_hours: float | None = None) -> Recommendation:
         """Move one recommendation on; the analyzer's own clock counts."""
         del at
         path = f"recommendations/{quote(identifier, safe='')}/{step}"
-        return self._read(self._request("POST", path, headers=self._authorization()))
+        body = {} if effort_hours is None else {"json": {"effort_hours": effort_hours}}
+        return self._read(self._request("POST", path, headers=self._authorization(), **body))
 
     def changes(self, now: float) -> list[Change]:
         """Return what was changed, as the analyzer's last good cycle knew it."""
@@ -200,9 +201,9 @@ class StoppedAnalyzer:
         """Return the stored recommendations, the most urgent first."""
         return self._database.recommendations(state)
 
-    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+    def transition(self, identifier: str, step: str, at: float, effort_hours: float | None = None) -> Recommendation:
         """Move one recommendation on."""
-        return self._database.transition(identifier, step, at)
+        return self._database.transition(identifier, step, at, effort_hours)
 
     def changes(self, now: float) -> Sequence[Change]:
         """Return what was changed, newest first."""

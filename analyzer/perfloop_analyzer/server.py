@@ -18,6 +18,7 @@ from perfloop_analyzer.answers import (
     READ_ONE,
     READ_STORED,
     RECORD,
+    Decision,
     Json,
     NewChange,
     NewProof,
@@ -28,7 +29,8 @@ from perfloop_analyzer.changes import read_change
 from perfloop_analyzer.errors import NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
 from perfloop_analyzer.pipeline.symptom import Symptom, explain_symptom
-from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STATES
+from perfloop_analyzer.recommend import with_money
+from perfloop_analyzer.recommend.recommendation import EFFORT_STEPS, PEOPLES_STEPS, STATES
 from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Desk, Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import LinkCollector, ResultCollector
 from perfloop_base.web.headers import POLICY
@@ -143,7 +145,7 @@ def page(state: Injected) -> Response:
     stored: Sequence[Recommendation] = ()
     problem = ""
     try:
-        stored = state.store.recommendations()
+        stored = _priced(state, state.store.recommendations())
     except StoreError as error:
         problem = str(error)
     place = settings.token_place if settings.token is not None else ""
@@ -166,7 +168,8 @@ def report(state: Injected) -> Response:
         is_served=True,
     )
     try:
-        past, stored = state.store.findings(result.at - REPORT_SECONDS), state.store.recommendations()
+        past = state.store.findings(result.at - REPORT_SECONDS)
+        stored = _priced(state, state.store.recommendations())
         record = replace(record, past=past, stored=stored)
     except StoreError as error:
         record = replace(record, stored_problem=str(error))
@@ -270,7 +273,7 @@ def recommendations(analyzer: Injected, state: str | None = None, *, standing: b
     if standing:
         current: list[dict[str, Any]] = _latest(analyzer)["recommendations"]
         return Json([one for one in current if state in (None, one["state"])], headers=_age_headers(analyzer))
-    stored = _stored(lambda: analyzer.store.recommendations(state))
+    stored = _priced(analyzer, _stored(lambda: analyzer.store.recommendations(state)))
     return Json([one.as_dict() for one in stored], headers=_age_headers(analyzer))
 
 
@@ -280,7 +283,8 @@ def recommendation(state: Injected, identifier: str) -> Json:
     for one in _stored(state.store.recommendations) if IDENTIFIER.fullmatch(identifier) else ():
         if one.id == identifier:
             events = list(_stored(lambda: state.store.events(identifier)))
-            return Json(one.as_dict() | {"events": events}, headers=_age_headers(state))
+            (priced,) = _priced(state, [one])
+            return Json(priced.as_dict() | {"events": events}, headers=_age_headers(state))
     raise HTTPException(404, f"no recommendation has the id '{shown(identifier)}'")
 
 
@@ -351,17 +355,25 @@ def prove(state: Injected, identifier: str, proof: NewProof) -> Json:
     response_model=dict[str, Any],
     responses=CHANGE,
 )
-def transition(state: Injected, identifier: str, step: str) -> Json:
-    """Move a recommendation on: accept, implement, dismiss or reopen."""
+def transition(state: Injected, identifier: str, step: str, decision: Decision | None = None) -> Json:
+    """Move a recommendation on: accept, implement, dismiss or reopen; the first two take the hours of work."""
     if step not in PEOPLES_STEPS:
         raise HTTPException(404, f"unknown step '{shown(step)}': it must be one of {', '.join(PEOPLES_STEPS)}")
+    hours = decision.effort_hours if decision else None
+    if hours is not None and step not in EFFORT_STEPS:
+        raise HTTPException(422, f"effort_hours is given with {' or '.join(EFFORT_STEPS)}, not with {step}")
     try:
-        moved = _stored(lambda: state.store.transition(identifier, step, state.clock()))
-        return Json(moved.as_dict())
+        moved = _stored(lambda: state.store.transition(identifier, step, state.clock(), hours))
+        return Json(_priced(state, [moved])[0].as_dict())
     except TransitionError as error:
         raise HTTPException(409, str(error)) from error
     except NotFoundError as error:
         raise HTTPException(404, str(error)) from error
+
+
+def _priced(state: State, recommendations: Sequence[Recommendation]) -> Sequence[Recommendation]:
+    """Return stored recommendations with what each is worth by the prices in use."""
+    return with_money(recommendations, state.published.prices)
 
 
 def _stored(read: Callable[[], T]) -> T:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.planning.capacity.model import Capacity
     from perfloop_analyzer.planning.costs.bill import Bill
+    from perfloop_analyzer.planning.costs.progress import Progress
     from perfloop_analyzer.planning.figures import Figure
 
 
@@ -65,6 +66,7 @@ class Plan:
     Attributes:
         figures_of_all: What is published of no service alone, such as sums of money.
         bill: What everything costs; None where no cost is known.
+        progress: Where the goal of saving stands; None where no cost is known.
         notes: One sentence for each thing that is missing, and of no service alone.
         failures: For each query that was not answered, one sentence with the reason.
     """
@@ -74,6 +76,7 @@ class Plan:
     figures_of_all: tuple[Figure, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     bill: Bill | None = None
+    progress: Progress | None = None
     notes: tuple[str, ...] = ()
 
     def of(self, service: str) -> ServicePlan | None:
@@ -87,6 +90,8 @@ class Plan:
         yield from self.figures_of_all
         if self.bill is not None:
             yield from self.bill.figures()
+        if self.progress is not None:
+            yield from self.progress.figures()
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form: what `GET /api/v1/capacity` answers."""
@@ -94,6 +99,7 @@ class Plan:
             "planned_at": self.at,
             "services": [one.as_dict() for one in self.services],
             "cost": self.bill.as_dict() if self.bill else None,
+            "saving": self.progress.as_dict() if self.progress else None,
             "notes": list(self.notes),
             "not_answered": dict(self.failures),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from perfloop_analyzer.recommend.engine import Context, recommend
 from perfloop_analyzer.recommend.estimates import Course
 from perfloop_analyzer.recommend.gains import gain_words, measured_words, proved_words
+from perfloop_analyzer.recommend.money import money_words, with_money
 from perfloop_analyzer.recommend.parts import find_parts, no_parts
 from perfloop_analyzer.recommend.recommendation import Improvement, Recommendation, by_urgency
 from perfloop_analyzer.recommend.rightsizing import SIZED_SIGNALS, Usage, learn_usage
@@ -27,7 +28,9 @@ __all__ = [
     "learn_usage",
     "load_rules",
     "measured_words",
+    "money_words",
     "no_parts",
     "proved_words",
     "recommend",
+    "with_money",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from scipy.special import stdtrit
@@ -11,6 +11,8 @@ from scipy.special import stdtrit
 from perfloop_analyzer.recommend.recommendation import Improvement
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.recommend.rightsizing import Usage
     from perfloop_analyzer.series import Floats
@@ -190,6 +192,7 @@ class Estimate:
         method: The formula, as rules files name it.
         words: Its inputs and result.
         size: How many servers, connections, users or bytes to provide, where the formula says that.
+        added: How much of which priced resource that is more than now, by the name of its price.
         is_cut_off: Whether `now` is cut off at what can be measured, so that more may go away than the bounds say.
     """
 
@@ -202,6 +205,7 @@ class Estimate:
     words: str
     size: float | None = None
     is_cut_off: bool = False
+    added: Mapping[str, float] = field(default_factory=dict)
 
     def improvement(self) -> Improvement:
         """Return the shares that go away.
@@ -215,6 +219,5 @@ class Estimate:
         ratio, low, high = (min(max(1.0 - value / now, 0.0), 1.0) for value in (self.then, self.worst, self.best))
         if high < LEAST_GAIN:
             raise UnknownGainError("it is no worse than it would be afterwards")
-        return Improvement(
-            ratio, min(low, ratio), max(high, ratio), self.metric, self.method, self.words, at_least=self.is_cut_off
-        )
+        bounds = (ratio, min(low, ratio), max(high, ratio))
+        return Improvement(*bounds, self.metric, self.method, self.words, at_least=self.is_cut_off, added=self.added)

@@ -36,6 +36,7 @@ STEPS: Mapping[str, tuple[frozenset[str], str]] = {
 }
 # The steps that people take; the analyzer takes the others.
 PEOPLES_STEPS = ("accept", "implement", "dismiss", "reopen")
+EFFORT_STEPS = ("accept", "implement")  # with these a person may say how many hours of work it takes
 DECIDING = frozenset({"proved", "refuted"})  # the verdicts of a proof that has a result
 # Earlier versions let what healed by itself expire after an hour; a database may hold such ones.
 STATES = MEASURED | {"open", "accepted", "implemented", "dismissed", "expired"}
@@ -53,6 +54,7 @@ class Improvement:
         explanation: The formula's inputs and result in words.
         of: What is reduced, in words: the metric's title, and where it is measured.
         at_least: Whether the metric is cut off at what can be measured, so that more may go away than `high`.
+        added: How much of which priced resource it adds, by the name of its price; negative amounts are freed.
     """
 
     ratio: float
@@ -63,10 +65,12 @@ class Improvement:
     explanation: str
     of: str = ""
     at_least: bool = False
+    added: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON form."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """The JSON form; without `added` where no size changes."""
+        plain = {name: getattr(self, name) for name in self.__slots__ if name != "added"}
+        return plain | ({"added": dict(self.added)} if self.added else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,9 @@ class Recommendation:
         evidence: For each finding, what a person needs to check it.
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
-        values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); later
-            `stood_until`, `measured`, `proved`, `reason` and `words`.
+        values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); of waste
+            `resize`; later `stood_until`, `measured`, `saved`, `effort_hours`, `proved`, `reason` and `words`. `money`
+            is what it is worth, made anew from the prices and never stored.
     """
 
     id: str
@@ -106,6 +111,18 @@ class Recommendation:
         own = self.values.get("signal")
         known = own if isinstance(own, str) else next((item.get("signal") for item in self.evidence), "")
         return str(known or "")
+
+    @property
+    def added(self) -> Mapping[str, float]:
+        """How much of which priced resource it adds; negative amounts are freed.
+
+        By the name of its price, and behind a colon the name that has a price of its own: `gpu_hour:A100`.
+        """
+        resize = self.values.get("resize")
+        if isinstance(resize, Mapping) and resize.get("resource"):
+            name = f":{resize['name']}" if resize.get("name") else ""
+            return read_added({f"{resize['resource']}{name}": resize.get("amount")})
+        return self.improvement.added if self.improvement else {}
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -227,10 +244,21 @@ def read_improvement(data: Any) -> Improvement:
     if not all(map(math.isfinite, (ratio, low, high))):
         raise ValueError("field 'improvement' has a number that is not finite")
     metric, method, explanation, of = (str(data.get(name, "")) for name in _WORDS)
-    return Improvement(ratio, low, high, metric, method, explanation, of, data.get("at_least") is True)
+    added = read_added(data.get("added"))
+    return Improvement(ratio, low, high, metric, method, explanation, of, data.get("at_least") is True, added)
 
 
-_LATER = frozenset({"of", "at_least"})  # an earlier version stored none
+def read_added(data: object) -> dict[str, float]:
+    """Return the amounts of a JSON form; nothing where one of them is no number."""
+    known = data if isinstance(data, Mapping) else {}
+    numbers = [
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        for value in known.values()
+    ]
+    return {str(name): float(value) for name, value in known.items()} if all(numbers) else {}
+
+
+_LATER = frozenset({"of", "at_least", "added"})  # an earlier version stored none
 _WORDS = ("metric", "method", "explanation", "of")
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "rule", "service", "component", "category", "priority", "title", "action"), str),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.changes import Change
     from perfloop_analyzer.findings import Finding
+    from perfloop_analyzer.planning.costs.progress import Baseline
     from perfloop_analyzer.recommend import Recommendation
 
 
@@ -76,10 +77,25 @@ class Scratch:
     ) -> None:
         """Do nothing: nothing was implemented."""
 
-    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
+    def transition(self, identifier: str, step: str, at: float, effort_hours: float | None = None) -> Recommendation:
         """Refuse: nobody decides in a replay."""
-        del step, at
+        del step, at, effort_hours
         raise NotFoundError(f"a replay's recommendation {identifier} cannot be changed")
+
+    def first_accepted(self) -> float | None:
+        """Return nothing: nobody decides in a replay."""
+        return None
+
+    def cost_baseline(self, since: float, currency: str) -> Baseline | None:
+        """Return nothing: a replay makes no plan."""
+        del since, currency
+        return None
+
+    def write_cost_baseline(self, baseline: Baseline) -> None:
+        """Do nothing: a replay makes no plan."""
+
+    def note_saving(self, identifier: str, saved: Mapping[str, Any]) -> None:
+        """Do nothing: nothing was implemented."""
 
     def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
         """Return nothing."""

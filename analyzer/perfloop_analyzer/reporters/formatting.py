@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import OVERALL
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from perfloop_analyzer.ports import Health
 
 GOOD, FAIR = 90, 70
+
+
+def less_words(share: float) -> str:
+    """Return a reduction for people: `12% less`, or `3% more`."""
+    return f"{quantity(abs(share), 'ratio')} {'less' if share >= 0 else 'more'}"
 
 
 def clock(seconds: float) -> str:

@@ -13,10 +13,12 @@ from markupsafe import Markup
 
 from perfloop_analyzer.findings import component_name
 from perfloop_analyzer.firing import Firing
-from perfloop_analyzer.recommend import gain_words, measured_words, proved_words
+from perfloop_analyzer.recommend import gain_words, measured_words, money_words, proved_words
+from perfloop_analyzer.recommend.money import amount_words
 from perfloop_analyzer.recommend.recommendation import PEOPLES_STEPS, STEPS
 from perfloop_analyzer.reporters.formatting import (
     clock,
+    less_words,
     mood,
     shown_penalties,
     worst_first,
@@ -199,7 +201,7 @@ class _Alert(dict[str, str]):
         return ""
 
 
-def _visible(value: object) -> object:
+def shown_text(value: object) -> object:
     """Return a text with what does not print as escapes: it may come from a label."""
     return visible(value, newlines=True) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -231,7 +233,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_visible,
+        finalize=shown_text,
         auto_reload=False,
     )
     environment.tests["down_in"] = lambda cause, incident: any(
@@ -243,6 +245,9 @@ def _environment() -> Environment:
         component_name=component_name,
         gain_words=gain_words,
         measured_words=measured_words,
+        money_words=money_words,
+        amount_words=amount_words,
+        less_words=less_words,
         proved_words=proved_words,
         mood=mood,
         next_steps=next_steps,

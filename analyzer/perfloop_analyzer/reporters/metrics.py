@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from perfloop_analyzer.findings import Severity, series_of
+from perfloop_analyzer.recommend.money import MONEY, SAVING_KINDS
 from perfloop_analyzer.recommend.recommendation import by_urgency
 from perfloop_analyzer.recommend.track_record import count_outcomes
 from perfloop_analyzer.reporters.explanations import explain_signals
@@ -39,7 +40,6 @@ READINGS = {
     "change_point_info": ("The levels around the signal's last step in words; always 1.", "levels"),
     "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
     "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
-    "desired_replicas": ("Replicas that bring CPU use to seventy percent.", ""),
     "error_budget_burn": ("How many times faster than allowed the error budget is spent over a window.", "window"),
     "error_budget_exhausted_seconds": ("When a full error budget is gone at this burn.", ""),
 }
@@ -116,6 +116,12 @@ def result_families(result: Result) -> Iterator[Metric]:
     )
     yield from _moment_families(result)
     yield from _recommendation_families(result)
+    yield _gauge(
+        "perfloop_waste_ratio",
+        "Share of what a service has of a resource that the recommendations against waste would take away.",
+        ["service", "resource"],
+        [((one.service, one.resource), one.ratio) for one in result.wasted],
+    )
     yield from _explanation_families(result)
     yield from reading_families(result.readings)
     yield from plan_families(result.plan)
@@ -184,6 +190,7 @@ def _recommendation_families(result: Result) -> Iterator[Metric]:
         [((r.id,), r.created) for r in known],
     )
     yield from _gain_families(known)
+    yield from _money_families(known)
     yield _gauge(
         "perfloop_recommendation_outcomes",
         "Changes whose gain was proved or measured, by whether it was within its expected bounds.",
@@ -211,6 +218,28 @@ def _gain_families(known: Iterable[Recommendation]) -> Iterator[Metric]:
         "Share of the affected metric that went away when the incident's load was replayed with the change.",
         ["id"],
         [((r.id,), gain) for r in known if (gain := r.proved_gain) is not None],
+    )
+
+
+def _money_families(known: Iterable[Recommendation]) -> Iterator[Metric]:
+    """Return what recommendations are worth, where there are prices."""
+    worth = [(r.id, money) for r in known if isinstance(money := r.values.get(MONEY), dict)]
+    yield _gauge(
+        "perfloop_recommendation_saving_per_month",
+        "Money that the recommendation saves in a month, by the prices in use: negative where it costs more.",
+        ["id", "kind"],
+        [
+            ((id_, kind), saving)
+            for id_, money in worth
+            for kind in SAVING_KINDS
+            if (saving := money[f"{kind}_saving_per_month"]) is not None
+        ],
+    )
+    yield _gauge(
+        "perfloop_recommendation_effort_cost",
+        "What the work on the recommendation costs, where an hour of it has a price.",
+        ["id"],
+        [((id_,), money["effort_cost"]) for id_, money in worth if money["effort_cost"] is not None],
     )
 
 

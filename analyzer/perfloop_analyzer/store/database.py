@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from perfloop_analyzer.changes import MOST, Change, implemented
 from perfloop_analyzer.errors import NotFoundError, TransitionError
 from perfloop_analyzer.identifiers import IDENTIFIER
+from perfloop_analyzer.planning.costs.progress import Baseline
+from perfloop_analyzer.recommend.money import GIVEN_EFFORT, MEASURED_SAVING
 from perfloop_analyzer.recommend.recommendation import (
     DECIDED,
+    EFFORT_STEPS,
     HEALED_SECONDS,
     STEPS,
     by_urgency,
@@ -28,7 +31,14 @@ from perfloop_analyzer.recommend.recommendation import (
 )
 from perfloop_analyzer.store.reports import ReportBook
 from perfloop_analyzer.store.standing import read_memory, write_memory
-from perfloop_analyzer.store.tables import BaselineRow, ChangeRow, EventRow, FindingRow, RecommendationRow
+from perfloop_analyzer.store.tables import (
+    BaselineRow,
+    ChangeRow,
+    CostBaselineRow,
+    EventRow,
+    FindingRow,
+    RecommendationRow,
+)
 from perfloop_base.database.connection import Connection
 from perfloop_base.database.upgrade import Schema
 from perfloop_base.visible import visible
@@ -200,14 +210,41 @@ class Database:
         with self._connection.session() as session:
             return {row.signal: dict(row.body) for row in session.scalars(query) if isinstance(row.body, dict)}
 
+    def first_accepted(self) -> float | None:
+        """Return when a recommendation was first accepted or implemented, in Unix seconds; None before."""
+        with self._connection.session() as session:
+            return session.scalar(select(func.min(EventRow.at)).where(EventRow.step.in_(EFFORT_STEPS)))
+
+    def cost_baseline(self, since: float, currency: str) -> Baseline | None:
+        """Return the cost of an hour with which later costs are compared, of a moment that was asked for."""
+        with self._connection.session() as session:
+            row = session.get(CostBaselineRow, (since, currency))
+            return None if row is None else Baseline(row.since, row.at, row.currency, row.per_hour)
+
+    def write_cost_baseline(self, baseline: Baseline) -> None:
+        """Keep the cost of an hour with which later costs are compared."""
+        with self._connection.session(writing=True) as session:
+            session.merge(
+                CostBaselineRow(
+                    since=baseline.since, currency=baseline.currency, at=baseline.at, per_hour=baseline.per_hour
+                )
+            )
+
+    def note_saving(self, identifier: str, saved: Mapping[str, Any]) -> None:
+        """Keep what a recommendation was measured to save in a month, where it is still stored."""
+        with self._connection.session(writing=True) as session:
+            row = session.get(RecommendationRow, identifier, with_for_update=True)
+            if row is not None:
+                _note(row, MEASURED_SAVING, dict(saved))
+
     def events(self, identifier: str) -> tuple[dict[str, Any], ...]:
         """Return every step in the life of a recommendation, oldest first."""
         query = select(EventRow).where(EventRow.recommendation == identifier).order_by(EventRow.number)
         with self._connection.session() as session:
             return tuple({"at": one.at, "step": one.step, "state": one.state} for one in session.scalars(query))
 
-    def transition(self, identifier: str, step: str, at: float) -> Recommendation:
-        """Move one recommendation on in its life and return it.
+    def transition(self, identifier: str, step: str, at: float, effort_hours: float | None = None) -> Recommendation:
+        """Move one recommendation on in its life and return it; `effort_hours` is the work that a person expects of it.
 
         Raises:
             NotFoundError: There is none of that id.
@@ -221,6 +258,8 @@ class Database:
                 raise TransitionError(
                     f"recommendation '{identifier}' is {row.state}: {step} needs one that is {states}"
                 )
+            if effort_hours is not None:
+                _note(row, GIVEN_EFFORT, effort_hours)
             if step == "implement":
                 _note(row, "stood_until", row.seen)
                 _note(row, "by_itself", False)  # noqa: FBT003 - a value to store

@@ -151,3 +151,14 @@ class ReportScheduleRow(Base):
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     schedule: Mapped[str] = mapped_column(String(300))
     since: Mapped[float] = mapped_column(Float)
+
+
+class CostBaselineRow(Base):
+    """What everything cost in an hour at `at`, the first moment from `since` on at which that was known."""
+
+    __tablename__ = "cost_baseline"
+
+    since: Mapped[float] = mapped_column(Float, primary_key=True, autoincrement=False)
+    currency: Mapped[str] = mapped_column(String(3), primary_key=True)
+    at: Mapped[float] = mapped_column(Float)
+    per_hour: Mapped[float] = mapped_column(Float)
