@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 THRESHOLDS = "prometheus/thresholds.yml"
 OBJECTIVES_FILE = "prometheus/slos.yml"
 SCALING_FILE = "prometheus/scaling.yml"
+PRICES_FILE = "prometheus/prices.yml"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 # What an Alertmanager that is killed forgets of what it sent is what came after the last second.
 NOTIFICATION_LOG_FLAG = "--data.maintenance-interval=1s"
@@ -124,6 +125,8 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
             f"--thresholds.file={thresholds}",
             f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
             *_scaling_flag(settings.configuration / SCALING_FILE),
+            # Nobody has prices at first: the file is read once it is there.
+            f"--prices.file={settings.configuration / PRICES_FILE}",
             f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
             *links,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import yaml
 
 from perfloop.stack import alertmanager_config, generation, programs
+from perfloop.stack.components import PRICES_FILE
 from perfloop.stack.configuration import drop_prepared, prepare
 from perfloop.stack.errors import SettingsError
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import read_located
+from perfloop_base.prices import read_prices
 from perfloop_rules.check import check_rule_files
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
     except ConfigError as error:
         problems += error.problems
     problems += check_rule_files(settings.configuration)
+    problems += _check_prices(settings.configuration / PRICES_FILE)
     committed = settings.configuration / "alertmanager" / alertmanager_config.CONFIG
     try:
         if committed.is_file():
@@ -73,6 +76,15 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
     except PermissionError:
         pass  # a secret of another user: the `init` container can read it, and a native start says that it cannot
     return list(dict.fromkeys(problems)), changes
+
+
+def _check_prices(path: Path) -> Iterator[str]:
+    """Yield every problem of the prices, where there are any: nobody must give prices."""
+    try:
+        if path.exists():
+            read_prices(path, PRICES_FILE)
+    except ConfigError as error:
+        yield from error.problems
 
 
 def require_sources(settings: Settings) -> generation.Changes:
