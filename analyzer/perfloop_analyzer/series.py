@@ -64,6 +64,18 @@ def current(values: Floats, stale_after: int = 1) -> Floats:
     return np.where(there.any(axis=1), newest, np.nan)
 
 
+def aligned(other: Batch | None, batch: Batch) -> Floats:
+    """Return the newest values of another batch in this one's order, by their labels; NaN where it has none."""
+    if other is None:
+        return np.full(len(batch), np.nan)
+    newest = dict(zip((_key(labels) for labels in other.labels), current(other.values), strict=True))
+    return np.array([newest.get(_key(labels), np.nan) for labels in batch.labels], dtype=np.float64)
+
+
+def _key(labels: Labels) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(labels.items()))
+
+
 def service_of(labels: Labels, fallback: str | None = None) -> str:
     """Return the service of a series: the catalogue's, else its label `service`, else its `job`."""
     return fallback or labels.get("service") or labels.get("job") or "unknown"

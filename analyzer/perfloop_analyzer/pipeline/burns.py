@@ -9,10 +9,11 @@ import numpy as np
 
 from perfloop_analyzer.detectors.burn import Events, burn_rate, find_burns, seconds_to_exhaustion
 from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.pipeline.budgets import budget_queries, find_budgets
 from perfloop_analyzer.pipeline.history import key_of
 from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.ports import Query
-from perfloop_analyzer.series import Batch, Floats, current
+from perfloop_analyzer.series import aligned, current
 from perfloop_base.burn_rates import BURN_RATES, WINDOWS
 from perfloop_base.durations import parse_duration
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.series import Batch
     from perfloop_base.burn_rates import BurnRate
 
 RATE = "request_rate"
@@ -27,12 +29,12 @@ SHORTEST_SECONDS = parse_duration(WINDOWS[0])
 
 
 def burn_queries(catalog: Mapping[str, Signal]) -> list[Query]:
-    """Return a query per signal and window of the table, and those for the number of events."""
+    """Return a query per signal and window of the table, those for the number of events, and those of the budgets."""
     burning = [signal for signal in catalog.values() if _burns(signal)]
     queries = [Query(f"{s.name}@{span}", s.query(span)) for s in burning for span in WINDOWS]
     if burning and RATE in catalog:
         queries += [Query(f"{RATE}@{span}", catalog[RATE].query(span)) for span in WINDOWS]
-    return queries
+    return queries + budget_queries()
 
 
 def _burns(signal: Signal) -> bool:
@@ -48,7 +50,7 @@ def find_burning(
     """
     since = {(old.signal, *key_of(old.labels)): old.onset for old in standing}
     findings: dict[tuple[object, ...], Finding] = {}
-    readings: list[Reading] = []
+    readings = find_budgets(batches)
     for signal in catalog.values():
         if _burns(signal):
             for window in BURN_RATES:
@@ -64,9 +66,9 @@ def _row(batches: Mapping[str, Batch], signal: Signal, window: BurnRate, reading
         return ()
     objective = float(signal.limit.goal or 1.0)
     newest = current(long.values)
-    matching = _aligned(short, long)
+    matching = aligned(short, long)
     events, recent = (
-        _aligned(batches.get(f"{RATE}@{span}"), long) * parse_duration(span) for span in (window.long, window.short)
+        aligned(batches.get(f"{RATE}@{span}"), long) * parse_duration(span) for span in (window.long, window.short)
     )
     burning = find_burns(newest, matching, Events(events, recent), window, objective)
     subject = Subject(long, signal, window.long)
@@ -82,11 +84,3 @@ def _row(batches: Mapping[str, Batch], signal: Signal, window: BurnRate, reading
         subject.finding(row, "burn", severity, onset=began, value=newest[row], expected=objective, score=burn[row])
         for row in np.flatnonzero(burning)
     ]
-
-
-def _aligned(other: Batch | None, batch: Batch) -> Floats:
-    """Return the newest values of another batch, row by row in this batch's order."""
-    if other is None:
-        return np.full(len(batch), np.nan)
-    newest = dict(zip((key_of(labels) for labels in other.labels), current(other.values), strict=True))
-    return np.array([newest.get(key_of(labels), np.nan) for labels in batch.labels])

@@ -14,6 +14,7 @@ from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.trend import DAY_SECONDS, find_trends, without_day
 from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
 from perfloop_analyzer.incidents import series_hash
+from perfloop_analyzer.pipeline.latency_limits import find_latency_limits
 from perfloop_analyzer.pipeline.lives import MILDER, Lives
 from perfloop_analyzer.series import service_of
 
@@ -100,7 +101,11 @@ def find_long_trends(subject: Subject, outlook: Outlook, findings: list[Finding]
     if "trend" in signal.detect:
         find_worsening(subject, outlook, findings, readings)
     capacity = signal.limit.capacity
-    if capacity is None or "forecast" not in signal.detect:
+    if "forecast" not in signal.detect:
+        return
+    if capacity is None:
+        for row, until in find_latency_limits(subject):
+            readings += (subject.reading(row, f"{UNTIL}:{bound}", value) for bound, value in until.items())
         return
     keys = _keys(subject)
     by_chance = np.array([BY_CHANCE * (MILDER if lives.stood(key, "limit") else 1.0) for key in keys])

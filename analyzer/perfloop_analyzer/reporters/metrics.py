@@ -39,7 +39,10 @@ READINGS = {
     "change_point_after": ("Level since the signal's last step, in the signal's unit.", ""),
     "change_point_info": ("The levels around the signal's last step in words; always 1.", "levels"),
     "trend_slope": ("Significant drift, in the signal's unit per second.", ""),
-    "seconds_until_limit": ("When the signal reaches its capacity at this drift.", "bound"),
+    "seconds_until_limit": (
+        "Time until the signal reaches its limit, or an error budget is used up, as it goes now; infinite is never.",
+        "bound",
+    ),
     "error_budget_burn": ("How many times faster than allowed the error budget is spent over a window.", "window"),
     "error_budget_exhausted_seconds": ("When a full error budget is gone at this burn.", ""),
 }
