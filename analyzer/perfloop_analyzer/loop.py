@@ -379,7 +379,7 @@ class Loop:
         result = replace(result, plan=await self._make_plan(at))
         if self._waste is None:
             return result
-        return self._waste.add(result, responses.batches, self._table)
+        return self._waste.add(result, responses.batches, self._table, self._knowledge.settings.changes)
 
     async def _make_plan(self, at: float) -> Plan:
         """Return the plan, made anew when something was due to be asked for it."""

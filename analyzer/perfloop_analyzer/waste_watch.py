@@ -11,9 +11,10 @@ from perfloop_analyzer.waste.kinds import question, questions
 from perfloop_base.durations import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.series import Batch
 
@@ -42,11 +43,20 @@ class WasteWatch:
         """Learn from new answers; a question without one keeps what was learned before."""
         self._learned = {**self._learned, **learn_uses(batches, BY, COUNTERS)}
 
-    def add(self, result: Result, sizes: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> Result:
-        """Return a result with the recommendations against waste; `sizes` are the answers that it was made from."""
+    def add(
+        self, result: Result, sizes: Mapping[str, Batch], catalog: Mapping[str, Signal], changes: Sequence[Change]
+    ) -> Result:
+        """Return a result with the recommendations against waste.
+
+        Args:
+            result: The result of a cycle, with its plan.
+            sizes: The answers that it was made from.
+            catalog: The signals by name.
+            changes: What was changed lately.
+        """
         capacities = {
             one.service: one.capacity.per_replica.lower for one in result.plan.services if one.capacity is not None
         }
-        waste = find_waste(self._learned, sizes, Known(result.at, catalog, capacities))
+        waste = find_waste(self._learned, sizes, Known(result.at, catalog, capacities, changes))
         recommendations = merge_waste(result.recommendations, waste.recommendations, result.findings)
         return replace(result, recommendations=recommendations, wasted=waste.wasted)

@@ -58,6 +58,7 @@ class Kind:
         least_share, least_amount: Less to be saved is no waste; a share of the size, and in its unit.
         forbidden_by: Components; with a finding about one of them the service needs what it has.
         harmed: The signals of the catalogue, beside response times and errors, that a change must not make worse.
+        excludes: The rules whose recommendations for the same service would leave too little together with this one.
         replaces: The rule whose recommendation about the same thing this one replaces; empty for none.
         counters: The questions whose 0 says nothing (see `learn_uses`), `use` among them.
     """
@@ -78,6 +79,7 @@ class Kind:
     least_amount: float = 0.0
     forbidden_by: frozenset[str] = frozenset()
     harmed: tuple[str, ...] = ()
+    excludes: frozenset[str] = frozenset()
     replaces: str = ""
     counters: frozenset[str] = frozenset()
 
@@ -188,6 +190,7 @@ KINDS: tuple[Kind, ...] = (
         price=Price("replica_hour", name="service"),
         least_amount=1.0,
         forbidden_by=frozenset({"cpu", "api", "availability"}),
+        excludes=frozenset({"waste_container_cpu", "waste_container_memory"}),
         counters=frozenset({"use", "one"}),
     ),
     Kind(

@@ -20,12 +20,13 @@ from perfloop_analyzer.recommend.recommendation import PRIORITIES
 from perfloop_analyzer.series import current, service_of
 from perfloop_analyzer.waste.kinds import KINDS, Kind, question
 from perfloop_analyzer.waste.use import DAY_SECONDS, WEEK_DAYS, Learned, Use, key_of
-from perfloop_base.quantities import quantity
+from perfloop_base.quantities import quantity, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.changes import Change
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.series import Batch, Labels
     from perfloop_analyzer.waste.sizing import Need
@@ -60,11 +61,13 @@ class Known:
         at: The moment in Unix seconds.
         catalog: The signals by name.
         capacities: Requests per second that one replica of a service can answer at least, by service.
+        changes: What was changed lately: days before a change may say little of the time after it.
     """
 
     at: float
     catalog: Mapping[str, Signal]
     capacities: Mapping[str, float] = field(default_factory=dict)
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,14 @@ def find_waste(learned: Learned, sizes: Mapping[str, Batch], known: Known) -> Wa
             one = _recommend(thing, need, known)
             found.setdefault(one.id, one)
     wasted = (Wasted(*key, saved.get(key, 0.0) / size) for key, size in provided.items())
-    return Waste(by_urgency(found.values()), tuple(wasted))
+    return Waste(by_urgency(_together(found.values())), tuple(wasted))
+
+
+def _together(found: Iterable[Recommendation]) -> list[Recommendation]:
+    """Return what can be done together: fewer replicas need what each of them has."""
+    kinds, found = {kind.rule: kind for kind in KINDS}, list(found)
+    excluded = {(one.service, rule) for one in found for rule in kinds[one.rule].excludes}
+    return [one for one in found if (one.service, one.rule) not in excluded]
 
 
 def merge_waste(
@@ -214,7 +224,7 @@ def _recommend(thing: _Thing, need: Need, known: Known) -> Recommendation:
         values={
             "signal": signal.name,
             "parts": [],
-            "risk": _risk(thing, need, headroom),
+            "risk": _risk(thing, need, headroom, known),
             "headroom": headroom,
             "resize": _resize(thing, need, signal.unit),
         },
@@ -234,10 +244,14 @@ def _explain(thing: _Thing, need: Need, unit: str) -> str:
     )
 
 
-def _risk(thing: _Thing, need: Need, headroom: float | None) -> str:
+def _risk(thing: _Thing, need: Need, headroom: float | None, known: Known) -> str:
     clauses = [f"the highest use leaves {headroom:.0%} of the new size"] if headroom is not None else []
     if thing.use.days < WEEK_DAYS:
         clauses.append(f"{thing.use.days:.2g} days are less than a week: a busier day may not be among them")
+    own = [one for one in known.changes if one.service == thing.service and known.at - DAY_SECONDS < one.at <= known.at]
+    if own:
+        newest = max(own, key=lambda one: one.at)
+        clauses.append(f"{newest.title} {span(known.at - newest.at)} ago: the days before may say little of it")
     text = "; ".join((*clauses, *need.risks))
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
