@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.planning.asks import STEP, WINDOW, Ask
-from perfloop_analyzer.planning.capacity.asked import NOW
+from perfloop_analyzer.planning.capacity import assess
+from perfloop_analyzer.planning.capacity.asked import CAPACITY_ASKS
 from perfloop_analyzer.planning.costs.asked import COSTS
 from perfloop_analyzer.planning.costs.bill import bill_of
 from perfloop_analyzer.planning.plan import Plan, ServicePlan
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from perfloop_base.prices import Prices
 
 # What is asked, each part's own (traffic keeps its own).
-ASKS: tuple[Ask, ...] = (NOW, COSTS, *SCALING_ASKS)
+ASKS: tuple[Ask, ...] = (*CAPACITY_ASKS, COSTS, *SCALING_ASKS)
 # An answer that is so many askings old says nothing of now: its figures are missing, with a note.
 ASKINGS_UNTIL_STALE = 4.0
 
@@ -96,12 +97,15 @@ class PlanningWatch:
 
 def plan_service(service: str, situation: Situation, ahead: Known, bill: Bill | None = None) -> ServicePlan:
     """Return the plan of one service. Each part sets its field, or adds a note that says why it cannot."""
+    found = assess(service, situation)
     return ServicePlan(
         service,
         rate=situation.newest("plan_rate", service),
+        capacity=found.capacity,
+        goals=found.goals,
         forecast=ahead.traffic,
         cost=bill.services.get(service) if bill else None,
-        notes=(*ahead.notes, *(bill.notes.get(service, ()) if bill else ())),
+        notes=(*found.notes, *ahead.notes, *(bill.notes.get(service, ()) if bill else ())),
     )
 
 

@@ -38,3 +38,10 @@ class Bounds:
         """Yield one figure for each bound, by the label `bound`."""
         for bound, value in self.as_dict().items():
             yield Figure(name, {**labels, "bound": bound}, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no estimate: one sentence without a full stop."""
+
+    reason: str

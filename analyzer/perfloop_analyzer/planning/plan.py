@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perfloop_analyzer.planning.figures import Figure
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from perfloop_analyzer.planning.capacity.model import Capacity
+    from perfloop_analyzer.planning.capacity.model import Capacity, Goal
     from perfloop_analyzer.planning.costs.bill import Bill
     from perfloop_analyzer.planning.costs.progress import Progress
-    from perfloop_analyzer.planning.figures import Figure
 
 
 class Part(Protocol):
@@ -31,6 +32,7 @@ class ServicePlan:
     Attributes:
         rate: Requests per second now; None where nothing serves requests.
         capacity, forecast, replicas, cost: Each None where the data carry none; `notes` say why.
+        goals: The rates that it shall be able to carry, and whether it is shown that it can.
         notes: One sentence for each figure that is missing, or that needs a warning.
     """
 
@@ -40,6 +42,7 @@ class ServicePlan:
     forecast: Part | None = None
     replicas: Part | None = None
     cost: Part | None = None
+    goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()
 
     def parts(self) -> Iterator[tuple[str, Part]]:
@@ -51,12 +54,15 @@ class ServicePlan:
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         known = {name: part.as_dict() for name, part in self.parts()}
-        return {"service": self.service, "rate": self.rate, **known, "notes": list(self.notes)}
+        goals = [goal.as_dict() for goal in self.goals]
+        return {"service": self.service, "rate": self.rate, **known, "goals": goals, "notes": list(self.notes)}
 
     def figures(self) -> Iterator[Figure]:
         """Yield what is published of the service."""
         for _, part in self.parts():
             yield from part.figures(self.service)
+        for goal in self.goals:
+            yield Figure("capacity_goal_info", {"service": self.service, "goal": goal.name, "state": goal.state}, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

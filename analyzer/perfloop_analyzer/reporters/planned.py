@@ -63,6 +63,10 @@ PLANNED: dict[str, tuple[str, tuple[str, ...]]] = {
         "What the bad events of an objective's thirty days cost (spent), and those that it allows would (allowed).",
         ("service", "slo", "part"),
     ),
+    "capacity_goal_info": (
+        "Whether it is shown that a service carries a rate that is its goal: met, not met, or not shown; always 1.",
+        ("service", "goal", "state"),
+    ),
     "capacity_limit_info": ("The resource that limits the capacity first; always 1.", ("service", "resource")),
 }
 

@@ -39,8 +39,19 @@ def print_result(result: Result, console: Console) -> None:
     for incident in result.incidents:
         _print_incident(incident, result.at, console)
     print_recommendations(result.recommendations, console)
+    _print_capacity(result, console)
     for signal, reason in result.failures.items():
         _print(console, f"query failed: {signal}: {reason}")
+
+
+def _print_capacity(result: Result, console: Console) -> None:
+    for one in result.plan.services:
+        if one.capacity is None:
+            continue
+        _print(console, "")
+        _print(console, f"capacity of {one.service}: {one.capacity.sentence}")
+        for goal in one.goals:
+            _print(console, f"  {goal.state}: {goal.name}: {goal.words}")
 
 
 def _print_incident(incident: Incident, at: float, console: Console) -> None:

@@ -5,7 +5,10 @@ keeping N parties coherent; the peak lies at N* = sqrt((1 - sigma) / kappa) (N. 
 Planning", 2007). N / X(N) is linear in its unknowns, so the fit is a non-negative least squares one, weighted so that
 relative errors count.
 
-A law is a claim about a peak only where the test has seen both sides of it: see `is_known`.
+A law is a claim about a peak only where the test has seen both sides of it: see `explain_scalability`, which says what
+is missing otherwise. How sure the peak is follows from a parametric bootstrap (B. Efron and R. J. Tibshirani, "An
+Introduction to the Bootstrap", 1993, 6.5): the law is fitted again to levels that scatter around it as the
+measured ones do.
 """
 
 from __future__ import annotations
@@ -17,12 +20,17 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.special import stdtrit
 
+from perfloop_analyzer.planning.figures import Bounds, Refusal
+
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
 LEAST_LEVELS = 4  # one more than there are unknowns
 LEAST_FIT = 0.8
 LEAST_CONFIDENCE = 0.975
+FLAT = 0.1  # of the highest throughput: levels that differ by less are a plateau
+RESAMPLES = 200
+SEED = 20070101
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +79,51 @@ def fit_scalability(users: Floats, throughput: Floats) -> Scalability | None:
         The law; None with fewer than LEAST_LEVELS levels of users, below LEAST_FIT of explained variance, and where
         the test does not show the peak (a plateau alone, or a rise alone).
     """
+    law = explain_scalability(users, throughput)
+    return law if isinstance(law, Scalability) else None
+
+
+def explain_scalability(users: Floats, throughput: Floats) -> Scalability | Refusal:
+    """Return the law of a load test, as `fit_scalability`, or what the measurements lack for one."""
     n, x = load_levels(users, throughput)
+    if len(n) < LEAST_LEVELS:
+        what = {0: "no load was measured", 1: "a fit needs more than one level of load"}
+        return Refusal(what.get(len(n), f"{len(n)} levels of load are too few: the law has 3 unknowns"))
     law = _fit(n, x)
-    return law if law is not None and law.explained >= LEAST_FIT and is_known(law, n, x) else None
+    is_explained = law is not None and law.explained >= LEAST_FIT
+    if law is not None and is_explained and is_known(law, n, x):
+        return law
+    if law is not None and is_explained and law.peak >= n.max():
+        return Refusal(f"throughput still rises at {n.max():.0f} concurrent requests: no peak was reached")
+    return Refusal(_shape(law, n, x))
+
+
+def _shape(law: Scalability | None, n: Floats, x: Floats) -> str:
+    """Return why levels that are enough show no peak."""
+    if x.max() - x.min() < FLAT * x.max():
+        return f"throughput is the same from {n.min():.0f} concurrent requests on: a plateau shows no rise"
+    if law is None or law.explained < LEAST_FIT:
+        share = (
+            f"explains {max(law.explained, 0.0):.0%} of the measurements" if law else "does not fit the measurements"
+        )
+        return f"too noisy: the law {share}"
+    if law.peak <= n.min() or law.throughput(law.peak) < x[n.argmin()]:
+        return f"throughput falls from {n.min():.0f} concurrent requests on: no rise was measured"
+    return "too noisy to tell a peak from a plateau"
+
+
+def peak_bounds(law: Scalability, users: Floats, throughput: Floats) -> Bounds:
+    """Return the throughput at the peak, in requests per second, with its interval, for the points of the fit."""
+    n, x = load_levels(users, throughput)
+    expected = np.array([law.throughput(level) for level in n])
+    # Three unknowns took their share of the scatter.
+    scatter = float(np.sqrt(((x / expected - 1.0) ** 2).sum() / max(len(n) - 3, 1)))
+    noise = np.random.default_rng(SEED).standard_normal((RESAMPLES, len(n)))
+    fits = (_fit(n, row) for row in np.maximum(expected * (1.0 + scatter * noise), 0.01 * expected))
+    peaks = [fit.throughput(min(fit.peak, 2.0 * float(n.max()))) for fit in fits if fit is not None]
+    lower, upper = np.quantile(peaks, [0.05, 0.95]) if peaks else (0.0, float("inf"))
+    peak = law.throughput(law.peak)
+    return Bounds(min(float(lower), peak), peak, max(float(upper), peak))
 
 
 def is_known(law: Scalability, levels: Floats, measured: Floats) -> bool:
