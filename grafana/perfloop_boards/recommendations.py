@@ -161,10 +161,18 @@ def _all() -> AnyPanel:
     def of_each(metric: str, factor: str = "") -> str:
         return f"({info}) * 0 + on (id) group_left () max by (id) (perfloop_recommendation_{metric}){factor}"
 
+    # What was measured counts, and until then what is expected.
+    measured, expected = (
+        f"max by (id) (perfloop_recommendation_saving_per_month{selector(equal('kind', kind))})"
+        for kind in ("measured", "expected")
+    )
+    saved = f"({info}) * 0 + on (id) group_left () ({measured} or {expected})"
+    effort = "max by (id) (perfloop_recommendation_effort_cost)"
     return rows(
         About(
             "All recommendations",
-            "By priority, then by expected gain. Good: critical and high priorities are in progress.",
+            "By priority, then by expected gain. Good: critical and high priorities are in progress. Savings and "
+            "returns are by prices.yml, and empty without it: negative ones cost money.",
             "none",
             NONE_YET,
         ),
@@ -174,6 +182,8 @@ def _all() -> AnyPanel:
             Query(of_each("measured_improvement_ratio"), instant=True),
             Query(of_each("proved_improvement_ratio"), instant=True),
             Query(or_silent(of_each("start_timestamp_seconds", " * 1000"), "title", time=True), instant=True),
+            Query(saved, instant=True),
+            Query(f"({saved}) / on (id) group_left () ({effort} > 0)", instant=True),
         ],
         [
             Column("Value #A", "#", unit="none", width=50),
@@ -186,6 +196,8 @@ def _all() -> AnyPanel:
             Column("Value #D", "Proved gain", unit="percentunit", width=95),
             Column("Value #C", "Measured gain", unit="percentunit", width=110),
             Column("gain_of", "Gain of", width=190),
+            Column("Value #F", "Saving/month", unit="none", decimals=2, width=115),
+            Column("Value #G", "Return/month", unit="percentunit", decimals=0, width=115),
             Column("Value #E", "Since", unit="dateTimeFromNow", width=140),
             Column("id", "Id", width=60, links=(EVIDENCE,)),
         ],
