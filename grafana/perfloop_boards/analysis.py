@@ -19,13 +19,13 @@ from perfloop_boards.findings import (
     tally,
     to_incident,
 )
-from perfloop_boards.limits import FIRST_WARNS, Limit, plain
+from perfloop_boards.limits import FIRST_WARNS, IN_SIGHT, Limit, plain
 from perfloop_boards.links import CLICKED, of_cell, of_label, to_board
 from perfloop_boards.panels import About, lines, number
 from perfloop_boards.queries import Query, chosen, equal, highest, level_changes_in_words, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import ANALYZER, or_silent
-from perfloop_boards.words import RESOURCE, SEVERITY, name_signals
+from perfloop_boards.words import BUDGETS, RESOURCE, SEVERITY, name_signals
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
@@ -36,8 +36,6 @@ OF_SERVICE = selector(*chosen("service"))
 ONE = selector(*chosen("service", "signal"))
 QUIET = "Not enough history yet: the analyzer scores a signal once it has enough samples."
 BOUNDARY = Limit(warning=1, critical=2)
-DAY = 86_400
-IN_SIGHT = Limit(warning=7 * DAY, critical=DAY, below=True)
 INCIDENTS = f"perfloop_incident_start_timestamp_seconds{OF_SERVICE}"
 
 TO_RECOMMENDATIONS = to_board("Open the Recommendations board", "recommendations", "service")
@@ -117,7 +115,7 @@ def _soonest_now() -> AnyPanel:
             decimals=0,
             links=(TO_RECOMMENDATIONS,),
         ),
-        Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))})"),
+        Query(f"min(perfloop_seconds_until_limit{selector(*chosen('service'), equal('bound', 'expected'))} < Inf)"),
         IN_SIGHT,
         watch=ANALYZER,
     )
@@ -219,7 +217,7 @@ def _changes(limits: Limits) -> AnyPanel:
 def _forecast(limits: Limits) -> AnyPanel:
     def until(bound: str) -> str:
         matchers = selector(*chosen("service"), equal("bound", bound))
-        return f"min by (service, signal) (perfloop_seconds_until_limit{matchers})"
+        return f"min by (service, signal) (perfloop_seconds_until_limit{matchers} < Inf)"
 
     first, *others = (until(bound) for bound in ("lower", "expected", "upper"))
     return rows(
@@ -236,7 +234,7 @@ def _forecast(limits: Limits) -> AnyPanel:
         ],
         [
             Column("service", "Service", width=110),
-            Column("signal", "Signal", words={**name_signals(limits.by_route()), **SILENT}, links=_of_row()),
+            Column("signal", "Signal", words={**name_signals(limits.by_route()), **BUDGETS, **SILENT}, links=_of_row()),
             Column("Value #A", "Earliest", unit="s", limit=IN_SIGHT, width=120),
             Column("Value #B", "Expected", unit="s", width=110),
             Column("Value #C", "Latest", unit="s", width=110),

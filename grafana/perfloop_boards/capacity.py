@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_boards.board import Board, choice
-from perfloop_boards.planning import headroom
+from perfloop_boards.planning import cost, forecast, headroom, replicas, waste
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
 
 
-def build(_limits: Limits) -> Board:
+def build(limits: Limits) -> Board:
     """The capacity board of a configuration."""
     return Board(
         uid="capacity",
@@ -23,5 +23,11 @@ def build(_limits: Limits) -> Board:
         related=("service", "load-test", "recommendations"),
         variables=(choice("service", "Service", "perfloop_health_score"),),
         since="now-6h",
-        rows=(*headroom.build_rows(),),
+        rows=(
+            *headroom.build_rows(limits),
+            *forecast.build_rows(limits),
+            *replicas.build_rows(),
+            *cost.build_rows(),
+            *waste.build_rows(),
+        ),
     )

@@ -51,6 +51,8 @@ _Read = TypeVar("_Read")
 # Of counts that are good at 0 alone: the first is already one to look at, or already bad.
 FIRST_WARNS = Limit(warning=1)
 FIRST_IS_BAD = Limit(warning=None, critical=1)
+# Of the seconds until something is full: under a day is to act, under a week to plan.
+IN_SIGHT = Limit(warning=7 * 86_400, critical=86_400, below=True)
 # Between the chunks of a streamed response half a second reads as a pause. No alert watches it.
 STUTTER = Limit(warning=0.5)
 # The substitute for a limit that the files do not have, until the problem is reported.

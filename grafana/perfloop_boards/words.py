@@ -36,6 +36,12 @@ def name_signals(by_route: Sequence[str], after: str = "") -> dict[str, tuple[st
     return {value: (text, colours.UNKNOWN) for value, text in {**named, **apart}.items()}
 
 
+# Whether a goal of capacity is shown to be met.
+GOAL = {
+    "met": ("met", colours.GOOD),
+    "not met": ("not met", colours.BAD),
+    "not shown": ("not shown", colours.UNKNOWN),
+}
 SEVERITY = {
     "critical": ("critical", colours.BAD),
     "warning": ("warning", colours.WARNING),
@@ -48,6 +54,8 @@ PRIORITY = {
     "medium": ("medium", colours.UNKNOWN),
     "low": ("low", colours.UNKNOWN),
 }
+# What the analyzer forecasts besides the signals of its catalogue.
+BUDGETS = {"error_budget": ("Error budget", colours.UNKNOWN)}
 # What limits a service, as the analyzer's own page calls it; the others are called by their name.
 RESOURCE = {
     name: (title, colours.UNKNOWN)
@@ -58,7 +66,9 @@ RESOURCE = {
         "vector": "vector search",
         "storage": "object storage",
         "database_pool": "database pool",
-        "batch_slots": "LLM batch slots",
+        "kv_cache": "KV cache",
+        "response_time": "response time",
+        "contention": "contention between requests",
     }.items()
 }
 UP = {"0": ("down", colours.BAD), "1": ("up", colours.GOOD)}

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING
 from perfloop_boards import colours
 from perfloop_boards.board import Row
 from perfloop_boards.findings import SILENCE, SILENT
-from perfloop_boards.limits import Limit
+from perfloop_boards.limits import plain
 from perfloop_boards.links import of_cell, of_label, to_board
 from perfloop_boards.panels import About, lines, number
 from perfloop_boards.queries import Query, chosen, equal, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import ANALYZER, or_silent
-from perfloop_boards.words import RESOURCE
+from perfloop_boards.words import GOAL, RESOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from perfloop_boards.limits import Limits
     from perfloop_boards.links import Link
     from perfloop_boards.panels import AnyPanel
 
 OF_SERVICE = chosen("service")
 NOT_KNOWN = "No capacity is known: the data carry none yet. The analyzer's page says why."
-HEADROOM = Limit(warning=1.5, critical=1.1, below=True)
 REQUESTS = "reqps"
 
 
@@ -36,23 +36,25 @@ def _capacity(bound: str) -> str:
     return f"max by (service) (perfloop_capacity_requests_per_second{matchers})"
 
 
-def _least() -> AnyPanel:
+def _least(limits: Limits) -> AnyPanel:
+    headroom = limits.alert("HeadroomLow", below=True)
     return number(
         About(
             "Least headroom",
-            "Capacity over the request rate now, of the service with the least. Good: 1.5 and above. Below: add "
-            "replicas, or widen the first limit.",
+            f"Capacity over the request rate now, of the service with the least. Good: above {plain(headroom.first)}. "
+            "Below: add replicas, or widen the first limit.",
             "none",
             "none known",
             decimals=1,
         ),
         Query(f"min(perfloop_headroom_ratio{selector(*OF_SERVICE)})"),
-        HEADROOM,
+        headroom,
         watch=ANALYZER,
     )
 
 
-def _table() -> AnyPanel:
+def _table(limits: Limits) -> AnyPanel:
+    low = limits.alert("HeadroomLow", below=True)
     by_resource = f"max by (service, resource) (perfloop_capacity_limit_info{selector(*OF_SERVICE)})"
 
     def beside(expr: str) -> str:
@@ -63,7 +65,7 @@ def _table() -> AnyPanel:
         About(
             "Capacity by service",
             "The highest request rate that keeps the objectives, with the bounds that hold it in 9 of 10 cases, and "
-            "the resource that ends it. Good: headroom of 1.5 and above.",
+            f"the resource that ends it. Good: headroom above {plain(low.first)}.",
             "none",
             NOT_KNOWN,
         ),
@@ -75,7 +77,7 @@ def _table() -> AnyPanel:
         ],
         [
             Column("service", "Service", width=110, links=_of_service()),
-            Column("Value #D", "Headroom", unit="none", limit=HEADROOM, decimals=1, width=100),
+            Column("Value #D", "Headroom", unit="none", limit=low, decimals=1, width=100),
             Column("Value #A", "Capacity", unit=REQUESTS, width=110),
             Column("Value #B", "At least", unit=REQUESTS, width=110),
             Column("Value #C", "At most", unit=REQUESTS, width=110),
@@ -106,6 +108,27 @@ def _course() -> AnyPanel:
     )
 
 
-def build_rows() -> Sequence[Row]:
+def _goals() -> AnyPanel:
+    info = f"max by (service, goal, state) (perfloop_capacity_goal_info{selector(*OF_SERVICE)})"
+    return rows(
+        About(
+            "Capacity goals",
+            "Whether a goal is shown to be met. Good: every goal is met. Not shown: run a load test up to the goal.",
+            "none",
+            "No service has served requests in the last day.",
+        ),
+        [Query(or_silent(info, "state"), instant=True)],
+        [
+            Column("service", "Service", width=110, links=_of_service()),
+            Column("goal", "Goal"),
+            Column("state", "State", words={**GOAL, **SILENT}, width=100),
+        ],
+    )
+
+
+def build_rows(limits: Limits) -> Sequence[Row]:
     """Return the rows of headroom."""
-    return (Row(8, [(4, _least()), (20, _table())], title="Headroom"), Row(8, [(24, _course())]))
+    return (
+        Row(8, [(4, _least(limits)), (20, _table(limits))], title="Headroom"),
+        Row(8, [(15, _course()), (9, _goals())]),
+    )
