@@ -44,6 +44,8 @@ PROGRAMS: Mapping[str, Program] = {
     "exporter": Program("serve the metrics of this machine", "perfloop_exporter.cli", "exporter"),
     "analyzer": Program("find what is wrong and what to do about it", "perfloop_analyzer.cli", "analyzer"),
     "change": Program("record what was changed, and list it", "perfloop_analyzer.change_cli", "analyzer"),
+    "check": Program("say whether all is ready for production, and what is not", "perfloop.check.cli", "stack"),
+    "backup": Program("archive what cannot be made again, and restore it", "perfloop.backup.cli", "stack"),
     "prove": Program("replay an incident's load without and with a change", "perfloop.prove.cli", "stack"),
     "loadgen": Program("run and compare load tests", "perfloop_loadgen.cli", "loadgen"),
     "inbox": Program("receive Slack, PagerDuty and e-mail notifications locally", "perfloop_inbox.cli", "inbox"),

@@ -36,7 +36,7 @@ class ExitCode(IntEnum):
     NOT_WRITTEN = 11  # a report could not be written
     SOURCE_UNAVAILABLE = 12  # Prometheus gave no usable answer
     STORE_FAILED = 13  # a database (the analyzer's, or that of load tests) could not be read or written
-    UNDECIDED = 14  # a comparison of load tests cannot tell with so few runs
+    UNDECIDED = 14  # a comparison cannot tell with so few runs, or not everything could be checked
     INTERRUPTED = 130  # Ctrl+C: 128 and the number of SIGINT, as a shell reports it
 
 

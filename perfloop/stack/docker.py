@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
@@ -35,6 +36,11 @@ _DOWN_SECONDS = 120.0
 _POLL_SECONDS = 0.5
 _RELOAD_SECONDS = 60.0  # on a busy machine
 _READ_TOKEN = ("exec", "-T", "analyzer", "cat", "/run/perfloop/token")
+# Copies a database in memory, whatever is written meanwhile, and prints it: Compose's output is text.
+_COPY = (
+    "import base64,sqlite3,sys;source=sqlite3.connect('file:'+sys.argv[1]+'?mode=rw',uri=True,timeout=10);"
+    "copy=sqlite3.connect(':memory:');source.backup(copy);print(base64.b64encode(copy.serialize()).decode())"
+)
 _GIVE_UP_RESTARTS = 4  # a component that ends that often on its way up will not come
 _OPTIONAL_SECONDS = 120.0
 _RETRY_SECONDS = 30.0
@@ -336,6 +342,18 @@ class DockerStack:
             DockerError: when the container does not answer.
         """
         return self._engine.compose("exec", "-T", "grafana", "cat", "/run/perfloop/admin-password").strip()
+
+    def copy_database(self, component: str, path: str) -> bytes:
+        """Return a SQLite database of a component of ours as it is at one moment.
+
+        Raises:
+            DockerError: when the container does not answer, or has no such database.
+        """
+        printed = self._engine.compose("exec", "-T", component, "python3", "-c", _COPY, path)
+        try:
+            return base64.b64decode(printed.strip(), validate=True)
+        except ValueError as error:
+            raise DockerError(f"{component} did not print its database {path}") from error
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove every container and network of the project, and what was measured where `volumes` is set."""

@@ -103,11 +103,11 @@ def _components(settings: Settings, rows: Iterable[ComponentStatus]) -> Iterator
 
 
 def _usage(settings: Settings, docker: DockerStack | None) -> Iterator[Result]:
-    for subject, problems, agreement in find_differences(settings, docker):
-        for problem in problems:
-            yield Result(subject, ok=False, finding=f"{problem}: run `perfloop up`")
-        if not problems:
-            yield Result(subject, ok=True, finding=agreement)
+    for found in find_differences(settings, docker):
+        for problem in found.problems:
+            yield Result(found.subject, ok=False, finding=f"{problem}: run `perfloop up`")
+        if not found.problems:
+            yield Result(found.subject, ok=True, finding=found.agreement)
 
 
 def _series(settings: Settings, *, demo: bool) -> Iterator[Result]:

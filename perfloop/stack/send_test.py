@@ -6,6 +6,7 @@ proof is Alertmanager's own count of requests and of refusals: the service's ans
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import secrets as random_names
@@ -42,15 +43,21 @@ REFUSALS = "alertmanager_notification_requests_failed_total"
 REPORTS = "perfloop_notifications_reports_total"
 _TIMEOUT_SECONDS = 5.0
 _POLL_SECONDS = 0.2
+# An answer that does not come, or that another program than the inbox gave.
+_NO_ANSWER = (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one channel's test notification."""
+    """What became of one channel's test notification.
+
+    `known` is False where the inbox, which alone could have said so, does not answer.
+    """
 
     channel: str
     delivered: bool
     finding: str
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +124,17 @@ def _alert(channel: str, test_id: str) -> dict[str, Any]:
 def _look_in_inbox(test: _Test, channel: str) -> Answer | None:
     query = urllib.parse.urlencode({"channel": channel, "status": "firing"})
     try:
-        messages = json.loads(_get(f"{test.inbox_url}/api/messages?{query}"))
-    except (OSError, ValueError) as error:
-        return Answer(channel, delivered=False, finding=f"the inbox at {test.inbox_url} does not answer: {error}")
-    if any(test.id in message["text"] for message in messages):
+        texts = [str(message["text"]) for message in json.loads(_get(f"{test.inbox_url}/api/messages?{query}"))]
+    except _NO_ANSWER as error:
+        return _no_inbox(test, channel, error)
+    if any(test.id in text for text in texts):
         return Answer(channel, delivered=True, finding=f"arrived in the inbox {test.inbox_url} (test {test.id})")
     return None
+
+
+def _no_inbox(test: _Test, channel: str, error: Exception) -> Answer:
+    finding = f"the inbox at {test.inbox_url} does not answer: {error or type(error).__name__}"
+    return Answer(channel, delivered=False, finding=finding, known=False)
 
 
 def _beats(test: _Test) -> list[str]:
@@ -134,8 +146,8 @@ def _beats(test: _Test) -> list[str]:
 def _look_for_beat(test: _Test, channel: str) -> Answer | None:
     try:
         beats = _beats(test)
-    except (OSError, ValueError) as error:
-        return Answer(channel, delivered=False, finding=f"the inbox at {test.inbox_url} does not answer: {error}")
+    except _NO_ANSWER as error:
+        return _no_inbox(test, channel, error)
     if any(test.id in beat for beat in beats):
         return Answer(channel, delivered=True, finding=f"heard by the inbox {test.inbox_url} alone (test {test.id})")
     return None
@@ -154,8 +166,8 @@ def _look_at_webhooks(test: _Test, channel: str) -> Answer | None:
     changes = _changes(test, "webhook")  # before what the inbox has counted, which then is never less
     try:
         to_inbox = len(_beats(test)) + max(0, round(_read_reports(test.inbox_url) - test.reports))
-    except (OSError, ValueError) as error:
-        return Answer(channel, delivered=False, finding=f"the inbox at {test.inbox_url} does not answer: {error}")
+    except _NO_ANSWER as error:
+        return _no_inbox(test, channel, error)
     return _judge(channel, *changes, to_inbox + test.webhooks - 1, test.id)
 
 
@@ -163,16 +175,16 @@ def _read_reports(inbox_url: str) -> float:
     """Return how many reports of receivers the inbox was sent, by webhooks too; 0 where it does not answer."""
     try:
         found = re.search(rf"^{REPORTS} (\S+)$", _get(f"{inbox_url}/metrics"), re.MULTILINE)
-    except (OSError, ValueError):
+        return float(found[1]) if found else 0.0
+    except _NO_ANSWER:
         return 0.0
-    return float(found[1]) if found else 0.0
 
 
 def _look_at_counts(test: _Test, channel: str) -> Answer | None:
-    return _judge(channel, *_changes(test, _integration(channel)), 0, test.id)
+    return _judge(channel, *_changes(test, integration_of(channel)), 0, test.id)
 
 
-def _integration(channel: str) -> str:
+def integration_of(channel: str) -> str:
     """Return Alertmanager's name for a channel."""
     return FURTHER[channel][1] if channel in FURTHER else "webhook" if channel == "heartbeat" else channel
 
@@ -195,7 +207,7 @@ def _judge(channel: str, requests: float, refusals: float, to_inbox: int, test_i
 
 
 def _missing(test: _Test, channel: str) -> Answer:
-    _, refusals = _changes(test, _integration(channel))
+    _, refusals = _changes(test, integration_of(channel))
     reason = f"{refusals:g} requests were refused" if refusals else "nothing came and nothing was refused"
     return Answer(channel, delivered=False, finding=f"did not arrive: {reason} (test {test.id})")
 
@@ -204,11 +216,11 @@ def _read_counts(alertmanager_url: str) -> dict[tuple[str, str], float]:
     """Return Alertmanager's counts of requests and of refusals by integration."""
     try:
         text = _get(f"{alertmanager_url}/metrics")
-    except (OSError, ValueError) as error:
+    except _NO_ANSWER as error:
         raise StackError(
             f"Alertmanager at {alertmanager_url} does not answer: {error}. Start it with `perfloop up`."
         ) from error
-    row = re.compile(rf'^({REQUESTS}|{REFUSALS})\{{[^}}]*integration="(\w+)"[^}}]*\}} (\S+)$', re.MULTILINE)
+    row = re.compile(rf'^({REQUESTS}|{REFUSALS})\{{[^}}]*integration="(\w+)"[^}}]*\}} ([0-9.e+]+)$', re.MULTILINE)
     counts: dict[tuple[str, str], float] = {}
     for name, integration, value in row.findall(text):
         counts[name, integration] = counts.get((name, integration), 0.0) + float(value)
@@ -234,5 +246,5 @@ def _send(base: str, path: str, body: Any) -> None:
         with error:
             said = error.read().decode(errors="replace").strip()
         raise StackError(f"Alertmanager at {base} refused the test alerts with {error.code}: {said}.") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise StackError(f"Alertmanager at {base} does not answer: {error}. Start it with `perfloop up`.") from error

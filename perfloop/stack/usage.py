@@ -24,14 +24,23 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 5.0
 _MOST_SHOWN = 5
+# What an answer that is none, or of another form, or a file that cannot be read ends in.
+_UNREADABLE = (
+    *(httpx.HTTPError, httpx.InvalidURL, DockerError, ConfigError, OSError),
+    *(LookupError, TypeError, ValueError, AttributeError, RecursionError),
+)
 
 
 class Agreement(NamedTuple):
-    """One component's answer: the differences found, and what to say when there are none."""
+    """One component's answer: the differences found, and what to say when there are none.
+
+    `answered` is False where what it uses cannot be read: then the one problem is the reason, and no difference.
+    """
 
     subject: str
     problems: list[str]
     agreement: str
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +131,9 @@ def _ask(subject: str, question: Callable[[_Stack], list[str]], stack: _Stack, a
     """Put one question; a component that does not answer is a difference too."""
     try:
         problems = question(stack)
-    except (httpx.HTTPError, DockerError, ConfigError, KeyError, ValueError) as error:
-        problems = [f"what it uses cannot be read ({' '.join(str(error).split()) or type(error).__name__})"]
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Agreement(subject, [f"what it uses cannot be read ({reason})"], agreement, answered=False)
     more = len(problems) - _MOST_SHOWN
     shown = [*problems[:_MOST_SHOWN], *([f"and {more} more differences"] if more > 0 else [])]
     return Agreement(subject, shown, agreement)
