@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import make_url
 
@@ -31,8 +31,10 @@ from perfloop_analyzer.ports import NoRewriting
 from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.recommend import with_money
 from perfloop_analyzer.replay import Journal, Scratch, check_past, make_plan, read_holds, replay
+from perfloop_analyzer.report_config import ReportsConfig
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.html import Commands, Record, render_report
+from perfloop_analyzer.reporting import Service, open_reporting
 from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.keeper import Keeper
@@ -152,7 +154,12 @@ def _since(looked: float | None) -> str:
     return "no result yet" if looked is None else f"no result since {clock(looked)}"
 
 
-async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = time.time) -> None:
+async def serve(
+    config: RunConfig,
+    web: WebConfig,
+    reports: ReportsConfig | None = None,
+    clock: Callable[[], float] = time.time,
+) -> None:
     """Run the service until SIGTERM or SIGINT.
 
     Raises:
@@ -163,7 +170,13 @@ async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = 
     token = read_secret(web.token_file) if web.token_file else None
     with contextlib.closing(listen(web.address(), "--web.listen-address")) as listener:
         address = bound_address(listener)
-        async with open_loop(config, Keeper(clock), clock) as (loop, database):
+        pages = by_program(web.links).get("analyzer") or f"http://{_local(address)}"
+        opened = contextlib.AsyncExitStack()
+        async with open_loop(config, Keeper(clock), clock) as (loop, database), opened:
+            service = Service(database, loop.published, pages, clock)
+            reporting = await opened.enter_async_context(
+                open_reporting(config.source, reports or ReportsConfig(), service)
+            )
             settings = WebSettings(
                 token,
                 _commands(config, web, address),
@@ -171,7 +184,7 @@ async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = 
                 by_program(web.links),
                 str(web.token_file.absolute()) if web.token_file else "",
             )
-            application = build_web(loop.published, database, settings, clock)
+            application = build_web(loop.published, database, settings, clock, reporting.shelf)
             server = Server(
                 application, Web(web.config_file, web.allowed_hosts, "analyzer", token or "", authenticates=True)
             )
@@ -179,7 +192,8 @@ async def serve(config: RunConfig, web: WebConfig, clock: Callable[[], float] = 
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             log.info("listening on %s://%s", server.scheme, address)
-            await _until_stopped(asyncio.create_task(loop.run(stop, clock)), server, listener, stop)
+            working = asyncio.gather(loop.run(stop, clock), reporting.scheduler.run(stop, clock))
+            await _until_stopped(working, server, listener, stop)
     log.info("stopped")
 
 
@@ -187,9 +201,13 @@ def _commands(config: RunConfig, web: WebConfig, address: Address) -> Commands:
     """Return the commands for a page on this machine: complete, whatever the reader's current directory is."""
     if web.token_file is None:
         return _store_commands(config)
-    local = Address("127.0.0.1" if address.host in {"", "0.0.0.0", "::"} else address.host, address.port)  # noqa: S104 - read, not bound
-    flags = (f"--web.url=http://{local}", f"--web.token-file={web.token_file.absolute()}")
+    flags = (f"--web.url=http://{_local(address)}", f"--web.token-file={web.token_file.absolute()}")
     return Commands(web.command, flags)
+
+
+def _local(address: Address) -> Address:
+    """Return an address at which this machine reaches what listens on another one."""
+    return Address("127.0.0.1" if address.host in {"", "0.0.0.0", "::"} else address.host, address.port)  # noqa: S104 - read, not bound
 
 
 def _store_commands(config: RunConfig) -> Commands:
@@ -205,7 +223,7 @@ def _store_commands(config: RunConfig) -> Commands:
 
 
 async def _until_stopped(
-    cycling: asyncio.Task[None], server: Server, listener: socket.socket, stop: asyncio.Event
+    cycling: asyncio.Future[Any], server: Server, listener: socket.socket, stop: asyncio.Event
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())

@@ -24,6 +24,7 @@ from perfloop_analyzer.config import (
 )
 from perfloop_analyzer.recommend.recommendation import EFFORT_STEPS, PEOPLES_STEPS, STATES
 from perfloop_analyzer.replay import certificate_lines, show_progress
+from perfloop_analyzer.report_config import ReportsConfig
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.terminal import print_recommendations, print_result
 from perfloop_analyzer.running import LastResult, open_records
@@ -105,11 +106,13 @@ def _add_analyses(commands: Any) -> None:
     add_flags(past, ReplayConfig)
     add_flags(past, AnalysisConfig, "analysis")
     add_flags(run, WebConfig, "web server")
+    add_flags(run, ReportsConfig, "reports")
     add_flags(report, ReportConfig, "report")
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    asyncio.run(serve(read_flags(RunConfig, arguments), read_flags(WebConfig, arguments)))
+    reports = read_flags(ReportsConfig, arguments)
+    asyncio.run(serve(read_flags(RunConfig, arguments), read_flags(WebConfig, arguments), reports))
     return ExitCode.OK
 
 

@@ -27,7 +27,12 @@ IN_MEMORY = "sqlite://"
 MOST_EFFORT_HOURS = 10_000.0
 
 
-def _parse_url(text: str) -> str:
+def parse_url(text: str) -> str:
+    """Return the URL of an HTTP API; what is secret in it is shown nowhere.
+
+    Raises:
+        ValueError: One sentence with the value and the rule.
+    """
     register_url(text)
     shown = redact_url(text)
     if not text.startswith(("http://", "https://")):
@@ -74,7 +79,7 @@ class SourceConfig:
     url: str = flag(
         "--prometheus.url",
         "",
-        parse=_parse_url,
+        parse=parse_url,
         metavar="URL",
         help="a Prometheus-compatible API with its path prefix (default: the running stack's Prometheus)",
     )
@@ -196,7 +201,7 @@ class RunConfig(AnalysisConfig):
     llm_url: str = flag(
         "--llm.url",
         "",
-        parse=_parse_url,
+        parse=parse_url,
         metavar="URL",
         help="an OpenAI-compatible API that may reword recommendations, such as http://host/v1",
     )
@@ -289,7 +294,7 @@ class TargetConfig:
     web_url: str = flag(
         "--web.url",
         "",
-        parse=_parse_url,
+        parse=parse_url,
         metavar="URL",
         help="the running analyzer (default: the running stack's)",
     )
@@ -329,7 +334,7 @@ def database_url(url: str, path: Path | None) -> str:
 
 def _read_url(path: Path) -> str:
     try:
-        return _parse_url(read_secret(path))
+        return parse_url(read_secret(path))
     except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
 

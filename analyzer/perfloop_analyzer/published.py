@@ -11,7 +11,7 @@ from perfloop_analyzer.incidents import Topology
 from perfloop_analyzer.store.keeper import Keeper
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Result
@@ -43,6 +43,37 @@ class Costs:
 
 
 @dataclass(slots=True)
+class ReportHealth:
+    """What becomes of scheduled reports, by name; moments in Unix seconds, 0 before the first."""
+
+    due: dict[str, float] = field(default_factory=dict)
+    last_success: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def follow(self, names: Iterable[str]) -> None:
+        """Know the reports of these names, and no others."""
+        known = list(names)
+        self.due = {name: self.due.get(name, 0.0) for name in known}
+        self.last_success = {name: self.last_success.get(name, 0.0) for name in known}
+        self.failures = {name: self.failures.get(name, 0) for name in known}
+
+    def owe(self, name: str, due: float) -> None:
+        """Note when the newest report that is owed was due."""
+        self.due[name] = due
+
+    def succeed(self, name: str, at: float) -> None:
+        """Note that a report was sent."""
+        self.last_success[name] = at
+        self.problems.pop(name, None)
+
+    def fail(self, name: str, problem: str) -> None:
+        """Note that an attempt failed."""
+        self.failures[name] = self.failures.get(name, 0) + 1
+        self.problems[name] = problem
+
+
+@dataclass(slots=True)
 class Published:
     """What the server and the report read; the loop writes it after every cycle.
 
@@ -56,6 +87,7 @@ class Published:
         configuration_problem: Why changed configuration files are not in use; empty while they are.
         keeper: What happened to the database.
         firing: The alerts that fire, as of the newest cycle that could query Prometheus.
+        reports: What became of scheduled reports.
         prices: What resources cost; None where nobody gave prices.
     """
 
@@ -70,6 +102,7 @@ class Published:
     configuration_problem: str = ""
     keeper: Keeper = field(default_factory=Keeper)
     firing: Firing = field(default_factory=Firing)
+    reports: ReportHealth = field(default_factory=ReportHealth)
     prices: Prices | None = None
 
     def publish(self, result: Result) -> None:

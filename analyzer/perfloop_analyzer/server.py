@@ -33,6 +33,7 @@ from perfloop_analyzer.recommend import with_money
 from perfloop_analyzer.recommend.recommendation import EFFORT_STEPS, PEOPLES_STEPS, STATES
 from perfloop_analyzer.reporters.html import PAGE_POLICY, Commands, Desk, Record, render_page, render_report
 from perfloop_analyzer.reporters.metrics import LinkCollector, ResultCollector
+from perfloop_analyzer.reports.pages import router as reports
 from perfloop_base.web.headers import POLICY
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.ports import Store
     from perfloop_analyzer.published import Published
     from perfloop_analyzer.recommend import Recommendation
+    from perfloop_analyzer.reports.pages import Shelf
 
 T = TypeVar("T")
 
@@ -84,9 +86,13 @@ class State:
 
 
 def build_web(
-    published: Published, store: Store, settings: WebSettings, clock: Callable[[], float] = time.time
+    published: Published,
+    store: Store,
+    settings: WebSettings,
+    clock: Callable[[], float] = time.time,
+    shelf: Shelf | None = None,
 ) -> FastAPI:
-    """Return the ASGI application."""
+    """Return the ASGI application; without a shelf it has no pages of scheduled reports."""
     registry = CollectorRegistry(auto_describe=False)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -104,6 +110,9 @@ def build_web(
     web.state.analyzer = State(published, store, settings, registry, clock)
     web.include_router(router)
     web.include_router(api)
+    if shelf is not None:
+        web.state.reports = shelf
+        web.include_router(reports)
     return web
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from perfloop_analyzer.app import _store_commands, open_loop
 from perfloop_analyzer.cli import main
-from perfloop_analyzer.config import RunConfig, SourceConfig, TargetConfig, _parse_url
+from perfloop_analyzer.config import RunConfig, SourceConfig, TargetConfig, parse_url
 from perfloop_analyzer.errors import ConfigError, StoreError
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.prometheus_api import PrometheusSource
@@ -198,10 +198,10 @@ async def test_no_name_and_ipv6_are_one_sentence() -> None:
         async with PrometheusSource(SourceConfig(url, timeout_seconds=3.0, retries=0)) as source:
             answers = await source.query([Query("up", "up")], GRID)
         assert f"{url} does not answer" in answers.failures["up"]
-    assert _parse_url("http://[::1]:9090/prefix") == "http://[::1]:9090/prefix"
+    assert parse_url("http://[::1]:9090/prefix") == "http://[::1]:9090/prefix"
     for wrong in ("http://", "http://[::1", "http://host:port/", "http://a b/", "ftp://x"):
         with pytest.raises(ValueError, match="is not a URL"):
-            _parse_url(wrong)
+            parse_url(wrong)
 
 
 async def test_a_url_with_secrets_is_used_and_shown_nowhere(

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.catalog.signals import CatalogFile
-from perfloop_analyzer.config import SourceConfig, _parse_header, _parse_url
+from perfloop_analyzer.config import SourceConfig, _parse_header, parse_url
 from perfloop_analyzer.dictionaries import OptimizationAnalyzer
 from perfloop_analyzer.documents import read_document
 from perfloop_analyzer.errors import BadAnswer, ConfigError
@@ -149,7 +149,7 @@ def test_any_field_of_a_stored_recommendation_is_read_or_refused(name: str, valu
 @given(TEXTS)
 def test_any_text_of_a_flag_a_query_or_a_model_is_judged(text: str) -> None:
     """URLs, headers, PromQL and what a language model says."""
-    for read in (_parse_url, _parse_header):
+    for read in (parse_url, _parse_header):
         with contextlib.suppress(ValueError):
             read(text)
     find_problem(text)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.findings import Reading
     from perfloop_analyzer.ports import Result
-    from perfloop_analyzer.published import Costs, Published
+    from perfloop_analyzer.published import Costs, Published, ReportHealth
     from perfloop_analyzer.recommend import Recommendation
 
 TITLE_LENGTH = 120
@@ -62,6 +62,7 @@ class ResultCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return every family of the last good result while it is new enough, and the costs so far."""
         yield from _cost_families(self._published.costs)
+        yield from _report_families(self._published.reports)
         result = self._published.result
         if result is None:
             return
@@ -331,6 +332,30 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
         ),
     ):
         yield GaugeMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
+
+
+def _report_families(reports: ReportHealth) -> Iterator[Metric]:
+    """Return what became of scheduled reports; none where no report has a schedule."""
+    if not reports.due:
+        return
+    yield _gauge(
+        "perfloop_report_due_timestamp_seconds",
+        "When the newest report that is owed was due; 0 before the first.",
+        ["report"],
+        [((name,), at) for name, at in reports.due.items()],
+    )
+    yield _gauge(
+        "perfloop_report_last_success_timestamp_seconds",
+        "When a report last arrived by all its channels; 0 before the first.",
+        ["report"],
+        [((name,), at) for name, at in reports.last_success.items()],
+    )
+    failures = CounterMetricFamily(
+        "perfloop_report_failures", "Attempts to make and send a report that failed.", labels=["report"]
+    )
+    for name, count in reports.failures.items():
+        failures.add_metric([name], count)
+    yield failures
 
 
 def _gauge(name: str, text: str, labels: list[str], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:

@@ -1,0 +1,1 @@
+"""Reports about a span of time: alerts, history and capacity, recommendations, and the regular review of all three."""
