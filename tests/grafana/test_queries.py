@@ -32,6 +32,7 @@ NOTHING_YET = {
     r"service:.*:p95_(low|high)_rate1m": "of histograms with wide buckets alone: the demo's are fine",
     r"perfloop_(anomaly_.*|signal_value|change_point_.*|trend_slope|seconds_until_limit)": "history of a minute",
     r"perfloop_(recommendation|root_cause|bottleneck|desired).*": "nothing need be wrong",
+    r"perfloop_(price|cost|savings|error_budget_cost).*": "no prices ship with the stack",
     r"perfloop_health_penalty": "a healthy service has no penalties",
     r"service_slo:.*": "an SLO is judged over five minutes at least",
     r"loadgen_(verdict|verdict_reason|threshold_passed|checks_total|phase)": "the steady load has no end and no gates",
