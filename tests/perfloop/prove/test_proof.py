@@ -103,6 +103,19 @@ def test_a_change_of_something_else_is_refuted() -> None:
     assert (proof.evaluation.verdict, proof.is_inside) == ("refuted", False)
 
 
+def test_a_smaller_size_that_harms_callers_is_refuted() -> None:
+    """However much smaller it is: what callers notice must not get worse, nor come up where it was not."""
+    waste = _recommendation(category="waste")
+    smaller = _values()
+    assert _conclude(_blocks(), smaller, waste).evaluation.verdict == "proved"
+    slower = smaller | {("db_query_time_p95", "system=other"): [0.1, 0.2, 0.11, 0.21, 0.1, 0.21, 0.1, 0.2]}
+    harmed = _conclude(_blocks(), slower, waste).evaluation
+    assert (harmed.verdict, "Query time by" in harmed.words) == ("refuted", True)
+    assert _conclude(_blocks(), slower).evaluation.verdict == "proved"
+    failing = smaller | {("db_query_time_p95", "system=other"): [0.0, 0.2] * 4}
+    assert _conclude(_blocks(), failing, waste).evaluation.words.endswith("Query time 200 ms")
+
+
 def test_another_load_and_a_weak_generator_prove_nothing() -> None:
     """With the reason."""
     assert _conclude(_blocks(300), _values()).evaluation.verdict == "undecided"
