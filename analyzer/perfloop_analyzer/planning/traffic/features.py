@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DAY_SECONDS, WEEK_SECONDS = 86_400.0, 604_800.0
 DAYS, WEEKS = 7, 3  # whose mean is the usual value of a time of day, of a time of the week
 SPANS = (1, 3, 12, 48)  # points over which the recent level is read, besides a day
+MIDDLE = 2  # the place of the span that is the level of a past without days
 NEAR_SECONDS = 900.0  # on both sides of a moment count as the same time
 
 
@@ -110,6 +111,27 @@ class Features:
         found[: self._recent.shape[2] + 1] = True
         return found
 
+    def rules(self) -> Floats:
+        """Return plain rules as weights, shape (rules, features).
+
+        The base; the base moved as the last day was; the base moved as the last point was; the recent level; yesterday
+        and last week. Without days: the recent level, the last point, the level of a longer past, that of all of it.
+        """
+        recent = self._recent.shape[2]
+        if not self._seasons.day:
+            found = np.zeros((4, self.count))
+            middle = min(recent - 2, MIDDLE)
+            found[1, 1 : 1 + middle] = 1.0
+            found[2:, 1 + middle : recent - 1] = -1.0
+            found[3, recent - 1] = 1.0
+            return found
+        found = np.zeros((4 + self._seasonal_count, self.count))
+        found[1, recent - 1] = 1.0
+        found[2, 1:recent] = 1.0
+        found[3, -1] = 1.0
+        found[4:, recent + 1 : -1] = np.eye(self._seasonal_count)
+        return found
+
     def at(self, moments: Ints, ahead: Ints) -> tuple[Floats, Floats]:
         """Return the bases, shape (series, horizons, rows), and the features, with one more axis.
 
@@ -146,7 +168,7 @@ class Features:
             base = np.where(np.isfinite(base), base, values)
         means = [trailing_mean(values - base, span) for span in spans]
         steps = [shorter - longer for shorter, longer in itertools.pairwise(means)]
-        middle = min(len(spans) - 1, 2)
+        middle = min(len(spans) - 1, MIDDLE)
         lag = spans[middle]
         momentum = means[middle] - np.concatenate([means[middle][:, :1].repeat(lag, 1), means[middle][:, :-lag]], 1)
         last = means[-1] if day else trailing_mean(values, values.shape[1]) - means[-1]

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 T = TypeVar("T")
-OFFSET = 0.3  # of the mean rate: c of the transformation
+OFFSET = 0.1  # of the mean rate: c of the transformation
 KNOTS = 8
 ROWS = 256  # moments of the past that a regression looks at
+BEYOND = 0.2  # of the past's range, transformed: how far the middle of a forecast may leave it
 PRIOR = 1.0  # independent rows that the prior of a weight counts for
 LEAST_ROWS = 16
 MOST_AHEAD = 4096  # points
@@ -207,6 +208,9 @@ class _Group:
         self._offset = np.maximum(OFFSET * np.nanmean(rates, axis=1, keepdims=True), 1e-12)
         self._known = np.isfinite(rates)
         self._values = np.log(fill_gaps(rates) + self._offset)
+        lowest, highest = self._values.min(axis=1), self._values.max(axis=1)
+        beyond = BEYOND * (highest - lowest)
+        self._range = (lowest - beyond)[:, None, None], (highest + beyond)[:, None, None]
         self._features = Features(self._values, seasons, ahead)
         self._knots = np.unique(np.geomspace(1, ahead, KNOTS).round().astype(np.int64))
         self._available = rates.shape[1] - self._knots - self._first
@@ -256,7 +260,7 @@ class _Group:
         every = np.broadcast_to(moments, (self._ahead, moments.shape[1]))
         base, features = self._features.at(every, np.arange(1, self._ahead + 1))
         weighted = features @ self._between(weights)[..., None]
-        return np.asarray(base + weighted[..., 0], dtype=np.float64)
+        return np.clip(base + weighted[..., 0], *self._range)
 
     def _peak_errors(self, fitted: Fit, peaks: Floats) -> Floats:
         """Return by how much past peaks were above those of the path, each by the fit without its stretch."""
@@ -278,7 +282,8 @@ class _Group:
         targets = np.where(self._known[:, places], self._values[:, places] - base, np.nan)
         # Rows that are nearer to each other than the horizon are alike in what is known of their moments.
         alike = np.where(self._features.of_moment(), self._knots[:, None], 1.0)
-        return fit(features, targets, PRIOR * rows * np.minimum(alike / self._available[:, None], 1.0))
+        prior = PRIOR * rows * np.minimum(alike / self._available[:, None], 1.0)
+        return fit(features, targets, prior, self._features.rules())
 
     def _between(self, values: Floats) -> Floats:
         """Return what is known at the knots for every point ahead: (series, knots, n) to (series, ahead, n)."""

@@ -1,8 +1,12 @@
-"""Ridge regressions of many series and horizons at once, and what each part of the past says of the others.
+"""Ridge regressions of many series and horizons at once, what each part of the past says of the others, and a mixture.
 
 Normal equations are sums over rows, so that the fit without a stretch of the past costs one more solution and no second
 pass over the data. The residuals of each stretch are those of the fit without it: rows that are near each other in time
 are alike, and a fit that has seen its neighbours would make every residual too small.
+
+A regression that few independent rows carry may be worse than a plain rule, such as that today goes on as yesterday.
+Rules are weights of the same features, so that a mean of the regression and of the rules, by how well each has done, is
+again one set of weights.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
 FOLDS = 4
+SHARPNESS = 8.0  # of the mixture: a tenth more error is half of the share
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,15 @@ class Fit:
     residuals: Floats
 
 
-def fit(features: Floats, targets: Floats, prior_rows: Floats) -> Fit:
-    """Fit every series and horizon.
+def fit(features: Floats, targets: Floats, prior_rows: Floats, rules: Floats) -> Fit:
+    """Fit every series and horizon, and mix the fit with rules.
 
     Args:
         features: Shape (series, horizons, rows, features), the rows in the order of time, their number divisible by
             FOLDS.
         targets: Shape (series, horizons, rows), NaN where the value is not known.
         prior_rows: How many rows the prior of each coefficient, which is 0, counts for; shape (horizons, features).
+        rules: Weights that are given, shape (rules, features).
     """
     series, horizons, rows, count = features.shape
     known = np.isfinite(targets)
@@ -55,5 +61,17 @@ def fit(features: Floats, targets: Floats, prior_rows: Floats) -> Fit:
     penalty = np.eye(count) * (prior_rows * scale + 1e-9)[:, :, None, None, :]
     systems = np.concatenate([whole, whole - squares], axis=2) + penalty
     weights = np.linalg.solve(systems, np.concatenate([all_products, all_products - products], axis=2))
-    left = (target - folded @ weights[:, :, 1:])[..., 0].reshape(series, horizons, rows)
-    return Fit(weights[:, :, 0, :, 0], weights[:, :, 1:, :, 0], np.where(known, left, np.nan))
+    left = np.where(known, (target - folded @ weights[:, :, 1:])[..., 0].reshape(known.shape), np.nan)
+    return _mix(
+        weights[..., 0], left, rules, np.where(known[..., None], targets[..., None] - features @ rules.T, np.nan)
+    )
+
+
+def _mix(weights: Floats, left: Floats, rules: Floats, left_by_rules: Floats) -> Fit:
+    """Return the mean of the fits and of the rules, by the mean absolute error that each has left."""
+    every = np.concatenate([left[..., None], left_by_rules], axis=3)
+    errors = np.nansum(np.abs(every), axis=2)
+    shares = (errors / np.maximum(errors.min(axis=2, keepdims=True), 1e-12) + 1e-12) ** -SHARPNESS
+    shares /= shares.sum(axis=2, keepdims=True)
+    mixed = shares[:, :, :1, None] * weights + (shares[:, :, 1:] @ rules)[:, :, None]
+    return Fit(mixed[:, :, 0], mixed[:, :, 1:], np.einsum("shre,she->shr", every, shares))
