@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfloop_analyzer.planning.capacity.queueing import slowdown
 from perfloop_analyzer.planning.capacity.traffic import Traffic
-from perfloop_analyzer.series import Floats
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.series import Floats
 
 LN20 = float(np.log(20.0))
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
 MOST_REACH = 10.0  # times the highest rate seen: nobody knows whether a line goes on so far
+POINT_SECONDS = 60.0  # the shortest time that a point stands for
 LEAST_TRAFFIC = 5  # points with requests: traffic that has just begun, or has stopped, shows nothing
+MODEL_ERROR = 0.03  # requests of one hour are not those of the next, and a resource is no perfect queue
 FALLEN = 0.95  # of the peak
 BUSY = 0.6  # use from which on a resource explains that objectives break
 RESPONSE, CONTENTION = "response_time", "contention"
@@ -66,10 +68,14 @@ def _kept(traffic: Traffic, objectives: Objectives) -> Floats:
     """Return 1 where every objective was kept, 0 where one was broken, NaN where none is known."""
     known = np.zeros(len(traffic.rate), dtype=bool)
     broken = np.zeros(len(traffic.rate), dtype=bool)
-    for values, most in ((traffic.p95, objectives.p95_seconds), (traffic.errors, objectives.error_ratio)):
-        if most is not None:
-            known |= np.isfinite(values)
-            broken |= values > most
+    if objectives.p95_seconds is not None:
+        known |= np.isfinite(traffic.p95)
+        broken |= traffic.p95 > objectives.p95_seconds
+    if objectives.error_ratio is not None:
+        known |= np.isfinite(traffic.errors)
+        # One failed request of few is a large share: so many as two standard deviations and one more are luck.
+        allowed = objectives.error_ratio * traffic.rate * POINT_SECONDS
+        broken |= traffic.errors * traffic.rate * POINT_SECONDS > allowed + 2.0 * np.sqrt(allowed) + 1.0
     return np.where(known, np.where(broken, 0.0, 1.0), np.nan)
 
 
@@ -129,4 +135,7 @@ def _peak(traffic: Traffic) -> list[Found]:
 
 
 def _raised(bounds: Bounds, floor: float) -> Bounds:
-    return Bounds(max(bounds.lower, floor), max(bounds.expected, floor), max(bounds.upper, floor))
+    """Return bounds that are nowhere below what was carried, and no closer than any model is to a service."""
+    expected = max(bounds.expected, floor)
+    lower, upper = bounds.lower * (1.0 - MODEL_ERROR), bounds.upper * (1.0 + MODEL_ERROR)
+    return Bounds(min(max(lower, floor), expected), expected, max(upper, expected * (1.0 + MODEL_ERROR)))
