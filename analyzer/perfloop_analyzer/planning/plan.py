@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.planning.capacity.model import Capacity, Goal
     from perfloop_analyzer.planning.costs.bill import Bill
     from perfloop_analyzer.planning.costs.progress import Progress
+    from perfloop_analyzer.planning.scaling.replicas import Replicas
 
 
 class Part(Protocol):
@@ -40,7 +41,7 @@ class ServicePlan:
     rate: float | None = None
     capacity: Capacity | None = None
     forecast: Part | None = None
-    replicas: Part | None = None
+    replicas: Replicas | None = None
     cost: Part | None = None
     goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()

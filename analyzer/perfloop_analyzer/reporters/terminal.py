@@ -52,6 +52,8 @@ def _print_capacity(result: Result, console: Console) -> None:
         _print(console, f"capacity of {one.service}: {one.capacity.sentence}")
         for goal in one.goals:
             _print(console, f"  {goal.state}: {goal.name}: {goal.words}")
+        if one.replicas is not None:
+            _print(console, f"  replicas: {one.replicas.words}")
 
 
 def _print_incident(incident: Incident, at: float, console: Console) -> None:
