@@ -73,7 +73,7 @@ def _rows(limits: Limits) -> Sequence[Row]:
                 figures.iterations(),
             ),
         ),
-        Row(6, ((10, results.gates()), (14, results.reasons()))),
+        Row(6, ((9, results.gates()), (11, results.reasons()), (4, figures.capacity()))),
         Row(9, evenly(series.offered(), series.both_sides(limits))),
         Row(9, evenly(results.endpoints(limits), series.by_endpoint(limits))),
         Row(7, evenly(series.users(), series.outcomes(), series.delays(), series.cpu())),

@@ -126,6 +126,23 @@ def knee(limits: Limits) -> AnyPanel:
     )
 
 
+def capacity() -> AnyPanel:
+    """Return the highest rate that keeps the thresholds for long."""
+    return figure(
+        About(
+            "Capacity",
+            "The highest rate that keeps the thresholds for long, by a breakpoint search. Good: well above the rate "
+            "that comes. Its interval is on the Capacity and cost board.",
+            "reqps",
+            "no search",
+            links=(TO_SERVICE,),
+        ),
+        Query(f"max({whole('loadgen_run_capacity_rate', equal('bound', 'expected'))})"),
+        colours.TRAFFIC,
+        watch=CUT_OFF,
+    )
+
+
 def dropped() -> AnyPanel:
     """Return what the schedule lost."""
     return number(
