@@ -57,6 +57,11 @@ class WasteWatch:
         capacities = {
             one.service: one.capacity.per_replica.lower for one in result.plan.services if one.capacity is not None
         }
-        waste = find_waste(self._learned, sizes, Known(result.at, catalog, capacities, changes))
+        least = {
+            (one.service, "replicas"): float(max(one.replicas.desired, one.replicas.settings.min_replicas))
+            for one in result.plan.services
+            if one.replicas is not None
+        }
+        waste = find_waste(self._learned, sizes, Known(result.at, catalog, capacities, least, changes))
         recommendations = merge_waste(result.recommendations, waste.recommendations, result.findings)
         return replace(result, recommendations=recommendations, wasted=waste.wasted)

@@ -39,6 +39,7 @@ from perfloop_analyzer.store.tables import (
     FindingRow,
     RecommendationRow,
 )
+from perfloop_analyzer.waste import WASTE
 from perfloop_base.database.connection import Connection
 from perfloop_base.database.upgrade import Schema
 from perfloop_base.visible import visible
@@ -313,7 +314,9 @@ def _merge_one(
         session.flush()
         session.add(EventRow(recommendation=recommendation.id, at=at, step="open", state="open"))
         return _read(row)
-    is_back = row.absent > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
+    # What harmed once is not recommended again by itself: the waste is there as before, and so is the harm.
+    was_harm = row.state == "refuted" and recommendation.category == WASTE
+    is_back = not was_harm and row.absent > REOPEN_AFTER_SECONDS.get(row.state, float("inf"))
     row.seen, row.absent = at, 0.0
     # What people decided on keeps the evidence that they saw.
     if row.state == "open" or is_back or not list(_readable([row])):

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 WASTE = "waste"  # the category, and the detector of the evidence
 SOME = 0.8  # of the expected gain: people choose round sizes
 SERVES = "request_rate"
+REQUIRED = "what its scaling asks for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,14 @@ class Known:
         at: The moment in Unix seconds.
         catalog: The signals by name.
         capacities: Requests per second that one replica of a service can answer at least, by service.
+        least: What a service must have of a resource whatever was used, by service and resource.
         changes: What was changed lately: days before a change may say little of the time after it.
     """
 
     at: float
     catalog: Mapping[str, Signal]
     capacities: Mapping[str, float] = field(default_factory=dict)
+    least: Mapping[tuple[str, str], float] = field(default_factory=dict)
     changes: Sequence[Change] = ()
 
 
@@ -186,6 +189,9 @@ def _need(thing: _Thing, learned: Learned, known: Known) -> Need | None:
     need = kind.sizing(thing.use, thing.size, others)
     if isinstance(need, str) or not math.isfinite(need.size):
         return None
+    least = known.least.get((thing.service, kind.resource), 0.0)
+    if least > need.size:
+        need = replace(need, size=least, words=REQUIRED, used=need.used and need.used * need.size / least)
     saved = thing.size - need.size
     is_worth_it = saved >= kind.least_share * thing.size and saved >= kind.least_amount and saved > 0
     return need if is_worth_it else None
