@@ -34,6 +34,7 @@ NOTHING_YET = {
     r"perfloop_(recommendation|root_cause|bottleneck|desired).*": "nothing need be wrong",
     r"perfloop_(price|cost|savings|error_budget_cost).*": "no prices ship with the stack",
     r"perfloop_health_penalty": "a healthy service has no penalties",
+    r"perfloop_waste_ratio": "a day of history is needed at least",
     r"service_slo:.*": "an SLO is judged over five minutes at least",
     r"loadgen_(verdict|verdict_reason|threshold_passed|checks_total|phase)": "the steady load has no end and no gates",
     r"loadgen_(stored_run_.*|test_passed)": "no load test has ended and is stored on a stack that has just started",
