@@ -1,4 +1,4 @@
-"""Watches for money: keeps the cost that later ones are compared with, and measures what changes of size saved."""
+"""Watches for money: keeps the cost to compare with, and measures what machines of another size saved or cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from perfloop_analyzer.ports import Query, Result, Source, Store
 from perfloop_analyzer.recommend.money import MEASURED_SAVING, MONEY, of_machines, with_money
 from perfloop_analyzer.series import Grid, current
 from perfloop_base.prices import HOURS_A_MONTH
-from perfloop_base.promql import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +51,7 @@ class MoneyWatch:
         self._baseline = await self._find_baseline(bill, at)
         for one in await asyncio.to_thread(self._store.recommendations):
             if one.state in MADE:
-                await self._measure(one, bill, prices, at)
+                await self._measure(one, bill, at)
 
     def add(self, result: Result, prices: Prices) -> Result:
         """Return the result with what each recommendation is worth, and where the goal stands."""
@@ -92,27 +91,25 @@ class MoneyWatch:
             await asyncio.to_thread(self._store.write_cost_baseline, found)
         return found
 
-    async def _measure(self, one: Recommendation, bill: Bill, prices: Prices, at: float) -> None:
-        """Record what a change of size saved, once the cost after it is known; nothing where no cost shows it."""
-        if not one.added or one.values.get(MEASURED_SAVING) is not None:
+    async def _measure(self, one: Recommendation, bill: Bill, at: float) -> None:
+        """Record what machines of another size saved, once the cost after the change is known.
+
+        Only of machines: what services use follows their load, and is not the recommendation's. The sizes of limits,
+        replicas and pools are measured themselves (`recommend.money`).
+        """
+        resources = {RESOURCES[name][0] for key in one.added if (name := key.partition(":")[0]) in RESOURCES}
+        if not resources or not of_machines(one) or one.values.get(MEASURED_SAVING) is not None:
             return
         changed = await asyncio.to_thread(self._changed, one.id)
         if changed is None or not SETTLE_SECONDS + SPAN_SECONDS <= at - changed <= FORGOTTEN_SECONDS:
             return
-        resources = {RESOURCES[name][0] for key in one.added if (name := key.partition(":")[0]) in RESOURCES}
-        is_machine = of_machines(one)
-        cost = bill.services.get(one.service)
-        # What is paid by use follows the load: its change is not the recommendation's.
-        if not resources or not (is_machine or (cost and resources <= cost.sized)):
-            return
-        service = "" if is_machine else f"service={quote(one.service)},"
-        matchers = f'{{{service}resource=~"{"|".join(sorted(resources))}"}}'
+        matchers = f'{{resource=~"{"|".join(sorted(resources))}"}}'
         before = await self._cost(matchers, changed, SPAN_SECONDS, bill.currency, at)
         end = changed + SETTLE_SECONDS + SPAN_SECONDS
         after = await self._cost(matchers, end, SPAN_SECONDS, bill.currency, at)
         if before is None or after is None:
             return
-        saved = {"currency": prices.currency, "per_month": (before - after) * HOURS_A_MONTH, "at": at}
+        saved = {"currency": bill.currency, "per_month": (before - after) * HOURS_A_MONTH, "at": at}
         await asyncio.to_thread(self._store.note_saving, one.id, saved)
 
     def _changed(self, identifier: str) -> float | None:

@@ -38,10 +38,7 @@ EFFORT_HOURS: Mapping[str, float] = {
 }
 OTHER_EFFORT_HOURS = 8.0
 EFFORT_FACTORS: Mapping[str, float] = {"none": 0.0, "low": 0.5, "medium": 1.0, "high": 2.0}
-# Signals whose size is that of machines.
-MACHINE_SIGNALS = frozenset(
-    {"cpu_used_ratio", "memory_used_ratio", "cpu_cores", "memory_total_bytes", "filesystem_size_bytes"}
-)
+MACHINE_SIGNALS = frozenset({"cpu_used_ratio", "memory_used_ratio"})  # whose recommendations change machines
 MEASURED_SAVING = "saved"  # among a recommendation's values: what was measured, with its currency
 GIVEN_EFFORT = "effort_hours"
 MONEY = "money"
@@ -104,12 +101,30 @@ def worth_of(one: Recommendation, prices: Prices) -> Worth:
     hours = effort_hours(one)
     expected, note = _expected(one.added, prices)
     cost = None if prices.effort_hour is None else hours * prices.effort_hour
-    return Worth(prices.currency, expected, _measured(one, prices.currency), hours, cost, note)
+    measured = _measured(one, prices.currency)
+    if measured is None and expected is not None:
+        measured = _of_size(one, expected)
+    return Worth(prices.currency, expected, measured, hours, cost, note)
+
+
+def _of_size(one: Recommendation, expected: float) -> float | None:
+    """Return the saving of a size that was measured itself: the part of what was to be freed that is free since."""
+    measured, promised = one.values.get("measured"), one.improvement
+    if not of_a_size(one) or promised is None or promised.ratio <= 0 or not isinstance(measured, Mapping):
+        return None
+    if measured.get("metric") != promised.metric or not _is_number(gain := measured.get("gain")):
+        return None
+    return expected * float(gain) / promised.ratio
+
+
+def of_a_size(one: Recommendation) -> bool:
+    """Return whether what it reduces is a size (`resize`), which is exact and what is paid for."""
+    return isinstance(one.values.get("resize"), Mapping)
 
 
 def of_machines(one: Recommendation) -> bool:
-    """Return whether its size is that of machines, which no service alone pays for."""
-    return one.signal in MACHINE_SIGNALS
+    """Return whether it makes machines larger that are too small: what it reduces is their use, not their size."""
+    return one.signal in MACHINE_SIGNALS and not of_a_size(one)
 
 
 def effort_hours(one: Recommendation) -> float:

@@ -80,7 +80,6 @@ def test_what_is_reserved_counts_before_what_is_used():
     reserved: dict[str, Rows] = {"cost_cores_reserved": [({"service": "shop", **M1}, 3.0)]}
     found = bill(MACHINES, USED, reserved)
     assert found.services["shop"].per_hour["cpu"] == pytest.approx(0.09)
-    assert found.services["shop"].sized == {"cpu", "gpu", "replicas"}
     assert found.total == pytest.approx(bill(MACHINES, USED).total)
 
 

@@ -89,6 +89,16 @@ def test_what_was_measured_counts():
     assert worth_of(make(resize(-2.0) | dollars), PRICES).measured is None
 
 
+def test_a_size_is_measured_itself():
+    """Of two cores that were to be freed one and a half are free: three quarters of the saving."""
+    less = Improvement(0.5, 0.4, 0.6, "container_cpu_limit_cores", "waste", "")
+    measured = {"measured": {"gain": 0.375, "low": 0.375, "high": 0.375, "metric": "container_cpu_limit_cores"}}
+    worth = worth_of(make(resize(-2.0) | measured, improvement=less), PRICES)
+    assert worth.measured == pytest.approx(1.5 * 0.03 * HOURS_A_MONTH)
+    other = {"measured": measured["measured"] | {"metric": "api_response_time_p95"}}
+    assert worth_of(make(resize(-2.0) | other, improvement=less), PRICES).measured is None
+
+
 def test_effort_is_by_category_unless_it_was_given():
     """Whoever accepts it knows better."""
     assert effort_hours(make(effort="medium")) == EFFORT_HOURS["infrastructure"]

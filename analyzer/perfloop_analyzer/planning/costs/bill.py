@@ -64,7 +64,6 @@ class ServiceCost:
         thousand_requests, million_tokens: Everything that the service costs, by what it answers; None where it answers
             too little.
         budgets: The error budget of each objective in money.
-        sized: The resources that are paid by a size (reserved, replicas, GPUs), and not by use.
     """
 
     currency: str
@@ -72,7 +71,6 @@ class ServiceCost:
     thousand_requests: float | None = None
     million_tokens: float | None = None
     budgets: tuple[BudgetCost, ...] = ()
-    sized: frozenset[str] = frozenset()
 
     @property
     def total(self) -> float:
@@ -227,18 +225,9 @@ def _per_unit(answers: Answers, service: str, cost: ServiceCost) -> tuple[Servic
             per_second / rates["r"] * 1e3 if "r" in rates else None,
             per_second / rates["t"] * 1e6 if "t" in rates else None,
             tuple(_budgets(answers, service, cost.total)),
-            _sized(answers, service),
         ),
         notes,
     )
-
-
-def _sized(answers: Answers, service: str) -> frozenset[str]:
-    reserved = {
-        "cpu": read(answers, "cost_cores_reserved", ("service",)),
-        "memory": read(answers, "cost_memory_reserved", ("service",)),
-    }
-    return frozenset({"replicas", "gpu"} | {resource for resource, known in reserved.items() if (service,) in known})
 
 
 def _rate(answers: Answers, service: str, name: str) -> float | None:

@@ -97,7 +97,7 @@ class Progress:
 
 
 def compared_note(since: float | None, baseline: Baseline | None, at: float) -> str:
-    """Return why nothing is compared, or with another moment than was asked for; empty where all is well."""
+    """Return why nothing is compared, or with another moment than was asked for; empty otherwise."""
     if since is None:
         return NOTHING_ACCEPTED
     if since > at:
