@@ -2,9 +2,10 @@
 
 Usage: PEER'S-PYTHON forecasts.py ASKED.npz ANSWER.npz
 
-ASKED.npz holds `methods`, `ahead`, `season`, `period` (of the seasonal naive forecast) and the histories in order, as
-`arr_0`, `arr_1`, …, without gaps. ANSWER.npz has for each method `METHOD`, shape (histories, 3, ahead): mean, lower and
-upper 90 % bound, NaN where the model cannot be fitted; and `METHOD seconds`, its CPU time.
+ASKED.npz holds `methods`, `ahead`, `season`, `period` (of the seasonal naive forecast), `fitted` (to how many of the
+newest points the other models are fitted) and the histories in order, as `arr_0`, `arr_1`, …, without gaps. ANSWER.npz
+has for each method `METHOD`, shape (histories, 3, ahead): mean, lower and upper 90 % bound, NaN where the model cannot
+be fitted; and `METHOD seconds`, its CPU time.
 """
 
 from __future__ import annotations
@@ -39,11 +40,12 @@ def main(asked: str, answer: str) -> int:
     warnings.simplefilter("ignore")
     stored = np.load(asked)
     histories = [stored[f"arr_{number}"] for number in range(sum(name.startswith("arr_") for name in stored.files))]
-    ahead, season, period = (int(stored[name]) for name in ("ahead", "season", "period"))
+    ahead, season, period, fitted = (int(stored[name]) for name in ("ahead", "season", "period", "fitted"))
     answers = {}
     for method in stored["methods"]:
         before = time.process_time()
-        found = [_forecast(_build(method, season, period), history, ahead) for history in histories]
+        newest = 0 if method == "seasonal naive" else -fitted
+        found = [_forecast(_build(method, season, period), history[newest:], ahead) for history in histories]
         answers[str(method)] = np.stack(found)
         answers[f"{method} seconds"] = np.array(time.process_time() - before)
     np.savez(answer, **answers)

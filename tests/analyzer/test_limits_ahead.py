@@ -43,7 +43,7 @@ def _ended(values: np.ndarray) -> np.ndarray:
 
 def test_a_latency_that_grows_has_a_moment() -> None:
     """From 500 to 800 ms within a week: the limit of a second is a good four days ahead."""
-    found = until_limit(_growing(0.5, 0.8), STEP, 1.0)
+    (found,) = until_limit(_growing(0.5, 0.8)[None, :], STEP, 1.0)
     assert found["expected"] == pytest.approx(0.2 / 0.3 * 7 * 86_400, rel=0.1)
     assert found["lower"] <= found["expected"] <= found["upper"]
 
@@ -65,7 +65,7 @@ def test_a_latency_that_grows_has_a_moment() -> None:
 )
 def test_never_and_not_known_are_distinct(values: np.ndarray, expected: dict[str, float]) -> None:
     """Infinite is never; nothing is not known; 0 is now."""
-    assert until_limit(values, STEP, 1.0) == expected
+    assert until_limit(values[None, :], STEP, 1.0) == [expected]
 
 
 def test_each_service_has_its_own_limit() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfloop_analyzer.detectors.forecast import LEAST_POINTS, forecast_limit
+from perfloop_analyzer.detectors.robust import quiet_nanmedian
 from perfloop_analyzer.detectors.threshold import first_limit
 from perfloop_analyzer.detectors.trend import find_trends, without_day
 from perfloop_analyzer.series import service_of
@@ -20,13 +21,14 @@ from perfloop_analyzer.series import service_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from perfloop_analyzer.pipeline.subject import Subject
     from perfloop_analyzer.series import Floats
 
 Bounds = dict[str, float]
 GROWS = 0.01  # the probability by chance from which on a growth is none: a smaller one is not called never
-NEWEST = 3  # points whose median is the level now
-STALE = 6  # points without a value: nothing is known of now
+NEWEST = 6  # points whose median is the level now; without a value in them nothing is known of now
 
 
 def find_latency_limits(subject: Subject) -> Iterator[tuple[int, Bounds]]:
@@ -34,17 +36,20 @@ def find_latency_limits(subject: Subject) -> Iterator[tuple[int, Bounds]]:
     batch, signal = subject.batch, subject.signal
     if signal.direction != "above":
         return
-    for row, values in enumerate(batch.values):
-        limit = first_limit(signal.limit_of(service_of(batch.labels[row], signal.service)))
-        if limit is not None and (found := until_limit(values, batch.grid.step, limit)):
-            yield row, found
+    found = (first_limit(signal.limit_of(service_of(labels, signal.service))) for labels in batch.labels)
+    limits = np.array([np.nan if limit is None else limit for limit in found])
+    for limit in np.unique(limits[np.isfinite(limits)]):
+        rows = np.flatnonzero(limits == limit)
+        for row, until in zip(rows, until_limit(batch.values[rows], batch.grid.step, float(limit)), strict=True):
+            if until:
+                yield int(row), until
 
 
-def until_limit(values: Floats, step: float, limit: float) -> Bounds:
-    """Return the seconds until a latency reaches its limit, by bound; nothing where it is not known.
+def until_limit(values: Floats, step: float, limit: float) -> list[Bounds]:
+    """Return the seconds until each latency reaches its limit, by bound; nothing where it is not known.
 
     Args:
-        values: Shape (points,), the newest last; NaN where there is no value.
+        values: Shape (series, points), the newest last; NaN where there is no value.
         step: Seconds between two points.
         limit: In the signal's unit.
 
@@ -52,16 +57,28 @@ def until_limit(values: Floats, step: float, limit: float) -> Bounds:
         `expected`, `lower` and `upper`: all 0 from the limit on; without `upper` it may never come; `expected` alone,
         infinite, where it does not grow.
     """
-    known = np.flatnonzero(np.isfinite(values))
-    if len(known) < LEAST_POINTS or known[-1] < len(values) - STALE:
-        return {}
-    own = values[known[0] :]
-    if float(np.median(values[known[-NEWEST:]])) >= limit:
-        return {"expected": 0.0, "lower": 0.0, "upper": 0.0}
-    ahead = forecast_limit(own[None, :], step, limit)
-    if np.isfinite(ahead.seconds[0]):
-        numbers = {"expected": ahead.seconds[0], "lower": ahead.soonest[0], "upper": ahead.latest[0]}
-        return {bound: float(value) for bound, value in numbers.items() if np.isfinite(value)}
-    trend = find_trends(without_day(own[None, :], step), step)
-    is_flat = trend.slope[0] <= 0 or trend.p_value[0] > GROWS
-    return {"expected": float("inf")} if np.isfinite(trend.p_value[0]) and is_flat else {}
+    level = quiet_nanmedian(values[:, -NEWEST:])
+    known = (np.isfinite(values).sum(axis=1) >= LEAST_POINTS) & np.isfinite(level)
+    ahead = forecast_limit(values, step, limit)
+    still = _does_not_grow(values, step, known & ~np.isfinite(ahead.seconds))
+    answers: list[Bounds] = []
+    for row in range(len(values)):
+        if known[row] and level[row] >= limit:
+            answers.append({"expected": 0.0, "lower": 0.0, "upper": 0.0})
+        elif known[row] and np.isfinite(ahead.seconds[row]):
+            three = {"expected": ahead.seconds[row], "lower": ahead.soonest[row], "upper": ahead.latest[row]}
+            answers.append({bound: float(value) for bound, value in three.items() if np.isfinite(value)})
+        else:
+            answers.append({"expected": float("inf")} if still[row] else {})
+    return answers
+
+
+def _does_not_grow(values: Floats, step: float, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which of some series do not grow, each over all the time that it has."""
+    still = np.zeros(len(values), dtype=np.bool_)
+    begins = np.argmax(np.isfinite(values), axis=1)
+    for begin in np.unique(begins[rows]):
+        own = np.flatnonzero(rows & (begins == begin))
+        trends = find_trends(without_day(values[own, begin:], step), step)
+        still[own] = (trends.slope <= 0) | (trends.p_value > GROWS)
+    return still

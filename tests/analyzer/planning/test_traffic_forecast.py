@@ -110,8 +110,8 @@ def _holes(points: int) -> np.ndarray:
     [
         (np.full(200, np.nan), DAY, "no forecast: the past has no value"),
         (np.zeros(0), DAY, "no forecast: the past has no value"),
-        (np.full(200, -1.0), DAY, "no forecast: none of its 200 values is a rate: a rate is not negative"),
-        (np.full(200, np.inf), DAY, "no forecast: the past has no value"),
+        (np.full(200, -1.0), DAY, "no forecast: none of its 200 values is a rate: a rate is 0 or more"),
+        (np.full(200, np.inf), DAY, "no forecast: none of its 200 values is a rate: a rate is 0 or more"),
         (np.zeros(200), DAY, "no forecast: there was no request in 8 d"),
         (_shop(10), HOUR, "no forecast: the past has 10 values, and 16 are the least"),
         (_old(300), DAY, "no forecast: the newest value is 4 h old"),

@@ -41,6 +41,7 @@ BEYOND = 0.2  # of the past's range, transformed: how far the middle of a foreca
 PRIOR = 1.0  # independent rows that the prior of a weight counts for
 LEAST_ROWS = 16
 MOST_AHEAD = 4096  # points
+MOST_LOG = 300.0  # of a bound: its exponential is still a number
 LEAST_DAY = 8  # points of a day that has a rhythm
 PASTS = 1.5  # horizons after the first season that the past must have: errors at the horizon are learned from them
 NORMAL = 1.6449  # the 95 % quantile
@@ -295,4 +296,4 @@ class _Group:
         return np.asarray(values[:, left] * (1 - share) + values[:, left + 1] * share, dtype=np.float64)
 
     def _rates(self, values: Floats) -> Floats:
-        return np.asarray(np.maximum(np.exp(np.minimum(values, 300.0)) - self._offset, 0.0), dtype=np.float64)
+        return np.asarray(np.maximum(np.exp(np.minimum(values, MOST_LOG)) - self._offset, 0.0), dtype=np.float64)

@@ -12,6 +12,7 @@ from perfloop_base.quantities import span
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
+MOST = 1e15  # requests per second: no service answers more
 LEAST_POINTS = 16
 LEAST_KNOWN = 0.5  # of the points since the first value
 STALE_POINTS = 3  # without a value at the end
@@ -27,9 +28,9 @@ class Refusal:
 
 
 def known_rates(values: Floats) -> Floats:
-    """Return the values that can be rates; NaN for negative and infinite ones, which no counter yields."""
+    """Return the values that can be rates; NaN for negative ones and those beyond MOST, which no counter yields."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(values) & (values >= 0), values, np.nan)
+        return np.where((values >= 0) & (values <= MOST), values, np.nan)
 
 
 def first_known(rates: Floats) -> int:
@@ -43,8 +44,8 @@ def refuse(values: Floats, rates: Floats, step: float) -> Refusal | None:
     known = np.isfinite(rates)
     count = int(known.sum())
     if not count:
-        bad = int(np.isfinite(values).sum())
-        what = f"none of its {bad} values is a rate: a rate is not negative" if bad else "the past has no value"
+        bad = int((~np.isnan(values)).sum())
+        what = f"none of its {bad} values is a rate: a rate is 0 or more" if bad else "the past has no value"
         return Refusal(f"no forecast: {what}")
     age = len(rates) - 1 - int(np.flatnonzero(known)[-1])
     if age >= STALE_POINTS:
