@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from perfloop_analyzer.errors import ConfigError, NotFoundError, StoreError, TransitionError
 from perfloop_analyzer.identifiers import slug
+from perfloop_analyzer.planning.costs.progress import Baseline
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.tables import Base
@@ -159,6 +160,26 @@ def test_baselines_are_kept(url: str) -> None:
     assert database.baselines(5e9)["cpu"] == {"step": 300}
     assert database.baselines(6e9) == {}
     database.close()
+
+
+def test_effort_savings_and_the_cost_to_compare_with_are_kept(url: str) -> None:
+    """They outlive restarts; the first decision is when saving began, and each currency has its own cost."""
+    baseline = Baseline(120.0, 120.0, "EUR", 2.5)
+    with contextlib.closing(Database(url)) as database:
+        database.merge([make()], 100.0)
+        assert database.first_accepted() is None
+        database.transition("slow-queries-shop-1", "accept", 120.0, effort_hours=3.0)
+        database.transition("slow-queries-shop-1", "implement", 130.0)
+        database.note_saving("slow-queries-shop-1", {"currency": "EUR", "per_month": 7.0})
+        database.note_saving("nobody", {"currency": "EUR", "per_month": 7.0})
+        database.write_cost_baseline(replace(baseline, per_hour=9.0))
+        database.write_cost_baseline(baseline)
+    with contextlib.closing(Database(url)) as database:
+        (kept,) = database.recommendations("implemented")
+        assert (kept.values["effort_hours"], kept.values["saved"]["per_month"]) == (3.0, 7.0)
+        assert database.first_accepted() == 120.0
+        assert database.cost_baseline(120.0, "EUR") == baseline
+        assert database.cost_baseline(120.0, "USD") is None
 
 
 def test_migrations_make_exactly_the_tables(url: str) -> None:

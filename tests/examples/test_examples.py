@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from perfloop_analyzer.catalog.loading import load_catalog
+from perfloop_analyzer.config import AnalysisConfig
+from perfloop_analyzer.configuration import load_knowledge
 from perfloop_base.errors import ConfigError
 from perfloop_rules.check import check_rule_files
 from tests.support.waiting import wait_for
@@ -101,6 +103,13 @@ def test_a_wrong_load_test_is_refused(examples: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "perfloop_loadgen", "run", str(tmp_path / "load_test.yml")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, "wait" in done.stderr) == (2, True)
+
+
+def test_the_prices_are_taken(examples: Path) -> None:
+    """The analyzer publishes money with them."""
+    prices = load_knowledge(AnalysisConfig(prices_file=examples / "prices.yml")).prices
+    assert prices is not None
+    assert prices.per_hour("core_hour", 2) == 0.06
 
 
 def test_the_catalogue_is_loaded(examples: Path) -> None:
