@@ -17,6 +17,9 @@ HERE = Path(__file__).resolve().parent
 # Modules that benchmarks share; everything else here is a benchmark.
 SHARED = {
     "run_all",
+    "autoscaling_fleet",
+    "autoscaling_loads",
+    "autoscaling_scalers",
     "compare_live",
     "compare_noise",
     "endurance_watch",
