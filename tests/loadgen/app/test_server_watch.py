@@ -18,7 +18,7 @@ from perfloop_loadgen.app.server_watch import _is_at, find_service
 from perfloop_loadgen.prometheus_api import PrometheusApi
 from perfloop_loadgen.reporters.files import RENDERERS
 from perfloop_loadgen.reporters.server_report import server_lines, server_rows
-from perfloop_loadgen.server_series import DEFINITIONS, fill, matcher_of
+from perfloop_loadgen.server_series import DEFINITIONS, fill, matcher_of, name_of
 from perfloop_loadgen.summary.document import from_json
 from perfloop_loadgen.summary.server import Server, ServerLine, ServerSeries
 from tests.loadgen.conftest import serving
@@ -345,6 +345,13 @@ def test_expressions_are_filled():
     """A range is a whole number of seconds, at least one, and a label's value is quoted."""
     filled = fill("rate(x{$service}[$window])", matcher_of("service", 'a"b\\c'), 0.2)
     assert filled == 'rate(x{service="a\\"b\\\\c"}[1s])'
+
+
+@pytest.mark.parametrize("name", ["shop", 'a"b\\c', "line\nbreak", "tab\t", "ein Bär", ""])
+def test_the_name_of_a_matcher_is_the_service(name: str):
+    """Whatever is in it; of no matcher it is empty."""
+    assert name_of(matcher_of("service", name)) == name
+    assert name_of("") == ""
 
 
 @pytest.mark.parametrize(("theirs", "shown"), [(100, "100"), (97, "97 (-3)"), (1100, "1100 (+1000)")])

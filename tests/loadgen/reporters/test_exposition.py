@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from perfloop_loadgen import LoadTestConfig, LoadTester
+from perfloop_loadgen.capacity import CapacityInterval
 from perfloop_loadgen.reporters.exposition import LiveRun, LoadgenCollector
 from perfloop_loadgen.reporters.histograms import render
 from perfloop_loadgen.samples.book import Book, Load
@@ -58,9 +59,23 @@ def _book(*milliseconds: int) -> Book:
 def test_a_run_that_was_judged_keeps_to_the_contract():
     """Every family with every label, those of an ended run among them."""
     live = LiveRun("shop", "r1", "constant_users", _book(10, 20, 30), knee_rate=90.0, confirmed_rate=80.0)
+    live.capacity, live.service = CapacityInterval(75.0, 81.0, 92.0), "shop"
     gates = [GateResult("p95 < 1 s", passed=True, value=0.03, samples=300, unit="seconds")]
     live.summary = replace(summarize("shop", live.book, 3.5), gates=gates, reasons=["a reason"])
     assert find_faults(CONTRACT, parse_families(_expose(live))) == []
+
+
+def test_a_capacity_names_the_service_and_has_the_bounds_that_are_known():
+    """Of a search whose rates all held there is a lower bound alone; without a Prometheus no service is named."""
+    live = LiveRun("peak", "r1", "breakpoint", _book(10))
+    assert _samples(_expose(live), "loadgen_run_capacity_rate") == {}
+    live.capacity = CapacityInterval(75.0, None, None)
+    assert _samples(_expose(live), "loadgen_run_capacity_rate") == {(("bound", "lower"),): 75}
+    live.capacity, live.service = CapacityInterval(75.0, 81.0, 92.0), "shop"
+    assert _samples(_expose(live), "loadgen_run_capacity_rate") == {
+        (("bound", bound), ("tested_service", "shop")): value
+        for bound, value in (("lower", 75), ("expected", 81), ("upper", 92))
+    }
 
 
 def test_every_series_names_its_run():

@@ -14,7 +14,7 @@ from perfloop_loadgen.samples.tally import Tally
 from perfloop_loadgen.summary.verdict import GateResult, Generator, Verdict
 from perfloop_loadgen.thresholds.client_gates import ClientGate, judge
 from perfloop_loadgen.thresholds.decide import decide, generator_faults, schedule_faults
-from perfloop_loadgen.thresholds.expression import parse_expression
+from perfloop_loadgen.thresholds.expression import longest_response, parse_expression
 
 
 def _tally() -> Tally:
@@ -30,6 +30,13 @@ def _book() -> Book:
     book = Book(Labels(["GET /"]))
     book.add([_tally()], 10, 10, Load())
     return book
+
+
+def test_the_longest_response_is_that_of_the_loosest_gate():
+    """Of upper bounds of times alone, in seconds; a test that has none allows none."""
+    assert longest_response(["p95 < 500 ms", "service_p99 <= 2 s", "min > 3 s", "errors < 5 %", "< 20"]) == 2
+    assert longest_response(["errors < 5 %", "rate > 100"]) == 0
+    assert longest_response([]) == 0
 
 
 @pytest.mark.parametrize(

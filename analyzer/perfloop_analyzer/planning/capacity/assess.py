@@ -45,7 +45,9 @@ def assess(service: str, situation: Situation) -> Assessment:
     capacity = _of_test(tested, traffic, limits) if tested else _of_traffic(traffic, limits)
     if capacity is None:
         notes = [f"the capacity is not known: {'; '.join(notes)}"] if notes else []
-    return Assessment(capacity, check_goals(capacity, traffic.total, settings), tuple(notes))
+    # With no replica nothing is carried now, which says nothing of the goals.
+    judged = capacity if traffic.replicas else None
+    return Assessment(capacity, check_goals(judged, traffic.total, settings), tuple(notes))
 
 
 def objectives_of(service: str, traffic: Traffic, situation: Situation) -> Objectives:
@@ -60,7 +62,7 @@ def objectives_of(service: str, traffic: Traffic, situation: Situation) -> Objec
 
 def _of_test(tested: Tested, traffic: Traffic, limits: list[Found]) -> Capacity:
     """Return what a load test found, with the first limit and the course of response times from live traffic."""
-    replicas = tested.replicas or traffic.replicas
+    replicas = tested.replicas or max(traffic.replicas, 1)
     bounds = Bounds(tested.lower, tested.expected or tested.lower, tested.upper or float("inf"))
     per_replica = bounds.times(1.0 / replicas)
     first = limits[0] if limits else None
@@ -70,7 +72,7 @@ def _of_test(tested: Tested, traffic: Traffic, limits: list[Found]) -> Capacity:
     total = per_replica.times(traffic.replicas)
     source = f"by the load test {tested.test!r} of {day_words(tested.at)}"
     resource = first.resource if first else ""
-    sentence = _sentence(traffic.total, total, resource, source)
+    sentence = _sentence(traffic, per_replica, resource, source)
     return Capacity(traffic.total, per_replica, total, traffic.replicas, resource, LOAD_TEST, 1.0, curve, sentence)
 
 
@@ -95,19 +97,21 @@ def _of_traffic(traffic: Traffic, limits: list[Found]) -> Capacity | None:
         source=LIVE_TRAFFIC,
         reach=reach,
         curve=curve,
-        sentence=_sentence(traffic.total, total, first.resource, source),
+        sentence=_sentence(traffic, first.bounds, first.resource, source),
     )
 
 
-def _sentence(rate: float | None, total: Bounds, resource: str, source: str) -> str:
-    limit = f"; {resource_words(resource)} is the first limit" if resource else "; what limits it first is not known"
+def _sentence(traffic: Traffic, per_replica: Bounds, resource: str, source: str) -> str:
+    """Return the capacity in words, for people."""
+    if not traffic.replicas:
+        return f"no replica serves requests now; one carries {rate_words(per_replica.expected)} ({source})"
+    total, rate = per_replica.times(traffic.replicas), traffic.total
     if total.upper == float("inf"):
-        now = (
-            f"you run at {rounded(rate)} requests/s, and at least {rate_words(total.lower)} are carried"
-            if rate
-            else (f"at least {rate_words(total.lower)} are carried")
+        now = f"you run at {rounded(rate)} requests/s; " if rate else "no requests come now; "
+        return (
+            f"{now}{rate_words(total.lower)} or more are carried, no rate that was tried broke a threshold ({source})"
         )
-        return f"{now}: no rate that was tried broke a threshold ({source})"
+    limit = f"; {resource_words(resource)} is the first limit" if resource else "; what limits it first is not known"
     bounds = f"90% interval {rounded(total.lower)} to {rounded(total.upper)}, {source}"
     if not rate:
         return f"no requests come now; {rate_words(total.expected)} are carried{limit} ({bounds})"

@@ -69,10 +69,11 @@ def _kept(traffic: Traffic, objectives: Objectives) -> Floats:
     known = np.zeros(len(traffic.rate), dtype=bool)
     broken = np.zeros(len(traffic.rate), dtype=bool)
     if objectives.p95_seconds is not None:
-        known |= np.isfinite(traffic.p95)
-        broken |= traffic.p95 > objectives.p95_seconds
+        known = np.isfinite(traffic.p95)
+        broken = traffic.p95 > objectives.p95_seconds
     if objectives.error_ratio is not None:
-        known |= np.isfinite(traffic.errors)
+        # Where responses are timed, a point without a time is not known to be good.
+        known = known if known.any() else np.isfinite(traffic.errors)
         # One failed request of few is a large share: so many as two standard deviations and one more are luck.
         allowed = objectives.error_ratio * traffic.rate * POINT_SECONDS
         broken |= traffic.errors * traffic.rate * POINT_SECONDS > allowed + 2.0 * np.sqrt(allowed) + 1.0
@@ -102,6 +103,8 @@ def _limit_of(name: str, traffic: Traffic, objectives: Objectives) -> Found | Re
         # It was never busy: how much of a response waits is not known, so that all of it may.
         cautious, _ = all_queueing(response, rate, times).rates(limit)
         lower = min(lower, cautious)
+    if expected <= 0:
+        return Refusal(f"{title}: responses take longer than the objective whatever the rate")
     if expected > MOST_REACH * demand.highest_rate:
         return Refusal(
             f"{title}: by its use {expected / demand.highest_rate:.0f} times the highest rate that was seen would be "

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Resources by the names of their queries, as people call them. How many serve side by side is their size.
 RESOURCES = {"cpu": "CPU", "pool": "database pool", "gpu": "GPU", "kv_cache": "KV cache", "network": "network"}
 LABELS = {"pool": "database_pool"}
+MOST = 1e15  # of any value, bytes per second among them
 SHARED = frozenset({"kv_cache", "network"})  # one thing that all requests share, whatever its size
 
 
@@ -30,7 +31,7 @@ class Traffic:
         errors: The share of requests that failed.
         uses: The share of each resource in use, by the name of its query.
         sizes: How many serve side by side in one replica, by the same name; at least 1.
-        replicas: How many run now.
+        replicas: How many serve requests now.
         total: Requests per second of all replicas now; None where there is no newest value.
         highest_total: The highest rate of all replicas of the day.
     """
@@ -51,8 +52,8 @@ def read_traffic(service: str, situation: Situation) -> Traffic | None:
     total = _joined(service, situation, "rate")
     if total is None or not np.isfinite(total).any():
         return None
-    replicas = np.fmax(_joined_or_nan(service, situation, "replicas", len(total)), 1.0)
-    replicas = np.where(np.isfinite(replicas), replicas, 1.0)
+    replicas = _joined_or_nan(service, situation, "replicas", len(total))
+    replicas = np.where(replicas >= 1.0, replicas, 1.0)
     p95 = _joined_or_nan(service, situation, "p95", len(total))
     first_token = _joined_or_nan(service, situation, "first_token_p95", len(total))
     uses, sizes = {}, {}
@@ -64,16 +65,16 @@ def read_traffic(service: str, situation: Situation) -> Traffic | None:
             uses[name] = use / max(1.0, float(np.nanmax(use)))
             each = float(np.nanmedian(size / replicas)) if name not in SHARED else 1.0
             sizes[name] = max(1, round(each))
-    newest = situation.newest(f"{HOUR}replicas", service)
+    running, newest = situation.newest(f"{HOUR}replicas", service), situation.newest(f"{HOUR}rate", service)
     return Traffic(
         rate=total / replicas,
-        p95=np.where(np.isfinite(p95), p95, first_token),
+        p95=_positive(np.where(np.isfinite(p95), p95, first_token)),
         mean=_joined_or_nan(service, situation, "mean", len(total)),
         errors=_joined_or_nan(service, situation, "errors", len(total)),
         uses=uses,
         sizes=sizes,
-        replicas=max(1, round(newest)) if newest else 1,
-        total=situation.newest(f"{HOUR}rate", service),
+        replicas=round(min(running, MOST)) if running and running >= 1 else 0,
+        total=newest if newest is not None and 0 <= newest < MOST else None,
         highest_total=float(np.nanmax(total)),
     )
 
@@ -87,10 +88,20 @@ def _joined(service: str, situation: Situation, name: str) -> Floats | None:
     hour = np.full(reference.grid.points, np.nan) if hour is None else hour
     day = situation.answers.get(f"{DAY}rate")
     if day is None:
-        return hour
+        return _plausible(hour)
     before = day.grid.times() < reference.grid.start
     old = situation.course(DAY + name, service)
-    return np.concatenate([np.full(int(before.sum()), np.nan) if old is None else old[before], hour])
+    past = np.full(int(before.sum()), np.nan) if old is None else old[before]
+    return _plausible(np.concatenate([past, hour]))
+
+
+def _plausible(values: Floats) -> Floats:
+    """Return the values without those that no counter, share or time can have."""
+    return np.where((values >= 0) & (values < MOST), values, np.nan)
+
+
+def _positive(values: Floats) -> Floats:
+    return np.where(values > 0, values, np.nan)
 
 
 def _joined_or_nan(service: str, situation: Situation, name: str, points: int) -> Floats:
