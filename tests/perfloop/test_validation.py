@@ -44,6 +44,18 @@ def test_every_broken_file_is_named_with_its_line(copy: Path, monkeypatch: pytes
     assert problems[3].startswith("prometheus/alerts/mine.yml:5: ")
 
 
+def test_prices_may_be_missing_but_not_wrong(copy: Path) -> None:
+    """Nobody must give prices; those that are given are checked before anything starts."""
+    settings = read_settings(copy, {})
+    assert check_sources(settings)[0] == []
+    (copy / "prometheus" / "prices.yml").write_text("currency: EUR\nprices: {core_hour: 1 USD, cor_hour: 1}\n")
+    assert sorted(check_sources(settings)[0]) == [
+        "prometheus/prices.yml:2: prices: 'core_hour' has the value '1 USD', and the currency is EUR; a file has one "
+        "currency.",
+        "prometheus/prices.yml:2: prices: unknown field 'cor_hour'; did you mean 'core_hour'?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
