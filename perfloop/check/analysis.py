@@ -10,7 +10,7 @@ from perfloop.check import advice
 from perfloop.check.asking import Answer
 from perfloop.check.findings import UnansweredError, failed, passed, unknown
 from perfloop.check.sources import in_words
-from perfloop_base.quantities import quantity, span
+from perfloop_base.quantities import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _UNDONE = frozenset({"open", "accepted"})  # its change is not made yet
 _KNOWN = "known"
+_GROWTH = "x the load now"  # how the analyzer names the goal of growth
 
 
 class _Database(Answer):
@@ -51,22 +52,20 @@ class RecommendationsAnswer(RootModel[list[Recommended]]):
     """What `/api/v1/recommendations` answers."""
 
 
-class _Bounds(Answer):
-    lower: float
-    expected: float
-    upper: float
+class _Goal(Answer):
+    goal: str
+    state: str
+    words: str
 
 
 class _Capacity(Answer):
-    requests_per_second: _Bounds
-    first_limit: str = ""
-    source: str = ""
+    words: str
 
 
 class _Plan(Answer):
     service: str
-    rate: float | None = None
     capacity: _Capacity | None = None
+    goals: tuple[_Goal, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -122,26 +121,22 @@ def look_at_headroom(sources: Sources) -> Iterator[Finding]:
         raise UnansweredError("the analyzer's result is stale: what it says of capacity is of the past")
     plans = {one.service: one for one in answer.services}
     for service in sources.services:
-        yield _headroom(service, plans.get(service), sources.scaling.of(service).goal_growth)
+        yield _headroom(service, plans.get(service))
     if not sources.services:
         yield unknown("no service publishes requests, so no headroom is known", advice.ADD_TARGET)
 
 
-def _headroom(service: str, plan: _Plan | None, goal: float) -> Finding:
-    if plan is None or plan.capacity is None or not plan.rate:
+def _headroom(service: str, plan: _Plan | None) -> Finding:
+    """Return whether the goal of growth is met, which the analyzer judges by the bounds of the capacity."""
+    goal = next((one for one in plan.goals if one.goal.endswith(_GROWTH)), None) if plan else None
+    if plan is None or plan.capacity is None or goal is None:
         notes = plan.notes if plan else ()
-        why = in_words(notes, 1) if notes else f"the analyzer knows no capacity of {service}"
+        why = in_words(notes, 1) if notes else f"the analyzer knows no capacity of {service}, or no load"
         return unknown(why, advice.FIND_LIMIT, of=service)
-    bounds, rate = plan.capacity.requests_per_second, plan.rate
-    lower, expected, upper = (one / rate for one in (bounds.lower, bounds.expected, bounds.upper))
-    limit = f"; {plan.capacity.first_limit} is the first limit" if plan.capacity.first_limit else ""
-    words = (
-        f"{quantity(rate, 'per_second')} of {quantity(bounds.expected, 'per_second')}: {expected:.2g} times the load "
-        f"({lower:.2g} to {upper:.2g}; goal: {goal:g}){limit}"
-    )
-    if lower >= goal:
+    words = f"{goal.goal} is {goal.state}: {goal.words}; {plan.capacity.words}"
+    if goal.state == "met":
         return passed(words, of=service)
-    return failed(words, advice.FIND_LIMIT, of=service) if upper < goal else unknown(words, advice.FIND_LIMIT, service)
+    return (failed if goal.state == "not met" else unknown)(words, advice.FIND_LIMIT, of=service)
 
 
 def _health(sources: Sources) -> HealthAnswer:

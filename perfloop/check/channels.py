@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from perfloop.check import advice
 from perfloop.check.asking import Answer
 from perfloop.check.findings import failed, passed, unknown
-from perfloop.check.place import NATIVE
+from perfloop.check.place import NAMED, NATIVE
 from perfloop.stack.alertmanager_secrets import FORMS, SWITCHES, AlertmanagerConfigError, is_outside, read_secrets
 from perfloop.stack.alertmanager_version import parse_version
 from perfloop.stack.configuration import ETC
@@ -55,6 +55,10 @@ class StatusAnswer(Answer):
 
 def look_for_a_real_channel(sources: Sources) -> Iterator[Finding]:
     """Alerts reach somebody outside of this machine."""
+    if sources.place.mode == NAMED:
+        why = "only the stack of this directory says which of its channels reach somebody outside"
+        yield unknown(why, advice.START)
+        return
     directory = sources.place.settings.secrets
     outside = sorted(one for one in SWITCHES if one not in _NOBODY and is_outside(one, directory))
     if outside:
