@@ -53,7 +53,7 @@ class PlanningWatch:
         return (*often, *self._traffic.due(at))
 
     def note(self, ask: Ask, responses: Responses, at: float) -> None:
-        """Keep the answers; a query without one keeps the answer before it until that is too old."""
+        """Keep the answers; where none came, those before are kept until they are too old."""
         self._asked[ask.name] = at
         self._failures[ask.name] = responses.failures
         if isinstance(ask, Stretch):

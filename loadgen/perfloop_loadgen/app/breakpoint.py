@@ -128,7 +128,8 @@ class BreakpointTester:
             trials=self.trials,
             confirmed_rate=self.search.confirmed,
             knee_rate=self.knee,
-            capacity=self.capacity,
+            # What a generator at its own limit measured, or no rate confirmed, says nothing of the service.
+            capacity=self.capacity if summary.verdict is Verdict.PASSED else None,
             server=self._server,
         )
 

@@ -60,6 +60,10 @@ async def test_the_limit_of_a_known_server_is_found(serve: Any):
     document = tester.document(summary)
     assert 150 <= document.confirmed_rate <= 480
     assert document.knee_rate >= 50
+    assert document.capacity.lower <= document.capacity.expected <= document.capacity.upper
+    assert document.capacity.lower <= 1.2 * document.confirmed_rate <= 2 * document.capacity.upper
+    assert any(document.capacity.sentence == reason for reason in summary.reasons)
+    assert {trial.seconds for trial in document.trials} == {0.6, 1}
     assert sum(count for _, count in document.distribution) == summary.total_requests
     assert summary.verdict is Verdict.PASSED
     assert [trial.stage for trial in document.trials][:3] == ["double"] * 3
@@ -100,6 +104,7 @@ async def test_a_service_that_answers_nothing_well_ends_the_search(serve: Any):
         tester = BreakpointTester(_config(service.url))
         summary = await tester.run_load_test()
     assert summary.verdict is Verdict.FAILED
+    assert tester.document(summary).capacity is None
     assert summary.reasons[0].startswith("at 50 requests/s the gate 'errors < 5 %' measured 100%")
     assert len(tester.document(summary).trials) == 1
 
@@ -139,6 +144,7 @@ async def test_a_prometheus_that_does_not_answer_ends_the_search(serve: Any):
         tester = BreakpointTester(config)
         summary = await tester.run_load_test()
     assert summary.verdict is Verdict.INVALID
+    assert tester.document(summary).capacity is None
     assert summary.reasons[0].startswith("at 50 requests/s prometheus_url: http://127.0.0.1:1: ")
     assert tester.only_queries_failed
     assert len(tester.trials) == 1
