@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from perfloop.check.findings import UnansweredError
+from perfloop.check.findings import SilentError, UnansweredError
 from perfloop_base.redaction import redact, redact_url, split_user
 from perfloop_base.visible import visible
 
@@ -39,17 +39,18 @@ def read_text(program: str, url: str, path: str, parameters: Mapping[str, str | 
         parameters: Of the query.
 
     Raises:
-        UnansweredError: It did not answer in time, or with another status.
+        SilentError: It did not answer in time, or not at all.
+        UnansweredError: It answered with another status.
     """
     bare, authorization = split_user(url)
     shown = redact_url(url)
     try:
         status, body = asyncio.run(_fetch(bare + path, parameters or {}, authorization))
     except TimeoutError as error:
-        raise UnansweredError(f"{program} at {shown} did not answer within {TIMEOUT_SECONDS:.0f} s") from error
+        raise SilentError(f"{program} at {shown} did not answer within {TIMEOUT_SECONDS:.0f} s") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         reason = visible(redact(str(error) or type(error).__name__))[:_LONGEST_REASON]
-        raise UnansweredError(f"{program} at {shown} did not answer: {reason}") from error
+        raise SilentError(f"{program} at {shown} did not answer: {reason}") from error
     if status != httpx.codes.OK:
         raise UnansweredError(f"{program} at {shown} answered {path} with status {status}")
     return body.decode(errors="replace")

@@ -78,3 +78,7 @@ class UnansweredError(PerfloopError):
     """What a check asks did not answer, or not in a form that is known: one sentence with the reason."""
 
     exit_code = ExitCode.SOURCE_UNAVAILABLE
+
+
+class SilentError(UnansweredError):
+    """Nothing came back at all, so that it is of no use to ask the same program again."""

@@ -10,7 +10,7 @@ from perfloop.check import advice
 from perfloop.check.asking import Answer
 from perfloop.check.findings import UnansweredError, failed, passed, unknown
 from perfloop.check.sources import in_words
-from perfloop.stack import usage, validation
+from perfloop.stack import validation
 from perfloop_base.durations import parse_duration
 from perfloop_base.promql import longest_range, quote
 from perfloop_base.quantities import span
@@ -131,7 +131,7 @@ def _compare(sources: Sources, concerns: Callable[[str], bool], agreement: str) 
         return
     if place.problem:
         raise UnansweredError(place.problem)
-    found = [one for one in usage.find_differences(place.settings, place.docker) if concerns(one.subject)]
+    found = [one for one in sources.differences if concerns(one.subject)]
     differing = [f"{one.subject}: {problem}" for one in found if one.answered for problem in one.problems]
     silent = [f"{one.subject}: {problem}" for one in found if not one.answered for problem in one.problems]
     if differing:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from perfloop.check.sources import Sources
     from perfloop_base.reports import ScheduledReport
 
-_LAST = "perfloop_report_last_success_timestamp_seconds"
-_GRACE_SECONDS = 3600.0  # a report that is due is made within minutes, or made up for later
+_LAST, _DUE = "perfloop_report_last_success_timestamp_seconds", "perfloop_report_due_timestamp_seconds"
+_GRACE_SECONDS = 3600.0  # a report that is due is made within minutes; a delivery that failed is tried again
 
 
 def look_at_reviews(sources: Sources) -> Iterator[Finding]:
@@ -31,9 +31,10 @@ def look_at_reviews(sources: Sources) -> Iterator[Finding]:
     if not reports:
         yield failed(f"{shown} schedules no report", advice.SCHEDULE)
         return
-    last = {labels.get("report", ""): value for labels, value in sources.query(_LAST)}
-    absent = [one.name for one in reports if one.name not in last]
-    missed = [words for one in reports if (words := _missed(one, last.get(one.name), sources.now))]
+    last, due = ({labels.get("report", ""): value for labels, value in sources.query(name)} for name in (_LAST, _DUE))
+    absent = [one.name for one in reports if one.name not in last or one.name not in due]
+    overdue = {name for name, at in due.items() if last.get(name, at) < at < sources.now - _GRACE_SECONDS}
+    missed = [_missed(one, due[one.name], last[one.name]) for one in reports if one.name in overdue]
     if absent:
         yield unknown(f"the analyzer publishes nothing of the report {', '.join(absent)}", advice.APPLY)
     elif missed:
@@ -42,18 +43,15 @@ def look_at_reviews(sources: Sources) -> Iterator[Finding]:
         yield passed(in_words([_described(one, last[one.name], sources.now) for one in reports]))
 
 
-def _missed(report: ScheduledReport, last: float | None, now: float) -> str:
-    """Return that a report which was due was not made; a report that was never made is not late before it was due."""
-    due = report.schedule.last(now - _GRACE_SECONDS)
-    if not last or due is None or last >= due:
-        return ""
-    return f"{report.name} was due {_moment(report, due)} and was made last {_moment(report, last)}"
+def _missed(report: ScheduledReport, due: float, last: float) -> str:
+    arrived = f"arrived last {_moment(report, last)}" if last else "never arrived"
+    return f"{report.name} was due {_moment(report, due)} and {arrived}"
 
 
 def _described(report: ScheduledReport, last: float, now: float) -> str:
     due = report.schedule.next(now)
     coming = f"next {_moment(report, due)}" if due else "never again"
-    made = f"last {_moment(report, last)}" if last else "not due yet"
+    made = f"last {_moment(report, last)}" if last else "not sent yet"
     return f"{report.name}: {made}, {coming}"
 
 

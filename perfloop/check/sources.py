@@ -10,10 +10,11 @@ from urllib.parse import quote as quote_url
 
 from perfloop.check import asking
 from perfloop.check.asking import Answer
-from perfloop.check.findings import UnansweredError
+from perfloop.check.findings import SilentError, UnansweredError
 from perfloop.check.history import History, read_history
 from perfloop.extras import explain_missing
 from perfloop.stack.configuration import grafana_password_file
+from perfloop.stack.usage import find_differences
 from perfloop_base.located import show_path
 from perfloop_base.promql import quote
 from perfloop_base.redaction import register
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from perfloop.check.config import CheckConfig
     from perfloop.check.place import Place
+    from perfloop.stack.usage import Agreement
 
 T = TypeVar("T", bound="BaseModel")
 Values = list[tuple[dict[str, str], float]]
@@ -68,6 +70,7 @@ class Sources:
     place: Place
     now: float
     say: Callable[[str], None] = field(default=lambda _: None)
+    _silent: dict[str, str] = field(default_factory=dict)
 
     def answer(self, kind: type[T], program: str, path: str, parameters: Mapping[str, str | float] | None = None) -> T:
         """Return a program's answer of JSON.
@@ -76,7 +79,13 @@ class Sources:
             UnansweredError: There is none of that form.
         """
         url = self.grafana_url if program == "grafana" else self.place.url(program)
-        return asking.read_answer(kind, TITLES[program], url, path, parameters)
+        if program in self._silent:  # a program that hangs is waited for once
+            raise UnansweredError(self._silent[program])
+        try:
+            return asking.read_answer(kind, TITLES[program], url, path, parameters)
+        except SilentError as error:
+            self._silent[program] = str(error)
+            raise
 
     @cached_property
     def grafana_url(self) -> str:
@@ -138,6 +147,11 @@ class Sources:
             if sentence is None:
                 raise
             raise UnansweredError(sentence) from error
+
+    @cached_property
+    def differences(self) -> Sequence[Agreement]:
+        """What each program of the stack really uses, compared with the files."""
+        return tuple(find_differences(self.place.settings, self.place.docker))
 
     def file(self, *parts: str) -> tuple[Path, str]:
         """Return the path of a file of the configuration, and how sentences name it."""
