@@ -62,6 +62,7 @@ generate: setup ## Write the rules, alerts, dashboards and JSON Schemas that are
 	@$(BIN)/perfloop loadgen schema --of comparison > docs/schemas/load_test_comparison.schema.json
 	@$(BIN)/perfloop loadgen schema --of gate > docs/schemas/load_test_gate.schema.json
 	@$(BIN)/perfloop check --schema > docs/schemas/readiness.schema.json
+	@$(BIN)/python -m perfloop_analyzer.reports.schema > docs/schemas/report.schema.json
 
 lock: setup-release ## Refresh requirements.lock, constraints.txt and the list of licences; UPGRADE=1 takes the newest versions
 	@$(BIN)/$(COMPILE) $(if $(UPGRADE),--upgrade) --python-platform linux --all-extras -o constraints.txt

@@ -1,4 +1,4 @@
-"""JSON Schemas for editors of thresholds, slos, prices and scaling.yml, made from the fields that the readers check by.
+"""JSON Schemas for editors of the YAML files that people write, made from the fields that the readers check by.
 
 They hold what a schema can express; the readers know more (a critical limit lies beyond the warning's, an override
 names a signal of the file). The files under docs/schemas are these; the first line of each YAML file points to its own.
@@ -17,6 +17,8 @@ from perfloop_base.located import (
     MOST_MONEY,
 )
 from perfloop_base.prices import CURRENCY_PATTERN, FILE_FIELDS, GOAL_FIELDS, PRICE_FIELDS, PRICED
+from perfloop_base.reports import CHANNELS, FEWEST_KEPT, KEEP, MOST_KEPT, NAME_PATTERN, REPORT_FIELDS
+from perfloop_base.reports import FILE_FIELDS as REPORTS_FIELDS
 from perfloop_base.scaling import LEAST_CONFIDENCE, MOST_CONFIDENCE, MOST_REPLICAS, SCALING_FIELDS, SERVICE_FIELD
 from perfloop_base.slos import PERIOD, SLO_FIELDS
 from perfloop_base.thresholds import LIMIT_FIELDS, OVERRIDE_FIELDS, SEVERITIES, SIGNAL_FIELDS
@@ -82,6 +84,17 @@ def prices_schema() -> Schema:
     return {"$schema": DRAFT, "title": "Perfloop: prices.yml", **schema, "anyOf": priced}
 
 
+def reports_schema() -> Schema:
+    """Return the schema of reports.yml."""
+    report = _mapping(REPORT_FIELDS, "One report that is made again and again.")
+    report["properties"]["report"]["pattern"] = f"^({NAME_PATTERN})$"
+    report["properties"]["channels"]["items"] = {"enum": list(CHANNELS)}
+    schema = _mapping(REPORTS_FIELDS, "Which reports are made when, and where they are sent.")
+    schema["properties"]["keep"] |= {"type": "integer", "minimum": FEWEST_KEPT, "maximum": MOST_KEPT, "default": KEEP}
+    schema["properties"]["reports"] = _list_of(report)
+    return {"$schema": DRAFT, "title": "Perfloop: reports.yml", **schema}
+
+
 def scaling_schema() -> Schema:
     """Return the schema of scaling.yml."""
     defaults = _scaling(SCALING_FIELDS, "What holds for every service that does not give it itself.")
@@ -116,6 +129,7 @@ SCHEMAS = {
     "slos.schema.json": slos_schema,
     "prices.schema.json": prices_schema,
     "scaling.schema.json": scaling_schema,
+    "reports.schema.json": reports_schema,
 }
 
 

@@ -85,6 +85,11 @@ FORMS: dict[str, Form] = {
     # Alertmanager reads no part of a proxy's address from a file, and a password never stands in a configuration.
     PROXY: Form(r"(https?|socks5)://[^\s/@]+/?", "the address of a proxy, without user and password"),
 }
+# What the analyzer needs to send its reports where Slack and mail go (perfloop_analyzer/reports/delivery.py).
+REPORTS = (
+    *(SLACK_WEBHOOK, SLACK_APP, SLACK_CHANNEL, MAIL_SERVER, MAIL_FROM, MAIL_TO, MAIL_TLS, MAIL_USER, MAIL_PASSWORD),
+    *(AUTHORITIES, PROXY),
+)
 _MAIL = (MAIL_PASSWORD, MAIL_USER, MAIL_SERVER, MAIL_FROM, MAIL_TO, MAIL_TLS)
 # What must lie beside a file.
 _NEEDS: dict[str, tuple[str, ...]] = {

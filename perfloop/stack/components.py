@@ -18,6 +18,7 @@ THRESHOLDS = "prometheus/thresholds.yml"
 OBJECTIVES_FILE = "prometheus/slos.yml"
 SCALING_FILE = "prometheus/scaling.yml"
 PRICES_FILE = "prometheus/prices.yml"
+REPORTS_FILE = "prometheus/reports.yml"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
 # What an Alertmanager that is killed forgets of what it sent is what came after the last second.
 NOTIFICATION_LOG_FLAG = "--data.maintenance-interval=1s"
@@ -127,6 +128,7 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
             *_scaling_flag(settings.configuration / SCALING_FILE),
             # Nobody has prices at first: the file is read once it is there.
             f"--prices.file={settings.configuration / PRICES_FILE}",
+            *_report_flags(settings),
             f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
             *links,
@@ -135,6 +137,19 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
         wave=3,
     )
     return [exporter, inbox, analyzer]
+
+
+def _report_flags(settings: Settings) -> list[str]:
+    """Return what the analyzer needs to make reports on a schedule and to send them as the alerts are sent."""
+    path = settings.configuration / REPORTS_FILE
+    return [
+        *([f"--reports.file={path}"] if path.is_file() else []),
+        # Alertmanager's own copies: what `up` has checked.
+        f"--reports.secrets-dir={settings.home / 'etc' / 'alertmanager' / 'secrets'}",
+        f"--alertmanager.url=http://{_address(settings, 'alertmanager')}",
+        f"--inbox.url=http://{_address(settings, 'inbox')}",
+        f"--inbox.smtp={_address(settings, 'inbox_smtp')}",
+    ]
 
 
 def _scaling_flag(path: Path) -> list[str]:

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfloop.stack import alertmanager_config
+from perfloop.stack import alertmanager_config, alertmanager_secrets
 from perfloop.stack.alertmanager_version import parse_version
 from perfloop.stack.errors import StackError
 from perfloop_base.cli import Parser, guard
@@ -110,6 +110,20 @@ def install_alertmanager(source: Path, secrets_dir: Path, target: Path, addresse
                 _replace(copy, path.read_text(encoding="utf-8"), mode=mode, owner=ALERTMANAGER_UID)
 
 
+def install_report_secrets(secrets_dir: Path, target: Path) -> None:
+    """Replace what the analyzer's reports are sent by: copies of what switches Slack and mail to their real services.
+
+    Raises:
+        StackError: with a sentence for each file that cannot be used; `target` is then as it was.
+    """
+    values = alertmanager_secrets.read_secrets(secrets_dir).values
+    target.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for name in alertmanager_secrets.REPORTS:
+        (target / name).unlink(missing_ok=True)
+        if name in values:
+            _replace(target / name, values[name], mode=_OWNER_READS, owner=OUR_UID)
+
+
 def announce_second_alertmanager(directory: Path) -> None:
     """Announce the second Alertmanager of docker-compose.ha.yml to Prometheus, by a file that it watches."""
     _replace(directory / "second.yml", f'- targets: ["{SECOND_ALERTMANAGER}"]\n', mode=_MOUNTED_READ)
@@ -160,6 +174,7 @@ def _run(argv: list[str] | None) -> int:
     make_password(out / "analyzer" / "token", OUR_UID)
     make_demo_password(out / "demo")
     install_alertmanager(source / "alertmanager", source / "secrets", out / "alertmanager", addresses)
+    install_report_secrets(source / "secrets", out / "analyzer" / "reports")
     if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":
         announce_second_alertmanager(out / "alertmanagers")
     return ExitCode.OK

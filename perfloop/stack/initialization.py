@@ -21,6 +21,7 @@ _FILES = (
     "prometheus/thresholds.yml",
     "prometheus/slos.yml",
     "prometheus/scaling.yml",
+    "prometheus/reports.yml",
     "prometheus/runbook.md",
 )
 _DIRECTORIES = (

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 import yaml
 
 from perfloop.stack import alertmanager_config, generation, programs
-from perfloop.stack.components import PRICES_FILE
+from perfloop.stack.components import PRICES_FILE, REPORTS_FILE, SCALING_FILE
 from perfloop.stack.configuration import drop_prepared, prepare
 from perfloop.stack.errors import SettingsError
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import read_located
 from perfloop_base.prices import read_prices
+from perfloop_base.reports import read_reports
+from perfloop_base.scaling import read_scaling
 from perfloop_rules.check import check_rule_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from perfloop.stack.components import Component
@@ -66,7 +68,9 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
     except ConfigError as error:
         problems += error.problems
     problems += check_rule_files(settings.configuration)
-    problems += _check_prices(settings.configuration / PRICES_FILE)
+    problems += _check_optional(settings.configuration / PRICES_FILE, PRICES_FILE, read_prices)
+    problems += _check_optional(settings.configuration / SCALING_FILE, SCALING_FILE, read_scaling)
+    problems += _check_optional(settings.configuration / REPORTS_FILE, REPORTS_FILE, read_reports)
     committed = settings.configuration / "alertmanager" / alertmanager_config.CONFIG
     try:
         if committed.is_file():
@@ -78,11 +82,11 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
     return list(dict.fromkeys(problems)), changes
 
 
-def _check_prices(path: Path) -> Iterator[str]:
-    """Yield every problem of the prices, where there are any: nobody must give prices."""
+def _check_optional(path: Path, name: str, read: Callable[[Path, str], object]) -> Iterator[str]:
+    """Yield every problem of a file that nobody must have: prices, reports, bounds of replicas."""
     try:
         if path.exists():
-            read_prices(path, PRICES_FILE)
+            read(path, name)
     except ConfigError as error:
         yield from error.problems
 

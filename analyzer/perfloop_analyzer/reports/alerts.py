@@ -25,6 +25,7 @@ ACT_SECONDS = 3600.0
 # A message may come a little before the moment that the grid knows, and long after it where a channel was down.
 EARLY_SECONDS, LATE_SECONDS = 180.0, 900.0
 OFFENDER_EPISODES = 3
+_REPORTING = frozenset({"webhook"})  # by which every receiver reports to the inbox
 _RANKS = {"critical": 0, "error": 1, "warning": 2}
 
 
@@ -188,11 +189,15 @@ def build_alerts(facts: AlertFacts, window: Window) -> AlertHistory:
     """Return what is known of the alerts of a window."""
     batch, covered = facts.firing, facts.covered
     share = float(covered.mean()) if covered.size else 0.0
+    outside = _outside(facts)
     unknown = (*facts.unknown, *_gaps(facts, window))
+    if outside:
+        names = " and ".join(outside)
+        unknown += (f"messages by {names} go to the real service: about which alert each one was is not known here",)
     if batch is None:
         return AlertHistory((), facts.sent, share, unknown, is_known=False)
     records = [
-        _record(dict(labels), episodes, facts)
+        _record(dict(labels), episodes, facts, is_whole=not outside)
         for labels, row in zip(batch.labels, batch.values, strict=True)
         if (episodes := find_episodes(row, covered, batch.grid))
     ]
@@ -200,7 +205,15 @@ def build_alerts(facts: AlertFacts, window: Window) -> AlertHistory:
     return AlertHistory(tuple(records), facts.sent, share, unknown, is_known=bool(covered.any()))
 
 
-def _record(labels: Mapping[str, str], episodes: tuple[Episode, ...], facts: AlertFacts) -> AlertRecord:
+def _outside(facts: AlertFacts) -> list[str]:
+    """Return the channels by which Alertmanager sent something that the inbox knows nothing of."""
+    inside = {message.channel for message in facts.messages or ()} | _REPORTING
+    return [one.channel for one in facts.sent if one.sent and facts.messages is not None and one.channel not in inside]
+
+
+def _record(
+    labels: Mapping[str, str], episodes: tuple[Episode, ...], facts: AlertFacts, *, is_whole: bool
+) -> AlertRecord:
     alertname, service = labels.get("alertname", ""), labels.get("service", "")
     informed: dict[str, int] | None = None
     if facts.messages is not None:
@@ -208,6 +221,8 @@ def _record(labels: Mapping[str, str], episodes: tuple[Episode, ...], facts: Ale
         for message in facts.messages:
             if message.status == "firing" and _is_about(message, alertname, service, episodes):
                 informed[message.channel] = informed.get(message.channel, 0) + 1
+        # That none came to the inbox says nothing where a channel does not end there.
+        informed = informed if informed or is_whole else None
     return AlertRecord(
         alertname, service, labels.get("severity", ""), episodes, informed, _acts(labels, episodes, facts)
     )

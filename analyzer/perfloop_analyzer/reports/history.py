@@ -129,6 +129,11 @@ class Planned:
     forecast: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     until: tuple[float, str] | None = None
 
+    @property
+    def first_limit(self) -> str:
+        """The first limit in words; empty where it is not known."""
+        return self.limit.replace("_", " ")
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
         until = {"seconds": self.until[0], "signal": self.until[1]} if self.until else None

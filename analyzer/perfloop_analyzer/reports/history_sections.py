@@ -39,7 +39,7 @@ def _headlines(history: History) -> Iterator[str]:
         yield "The headroom is not known: the analyzer published no capacity."
         return
     least = min(tight, key=lambda one: one.planned.headroom or 0.0)
-    first = f"; its first limit is {least.planned.limit}" if least.planned.limit else ""
+    first = f"; its first limit is {least.planned.first_limit}" if least.planned.limit else ""
     yield f"{least.service} has room for {factor(least.planned.headroom)} its load{first}."
 
 
@@ -111,7 +111,7 @@ def _room_table(history: History) -> Table:
             Cell(bounded(one.planned.capacity)),
             Cell(factor(one.planned.headroom), mood_of(one.planned.headroom)),
             Cell(factor(one.planned.lowest), mood_of(one.planned.lowest)),
-            Cell(one.planned.limit or UNKNOWN, small=_until(one)),
+            Cell(one.planned.first_limit or UNKNOWN, small=_until(one)),
             *(Cell(bounded(one.planned.forecast.get(horizon, {}))) for horizon in HORIZONS),
         )
         for one in history.services
@@ -171,7 +171,7 @@ def matters(history: History) -> Iterator[str]:
     for one in history.services:
         headroom = one.planned.headroom
         if headroom is not None and headroom < ENOUGH_HEADROOM:
-            what = f"; the first limit is {one.planned.limit}" if one.planned.limit else ""
+            what = f"; the first limit is {one.planned.first_limit}" if one.planned.limit else ""
             yield f"{one.service} has little room: {factor(headroom)} its load{what}."
         if one.planned.until is not None:
             seconds, signal = one.planned.until
