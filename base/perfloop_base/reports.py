@@ -99,7 +99,7 @@ def _check(root: Entry) -> Reports:
     root.allow((*(field.name for field in FILE_FIELDS), "reports"), "the file")
     own = Entry(root.file, root.line, root.problems)
     own.lines = root.lines
-    own.update({key: value for key, value in root.items() if key != "reports"})
+    own.update({field.name: root[field.name] for field in FILE_FIELDS if field.name in root})
     values = own.read(FILE_FIELDS, "the file")
     keep = values["keep"]
     if keep != int(keep) or not FEWEST_KEPT <= keep <= MOST_KEPT:

@@ -36,6 +36,7 @@ TO_PROMETHEUS = Link("Open Prometheus", "${prometheus_url}/", new_tab=True)
 TO_ALERTS = to_board("Open the Alerts board", "alerts")
 TO_ANALYSIS = to_board("Open the Analysis board", "analysis")
 TO_ANALYZER = Link("Open the analyzer's page", "${analyzer_url}/", new_tab=True)
+TO_REPORTS = Link("Open the reports", "${analyzer_url}/reports", new_tab=True)
 TO_SYSTEM = to_board("Open the System board", "system")
 
 
@@ -298,6 +299,37 @@ def _analyzer_queries() -> AnyPanel:
     )
 
 
+def _overdue_reports(limits: Limits) -> AnyPanel:
+    due, success = "perfloop_report_due_timestamp_seconds", "perfloop_report_last_success_timestamp_seconds"
+    late = limits.alert("ReportNotDelivered")
+    return lines(
+        About(
+            "Overdue reports",
+            f"Since when a scheduled report is due and has not arrived. Good: 0. Above {seconds(late.first)}, see the "
+            "reports' page for the reason.",
+            "s",
+            "No report has a schedule: see prometheus/reports.yml.",
+            links=(TO_REPORTS, to_runbook("ReportNotDelivered")),
+        ),
+        [Query(f"max by (report) ((time() - {due}) * ({due} > bool {success}))", "{{report}}"), SILENCE],
+        late,
+    )
+
+
+def _report_failures() -> AnyPanel:
+    return lines(
+        About(
+            "Failed report attempts",
+            "In an hour. Good: 0. A report that fails is tried again, after longer and longer waits.",
+            "none",
+            "No report has a schedule: see prometheus/reports.yml.",
+            decimals=0,
+            links=(TO_REPORTS,),
+        ),
+        [Query("sum by (report) (increase(perfloop_report_failures_total[1h]))", "{{report}}"), SILENCE],
+    )
+
+
 def _collectors() -> AnyPanel:
     return bars(
         About(
@@ -379,6 +411,7 @@ def build(limits: Limits) -> Board:
             Row(8, [(12, _targets()), (6, _scrape_time(limits)), (6, _samples())]),
             Row(7, evenly(_rule_time(limits), _query_time(), _notified())),
             Row(7, evenly(_cycle(), _cycles(), _analyzer_queries())),
+            Row(7, evenly(_overdue_reports(limits), _report_failures())),
             Row(7, evenly(_collectors(), _cpu(), _memory(), _disk())),
         ),
     )

@@ -81,7 +81,7 @@ def mail_server(
 
     def authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         known = isinstance(data, LoginPassword) and (data.login.decode(), data.password.decode()) == account
-        return AuthResult(success=known)
+        return AuthResult(success=known, handled=known)  # else nothing would be answered
 
     controller = Controller(
         mails,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from perfloop_analyzer.changes import Kind
+from perfloop_analyzer.changes import MOST, Kind
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.reports.alerts import Act, AlertFacts, Message, Sent, Silence, build_alerts
@@ -147,7 +147,8 @@ class Gatherer:
             if event["step"] in PEOPLES
         ]
         acts += [Act(one.at, one.service, f"{one.kind}: {one.title}") for one in changes if one.kind not in _NO_ACTS]
-        return stored, dict(events), tuple(sorted(acts, key=lambda act: act.at)), ()
+        cut = (f"only the newest {MOST} changes are known",) if len(changes) >= MOST else ()
+        return stored, dict(events), tuple(sorted(acts, key=lambda act: act.at)), cut
 
     async def _silences(self) -> tuple[tuple[Silence, ...] | None, tuple[str, ...]]:
         """Return the silences, None where nobody knows, and what is to be said of it."""

@@ -8,6 +8,7 @@ from perfloop_analyzer.reports.document import Cell, Fact, Picture, Section, Tab
 from perfloop_analyzer.reports.wording import UNKNOWN, bounded, change, counted, factor, rate
 from perfloop_base.plots import Axes, Line, Notes, draw
 from perfloop_base.quantities import quantity, span
+from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +162,7 @@ def _picture(one: ServiceHistory) -> Picture:
     capacity = one.planned.capacity.get("expected")
     axes = Axes(moments=True, unit="per_second")
     title = f"Requests per second, {one.service}"
-    picture = draw(title, [Line(one.service, one.rates)], axes, Notes(capacity))
+    picture = draw(visible(title), [Line(visible(one.service), one.rates)], axes, Notes(capacity))
     room = f"capacity {rate(capacity)}" if capacity is not None else ""
     return Picture(title, picture, room)
 

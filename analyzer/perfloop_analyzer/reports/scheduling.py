@@ -39,6 +39,7 @@ log = logging.getLogger("analyzer.reports")
 TICK_SECONDS = 1.0
 FAILURE_PAUSES = 3.0  # of patience, before the next look after a failure
 MAKING_SECONDS = 240.0
+STOPPED = "the analyzer was stopped meanwhile"
 PAGE = "page"  # the channel that is the analyzer itself
 
 
@@ -147,6 +148,11 @@ class Scheduler:
         try:
             letter = await self._letter(one, claimed, clock)
             await self._send(one, claimed, letter, clock)
+        except asyncio.CancelledError:
+            # At once, as nothing is waited for any more: so the next start need not wait until the lease is over.
+            with contextlib.suppress(StoreError):
+                self.book.fail(claimed.id, STOPPED, clock())
+            raise
         except Exception as error:
             problem = str(error) if isinstance(error, AnalyzerError | StoreError) else type(error).__name__
             await asyncio.to_thread(self.book.fail, claimed.id, problem, clock())

@@ -318,3 +318,29 @@ def test_a_bug_in_a_report_ends_nothing(world: World) -> None:
     world.look(one, MONDAY - DAY, MONDAY)
     assert one.health.failures == {"review": 1}
     assert world.book.listed()[0].problem == "KeyError"
+
+
+def test_an_analyzer_that_is_stopped_meanwhile_lets_go(world: World) -> None:
+    """The next start sends the report within a minute, not when the lease is over."""
+    one = world.scheduler()
+    world.look(one, MONDAY - DAY)
+
+    async def stop_while_sending() -> None:
+        taken = asyncio.Event()
+
+        async def hang(channel: str, letter: Letter) -> None:
+            taken.set()
+            await asyncio.sleep(60)
+
+        world.send = hang  # type: ignore[method-assign]
+        world.now = MONDAY
+        working = asyncio.create_task(one.look(lambda: world.now))
+        await taken.wait()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(stop_while_sending())
+    assert world.book.listed()[0].problem == "the analyzer was stopped meanwhile"
+    del world.send
+    world.look(world.scheduler(), MONDAY + 31)
+    assert len(world.sent) == 2
