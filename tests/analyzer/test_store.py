@@ -166,18 +166,19 @@ def test_effort_savings_and_the_cost_to_compare_with_are_kept(url: str) -> None:
     """They outlive restarts; the first decision is when saving began, and each currency has its own cost."""
     baseline = Baseline(120.0, 120.0, "EUR", 2.5)
     with contextlib.closing(Database(url)) as database:
-        database.merge([make()], 100.0)
-        assert database.first_accepted() is None
-        database.transition("slow-queries-shop-1", "accept", 120.0, effort_hours=3.0)
-        database.transition("slow-queries-shop-1", "implement", 130.0)
-        database.note_saving("slow-queries-shop-1", {"currency": "EUR", "per_month": 7.0})
+        database.merge([make("dear-1")], 1.0)
+        # Other tests may have decided in this database before.
+        assert (database.first_accepted() or 2.0) >= 2.0
+        database.transition("dear-1", "accept", 2.0, effort_hours=3.0)
+        database.transition("dear-1", "implement", 3.0)
+        database.note_saving("dear-1", {"currency": "EUR", "per_month": 7.0})
         database.note_saving("nobody", {"currency": "EUR", "per_month": 7.0})
         database.write_cost_baseline(replace(baseline, per_hour=9.0))
         database.write_cost_baseline(baseline)
     with contextlib.closing(Database(url)) as database:
-        (kept,) = database.recommendations("implemented")
+        (kept,) = [one for one in database.recommendations("implemented") if one.id == "dear-1"]
         assert (kept.values["effort_hours"], kept.values["saved"]["per_month"]) == (3.0, 7.0)
-        assert database.first_accepted() == 120.0
+        assert database.first_accepted() == 2.0
         assert database.cost_baseline(120.0, "EUR") == baseline
         assert database.cost_baseline(120.0, "USD") is None
 

@@ -135,8 +135,8 @@ def test_what_has_no_price_has_no_cost():
     assert prices.cost("core_hour", 5) == 0
     assert prices.cost("memory_gib_hour", 5) is None
     assert prices.cost("core_hour", math.nan) is None
-    with pytest.raises(ValueError, match="'cores' is not a resource with a price; did you mean"):
-        prices.cost("cores", 1)
+    with pytest.raises(ValueError, match="'core_hours' is not a resource with a price; did you mean"):
+        prices.cost("core_hours", 1)
 
 
 @given(

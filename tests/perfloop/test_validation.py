@@ -50,8 +50,10 @@ def test_prices_may_be_missing_but_not_wrong(copy: Path) -> None:
     assert check_sources(settings)[0] == []
     (copy / "prometheus" / "prices.yml").write_text("currency: EUR\nprices: {core_hour: 1 USD, cor_hour: 1}\n")
     assert sorted(check_sources(settings)[0]) == [
-        "prometheus/prices.yml:2: prices: 'core_hour' has the value '1 USD', and the currency is EUR; a file has one "
-        "currency.",
+        (
+            "prometheus/prices.yml:2: prices: 'core_hour' has the value '1 USD', and the currency is EUR; a file has "
+            "one currency."
+        ),
         "prometheus/prices.yml:2: prices: unknown field 'cor_hour'; did you mean 'core_hour'?",
     ]
 

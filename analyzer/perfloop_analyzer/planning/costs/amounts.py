@@ -80,11 +80,13 @@ def _replicas(answers: Answers, prices: Prices) -> Iterator[tuple[str, float]]:
 def _gpus(answers: Answers) -> Iterator[Amount]:
     counts = read(answers, "cost_machine_gpus", ("host", "name"))
     weights = read(answers, "cost_models_served", ("service", "host"))
-    models = {name for _, name in counts}
-    for model in sorted(models):
-        machines = {host: count for (host, name), count in counts.items() if name == model}
+    # A machine without this model is known all the same: its services are not put onto another.
+    known = dict.fromkeys((*_by(answers, "cost_machine_cores", "host"), *(host for host, _ in counts)), 0.0)
+    for model in sorted({name for _, name in counts}):
+        machines = known | {host: count for (host, name), count in counts.items() if name == model}
         for service, amount in divide(machines, weights).items():
-            yield Amount(service, "gpu_hour", amount, model)
+            if amount > 0:
+                yield Amount(service, "gpu_hour", amount, model)
 
 
 def _by(answers: Answers, name: str, label: str) -> dict[str, float]:
