@@ -263,10 +263,11 @@ def _gaps(facts: AlertFacts, window: Window) -> Iterator[str]:
         if not facts.unknown:
             yield "Prometheus has no data of this time: it was not running, or its retention is shorter"
         return
-    step = window.seconds / max(1, len(covered) - 1)
+    step = window.seconds / len(covered)
     first, missing = int(covered.argmax()), int((~covered).sum())
-    if first * step >= 2 * step:
-        yield f"Prometheus's data begin on {window.clock(window.start + first * step)}: what was before is not known"
+    if first > 1:
+        begin = window.clock(window.start + (first + 1) * step)
+        yield f"Prometheus's data begin on {begin}: what was before is not known"
     gaps = (missing - first) * step
     if gaps >= 2 * step:
         yield f"Prometheus has no data of {span(gaps)} of this time: what fired then is not known"

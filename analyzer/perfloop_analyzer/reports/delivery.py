@@ -7,7 +7,6 @@ message, an error or a log.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -98,10 +97,9 @@ class Courier:
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            # The thread reads from a socket: without it, it ends.
+            # The thread reads from a socket: without it, it ends. Nobody waits for what it says then.
             connection.hang_up()
-            with contextlib.suppress(DeliveryError):
-                await asyncio.wait({work}, timeout=STEP_SECONDS)
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
 
     def _mail_account(self) -> MailAccount:

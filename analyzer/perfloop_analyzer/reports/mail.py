@@ -50,6 +50,7 @@ class Connection:
     def __init__(self, account: MailAccount) -> None:
         self._account = account
         self._client: smtplib.SMTP | None = None
+        self._is_over = False
 
     def send(self, letter: Letter) -> None:
         """Send a letter; when this returns, the server has taken it for one recipient at least.
@@ -83,6 +84,8 @@ class Connection:
                 client.starttls(context=account.context)
             if account.user and account.password:
                 client.login(account.user, account.password)
+            if self._is_over:
+                raise DeliveryError(f"email: {account.shown} was too slow")
             client.send_message(message, account.sender, account.recipients)
             # It is taken: a farewell that fails must not send it again.
             with contextlib.suppress(smtplib.SMTPException, OSError):
@@ -92,6 +95,7 @@ class Connection:
 
     def hang_up(self) -> None:
         """Close the connection, whatever waits for it."""
+        self._is_over = True
         client = self._client
         if client is not None and client.sock is not None:
             with contextlib.suppress(OSError):

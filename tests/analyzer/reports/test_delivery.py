@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perfloop.stack.alertmanager_secrets import FORMS, REPORTS
-from perfloop_analyzer.reports import delivery
+from perfloop_analyzer.reports import delivery, mail
 from perfloop_analyzer.reports.delivery import SECRET_FILES, Courier, Destinations, slack_message
 from perfloop_analyzer.reports.letters import DeliveryError, Letter
 from tests.support.free_ports import find_free_ports
@@ -182,6 +182,7 @@ def silent_server() -> Iterator[int]:
 def test_a_server_that_says_nothing_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, channel: str) -> None:
     """The whole delivery has a time limit."""
     monkeypatch.setattr(delivery, "WHOLE_SECONDS", 0.3)
+    monkeypatch.setattr(mail, "STEP_SECONDS", 1.0)
     with silent_server() as port:
         to = secrets(
             tmp_path,
