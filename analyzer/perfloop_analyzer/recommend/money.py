@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from perfloop_analyzer.config import MOST_EFFORT_HOURS
 from perfloop_base.quantities import quantity
@@ -196,5 +196,5 @@ def _measured(one: Recommendation, currency: str) -> float | None:
     return float(money) if _is_number(money) else None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

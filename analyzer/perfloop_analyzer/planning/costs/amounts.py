@@ -10,9 +10,10 @@ from perfloop_analyzer.planning.costs.allocation import UNALLOCATED, Place, allo
 from perfloop_analyzer.series import current, service_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from perfloop_analyzer.planning.asks import Answers
+    from perfloop_analyzer.series import Labels
     from perfloop_base.prices import Prices
 
 TOKENS = {"input": "million_tokens_in", "output": "million_tokens_out"}
@@ -50,10 +51,10 @@ def _amounts(answers: Answers, prices: Prices) -> Iterator[Amount]:
     ):
         taken = taken_of(answers, kind)
         own = {place: amount for place, amount in taken.items() if place[0] not in replicas}
-        for service, amount in allocate(_by(answers, machine, "host"), own).items():
+        for service, amount in allocate(read_by(answers, machine, "host"), own).items():
             yield Amount(service, resource, amount)
     for resource, machine in (("disk_gib_month", "cost_machine_disk"), ("moved_out_gb", "cost_machine_sent")):
-        for amount in allocate(_by(answers, machine, "host"), {}).values():
+        for amount in allocate(read_by(answers, machine, "host"), {}).values():
             yield Amount(UNALLOCATED, resource, amount)
     yield from _gpus(answers)
     for (service, kind), amount in read(answers, "cost_tokens_asked", ("service", "gen_ai_token_type")).items():
@@ -71,8 +72,8 @@ def taken_of(answers: Answers, kind: str) -> dict[Place, float]:
 
 
 def _replicas(answers: Answers, prices: Prices) -> Iterator[tuple[str, float]]:
-    serving = {service for name in SERVING for service in _by(answers, name, "service")}
-    for service, count in _by(answers, "cost_replicas", "service").items():
+    serving = {service for name in SERVING for service in read_by(answers, name, "service")}
+    for service, count in read_by(answers, "cost_replicas", "service").items():
         if service in prices.replicas or (service in serving and "replica_hour" in prices.amounts):
             yield service, count
 
@@ -81,7 +82,7 @@ def _gpus(answers: Answers) -> Iterator[Amount]:
     counts = read(answers, "cost_machine_gpus", ("host", "name"))
     weights = read(answers, "cost_models_served", ("service", "host"))
     # A machine without this model is known all the same: its services are not put onto another.
-    known = dict.fromkeys((*_by(answers, "cost_machine_cores", "host"), *(host for host, _ in counts)), 0.0)
+    known = dict.fromkeys((*read_by(answers, "cost_machine_cores", "host"), *(host for host, _ in counts)), 0.0)
     for model in sorted({name for _, name in counts}):
         machines = known | {host: count for (host, name), count in counts.items() if name == model}
         for service, amount in divide(machines, weights).items():
@@ -89,18 +90,27 @@ def _gpus(answers: Answers) -> Iterator[Amount]:
                 yield Amount(service, "gpu_hour", amount, model)
 
 
-def _by(answers: Answers, name: str, label: str) -> dict[str, float]:
-    return {key[0]: value for key, value in read(answers, name, (label,)).items()}
+def read_by(answers: Answers, name: str, label: str) -> dict[str, float]:
+    """Return the newest values of an answer by the value of a label; what is negative or no number is left out."""
+    found: dict[str, float] = {}
+    for (key, _), value in read(answers, name, (label, "")).items():
+        found[key] = found.get(key, 0.0) + value
+    return found
 
 
-def read(answers: Answers, name: str, labels: tuple[str, ...]) -> Mapping[tuple[str, ...], float]:
-    """Return the newest values of an answer by the values of labels; what is negative or no number is left out."""
+def read(answers: Answers, name: str, labels: tuple[str, str]) -> dict[tuple[str, str], float]:
+    """Return the same by the values of two labels; a label that a series does not have is empty."""
     batch = answers.get(name)
     if batch is None:
         return {}
-    found: dict[tuple[str, ...], float] = {}
+    first, second = labels
+    found: dict[tuple[str, str], float] = {}
     for own, value in zip(batch.labels, current(batch.values), strict=True):
         if math.isfinite(value) and value >= 0:
-            key = tuple(service_of(own) if label == "service" else own.get(label, "") for label in labels)
+            key = (_value(own, first), _value(own, second))
             found[key] = found.get(key, 0.0) + float(value)
     return found
+
+
+def _value(labels: Labels, name: str) -> str:
+    return service_of(labels) if name == "service" else labels.get(name, "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.planning.costs.allocation import UNALLOCATED
-from perfloop_analyzer.planning.costs.amounts import Amount, amounts_of, read
+from perfloop_analyzer.planning.costs.amounts import Amount, amounts_of, read, read_by
 from perfloop_analyzer.planning.costs.asked import WINDOW_SECONDS
 from perfloop_analyzer.planning.figures import Figure
 from perfloop_base.quantities import quantity
@@ -169,16 +169,12 @@ def make_bill(answers: Answers, prices: Prices) -> Bill | None:
             cost, missing = _per_unit(answers, service, cost)
             notes.setdefault(service, []).extend(missing)
         services[service] = cost
-    known = set(money) | {service for service, _ in _keys(answers, "cost_replicas")}
+    known = set(money) | set(read_by(answers, "cost_replicas", "service"))
     strangers = sorted(set(prices.replicas) - known)
     notes[""] = [*notes.pop(UNALLOCATED, []), *map(_stranger, strangers)]
     return Bill(
         prices.currency, services, prices.budget_hour, {service: tuple(left) for service, left in notes.items() if left}
     )
-
-
-def _keys(answers: Answers, name: str) -> list[tuple[str, str]]:
-    return [(key[0], "") for key in read(answers, name, ("service",))]
 
 
 def _priced(amounts: Sequence[Amount], prices: Prices) -> tuple[dict[str, dict[str, float]], dict[str, list[Amount]]]:
@@ -233,11 +229,11 @@ def _per_unit(answers: Answers, service: str, cost: ServiceCost) -> tuple[Servic
 def _rate(answers: Answers, service: str, name: str) -> float | None:
     """Return how many requests or tokens in a second the service answers; of tokens else how many it asks for."""
     if name == "cost_requests":
-        return read(answers, name, ("service",)).get((service,))
-    served = read(answers, "cost_tokens_served", ("service",)).get((service,))
+        return read_by(answers, name, "service").get(service)
+    served = read_by(answers, "cost_tokens_served", "service").get(service)
     if served is not None:
         return served
-    asked = read(answers, "cost_tokens_asked", ("service",)).get((service,))
+    asked = read_by(answers, "cost_tokens_asked", "service").get(service)
     return None if asked is None else asked * 1e6 / HOUR_SECONDS
 
 
