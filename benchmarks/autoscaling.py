@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from autoscaling_fleet import Outcome, highest_rate, simulate
+from autoscaling_fleet import Outcome, at_first, highest_rate, simulate
 from autoscaling_loads import MOST_HOURS, Load, make_llm, make_web_day, read_load
 from autoscaling_scalers import MOST, Hpa, Keda, Oracle, Perfloop
 
@@ -42,7 +42,6 @@ LESS_VIOLATION, COST = 0.30, 0.82
 TARGETS = tuple(round(0.25 + 0.05 * step, 2) for step in range(15))
 SHARES = tuple(round(0.4 + 0.05 * step, 2) for step in range(15))  # of a full replica's rate
 SPARES = (0.0, 0.5, 1.0, 1.5, 2.0)
-MEASURED_AT = 2  # replicas of the load test
 
 
 class Run(NamedTuple):
@@ -89,7 +88,8 @@ def _loads(options: argparse.Namespace) -> Iterator[Load]:
 
 
 def _compare(load: Load, startup: tuple[float, float], seeds: int) -> bool:
-    within = highest_rate(load, MEASURED_AT, seed=1)
+    measured_at = max(2, at_first(load))
+    within = highest_rate(load, measured_at, seed=1)
     full = load.slots / float(load.work.mean())
 
     def run(name: str, setting: str, make: Callable[[], Scaler]) -> Run:
@@ -97,7 +97,7 @@ def _compare(load: Load, startup: tuple[float, float], seeds: int) -> bool:
         return Run(name, setting, Outcome(*(float(np.mean(column)) for column in zip(*outcomes, strict=True))))
 
     settings = replace(read_scaling(SETTINGS).defaults, startup=startup[1], max_replicas=MOST)
-    ours = run("perfloop", "as shipped", lambda: Perfloop(load, within, MEASURED_AT, settings))
+    ours = run("perfloop", "as shipped", lambda: Perfloop(load, within, measured_at, settings))
     rivals = {
         "HPA": [run("HPA", f"use {target:.0%}", partial(Hpa, target)) for target in TARGETS],
         "KEDA": [run("KEDA", f"rate {share:.0%}", partial(Keda, share * full)) for share in SHARES],

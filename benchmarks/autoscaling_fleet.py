@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from autoscaling_loads import Floats, Load
 
 TICK = 15.0  # seconds between two decisions, the HPA's sync period
-WINDOW = 60.0  # seconds of rates and uses: four scrapes
+WINDOW = 30.0  # seconds of rates and uses
 WORK_WINDOW = 600.0  # seconds whose requests say how long one is served
-LEAST_MIX = 100  # requests whose lengths a load test takes
+LATE = 0.05  # share of the requests of a minute that may wait beyond the limit
 JUDGED, JUDGED_EVERY = 60.0, 10.0  # the minutes whose 95th percentile is compared with the limit
 
 
@@ -176,7 +176,7 @@ def simulate(
         seed: Of the start-up times.
     """
     rng = np.random.default_rng(seed)
-    fleet, monitor = Fleet(load, ready=_at_first(load)), Monitor()
+    fleet, monitor = Fleet(load, ready=at_first(load)), Monitor()
     seen: deque[Observation] = deque(maxlen=round(delay / TICK) + 1)
     changes = 0
     for at in np.arange(TICK, load.end + TICK, TICK):
@@ -191,11 +191,10 @@ def simulate(
     return _judge(load, fleet, changes)
 
 
-def _at_first(load: Load) -> int:
-    """Return a number of replicas that does for the first minutes; the time until `warm` is not judged."""
-    first = load.arrivals < max(load.warm, 60.0)
-    busy = float(load.work[first].sum()) / max(load.warm, 60.0)
-    return int(np.ceil(1.3 * busy / load.slots)) + 1
+def at_first(load: Load) -> int:
+    """Return a number of replicas that does for the time that is not judged."""
+    busy = float(load.work[load.arrivals < load.warm].sum()) / load.warm
+    return max(1, int(np.ceil(1.3 * busy / load.slots)))
 
 
 def _judge(load: Load, fleet: Fleet, changes: int) -> Outcome:
@@ -209,28 +208,36 @@ def violated_share(load: Load, waits: Floats) -> float:
     late = np.concatenate([[0], np.cumsum(waits > load.limit)])
     before, until = np.searchsorted(load.arrivals, ends - JUDGED), np.searchsorted(load.arrivals, ends)
     requests = until - before
-    is_out = (late[until] - late[before]) > 0.05 * requests
+    is_out = (late[until] - late[before]) > LATE * requests
     return float(np.mean(is_out)) if len(ends) else 0.0
 
 
-def highest_rate(load: Load, replicas: int, seed: int, minutes: float = 30.0) -> float:
+def highest_rate(load: Load, replicas: int, seed: int) -> float:
     """Return the requests per second and replica that so many replicas carry within the limit: a load test.
 
-    Requests like those of the time that is not judged come at a steady mean rate.
+    The requests of the time that is not judged are replayed, in part or several times over, at eight rates by
+    bisection: what comes in bursts there comes in bursts in the test.
     """
     rng = np.random.default_rng(seed)
-    works = load.work[load.arrivals < max(load.warm, load.arrivals[LEAST_MIX])]
-    full = replicas * load.slots / float(works.mean())
+    early = load.arrivals < load.warm
+    moments, works = load.arrivals[early], load.work[early]
+    full, own = replicas * load.slots / float(works.mean()), len(works) / load.warm
+    copies = int(np.ceil(full / own))
+    shifts = np.append(0.0, rng.uniform(0, load.warm, copies - 1))
+    arrivals = (moments[None, :] + shifts[:, None]).ravel() % load.warm
+    order = np.argsort(arrivals)
+    arrivals, work = arrivals[order], np.tile(works, copies)[order]
+    chance = rng.random(len(arrivals))
     low, high = 0.0, full
-    count = round(minutes * 60 * full)
-    gaps, work = rng.exponential(1.0, count), rng.choice(works, count)
     for _ in range(8):
         rate = (low + high) / 2
-        arrivals = np.cumsum(gaps) / rate
-        part = arrivals < minutes * 60
-        tested = type(load)("load test", arrivals[part], work[part], load.slots, load.limit, load.shows_line, 120.0)
-        fleet = Fleet(tested, ready=replicas)
-        fleet.advance(minutes * 60)
-        late = float(np.mean(fleet.waits[arrivals[part] >= tested.warm] > load.limit))
-        low, high = (rate, high) if late <= 0.05 else (low, rate)
+        kept = chance < rate / (own * copies)
+        low, high = (rate, high) if _carries(load, arrivals[kept], work[kept], replicas) else (low, rate)
     return low / replicas
+
+
+def _carries(load: Load, arrivals: Floats, work: Floats, replicas: int) -> bool:
+    fleet = Fleet(replace(load, arrivals=arrivals, work=work, warm=0.0), ready=replicas)
+    fleet.advance(load.warm)
+    judged = (arrivals > 0.1 * load.warm) & (arrivals < load.warm - load.limit)
+    return float(np.mean(fleet.waits[judged] > load.limit)) <= LATE if judged.any() else True

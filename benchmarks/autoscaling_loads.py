@@ -32,7 +32,8 @@ WEB_RATE = 3.0  # mean requests per second that a table of rates is scaled to
 MEAN_REPLICAS = 6.0  # how many replicas the mean load keeps busy: a replica gets as many slots as that takes
 MOST_HOURS = 24.0
 WARM_SHARE, MOST_WARM = 0.15, 3600.0
-LEAST_REQUESTS = 200
+FINE_STEP = 10.0  # seconds
+LEAST_REQUESTS, LEAST_WARM = 400, 100
 # Headings of tables without tokens, in lower case.
 TIMES = ("timestamp", "time", "ts", "datetime", "date", "arrival", "arrival_time")
 VALUES = ("value", "rate", "requests", "count", "rps")
@@ -71,7 +72,7 @@ def _make(name: str, arrivals: Floats, work: Floats, *, limit: float, shows_line
     arrivals = arrivals - arrivals[0]
     busy = float(work.sum() / max(arrivals[-1], 1.0))
     slots = max(1, round(busy / MEAN_REPLICAS))
-    warm = min(MOST_WARM, WARM_SHARE * float(arrivals[-1]))
+    warm = max(min(MOST_WARM, WARM_SHARE * float(arrivals[-1])), float(arrivals[LEAST_WARM]))
     return Load(name, arrivals, work, slots, limit, shows_line, warm)
 
 
@@ -81,7 +82,12 @@ def _llm(name: str, seconds: Floats, inputs: Floats, outputs: Floats) -> Load:
 
 
 def _web(name: str, rates: Floats, step: float, rng: np.random.Generator) -> Load:
-    """Return requests that come at these rates, as independent people ask: a Poisson process."""
+    """Return requests that come at these rates, as independent people ask: a Poisson process.
+
+    Between two rates the load goes from one to the other in a line: people do not come in steps of a table.
+    """
+    fine = np.arange(0.0, len(rates) * step, min(step, FINE_STEP))
+    rates, step = np.interp(fine, (np.arange(len(rates)) + 0.5) * step, rates), min(step, FINE_STEP)
     rates = rates * WEB_RATE / max(float(np.mean(rates)), 1e-12)
     counts = rng.poisson(rates * step)
     starts = np.repeat(np.arange(len(rates)) * step, counts)
@@ -169,17 +175,19 @@ def make_web_day(rng: np.random.Generator) -> Load:
 
 
 def make_llm(rng: np.random.Generator, hours: float = 4.0) -> Load:
-    """Return requests to a language model: a rate that changes its level every some minutes, lengths as in chats."""
+    """Return requests to a language model: levels that last about half an hour, drifts around them, chats' lengths."""
     step = 5.0
     points = round(hours * 3600 / step)
-    levels = np.empty(points)
-    at = 0
+    levels, at = np.empty(points), 0
     while at < points:
-        length = int(rng.exponential(90)) + 6
-        levels[at : at + length] = rng.lognormal(0.0, 0.4)
+        length = int(rng.exponential(360)) + 24
+        levels[at : at + length] = rng.normal(0.0, 0.35)
         at += length
-    smooth = np.convolve(np.pad(levels, (6, 5), mode="edge"), np.ones(12) / 12, mode="valid")
-    counts = rng.poisson(5.0 * smooth[:points] * step)
+    levels = np.convolve(np.pad(levels, (12, 11), mode="edge"), np.ones(24) / 24, mode="valid")
+    drift, shocks = np.zeros(points), rng.standard_normal(points)
+    for at in range(1, points):
+        drift[at] = 0.983 * drift[at - 1] + 0.028 * shocks[at]
+    counts = rng.poisson(5.0 * np.exp(levels[:points] + drift) * step)
     starts = np.repeat(np.arange(points) * step, counts)
     seconds = np.sort(starts + rng.uniform(0, step, len(starts)))
     inputs, outputs = rng.lognormal(6.6, 1.0, len(seconds)), rng.lognormal(4.9, 0.9, len(seconds))

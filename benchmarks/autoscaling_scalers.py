@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MOST = 400
 DOWN_WINDOW = 300.0
 TOLERANCE = 0.1
-HISTORY = 480  # ticks, two hours: what the service asks for
+HISTORY = 240  # ticks, an hour: what the analyzer asks for
 
 
 class Scaler(Protocol):
@@ -99,7 +99,7 @@ class Perfloop:
 
     def __init__(self, load: Load, within: float, measured_at: int, settings: ServiceScaling) -> None:
         """Take the rate per replica that a load test found, in requests per second of the mean length then."""
-        mix = load.work[load.arrivals < max(load.warm, load.arrivals[100])]
+        mix = load.work[load.arrivals < load.warm]
         # In slots: one request a second of so many seconds keeps so many busy.
         self._fleet = Fleet(within * float(mix.mean()), float(load.slots), measured_at)
         self._settings, self._shows_line = settings, load.shows_line

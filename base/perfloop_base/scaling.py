@@ -78,14 +78,14 @@ SCALING_FIELDS = (
         name="drain",
         kind="duration",
         required=False,
-        default="2m",
+        default="1m",
         about="the time in which requests that wait in line shall be served, beside those that come",
     ),
     Field(
         name="confidence",
         kind="number",
         required=False,
-        default=0.9,
+        default=0.7,
         about="the share of the recent past in which the forecast load would not have been exceeded",
     ),
     Field(
@@ -120,8 +120,8 @@ class ServiceScaling:
     down_window: float = 180.0
     hold: float = 300.0
     idle: float = 1800.0
-    drain: float = 120.0
-    confidence: float = 0.9
+    drain: float = 60.0
+    confidence: float = 0.7
     goal_growth: float = 10.0
     goal_requests_per_second: float = 1000.0
 

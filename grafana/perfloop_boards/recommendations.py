@@ -260,11 +260,11 @@ def _replicas() -> AnyPanel:
     return lines(
         About(
             "Recommended replicas",
-            "What the load needs, by queueing theory. Good: as many as are running. An autoscaler can follow "
-            "this value.",
+            "What the load of the next minutes needs. Good: as many as are running. An autoscaler can follow this "
+            "value.",
             "none",
-            "No replica count is computed: the services have too little load for it.",
-            links=(to_board("Open the Service board", "service", service=of_label("service")), TO_ANALYSIS),
+            "No number yet: it is not known what one replica carries.",
+            links=(to_board("Open the Capacity board", "capacity", service=of_label("service")), TO_ANALYSIS),
         ),
         [
             Query(f"max by (service) (perfloop_desired_replicas{selector(*chosen('service'))})", "{{service}}"),

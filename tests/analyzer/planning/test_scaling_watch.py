@@ -63,7 +63,7 @@ def test_the_load_ahead_over_what_a_replica_carries() -> None:
     assert isinstance(found, Replicas)
     assert found.desired == 4
     assert found.words == (
-        "4 replicas, for the load of the next minutes: up to 180 requests/s within 2 minutes, and one of 2 carries 50"
+        "4 replicas, for the load of the next minutes: up to 180 requests/s within 90 s, and one of 2 carries 50"
     )
     assert found.as_dict()["needed"] == {"load": 4}
     published = {(figure.name, *figure.labels.values()): figure.value for figure in found.figures("shop")}
@@ -96,7 +96,7 @@ def test_a_model_server_by_the_tokens_of_full_servers_and_its_line() -> None:
             scale_arrivals=np.full(POINTS, 10.0),
             scale_request_tokens=500.0,
             scale_full_tokens=2000.0,
-            scale_waiting=300.0,
+            scale_waiting=600.0,
             scale_running=20.0,
             scale_cache=0.5,
             scale_replicas=2.0,

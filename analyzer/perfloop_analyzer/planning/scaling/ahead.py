@@ -49,7 +49,7 @@ def load_ahead(history: Floats, step: float, ahead: float, confidence: float) ->
     if len(rises) < LEAST_RISES:
         return Ahead(now, float(np.nanmax(known)), ahead)
     rise = max(0.0, float(np.quantile(rises, confidence)))
-    return Ahead(now, (math.sqrt(now) + rise) ** 2, ahead)
+    return Ahead(now, max(now, (math.sqrt(now) + rise) ** 2), ahead)
 
 
 def _rises(loads: Floats, points: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What is asked for scaling: the load of the last two hours, and what waits, runs and is in use now.
+"""What is asked for scaling: the load of the last hour, and what waits, runs and is in use now.
 
 vLLM counts no arrivals: what came is what it began to serve and what its line grew by. Tokens per second of servers
 with a line are what full servers serve.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from perfloop_analyzer.planning.asks import SELDOM_SECONDS, Ask
 
-EVERY_SECONDS, STEP_SECONDS = 30.0, 15.0
-POINTS = 480  # two hours
+EVERY_SECONDS = STEP_SECONDS = 15.0
+POINTS = 240  # an hour
 # Only what waits for capacity is a line; older vLLM has no reason.
 _LINE = (
     '(sum by (service) (vllm:num_requests_waiting_by_reason{reason="capacity"}) '

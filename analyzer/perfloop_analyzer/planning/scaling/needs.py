@@ -43,10 +43,10 @@ class Fleet:
         if load <= 0:
             return 0
         if self.full is None or self.full <= self.within:
-            return math.ceil(load / self.within - ROUNDING)
+            return max(1, math.ceil(load / self.within - ROUNDING))
         measured = self.within * self.measured_at
         spare = (self.full * self.measured_at - measured) * math.sqrt(load / measured)
-        return math.ceil((load + spare) / self.full - ROUNDING)
+        return max(1, math.ceil((load + spare) / self.full - ROUNDING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
     from perfloop_base.scaling import ServiceScaling
 
-LATE_SECONDS = 60.0  # from the asking for a replica until the answer to it is acted on: two askings and a scrape
+LATE_SECONDS = 30.0  # until what happens is seen and the answer is acted on: two scrapes and an asking
 TARGET = 0.7  # of what a full model server serves, where no load test says how much keeps the objectives
 HALVINGS = 30
 FAR = 16.0  # times the capacity: where responses are still finite there, it is not known when a replica is full
