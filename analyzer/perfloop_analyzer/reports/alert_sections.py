@@ -153,6 +153,6 @@ def _picture(history: AlertHistory, window: Window) -> Picture:
         fired = sum(any(e.start < start + width and e.end > start for e in one.episodes) for one in history.alerts)
         points.append((start + width / 2, float(fired)))
     most = math.ceil(max(value for _, value in points))
-    axes = Axes(moments=True, write_y=lambda value: quantity(value, "number"))
+    axes = Axes("UTC", moments=True, write_y=lambda value: quantity(value, "number"))
     picture = draw("Alerts that fired at a time", [Line("alerts", points)], axes)
     return Picture("Alerts that fired at a time", picture, f"at most {most}")

@@ -105,7 +105,7 @@ def _late(value: float | None, limit: float | None) -> str:
 
 
 def _room_table(history: History) -> Table:
-    columns = ("service", "capacity", "headroom", "least", "first limit", *HORIZONS.values())
+    columns = ("service", "capacity", "headroom", "lowest", "first limit", *HORIZONS.values())
     rows = tuple(
         (
             Cell(one.service),
@@ -160,7 +160,7 @@ def _season_table(history: History) -> Table:
 
 def _picture(one: ServiceHistory) -> Picture:
     capacity = one.planned.capacity.get("expected")
-    axes = Axes(moments=True, unit="per_second")
+    axes = Axes("UTC", moments=True, unit="per_second")
     title = f"Requests per second, {one.service}"
     picture = draw(visible(title), [Line(visible(one.service), one.rates)], axes, Notes(capacity))
     room = f"capacity {rate(capacity)}" if capacity is not None else ""

@@ -99,7 +99,9 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Optimization:
-    """The recommendations that moved in the window, and those that are open at its end, both the most urgent first.
+    """The recommendations that moved in the window, and those that are open at its end, the most urgent first.
+
+    Of those that moved, the ones that moved most come first.
 
     Attributes:
         counts: How many took each step in the window.
@@ -147,7 +149,7 @@ def build_optimization(facts: OptimizationFacts, window: Window) -> Optimization
     counts = Counter(step for one in known for step in one.steps)
     waiting = tuple(one for one in known if one.is_open)
     return Optimization(
-        tuple(one for one in known if one.steps),
+        tuple(sorted((one for one in known if one.steps), key=lambda one: -len(one.steps))),
         waiting,
         {step: counts[step] for step in STEPS if counts[step]},
         _total(one.expected_saving for one in waiting),

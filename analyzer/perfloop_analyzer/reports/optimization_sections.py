@@ -39,8 +39,8 @@ def _headlines(found: Optimization) -> Iterator[str]:
 
 
 def optimization_section(found: Optimization, *, most: int | None = None) -> Section:
-    """Return the section; `most` rows of each table."""
-    tables = [_moved_table(found), _open_table(found)]
+    """Return the section; with `most` so many rows of each table, without what each recommendation says to do."""
+    tables = [_moved_table(found), _open_table(found, is_short=most is not None)]
     if most is not None:
         tables = [table.shortened(most) for table in tables]
     return Section("recommendations", "Recommendations", (), _facts(found), tuple(tables), (), found.unknown)
@@ -54,8 +54,14 @@ def _facts(found: Optimization) -> tuple[Fact, ...]:
         Fact("Open", str(len(found.open))),
         Fact("Moved", str(len(found.moved))),
         Fact("As expected", f"{kept} of {known}" if known else "none measured"),
-        Fact("Saved, measured", money(found.measured_saving, found.currency) if found.currency else NO_PRICES),
+        Fact("Saved, measured", _saved(found)),
     )
+
+
+def _saved(found: Optimization) -> str:
+    if not found.currency:
+        return NO_PRICES
+    return "nothing yet" if found.measured_saving is None else money(found.measured_saving, found.currency)
 
 
 def _moved_table(found: Optimization) -> Table:
@@ -77,10 +83,10 @@ def _moved_row(one: Advice, currency: str) -> tuple[Cell, ...]:
     )
 
 
-def _open_table(found: Optimization) -> Table:
+def _open_table(found: Optimization, *, is_short: bool) -> Table:
     rows = tuple(
         (
-            Cell(one.recommendation.title, small=one.recommendation.action),
+            Cell(one.recommendation.title, small="" if is_short else one.recommendation.action),
             Cell(one.recommendation.service),
             Cell(one.recommendation.priority, one.recommendation.priority),
             Cell(_expected(one)),

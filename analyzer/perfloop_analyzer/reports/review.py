@@ -26,6 +26,8 @@ TITLES = {
 }
 # What fits on two pages.
 REVIEW_ROWS = 5
+REVIEW_SERVICES = 4
+REVIEW_ADVICE = 3
 NEXT_STEPS = 5
 MATTERS = 6
 
@@ -76,8 +78,8 @@ def _weekly(parts: Parts, window: Window, made: float) -> Report:
         Section("matters", "What matters", important or ("Nothing stands out.",)),
         Section("next", "What to do next", steps or ("Nothing is waiting.",)),
         alert_sections.alert_section(parts.alerts, window, most=REVIEW_ROWS),
-        history_sections.capacity_section(parts.history, window, most=REVIEW_ROWS),
-        optimization_sections.optimization_section(parts.optimization, most=REVIEW_ROWS),
+        history_sections.capacity_section(parts.history, window, most=REVIEW_SERVICES),
+        optimization_sections.optimization_section(parts.optimization, most=REVIEW_ADVICE),
     )
     data = {
         "matters": list(important),
