@@ -11,7 +11,7 @@ past, as the analyzer forecasts; and `minutes`, 5 ahead in steps of 15 s, for tr
 from several moments of its second half. MASE is the mean absolute error over that of the seasonal naive forecast in the
 first half of the series (for `minutes` the newest value). Peers are statsforecast's SeasonalNaive, HoltWinters and
 AutoARIMA (a season of 24 hours, fitted to 14 days; in steps of 5 minutes none, because they cannot fit one of 288, and
-3 days), and PromQL's predict_linear over a horizon. A series that one method cannot forecast counts for none.
+3 days: Holt's), and PromQL's predict_linear over a horizon. A series that one method cannot forecast counts for none.
 
 Bars: the median over the series of every task is no higher than each peer's, with 2 % of slack for ties, and the bounds
 hold 85 to 95 % over all. Exit code 1 where one is missed.

@@ -15,14 +15,14 @@ import time
 import warnings
 
 import numpy as np
-from statsforecast.models import AutoARIMA, HoltWinters, SeasonalNaive
+from statsforecast.models import AutoARIMA, Holt, HoltWinters, SeasonalNaive
 
 
 def _build(method: str, season: int, period: int) -> object:
     if method == "seasonal naive":
         return SeasonalNaive(season_length=period)
     if method == "Holt-Winters":
-        return HoltWinters(season_length=season)
+        return HoltWinters(season_length=season) if season > 1 else Holt()
     return AutoARIMA(season_length=season, approximation=True)
 
 

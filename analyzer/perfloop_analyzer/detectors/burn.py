@@ -60,7 +60,7 @@ def find_burns(long: Floats, short: Floats, events: Events, row: BurnRate, objec
 
 def seconds_to_exhaustion(remaining_share: Floats, burn: Floats) -> Floats:
     """Return the seconds until the budget of 30 days is used up at this burn rate; infinite when it is not spent."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(burn > 0, remaining_share * PERIOD_SECONDS / burn, np.inf)
 
 

@@ -104,8 +104,8 @@ def find_long_trends(subject: Subject, outlook: Outlook, findings: list[Finding]
     if "forecast" not in signal.detect:
         return
     if capacity is None:
-        for row, until in find_latency_limits(subject):
-            readings += (subject.reading(row, f"{UNTIL}:{bound}", value) for bound, value in until.items())
+        for place, until in find_latency_limits(subject):
+            readings += (subject.reading(place, f"{UNTIL}:{bound}", value) for bound, value in until.items())
         return
     keys = _keys(subject)
     by_chance = np.array([BY_CHANCE * (MILDER if lives.stood(key, "limit") else 1.0) for key in keys])

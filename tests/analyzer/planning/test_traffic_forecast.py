@@ -113,7 +113,7 @@ def _holes(points: int) -> np.ndarray:
         (np.full(200, -1.0), DAY, "no forecast: none of its 200 values is a rate: a rate is 0 or more"),
         (np.full(200, np.inf), DAY, "no forecast: none of its 200 values is a rate: a rate is 0 or more"),
         (np.zeros(200), DAY, "no forecast: there was no request in 8 d"),
-        (_shop(10), HOUR, "no forecast: the past has 10 values, and 16 are the least"),
+        (_shop(10), HOUR, "no forecast: the past has 10 h, and 60 min ahead take 18 h at least"),
         (_old(300), DAY, "no forecast: the newest value is 4 h old"),
         (_stopped(300), DAY, "no forecast: no request for 8 h, and it never paused before"),
         (_shop(40), DAY, "no forecast: the past has 40 h, and 24 h ahead take 3 d at least"),

@@ -99,7 +99,7 @@ class Features:
     @property
     def count(self) -> int:
         """How many features there are."""
-        return self._recent.shape[2] + (self._seasonal_count + 2 if self._seasons.day else 1)
+        return int(self._recent.shape[2]) + (self._seasonal_count + 2 if self._seasons.day else 1)
 
     @property
     def _seasonal_count(self) -> int:

@@ -20,7 +20,15 @@ import numpy as np
 from perfloop_analyzer.planning.figures import Bounds
 from perfloop_analyzer.planning.traffic.conformal import margins, quantile
 from perfloop_analyzer.planning.traffic.features import DAY_SECONDS, NEAR_SECONDS, WEEK_SECONDS, Features, Seasons
-from perfloop_analyzer.planning.traffic.past import LEAST_POINTS, Refusal, fill_gaps, first_known, known_rates, refuse
+from perfloop_analyzer.planning.traffic.past import (
+    LEAST_POINTS,
+    Refusal,
+    fill_gaps,
+    first_known,
+    known_rates,
+    refuse_sparse,
+    refuse_unknown,
+)
 from perfloop_analyzer.planning.traffic.ridge import FOLDS, Fit, fit
 from perfloop_base.quantities import span
 
@@ -144,7 +152,8 @@ def _answer_all(
     groups: dict[int, list[int]] = {}
     for row, series in enumerate(rates):
         begin = first_known(series)
-        answers[row] = refuse(histories[row], series, step) or _refuse_short(len(series) - begin, step, ahead)
+        refused = refuse_unknown(histories[row], series, step) or _refuse_short(len(series) - begin, step, ahead)
+        answers[row] = refused or refuse_sparse(series, step)
         if answers[row] is None:
             groups.setdefault(begin, []).append(row)
     for begin, rows in groups.items():
@@ -219,7 +228,7 @@ class _Group:
     @property
     def points(self) -> int:
         """How long the series are."""
-        return self._values.shape[1]
+        return int(self._values.shape[1])
 
     def paths(self, at: float) -> list[Forecast]:
         """Return the forecast of each series."""
@@ -239,8 +248,9 @@ class _Group:
         low, high = margins(errors - usual[:, None], np.asarray(self._available[-1] / self._ahead))
         now = np.full((1, 1), self.points - 1)
         middle = self._middle(now, fitted.weights)[:, :, 0].max(axis=1) + usual
-        three = np.stack([self._rates(one[:, None])[:, 0] for one in (middle + low, middle, middle + high)], axis=1)
-        bounds = [Bounds(*(float(value) for value in _not_too_close(*row, step))) for row in three]
+        lower, expected, upper = (self._rates(one[:, None])[:, 0] for one in (middle + low, middle, middle + high))
+        three = np.stack(_not_too_close(lower, expected, upper, step), axis=1)
+        bounds = [Bounds(*(float(value) for value in row)) for row in three]
         return [Outlook(path, peak) for path, peak in zip(self._paths(fitted, at), bounds, strict=True)]
 
     def _paths(self, fitted: Fit, at: float) -> list[Forecast]:

@@ -39,24 +39,29 @@ def first_known(rates: Floats) -> int:
     return int(np.argmax(known)) if known.any() else len(rates)
 
 
-def refuse(values: Floats, rates: Floats, step: float) -> Refusal | None:
-    """Return why the past of one series, as it was read and as `known_rates` returns it, carries no forecast."""
+def refuse_unknown(values: Floats, rates: Floats, step: float) -> Refusal | None:
+    """Return why nothing is known of a series, as it was read and as `known_rates` returns it."""
     known = np.isfinite(rates)
-    count = int(known.sum())
-    if not count:
+    if not known.any():
         bad = int((~np.isnan(values)).sum())
         what = f"none of its {bad} values is a rate: a rate is 0 or more" if bad else "the past has no value"
         return Refusal(f"no forecast: {what}")
     age = len(rates) - 1 - int(np.flatnonzero(known)[-1])
     if age >= STALE_POINTS:
         return Refusal(f"no forecast: the newest value is {span(age * step)} old")
-    since = len(rates) - first_known(rates)
+    if not np.nanmax(rates):
+        return Refusal(f"no forecast: there was no request in {span((len(rates) - first_known(rates)) * step)}")
+    return None
+
+
+def refuse_sparse(rates: Floats, step: float) -> Refusal | None:
+    """Return why a series of which something is known carries no forecast: too few values, or it has stopped."""
+    known = np.isfinite(rates)
+    count, since = int(known.sum()), len(rates) - first_known(rates)
     if count < LEAST_POINTS:
         return Refusal(f"no forecast: the past has {count} values, and {LEAST_POINTS} are the least")
     if count < LEAST_KNOWN * since:
         return Refusal(f"no forecast: of the {since} values of the past {since - count} are missing")
-    if not np.nanmax(rates):
-        return Refusal(f"no forecast: there was no request in {span(since * step)}")
     return _refuse_stopped(rates[known], step)
 
 
