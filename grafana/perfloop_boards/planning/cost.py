@@ -74,7 +74,7 @@ def _reduction() -> AnyPanel:
             "Share of the cost that is saved since the first recommendation was accepted, or since goal.since of "
             "prices.yml. Good: 25%. Below: see what is recommended.",
             "percentunit",
-            "nothing to compare with",
+            "no baseline",
             decimals=0,
             links=(to_board("Open the Recommendations board", "recommendations"),),
         ),
@@ -87,11 +87,11 @@ def _reduction() -> AnyPanel:
 def _planned() -> AnyPanel:
     return number(
         About(
-            "Reduction if all is done",
-            "The same once everything that is recommended is done, and brings what is expected. Good: 25%. Below: the "
-            "goal needs more than is recommended.",
+            "Planned reduction",
+            "The cost reduction once everything that is recommended is done, and brings what is expected. Good: 25%. "
+            "Below: the goal needs more than is recommended.",
             "percentunit",
-            "nothing to compare with",
+            "no baseline",
             decimals=0,
             links=(to_board("Open the Recommendations board", "recommendations"),),
         ),
@@ -184,8 +184,8 @@ def _goal() -> AnyPanel:
         [
             Query("sum(max by (service, resource) (perfloop_cost_per_hour))", "cost", colours.TRAFFIC),
             Query("max(perfloop_cost_baseline_per_hour)", "baseline", colours.EXPECTED, dashed=True),
-            Query("max(perfloop_cost_goal_per_hour)", "goal", colours.GOOD, dashed=True),
-            Query("max(perfloop_cost_budget_per_hour)", "budget", colours.WARNING, dashed=True),
+            Query("max(perfloop_cost_goal_per_hour)", "goal", colours.EXPECTED_LEAST, dashed=True),
+            Query("max(perfloop_cost_budget_per_hour)", "budget", colours.CALLER, dashed=True),
             SILENCE,
         ],
     )
@@ -228,13 +228,13 @@ def build_rows() -> Sequence[Row]:
     """Return the rows of cost."""
     expected = _saving(
         "expected",
-        "Expected saving per month",
+        "Expected saving/month",
         "What the recommendations that stand save in a month, less what others cost. Good: worth the effort; the "
         "Recommendations board has the return of each.",
     )
     measured = _saving(
         "measured",
-        "Measured saving per month",
+        "Measured saving/month",
         "What implemented recommendations save in a month, from the cost before and after. Good: near what was "
         "expected.",
     )
