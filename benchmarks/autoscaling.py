@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 SETTINGS = Path(__file__).resolve().parents[1] / "prometheus" / "scaling.yml"
 LESS_VIOLATION, COST = 0.30, 0.82
-TARGETS = tuple(round(0.25 + 0.05 * step, 2) for step in range(15))
-SHARES = tuple(round(0.4 + 0.05 * step, 2) for step in range(15))  # of a full replica's rate
+TARGETS = tuple(round(0.1 + 0.05 * step, 2) for step in range(18))
+SHARES = tuple(round(0.15 + 0.05 * step, 2) for step in range(20))  # of a full replica's rate
 SPARES = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 

@@ -216,11 +216,12 @@ def highest_rate(load: Load, replicas: int, seed: int) -> float:
     """Return the requests per second and replica that so many replicas carry within the limit: a load test.
 
     The requests of the time that is not judged are replayed, in part or several times over, at eight rates by
-    bisection: what comes in bursts there comes in bursts in the test.
+    bisection. Every minute has the same rate, as a load test has it; what comes in bursts within a minute does so in
+    the test.
     """
     rng = np.random.default_rng(seed)
     early = load.arrivals < load.warm
-    moments, works = load.arrivals[early], load.work[early]
+    moments, works = _steady(load.arrivals[early], load.warm), load.work[early]
     full, own = replicas * load.slots / float(works.mean()), len(works) / load.warm
     copies = int(np.ceil(full / own))
     shifts = np.append(0.0, rng.uniform(0, load.warm, copies - 1))
@@ -234,6 +235,13 @@ def highest_rate(load: Load, replicas: int, seed: int) -> float:
         kept = chance < rate / (own * copies)
         low, high = (rate, high) if _carries(load, arrivals[kept], work[kept], replicas) else (low, rate)
     return low / replicas
+
+
+def _steady(moments: Floats, seconds: float) -> Floats:
+    """Return moments stretched minute by minute, so that as many come in each."""
+    edges = np.linspace(0.0, seconds, max(2, round(seconds / 60.0) + 1))
+    counts = np.histogram(moments, edges)[0]
+    return np.interp(moments, edges, np.concatenate([[0.0], np.cumsum(counts) / counts.sum() * seconds]))
 
 
 def _carries(load: Load, arrivals: Floats, work: Floats, replicas: int) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_REPLICAS = 10_000
 LONGEST_SECONDS = 86_400.0  # of every duration of the file: it is about minutes
-LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.5, 0.999
+LEAST_CONFIDENCE, MOST_CONFIDENCE = 0.0, 0.999
 
 SCALING_FIELDS = (
     Field(
@@ -57,7 +57,7 @@ SCALING_FIELDS = (
         name="down_window",
         kind="duration",
         required=False,
-        default="3m",
+        default="7m",
         about="how long fewer replicas must be enough before fewer are asked for",
     ),
     Field(
@@ -85,7 +85,7 @@ SCALING_FIELDS = (
         name="confidence",
         kind="number",
         required=False,
-        default=0.7,
+        default=0.4,
         about="the share of the recent past in which the forecast load would not have been exceeded",
     ),
     Field(
@@ -117,11 +117,11 @@ class ServiceScaling:
     startup: float = 60.0
     tolerance: float = 0.1
     up_window: float = 0.0
-    down_window: float = 180.0
+    down_window: float = 420.0
     hold: float = 300.0
     idle: float = 1800.0
     drain: float = 60.0
-    confidence: float = 0.7
+    confidence: float = 0.4
     goal_growth: float = 10.0
     goal_requests_per_second: float = 1000.0
 

@@ -47,7 +47,7 @@ MISTAKES = {
     ),
     "certainty": (
         "defaults: {confidence: 1}",
-        "s.yml:1: defaults: confidence has the value 1; it must be from 0.5 to 0.999.",
+        "s.yml:1: defaults: confidence has the value 1; it must be from 0 to 0.999.",
     ),
     "a goal of nothing": (
         "defaults: {goal_growth: 0}",

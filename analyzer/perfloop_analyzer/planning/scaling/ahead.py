@@ -38,7 +38,7 @@ def load_ahead(history: Floats, step: float, ahead: float, confidence: float) ->
         history: The load at equally spaced moments, the newest last, shape (points,), 0 or more; NaN is unknown.
         step: Seconds between two points.
         ahead: How many seconds to look ahead.
-        confidence: The share of the past moments whose rise the answer covers, from 0.5.
+        confidence: The share of the past moments whose rise the answer covers, from 0 to 1.
     """
     known = np.where(np.isfinite(history) & (history >= 0), history, np.nan)
     # One lost scrape is bridged, more are no present.
