@@ -209,7 +209,7 @@ def _report(task: Task, scores: dict[str, Score], facts: str, *, each: bool) -> 
 
 
 def judge(series: Sequence[Traffic], task: Task, arguments: argparse.Namespace) -> tuple[bool, Score | None]:
-    """Measure one task; return whether its bar is met, and the score of ours."""
+    """Measure one task; return whether its bar is met, and our own score."""
     cases = make_cases(series, task, arguments.origins)
     if not cases:
         return True, None

@@ -80,7 +80,7 @@ def test_a_stretch_without_an_answer_is_asked_again_at_half_its_length() -> None
     assert history.read > 10 * SHORTEST
 
 
-def test_a_clock_that_was_set_back_begins_anew() -> None:
+def test_a_clock_that_was_set_back_begins_again() -> None:
     """What was read is of a future."""
     history = TrafficHistory()
     _read(history, AT, "shop")
@@ -90,7 +90,7 @@ def test_a_clock_that_was_set_back_begins_anew() -> None:
     assert not history.services
 
 
-def test_a_long_pause_begins_anew_and_a_short_one_is_caught_up() -> None:
+def test_a_long_pause_begins_again_and_a_short_one_is_caught_up() -> None:
     """Ten minutes are three points; a month is everything."""
     history = TrafficHistory()
     _read(history, AT, "shop")

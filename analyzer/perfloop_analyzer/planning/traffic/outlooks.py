@@ -75,7 +75,7 @@ class Known:
 
 
 class TrafficWatch:
-    """Knows the past of the traffic, and forecasts it anew when there is more of it."""
+    """Knows the past of the traffic, and forecasts it again when there is more of it."""
 
     def __init__(self) -> None:
         self._history = TrafficHistory()
