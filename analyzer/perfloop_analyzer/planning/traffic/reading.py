@@ -108,7 +108,7 @@ class TrafficHistory:
         self._fill(batch, round((self._end - stretch.end) / STEP_SECONDS), stretch.points)
 
     def _move_to(self, end: float) -> None:
-        """Move the arrays on to newer points; what is older than four weeks is forgotten, and so is a service without any."""
+        """Move on to newer points; what is older than four weeks is forgotten, and so is a service without any."""
         moved = round((end - (self._end or end)) / STEP_SECONDS)
         self._end, self._read = end, min(self._read + moved, POINTS)
         for service, values in list(self._values.items()):
