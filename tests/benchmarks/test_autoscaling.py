@@ -113,14 +113,14 @@ def test_the_rival_scales_down_by_the_highest_of_five_minutes(modules: dict[str,
     assert modules["scalers"].Keda(0.01)(_seen(modules, ready=3, rate=10.0)) == 7
 
 
-def test_the_best_rival_is_the_one_that_may_be_compared(modules: dict[str, Any]) -> None:
-    """The least time outside among those that cost no more; the bar is 30 % less of it."""
+def test_a_rival_counts_with_its_best_setting_for_a_cost(modules: dict[str, Any]) -> None:
+    """By a line between two settings; one that costs more and is worse is left out; below the cheapest is nothing."""
     module, outcome = modules["autoscaling"], modules["fleet"].Outcome
     runs = [
-        module.Run("HPA", str(hours), outcome(out, hours, 0.0, 0)) for out, hours in ((0.3, 5), (0.1, 9), (0.0, 20))
+        module.Run("HPA", "", outcome(*pair, 0.0, 0)) for pair in ((0.3, 5.0), (0.1, 9.0), (0.2, 10.0), (0.0, 20.0))
     ]
-    assert module._best(runs, 10.0).outcome.hours == 9
-    assert module._best(runs, 4.0) is None
+    found = [module.outside_at(runs, hours) for hours in (4.0, 5.0, 7.0, 9.0, 10.0, 15.0, 20.0, 99.0)]
+    assert found == pytest.approx([math.inf, 0.3, 0.2, 0.1, 0.1, 0.05, 0.0, 0.0])
 
 
 FILES = {

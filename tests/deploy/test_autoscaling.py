@@ -170,7 +170,7 @@ def test_consumers_ask_for_the_published_series_within_the_shipped_bounds() -> N
     asked = rules[0]["metricsQuery"].replace("<<.Series>>", rules[0]["name"]["as"])
     asked = asked.replace("<<.LabelMatchers>>", 'service="shop"')
     for expr in (query, asked):
-        assert find_problem(expr) is None, expr
+        assert find_problem(expr) == "", expr
         assert 'perfloop_desired_replicas{service="shop"}' in expr
     assert hpa["metrics"][0]["external"]["metric"]["name"] == rules[0]["name"]["as"]
     bounds = (ServiceScaling().min_replicas, ServiceScaling().max_replicas)
