@@ -320,7 +320,7 @@ def _report_failures() -> AnyPanel:
     return lines(
         About(
             "Failed report attempts",
-            "In an hour. Good: 0. A report that fails is tried again, after longer and longer waits.",
+            "In 1 h. Good: 0. A report that fails is tried again, after longer and longer waits.",
             "none",
             "No report has a schedule: see prometheus/reports.yml.",
             decimals=0,

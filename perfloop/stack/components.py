@@ -87,6 +87,30 @@ def _links(settings: Settings, *, demo: bool, grafana: bool) -> list[str]:
     return [f"--link={name}={settings.url(name)}" for name in sorted(names)]
 
 
+def _analyzer(settings: Settings, thresholds: Path, links: list[str]) -> Component:
+    return Component(
+        "analyzer",
+        _module(
+            "perfloop_analyzer",
+            "run",
+            _listen(settings, "analyzer"),
+            f"--prometheus.url=http://{_address(settings, 'prometheus')}",
+            f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
+            f"--thresholds.file={thresholds}",
+            f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
+            *_scaling_flag(settings.configuration / SCALING_FILE),
+            # Nobody has prices at first: the file is read once it is there.
+            f"--prices.file={settings.configuration / PRICES_FILE}",
+            *_report_flags(settings),
+            f"--web.token-file={settings.home / 'analyzer' / 'token'}",
+            "--interval=10s",
+            *links,
+        ),
+        "analyzer",
+        wave=3,
+    )
+
+
 def _own_components(settings: Settings, links: list[str]) -> list[Component]:
     # The copy that `up` has checked: a file that is half written is not read, and every component changes together.
     thresholds = settings.home / "etc" / THRESHOLDS
@@ -115,28 +139,7 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
         "inbox",
         extra_ports=("inbox_smtp",),
     )
-    analyzer = Component(
-        "analyzer",
-        _module(
-            "perfloop_analyzer",
-            "run",
-            _listen(settings, "analyzer"),
-            f"--prometheus.url=http://{_address(settings, 'prometheus')}",
-            f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
-            f"--thresholds.file={thresholds}",
-            f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
-            *_scaling_flag(settings.configuration / SCALING_FILE),
-            # Nobody has prices at first: the file is read once it is there.
-            f"--prices.file={settings.configuration / PRICES_FILE}",
-            *_report_flags(settings),
-            f"--web.token-file={settings.home / 'analyzer' / 'token'}",
-            "--interval=10s",
-            *links,
-        ),
-        "analyzer",
-        wave=3,
-    )
-    return [exporter, inbox, analyzer]
+    return [exporter, inbox, _analyzer(settings, thresholds, links)]
 
 
 def _report_flags(settings: Settings) -> list[str]:
