@@ -61,7 +61,7 @@ def create(target: Path, *, with_secrets: bool) -> None:
     show(f"{path} ({quantity(record.size_bytes, 'bytes')}) holds {', '.join(record.contents)}")
     left_out = [] if with_secrets else list(contents.find_secrets(settings))
     if left_out:
-        show(f"left out: {', '.join(left_out)}; --with-secrets includes them")
+        show(f"left out: {', '.join(left_out)}, unless --with-secrets is given")
     for sentence in contents.find_unreachable():
         show(f"left out: {sentence}")
 
@@ -73,11 +73,12 @@ def _name(target: Path, now: float, settings: Settings) -> Path:
         NotWrittenError: it is there already, or would be lost with what it is a backup of.
     """
     target = target.expanduser().absolute()
-    path = (
-        target / f"perfloop-backup-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
-        if target.is_dir()
-        else target
-    )
+    name = f"perfloop-backup-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"
+    path = target / f"{name}.tar.gz" if target.is_dir() else target
+    number = 1
+    while target.is_dir() and path.exists():
+        number += 1
+        path = target / f"{name}-{number}.tar.gz"
     if not path.parent.is_dir():
         raise NotWrittenError(f"{path.parent} is no directory: make it first, on another disk or machine")
     if path.exists():

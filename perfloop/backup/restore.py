@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # What SQLite keeps beside a database: those of another one would damage it.
 _COMPANIONS = ("", "-journal", "-wal", "-shm")
+# https://www.sqlite.org/fileformat.html: the file change counter, version-valid-for and the writing library's version.
+_SQLITE, _COUNTERS = b"SQLite format 3\0", ((24, 28), (92, 100))
 
 
 def restore(path: Path, settings: Settings, *, replace: bool, now: float) -> Mapping[str, Path]:
@@ -71,7 +73,18 @@ def _place(member: Member, settings: Settings) -> Path:
 
 
 def _same(one: Path, other: Path) -> bool:
-    return one.is_file() and one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
+    if not one.is_file() or one.stat().st_size != other.stat().st_size:
+        return False
+    return _content(one) == _content(other)
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds; of a database without the counters of changes, of which every copy has its own."""
+    content = bytearray(path.read_bytes())
+    if content.startswith(_SQLITE):
+        for start, end in _COUNTERS:
+            content[start:end] = bytes(end - start)
+    return bytes(content)
 
 
 def _move_aside(place: Path, now: float) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 10.0
 _LARGEST_ANSWER = 64 * 1024**2  # the rules of a large Prometheus have some MB
 _LONGEST_REASON = 200
+# A port beyond 65535 is an OverflowError in an ExceptionGroup.
+_NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError, ExceptionGroup)
 
 
 class Answer(BaseModel):
@@ -48,7 +50,7 @@ def read_text(program: str, url: str, path: str, parameters: Mapping[str, str | 
         status, body = asyncio.run(_fetch(bare + path, parameters or {}, authorization))
     except TimeoutError as error:
         raise SilentError(f"{program} at {shown} did not answer within {TIMEOUT_SECONDS:.0f} s") from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+    except _NO_ANSWER as error:
         reason = visible(redact(str(error) or type(error).__name__))[:_LONGEST_REASON]
         raise SilentError(f"{program} at {shown} did not answer: {reason}") from error
     if status != httpx.codes.OK:
