@@ -25,7 +25,7 @@ ANALYZER, LOAD_TESTS, SILENCES, PROOFS, CONFIGURATION = (
     "proofs",
     "configuration",
 )
-SECRETS = "secrets/"
+SECRETS = "secrets/"  # pragma: allowlist secret
 ENVIRONMENT = ".env"  # it may hold passwords, so it goes with the secrets
 DATABASES = frozenset({ANALYZER, LOAD_TESTS})
 ANALYZER_FILE, SILENCES_FILE = "analyzer/analyzer.sqlite", "alertmanager/silences"
