@@ -137,7 +137,7 @@ def test_links_of_a_document_exist(document: Path) -> None:
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|yml|md|toml|tmpl))`")
 # Names that documents mention and the repository does not hold: made at run time, a user's own, or another project's.
 ELSEWHERE = re.compile(
-    r"^\.perfloop/|^secrets/|^/|^(?:my|own|shop|search|team|your)[\w-]*[./]|run-targets/|^docs/images/|^(?:proc|sys|dev|etc)/|/dev/|^\.env"
+    r"^\.perfloop/|^secrets/|^prometheus/prices\.yml$|^/|^(?:my|own|shop|search|team|your)[\w-]*[./]|run-targets/|^docs/images/|^(?:proc|sys|dev|etc)/|/dev/|^\.env"
 )
 
 

@@ -17,7 +17,7 @@ from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreErro
 from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.incidents import RECALLED, recall
-from perfloop_analyzer.money_watch import MoneyWatch
+from perfloop_analyzer.lookahead import LookAhead
 from perfloop_analyzer.pipeline import (
     Knowledge,
     NoveltyWatch,
@@ -32,13 +32,10 @@ from perfloop_analyzer.pipeline import (
 from perfloop_analyzer.pipeline.burns import burn_queries, find_burning
 from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.lookback import day_before, find_cut, find_starts
-from perfloop_analyzer.planning.plan import Plan
-from perfloop_analyzer.planning_watch import PlanningWatch, queries_of
 from perfloop_analyzer.ports import NoRewriting, Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
 from perfloop_analyzer.recommend import by_urgency, learn_track_records
 from perfloop_analyzer.series import Grid
-from perfloop_analyzer.waste_watch import WASTE_SECONDS, WasteWatch, waste_queries
 from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_base.durations import format_duration
 
@@ -47,6 +44,8 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.changes import Change
     from perfloop_analyzer.pipeline import History
+    from perfloop_analyzer.planning_watch import PlanningWatch
+    from perfloop_analyzer.waste_watch import WasteWatch
 
 log = logging.getLogger("analyzer")
 
@@ -64,7 +63,6 @@ STORE_SECONDS = 20.0
 FOLLOW_SECONDS = 60.0
 RECALL_SECONDS = 60.0
 CHANGES_SECONDS = 15.0
-MONEY_SECONDS = 60.0
 
 
 class Configuration(Protocol):
@@ -109,10 +107,7 @@ class Loop:
         self._watch = NoveltyWatch()
         self._follow = FollowUp(source, store)
         self._changes = ChangeWatch(store)
-        self._money = MoneyWatch(source, store)
-        self._planning: PlanningWatch | None = None
-        self._waste: WasteWatch | None = None
-        self._plan = Plan()
+        self._ahead = LookAhead(source, store, self._query, self._is_due)
         self._last_run: dict[str, float] = {}
         stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
         self.published = Published(catalog=knowledge.catalog, stale_after=stale_after, prices=knowledge.prices)
@@ -127,11 +122,11 @@ class Loop:
 
     def make_plans(self, watch: PlanningWatch) -> None:
         """Make a plan as well from now on: a replay of the past makes none."""
-        self._planning = watch
+        self._ahead.planning = watch
 
     def find_waste(self, watch: WasteWatch) -> None:
         """Look for waste as well from now on: a replay of the past does not."""
-        self._waste = watch
+        self._ahead.waste = watch
 
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Run a cycle at every multiple of the interval until `stop` is set; a late cycle skips those it missed."""
@@ -168,7 +163,7 @@ class Loop:
             self.published.error = f"{type(error).__name__}: {error}"
             self.failure = AnalyzerError(self.published.error)
             log.exception("cycle failed")
-        costs.cycles[_outcome(result)] += 1
+        costs.cycles["failed" if result is None else "partial" if result.failures else "complete"] += 1
         costs.cycle_seconds = time.perf_counter() - started
         costs.cpu_seconds += time.process_time() - cpu
         return result
@@ -189,7 +184,7 @@ class Loop:
         await self._ask_which_alerts_fire(at)
         await self._look_for_changes(at)
         await self._refresh_history(at)
-        await self._refresh_waste(at)
+        await self._ahead.refresh_waste(self._days_until(at), self._knowledge.settings.window, at)
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
         result = await self._judge(responses, at)
@@ -199,12 +194,12 @@ class Loop:
             result = await asyncio.to_thread(name_parts, result, responses, parts.batches, self._knowledge)
         if not result.health:
             result = replace(result, failures={**result.failures, "data": NOTHING_SEEN.format(result.unseen[0].words)})
-        result = await self._look_ahead(result, responses, at)
+        result = await self._ahead.look(result, responses, self._knowledge)
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
         self.published.batches, self.published.topology = responses.batches, self._knowledge.topology
         self._update_settings(memory=result.memory)
-        return await self._add_money(await self._persist(result), at)
+        return await self._ahead.add_money(await self._persist(result), self._knowledge, self.published.costs)
 
     async def _judge(self, responses: Responses, at: float) -> Result:
         """Analyze; once more where a day of history says since when something lasts that is seen for the first time."""
@@ -302,14 +297,6 @@ class Loop:
         end = at - at % step
         return Grid(end - self._config.history_seconds + step, step, round(self._config.history_seconds / step))
 
-    async def _refresh_waste(self, at: float) -> None:
-        """Ask how much was used of everything that has a size, when it is due."""
-        if self._waste is None or not self._is_due("waste", at, WASTE_SECONDS):
-            return
-        queries = waste_queries(self._config.history_step_seconds, self._knowledge.settings.window)
-        responses = await self._query(queries, self._days_until(at))
-        await asyncio.to_thread(self._waste.note, responses.batches)
-
     def _keep_baselines(self, learned: History, at: float) -> None:
         with self._store_may_fail():
             self._store.write_baselines(pack(learned), at)
@@ -374,39 +361,6 @@ class Loop:
         with self._store_may_fail():
             await self._bounded(measuring, FOLLOW_SECONDS)
 
-    async def _look_ahead(self, result: Result, responses: Responses, at: float) -> Result:
-        """Return the result with its plan, and with what is wasted."""
-        result = replace(result, plan=await self._make_plan(at))
-        if self._waste is None:
-            return result
-        return self._waste.add(result, responses.batches, self._table, self._knowledge.settings.changes)
-
-    async def _make_plan(self, at: float) -> Plan:
-        """Return the plan, made anew when something was due to be asked for it."""
-        if self._planning is None or not (due := self._planning.due(at)):
-            return self._plan
-        for ask in due:
-            queries = queries_of(ask, self._knowledge.settings.window)
-            self._planning.note(ask, await self._query(queries, ask.grid(at)), at)
-        try:
-            self._plan = await asyncio.to_thread(
-                self._planning.plan, self._table, at, self._knowledge.prices, self._knowledge.scaling
-            )
-        except Exception:  # the edge of planning: without a plan the analysis goes on
-            log.exception("no plan was made")
-            self._plan = Plan(at, failures={"plan": "no plan was made: the analyzer's log says why"})
-        return self._plan
-
-    async def _add_money(self, result: Result, at: float) -> Result:
-        """Return the result with what its recommendations are worth, where there are prices; no cycle fails for it."""
-        prices, bill = self._knowledge.prices, result.plan.bill
-        if prices is None:
-            return result
-        if bill is not None and self._is_due("money", at, MONEY_SECONDS):
-            with self._store_may_fail():
-                await self._bounded(self._money.follow(bill, prices, at), FOLLOW_SECONDS)
-        return self._money.add(result, prices)
-
     def _update_settings(self, **changes: Any) -> None:
         self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))
 
@@ -464,7 +418,3 @@ class Loop:
             self._update_settings(window=format_duration(interval * SCRAPES_PER_WINDOW))
         # A step shorter than the scrape interval reads every sample twice.
         self._step = self._config.step_seconds or min(max(interval, SHORTEST_STEP), LONGEST_STEP)
-
-
-def _outcome(result: Result | None) -> str:
-    return "failed" if result is None else "partial" if result.failures else "complete"
