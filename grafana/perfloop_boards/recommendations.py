@@ -161,12 +161,7 @@ def _all() -> AnyPanel:
     def of_each(metric: str, factor: str = "") -> str:
         return f"({info}) * 0 + on (id) group_left () max by (id) (perfloop_recommendation_{metric}){factor}"
 
-    # What was measured counts, and until then what is expected.
-    measured, expected = (
-        f"max by (id) (perfloop_recommendation_saving_per_month{selector(equal('kind', kind))})"
-        for kind in ("measured", "expected")
-    )
-    saved = f"({info}) * 0 + on (id) group_left () ({measured} or {expected})"
+    saved = f"({info}) * 0 + on (id) group_left () ({_saving()})"
     effort = "max by (id) (perfloop_recommendation_effort_cost)"
     return rows(
         About(
@@ -204,6 +199,15 @@ def _all() -> AnyPanel:
         sort="#",
         rising=True,
     )
+
+
+def _saving() -> str:
+    """Return the money that each recommendation saves in a month: as measured, and until then as expected."""
+    measured, expected = (
+        f"max by (id) (perfloop_recommendation_saving_per_month{selector(equal('kind', kind))})"
+        for kind in ("measured", "expected")
+    )
+    return f"{measured} or {expected}"
 
 
 def _of_service(what: str, uid: str) -> Link:
