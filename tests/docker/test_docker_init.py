@@ -81,6 +81,19 @@ def test_a_secret_is_copied_for_its_reader_alone_and_goes_with_its_file(source: 
     assert not copy.exists()
 
 
+def test_reports_are_sent_by_the_same_secrets(source: Path, volumes: Path):
+    """The analyzer gets copies of Slack's and mail's, for itself alone, and none of another channel."""
+    (source / "secrets" / "slack_api_url").write_text("https://chat.example.com/hook\n")
+    (source / "secrets" / "pagerduty_routing_key").write_text("0" * 32)
+    assert _run(source, volumes) == 0
+    (copy,) = (volumes / "analyzer" / "reports").iterdir()
+    assert (copy.name, _mode(copy)) == ("slack_api_url", "0400")
+    assert copy.read_text(encoding="utf-8") == "https://chat.example.com/hook"
+    (source / "secrets" / "slack_api_url").unlink()
+    assert _run(source, volumes) == 0
+    assert list((volumes / "analyzer" / "reports").iterdir()) == []
+
+
 def test_a_wrong_secret_changes_nothing(source: Path, volumes: Path, capsys: pytest.CaptureFixture[str]):
     """A secret of the wrong form is reported without its value, and Alertmanager's directory stays as it was."""
     assert _run(source, volumes) == 0

@@ -23,7 +23,7 @@ NOTABLE_CHANGE = 0.25  # of the rate within a week
 
 
 def capacity_headlines(history: History) -> tuple[str, ...]:
-    """Return how load moved and what room is left: of the busiest service, and of the one with the least room."""
+    """Return how load moved and what headroom is left: of the busiest service, and of the one with the least."""
     return tuple(_headlines(history))
 
 
@@ -41,12 +41,12 @@ def _headlines(history: History) -> Iterator[str]:
         return
     least = min(tight, key=lambda one: one.planned.headroom or 0.0)
     first = f"; its first limit is {least.planned.first_limit}" if least.planned.limit else ""
-    yield f"{least.service} has room for {factor(least.planned.headroom)} its load{first}."
+    yield f"{least.service} can carry {factor(least.planned.headroom)} its load{first}."
 
 
 def capacity_section(history: History, window: Window, *, most: int | None = None) -> Section:
     """Return the section; `most` services and one picture with it."""
-    tables = [_load_table(history), _room_table(history)]
+    tables = [_load_table(history), _headroom_table(history)]
     if most is not None:
         tables = [table.shortened(most) for table in tables]
     else:
@@ -104,7 +104,7 @@ def _late(value: float | None, limit: float | None) -> str:
     return "bad" if value is not None and limit is not None and value > limit else ""
 
 
-def _room_table(history: History) -> Table:
+def _headroom_table(history: History) -> Table:
     columns = ("service", "capacity", "headroom", "lowest", "first limit", *HORIZONS.values())
     rows = tuple(
         (
@@ -163,8 +163,8 @@ def _picture(one: ServiceHistory) -> Picture:
     axes = Axes("UTC", moments=True, unit="per_second")
     title = f"Requests per second, {one.service}"
     picture = draw(visible(title), [Line(visible(one.service), one.rates)], axes, Notes(capacity))
-    room = f"capacity {rate(capacity)}" if capacity is not None else ""
-    return Picture(title, picture, room)
+    headroom = f"capacity {rate(capacity)}" if capacity is not None else ""
+    return Picture(title, picture, headroom)
 
 
 def matters(history: History) -> Iterator[str]:
@@ -173,7 +173,7 @@ def matters(history: History) -> Iterator[str]:
         headroom = one.planned.headroom
         if headroom is not None and headroom < ENOUGH_HEADROOM:
             what = f"; the first limit is {one.planned.first_limit}" if one.planned.limit else ""
-            yield f"{one.service} has little room: {factor(headroom)} its load{what}."
+            yield f"{one.service} has little headroom: it can carry {factor(headroom)} its load{what}."
         if one.planned.until is not None:
             seconds, signal = one.planned.until
             yield f"{signal} of {one.service} reaches its limit in {span(seconds)} at this drift."

@@ -113,7 +113,7 @@ def _next(parts: Parts) -> Iterator[str]:
         yield f"{advice.title}, {advice.service}{gain}: {advice.id}."
     for record in parts.alerts.offenders[:1]:
         what = f"{record.alertname} of {record.service or 'the stack'}"
-        yield f"{what} came {len(record.episodes)} times: mend its cause, or move its threshold."
+        yield f"{what} came {len(record.episodes)} times: fix its cause, or move its threshold."
     quiet = [one for one in parts.alerts.noise if one.severity != "critical"]
     if quiet:
         names = joined(list(dict.fromkeys(one.alertname for one in quiet)))

@@ -134,7 +134,7 @@ def test_what_the_analyzer_planned_is_shown_as_it_was_published() -> None:
     }
     history = build_history(HistoryFacts({RATE: batch(np.full(HOURS, 140.0))}, planned), WINDOW)
     assert history.services[0].planned.until == (8e5, "Memory used")
-    assert capacity_headlines(history)[1] == "demo has room for 4.4 times its load; its first limit is database pool."
+    assert capacity_headlines(history)[1] == "demo can carry 4.4 times its load; its first limit is database pool."
     row = [cell.text for cell in capacity_section(history, WINDOW).tables[1].rows[0]]
     assert row[:5] == ["demo", "620/s (580/s to 700/s)", "4.4 times", "1.1 times", "database pool"]
     assert list(matters(history)) == ["Memory used of demo reaches its limit in 9 d at this drift."]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_life_is_told_by_the_steps_of_the_window() -> None:
+def test_a_life_is_shown_by_the_steps_of_the_window() -> None:
     """What was opened before, implemented and measured within: with its gain and its saving."""
     one = advice(measured={"gain": 0.5, "low": 0.4, "high": 0.55, "metric": "api_response_time_p95"})
     life = events(WINDOW.start - 9, WINDOW.start + 1, WINDOW.start + 2, WINDOW.start + 3)

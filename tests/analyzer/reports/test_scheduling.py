@@ -58,7 +58,7 @@ class World:
         if self.is_silent:
             raise SourceUnavailable("Prometheus answered nothing")
         self.windows.append(window)
-        return Report(kind, "Weekly review", window, made, ("All is well.",), (Section("a", "A"),))
+        return Report(kind, "Weekly review", window, made, ("No alert fired.",), (Section("a", "A"),))
 
     async def send(self, channel: str, letter: Letter) -> None:
         """Take a letter, or refuse it."""

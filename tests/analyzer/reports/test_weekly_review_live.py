@@ -69,7 +69,7 @@ def make_week(start: float, end: float) -> str:
 
 @contextmanager
 def running(directory: Path, name: str, *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program of ours for a while; its log is a file of its name."""
+    """Run one of the programs for a while; its log is a file of its name."""
     with (directory / f"{name}.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log)
         try:
@@ -160,7 +160,7 @@ def test_a_week_of_history_is_the_review_in_the_inbox(  # noqa: PLR0915 - one we
     text = next(one["text"] for one in messages if one["channel"] == "slack")
     start = datetime.fromtimestamp(week[0], UTC)
     assert f"Weekly review, {start.day}" in text
-    assert "shop has room for 4.4 times its load; its first limit is database pool." in text
+    assert "shop can carry 4.4 times its load; its first limit is database pool." in text
     assert f"<{analyzer_url}/reports/review-" in text
     mailed = next(one["payload"] for one in messages if one["channel"] == "email")
     assert "PoolFull" in mailed["text"]
