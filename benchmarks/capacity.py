@@ -7,7 +7,7 @@
 A round is `perfloop loadgen breakpoint`, which ends with a capacity and its 90% interval, and tests that are longer
 than any of the search's: one at the lower bound, which must keep the thresholds, one at the upper bound, which must
 break them: then the interval holds the rate. Beside it, what a search without confirmation and interval would have
-said, its highest rate that passed: a longer test at that rate too. The demo's queries are made to take 0.1 s each, so
+said, its highest rate that passed: a longer test at that rate too. The demo's queries are made to take 0.3 s each, so
 that its pool of ten connections is the limit, not whatever else the machine does. Exits 1 unless all are confirmed.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,10 +32,10 @@ from perfloop_base.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SLOW_SECONDS = 0.1
-GATES = ["p95 < 0.5 s", "errors < 1 %"]
+SLOW_SECONDS = 0.3
+GATES = ["p95 < 0.6 s", "errors < 1 %"]
 STEP_SECONDS, CONFIRM_SECONDS, LONG_SECONDS = 3, 9, 18
-START_RATE = 20
+START_RATE = 5
 
 
 @contextlib.contextmanager
@@ -42,6 +43,10 @@ def demo(directory: Path) -> Iterator[str]:
     """Run the demo service with slow queries, and yield the address of a route that makes one query."""
     process, url = start(directory / "demo")
     try:
+        # Its figures of one core are of no interest here.
+        os.sched_setaffinity(process.pid, os.sched_getaffinity(0))
+        # A query of no rows does not wait.
+        httpx.post(f"{url}/api/v1/agents", json={"name": "one", "goal": "be listed"}, timeout=10).raise_for_status()
         httpx.put(f"{url}/faults", json={"slow_queries": SLOW_SECONDS}, timeout=10).raise_for_status()
         yield f"{url}/api/v1/agents"
     finally:
@@ -53,7 +58,10 @@ def write_test(directory: Path, url: str, load: dict[str, Any], seconds: float |
     """Write a test of one address; JSON is YAML."""
     base, _, path = url.partition("//")[2].partition("/")
     test = {"base_url": f"{url.partition('//')[0]}//{base}", "endpoints": [{"path": f"/{path}"}], "load": load}
-    test |= {"thresholds": GATES} | ({"duration_seconds": seconds} if seconds else {})
+    # On a busy machine the generator is late by tens of ms at p99, which decides nothing against half a second at p95.
+    test |= {"thresholds": GATES, "generator_limits": {"event_loop_lag_seconds": 0.25}} | (
+        {"duration_seconds": seconds} if seconds else {}
+    )
     file = directory / "test.yml"
     file.write_text(json.dumps({"load_tests": {"capacity": test}}))
     return file

@@ -67,16 +67,18 @@ def estimate_capacity(trials: Sequence[Tried], limit_seconds: float = 0.0) -> Ca
 
     Args:
         trials: Every trial, in any order.
-        limit_seconds: The longest response that a threshold allows; 0 where none is about response times.
+        limit_seconds: The longest wait that a threshold on response times allows; 0 where none is about them.
     """
     passed = [trial.rate for trial in trials if trial.passed]
     if not passed:
         return None
     grid = _grid(trials)
-    weights = _weigh(trials, grid, limit_seconds)
-    whole = sum(weights)
+    weights = [_weigh(trials, grid, (flattery, limit_seconds)) for flattery in FLATTERY]
+    together = [sum(one) for one in zip(*weights, strict=True)]
     tail = (1 - PROBABILITY) / 2
-    lower, middle, upper = (_quantile(grid, weights, share * whole) for share in (tail, 0.5, 1 - tail))
+    lower, middle = (_quantile(grid, together, share) for share in (tail, 0.5))
+    # How much trials flattered is not seen in them: from above it counts as not at all.
+    upper = max(_quantile(grid, weights[0], 1 - tail), middle)
     if all(trial.passed for trial in trials):
         # What was tried bounds it from below alone; the rest would be what the grid was given.
         return CapacityInterval(min(lower, max(passed)), None, None)
@@ -101,15 +103,12 @@ def _evenly(start: float, end: float) -> Iterator[float]:
     return (start + (end - start) * number / (POINTS // 2 - 1) for number in range(POINTS // 2))
 
 
-def _weigh(trials: Sequence[Tried], grid: Sequence[float], limit_seconds: float) -> list[float]:
+def _weigh(trials: Sequence[Tried], grid: Sequence[float], flattered: tuple[float, float]) -> list[float]:
     """Return the probability of each point of the grid, not scaled: every rate is as likely in the logarithm."""
     usual = min(trial.seconds for trial in trials)
     weights = []
     for place, capacity in enumerate(grid):
-        likelihood = 0.0
-        for width in WIDTHS:
-            for flattery in FLATTERY:
-                likelihood += _likelihood(trials, capacity, _Chance(width, flattery, limit_seconds, usual))
+        likelihood = sum(_likelihood(trials, capacity, _Chance(width, *flattered, usual)) for width in WIDTHS)
         left, right = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
         weights.append(likelihood * (right - left) / 2)
     return weights
@@ -137,8 +136,8 @@ def _likelihood(trials: Sequence[Tried], capacity: float, chance: _Chance) -> fl
     return likelihood
 
 
-def _quantile(grid: Sequence[float], weights: Sequence[float], target: float) -> float:
-    reached = 0.0
+def _quantile(grid: Sequence[float], weights: Sequence[float], share: float) -> float:
+    target, reached = share * sum(weights), 0.0
     for capacity, weight in zip(grid, weights, strict=True):
         reached += weight
         if reached >= target:

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfloop_loadgen.breakpoint_search import Search, Stage
@@ -79,6 +79,7 @@ def test_the_interval_holds_the_capacity_whatever_the_noise(width: float):
     assert held >= 85
 
 
+@settings(deadline=None, max_examples=50)
 @given(TRIALS, st.floats(0, 5))
 def test_bounds_are_in_order_and_follow_from_the_trials(trials: list[Tried], limit: float):
     """Whatever was tried: no pass, no capacity; no failure, no upper bound; and lower <= expected <= upper."""
@@ -96,6 +97,7 @@ def test_bounds_are_in_order_and_follow_from_the_trials(trials: list[Tried], lim
         assert found.lower <= found.expected <= found.upper
 
 
+@settings(deadline=None, max_examples=30)
 @given(TRIALS, st.floats(0.01, 100))
 def test_the_unit_of_rates_does_not_matter(trials: list[Tried], factor: float):
     """A system so many times as fast has so many times the capacity."""

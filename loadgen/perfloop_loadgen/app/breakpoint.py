@@ -142,7 +142,9 @@ class BreakpointTester:
     def capacity(self) -> CapacityInterval | None:
         """Return the highest rate that keeps the thresholds, as the trials so far show it."""
         tried = [Tried(trial.rate, trial.seconds, trial.passed) for trial in self.trials]
-        return estimate_capacity(tried, self._limit_seconds)
+        # So long a request may wait before its response takes longer than allowed.
+        alone = min((trial.p95_seconds for trial in self.trials if trial.p95_seconds is not None), default=0.0)
+        return estimate_capacity(tried, max(self._limit_seconds - alone, 0.0))
 
     def _trial_tester(self) -> LoadTester:
         is_long = self.search.stage in {Stage.CONFIRM, Stage.REFUTE}

@@ -123,7 +123,9 @@ def peak_bounds(law: Scalability, users: Floats, throughput: Floats) -> Bounds:
     peaks = [fit.throughput(min(fit.peak, 2.0 * float(n.max()))) for fit in fits if fit is not None]
     lower, upper = np.quantile(peaks, [0.05, 0.95]) if peaks else (0.0, float("inf"))
     peak = law.throughput(law.peak)
-    return Bounds(min(float(lower), peak), peak, max(float(upper), peak))
+    # The fit is biased by noise, and so is each resample against it: of both directions the wider counts.
+    reach = max(peak - float(lower), float(upper) - peak, 0.0)
+    return Bounds(max(peak - reach, 0.0), peak, peak + reach)
 
 
 def is_known(law: Scalability, levels: Floats, measured: Floats) -> bool:
