@@ -93,7 +93,7 @@ def conclude_reduced(seen: Reduced) -> Conclusion | None:
         if len(seen.size) < end:
             return _without_data(seen)
         look = _Look(seen, acted, end, chance / max(1, len(seen.watched)))
-        if found := _harmed(look) or _unharmed(look, is_last=points == LONGEST_LOOK):
+        if found := _conclude(look, is_last=points == LONGEST_LOOK):
             return found
     return None
 
@@ -162,44 +162,67 @@ class _Look:
         return None if self.seen.load is None else self.compare(self.seen.load)
 
 
-def _harmed(look: _Look) -> Conclusion | None:
-    """Return the conclusion that something got worse; None where nothing surely did."""
-    rises = (_rise(one, look) for one in look.seen.watched)
-    rise = next((words for words in rises if words), "")
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A signal as one look saw it: what should be low before and since, and how far it moved, None of nothing."""
+
+    one: Watched
+    before: Floats
+    after: Floats
+    verdict: Verdict | None
+
+    @property
+    def rise(self) -> str:
+        """By how much it surely got worse, in words; empty where it did not, or by too little to matter."""
+        one, was, now = self.one, float(self.before.mean()), float(self.after.mean())
+        if now - was <= one.least:
+            return ""
+        shown = (was, now) if one.above else (1.0 - was, 1.0 - now)
+        levels = f"{one.title} went from {quantity(shown[0], one.unit)} to {quantity(shown[1], one.unit)}"
+        if not self.before.any():
+            # Of nothing there is no share; one odd window is no rise, but an event is one.
+            return levels if one.is_event or (self.after > 0).mean() > TOLERATED else ""
+        if self.verdict is None or self.verdict.high >= 0 or -self.verdict.gain < LEAST_GAIN:
+            return ""
+        return f"{levels}, {share_range(-self.verdict.high, -self.verdict.low)} more"
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a rise that matters is excluded."""
+        if not self.before.any():
+            return bool(self.after.mean() <= self.one.least)
+        if self.verdict is None:
+            return False
+        most = -self.verdict.low
+        return bool(most <= TOLERATED or most * float(np.median(self.before)) <= self.one.least)
+
+
+def _judge(look: _Look) -> list[_Judged]:
+    """Return the signals that have values enough before and since."""
+    found = []
+    for one in look.seen.watched:
+        sides = look.sides(one)
+        if sides is not None:
+            verdict = look.compare(one.values, above=one.above) if sides[0].any() else None
+            found.append(_Judged(one, *sides, verdict))
+    return found
+
+
+def _conclude(look: _Look, *, is_last: bool) -> Conclusion | None:
+    judged, load, verdict = _judge(look), look.load(), look.fallen()
+    rise = next((found.rise for found in judged if found.rise), "")
     if not rise:
-        return None
-    load = look.load()
+        return _unharmed(judged, load, verdict, is_last=is_last)
     if load is not None and load.high < 0 and -load.gain > LOAD_ROSE:
         words = f"{rise}, but requests per second went up by {-load.gain:.0%} at the same time"
-        return Conclusion("confound", words, look.fallen())
-    return Conclusion("refute", rise, look.fallen())
+        return Conclusion("confound", words, verdict)
+    return Conclusion("refute", rise, verdict)
 
 
-def _rise(one: Watched, look: _Look) -> str:
-    """Return by how much a signal surely got worse, in words; empty where it did not, or by too little to matter."""
-    sides = look.sides(one)
-    if sides is None:
-        return ""
-    was, now = (float(side.mean()) for side in sides)
-    if now - was <= one.least:
-        return ""
-    shown = (was, now) if one.above else (1.0 - was, 1.0 - now)
-    levels = f"{one.title} went from {quantity(shown[0], one.unit)} to {quantity(shown[1], one.unit)}"
-    if not sides[0].any():
-        # Of nothing there is no share; one odd window is no rise, but an event is one.
-        return levels if one.is_event or (sides[1] > 0).mean() > TOLERATED else ""
-    verdict = look.compare(one.values, above=one.above)
-    if verdict is None or verdict.high >= 0 or -verdict.gain < LEAST_GAIN:
-        return ""
-    return f"{levels}, {share_range(-verdict.high, -verdict.low)} more"
-
-
-def _unharmed(look: _Look, *, is_last: bool) -> Conclusion | None:
+def _unharmed(judged: Sequence[_Judged], load: Verdict | None, verdict: Verdict, *, is_last: bool) -> Conclusion | None:
     """Return the conclusion that nothing got worse, or at the last look why that cannot be said."""
-    verdicts = [(one.title, _is_clear(one, look)) for one in look.seen.watched]
-    compared = [title for title, is_clear in verdicts if is_clear is not None]
-    unclear = [title for title, is_clear in verdicts if is_clear is False]
-    load, verdict = look.load(), look.fallen()
+    compared = [found.one.title for found in judged]
+    unclear = [found.one.title for found in judged if not found.is_clear]
     fell = share_range(-verdict.gain, -verdict.gain)
     was_tested = load is None or load.gain <= LOAD_FELL
     if compared and not unclear and was_tested:
@@ -213,17 +236,3 @@ def _unharmed(look: _Look, *, is_last: bool) -> Conclusion | None:
         words = f"too little is seen of {', '.join(unclear)} to exclude a rise of {TOLERATED:.0%}"
         return Conclusion("give_up", f"{fell}, but {words}", verdict)
     return Conclusion("give_up", f"{fell}, but nothing is measured that it could have harmed", verdict)
-
-
-def _is_clear(one: Watched, look: _Look) -> bool | None:
-    """Return whether a rise that matters is excluded; None where there is nothing to compare."""
-    sides = look.sides(one)
-    if sides is None:
-        return None
-    before, after = sides
-    if not before.any():
-        return bool(after.mean() <= one.least)
-    verdict = look.compare(one.values, above=one.above)
-    if verdict is None:
-        return None
-    return bool(-verdict.low <= TOLERATED or -verdict.low * float(np.median(before)) <= one.least)

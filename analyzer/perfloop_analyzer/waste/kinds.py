@@ -60,7 +60,7 @@ class Kind:
         harmed: The signals of the catalogue, beside response times and errors, that a change must not make worse.
         excludes: The rules whose recommendations for the same service would leave too little together with this one.
         replaces: The rule whose recommendation about the same thing this one replaces; empty for none.
-        counters: The questions whose 0 says nothing (see `learn_uses`), `use` among them.
+        counters: The questions whose 0 says nothing: see `learn_uses`.
     """
 
     rule: str
@@ -136,6 +136,7 @@ KINDS: tuple[Kind, ...] = (
         least_amount=64.0 * 2**20,
         forbidden_by=frozenset({"memory", "availability"}),
         harmed=("container_kills_per_second",),
+        counters=frozenset({"use"}),
     ),
     Kind(
         rule="waste_machine_cpu",
@@ -171,6 +172,7 @@ KINDS: tuple[Kind, ...] = (
         least_share=0.4,
         least_amount=2.0 * 2**30,
         forbidden_by=frozenset({"memory", "disk"}),
+        counters=frozenset({"use"}),
     ),
     Kind(
         rule="waste_replicas",
@@ -230,6 +232,7 @@ KINDS: tuple[Kind, ...] = (
         least_share=0.5,
         least_amount=20.0 * 2**30,
         forbidden_by=frozenset({"disk"}),
+        counters=frozenset({"use"}),
     ),
     Kind(
         rule="waste_cache",

@@ -9,6 +9,7 @@ the amount negative. What that is in money is computed of these as for any other
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from perfloop_analyzer.recommend.engine import identify
 from perfloop_analyzer.recommend.recommendation import PRIORITIES
 from perfloop_analyzer.series import current, service_of
 from perfloop_analyzer.waste.kinds import KINDS, Kind, question
-from perfloop_analyzer.waste.use import DAY_SECONDS, WEEK_DAYS, Learned, Use, key_of
+from perfloop_analyzer.waste.use import DAY_SECONDS, MOST, WEEK_DAYS, Learned, Use, key_of
 from perfloop_base.quantities import quantity, span
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from perfloop_analyzer.series import Batch, Labels
     from perfloop_analyzer.waste.sizing import Need
 
+_HASH = re.compile(r"([0-9a-f]{12})[0-9a-f]{20,}")  # ids of containers are shown as `docker ps` does
 WASTE = "waste"  # the category, and the detector of the evidence
+LEAST_SIZE = 1e-6  # of anything that is provided: less is no measurement
 SOME = 0.8  # of the expected gain: people choose round sizes
 SERVES = "request_rate"
 REQUIRED = "what its scaling asks for"
@@ -86,8 +89,8 @@ class _Thing:
     @property
     def where(self) -> str:
         """Its name and its service, or the service alone where it has no other name."""
-        name = self.labels.get("container", "")
-        return self.service if name.strip("/") in ("", self.service) else f"{name} of {self.service}"
+        name = _HASH.sub(r"\1", self.labels.get("container", "").rpartition("/")[2])
+        return self.service if name in ("", self.service) else f"{name} of {self.service}"
 
 
 def find_waste(learned: Learned, sizes: Mapping[str, Batch], known: Known) -> Waste:
@@ -171,7 +174,7 @@ def _things(
         return
     for labels, size in zip(batch.labels, current(batch.values), strict=True):
         use = uses.get(key_of(labels, kind.by))
-        if use is None or not use.is_enough or not math.isfinite(size) or size <= 0:
+        if use is None or not use.is_enough or not LEAST_SIZE <= size <= MOST:
             continue
         container = labels.get("container", "")
         service = container if container in serving else service_of(labels, known.catalog[kind.size].service)

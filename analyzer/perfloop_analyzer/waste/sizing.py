@@ -90,7 +90,7 @@ def machine_cores(use: Use, size: float, others: Others) -> Need | str:
     """Size the CPU of the machines of a service, in whole cores."""
     del others
     need = limit_need(use, size)
-    wanted = max(1.0, math.ceil(need.size / TARGET_UTILISATION))
+    wanted = max(1.0, _whole(need.size / TARGET_UTILISATION))
     return Need(
         wanted,
         f"{need.words} at {TARGET_UTILISATION:.0%} use",
@@ -104,7 +104,7 @@ def machine_memory(use: Use, size: float, others: Others) -> Need | str:
     if _happened(others, "killed"):
         return "processes were killed for want of memory"
     need = limit_need(use, size)
-    wanted = math.ceil(need.size / MACHINE_MEMORY_USED / 2**30) * float(2**30)
+    wanted = _whole(need.size / MACHINE_MEMORY_USED / 2**30) * 2**30
     words = f"{need.words} at {MACHINE_MEMORY_USED:.0%} use"
     return Need(wanted, words, min(wanted, need.least / MACHINE_MEMORY_USED), need.risks)
 
@@ -115,36 +115,37 @@ def replica_count(use: Use, size: float, others: Others) -> Need | str:
     if one is None or rate is None or rate.peak <= 0:
         return "nothing shows that it serves requests"
     # A process of one interpreter uses one core; where one was seen to use more, it can.
-    cores = min(max(1.0, one.peak), limit.peak if limit is not None else math.inf)
+    cores = min(max(1.0, one.peak), max(limit.peak, LEAST_CORES) if limit is not None else math.inf)
     need = limit_need(use, size * cores)
-    wanted = math.ceil(need.size / (TARGET_UTILISATION * cores))
+    wanted = _whole(need.size / (TARGET_UTILISATION * cores))
     words = f"{need.words} at {TARGET_UTILISATION:.0%} of {cores:.2g} cores each"
     capacity = others.get("capacity")
     if capacity is not None and capacity.peak > 0:
-        by_rate = math.ceil((rate.peak + rate.growth * GROWTH_DAYS) * MARGIN / capacity.peak)
+        by_rate = _whole((rate.peak + rate.growth * GROWTH_DAYS) * MARGIN / capacity.peak)
         if by_rate > wanted:
             wanted, words = (
                 by_rate,
                 f"peak of requests + 15% at {capacity.peak:.3g}/s each, the least of their capacity",
             )
     risks = () if capacity is not None else ("no capacity of a replica is known: the CPU alone decides",)
-    wanted = max(LEAST_REPLICAS, wanted)
+    wanted = max(float(LEAST_REPLICAS), wanted)
     used = use.peak / (wanted * cores)
-    return Need(float(wanted), words, float(LEAST_REPLICAS), (*need.risks, *risks), used)
+    return Need(wanted, words, float(LEAST_REPLICAS), (*need.risks, *risks), used)
 
 
 def pool_connections(use: Use, size: float, others: Others) -> Need | str:
     """Size a connection pool as a queue whose offered load is the most connections that were in use."""
-    del size
     if _happened(others, "timeouts"):
         return "callers waited for a connection without success"
     waiting = others.get("waiting")
     if waiting is not None and waiting.peak >= 1.0:
         return f"up to {waiting.peak:.2g} callers waited for a connection"
     load = use.peak + use.growth * GROWTH_DAYS
+    if load >= size:
+        return "all of it is used"
     wanted = float(servers_for_wait(load, WAIT_GOAL))
     words = f"with {load:.3g} in use at most, {WAIT_GOAL:.0%} of the callers wait"
-    return Need(wanted, words, min(wanted, math.ceil(use.peak)), ("connections in use are counted at each scrape",))
+    return Need(wanted, words, min(wanted, _whole(use.peak)), ("connections in use are counted at each scrape",))
 
 
 def disk_bytes(use: Use, size: float, others: Others) -> Need | str:
@@ -154,7 +155,7 @@ def disk_bytes(use: Use, size: float, others: Others) -> Need | str:
         return f"{use.days:.2g} days say nothing about how a disk fills"
     wanted = (use.peak + use.growth * DISK_GROWTH_DAYS) / DISK_USED
     return Need(
-        math.ceil(wanted / 2**30) * float(2**30),
+        _whole(wanted / 2**30) * 2**30,
         f"{DISK_USED:.0%} full at the most that was used"
         + (f" and {DISK_GROWTH_DAYS:.0f} days of growth" if use.growth else ""),
         use.peak,
@@ -186,6 +187,11 @@ def idle_gpu(use: Use, size: float, others: Others) -> Need | str:
 def _happened(others: Others, name: str) -> bool:
     seen = others.get(name)
     return seen is not None and seen.peak > 0
+
+
+def _whole(value: float) -> float:
+    """Return the next whole number, infinity for what is not finite."""
+    return float(math.ceil(value)) if math.isfinite(value) else math.inf
 
 
 def _rounded(need: Need, least: float, unit: float, risks: tuple[str, ...]) -> Need:

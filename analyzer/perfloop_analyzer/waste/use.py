@@ -22,6 +22,7 @@ WEEK_DAYS = 6.5  # from the first value to the last of a week that was read; les
 LEAST_SHARE = 0.5  # of the time, of which there must be values
 LEAST_GROWTH_DAYS = 3
 GROWTH_CONFIDENCE = 0.9
+MOST = 1e18  # of anything that can be used: more is no measurement
 MINUTE_SECONDS = 60.0  # the Vertical Pod Autoscaler's sample
 
 
@@ -74,14 +75,14 @@ def learn_uses(batches: Mapping[str, Batch], by: Mapping[str, Sequence[str]], co
     Args:
         batches: The history, by the name of the question.
         by: The labels that name a thing, by the name of the question.
-        counters: The questions whose 0 says nothing: what runs uses some, so that a counter that does not move has
-            stopped.
+        counters: The questions whose 0 says nothing: what runs uses some CPU and memory, so that a counter that does
+            not move has stopped, and memory of which nothing is used is not counted.
     """
     return {name: dict(_learn(batch, by[name], name in counters)) for name, batch in batches.items() if name in by}
 
 
 def _learn(batch: Batch, by: Sequence[str], is_counter: bool) -> list[tuple[Key, Use]]:  # noqa: FBT001 - one caller
-    values = np.where(np.isfinite(batch.values), batch.values, np.nan)
+    values = np.where(np.abs(batch.values) <= MOST, batch.values, np.nan)
     if is_counter:
         values = np.where(values > 0, values, np.nan)
     ages, step = batch.grid.end - batch.grid.times(), batch.grid.step

@@ -14,7 +14,7 @@ from perfloop_analyzer.waste import Use, sizing
 from perfloop_analyzer.waste.sizing import Need
 from tests.analyzer.waste.known_uses import batch, grid, learn, use
 
-KEY = ("host", "", "shop")
+KEY = ("shop", "main")
 VALUES = st.lists(st.floats(1e-3, 1e6), min_size=100, max_size=200)
 
 
@@ -23,7 +23,7 @@ def learned(values: Any, days: float = 7.0) -> Use:
     whole = np.full(grid(days).points, np.nan)
     newest = np.broadcast_to(values, len(whole)) if np.ndim(values) == 0 else np.asarray(values)[-len(whole) :]
     whole[-len(newest) :] = newest
-    (found,) = learn(batch("waste_container_memory:use", whole, days, service="host", container="shop")).values()
+    (found,) = learn(batch("waste_pool:use", whole, days, service="shop", pool="main")).values()
     return found[KEY]
 
 

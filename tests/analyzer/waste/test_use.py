@@ -13,12 +13,14 @@ from perfloop_analyzer.waste.use import grown_by
 from tests.analyzer.waste.known_uses import DAY, STEP, batch, grid, learn, use
 
 HOST = {"service": "host", "container": "shop"}
+POOL = "waste_pool:use"
 MEMORY, CPU = "waste_container_memory:use", "waste_container_cpu:use"
 KEY = ("host", "", "shop")
 
 
 def _of(question: str, values: object, days: float = 7.0) -> Use | None:
-    return learn(batch(question, values, days, **HOST))[question].get(KEY)
+    labels, key = (HOST, KEY) if question != POOL else ({"service": "shop"}, ("shop", ""))
+    return learn(batch(question, values, days, **labels))[question].get(key)
 
 
 def _weighted(values: list[float], ages: list[float], share: float) -> float:
@@ -38,7 +40,7 @@ def test_percentiles_are_those_of_a_naive_oracle(values: list[float]) -> None:
     """The 95th percentile, the peak and the decayed percentiles, of values that count less the older they are."""
     padded = np.full(grid().points, np.nan)
     padded[-len(values) :] = values
-    found = _of(MEMORY, padded)
+    found = _of(POOL, padded)
     assert found is not None
     ages = [(len(values) - 1 - at) * STEP for at in range(len(values))]
     assert found.peak == max(values)
@@ -58,14 +60,16 @@ def test_enough_is_a_day_without_large_gaps() -> None:
 
 
 def test_a_counter_that_stopped_says_nothing() -> None:
-    """A rate of 0 is a counter that does not move: what runs uses some. A gauge's 0 is a value."""
+    """A rate of 0 is a counter that does not move, and no program takes no memory. An idle pool's 0 is a value."""
     assert _of(CPU, 0.0) is None
     stopped = use(0.5)
     stopped[len(stopped) // 2 :] = 0.0
     found = _of(CPU, stopped)
     assert found is not None
     assert found.usage.decayed[1] > 0.2
-    assert _of(MEMORY, 0.0).peak == 0.0  # type: ignore[union-attr]
+    assert _of(MEMORY, 0.0) is None
+    idle = learn(batch("waste_pool:use", 0.0, service="shop", pool="main"))["waste_pool:use"]["shop", "main"]
+    assert idle.peak == 0.0
 
 
 def test_hostile_values_are_no_values() -> None:
