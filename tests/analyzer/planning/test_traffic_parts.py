@@ -9,49 +9,67 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from perfloop_analyzer.planning.traffic.conformal import margins, quantile, widening
-from perfloop_analyzer.planning.traffic.features import centred_mean, same_time, trailing_mean
-from perfloop_analyzer.planning.traffic.ridge import FOLDS, SHARPNESS, fit
+from perfloop_analyzer.planning.traffic.features import TRIMMED, centred_mean, same_time, trailing_mean
+from perfloop_analyzer.planning.traffic.ridge import FOLDS, HUBER, SHARPNESS, fit
 
 
 def _ridge(features: np.ndarray, targets: np.ndarray, prior_rows: np.ndarray) -> np.ndarray:
     """Solve one ridge regression by least squares over rows that are added for the prior."""
-    known = np.isfinite(targets)
-    rows = features[known]
     return np.linalg.lstsq(
-        np.concatenate([rows, np.diag(np.sqrt(prior_rows))]),
-        np.concatenate([targets[known], np.zeros(len(prior_rows))]),
+        np.concatenate([features, np.diag(np.sqrt(prior_rows))]),
+        np.concatenate([targets, np.zeros(len(prior_rows))]),
         rcond=None,
     )[0]
+
+
+def _ridge_by_counts(
+    features: np.ndarray, targets: np.ndarray, counts: np.ndarray, prior_rows: np.ndarray, scale_of: np.ndarray
+) -> np.ndarray:
+    """Solve one ridge regression whose rows count for so much; the prior is in the units of `scale_of`'s rows."""
+    penalty = prior_rows * (scale_of[:, None] * features**2).sum(axis=0) / scale_of.sum() + 1e-9
+    root = np.sqrt(counts)
+    return _ridge(features * root[:, None], targets * root, penalty)
+
+
+def _fits(own: np.ndarray, wanted: np.ndarray, counts: np.ndarray, prior: np.ndarray) -> list[np.ndarray]:
+    """The fit of all rows, and those without each stretch."""
+    folds = np.arange(len(wanted)) // (len(wanted) // FOLDS)
+    seen = [counts, *(np.where(folds == fold, 0.0, counts) for fold in range(FOLDS))]
+    return [_ridge_by_counts(own, wanted, one, prior, counts) for one in seen]
 
 
 def test_the_mixture_is_that_of_loops() -> None:
     """The fit of all rows, those without each stretch, whose residuals are of rows that they have not seen, and rules.
 
-    Each has its share by the mean absolute error that it left, to the power of -SHARPNESS.
+    Rows with large errors count as less the second time; each part has its share by the mean absolute error that it
+    left, to the power of -SHARPNESS.
     """
     rng = np.random.default_rng(1)
     features, targets = rng.standard_normal((2, 3, 40, 4)), rng.standard_normal((2, 3, 40))
     targets[1, 2, 5:9] = np.nan
+    targets[0, 1, 7] = 50.0
     prior, rules = rng.uniform(1, 5, (3, 4)), rng.standard_normal((2, 4)) / 4
     found = fit(features, targets, prior, rules)
     folds = np.arange(40) // (40 // FOLDS)
-    for series in range(2):
-        for horizon in range(3):
-            own, wanted = features[series, horizon], targets[series, horizon]
-            there = np.isfinite(wanted)
-            penalty = prior[horizon] * (own[there] ** 2).sum(axis=0) / there.sum() + 1e-9
-            without = [_ridge(own, np.where(folds == fold, np.nan, wanted), penalty) for fold in range(FOLDS)]
-            left = np.stack(
-                [wanted - (own * np.stack(without)[folds]).sum(axis=1), *(wanted - own @ rule for rule in rules)]
-            )
-            shares = np.nanmean(np.abs(left), axis=1) ** -SHARPNESS
-            shares /= shares.sum()
-            whole = shares[0] * _ridge(own, wanted, penalty) + shares[1:] @ rules
-            np.testing.assert_allclose(found.weights[series, horizon], whole, atol=1e-8)
-            for fold in range(FOLDS):
-                mixed = shares[0] * without[fold] + shares[1:] @ rules
-                np.testing.assert_allclose(found.without[series, horizon, fold], mixed, atol=1e-8)
-            np.testing.assert_allclose(found.residuals[series, horizon], shares @ left, atol=1e-8)
+    for series, horizon in np.ndindex(2, 3):
+        own, wanted = features[series, horizon], targets[series, horizon]
+        there = np.isfinite(wanted).astype(float)
+        filled = np.where(there, wanted, 0.0)
+        first = _fits(own, filled, there, prior[horizon])
+        errors = np.abs(filled - (own * np.stack(first[1:])[folds]).sum(axis=1))
+        usual = np.median(errors[there > 0])
+        whole, *without = _fits(own, filled, there * np.minimum(1.0, HUBER * usual / errors), prior[horizon])
+        left = np.stack(
+            [wanted - (own * np.stack(without)[folds]).sum(axis=1), *(wanted - own @ rule for rule in rules)]
+        )
+        shares = np.nanmean(np.abs(left), axis=1) ** -SHARPNESS
+        shares /= shares.sum()
+        mixed = shares[0] * whole + shares[1:] @ rules
+        np.testing.assert_allclose(found.weights[series, horizon], mixed, atol=1e-7)
+        for fold in range(FOLDS):
+            mixed = shares[0] * without[fold] + shares[1:] @ rules
+            np.testing.assert_allclose(found.without[series, horizon, fold], mixed, atol=1e-7)
+        np.testing.assert_allclose(found.residuals[series, horizon], shares @ left, atol=1e-7)
 
 
 def test_a_rule_that_is_right_is_followed() -> None:
@@ -106,13 +124,15 @@ def test_means_are_those_of_loops() -> None:
 
 @pytest.mark.parametrize("lags", [(1, 7), (1, 1), (3, 5)])
 def test_the_same_time_of_earlier_days(lags: tuple[int, int]) -> None:
-    """The mean over the days that there are, for points of the past and ahead of it."""
+    """The mean over the days that there are, without the highest and the lowest of many, also ahead of the past."""
     values, day, ahead = np.random.default_rng(1).standard_normal((2, 50)), 7, 6
     found = same_time(values, day, lags, ahead)
     assert found.shape == (2, 56)
     for at in range(56):
         places = [at - lag * day for lag in range(lags[0], lags[1] + 1) if 0 <= at - lag * day < 50]
         if places:
-            np.testing.assert_allclose(found[:, at], values[:, places].mean(axis=1), atol=1e-12)
+            earlier = np.sort(values[:, places], axis=1)
+            kept = earlier[:, 1:-1] if len(places) >= TRIMMED else earlier
+            np.testing.assert_allclose(found[:, at], kept.mean(axis=1), atol=1e-12)
         elif at - lags[0] * day < 0:
             assert np.isnan(found[:, at]).all()

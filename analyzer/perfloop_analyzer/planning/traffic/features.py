@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 DAY_SECONDS, WEEK_SECONDS = 86_400.0, 604_800.0
 DAYS, WEEKS = 7, 3  # whose mean is the usual value of a time of day, of a time of the week
+TRIMMED = 4  # values from which on the highest and the lowest do not count
+MOST = 1e9  # transformed values are far within
 SPANS = (1, 3, 12, 48)  # points over which the recent level is read, besides a day
 MIDDLE = 2  # the place of the span that is the level of a past without days
 NEAR_SECONDS = 900.0  # on both sides of a moment count as the same time
@@ -50,19 +52,26 @@ def centred_mean(values: Floats, reach: int) -> Floats:
 def same_time(values: Floats, period: int, lags: tuple[int, int], ahead: int) -> Floats:
     """Return the mean of the values `lags[0]` to `lags[1]` periods before each point, as many as there are.
 
-    Shape (series, points + ahead); NaN where there is none.
+    From TRIMMED values on the highest and the lowest do not count: a burst is no rhythm. The shape is (series, points +
+    ahead); NaN where there is none.
     """
     series, points = values.shape
     rows = -(-(points + ahead) // period)
     padded = np.zeros((series, rows * period))
     padded[:, :points] = values
-    total = np.zeros((series, rows + 1, period))
-    np.cumsum(padded.reshape(series, rows, period), axis=1, out=total[:, 1:])
-    row = np.arange(rows)
-    # Row r holds the points of period r: those of `lag` periods before are in row r - lag.
-    end, begin = np.maximum(row - lags[0] + 1, 0), np.maximum(row - lags[1], 0)
-    count = end - begin
-    mean = (total[:, end] - total[:, begin]) / np.where(count > 0, count, np.nan)[:, None]
+    folded = padded.reshape(series, rows, period)
+    total = np.zeros_like(folded)
+    highest, lowest = np.full_like(folded, -MOST), np.full_like(folded, MOST)
+    for lag in range(lags[0], min(lags[1], rows - 1) + 1):
+        # Row r holds the points of period r: those of `lag` periods before are in row r - lag.
+        earlier = folded[:, : rows - lag]
+        total[:, lag:] += earlier
+        np.maximum(highest[:, lag:], earlier, out=highest[:, lag:])
+        np.minimum(lowest[:, lag:], earlier, out=lowest[:, lag:])
+    count = np.clip(np.arange(rows) - lags[0] + 1, 0, lags[1] - lags[0] + 1)[:, None]
+    many = count >= TRIMMED
+    rest = total - np.where(many, highest + lowest, 0.0)
+    mean = rest / np.where(count > 0, count - 2 * many, np.nan)
     return np.asarray(mean.reshape(series, rows * period)[:, : points + ahead], dtype=np.float64)
 
 

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfloop_analyzer.planning.traffic.conformal import quantile
+
 if TYPE_CHECKING:
     from perfloop_analyzer.series import Floats
 
 FOLDS = 4
+HUBER = 1.5  # usual errors, from which on a row counts as less
 SHARPNESS = 8.0  # of the mixture: a tenth more error is half of the share
 
 
@@ -48,23 +51,43 @@ def fit(features: Floats, targets: Floats, prior_rows: Floats, rules: Floats) ->
         prior_rows: How many rows the prior of each coefficient, which is 0, counts for; shape (horizons, features).
         rules: Weights that are given, shape (rules, features).
     """
-    series, horizons, rows, count = features.shape
     known = np.isfinite(targets)
-    target = np.where(known, targets, 0.0).reshape(series, horizons, FOLDS, rows // FOLDS, 1)
+    left = np.where(known, targets, 0.0)
+    weights = _solve(features, left, known.astype(np.float64), prior_rows)
+    # Once more with bursts counting as less: Huber's weights, P. Huber, Annals of Mathematical Statistics 35, 1964.
+    errors = np.abs(_residuals(features, left, weights))
+    usual = quantile(np.where(known, errors, np.nan), 0.5)[..., None]
+    counts = known * np.minimum(1.0, (HUBER * usual + 1e-12) / np.maximum(errors, 1e-12))
+    weights = _solve(features, left, np.where(known, counts, 0.0), prior_rows)
+    of_fit = np.where(known, _residuals(features, left, weights), np.nan)
+    of_rules = np.where(known[..., None], targets[..., None] - features @ rules.T, np.nan)
+    return _mix(weights, of_fit, rules, of_rules)
+
+
+def _solve(features: Floats, targets: Floats, counts: Floats, prior_rows: Floats) -> Floats:
+    """Return the weights of all rows and those without each stretch, shape (series, horizons, 1 + FOLDS, features).
+
+    `counts` is how much each row counts, shape (series, horizons, rows).
+    """
+    series, horizons, rows, count = features.shape
     folded = features.reshape(series, horizons, FOLDS, rows // FOLDS, count)
-    used = folded * known.reshape(target.shape)
-    squares = np.swapaxes(used, -1, -2) @ used
-    products = np.swapaxes(used, -1, -2) @ target
+    used = np.swapaxes(folded * counts.reshape(*folded.shape[:-1], 1), -1, -2)
+    squares = used @ folded
+    products = used @ targets.reshape(*folded.shape[:-1], 1)
     whole, all_products = squares.sum(axis=2, keepdims=True), products.sum(axis=2, keepdims=True)
     # A feature's own mean square makes the prior independent of its unit.
-    scale = np.einsum("shfcc->shc", whole) / np.maximum(known.sum(axis=2), 1)[:, :, None]
+    scale = np.einsum("shfcc->shc", whole) / np.maximum(counts.sum(axis=2), 1.0)[:, :, None]
     penalty = np.eye(count) * (prior_rows * scale + 1e-9)[:, :, None, None, :]
     systems = np.concatenate([whole, whole - squares], axis=2) + penalty
-    weights = np.linalg.solve(systems, np.concatenate([all_products, all_products - products], axis=2))
-    left = np.where(known, (target - folded @ weights[:, :, 1:])[..., 0].reshape(known.shape), np.nan)
-    return _mix(
-        weights[..., 0], left, rules, np.where(known[..., None], targets[..., None] - features @ rules.T, np.nan)
-    )
+    solved = np.linalg.solve(systems, np.concatenate([all_products, all_products - products], axis=2))
+    return np.asarray(solved[..., 0], dtype=np.float64)
+
+
+def _residuals(features: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Return what each row leaves by the weights without its stretch, shape (series, horizons, rows)."""
+    series, horizons, rows, count = features.shape
+    folded = features.reshape(series, horizons, FOLDS, rows // FOLDS, count)
+    return np.asarray(targets - (folded @ weights[:, :, 1:, :, None]).reshape(targets.shape), dtype=np.float64)
 
 
 def _mix(weights: Floats, left: Floats, rules: Floats, left_by_rules: Floats) -> Fit:
