@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import RootModel
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _UNDONE = frozenset({"open", "accepted"})  # its change is not made yet
 _KNOWN = "known"
+_ALL = "overall"  # the score of all services together
 _GROWTH = "x the load now"  # how the analyzer names the goal of growth
 
 
@@ -28,12 +29,16 @@ class _Database(Answer):
     problem: str | None = None
 
 
+class _Health(Answer):
+    service: str
+
+
 class HealthAnswer(Answer):
     """What `/api/v1/health` answers."""
 
     status: str
     age_seconds: float
-    health: dict[str, Any]
+    health: list[_Health]
     state: _Database = _Database()
 
 
@@ -86,8 +91,11 @@ def look_at_analyzer(sources: Sources) -> Iterator[Finding]:
         why = health.state.problem or "the reason is in its log"
         yield failed(f"the analyzer cannot write its database: {why}", advice.READ_ANALYZER)
     else:
-        services = sum(isinstance(one, dict) for one in health.health.values())
-        yield passed(f"its result is {span(health.age_seconds)} old and covers {services} services")
+        seen = sorted({one.service for one in health.health} - {_ALL})
+        service = sources.config.service
+        words = f"its result is {span(health.age_seconds)} old; it sees {', '.join(seen) or 'no service'}"
+        known = bool(seen) and (not service or service in seen)
+        yield passed(words) if known else failed(words, advice.ADD_TARGET)
 
 
 def look_at_critical(sources: Sources) -> Iterator[Finding]:

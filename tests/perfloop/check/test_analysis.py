@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DAY = 86_400.0
-HEALTH = {"status": "known", "age_seconds": 3.0, "health": {"shop": {"score": 99}}, "state": {"writable": True}}
+HEALTH = {
+    "status": "known",
+    "age_seconds": 3.0,
+    "health": [{"service": "shop", "score": 99.0}],
+    "state": {"writable": True},
+}
 
 
 def recommended(**changes: Any) -> dict[str, Any]:
@@ -58,6 +63,16 @@ def test_an_analyzer_that_sees_nothing_says_nothing(tmp_path: Path, status: str)
         with pytest.raises(UnansweredError, match="is not known"):
             looked(analysis.look_at_critical, sources)
         assert looked(analysis.look_at_analyzer, sources).verdict is Verdict.FAILED
+
+
+def test_the_analyzer_sees_the_service(tmp_path: Path):
+    """A result of the present that is about others only is none of this service."""
+    with answering({"/api/v1/health": HEALTH}) as analyzer:
+        urls = {"analyzer": analyzer.url}
+        shop = looked(analysis.look_at_analyzer, make_sources(tmp_path, urls, service="shop"))
+        cart = looked(analysis.look_at_analyzer, make_sources(tmp_path, urls, service="cart"))
+    assert (shop.verdict, shop.words) == (Verdict.PASSED, "its result is 3 s old; it sees shop")
+    assert cart.verdict is Verdict.FAILED
 
 
 def test_an_analyzer_that_cannot_write_fails(tmp_path: Path):
