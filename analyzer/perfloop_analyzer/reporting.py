@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.published import Published
     from perfloop_analyzer.report_config import ReportsConfig, ReportSources
     from perfloop_analyzer.store import Database
+    from perfloop_base.prices import Prices
 
 # A query over weeks takes longer than one of a cycle; nothing waits for it but the report.
 QUERY_SECONDS = 60.0
@@ -47,13 +48,17 @@ class Reporting:
 
 @contextlib.asynccontextmanager
 async def open_maker(
-    source: SourceConfig, sources: ReportSources, database: Database, catalog: Callable[[], Sequence[Signal]]
+    source: SourceConfig,
+    sources: ReportSources,
+    database: Database,
+    catalog: Callable[[], Sequence[Signal]],
+    prices: Callable[[], Prices | None] = lambda: None,
 ) -> AsyncIterator[ReportMaker]:
     """Open Prometheus for reports alone: what they ask counts against no cycle, and no cycle waits for it."""
     patient = replace(source.located(), timeout_seconds=max(source.timeout_seconds, QUERY_SECONDS))
     places = Places(sources.alertmanager_url, sources.inbox_url)
     async with PrometheusSource(patient) as prometheus:
-        yield ReportMaker(Gatherer(prometheus, database, catalog, places))
+        yield ReportMaker(Gatherer(prometheus, database, catalog, places, prices))
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +71,8 @@ async def open_reporting(source: SourceConfig, reports: ReportsConfig, service: 
     located, database = reports.located(), service.database
     plans = PlanFile(located.file)
     courier = Courier(Destinations(located.secrets_dir, located.inbox_url, located.mail_address()))
-    async with open_maker(source, located, database, lambda: service.published.catalog) as maker:
-        health, book = service.published.reports, database.reports
+    published = service.published
+    async with open_maker(source, located, database, lambda: published.catalog, lambda: published.prices) as maker:
+        health, book = published.reports, database.reports
         scheduler = Scheduler(plans.current, maker, courier, book, health, service.pages)
         yield Reporting(scheduler, Shelf(book, maker, plans, service.clock))

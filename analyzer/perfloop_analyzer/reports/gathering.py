@@ -16,6 +16,7 @@ import orjson
 from perfloop_analyzer.changes import MOST, Kind
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.ports import Query
+from perfloop_analyzer.recommend import with_money
 from perfloop_analyzer.reports.alerts import Act, AlertFacts, Message, Sent, Silence, build_alerts
 from perfloop_analyzer.reports.episodes import coverage
 from perfloop_analyzer.reports.history import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.reports.history import Point
     from perfloop_analyzer.reports.window import Window
+    from perfloop_base.prices import Prices
 
     _Stored = tuple[
         Sequence[Recommendation] | None, dict[str, Sequence[Mapping[str, Any]]], tuple[Act, ...] | None, tuple[str, ...]
@@ -76,13 +78,19 @@ class Gatherer:
     """Collects what a report of a window needs, from everything that answers."""
 
     def __init__(
-        self, source: Source, store: Store, catalog: Callable[[], Sequence[Signal]], places: Places | None = None
+        self,
+        source: Source,
+        store: Store,
+        catalog: Callable[[], Sequence[Signal]],
+        places: Places | None = None,
+        prices: Callable[[], Prices | None] = lambda: None,
     ) -> None:
-        """Use open sources; `catalog` returns the signals with the limits that are in use now."""
+        """Use open sources; `catalog` and `prices` return the signals with their limits, and the prices, of now."""
         self._source = source
         self._store = store
         self._catalog = catalog
         self._places = places or Places()
+        self._prices = prices
 
     async def parts(self, window: Window) -> Parts:
         """Return what is known of a window.
@@ -135,7 +143,7 @@ class Gatherer:
     def _read_store(self, window: Window) -> _Stored:
         """Return the recommendations, their steps, what people did, and why that is not known."""
         try:
-            stored = self._store.recommendations()
+            stored = with_money(self._store.recommendations(), self._prices())
             events = {one.id: self._store.events(one.id) for one in stored}
             changes = self._store.changes(window.start)
         except StoreError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.recommend import gain_words, measured_words, proved_words
+from perfloop_analyzer.recommend.money import MONEY, effort_hours
 from perfloop_analyzer.recommend.track_record import is_inside, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.reports.window import Window
@@ -52,12 +54,14 @@ class OptimizationFacts:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One recommendation, the steps that it took in the window, and its saving in money per month."""
+    """One recommendation, the steps that it took in the window, its saving in money per month, and what it costs."""
 
     recommendation: Recommendation
     steps: tuple[str, ...]
     expected_saving: float | None
     measured_saving: float | None
+    effort_hours: float
+    effort_cost: float | None
 
     @property
     def is_open(self) -> bool:
@@ -69,6 +73,12 @@ class Advice:
         """Whether it brought what was expected; None where that is not known."""
         gain, expected = outcome_of(self.recommendation), self.recommendation.improvement
         return None if gain is None or expected is None else is_inside(expected, gain)
+
+    @property
+    def payback_months(self) -> float | None:
+        """After how many months its saving, measured where it was, has paid for the work; None where nobody knows."""
+        saving = self.expected_saving if self.measured_saving is None else self.measured_saving
+        return _payback(saving, self.effort_cost)
 
     @property
     def brought(self) -> str:
@@ -86,6 +96,7 @@ class Advice:
             "priority": one.priority,
             "state": one.state,
             "effort": one.effort,
+            "effort_hours": self.effort_hours,
             "steps": list(self.steps),
             "expected": gain_words(one.improvement) if one.improvement else None,
             "brought": self.brought or None,
@@ -94,6 +105,7 @@ class Advice:
             "reason": one.reason or None,
             "expected_saving_per_month": self.expected_saving,
             "measured_saving_per_month": self.measured_saving,
+            "payback_months": self.payback_months,
         }
 
 
@@ -107,6 +119,7 @@ class Optimization:
         counts: How many took each step in the window.
         expected_saving, measured_saving: Sums of money per month over the open ones and over all measured ones; None
             where there is none.
+        measured_cost: What the work on the measured ones cost; None where an hour of it has no price.
     """
 
     moved: tuple[Advice, ...]
@@ -117,6 +130,12 @@ class Optimization:
     currency: str
     unknown: tuple[str, ...] = ()
     is_known: bool = True
+    measured_cost: float | None = None
+
+    @property
+    def payback_months(self) -> float | None:
+        """After how many months what was done has paid for the work on it; None where nobody knows."""
+        return _payback(self.measured_saving, self.measured_cost)
 
     @property
     def promises(self) -> tuple[int, int]:
@@ -133,6 +152,7 @@ class Optimization:
             "open": [one.as_dict() for one in self.open],
             "expected_saving_per_month": self.expected_saving,
             "measured_saving_per_month": self.measured_saving,
+            "payback_months": self.payback_months,
             "currency": self.currency or None,
         }
 
@@ -154,8 +174,9 @@ def build_optimization(facts: OptimizationFacts, window: Window) -> Optimization
         {step: counts[step] for step in STEPS if counts[step]},
         _total(one.expected_saving for one in waiting),
         _total(one.measured_saving for one in known),
-        facts.currency,
+        next((currency for one in facts.recommendations if (currency := _money(one).get("currency"))), facts.currency),
         facts.unknown,
+        measured_cost=_total(one.effort_cost for one in known if one.measured_saving is not None),
     )
 
 
@@ -170,7 +191,26 @@ def _advice(one: Recommendation, facts: OptimizationFacts, window: Window) -> Ad
         for event in facts.events.get(one.id, ())
         if window.start <= float(event["at"]) < window.end and event["step"] in STEPS
     )
-    return Advice(one, steps, facts.savings.get((one.id, EXPECTED)), facts.savings.get((one.id, MEASURED_SAVING)))
+    money = _money(one)
+    expected, measured = (
+        _number(money.get(f"{kind}_saving_per_month", facts.savings.get((one.id, kind))))
+        for kind in (EXPECTED, MEASURED_SAVING)
+    )
+    return Advice(one, steps, expected, measured, effort_hours(one), _number(money.get("effort_cost")))
+
+
+def _money(one: Recommendation) -> Mapping[str, Any]:
+    """Return what a recommendation is worth by the prices in use; nothing where there are none."""
+    money = one.values.get(MONEY)
+    return money if isinstance(money, Mapping) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _payback(saving: float | None, cost: float | None) -> float | None:
+    return cost / saving if saving and saving > 0 and cost else None
 
 
 def _total(amounts: Any) -> float | None:

@@ -8,6 +8,7 @@ from perfloop_analyzer.recommend import gain_words
 from perfloop_analyzer.reports.document import Cell, Fact, Section, Table
 from perfloop_analyzer.reports.optimization import STEPS
 from perfloop_analyzer.reports.wording import UNKNOWN, counted, money
+from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,8 @@ def _headlines(found: Optimization) -> Iterator[str]:
     if known:
         yield f"{kept} of {counted(known, 'change')} brought what was expected."
     if found.measured_saving is not None:
-        yield f"What was done saves {money(found.measured_saving, found.currency)}, measured."
+        paid = f"; the work on it is {_paid(found.payback_months)}" if found.payback_months is not None else ""
+        yield f"What was done saves {money(found.measured_saving, found.currency)}, measured{paid}."
     elif found.expected_saving is not None:
         yield f"What is open would save {money(found.expected_saving, found.currency)}."
 
@@ -79,7 +81,7 @@ def _moved_row(one: Advice, currency: str) -> tuple[Cell, ...]:
         Cell(advice.state),
         Cell(_expected(one)),
         Cell(one.brought or "not measured", outcome, advice.reason),
-        Cell(_saving(one, currency)),
+        Cell(_saving(one, currency), small=_paid(one.payback_months)),
     )
 
 
@@ -90,8 +92,8 @@ def _open_table(found: Optimization, *, is_short: bool) -> Table:
             Cell(one.recommendation.service),
             Cell(one.recommendation.priority, one.recommendation.priority),
             Cell(_expected(one)),
-            Cell(one.recommendation.effort),
-            Cell(_saving(one, found.currency)),
+            Cell(one.recommendation.effort, small=quantity(one.effort_hours, "h", 2)),
+            Cell(_saving(one, found.currency), small=_paid(one.payback_months)),
         )
         for one in found.open
     )
@@ -102,6 +104,13 @@ def _open_table(found: Optimization, *, is_short: bool) -> Table:
 def _expected(one: Advice) -> str:
     improvement = one.recommendation.improvement
     return gain_words(improvement) if improvement else UNKNOWN
+
+
+def _paid(months: float | None) -> str:
+    """Return when an effort is paid for; empty where that is not known."""
+    if months is None:
+        return ""
+    return f"paid back after {quantity(months, 'months', 2)}" if months >= 1 else "paid back within a month"
 
 
 def _saving(one: Advice, currency: str) -> str:

@@ -75,8 +75,8 @@ def _weekly(parts: Parts, window: Window, made: float) -> Report:
     )
     important, steps = tuple(_matters(parts))[:MATTERS], tuple(_next(parts))[:NEXT_STEPS]
     sections = (
-        Section("matters", "What matters", important or ("Nothing stands out.",)),
-        Section("next", "What to do next", steps or ("Nothing is waiting.",)),
+        Section("matters", "What matters", important or (f"{_nothing(parts)} stands out.",)),
+        Section("next", "What to do next", steps or (f"{_nothing(parts)} is waiting.",)),
         alert_sections.alert_section(parts.alerts, window, most=REVIEW_ROWS),
         history_sections.capacity_section(parts.history, window, most=REVIEW_SERVICES),
         optimization_sections.optimization_section(parts.optimization, most=REVIEW_ADVICE),
@@ -89,6 +89,12 @@ def _weekly(parts: Parts, window: Window, made: float) -> Report:
         "optimization": parts.optimization.as_dict(),
     }
     return Report("weekly", TITLES["weekly"], window, made, headlines, sections, data)
+
+
+def _nothing(parts: Parts) -> str:
+    """Return how nothing is called: what is not known may well be something."""
+    is_whole = not (parts.alerts.unknown or parts.history.unknown or parts.optimization.unknown)
+    return "Nothing" if is_whole else "Nothing that is known"
 
 
 def _matters(parts: Parts) -> Iterator[str]:

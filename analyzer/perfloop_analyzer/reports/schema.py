@@ -122,7 +122,7 @@ def _service() -> Schema:
 
 
 def _optimization() -> Schema:
-    money = _nullable(_NUMBER, "money a month")
+    money, months = _nullable(_NUMBER, "money a month"), _nullable(_NUMBER, "until the work is paid for")
     words = ("id", "service", "title", "category", "priority", "state", "effort")
     advice = _object(
         dict.fromkeys(words, _TEXT)
@@ -133,8 +133,10 @@ def _optimization() -> Schema:
             "gain_ratio": _nullable(_NUMBER),
             "as_expected": _nullable(_FLAG),
             "reason": _nullable(_TEXT),
+            "effort_hours": _NUMBER,
             "expected_saving_per_month": money,
             "measured_saving_per_month": money,
+            "payback_months": months,
         }
     )
     return _object(
@@ -145,6 +147,7 @@ def _optimization() -> Schema:
             "open": _list(advice),
             "expected_saving_per_month": money,
             "measured_saving_per_month": money,
+            "payback_months": months,
             "currency": _nullable(_TEXT),
         }
     )

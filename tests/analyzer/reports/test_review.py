@@ -49,6 +49,27 @@ def test_a_life_is_shown_by_the_steps_of_the_window() -> None:
     )
 
 
+def test_the_return_is_that_of_the_work() -> None:
+    """By the prices in use: what the work costs over what it saves in a month, measured where it was measured."""
+    money = {
+        "currency": "EUR",
+        "expected_saving_per_month": 50.0,
+        "measured_saving_per_month": 100.0,
+        "effort_cost": 320.0,
+    }
+    life = events(WINDOW.start, WINDOW.start + 1, WINDOW.start + 2, WINDOW.start + 3)
+    facts = OptimizationFacts([advice(money=money, effort_hours=4.0)], {"slow-1": life})
+    found = build_optimization(facts, WINDOW)
+    assert (found.payback_months, found.currency, found.moved[0].effort_hours) == (3.2, "EUR", 4.0)
+    assert optimization_headlines(found)[-1] == (
+        "What was done saves 100 EUR a month, measured; the work on it is paid back after 3.2 months."
+    )
+    free = build_optimization(
+        OptimizationFacts([advice(money=money | {"effort_cost": None})], {"slow-1": life}), WINDOW
+    )
+    assert free.payback_months is None
+
+
 def test_a_past_window_shows_the_states_of_then() -> None:
     """What was decided later is open in it; what came later is not in it."""
     one, later = advice("a"), advice("b")
