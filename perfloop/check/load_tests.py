@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LEAST_SECONDS = 60.0  # a rate that was held for less shows no throughput
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ENDED = "ended"  # perfloop_loadgen.summary.document.State
 _SERVICE = "service"  # the label of a run that names the service itself
 
 
@@ -54,7 +55,9 @@ def look_for_passed_test(sources: Sources) -> Iterator[Finding]:
             f"no stored load test is of {which}; the newest is {_described(sources, runs[0])}", advice.RUN_TEST
         )
         return
-    newest = {run.test: run for run in reversed(meant)}.values()
+    # What somebody stopped proves nothing, nor does it undo what an earlier run of the test has shown.
+    ended = [run for run in meant if run.state == _ENDED]
+    newest = {run.test: run for run in reversed(ended or meant)}.values()
     bad = [run for run in newest if not run.passed]
     old = [run for run in newest if sources.now - run.started_unix > sources.config.test_age]
     if bad:

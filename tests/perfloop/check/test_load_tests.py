@@ -14,6 +14,7 @@ from perfloop.check import load_tests
 from perfloop.check.findings import UnansweredError, Verdict
 from perfloop.check.history import read_history
 from perfloop_loadgen.store.runs import open_for_writing
+from perfloop_loadgen.summary.document import State
 from perfloop_loadgen.summary.verdict import Verdict as Outcome
 from tests.loadgen.stored_runs import run
 from tests.support.readiness import NOW, answering, looked, make_sources
@@ -125,6 +126,15 @@ def test_a_failed_test_is_not_hidden_by_another_that_passed(tmp_path: Path):
     assert found.verdict is Verdict.FAILED
     assert found.words.startswith("cart failed")
     assert passed_test(make_sources(tmp_path, test="shop", **LABEL)).verdict is Verdict.PASSED
+
+
+def test_a_run_that_was_stopped_proves_nothing_and_undoes_nothing(tmp_path: Path):
+    """Alone it is red; an earlier one that passed still counts."""
+    keep(number=1, days_ago=1, state=State.STOPPED, labels={"version": "1.4"})
+    found = passed_test(make_sources(tmp_path, **LABEL))
+    assert (found.verdict, found.words.partition(" ago")[0]) == (Verdict.FAILED, "shop stopped 24 h")
+    keep(number=2, days_ago=2, labels={"version": "1.4"})
+    assert passed_test(make_sources(tmp_path, **LABEL)).verdict is Verdict.PASSED
 
 
 def test_without_a_version_nothing_is_known(tmp_path: Path):
