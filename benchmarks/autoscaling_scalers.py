@@ -16,6 +16,7 @@ import numpy as np
 from autoscaling_fleet import TICK, Observation
 
 from perfloop_analyzer.planning.scaling import Demand, Fleet, Seen, State, decide, find_needs, load_ahead
+from perfloop_analyzer.planning.scaling.watch import LATE_SECONDS
 
 if TYPE_CHECKING:
     from autoscaling_loads import Floats, Load
@@ -95,7 +96,7 @@ class Keda(_Controller):
 class Perfloop:
     """This project's policy, by the code that the analyzer runs."""
 
-    delay = 2 * TICK  # a scrape of the service, and one of the analyzer
+    delay = TICK  # on average: a scrape every 5 s, an asking every 15 s, a scrape of the analyzer every 5 s
 
     def __init__(self, load: Load, within: float, measured_at: int, settings: ServiceScaling) -> None:
         """Take the rate per replica that a load test found, in requests per second of the mean length then."""
@@ -116,7 +117,7 @@ class Perfloop:
         return seen.ready + seen.starting if decision.replicas is None else decision.replicas
 
     def _demand(self, seen: Observation) -> Demand:
-        seconds = self._settings.startup + self.delay
+        seconds = self._settings.startup + LATE_SECONDS
         ahead = load_ahead(np.array(self._rates), TICK, seconds, self._settings.confidence)
         if ahead is None or not math.isfinite(seen.work):
             return Demand(replicas=seen.ready)

@@ -85,7 +85,7 @@ SCALING_FIELDS = (
         name="confidence",
         kind="number",
         required=False,
-        default=0.4,
+        default=0.6,
         about="the share of the recent past in which the forecast load would not have been exceeded",
     ),
     Field(
@@ -121,7 +121,7 @@ class ServiceScaling:
     hold: float = 300.0
     idle: float = 1800.0
     drain: float = 60.0
-    confidence: float = 0.4
+    confidence: float = 0.6
     goal_growth: float = 10.0
     goal_requests_per_second: float = 1000.0
 

@@ -1,7 +1,7 @@
 """The autoscalers' files against the real schemas: KEDA's CRD, Kubernetes' OpenAPI, the adapter's own reader, Compose.
 
-The schemas come from the Go module proxy when the tests run; nothing of them is kept here. Where they cannot be had the
-tests are skipped, with the reason.
+The schemas come from the Go module proxy when the tests run; nothing of them is kept here. Where they could not be
+downloaded the tests are skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _module(name: str) -> Path:
         [go, "mod", "download", "-json", name], cwd="/", capture_output=True, text=True, timeout=120, check=False
     )
     if done.returncode:
-        pytest.skip(f"{name} cannot be had: {done.stdout[-300:]}{done.stderr[-300:]}")
+        pytest.skip(f"{name} could not be downloaded: {done.stdout[-300:]}{done.stderr[-300:]}")
     return Path(json.loads(done.stdout)["Dir"])
 
 
