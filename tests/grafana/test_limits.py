@@ -63,6 +63,7 @@ OWN = {
     "analysis: Anomaly scores": "1 is the edge of the band by definition",
     "analysis: Time to first limit": "a day and a week are how far people plan",
     "capacity: Time to the limits of objectives": "a day and a week are how far people plan",
+    "capacity: Replicas by service": "all that are allowed are all: beyond them ReplicasAtMaximum fires",
     "capacity: Expected peaks": "the share of the capacity: nothing alerts on a forecast",
     "capacity: Cost reduction": "the goal of a quarter less, and dearer than before is already bad: nothing alerts on it",
     "capacity: Planned reduction": "the goal of a quarter less, and dearer than before is already bad",
