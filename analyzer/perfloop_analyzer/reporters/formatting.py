@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.findings import OVERALL
-from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +16,9 @@ GOOD, FAIR = 90, 70
 
 
 def less_words(share: float) -> str:
-    """Return a reduction for people: `12% less`, or `3% more`."""
-    return f"{quantity(abs(share), 'ratio')} {'less' if share >= 0 else 'more'}"
+    """Return a reduction for people, in whole percent: `12% less`, or `3% more`."""
+    whole = round(share, 2)
+    return f"{abs(whole):.0%} {'less' if whole >= 0 else 'more'}"
 
 
 def clock(seconds: float) -> str:
