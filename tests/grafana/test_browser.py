@@ -42,7 +42,7 @@ pytestmark = [
 Boards = dict[str, dict[str, Any]]
 BOARDS = (
     *("overview", "service", "slo", "system", "fleet", "llm", "database-cache"),
-    *("load-test", "analysis", "recommendations", "alerts", "stack"),
+    *("load-test", "analysis", "recommendations", "capacity", "alerts", "stack"),
 )
 # Those with rows that are collapsed at first.
 WITH_DETAILS = ("system", "llm", "load-test")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Boards = dict[str, dict[str, Any]]
 EXPECTED = {
     *("overview", "service", "slo", "system", "fleet", "llm", "database-cache"),
-    *("load-test", "analysis", "recommendations", "alerts", "stack"),
+    *("load-test", "analysis", "recommendations", "capacity", "alerts", "stack"),
 }
 STATUS = {"green", "orange", "red"}
 # The first question of everybody who sees a low score, and the one title that answers it better than a noun.
@@ -28,7 +28,7 @@ QUESTION = {"Why is the score low?"}
 HIDDEN = 2  # Grafana's number for a variable that nobody sees
 
 
-def test_the_ten_boards_are_there(boards: Boards):
+def test_the_boards_are_there(boards: Boards):
     """Each board answers one question; its file is named after its uid."""
     assert set(boards) == EXPECTED
     assert [uid for uid, board in boards.items() if board["uid"] != uid] == []

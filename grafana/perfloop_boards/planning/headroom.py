@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
-from perfloop_boards.board import Row
+from perfloop_boards.board import Row, evenly
 from perfloop_boards.findings import SILENCE, SILENT
 from perfloop_boards.limits import plain
 from perfloop_boards.links import of_cell, of_label, to_board
-from perfloop_boards.panels import About, lines, number
+from perfloop_boards.panels import About, figure, lines, number
 from perfloop_boards.queries import Query, chosen, equal, selector
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import ANALYZER, or_silent
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 OF_SERVICE = chosen("service")
 NOT_KNOWN = "No capacity is known: the data carry none yet. The analyzer's page says why."
 REQUESTS = "reqps"
+TO_LOAD_TEST = to_board("Open the Load test board", "load-test")
 
 
 def _of_service() -> tuple[Link, ...]:
@@ -46,9 +47,47 @@ def _least(limits: Limits) -> AnyPanel:
             "none",
             "none known",
             decimals=1,
+            links=(TO_LOAD_TEST,),
         ),
         Query(f"min(perfloop_headroom_ratio{selector(*OF_SERVICE)})"),
         headroom,
+        watch=ANALYZER,
+    )
+
+
+def _goal(*matchers: str) -> str:
+    return f"max by (service, goal, state) (perfloop_capacity_goal_info{selector(*OF_SERVICE, *matchers)})"
+
+
+def _goals_met() -> AnyPanel:
+    return figure(
+        About(
+            "Goals met",
+            "Share of the capacity goals that are shown to be met; the table below has each. Good: all. Not shown: run "
+            "a load test up to the goal.",
+            "percentunit",
+            "no goal",
+            decimals=0,
+            links=(TO_LOAD_TEST,),
+        ),
+        Query(f"(count({_goal(equal('state', 'met'))}) or vector(0)) / count({_goal()})"),
+        colours.OTHER,
+        watch=ANALYZER,
+    )
+
+
+def _carried() -> AnyPanel:
+    return figure(
+        About(
+            "Capacity",
+            "Requests per second that the services carry within their objectives, all together. Good: well above the "
+            "rate that comes.",
+            REQUESTS,
+            "none known",
+            links=(TO_LOAD_TEST,),
+        ),
+        Query(f"sum({_capacity('expected')})"),
+        colours.OTHER,
         watch=ANALYZER,
     )
 
@@ -109,7 +148,6 @@ def _course() -> AnyPanel:
 
 
 def _goals() -> AnyPanel:
-    info = f"max by (service, goal, state) (perfloop_capacity_goal_info{selector(*OF_SERVICE)})"
     return rows(
         About(
             "Capacity goals",
@@ -117,7 +155,7 @@ def _goals() -> AnyPanel:
             "none",
             "No service has served requests in the last day.",
         ),
-        [Query(or_silent(info, "state"), instant=True)],
+        [Query(or_silent(_goal(), "state"), instant=True)],
         [
             Column("service", "Service", width=110, links=_of_service()),
             Column("goal", "Goal"),
@@ -129,6 +167,7 @@ def _goals() -> AnyPanel:
 def build_rows(limits: Limits) -> Sequence[Row]:
     """Return the rows of headroom."""
     return (
-        Row(8, [(4, _least(limits)), (20, _table(limits))], title="Headroom"),
+        Row(4, evenly(_least(limits), _goals_met(), _carried())),
+        Row(8, [(24, _table(limits))]),
         Row(8, [(15, _course()), (9, _goals())]),
     )
