@@ -20,6 +20,7 @@ from perfloop_analyzer.answers import READ_ONE, READ_STORED, Json, Page, shown
 from perfloop_analyzer.errors import AnalyzerError, ConfigError, StoreError
 from perfloop_analyzer.moments import parse_moment
 from perfloop_analyzer.reports.rendering import (
+    FORMATS,
     RENDERERS,
     REPORT_POLICY,
     PageLink,
@@ -93,10 +94,11 @@ def list_page(shelf: Injected) -> Response:
 def read_page(shelf: Injected, identifier: str) -> Response:
     """Return one report that was kept, as a page, or in the form that the end of its name asks for."""
     name, dot, form = identifier.rpartition(".")
-    texts = _texts(shelf, name if dot else identifier)
-    if form == "json" and dot:
+    # A name has no dot: with another ending it is nobody's.
+    texts = _texts(shelf, name if dot and form in FORMATS else identifier)
+    if dot and form == "json":
         return Json(dict(texts.document))
-    if form == "md" and dot:
+    if dot and form == "md":
         return PlainTextResponse(texts.markdown, media_type=_TYPES["md"])
     links = [_TO_ANALYZER, PageLink("../reports", "Reports")]
     links += [PageLink(f"{identifier}.{one}", words) for one, words in (("md", "Markdown"), ("json", "JSON"))]
@@ -117,6 +119,8 @@ async def make_report(shelf: Injected, kind: str, span: Annotated[Span, Query()]
     """Make a report now, of the last full week or of the span that is asked for."""
     if kind not in KINDS:
         raise HTTPException(404, f"there is no report '{shown(kind)}': it must be one of {', '.join(KINDS)}")
+    if shelf.maker.is_busy:
+        raise HTTPException(503, "other reports are being made: ask again in a minute")
     now = shelf.clock()
     try:
         report = await shelf.maker.make(kind, read_window(span.start, span.end, span.time_zone, now), now)
