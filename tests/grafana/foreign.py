@@ -44,6 +44,7 @@ FINDINGS = {
     f'perfloop_change_point_info{{{OF_SIGNAL},levels="20 ms → 733 ms"}}': 1,
     f"perfloop_trend_slope{{{OF_SIGNAL}}}": 0.001,
     **{f'perfloop_seconds_until_limit{{{OF_SIGNAL},bound="{bound}"}}': 9e4 for bound in ("lower", "expected", "upper")},
+    'perfloop_seconds_until_limit{service="shop",signal="error_budget",series="slo=latency",bound="expected"}': "+Inf",
     f"perfloop_health_penalty{{{OF_SIGNAL}}}": 30,
     'perfloop_health_score{service="shop"}': 70,
     'perfloop_health_score{service="overall"}': 70,
@@ -63,6 +64,26 @@ FINDINGS = {
     'perfloop_recommendation_info{id="cpu",service="shop",category="code",priority="low",title="Less",state="open"}': 1,
     'perfloop_recommendation_expected_improvement_ratio{id="cpu"}': 0.2,
     'perfloop_desired_replicas{service="shop"}': 3,
+    'perfloop_capacity_limit_info{service="shop",resource="cpu"}': 1,
+    'perfloop_headroom_ratio{service="shop"}': 2,
+    'perfloop_price_info{currency="EUR"}': 1,
+    'perfloop_cost_per_hour{service="shop",resource="cores"}': 0.4,
+    'perfloop_cost_per_thousand_requests{service="shop"}': 0.002,
+    'perfloop_cost_per_million_tokens{service="shop"}': 0.9,
+    **{f"perfloop_cost_{name}_per_hour": value for name, value in (("baseline", 4), ("budget", 5), ("goal", 3))},
+    **{f'perfloop_cost_reduction_ratio{{kind="{kind}"}}': 0.2 for kind in ("now", "planned", "measured")},
+    **{f'perfloop_error_budget_cost{{service="shop",slo="latency",part="{part}"}}': 9 for part in ("spent", "allowed")},
+    **{f'perfloop_savings_per_month{{kind="{kind}"}}': 90 for kind in ("expected", "measured")},
+    **{f'perfloop_recommendation_saving_per_month{{id="cpu",kind="{kind}"}}': 9 for kind in ("expected", "measured")},
+    'perfloop_waste_ratio{service="shop",resource="cpu"}': 0.5,
+    'perfloop_needed_replicas{service="shop",reason="load"}': 3,
+    'perfloop_replicas_limit{service="shop",limit="max"}': 10,
+    'perfloop_capacity_goal_info{service="shop",goal="goal_growth",state="met"}': 1,
+    **{
+        f'perfloop_{name}_requests_per_second{{service="shop",{horizon}bound="{bound}"}}': value
+        for name, horizon in (("capacity", ""), ("forecast", 'horizon="1h",'), ("forecast", 'horizon="1w",'))
+        for bound, value in (("lower", 200), ("expected", 240), ("upper", 270))
+    },
 }
 GAUGES = {
     **FINDINGS,
