@@ -144,9 +144,8 @@ def _own_components(settings: Settings, links: list[str]) -> list[Component]:
 
 def _report_flags(settings: Settings) -> list[str]:
     """Return what the analyzer needs to make reports on a schedule and to send them as the alerts are sent."""
-    path = settings.configuration / REPORTS_FILE
     return [
-        *([f"--reports.file={path}"] if path.is_file() else []),
+        f"--reports.file={settings.configuration / REPORTS_FILE}",
         # Alertmanager's own copies: what `up` has checked.
         f"--reports.secrets-dir={settings.home / 'etc' / 'alertmanager' / 'secrets'}",
         f"--alertmanager.url=http://{_address(settings, 'alertmanager')}",

@@ -1,4 +1,7 @@
-"""The schedule's file, read at the start and again when it changes; one that becomes invalid changes nothing."""
+"""The schedule's file, read at the start and again when it changes; one that becomes invalid changes nothing.
+
+One that is not there schedules nothing, and is read once it is there.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class PlanFile:
         """
         self._path = path
         self._seen = self._fingerprint()
-        self._reports = read_reports(path) if path else Reports()
+        self._reports = self._read()
         self.problem = ""
 
     def current(self) -> Reports:
@@ -39,7 +42,7 @@ class PlanFile:
             return self._reports
         self._seen = now
         try:
-            self._reports = read_reports(self._path)
+            self._reports = self._read()
         except ConfigError as error:
             self.problem = "; ".join(error.problems)
             log.error("reports not rescheduled, the last good file stays in use: %s", self.problem)  # noqa: TRY400 - a user's mistake has no traceback
@@ -47,6 +50,14 @@ class PlanFile:
             self.problem = ""
             log.info("reports rescheduled")
         return self._reports
+
+    def _read(self) -> Reports:
+        if self._path is None:
+            return Reports()
+        if not self._path.exists():
+            log.warning("no report is scheduled: %s is not there", self._path)
+            return Reports()
+        return read_reports(self._path)
 
     def _fingerprint(self) -> tuple[int, int, int] | None:
         try:
