@@ -28,7 +28,7 @@ COUNTERS = {
     "redis_evicted_keys_total": 3,
     "redis_expired_keys_total": 7,
 }
-RECOMMENDATION = 'id="slow",service="shop",category="database",priority="high",title="Add an index"'
+RECOMMENDATION = 'id="slow",service="shop",category="waste",priority="high",title="Lower the limit"'
 OF_SIGNAL = 'service="shop",signal="api_response_time_p95"'
 # The analyzer's findings and an ended load test, with the names and labels of the wire contract.
 FINDINGS = {
@@ -74,7 +74,12 @@ FINDINGS = {
     **{f'perfloop_cost_reduction_ratio{{kind="{kind}"}}': 0.2 for kind in ("now", "planned", "measured")},
     **{f'perfloop_error_budget_cost{{service="shop",slo="latency",part="{part}"}}': 9 for part in ("spent", "allowed")},
     **{f'perfloop_savings_per_month{{kind="{kind}"}}': 90 for kind in ("expected", "measured")},
-    **{f'perfloop_recommendation_saving_per_month{{id="cpu",kind="{kind}"}}': 9 for kind in ("expected", "measured")},
+    **{
+        f'perfloop_recommendation_saving_per_month{{id="{name}",kind="{kind}"}}': 9
+        for name in ("slow", "cpu")
+        for kind in ("expected", "measured")
+    },
+    'perfloop_recommendation_effort_cost{id="cpu"}': 160,
     'perfloop_waste_ratio{service="shop",resource="cpu"}': 0.5,
     'perfloop_needed_replicas{service="shop",reason="load"}': 3,
     'perfloop_replicas_limit{service="shop",limit="max"}': 10,
