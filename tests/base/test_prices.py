@@ -139,6 +139,20 @@ def test_what_has_no_price_has_no_cost():
         prices.cost("core_hours", 1)
 
 
+CODES = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=3, max_size=3)
+
+
+@given(CODES, CODES, st.sampled_from(["prices: {core_hour: 1 %s}", "gpus: {A: 1 %s}", "replicas: {a: 1 %s}"]))
+def test_a_file_has_one_currency(one: str, other: str, line: str):
+    """An amount in the file's currency is taken, one in any other is refused, wherever it is."""
+    text = f"currency: '{one}'\n{line % other}"
+    if one == other:
+        assert parse_prices(text, "p.yml").currency == one
+        return
+    with pytest.raises(ConfigError, match=f"and the currency is {one}; a file has one currency"):
+        parse_prices(text, "p.yml")
+
+
 @given(
     st.sampled_from(RESOURCES),
     st.floats(0, 1e9),
