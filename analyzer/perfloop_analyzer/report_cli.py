@@ -197,7 +197,13 @@ def _write(text: str, span: SpanConfig, form: str, arguments: argparse.Namespace
         if path.is_dir() or str(arguments.out).endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
             path /= f"{arguments.kind}.{form}"
-        path.write_text(text, encoding="utf-8")
+        # Whole or not at all: a full disk leaves no half of a report, and what was there before.
+        fresh = path.with_name(f".{path.name}.new")
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(path)
+        finally:
+            fresh.unlink(missing_ok=True)
     except OSError as error:
         raise NotWrittenError(f"--out: {path} cannot be written: {error.strerror}") from error
     show(f"wrote {path}")

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.reports.document import Cell, Fact, Picture, Section, Table
+from perfloop_analyzer.reports.document import MOST_ROWS, Cell, Fact, Picture, Section, Table
 from perfloop_analyzer.reports.wording import CHANNEL_NAMES, UNKNOWN, channels, counted, joined
 from perfloop_base.plots import Axes, Line, draw
 from perfloop_base.quantities import quantity, span
@@ -55,9 +55,9 @@ def _headlines(history: AlertHistory) -> Iterator[str]:
 def alert_section(history: AlertHistory, window: Window, *, most: int | None = None) -> Section:
     """Return the section; `most` rows of each table, and no picture with it."""
     alerts = _alert_table(history)
-    tables = [alerts] if most is None else [alerts.shortened(most)]
+    tables = [alerts.shortened(most or MOST_ROWS)]
     if most is None:
-        tables += [_offenders(history), _sent_table(history)]
+        tables += [_offenders(history).shortened(MOST_ROWS), _sent_table(history)]
     pictures = (_picture(history, window),) if most is None and history.alerts else ()
     return Section("alerts", "Alerts", (), _facts(history), tuple(tables), pictures, history.unknown)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.reports.window import Window
 
 SCHEMA_VERSION = 1
+MOST_ROWS = 100  # of a table that is shown; the JSON form has them all
 
 
 @dataclass(frozen=True, slots=True)

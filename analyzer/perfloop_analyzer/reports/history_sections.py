@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.reports.document import Cell, Fact, Picture, Section, Table
+from perfloop_analyzer.reports.document import MOST_ROWS, Cell, Fact, Picture, Section, Table
 from perfloop_analyzer.reports.wording import UNKNOWN, bounded, change, counted, factor, rate
 from perfloop_base.plots import Axes, Line, Notes, draw
 from perfloop_base.quantities import quantity, span
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LITTLE_HEADROOM, ENOUGH_HEADROOM = 1.2, 2.0
 HORIZONS = {"1h": "next hour", "1d": "next day", "1w": "next week"}
 MOST_PICTURES = 4
+MOST_NOTED = 20  # services whose missing figures are explained
 NOTABLE_CHANGE = 0.25  # of the rate within a week
 
 
@@ -47,12 +48,11 @@ def _headlines(history: History) -> Iterator[str]:
 def capacity_section(history: History, window: Window, *, most: int | None = None) -> Section:
     """Return the section; `most` services and one picture with it."""
     tables = [_load_table(history), _headroom_table(history)]
-    if most is not None:
-        tables = [table.shortened(most) for table in tables]
-    else:
+    if most is None:
         tables += [_weeks_table(history, window), _season_table(history)]
+    tables = [table.shortened(most or MOST_ROWS) for table in tables]
     pictures = [_picture(one) for one in history.services[: 1 if most else MOST_PICTURES]]
-    notes = [f"{one.service}: {note}." for one in history.services[: most or None] for note in one.notes]
+    notes = [f"{one.service}: {note}." for one in history.services[:MOST_NOTED] for note in one.notes]
     points = tuple(notes) if most is None else ()
     return Section(
         "capacity", "Load and capacity", points, _facts(history), tuple(tables), tuple(pictures), history.unknown

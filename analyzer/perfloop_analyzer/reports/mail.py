@@ -60,7 +60,11 @@ class Connection:
         """
         shown = self._account.shown
         try:
-            self._send(compose(letter, self._account))
+            message = compose(letter, self._account)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:  # what the headers' parser raises
+            raise DeliveryError("email: smtp_from or email_to in secrets/ holds what is no e-mail address") from error
+        try:
+            self._send(message)
         except smtplib.SMTPResponseException as error:
             said = (
                 error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error

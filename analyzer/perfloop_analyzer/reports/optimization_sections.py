@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.recommend import gain_words
-from perfloop_analyzer.reports.document import Cell, Fact, Section, Table
+from perfloop_analyzer.reports.document import MOST_ROWS, Cell, Fact, Section, Table
 from perfloop_analyzer.reports.optimization import STEPS
 from perfloop_analyzer.reports.wording import UNKNOWN, counted, money
 from perfloop_base.quantities import quantity
@@ -43,8 +43,7 @@ def _headlines(found: Optimization) -> Iterator[str]:
 def optimization_section(found: Optimization, *, most: int | None = None) -> Section:
     """Return the section; with `most` so many rows of each table, without what each recommendation says to do."""
     tables = [_moved_table(found), _open_table(found, is_short=most is not None)]
-    if most is not None:
-        tables = [table.shortened(most) for table in tables]
+    tables = [table.shortened(most or MOST_ROWS) for table in tables]
     return Section("recommendations", "Recommendations", (), _facts(found), tuple(tables), (), found.unknown)
 
 

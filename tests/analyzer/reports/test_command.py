@@ -74,6 +74,19 @@ def test_a_report_is_written_into_a_directory_by_its_kind(tmp_path: Path, capsys
     assert asked == ["/api/v1/reports/make/alerts?start=2026-01-05&end=2026-01-12&time_zone=Europe%2FBerlin&form=html"]
 
 
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not half of a report."""
+    (tmp_path / "alerts.html").write_text("last week's")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with analyzer(200, "<p>whole</p>") as (url, _):
+        assert main(["alerts", f"--web.url={url}", f"--out={tmp_path}"]) == ExitCode.NOT_WRITTEN
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [("alerts.html", "last week's")]
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code", "sentence"),
     [

@@ -150,6 +150,10 @@ def test_refusals_of_mail_are_one_sentence_each(tmp_path: Path, authority: Autho
             "must hold certificates in PEM",
         ),
         ({"smtp_smarthost": ""}, "the secret is empty"),
+        (
+            {"smtp_smarthost": "127.0.0.1:1", "smtp_tls": "none", "smtp_from": "a@b", "email_to": '@@,"<'},
+            "email: ",
+        ),
         ({}, "email: secrets/smtp_smarthost is not there, and there is no inbox"),
     ],
 )
