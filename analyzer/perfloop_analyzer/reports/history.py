@@ -156,6 +156,8 @@ class ServiceHistory:
         growth: The growth of the mean rate per week over all whole weeks; None where there are too few.
         season: None where load has no daily pattern, or too little of it is known.
         notes: Why a figure is missing, one sentence each.
+        rates: The rate of each hour of the window, of a day at least, with the moment of its middle.
+        limit: The limit of the 95th percentile in seconds; None where it has none.
     """
 
     service: str
@@ -219,7 +221,8 @@ def _service(name: str, facts: HistoryFacts, window: Window) -> ServiceHistory:
     notes = tuple(_notes(weeks, change, growth, reason))
     times = grid.times()
     shown = times > window.end - max(window.seconds, 86_400.0)
-    plotted = tuple(zip(times[shown].tolist(), rates[shown].tolist(), strict=True))
+    # In the middle of the hour that each one stands for.
+    plotted = tuple(zip((times[shown] - HOUR_SECONDS / 2).tolist(), rates[shown].tolist(), strict=True))
     planned, limit = _planned(name, facts.planned), facts.limits.get(name)
     return ServiceHistory(name, weeks, change, growth, season, planned, notes, plotted, limit)
 

@@ -162,7 +162,10 @@ def _moment(text: str, zone: Any) -> float:
         found = datetime.fromisoformat(text)
     except ValueError:
         return parse_moment(text)
-    return parse_moment(str((found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()))
+    try:
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).timestamp()
+    except (OverflowError, ValueError):  # the ends of the calendar, in another time zone
+        return parse_moment(text)
 
 
 def _texts(shelf: Shelf, identifier: str) -> ReportTexts:

@@ -84,6 +84,8 @@ def check_window(window: Window, now: float) -> None:
     Raises:
         ConfigError: It lies in the future, ends before it begins, or is too short or too long; one sentence.
     """
+    if window.start < 0:
+        raise ConfigError("--from is before 1970: a report is about a time that Prometheus can have seen")
     first, last = window.clock(window.start), window.clock(window.end)
     if window.start >= now:
         raise ConfigError(f"--from is {first}, in the future: a report is about the past")

@@ -71,10 +71,21 @@ def test_a_span_that_people_ask_for(start: str | None, end: str | None, words: s
         ("2026-11-20", "2026-11-20", "--to is Fri 2026-11-20 00:00, not after --from"),
         ("2026-01-01", "2026-11-20", "is no span for a report: it must be from 10 minutes to 92 days"),
         ("yesterday", None, "'yesterday' is not a moment"),
+        ("1970-01-01", "1970-01-09", None),
+        (None, "1970-01-01", "--from is before 1970"),
+        ("0001-01-01", "2026-01-01", "--from is before 1970"),
+        ("9999-12-31", None, "in the future"),
+        ("nan", None, "'nan' is not a moment"),
+        ("-5", None, "'-5' is not a moment"),
     ],
 )
-def test_a_span_of_which_nothing_can_be_said_is_refused(start: str, end: str | None, sentence: str) -> None:
-    """One sentence with the moments and the rule."""
+def test_a_span_of_which_nothing_can_be_said_is_refused(
+    start: str | None, end: str | None, sentence: str | None
+) -> None:
+    """One sentence with the moments and the rule; the first days of all are no mistake."""
+    if sentence is None:
+        assert read_window(start, end, "UTC", NOW).words == "1 to 8 January 1970 (UTC)"
+        return
     with pytest.raises((ConfigError, ValueError)) as refused:
         read_window(start, end, "UTC", NOW)
     assert sentence in str(refused.value)
