@@ -6,6 +6,7 @@ the inbox. Dashboards that somebody made in Grafana are in Grafana's database; s
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +75,7 @@ def find_secrets(settings: Settings) -> Mapping[str, Source]:
     """Return the files that hold secrets, each a group of its own."""
     found = {
         f"{SECRETS}{path.name}": Source(f"{SECRETS}{path.name}", f"{SECRETS}{path.name}", path)
-        for path in sorted(settings.secrets.glob("*"))
+        for path in sorted(settings.secrets.iterdir() if settings.secrets.is_dir() else ())
         if path.is_file() and path.name != "README.md" and not path.name.startswith(".")
     }
     if (settings.directory / ENVIRONMENT).is_file():
@@ -103,7 +104,16 @@ def find_runs(home: Path) -> Path:
 
 
 def _files(directory: Path) -> Iterator[str]:
-    return (str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file())
+    """Yield the files below a directory, by their path from it; one that cannot be read is an OSError, not empty."""
+    if not directory.is_dir():
+        return
+    for root, directories, names in os.walk(directory, onerror=_raise):
+        directories.sort()
+        yield from (str((Path(root) / name).relative_to(directory)) for name in sorted(names))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _find_configuration(settings: Settings) -> Iterator[Source]:

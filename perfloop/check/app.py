@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from perfloop.check import advice
 from perfloop.check.checklist import Line, overall
-from perfloop.check.findings import Part, Verdict, unknown
-from perfloop.check.place import NONE, find_place
+from perfloop.check.findings import NoStackError, Part, Verdict, unknown
+from perfloop.check.place import find_place
 from perfloop.check.sources import Sources
 from perfloop.check.table import CHECKS, ITEMS
 from perfloop.stack.settings import current_settings
@@ -81,10 +81,16 @@ def ask(one: Check, sources: Sources) -> Iterable[Finding]:
         for finding in one.look(sources):
             found.append(finding)  # noqa: PERF402 - as the line above says
     except _KNOWN as error:
-        words = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        start = advice.START if sources.place.mode == NONE else one.otherwise
-        found.append(unknown(words, start))
+        todo = advice.START if isinstance(error, NoStackError) else one.otherwise
+        found.append(unknown(_words(error), todo))
     return found or [unknown("there is nothing that it could be asked of", one.otherwise)]
+
+
+def _words(error: Exception) -> str:
+    """Return an error as one sentence without a full stop."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def _ordered(lines: Iterable[Line], items: Sequence[Item]) -> Iterator[Line]:

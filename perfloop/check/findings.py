@@ -80,5 +80,9 @@ class UnansweredError(PerfloopError):
     exit_code = ExitCode.SOURCE_UNAVAILABLE
 
 
+class NoStackError(UnansweredError):
+    """No stack runs here, and no address was given: to start one is what helps."""
+
+
 class SilentError(UnansweredError):
     """Nothing came back at all, so that it is of no use to ask the same program again."""

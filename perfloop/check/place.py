@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from perfloop.check.asking import Answer, read_answer
 from perfloop.check.config import ADDRESSED
-from perfloop.check.findings import UnansweredError
+from perfloop.check.findings import NoStackError, UnansweredError
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
@@ -52,7 +52,7 @@ class Place:
         if program in self.urls:
             return self.urls[program]
         if self.problem:
-            raise UnansweredError(self.problem)
+            raise (NoStackError if self.mode == NONE else UnansweredError)(self.problem)
         if self.mode == NAMED:
             raise UnansweredError(f"no address of {program} is given: --{program}.url is missing")
         raise UnansweredError(f"{program} is no part of this stack")
@@ -75,7 +75,17 @@ def find_place(settings: Settings, config: CheckConfig) -> Place:
         return _in_containers(settings, docker, config)
     if config.urls:
         return Place(NAMED, settings, dict(config.urls))
-    return Place(NONE, settings, problem=f"no stack runs in {settings.home}")
+    return Place(NONE, settings, problem=_explain_none(settings.home))
+
+
+def _explain_none(home: Path) -> str:
+    try:
+        os.listdir(home)  # noqa: PTH208 - whether it may be read is asked, and nothing of it is used
+    except PermissionError:
+        return f"{home} cannot be read by this user: whether a stack runs there is not known"
+    except OSError:
+        pass  # there is none
+    return f"no stack runs in {home}"
 
 
 def _running_in_docker(settings: Settings) -> DockerStack | None:

@@ -9,8 +9,10 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import xml.etree.ElementTree as ET
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -29,9 +31,10 @@ from perfloop.cli import PROGRAMS, build_parser
 from tests.support.readiness import Done, run_here
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 ADVICE = {name: value for name, value in vars(advice).items() if isinstance(value, Advice)}
+_NOBODY = 65534
 PUT_IN = {"URL": "http://127.0.0.1:8000", "FILE": "test.yml", "DIRECTORY": "backups", "VERSION": "1.4"}
 
 
@@ -160,18 +163,33 @@ def test_a_configuration_that_is_broken_is_a_line(tmp_path: Path):
     assert "not valid YAML" in line["finding"]
 
 
-def test_without_rights_nothing_passes(tmp_path: Path):
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A directory that every user may enter, with a home that this one may not read; root becomes nobody meanwhile."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "home").mkdir()
+        here(directory, "--json")  # from now on nothing is imported, which another user could not do
+        (directory / "home").chmod(0)
+        try:
+            os.seteuid(_NOBODY if user == 0 else user)
+            yield directory
+        finally:
+            os.seteuid(user)
+            (directory / "home").chmod(0o700)
+
+
+def test_without_rights_nothing_passes(closed: Path):
     """State that may not be read is unknown with its reason."""
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    home = tmp_path / "home"
-    home.mkdir()
-    home.chmod(0)
-    try:
-        document = json.loads(here(tmp_path, "--json").stdout)
-    finally:
-        home.chmod(0o700)
-    assert document["counts"]["passed"] <= 2
+    document = json.loads(here(closed, "--json").stdout)
+    lines = {one["check"]: one for one in document["checks"]}
+    assert {name for name, one in lines.items() if one["verdict"] == "passed"} <= {"configuration", "secrets-backup"}
+    assert "cannot be read by this user" in lines["targets"]["finding"]
+    for name in ("baseline", "load-test", "throughput", "backup"):
+        assert (name, lines[name]["verdict"]) == (name, "unknown")
+        assert "ermission denied" in lines[name]["finding"] or "unable to open" in lines[name]["finding"]
 
 
 def result_of(*findings: Any) -> Result:
