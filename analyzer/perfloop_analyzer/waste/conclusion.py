@@ -88,14 +88,13 @@ def conclude_reduced(seen: Reduced) -> Conclusion | None:
         return _did_not_fall(seen, since)
     if acted < LEAST_BEFORE:
         return Conclusion("give_up", f"{seen.title} was smaller before there is anything to compare with")
-    for points, chance in LOOKS:
-        end = acted + GAP + points
-        if len(seen.size) < end:
-            return _without_data(seen)
-        look = _Look(seen, acted, end, chance / max(1, len(seen.watched)))
-        if found := _conclude(look, is_last=points == LONGEST_LOOK):
-            return found
-    return None
+    reached = [look for look in LOOKS if len(seen.size) >= acted + GAP + look[0]]
+    if not reached:
+        return _without_data(seen)
+    # The looks before this one did not decide, or nobody looked then.
+    points, chance = reached[-1]
+    look = _Look(seen, acted, acted + GAP + points, chance / max(1, len(seen.watched)))
+    return _conclude(look, is_last=points == LONGEST_LOOK)
 
 
 def find_acted(seen: Reduced) -> int | None:
