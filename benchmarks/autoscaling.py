@@ -142,15 +142,17 @@ def _print_row(one: Run) -> None:
 
 
 def _print_ratio(name: str, runs: Sequence[Run], ours: Outcome) -> None:
-    """Print how the policy stands beside a tuned rival of the same cost, and beside one with as little time outside."""
+    """Print what a tuned rival has at a higher cost and at the same, and what as little time outside costs it."""
     theirs, same = outside_at(runs, ours.hours / COST), outside_at(runs, ours.hours)
-    less = f"{1 - ours.violated / theirs:.0%} less" if 0 < theirs < np.inf else "no comparison: it has"
-    enough = min((one.outcome.hours for one in runs if one.outcome.violated <= ours.violated), default=float("inf"))
-    print(
-        f"beside {name} at {ours.hours / COST:.3g} replica-hours: {less} time outside "
-        f"({ours.violated:.2%}, {theirs:.2%}) at {COST:.0%} of its cost;"
+    enough = min((one.outcome.hours for one in runs if one.outcome.violated <= ours.violated), default=None)
+    compared = (
+        f"{1 - ours.violated / theirs:+.0%} less time outside" if 0 < theirs < np.inf else "no time outside to cut"
     )
-    print(f"  at the same cost it has {same:.2%}; as little time outside costs it {enough:.3g} replica-hours")
+    needed = "no setting of it has as little" if enough is None else f"as little costs it {enough:.3g} replica-hours"
+    print(
+        f"at {COST:.0%} of the cost of {name} ({ours.hours / COST:.3g} replica-hours): {compared} "
+        f"({ours.violated:.2%}, {theirs:.2%}); at the same cost it has {same:.2%}; {needed}"
+    )
 
 
 if __name__ == "__main__":

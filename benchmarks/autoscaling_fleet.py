@@ -75,7 +75,7 @@ class Fleet:
     paid: float = 0.0
 
     def __post_init__(self) -> None:
-        """Make room for the waits; who is never served has waited for ever."""
+        """Begin with no waits; who is never served has waited for ever."""
         self.waits = np.full(len(self.load.arrivals), np.inf)
 
     @property
@@ -123,15 +123,15 @@ class Fleet:
         self.now = moment
 
     def _serve(self) -> None:
-        room = self.ready * self.load.slots - len(self.serving)
-        while room > 0 and self.line:
+        free = self.ready * self.load.slots - len(self.serving)
+        while free > 0 and self.line:
             number = self.line.popleft()
             self.waits[number] = self.now - self.load.arrivals[number]
             work = self.load.work[number]
             heapq.heappush(self.serving, self.now + work)
             self.ended += 1
             self.ended_work += work
-            room -= 1
+            free -= 1
 
 
 @dataclass(slots=True)

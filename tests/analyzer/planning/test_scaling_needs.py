@@ -72,7 +72,7 @@ def test_a_line_without_a_known_capacity_takes_as_many_more_as_hold_it() -> None
     assert _needs(Demand(waiting=0.0, running=20.0, replicas=2)) == {"queue": (2, 3)}
 
 
-def test_the_cache_keeps_room() -> None:
+def test_the_cache_does_not_fill_up() -> None:
     """Three servers whose caches are 90 % full: four bring that to 68 %."""
     assert _needs(Demand(cache_used=0.9, replicas=3)) == {"cache": (4, 4)}
 

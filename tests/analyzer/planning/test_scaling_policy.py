@@ -102,7 +102,7 @@ def test_the_tolerance_counts_downwards_alone() -> None:
     assert numbers == [6] * 20
 
 
-def test_a_gap_begins_the_window_anew() -> None:
+def test_a_gap_begins_the_window_again() -> None:
     """Nobody saw what was needed in between: fewer must be enough for a whole window after it."""
     numbers = [one.replicas for one in _run([9, 3, 3, 3, None, None, None, None, None, None, 3, 3, 3, 3, 3, 3, 3])]
     assert numbers == [9] * 16 + [3]
@@ -132,7 +132,7 @@ def test_a_reason_that_is_left_may_ask_for_more() -> None:
 
 
 def test_a_clock_that_was_set_back_keeps_the_answer() -> None:
-    """The windows begin anew."""
+    """The windows begin again."""
     _, state = decide(_needs(9), Seen(1000.0), SETTINGS, State())
     decision, state = decide(_needs(3), Seen(10.0), SETTINGS, state)
     assert decision.replicas == 9

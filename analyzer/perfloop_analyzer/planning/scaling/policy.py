@@ -98,7 +98,7 @@ def decide(needs: Sequence[Need], seen: Seen, settings: ServiceScaling, state: S
     Args:
         needs: What each reason asks for; empty where data are missing.
         seen: The moment. The first answer is no lower than the replicas that answer. Where it lies before that of the
-            last call, the clock was set back, and the windows begin anew.
+            last call, the clock was set back, and the windows begin again.
         settings: The bounds and windows of the service.
         state: What the call before returned; `State()` at first.
     """
@@ -139,7 +139,7 @@ def _asked(needs: Sequence[Need], state: State, at: float) -> tuple[Asked, ...]:
 
 
 def _remembered(needs: Sequence[Need], seen: Seen, settings: ServiceScaling, state: State) -> State:
-    """Return the state with what is needed now; a gap in the data begins the windows anew."""
+    """Return the state with what is needed now; a gap in the data starts the windows again."""
     has_gap = state.known is None or seen.at - state.known > LONGEST_GAP
     now = Wanted(seen.at, max(need.wanted for need in needs), max(need.ample for need in needs))
     window = max(settings.up_window, settings.down_window)

@@ -22,7 +22,7 @@ REQUESTS, TOKENS = "requests", "tokens"
 WORDS = {
     "load": "for the load of the next minutes",
     "queue": "so that what waits is served too",
-    "cache": "so that the key-value caches have room",
+    "cache": "so that the key-value caches are not full",
     "cpu": "by the use of the CPU, since nothing better is known",
     policy.MIN: "the fewest that scaling.yml allows",
     policy.MAX: "the most that scaling.yml allows; more are needed",
