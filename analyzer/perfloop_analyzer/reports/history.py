@@ -30,13 +30,16 @@ LEAST_DAYS_OF_SEASON = 3
 # Share of the variance that the hour of the day explains from which on load has a daily pattern.
 DAILY_PATTERN = 0.3
 RATE, P95, ERRORS = "request_rate", "api_response_time_p95", "error_ratio"
-# What is read of the analyzer's own series, as of the end of the window and over it.
+# What is read of the analyzer's own series, and of the objectives, as of the end of the window.
 PLANNED = {
     "capacity": "perfloop_capacity_requests_per_second",
     "headroom": "perfloop_headroom_ratio",
     "limit": "perfloop_capacity_limit_info",
     "forecast": "perfloop_forecast_requests_per_second",
     "until": "perfloop_seconds_until_limit",
+    "goals": "perfloop_capacity_goal_info",
+    # As the board of objectives has it.
+    "budgets": "max by (service, slo) (service_slo:slo_error_budget_left:ratio)",
 }
 LOWEST_HEADROOM = "headroom_lowest"
 
@@ -120,6 +123,8 @@ class Planned:
         headroom: Capacity by rate; `lowest` is the least of the window.
         limit: The first limit, a resource.
         until: The seconds until a signal reaches its limit, the soonest, and the signal.
+        goals: Whether each goal of the rate is met, not met or not shown.
+        budgets: By objective the share of its error budget of thirty days that is left, negative where it is overspent.
     """
 
     capacity: Mapping[str, float] = field(default_factory=dict)
@@ -128,6 +133,8 @@ class Planned:
     limit: str = ""
     forecast: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     until: tuple[float, str] | None = None
+    goals: Mapping[str, str] = field(default_factory=dict)
+    budgets: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def first_limit(self) -> str:
@@ -144,6 +151,8 @@ class Planned:
             "limit": self.limit or None,
             "forecast_requests_per_second": {horizon: dict(bounds) for horizon, bounds in self.forecast.items()},
             "until_limit": until,
+            "goals": dict(self.goals),
+            "error_budget_left_ratio": dict(self.budgets),
         }
 
 
@@ -326,4 +335,6 @@ def _planned(service: str, planned: Mapping[str, Sequence[Point]]) -> Planned:
         next((labels.get("resource", "") for labels, _ in own.get("limit", ())), ""),
         forecast,
         until[0] if until else None,
+        {labels.get("goal", ""): labels.get("state", "") for labels, _ in own.get("goals", ())},
+        {labels.get("slo", ""): value for labels, value in own.get("budgets", ())},
     )

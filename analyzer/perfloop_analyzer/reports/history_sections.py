@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LITTLE_HEADROOM, ENOUGH_HEADROOM = 1.2, 2.0
 HORIZONS = {"1h": "next hour", "1d": "next day", "1w": "next week"}
+LITTLE_BUDGET = 0.25  # as on the board of objectives
+_GOAL_MOODS = {"met": "good", "not met": "bad"}
 MOST_PICTURES = 4
 MOST_NOTED = 20  # services whose missing figures are explained
 NOTABLE_CHANGE = 0.25  # of the rate within a week
@@ -49,7 +51,7 @@ def capacity_section(history: History, window: Window, *, most: int | None = Non
     """Return the section; `most` services and one picture with it."""
     tables = [_load_table(history), _headroom_table(history)]
     if most is None:
-        tables += [_weeks_table(history, window), _season_table(history)]
+        tables += [_budget_table(history), _weeks_table(history, window), _season_table(history)]
     tables = [table.shortened(most or MOST_ROWS) for table in tables]
     pictures = [_picture(one) for one in history.services[: 1 if most else MOST_PICTURES]]
     notes = [f"{one.service}: {note}." for one in history.services[:MOST_NOTED] for note in one.notes]
@@ -143,6 +145,29 @@ def _weeks_table(history: History, window: Window) -> Table:
     return Table(columns, rows, "No service had requests.", "Mean rate and middle 95th percentile by week")
 
 
+def _budget_table(history: History) -> Table:
+    rows = [
+        (Cell(one.service), Cell(f"error budget of {slo.replace('_', ' ')}"), Cell(_left(left), _mood_of_budget(left)))
+        for one in history.services
+        for slo, left in sorted(one.planned.budgets.items())
+    ]
+    rows += [
+        (Cell(one.service), Cell(f"goal: {goal}"), Cell(state, _GOAL_MOODS.get(state, "")))
+        for one in history.services
+        for goal, state in sorted(one.planned.goals.items())
+    ]
+    empty = "No objective was judged, and no goal of a rate is known."
+    return Table(("service", "objective", "state"), tuple(rows), empty, "Objectives of thirty days, and goals")
+
+
+def _left(share: float) -> str:
+    return f"{quantity(share, 'ratio', 2)} left" if share > 0 else f"overspent by {quantity(-share, 'ratio', 2)}"
+
+
+def _mood_of_budget(left: float) -> str:
+    return "bad" if left <= 0 else "fair" if left < LITTLE_BUDGET else "good"
+
+
 def _season_table(history: History) -> Table:
     seasons = [(one.service, one.season) for one in history.services if one.season]
     rows = tuple(
@@ -174,6 +199,10 @@ def matters(history: History) -> Iterator[str]:
         if headroom is not None and headroom < ENOUGH_HEADROOM:
             what = f"; the first limit is {one.planned.first_limit}" if one.planned.limit else ""
             yield f"{one.service} has little headroom: it can carry {factor(headroom)} its load{what}."
+        spent = sorted((left, slo) for slo, left in one.planned.budgets.items() if left < LITTLE_BUDGET)
+        if spent:
+            left, slo = spent[0]
+            yield f"The error budget of {slo.replace('_', ' ')}, {one.service}: {_left(left)}."
         if one.planned.until is not None:
             seconds, signal = one.planned.until
             yield f"{signal} of {one.service} reaches its limit in {span(seconds)} at this drift."

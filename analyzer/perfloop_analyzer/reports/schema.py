@@ -106,6 +106,8 @@ def _service() -> Schema:
             "limit": _nullable(_TEXT),
             "forecast_requests_per_second": {"type": "object", "additionalProperties": bounds},
             "until_limit": _nullable(_object({"seconds": _NUMBER, "signal": _TEXT})),
+            "goals": {"type": "object", "additionalProperties": _TEXT},
+            "error_budget_left_ratio": bounds | {"description": "of thirty days, by objective"},
         }
     )
     return _object(

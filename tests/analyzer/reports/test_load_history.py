@@ -140,6 +140,22 @@ def test_what_the_analyzer_planned_is_shown_as_it_was_published() -> None:
     assert list(matters(history)) == ["Memory used of demo reaches its limit in 9 d at this drift."]
 
 
+def test_objectives_and_goals_are_those_of_the_boards() -> None:
+    """What is left of a budget, and what is overspent; goals as they are shown."""
+    planned = {
+        "budgets": [({**DEMO, "slo": "latency"}, -0.5), ({**DEMO, "slo": "availability"}, 0.9)],
+        "goals": [({**DEMO, "goal": "10 x the load now", "state": "not met"}, 1.0)],
+    }
+    history = build_history(HistoryFacts({RATE: batch(np.full(HOURS, 140.0))}, planned), WINDOW)
+    table = capacity_section(history, WINDOW).tables[2]
+    assert [[(cell.text, cell.mood) for cell in row[1:]] for row in table.rows] == [
+        [("error budget of availability", ""), ("90% left", "good")],
+        [("error budget of latency", ""), ("overspent by 50%", "bad")],
+        [("goal: 10 x the load now", ""), ("not met", "bad")],
+    ]
+    assert next(matters(history)) == "The error budget of latency, demo: overspent by 50%."
+
+
 def test_without_capacity_the_headroom_is_not_known() -> None:
     """It is said, and no number stands in its place."""
     history = build_history(HistoryFacts({RATE: batch(np.full(HOURS, 140.0))}), WINDOW)
