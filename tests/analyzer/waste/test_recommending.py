@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from perfloop_analyzer.changes import Change
 from perfloop_analyzer.findings import Severity
+from perfloop_analyzer.ports import Result
 from perfloop_analyzer.recommend.recommendation import from_dict
 from perfloop_analyzer.waste import KINDS, WASTE, find_waste, merge_waste
-from perfloop_analyzer.waste_watch import waste_queries
+from perfloop_analyzer.waste_watch import WasteWatch, waste_queries
 from perfloop_base.promql import find_problem
 from tests.analyzer.waste.known_uses import CATALOG, DAY, NOW, batch, grid, known, learn, size, use
 
@@ -116,6 +117,32 @@ def test_fewer_replicas_and_smaller_ones_are_not_recommended_together() -> None:
         learned, _sizes(REQUESTS, size("replicas", 8.0, service="shop")), known(capacities={"shop": 2.0})
     )
     assert not needed.recommendations
+
+
+def test_scaling_has_the_last_word_about_replicas() -> None:
+    """No fewer than its settings or the load of the next minutes ask for."""
+    parts = (("use", 0.4), ("one", 0.05), ("rate", 12.0))
+    learned = learn(*(batch(f"waste_replicas:{name}", use(level), service="shop") for name, level in parts))
+    sizes = _sizes(REQUESTS, size("replicas", 8.0, service="shop"))
+    (found,) = find_waste(learned, sizes, known(least={("shop", "replicas"): 5.0})).recommendations
+    assert found.values["resize"]["to"] == 5.0
+    assert found.improvement is not None
+    assert "what its scaling asks for" in found.improvement.explanation
+    assert not find_waste(learned, sizes, known(least={("shop", "replicas"): 8.0})).recommendations
+
+
+def test_a_watch_adds_what_it_learned_to_a_result(build: Any) -> None:
+    """The questions of one answer; before there is one, nothing. What is short keeps what it has."""
+    watch, result = WasteWatch(), Result(NOW)
+    sizes = _sizes(size("container_memory_limit_bytes", 2 * GIB, **SHOP), REQUESTS)
+    assert watch.add(result, sizes, CATALOG, ()).recommendations == ()
+    watch.note({MEMORY.signal: MEMORY})
+    watch.note({CPU.signal: CPU})
+    (found,) = watch.add(result, sizes, CATALOG, ()).recommendations
+    assert found.rule == "waste_container_memory"
+    short = replace(result, findings=(build.finding(service="shop", component="memory", severity=Severity.WARNING),))
+    added = watch.add(short, sizes, CATALOG, ())
+    assert (added.recommendations, [one.resource for one in added.wasted]) == ((), ["container_memory"])
 
 
 def test_what_is_short_is_not_recommended_to_shrink(build: Any) -> None:
