@@ -46,6 +46,10 @@ class PlanningWatch:
         self._failures: dict[str, Mapping[str, str]] = {}
         self._traffic = TrafficWatch()
         self._scaling = ScalingWatch()
+        # What follows from answers that come once a minute; the number of replicas is computed more often.
+        self._slow: dict[str, ServicePlan] = {}
+        self._bill: tuple[Bill | None, tuple[str, ...]] = (None, ())
+        self._is_new = True
 
     def due(self, at: float) -> tuple[Ask, ...]:
         """Return what is to be asked at a moment; a clock that was set back makes everything due."""
@@ -56,6 +60,7 @@ class PlanningWatch:
         """Keep the answers; where none came, those before are kept until they are too old."""
         self._asked[ask.name] = at
         self._failures[ask.name] = responses.failures
+        self._is_new = self._is_new or ask not in SCALING_ASKS
         if isinstance(ask, Stretch):
             self._traffic.note(ask, responses.batches, at)
         elif responses.batches:
@@ -71,13 +76,15 @@ class PlanningWatch:
         """Return the plan; it computes for up to seconds."""
         situation = Situation(self._fresh(at), catalog, at, prices, scaling or Scaling())
         failures = {name: reason for failed in self._failures.values() for name, reason in failed.items()}
-        bill, notes = bill_of(situation)
-        names = {*_services(situation.answers), *self._scaling.services(situation)}
-        services = tuple(
-            self._with_replicas(plan_service(service, situation, self._traffic.of(service, at), bill), situation)
-            for service in sorted(names)
-        )
-        return Plan(at, services, (), failures, bill, notes=notes)
+        names = sorted({*_services(situation.answers), *self._scaling.services(situation)})
+        if self._is_new or not self._slow.keys() >= set(names):
+            self._bill = bill, _ = bill_of(situation)
+            self._slow = {
+                service: plan_service(service, situation, self._traffic.of(service, at), bill) for service in names
+            }
+            self._is_new = False
+        services = tuple(self._with_replicas(self._slow[service], situation) for service in names)
+        return Plan(at, services, (), failures, self._bill[0], notes=self._bill[1])
 
     def _with_replicas(self, plan: ServicePlan, situation: Situation) -> ServicePlan:
         found = self._scaling.replicas(plan.service, situation, plan.capacity)

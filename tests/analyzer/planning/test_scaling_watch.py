@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from perfloop_analyzer.planning.capacity import Capacity
 from perfloop_analyzer.planning.figures import Bounds
-from perfloop_analyzer.planning.scaling.asked import POINTS, STEP_SECONDS
+from perfloop_analyzer.planning.scaling.asked import LOAD, POINTS, STEP_SECONDS
 from perfloop_analyzer.planning.scaling.replicas import Replicas
 from perfloop_analyzer.planning.scaling.watch import ScalingWatch, fleet_of
 from perfloop_analyzer.planning.situation import Situation
+from perfloop_analyzer.planning_watch import PlanningWatch, plan_service
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.series import Batch, Floats, Grid
 from perfloop_base.scaling import Scaling, ServiceScaling
+
+if TYPE_CHECKING:
+    from perfloop_analyzer.planning.plan import ServicePlan
 
 AT = 1_000_000.0
 
@@ -153,3 +159,24 @@ def test_each_service_has_its_own_bounds() -> None:
     assert isinstance(found, Replicas)
     assert (found.desired, found.decision.reason) == (3, "max")
     assert found.as_dict()["needed"] == {"load": 4}
+
+
+def test_what_is_asked_once_a_minute_is_computed_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of replicas is new four times as often as capacity, forecast and cost."""
+    computed: list[str] = []
+
+    def counted(service: str, *rest: object) -> ServicePlan:
+        computed.append(service)
+        return plan_service(service, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("perfloop_analyzer.planning_watch.plan_service", counted)
+    watch = PlanningWatch()
+    for later in range(0, 61, 15):
+        at = AT + later
+        for ask in watch.due(at):
+            grid = ask.grid(at)
+            values = np.full((1, grid.points), 40.0)
+            batches = {"scale_requests": Batch("scale_requests", grid, ({"service": "shop"},), values)}
+            watch.note(ask, Responses(batches if ask is LOAD else {}, {}), at)
+        assert watch.plan({}, at).of("shop") is not None
+    assert computed == ["shop"] * 2
