@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.errors import StoreError
+from perfloop_analyzer.errors import SourceUnavailable, StoreError
 from perfloop_analyzer.money_watch import MoneyWatch
 from perfloop_analyzer.planning.plan import Plan
 from perfloop_analyzer.planning_watch import PlanningWatch, queries_of
@@ -84,4 +84,7 @@ class LookAhead:
             except (StoreError, TimeoutError) as error:
                 costs.store_failures += 1
                 log.warning("what is saved cannot be kept: %s", str(error) or "the database does not answer")
+            except SourceUnavailable as error:
+                costs.query_failures += 1
+                log.warning("what was saved is not known: %s", error)
         return self._money.add(result, prices)

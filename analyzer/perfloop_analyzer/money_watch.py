@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from perfloop_analyzer.errors import SourceUnavailable
 from perfloop_analyzer.planning.costs.bill import RESOURCES
 from perfloop_analyzer.planning.costs.progress import Baseline, Progress, compared_note
 from perfloop_analyzer.ports import Query, Result, Source, Store
@@ -45,6 +46,7 @@ class MoneyWatch:
 
         Raises:
             StoreError: The database could not be read or written.
+            SourceUnavailable: Prometheus gave no answer: what it would have said is asked for the next time.
         """
         since = prices.goal.since
         self._since = await asyncio.to_thread(self._store.first_accepted) if since is None else since
@@ -85,7 +87,11 @@ class MoneyWatch:
             return stored
         end = min(since + BASELINE_SECONDS, at)
         per_hour = await self._cost("", end, end - since, bill.currency, at) if end > since else None
-        found = Baseline(since, since if per_hour is not None else at, bill.currency, per_hour or bill.total)
+        found = (
+            Baseline(since, at, bill.currency, bill.total)
+            if per_hour is None
+            else Baseline(since, since, bill.currency, per_hour)
+        )
         # Until the hour has passed it may still change.
         if at >= since + BASELINE_SECONDS:
             await asyncio.to_thread(self._store.write_cost_baseline, found)
@@ -118,13 +124,19 @@ class MoneyWatch:
         return float(moments[-1]) if moments else None
 
     async def _cost(self, matchers: str, end: float, seconds: float, currency: str, at: float) -> float | None:
-        """Return the mean cost of an hour of the series over a time; None where it was not published then."""
+        """Return the mean cost of an hour of the series over a time; None where it was not published then.
+
+        Raises:
+            SourceUnavailable: Prometheus gave no answer, and whether it was published is not known.
+        """
         span, moment = f"{max(60, round(seconds))}s", f"{end:.3f}"
         expr = (
             f"avg_over_time((sum({COST % matchers}))[{span}:1m] @ {moment}) and on () "
             f'max(max_over_time(perfloop_price_info{{currency="{currency}"}}[{span}] @ {moment}))'
         )
         answer = await self._source.query([Query("cost", expr)], Grid(at - 1.0, 1.0, 2))
+        for reason in answer.failures.values():
+            raise SourceUnavailable(reason)
         batch = answer.batches.get("cost")
         values = [float(value) for value in current(batch.values) if math.isfinite(value)] if batch else []
         return values[0] if values else None
