@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import yaml
 
 from perfloop_analyzer.catalog import Limit, load_catalog
 from perfloop_analyzer.pipeline import learn
-from perfloop_analyzer.pipeline.budgets import EVENTS, LEFT, OBJECTIVE, RATIO, find_budgets
+from perfloop_analyzer.pipeline.budgets import EVENTS, LEFT, OBJECTIVE, QUERIES, RATIO, find_budgets
 from perfloop_analyzer.pipeline.burns import burn_queries
 from perfloop_analyzer.pipeline.latency_limits import until_limit
 from perfloop_analyzer.reporters.metrics import reading_families
 from perfloop_analyzer.series import Batch, Grid
+from tests.wire.promql import metric_names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from perfloop_analyzer.findings import Reading
 
 STEP = 600.0
@@ -127,6 +131,13 @@ def test_the_recorded_rules_are_asked_for() -> None:
     """With the windows of the burn rates."""
     table = {signal.name: signal for signal in load_catalog()}
     assert {LEFT, RATIO, EVENTS, OBJECTIVE} <= {query.signal for query in burn_queries(table)}
+
+
+def test_the_recorded_rules_are_those_that_are_generated(checkout: Path) -> None:
+    """Names that no rule records would find nothing, for ever."""
+    rules = yaml.safe_load((checkout / "prometheus" / "rules" / "slos.yml").read_text(encoding="utf-8"))
+    recorded = {rule["record"] for group in rules["groups"] for rule in group["rules"]}
+    assert set().union(*(metric_names(expr) for expr in QUERIES.values())) <= recorded
 
 
 def test_infinite_is_published() -> None:
