@@ -28,6 +28,18 @@ def _parse_service(text: str) -> str:
     return text
 
 
+def _parse_webhook(text: str) -> str:
+    register_url(text)  # before anything shows it
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError(f"{redact_url(text)!r} is not a URL: write http://HOST:PORT/PATH or https://HOST/PATH")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class ScaleConfig:
     """Which service is scaled, by what, and how often. Times are in seconds."""
@@ -39,7 +51,7 @@ class ScaleConfig:
         metavar="COMMAND",
         help="shell command that changes the number; {service} and {replicas} stand for both",
     )
-    webhook: str = flag("--webhook", "", metavar="URL", help="where the number is posted as JSON")
+    webhook: str = flag("--webhook", "", parse=_parse_webhook, metavar="URL", help="where the number is posted as JSON")
     token_file: Path | None = flag(
         "--webhook.token-file", None, parse=Path, help="file with the webhook's bearer token"
     )
@@ -60,20 +72,9 @@ class ScaleConfig:
             raise ConfigError(problems)
 
     def _problems(self) -> Iterator[str]:
-        register_url(self.webhook)
         if bool(self.command) == bool(self.webhook):
             yield "give either --command COMMAND or --webhook URL: one of them changes the number"
         if self.command and REPLICAS_FIELD not in self.command:
             yield f"--command does not contain {REPLICAS_FIELD}: it would not know how many replicas there shall be"
-        if self.webhook and not _is_url(self.webhook):
-            yield f"--webhook has the value {redact_url(self.webhook)!r}; write http://HOST:PORT/PATH or https://…"
         if self.token_file and not self.webhook:
             yield "--webhook.token-file is for --webhook, which is missing"
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

@@ -149,7 +149,7 @@ def test_a_command_that_fails_or_hangs_is_one_sentence(prometheus: str, capsys: 
         ((), "give either --command COMMAND or --webhook URL"),
         (("--command=x {replicas}", "--webhook=http://h/"), "give either --command COMMAND or --webhook URL"),
         (("--command=docker compose up",), "--command does not contain {replicas}"),
-        (("--webhook=ftp://h/",), "--webhook has the value 'ftp://h/'"),
+        (("--webhook=ftp://h/",), "--webhook: 'ftp://h/' is not a URL"),
         (("--command=x {replicas}", "--webhook.token-file=t"), "--webhook.token-file is for --webhook"),
         (("--webhook=http://h/", "--service=a}b"), "'a}b' is not a service's name"),
     ],
