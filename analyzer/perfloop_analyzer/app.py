@@ -126,7 +126,7 @@ async def write_report(config: RunConfig, report: ReportConfig | None = None) ->
             looked = await asyncio.to_thread(lambda: database.memory().looked)
             raise type(error)(f"{error}; {_since(looked)}") from error
         past = database.findings(at - REPORT_SECONDS)
-        stored = with_money(database.recommendations(), loop.published.prices)
+        stored = with_money(database.recommendations(), loop.published.prices_of_recommendations)
         links = by_program(report.links if report else ())
         record = Record(past, stored, loop.published.firing, loop.published.catalog, links)
         return render_report(result, loop.published.batches, record, _store_commands(config)), bool(result.health)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.errors import SourceUnavailable
-from perfloop_analyzer.planning.costs.bill import RESOURCES
+from perfloop_analyzer.planning.costs.bill import RESOURCES, price_replicas
 from perfloop_analyzer.planning.costs.progress import Baseline, Progress, compared_note
 from perfloop_analyzer.ports import Query, Result, Source, Store
 from perfloop_analyzer.recommend.money import MEASURED_SAVING, MONEY, of_machines, with_money
@@ -57,12 +57,14 @@ class MoneyWatch:
 
     def add(self, result: Result, prices: Prices) -> Result:
         """Return the result with what each recommendation is worth, and where the goal stands."""
+        bill = result.plan.bill
+        priced = price_replicas(prices, bill)
         result = replace(
             result,
-            recommendations=with_money(result.recommendations, prices),
-            decided=with_money(result.decided, prices),
+            recommendations=with_money(result.recommendations, priced),
+            decided=with_money(result.decided, priced),
         )
-        if (bill := result.plan.bill) is None:
+        if bill is None:
             return result
         progress = self.progress(bill, prices, (*result.recommendations, *result.decided), result.at)
         return replace(result, plan=replace(result.plan, progress=progress))

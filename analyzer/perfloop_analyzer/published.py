@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_analyzer.firing import Firing
 from perfloop_analyzer.incidents import Topology
+from perfloop_analyzer.planning.costs.bill import price_replicas
 from perfloop_analyzer.store.keeper import Keeper
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ class ReportHealth:
         self.failures = {name: self.failures.get(name, 0) for name in known}
 
     def owe(self, name: str, due: float) -> None:
-        """Note when the newest report that is owed was due."""
-        self.due[name] = due
+        """Note when a report that is owed was due; while an older one is owed, that one counts."""
+        if not self.due.get(name, 0.0) > self.last_success.get(name, 0.0):
+            self.due[name] = due
 
     def succeed(self, name: str, at: float) -> None:
-        """Note that a report was sent."""
+        """Note that a report was sent: nothing is owed then, also where the clock was ahead before."""
         self.last_success[name] = at
+        self.due[name] = min(at, self.due.get(name, 0.0))
         self.problems.pop(name, None)
 
     def fail(self, name: str, problem: str) -> None:
@@ -104,6 +107,11 @@ class Published:
     firing: Firing = field(default_factory=Firing)
     reports: ReportHealth = field(default_factory=ReportHealth)
     prices: Prices | None = None
+
+    @property
+    def prices_of_recommendations(self) -> Prices | None:
+        """The prices by which recommendations are worth what they are; None where nobody gave prices."""
+        return self.prices and price_replicas(self.prices, self.result.plan.bill if self.result else None)
 
     def publish(self, result: Result) -> None:
         """Make a result the newest one."""

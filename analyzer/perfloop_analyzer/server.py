@@ -382,7 +382,7 @@ def transition(state: Injected, identifier: str, step: str, decision: Decision |
 
 def _priced(state: State, recommendations: Sequence[Recommendation]) -> Sequence[Recommendation]:
     """Return stored recommendations with what each is worth by the prices in use."""
-    return with_money(recommendations, state.published.prices)
+    return with_money(recommendations, state.published.prices_of_recommendations)
 
 
 def _stored(read: Callable[[], T]) -> T:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perfloop_analyzer.planning.costs.allocation import UNALLOCATED, allocate, divide
 from perfloop_analyzer.planning.costs.asked import COSTS
-from perfloop_analyzer.planning.costs.bill import NO_AMOUNTS, NO_PRICES, bill_of, make_bill
+from perfloop_analyzer.planning.costs.bill import NO_AMOUNTS, NO_PRICES, bill_of, make_bill, price_replicas
 from perfloop_analyzer.planning.costs.progress import Baseline, Progress, compared_note
 from perfloop_analyzer.planning.situation import Situation
 from perfloop_analyzer.reporters.planned import PLANNED
@@ -89,6 +89,22 @@ def test_a_replica_that_is_paid_for_takes_no_cores():
     found = bill(MACHINES, USED, {"cost_replicas": [({"service": "shop"}, 3), ({"service": "db"}, 1)]}, prices=prices)
     assert found.services["shop"].per_hour == pytest.approx({"replicas": 0.6})
     assert found.services[UNALLOCATED].per_hour["cpu"] == pytest.approx(11.5 * 0.03)
+
+
+def test_a_replica_without_a_price_costs_what_it_has_reserved():
+    """Three replicas with a core and two GiB each; what a service uses without a limit is no price of a replica."""
+    reserved: dict[str, Rows] = {
+        "cost_cores_reserved": [({"service": "shop", **M1}, 3.0)],
+        "cost_memory_reserved": [({"service": "shop", **M1}, 6.0)],
+        "cost_replicas": [({"service": "shop"}, 3), ({"service": "db"}, 1)],
+    }
+    found = bill(MACHINES, USED, reserved)
+    assert found.replicas == pytest.approx({"shop": 0.03 + 2 * 0.004})
+    assert price_replicas(PRICES, found).per_hour("replica_hour", -2, "shop") == pytest.approx(-0.076)
+    own = Prices("EUR", PRICES.amounts, replicas={"shop": 1.0})
+    assert price_replicas(own, found).price("replica_hour", "shop") == 1.0
+    for_all = Prices("EUR", {"replica_hour": 0.5})
+    assert price_replicas(for_all, found) == price_replicas(for_all, None) == for_all
 
 
 def test_a_price_for_all_replicas_is_for_services_alone():

@@ -7,7 +7,7 @@ missing, and a note says why.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from perfloop_analyzer.planning.costs.allocation import UNALLOCATED
@@ -113,6 +113,7 @@ class Bill:
 
     Attributes:
         budget: What everything may cost in an hour; None where the prices have none.
+        replicas: What one replica has reserved costs in an hour, by service, where its limits are known.
         notes: One sentence for each amount without a price, by service; those of no service under "".
     """
 
@@ -120,6 +121,7 @@ class Bill:
     services: Mapping[str, ServiceCost]
     budget: float | None = None
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    replicas: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
@@ -172,9 +174,28 @@ def make_bill(answers: Answers, prices: Prices) -> Bill | None:
     known = set(money) | set(read_by(answers, "cost_replicas", "service"))
     strangers = sorted(set(prices.replicas) - known)
     notes[""] = [*notes.pop(UNALLOCATED, []), *map(_stranger, strangers)]
-    return Bill(
-        prices.currency, services, prices.budget_hour, {service: tuple(left) for service, left in notes.items() if left}
-    )
+    kept = {service: tuple(left) for service, left in notes.items() if left}
+    return Bill(prices.currency, services, prices.budget_hour, kept, dict(_reserved_by_replica(answers, prices)))
+
+
+def price_replicas(prices: Prices, bill: Bill | None) -> Prices:
+    """Return prices in which a replica without a price of its own costs what it has reserved."""
+    if bill is None or "replica_hour" in prices.amounts:
+        return prices
+    return replace(prices, replicas={**bill.replicas, **prices.replicas})
+
+
+def _reserved_by_replica(answers: Answers, prices: Prices) -> Iterator[tuple[str, float]]:
+    counts = read_by(answers, "cost_replicas", "service")
+    reserved = {
+        "core_hour": read_by(answers, "cost_cores_reserved", "service"),
+        "memory_gib_hour": read_by(answers, "cost_memory_reserved", "service"),
+    }
+    for service, count in counts.items():
+        costs = [prices.per_hour(name, own[service]) for name, own in reserved.items() if service in own]
+        known = [cost for cost in costs if cost is not None]
+        if known and count >= 1:
+            yield service, sum(known) / count
 
 
 def _priced(amounts: Sequence[Amount], prices: Prices) -> tuple[dict[str, dict[str, float]], dict[str, list[Amount]]]:
