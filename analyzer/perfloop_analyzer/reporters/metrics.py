@@ -340,7 +340,7 @@ def _report_families(reports: ReportHealth) -> Iterator[Metric]:
         return
     yield _gauge(
         "perfloop_report_due_timestamp_seconds",
-        "When the newest report that is owed was due; 0 before the first.",
+        "When the oldest report that is owed was due, else the last one; 0 before the first.",
         ["report"],
         [((name,), at) for name, at in reports.due.items()],
     )

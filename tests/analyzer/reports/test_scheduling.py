@@ -201,6 +201,23 @@ def test_waits_double_up_to_an_hour(world: World) -> None:
     assert world.sent == []
 
 
+def test_it_is_overdue_since_the_first_that_failed(world: World) -> None:
+    """However often another one comes due meanwhile; the one that arrives ends it."""
+    world.plans = parse_reports(PLANS.replace("0 8 * * 1", "*/5 * * * *"), "reports.yml")
+    one = world.scheduler()
+    world.broken = {"slack"}
+    for minute in range(-1, 30):
+        one._pauses.clear()
+        world.look(one, MONDAY + 60 * minute)
+    assert one.health.due == {"review": MONDAY}
+    world.broken = set()
+    one._pauses.clear()
+    world.look(one, MONDAY + 1800)
+    assert one.health.last_success == {"review": MONDAY + 1800}
+    world.look(one, MONDAY + 2100)
+    assert one.health.due == {"review": MONDAY + 2100}
+
+
 def test_prometheus_that_is_away_delays_the_report(world: World) -> None:
     """Nothing empty is sent."""
     one = world.scheduler()
@@ -250,6 +267,8 @@ def test_a_clock_that_jumps_and_comes_back_sends_nothing_twice(world: World, jum
     world.look(one, MONDAY + jump, MONDAY + jump + 5, MONDAY + 10, MONDAY + 20)
     assert len(set(world.sent)) == len(world.sent)
     assert len(world.sent) - len(before) <= 2
+    world.look(one, MONDAY + WEEK)
+    assert one.health.due["review"] <= one.health.last_success["review"]
     again = world.scheduler()
     world.look(again, MONDAY + 30, MONDAY + WEEK)
     assert len(set(world.sent)) == len(world.sent)
