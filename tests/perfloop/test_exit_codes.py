@@ -58,6 +58,11 @@ def _run(environment: dict[str, str], *arguments: str, cwd: Path | None = None) 
         ("exporter --nonsense", ExitCode.USAGE),
         ("analyzer nonsense", ExitCode.USAGE),
         ("analyzer once --prometheus.url=http://127.0.0.1:9", ExitCode.SOURCE_UNAVAILABLE),
+        ("scale --service=shop", ExitCode.USAGE),
+        (
+            "scale --service=shop --once --webhook=http://127.0.0.1:9 --prometheus.url=http://127.0.0.1:9",
+            ExitCode.SOURCE_UNAVAILABLE,
+        ),
         ("loadgen run no-such-file.yml", ExitCode.USAGE),
         ("inbox --nonsense", ExitCode.USAGE),
         ("demo --nonsense", ExitCode.USAGE),
