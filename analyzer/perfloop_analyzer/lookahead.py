@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_analyzer.errors import SourceUnavailable, StoreError
 from perfloop_analyzer.money_watch import MoneyWatch
+from perfloop_analyzer.planning.costs.asked import COSTS
 from perfloop_analyzer.planning.plan import Plan
 from perfloop_analyzer.planning_watch import PlanningWatch, queries_of
 from perfloop_analyzer.waste_watch import WASTE_SECONDS, WasteWatch, waste_queries
@@ -59,7 +60,10 @@ class LookAhead:
 
     async def _make_plan(self, knowledge: Knowledge, at: float) -> Plan:
         """Return the plan, made anew when something was due to be asked for it."""
-        if self.planning is None or not (due := self.planning.due(at)):
+        asked = () if self.planning is None else self.planning.due(at)
+        # Without prices amounts are of no use; with the first ones they are due at once.
+        due = [ask for ask in asked if ask is not COSTS or knowledge.prices is not None]
+        if self.planning is None or not due:
             return self._plan
         for ask in due:
             queries = queries_of(ask, knowledge.settings.window)

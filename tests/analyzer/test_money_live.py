@@ -125,7 +125,7 @@ async def test_without_prices_nothing_is_published(past: httpx.Client, tmp_path:
         assert _published(loop.published) == {}
         assert "No cost is known: no prices are given" in render_page(loop.published, NOW)
         prices.write_text(PRICES)
-        assert await _shop(loop, NOW + 70.0) == pytest.approx(0.03, rel=1e-3)
+        assert await _shop(loop, NOW + 10.0) == pytest.approx(0.03, rel=1e-3)
 
 
 async def test_prices_are_read_again(past: httpx.Client, tmp_path: Path):
