@@ -28,6 +28,11 @@ def test_the_measurement_is_its_own_answer() -> None:
     assert [Fleet(60.0, 100.0, n).fewest(60.0 * n) for n in (1, 2, 7)] == [1, 2, 7]
 
 
+def test_the_example_of_the_page() -> None:
+    """docs/autoscaling.md: 150 requests per second each while two ran, full at 200; 330 take a third."""
+    assert [Fleet(150.0, 200.0, 2).fewest(load) for load in (260.0, 300.0, 330.0)] == [2, 2, 3]
+
+
 @given(st.floats(1.0, 99.0), st.integers(1, 20), st.floats(0.0, 1e5), st.floats(0.0, 1e5))
 def test_more_load_needs_no_fewer_and_no_replica_is_more_than_full(
     within: float, measured_at: int, load: float, more: float
