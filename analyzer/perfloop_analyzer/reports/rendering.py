@@ -30,7 +30,8 @@ _STYLE = Markup(style((_TEMPLATES / "own.css").read_text(encoding="utf-8")))  # 
 REPORT_POLICY = page_policy(_STYLE)
 # A text inside of one is escaped: it holds no end of it.
 _FIGURE = re.compile(r"<figure\b.*?</figure>\s*", re.DOTALL)
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+# An underscore within a word marks nothing.
+_MARKS = re.compile(r"([\\`*\[\]<>|~]|(?<!\w)_|_(?!\w))")
 
 
 @dataclass(frozen=True, slots=True)
