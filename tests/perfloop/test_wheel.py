@@ -142,6 +142,8 @@ def test_help_with_the_base_install(base_bin: Path) -> None:
     ("command", "extra"),
     [
         (("status",), "stack"),
+        (("check",), "stack"),
+        (("backup", "list"), "stack"),
         (("completion", "bash"), "stack"),
         (("analyzer", "--help"), "analyzer"),
         (("loadgen", "--help"), "loadgen"),
@@ -226,6 +228,11 @@ class Stack:
             findings[subject] = f"{findings.get(subject, '')}{finding}\n"
         return findings
 
+    def ready(self) -> set[str]:
+        """Return the lines of `perfloop check` that passed."""
+        lines = json.loads(self.run("check", "--json").stdout)["checks"]
+        return {one["of"] or one["check"] for one in lines if one["verdict"] == "passed"}
+
 
 def read_limits(stack: Stack, configuration: Path) -> dict[str, str]:
     """Return what each place shows of the warning limit of one signal, and of one objective."""
@@ -287,6 +294,7 @@ def test_the_shipped_configuration_runs_in_an_empty_directory(full_bin: Path, ch
         assert stack.targets() >= {"node", "demo", "loadgen", "analyzer", "inbox", "prometheus", "alertmanager"}
         assert stack.run("status").returncode == 0
         assert stack.doctor() == {}
+        assert stack.ready() >= {"configuration", "limits", "alerts", "routes", "slack", "targets", "reviews"}
         processes = stack.processes()
     finally:
         down = stack.run("down")
