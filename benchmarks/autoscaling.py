@@ -3,7 +3,8 @@
 Usage: python benchmarks/autoscaling.py [TRACE ...] [--startup 30s 180s] [--hours 24] [--seeds 3]
 
 TRACE is a trace of requests (Azure's, BurstGPT's, Mooncake's; CSV or JSON Lines, also .gz) or a table of moments and
-rates (timestamp,value). Without any: a day of web traffic and four hours of a language model, both made here.
+rates (timestamp,value). Without any, four loads that are made here: a day of web traffic, four hours of a language
+model at levels that change, an hour of requests in batches, and a day of few requests in bursts.
 
 The policy is simulated by the code that the analyzer runs, with the settings that ship (prometheus/scaling.yml) but
 for the start-up time and the most replicas. The HPA is tuned on each load itself, over its target utilisation, and KEDA
@@ -11,7 +12,7 @@ over the rate per replica; of a setting that costs more and brings no less time 
 counts. Compared is with the HPA that is tuned so that the policy costs 82 % of it, between two settings of the sweep by
 a line. Bar: 30 % less time outside the objective than it, on each load. Exit code 1 where that is missed.
 
-The settings were chosen on the loads that are made here and on Azure's two traces.
+The settings were chosen on Azure's two traces, a load balancer's rates (NAB) and the first two loads of the seed 1.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from autoscaling_fleet import Outcome, at_first, highest_rate, simulate
-from autoscaling_loads import MOST_HOURS, Load, make_llm, make_web_day, read_load
+from autoscaling_loads import MADE, MOST_HOURS, Load, read_load
 from autoscaling_scalers import MOST, Hpa, Keda, Oracle, Perfloop
 
 from perfloop_base.durations import format_duration, parse_positive_duration
@@ -74,15 +75,15 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--hours", type=float, default=MOST_HOURS, help="how much of each file (default: 24)")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each with other start-up times (default: 1)")
+    parser.add_argument("--seed", type=int, default=2, help="of the loads that are made (default: 2)")
     parser.add_argument("--timestamp-unit", choices=("s", "ms"), help="of timestamps that are numbers")
     return parser.parse_args(argv)
 
 
 def _loads(options: argparse.Namespace) -> Iterator[Load]:
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(options.seed)
     if not options.traces:
-        yield make_web_day(rng)
-        yield make_llm(rng)
+        yield from (make(rng) for make in MADE)
     for path in options.traces:
         yield read_load(path, options.hours, options.timestamp_unit, rng)
 

@@ -192,3 +192,28 @@ def make_llm(rng: np.random.Generator, hours: float = 4.0) -> Load:
     seconds = np.sort(starts + rng.uniform(0, step, len(starts)))
     inputs, outputs = rng.lognormal(6.6, 1.0, len(seconds)), rng.lognormal(4.9, 0.9, len(seconds))
     return _llm("language model (made)", seconds, inputs, outputs)
+
+
+def make_batches(rng: np.random.Generator, hours: float = 1.0) -> Load:
+    """Return requests with long prompts that come together every three seconds, at a rate that drifts."""
+    step = 3.0
+    moments = np.arange(0.0, hours * 3600, step)
+    rates = 6.0 * np.exp(0.15 * np.sin(moments / 400.0 + rng.uniform(0, 6)) + 0.1 * rng.standard_normal(len(moments)))
+    seconds = np.repeat(moments, rng.poisson(rates * step))
+    inputs, outputs = rng.lognormal(8.6, 0.9, len(seconds)), rng.lognormal(4.8, 0.8, len(seconds))
+    return _llm("batches (made)", seconds, inputs, outputs)
+
+
+def make_bursts(rng: np.random.Generator, hours: float = 24.0) -> Load:
+    """Return few requests over a day, whose rate wanders and has a day's rhythm, in bursts (gamma pauses)."""
+    seconds, at, level = [], 0.0, 0.0
+    while at < hours * 3600:
+        seconds.append(at)
+        rate = 0.3 * np.exp(level) * (1 + 0.6 * np.sin(2 * np.pi * at / 86_400))
+        at += float(rng.gamma(0.5)) / 0.5 / rate
+        level = 0.995 * level + 0.07 * float(rng.standard_normal())
+    inputs, outputs = rng.lognormal(5.5, 1.0, len(seconds)), rng.lognormal(5.0, 1.0, len(seconds))
+    return _llm("bursts (made)", np.array(seconds), inputs, outputs)
+
+
+MADE = (make_web_day, make_llm, make_batches, make_bursts)
