@@ -33,7 +33,7 @@ MEAN_REPLICAS = 6.0  # how many replicas the mean load keeps busy: a replica get
 MOST_HOURS = 24.0
 WARM_SHARE, MOST_WARM = 0.15, 3600.0
 FINE_STEP = 10.0  # seconds
-LEAST_REQUESTS, LEAST_WARM = 400, 100
+LEAST_REQUESTS, LEAST_WARM, LEAST_SECONDS = 400, 100, 240.0
 # Headings of tables without tokens, in lower case.
 TIMES = ("timestamp", "time", "ts", "datetime", "date", "arrival", "arrival_time")
 VALUES = ("value", "rate", "requests", "count", "rps")
@@ -70,6 +70,8 @@ def _make(name: str, arrivals: Floats, work: Floats, *, limit: float, shows_line
     if len(arrivals) < LEAST_REQUESTS:
         raise ConfigError(f"{name}: has {len(arrivals)} requests; {LEAST_REQUESTS} are the fewest to judge by")
     arrivals = arrivals - arrivals[0]
+    if arrivals[-1] < LEAST_SECONDS:
+        raise ConfigError(f"{name}: its requests come within {arrivals[-1]:.3g} s; {LEAST_SECONDS:g} s are the least")
     busy = float(work.sum() / max(arrivals[-1], 1.0))
     slots = max(1, round(busy / MEAN_REPLICAS))
     warm = max(min(MOST_WARM, WARM_SHARE * float(arrivals[-1])), float(arrivals[LEAST_WARM]))

@@ -161,6 +161,7 @@ def test_every_kind_of_trace_is_read(modules: dict[str, Any], tmp_path: Path, na
         ("timestamp,value\nsoon,1\n", "row 2: Invalid isoformat string: 'soon'"),
         ("timestamp,value\n5,1\n5,2\n", "its moments do not go on"),
         ("timestamp\n1\n2\n", "has 2 requests; 400 are the fewest to judge by"),
+        ("timestamp\n" + "5\n" * 500, "its requests come within 0 s; 240 s are the least"),
         ("timestamp,value\n1\n", "row 2: list index out of range"),
     ],
 )
