@@ -119,7 +119,7 @@ def test_one_trial_says_little():
 
 
 def test_short_trials_flatter_a_long_limit():
-    """With a limit of a second, three seconds of passing leave more room below than with none."""
+    """With a limit of a second, three seconds of passing leave a lower bound below that of none."""
     trials = _searched(lambda rate, _: rate <= 300)
     strict, flattered = estimate_capacity(trials, 0.0), estimate_capacity(trials, 1.0)
     assert strict is not None

@@ -85,7 +85,7 @@ def test_what_is_published_is_in_the_contract(name: str):
 
 
 def test_an_unknown_figure_is_an_error():
-    """A figure without a declared name is a mistake of ours: it is not dropped in silence."""
+    """A figure without a declared name is a programming error: it is not dropped in silence."""
     plan = Plan(AT, (ServicePlan("shop"),), (Figure("unheard_of", {}, 1.0),))
     with pytest.raises(KeyError, match="unheard_of"):
         list(plan_families(plan))

@@ -109,7 +109,7 @@ def _shape(law: Scalability | None, n: Floats, x: Floats) -> str:
         return f"too noisy: the law {share}"
     if law.peak <= n.min() or law.throughput(law.peak) < x[n.argmin()]:
         return f"throughput falls from {n.min():.0f} concurrent requests on: no rise was measured"
-    return "too noisy to tell a peak from a plateau"
+    return "too noisy to distinguish a peak from a plateau"
 
 
 def peak_bounds(law: Scalability, users: Floats, throughput: Floats) -> Bounds:
