@@ -109,7 +109,11 @@ def look_at_configuration(sources: Sources) -> Iterator[Finding]:
 
 def look_at_limits(sources: Sources) -> Iterator[Finding]:
     """Exporter, rules, analyzer and dashboards use the limits that the files have."""
-    yield from _compare(sources, lambda subject: subject in _LIMITS, "exporter, rules, analyzer and dashboards agree")
+    sources.place.url("prometheus")  # raises why nothing can be asked, where nothing can
+    who = "exporter, rules, analyzer and dashboards" if sources.place.has_stack else "rules and analyzer"
+    if not sources.place.has_stack:
+        sources.place.url("analyzer")
+    yield from _compare(sources, lambda subject: subject in _LIMITS, f"{who} agree")
 
 
 def look_at_routes(sources: Sources) -> Iterator[Finding]:
@@ -119,18 +123,16 @@ def look_at_routes(sources: Sources) -> Iterator[Finding]:
     if len(managers) < wanted:
         yield failed(f"Prometheus sends alerts to {len(managers)} Alertmanagers, not {wanted}", advice.READ_PROMETHEUS)
         return
+    if not sources.place.has_stack:
+        yield unknown("only the Alertmanager of a stack here can be compared with its files", advice.START)
+        return
     agreement = f"Prometheus sends to {len(managers)}, with the routes of alertmanager.yml and the channels of secrets/"
     yield from _compare(sources, lambda subject: subject.startswith("alertmanager"), agreement)
 
 
 def _compare(sources: Sources, concerns: Callable[[str], bool], agreement: str) -> Iterator[Finding]:
-    place = sources.place
-    if not place.has_stack:
-        place.url("prometheus")  # raises why nothing can be asked, where nothing can
-        yield unknown("only the stack of this directory can be compared with its files", advice.START)
-        return
-    if place.problem:
-        raise UnansweredError(place.problem)
+    if sources.place.problem:
+        raise UnansweredError(sources.place.problem)
     found = [one for one in sources.differences if concerns(one.subject)]
     differing = [f"{one.subject}: {problem}" for one in found if one.answered for problem in one.problems]
     silent = [f"{one.subject}: {problem}" for one in found if not one.answered for problem in one.problems]

@@ -14,7 +14,7 @@ from perfloop.check.findings import SilentError, UnansweredError
 from perfloop.check.history import History, read_history
 from perfloop.extras import explain_missing
 from perfloop.stack.configuration import grafana_password_file
-from perfloop.stack.usage import find_differences
+from perfloop.stack.usage import find_differences, find_differences_at
 from perfloop_base.located import show_path
 from perfloop_base.promql import quote
 from perfloop_base.redaction import register
@@ -151,7 +151,10 @@ class Sources:
     @cached_property
     def differences(self) -> Sequence[Agreement]:
         """What each program of the stack really uses, compared with the files."""
-        return tuple(find_differences(self.place.settings, self.place.docker))
+        place = self.place
+        if place.has_stack:
+            return tuple(find_differences(place.settings, place.docker))
+        return tuple(find_differences_at(place.settings, place.urls))
 
     def file(self, *parts: str) -> tuple[Path, str]:
         """Return the path of a file of the configuration, and how sentences name it."""

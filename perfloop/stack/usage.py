@@ -50,9 +50,10 @@ class _Stack:
     settings: Settings
     generated: Mapping[Path, str]
     docker: DockerStack | None
+    urls: Mapping[str, str] | None = None
 
     def get(self, name: str, path: str, **options: Any) -> httpx.Response:
-        url = self.settings.url(name) + path
+        url = (self.settings.url(name) if self.urls is None else self.urls[name]) + path
         return httpx.get(url, timeout=_ANSWER_SECONDS, trust_env=False, **options).raise_for_status()
 
 
@@ -155,3 +156,18 @@ def find_differences(settings: Settings, docker: DockerStack | None) -> Iterator
     if docker.has_grafana() if docker else programs.find_grafana(settings.home) is not None:
         yield _ask("grafana dashboards", _grafana, stack, "every limit is that of the thresholds")
     yield _ask("alertmanager configuration", _alertmanager, stack, "the one that alertmanager.yml and secrets/ give")
+
+
+def find_differences_at(settings: Settings, urls: Mapping[str, str]) -> Iterator[Agreement]:
+    """Compare what programs at other addresses use with the files of this configuration.
+
+    Args:
+        settings: where the configuration is.
+        urls: the addresses of `prometheus` and `analyzer`; one that is not there is not asked.
+    """
+    generated = generation.generate(settings.configuration) if settings.is_editable else {}
+    stack = _Stack(settings, generated, None, urls)
+    if "prometheus" in urls:
+        yield _ask("prometheus rules", _rules, stack, "every rule and alert is loaded as its file says")
+    if "analyzer" in urls:
+        yield _ask("analyzer thresholds", _analyzer, stack, "as in prometheus/thresholds.yml")

@@ -9,6 +9,7 @@ import pytest
 
 from perfloop.check import advice, monitoring
 from perfloop.check.findings import UnansweredError, Verdict
+from perfloop_base.thresholds import parse_thresholds
 from tests.support.alerting_chain import Chain, free_port, serve, start_prometheus, wait_until
 from tests.support.readiness import CHECKOUT, answering, looked, make_sources
 
@@ -159,10 +160,31 @@ def test_a_users_password_is_in_no_sentence(tmp_path: Path):
     assert "s3cretpass" not in str(caught.value)
 
 
+def limits_of(text: str) -> dict[str, Any]:
+    """Return what an analyzer with these thresholds says of its limits."""
+    signals = parse_thresholds(text, "thresholds.yml").signals
+    return {"signals": {one.name: dict(one.limits) for one in signals}}
+
+
+def test_limits_of_programs_at_other_addresses(chain: Chain, tmp_path: Path):
+    """The rules that a Prometheus has loaded, and the analyzer's limits, are those of the files, or named."""
+    text = (CHECKOUT / "prometheus" / "thresholds.yml").read_text()
+    with answering({"/api/v1/thresholds": limits_of(text)}) as analyzer:
+        sources = make_sources(tmp_path, urls(chain) | {"analyzer": analyzer.url})
+        assert looked(monitoring.look_at_limits, sources).words == "rules and analyzer agree"
+        analyzer.answers["/api/v1/thresholds"]["signals"]["error_ratio"]["warning"] = 0.5
+        found = looked(monitoring.look_at_limits, make_sources(tmp_path, urls(chain) | {"analyzer": analyzer.url}))
+    assert found.verdict is Verdict.FAILED
+    assert "error_ratio (warning): the analyzer uses 0.5, " in found.words
+
+
 def test_what_cannot_be_compared_with_files_is_unknown(tmp_path: Path):
-    """Programs that only flags name are of no stack here."""
-    with answering({}) as prometheus:
-        found = looked(monitoring.look_at_limits, make_sources(tmp_path, {"prometheus": prometheus.url}))
+    """Another program at the address, and no address at all."""
+    with answering({}) as stranger:
+        urls = {"prometheus": stranger.url, "analyzer": stranger.url}
+        found = looked(monitoring.look_at_limits, make_sources(tmp_path, urls))
     assert found.verdict is Verdict.UNKNOWN
+    with pytest.raises(UnansweredError, match=r"--analyzer\.url is missing"):
+        looked(monitoring.look_at_limits, make_sources(tmp_path, {"prometheus": "http://127.0.0.1:1"}))
     with pytest.raises(UnansweredError, match=r"--prometheus\.url is missing"):
         looked(monitoring.look_at_limits, make_sources(tmp_path))
