@@ -9,8 +9,8 @@ MODULES: dict[str, frozenset[str]] = {
     extra: frozenset(names.split())
     for extra, names in {
         "exporter": "bcrypt jeepney pynvml",
-        "analyzer": "alembic bcrypt cronsim fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy sqlalchemy"
-        " tzdata uvicorn",
+        "analyzer": "alembic bcrypt cronsim fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy"
+        " sqlalchemy tzdata uvicorn",
         "loadgen": "alembic bcrypt brotli grafana_client httpx idna jinja2 orjson pydantic referencing regex rich"
         " sqlalchemy uvloop zstandard",
         "inbox": "aiosmtpd bcrypt fastapi httpx jinja2 pydantic uvicorn",
