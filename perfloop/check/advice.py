@@ -28,6 +28,10 @@ RETAIN = Advice("set PERFLOOP_RETENTION_TIME in .env, `perfloop down`, and start
 RUN_TEST = Advice(
     "run the load test against what goes live", "perfloop loadgen run FILE --url URL --label version=VERSION"
 )
+ADD_THRESHOLDS = Advice(
+    "give the test thresholds, such as errors < 0.1 %, and run it against what goes live",
+    "perfloop loadgen run FILE --url URL --label version=VERSION",
+)
 LIST_RUNS = Advice("see the stored runs", "perfloop loadgen runs")
 NAME_VERSION = Advice(
     "say which runs are of what goes live, by a label that they have", "perfloop check --label version=VERSION"

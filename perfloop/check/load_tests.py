@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from perfloop_loadgen.store.stored import StoredRun
 
 _LEAST_SECONDS = 60.0  # a rate that was held for less shows no throughput
+_RANKED = 20  # so many runs are read for their thresholds
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ENDED = "ended"  # perfloop_loadgen.summary.document.State
 _SERVICE = "service"  # the label of a run that names the service itself
@@ -58,14 +59,22 @@ def look_for_passed_test(sources: Sources) -> Iterator[Finding]:
     # What somebody stopped proves nothing, nor does it undo what an earlier run of the test has shown.
     ended = [run for run in meant if run.state == _ENDED]
     newest = {run.test: run for run in reversed(ended or meant)}.values()
+    yield _judge(sources, list(newest), which)
+
+
+def _judge(sources: Sources, newest: Sequence[StoredRun], which: str) -> Finding:
+    """Return whether the newest runs of each test show that what goes live has passed."""
     bad = [run for run in newest if not run.passed]
-    old = [run for run in newest if sources.now - run.started_unix > sources.config.test_age]
     if bad:
-        yield failed(f"{_listed(sources, bad)} on {which}", advice.LIST_RUNS)
-    elif old:
-        yield failed(f"{_listed(sources, old)}: longer ago than {span(sources.config.test_age)}", advice.RUN_TEST)
-    else:
-        yield passed(f"{_listed(sources, list(newest))} on {which}")
+        return failed(f"{_listed(sources, bad)} on {which}", advice.LIST_RUNS)
+    counted = [run for run in newest if sources.history.could_fail(run)]
+    if not counted:
+        words = f"{_listed(sources, newest)} without a threshold that it could have broken"
+        return failed(words, advice.ADD_THRESHOLDS)
+    old = [run for run in counted if sources.now - run.started_unix > sources.config.test_age]
+    if old:
+        return failed(f"{_listed(sources, old)}: longer ago than {span(sources.config.test_age)}", advice.RUN_TEST)
+    return passed(f"{_listed(sources, counted)} on {which}")
 
 
 def look_for_throughput(sources: Sources) -> Iterator[Finding]:
@@ -76,10 +85,12 @@ def look_for_throughput(sources: Sources) -> Iterator[Finding]:
         _, is_meant, _ = _going_live(sources)
         fresh = [run for run in fresh if is_meant(run)]
     goal = sources.scaling.of(sources.config.service).goal_requests_per_second
-    best = max(fresh, key=sources.history.rate_of, default=None)
+    ranked = sorted(fresh, key=sources.history.rate_of, reverse=True)
+    # A rate at which nothing could fail shows nothing.
+    best = next((run for run in ranked[:_RANKED] if sources.history.could_fail(run)), None)
     rate = sources.history.rate_of(best) if best else 0.0
     if best is None:
-        wanted = f"no load test{_subject(sources)} that counts has passed and lasted {_LEAST_SECONDS:.0f} s"
+        wanted = f"no load test{_subject(sources)} with thresholds has passed and lasted {_LEAST_SECONDS:.0f} s"
         yield failed(f"{wanted}; the goal is {quantity(goal, 'per_second')}", advice.FIND_LIMIT)
     elif rate < goal:
         shown = f"{best.test} held {quantity(rate, 'per_second')} (run {best.run_id})"

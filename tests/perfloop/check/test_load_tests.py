@@ -5,16 +5,18 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from perfloop.check import load_tests
+from perfloop.check import advice, load_tests
 from perfloop.check.findings import UnansweredError, Verdict
 from perfloop.check.history import read_history
 from perfloop_loadgen.store.runs import open_for_writing
 from perfloop_loadgen.summary.document import State
+from perfloop_loadgen.summary.verdict import GateResult
 from perfloop_loadgen.summary.verdict import Verdict as Outcome
 from tests.loadgen.stored_runs import run
 from tests.support.readiness import NOW, answering, looked, make_sources
@@ -39,8 +41,10 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def keep(*, days_ago: float = 1.0, number: int = 1, rate: float = 100.0, seconds: float = 120.0, **changes: Any):
     """Store a run that began so many days ago; `baseline` names one."""
     baseline = changes.pop("baseline", "")
+    gates = [GateResult("errors < 5 %", True, 0.01)] if changes.pop("gated", True) else []  # noqa: FBT003 - it passed
     began = datetime.fromtimestamp(NOW - days_ago * DAY, UTC).isoformat()
     document = run(number, started_at=began, **changes)
+    document = replace(document, summary=replace(document.summary, gates=gates))
     store = open_for_writing(f"sqlite:///{_file()}")
     try:
         store.save(document)
@@ -115,6 +119,19 @@ def test_the_newest_run_of_what_goes_live(tmp_path: Path, kept: dict[str, Any], 
     assert found.verdict == verdict
     assert words in found.words
     assert (found.advice is None) == (verdict == "passed")
+
+
+def test_a_test_without_thresholds_shows_nothing(tmp_path: Path):
+    """It could not have failed, whatever was answered: no passed test, and no throughput; one with some counts."""
+    keep(number=1, rate=5000.0, gated=False, labels={"version": "1.4"})
+    found = passed_test(make_sources(tmp_path, **LABEL))
+    assert (found.verdict, found.advice) == (Verdict.FAILED, advice.ADD_THRESHOLDS)
+    assert found.words.endswith("without a threshold that it could have broken")
+    assert throughput(make_sources(tmp_path)).verdict is Verdict.FAILED
+    keep(number=2, rate=1100.0, test="cart", labels={"version": "1.4"})
+    found = passed_test(make_sources(tmp_path, **LABEL))
+    assert (found.verdict, found.words.partition(" ")[0]) == (Verdict.PASSED, "cart")
+    assert throughput(make_sources(tmp_path)).words.startswith("cart held 1100/s")
 
 
 def test_a_failed_test_is_not_hidden_by_another_that_passed(tmp_path: Path):
