@@ -103,7 +103,7 @@ def look_at_critical(sources: Sources) -> Iterator[Finding]:
     waiting = [one for one in _recommendations(sources) if one.priority == "critical" and one.state in _UNDONE]
     if waiting:
         named = in_words([f"{one.title} ({one.service}, {one.state}, {one.id})" for one in waiting])
-        yield failed(f"{len(waiting)} critical recommendations are not implemented: {named}", advice.IMPLEMENT)
+        yield failed(f"not implemented: {named}", advice.IMPLEMENT)
     else:
         yield passed("no critical recommendation is open")
 
@@ -116,10 +116,10 @@ def look_at_progress(sources: Sources) -> Iterator[Finding]:
     old = [one for one in waiting if sources.now - one.updated > longest]
     if old:
         named = in_words([f"{one.title} ({one.service}, {span(sources.now - one.updated)}, {one.id})" for one in old])
-        yield failed(f"{len(old)} recommendations wait longer than {span(longest)}: {named}", advice.IMPLEMENT)
+        yield failed(f"waiting longer than {span(longest)}: {named}", advice.IMPLEMENT)
     else:
         decided = len(found) - len(waiting)
-        yield passed(f"{len(waiting)} recommendations wait, none longer than {span(longest)}; {decided} were decided")
+        yield passed(f"waiting: {len(waiting)}, none longer than {span(longest)}; decided: {decided}")
 
 
 def look_at_headroom(sources: Sources) -> Iterator[Finding]:

@@ -50,10 +50,10 @@ def look_at_secrets(sources: Sources) -> Iterator[Finding]:
     holding = [one for one in _fresh(sources) if set(present) <= set(one.contents)]
     intact = [one for one in holding if not one.find_problem()]
     if intact:
-        yield passed(f"{intact[0].path} holds the {len(present)} files of secrets/")
+        yield passed(f"{intact[0].path} holds {in_words(list(present))}")
     else:
         why = "whether they are kept elsewhere is not known"
-        yield unknown(f"no backup holds the {len(present)} files of secrets/: {why}", advice.BACK_UP_SECRETS)
+        yield unknown(f"no backup holds {in_words(list(present))}: {why}", advice.BACK_UP_SECRETS)
 
 
 def _fresh(sources: Sources) -> Sequence[Record]:

@@ -162,7 +162,7 @@ def look_at_targets(sources: Sources) -> Iterator[Finding]:
         yield failed(in_words(down), advice.STATUS)
     else:
         services = sorted({one.labels.get("service", "") for one in chosen} - {""})
-        yield passed(f"{len(chosen)} targets are up: {', '.join(services)}")
+        yield passed(f"targets up: {len(chosen)}, of {', '.join(services)}")
 
 
 def look_at_services(sources: Sources) -> Iterator[Finding]:

@@ -114,7 +114,7 @@ def look_at_firing(sources: Sources) -> Iterator[Finding]:
     found = sources.query(f"{_FIRING}{',' if matcher else ''}{matcher}}}")
     names = sorted({f"{one.get('alertname')} of {one.get('service', 'no service')}" for one, _ in found})
     if names:
-        yield failed(f"{len(names)} alerts fire: {in_words(names)}", advice.FIND_CAUSE)
+        yield failed(f"firing: {in_words(names)}", advice.FIND_CAUSE)
     elif not sources.query("count(up)"):
         yield unknown("Prometheus has no series yet", advice.STATUS)
     else:

@@ -45,7 +45,7 @@ def test_targets(chain: Chain, tmp_path: Path):
     assert whole.verdict is Verdict.FAILED
     assert "is down: " in whole.words
     shop = looked(monitoring.look_at_targets, make_sources(tmp_path, urls(chain), service="shop"))
-    assert (shop.verdict, shop.words) == (Verdict.PASSED, "1 targets are up: shop")
+    assert (shop.verdict, shop.words) == (Verdict.PASSED, "targets up: 1, of shop")
     gone = looked(monitoring.look_at_targets, make_sources(tmp_path, urls(chain), service="gone"))
     assert (gone.verdict, gone.advice) == (Verdict.FAILED, advice.ADD_TARGET)
     assert gone.words.startswith("Prometheus has no target of gone; it has alertmanager, cart, shop")
