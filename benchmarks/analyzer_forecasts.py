@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfloop_analyzer.detectors.forecast import forecast_limit
+from perfloop_analyzer.pipeline.latency_limits import until_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +34,8 @@ LEAK = "leak of 12-36 h"
 COVERED = (0.85, 0.95)
 ANSWERED_LEAKS = 0.8
 FALSE_SERIES = 300
+SAID = ("number", "never", "nothing")
+MOST_NEVER = 0.02
 
 Rng = np.random.Generator
 
@@ -252,6 +256,29 @@ def judge_never(count: int, rng: Rng) -> bool:
     return not false
 
 
+def judge_latencies(count: int, rng: Rng) -> bool:
+    """Print what is said of latencies: a number, never, or nothing; return whether it is not the contrary of the truth.
+
+    A number for a series that never fills is wrong, and so is never for one that grows to the limit; for one of the
+    latter in MOST_NEVER it is allowed.
+    """
+    wrong = []
+    for truth, kinds, contrary in (("never fills", NEVER, "number"), ("grows", GROWING, "never")):
+        pasts = [never(kind, rng) if kind in NEVER else grow(kind, rng).values for kind in kinds for _ in range(count)]
+        found = Counter(map(_said, until_limit(np.stack(pasts), STEP, LIMIT)))
+        print(
+            f"latency that {truth}: {', '.join(f'{said} {found[said]}' for said in SAID)} of {len(pasts)}", flush=True
+        )
+        wrong.append(found[contrary] / len(pasts))
+    good = not wrong[0] and wrong[1] <= MOST_NEVER
+    print(f"bars: no number for what never fills, never for {MOST_NEVER:.0%} of what grows{'' if good else '  MISSED'}")
+    return good
+
+
+def _said(until: dict[str, float]) -> str:
+    return SAID[0] if "lower" in until else SAID[1] if until else SAID[2]
+
+
 def main() -> int:
     """Print a line of each kind; return 1 where a bar is missed."""
     parser = argparse.ArgumentParser()
@@ -263,7 +290,9 @@ def main() -> int:
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
     kept = [judge_growing(kind, arguments.series, rng) for kind in GROWING]
-    return 0 if all([*kept, judge_never(FALSE_SERIES, rng)]) else 1
+    kept.append(judge_never(FALSE_SERIES, rng))
+    kept.append(judge_latencies(max(1, arguments.series // 10), rng))
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Bounds = dict[str, float]
 GROWS = 0.01  # the probability by chance from which on a growth is none: a smaller one is not called never
+PARTS = (1.0, 0.5, 0.25)  # of the history, the newest: what was reset and grows again falls over the whole
 NEWEST = 6  # points whose median is the level now; without a value in them nothing is known of now
 
 
@@ -74,11 +75,14 @@ def until_limit(values: Floats, step: float, limit: float) -> list[Bounds]:
 
 
 def _does_not_grow(values: Floats, step: float, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which of some series do not grow, each over all the time that it has."""
+    """Return which of some series do not grow: over all the time that each has, and over its newest parts."""
     still = np.zeros(len(values), dtype=np.bool_)
     begins = np.argmax(np.isfinite(values), axis=1)
     for begin in np.unique(begins[rows]):
         own = np.flatnonzero(rows & (begins == begin))
-        trends = find_trends(without_day(values[own, begin:], step), step)
-        still[own] = (trends.slope <= 0) | (trends.p_value > GROWS)
+        calm = without_day(values[own, begin:], step)
+        still[own] = True
+        for part in PARTS:
+            trends = find_trends(calm[:, calm.shape[1] - max(LEAST_POINTS, round(part * calm.shape[1])) :], step)
+            still[own] &= (trends.slope <= 0) | (trends.p_value > GROWS)
     return still
