@@ -1,8 +1,10 @@
 """What becomes of a size that was reduced: it is validated when it fell and nothing got worse, else refuted.
 
 A size is exact, so that it shows itself when the change acted, whenever somebody marked it. What it may have harmed is
-compared before and since, as the effect of any other change is (recommend.validation): here the interval must exclude a
-rise of more than TOLERATED (a test of non-inferiority), at a chance that all signals and looks share.
+compared before and since, as the effect of any other change is (recommend.validation). That a signal rose is said at a
+chance that all signals and looks share. That none rose is a test of non-inferiority: the interval of each must exclude
+a rise of more than TOLERATED, at UNHARMED. Since each must, the chance is not divided among them (Berger, Technometrics
+24, 1982, intersection-union tests); it is among the looks, most of it for the last.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.series import Floats
 
+UNHARMED = (0.005, 0.005, 0.015)  # of a rise by TOLERATED that is called none, by look; the usual 2.5% in all
 TOLERATED = 0.1  # a rise of more than it must be excluded
 LOAD_ROSE, LOAD_FELL = 0.1, 0.3  # of the requests per second
 BEFORE = 30  # points that are compared; those before them show the signal's own movement
@@ -93,7 +96,8 @@ def conclude_reduced(seen: Reduced) -> Conclusion | None:
         return _without_data(seen)
     # The looks before this one did not decide, or nobody looked then.
     points, chance = reached[-1]
-    look = _Look(seen, acted, acted + GAP + points, chance / max(1, len(seen.watched)))
+    unharmed = UNHARMED[len(reached) - 1]
+    look = _Look(seen, acted, acted + GAP + points, chance / max(1, len(seen.watched)), unharmed)
     return _conclude(look, is_last=points == LONGEST_LOOK)
 
 
@@ -124,13 +128,14 @@ def _without_data(seen: Reduced) -> Conclusion | None:
 class _Look:
     """One look at what was measured: the size acted at a point, and points before `end` are looked at.
 
-    `chance` is that of one signal to be called worse, or unharmed, where it is not.
+    `chance` is that of one signal to be called worse where it is not, `unharmed` that of one to be called unharmed.
     """
 
     seen: Reduced
     acted: int
     end: int
     chance: float
+    unharmed: float
 
     def fallen(self) -> Verdict:
         """Return by how much the size fell."""
@@ -151,28 +156,27 @@ class _Look:
             return None
         return (before, after) if one.above else (1.0 - before, 1.0 - after)
 
-    def compare(self, values: Floats, *, above: bool = True) -> Verdict | None:
-        """Return how far a signal moved."""
+    def compare(self, values: Floats, chance: float, *, above: bool = True) -> Verdict | None:
+        """Return how far a signal moved, with an interval that misses it with a chance on each side."""
         course = self.course(values)
-        return judge(course.before, course.after, above=above, normal=course.normal, chance=self.chance)
+        return judge(course.before, course.after, above=above, normal=course.normal, chance=chance)
 
     def load(self) -> Verdict | None:
         """Return how far the requests per second moved; None where they are not known."""
-        return None if self.seen.load is None else self.compare(self.seen.load)
+        return None if self.seen.load is None else self.compare(self.seen.load, self.chance)
 
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """A signal as one look saw it: what should be low before and since, and how far it moved, None of nothing."""
+class _Compared:
+    """A signal as one look saw it: what should be low before and since, shapes (points,)."""
 
+    look: _Look
     one: Watched
     before: Floats
     after: Floats
-    verdict: Verdict | None
 
-    @property
     def rise(self) -> str:
-        """By how much it surely got worse, in words; empty where it did not, or by too little to matter."""
+        """Return by how much it surely got worse, in words; empty where it did not, or by too little to matter."""
         one, was, now = self.one, float(self.before.mean()), float(self.after.mean())
         if now - was <= one.least:
             return ""
@@ -181,47 +185,45 @@ class _Judged:
         if not self.before.any():
             # Of nothing there is no share; one odd window is no rise, but an event is one.
             return levels if one.is_event or (self.after > 0).mean() > TOLERATED else ""
-        if self.verdict is None or self.verdict.high >= 0 or -self.verdict.gain < LEAST_GAIN:
+        verdict = self.look.compare(one.values, self.look.chance, above=one.above)
+        if verdict is None or verdict.high >= 0 or -verdict.gain < LEAST_GAIN:
             return ""
-        return f"{levels}, {share_range(-self.verdict.high, -self.verdict.low)} more"
+        return f"{levels}, {share_range(-verdict.high, -verdict.low)} more"
 
-    @property
     def is_clear(self) -> bool:
-        """Whether a rise that matters is excluded."""
+        """Return whether a rise that matters is excluded."""
         if not self.before.any():
             return bool(self.after.mean() <= self.one.least)
-        if self.verdict is None:
+        verdict = self.look.compare(self.one.values, self.look.unharmed, above=self.one.above)
+        if verdict is None:
             return False
-        most = -self.verdict.low
+        most = -verdict.low
         return bool(most <= TOLERATED or most * float(np.median(self.before)) <= self.one.least)
 
 
-def _judge(look: _Look) -> list[_Judged]:
+def _compare(look: _Look) -> list[_Compared]:
     """Return the signals that have values enough before and since."""
-    found = []
-    for one in look.seen.watched:
-        sides = look.sides(one)
-        if sides is not None:
-            verdict = look.compare(one.values, above=one.above) if sides[0].any() else None
-            found.append(_Judged(one, *sides, verdict))
-    return found
+    sides = [(one, look.sides(one)) for one in look.seen.watched]
+    return [_Compared(look, one, *both) for one, both in sides if both is not None]
 
 
 def _conclude(look: _Look, *, is_last: bool) -> Conclusion | None:
-    judged, load, verdict = _judge(look), look.load(), look.fallen()
-    rise = next((found.rise for found in judged if found.rise), "")
+    compared, load, verdict = _compare(look), look.load(), look.fallen()
+    rise = next((words for words in (found.rise() for found in compared) if words), "")
     if not rise:
-        return _unharmed(judged, load, verdict, is_last=is_last)
+        return _unharmed(compared, load, verdict, is_last=is_last)
     if load is not None and load.high < 0 and -load.gain > LOAD_ROSE:
         words = f"{rise}, but requests per second went up by {-load.gain:.0%} at the same time"
         return Conclusion("confound", words, verdict)
     return Conclusion("refute", rise, verdict)
 
 
-def _unharmed(judged: Sequence[_Judged], load: Verdict | None, verdict: Verdict, *, is_last: bool) -> Conclusion | None:
+def _unharmed(
+    found: Sequence[_Compared], load: Verdict | None, verdict: Verdict, *, is_last: bool
+) -> Conclusion | None:
     """Return the conclusion that nothing got worse, or at the last look why that cannot be said."""
-    compared = [found.one.title for found in judged]
-    unclear = [found.one.title for found in judged if not found.is_clear]
+    compared = [each.one.title for each in found]
+    unclear = [each.one.title for each in found if not each.is_clear()]
     fell = share_range(-verdict.gain, -verdict.gain)
     was_tested = load is None or load.gain <= LOAD_FELL
     if compared and not unclear and was_tested:
