@@ -180,6 +180,7 @@ def _goal() -> AnyPanel:
             "none",
             NO_PRICES,
             decimals=2,
+            links=(to_board("Open the Recommendations board", "recommendations"),),
         ),
         [
             Query("sum(max by (service, resource) (perfloop_cost_per_hour))", "cost", colours.TRAFFIC),

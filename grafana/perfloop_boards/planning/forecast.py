@@ -106,13 +106,18 @@ def _limits(limits: Limits) -> AnyPanel:
             Query(f"clamp_max({expected} == Inf, 1)", instant=True),
         ],
         [
-            Column("service", "Service", width=110),
+            Column(
+                "service",
+                "Service",
+                width=110,
+                links=(to_board("Open the Service board", "service", service=of_cell("Service")),),
+            ),
             Column("signal", "Signal", words={**name_signals(limits.by_route()), **BUDGETS, **SILENT}),
             Column("series", "Of", width=150),
             Column("Value #B", "Earliest", unit="s", limit=IN_SIGHT, width=110),
             Column("Value #A", "Expected", unit="s", width=110),
             Column("Value #C", "Latest", unit="s", width=110),
-            Column("Value #D", "Outlook", words={"1": ("never as it goes now", colours.GOOD)}, width=160),
+            Column("Value #D", "Outlook", unit="none", words={"1": ("never as it goes now", colours.GOOD)}, width=160),
         ],
     )
 

@@ -105,6 +105,7 @@ def _reasons() -> AnyPanel:
             "decides.",
             "none",
             NOT_KNOWN,
+            links=(to_board("Open the Service board", "service", service=of_label("service")),),
         ),
         [
             Query(
