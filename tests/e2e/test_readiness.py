@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
         not os.environ.get("PERFLOOP_LONG_TESTS"),
-        reason="takes about eight minutes: set PERFLOOP_LONG_TESTS=1 to run it",
+        reason="takes five to eight minutes: set PERFLOOP_LONG_TESTS=1 to run it",
     ),
 ]
 # What a small machine can show: the goals are the service's own.
