@@ -59,7 +59,7 @@ class LookAhead:
         return self.waste.add(result, responses.batches, knowledge.by_name(), knowledge.settings.changes)
 
     async def _make_plan(self, knowledge: Knowledge, at: float) -> Plan:
-        """Return the plan, made anew when something was due to be asked for it."""
+        """Return the plan, computed again when something was due to be asked for it."""
         asked = () if self.planning is None else self.planning.due(at)
         # Without prices amounts are of no use; with the first ones they are due at once.
         due = [ask for ask in asked if ask is not COSTS or knowledge.prices is not None]

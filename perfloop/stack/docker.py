@@ -344,7 +344,7 @@ class DockerStack:
         return self._engine.compose("exec", "-T", "grafana", "cat", "/run/perfloop/admin-password").strip()
 
     def copy_database(self, component: str, path: str) -> bytes:
-        """Return a SQLite database of a component of ours as it is at one moment.
+        """Return a SQLite database of one of our components as it is at one moment.
 
         Raises:
             DockerError: when the container does not answer, or has no such database.

@@ -65,7 +65,7 @@ OWN = {
     "capacity: Time to the limits of objectives": "a day and a week are how far people plan",
     "capacity: Replicas by service": "all that are allowed are all: beyond them ReplicasAtMaximum fires",
     "capacity: Expected peaks": "the share of the capacity: nothing alerts on a forecast",
-    "capacity: Cost reduction": "the goal of a quarter less, and dearer than before is already bad: nothing alerts on it",
+    "capacity: Cost reduction": "the goal of a quarter less, and dearer than before is already bad: no alert",
     "capacity: Planned reduction": "the goal of a quarter less, and dearer than before is already bad",
     "capacity: Cost of failures": "three quarters of a budget are much and all of it is all, as on the SLO board",
     "analysis: Forecast: time to limit": "a day and a week are how far people plan",

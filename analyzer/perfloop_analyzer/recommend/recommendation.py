@@ -83,7 +83,7 @@ class Recommendation:
         created, updated: Unix seconds.
         values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); of waste
             `resize`; later `stood_until`, `measured`, `saved`, `effort_hours`, `proved`, `reason` and `words`. `money`
-            is what it is worth, made anew from the prices and never stored.
+            is what it is worth, computed from the prices and never stored.
     """
 
     id: str

@@ -148,7 +148,7 @@ def statuses() -> AnyPanel:
 
 
 def connections() -> AnyPanel:
-    """Return how often connections are made anew, and requests sent again for it."""
+    """Return how many connections are made, and how many requests are sent again."""
     return lines(
         About(
             "New connections",
