@@ -2,18 +2,21 @@
 
 The expressions are cronsim's, which follows Debian's cron where the clocks change: what is due at a time of day that a
 day does not have is due when the missing hour ends, and what is due at one that a day has twice is due once. A sixth
-field in front counts seconds.
+field in front counts seconds. The library is imported where an expression is read: files of schedules have their schema
+without it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
-
 from perfloop_base.visible import brief
+
+if TYPE_CHECKING:
+    from cronsim import CronSim
 
 _FIELDS = (5, 6)
 _LONGEST = 200
@@ -32,12 +35,12 @@ class Schedule:
         """Return the newest moment at or before `at` at which it fires; None where there is none in fifty years."""
         # cronsim looks strictly before what it is given.
         after = datetime.fromtimestamp(int(at), self.zone) + timedelta(seconds=1)
-        found = next(CronSim(self.expression, after, reverse=True), None)
+        found = next(_firings(self.expression, after, reverse=True), None)
         return found.timestamp() if found else None
 
     def next(self, at: float) -> float | None:
         """Return the first moment after `at` at which it fires; None where there is none in fifty years."""
-        found = next(CronSim(self.expression, datetime.fromtimestamp(int(at), self.zone)), None)
+        found = next(_firings(self.expression, datetime.fromtimestamp(int(at), self.zone)), None)
         return found.timestamp() if found else None
 
 
@@ -67,8 +70,10 @@ def read_schedule(expression: str, zone: ZoneInfo) -> Schedule:
             f"{brief(expression)} is not a cron expression: write five fields, minute, hour, day of the month, month "
             "and day of the week, such as 0 8 * * 1 for Mondays at 08:00"
         )
+    from cronsim import CronSimError
+
     try:
-        if next(CronSim(expression, _ANY_MOMENT), None) is not None:
+        if next(_firings(expression, _ANY_MOMENT), None) is not None:
             return Schedule(expression, zone)
     except CronSimError as error:
         what = str(error).removeprefix("Bad ")
@@ -79,11 +84,20 @@ def read_schedule(expression: str, zone: ZoneInfo) -> Schedule:
 
 def _fits_without_its_month(expression: str) -> bool:
     """Return whether the expression is right but for the month, which is too short for its day."""
+    from cronsim import CronSimError
+
     fields = expression.split()
     fields[-2] = "*"
     try:
-        CronSim(" ".join(fields), _ANY_MOMENT)
-        CronSim(f"0 0 1 {expression.split()[-2]} *", _ANY_MOMENT)
+        _firings(" ".join(fields), _ANY_MOMENT)
+        _firings(f"0 0 1 {expression.split()[-2]} *", _ANY_MOMENT)
     except CronSimError:
         return False
     return True
+
+
+def _firings(expression: str, moment: datetime, *, reverse: bool = False) -> CronSim:
+    """Return the moments after, or before, another one at which an expression fires."""
+    from cronsim import CronSim
+
+    return CronSim(expression, moment, reverse=reverse)

@@ -19,7 +19,10 @@ from importlib.abc import MetaPathFinder
 class OnlyTheBaseInstall(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in {installed!r} and top != "perfloop_base":
+        # The standard library's own: zoneinfo reads with what Python was built.
+        if top in sys.stdlib_module_names or top.startswith("_sysconfigdata"):
+            return
+        if top not in {installed!r} and top != "perfloop_base":
             raise ModuleNotFoundError(f"No module named {{top!r}}", name=top)
 
 sys.meta_path.insert(0, OnlyTheBaseInstall())
