@@ -139,7 +139,7 @@ async def test_a_past_of_waste_is_found_and_what_was_reduced_is_judged(past: str
 
 # What follows takes minutes: a real limit of a real program.
 SERVICE, OLD_BYTES, OLD_CORES = "demo", 1024 * MIB, 1.5
-BEFORE_SECONDS, LONGEST_SECONDS = 200.0, 700.0
+BEFORE_SECONDS, LONGEST_SECONDS = 120.0, 700.0
 SLEEP_SECONDS = 0.4
 ENTER = 'for place in $PLACES; do echo $$ > "$place" || exit 1; done; exec "$@"'
 
@@ -186,6 +186,8 @@ def _load(url: str) -> Iterator[None]:
 
     A response time that is a wait shows what the limit does to it, whatever else this machine has to do.
     """
+    # Of an empty table nothing is selected, and nothing sleeps.
+    httpx.post(f"{url}/api/v1/agents", json={"name": "one", "goal": "to be listed"}).raise_for_status()
     httpx.put(f"{url}/faults", json={"slow_queries": SLEEP_SECONDS}).raise_for_status()
     stop = threading.Event()
 
