@@ -27,19 +27,24 @@ def main(arguments: list[str]) -> int:
     code = subprocess.run([*pytest, "-n", "4", "--dist", "loadgroup", "--durations", "10"], check=False).returncode
     if code != _TESTS_FAILED:
         return code
-    name_alone(_LAST_FAILED)
+    if not name_alone(_LAST_FAILED):  # no test failed: they were not collected alike, or a process ended
+        return code
     Console().rule("the tests that failed while four ran at a time, again, one at a time")
     again = ["--last-failed", "--last-failed-no-failures", "none", *_FEW]
     return subprocess.run([*pytest, *again], check=False).returncode
 
 
-def name_alone(last_failed: Path) -> None:
-    """Rewrite the list of failed tests with the names that they have alone: xdist writes their group behind them.
+def name_alone(last_failed: Path) -> bool:
+    """Rewrite the list of failed tests with the names that they have alone; return whether there are any.
+
+    xdist writes their group behind them, and names processes that could not collect them as if they were tests.
 
     Under the other names pytest finds none of them, and their failure would be forgotten.
     """
     failed: dict[str, bool] = json.loads(last_failed.read_text(encoding="utf-8"))
-    last_failed.write_text(json.dumps({_GROUP.sub("", name): True for name in failed}), encoding="utf-8")
+    named = {_GROUP.sub("", name): True for name in failed if ".py" in name}
+    last_failed.write_text(json.dumps(named), encoding="utf-8")
+    return bool(named)
 
 
 if __name__ == "__main__":

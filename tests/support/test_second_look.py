@@ -28,3 +28,13 @@ def test_failures_are_named_without_their_group(tmp_path: Path):
         "tests/c.py::test_three[x@y]",
         "d.py",
     ]
+
+
+def test_a_process_that_could_not_collect_is_no_test(tmp_path: Path):
+    """Nothing is run again for it: pytest would find no such test, and run all of them one at a time."""
+    file = tmp_path / "lastfailed"
+    file.write_text(json.dumps({"gw1": True, "gw2": True}))
+    assert not name_alone(file)
+    file.write_text(json.dumps({"gw1": True, "tests/a.py::test_one": True}))
+    assert name_alone(file)
+    assert list(json.loads(file.read_text())) == ["tests/a.py::test_one"]
