@@ -138,8 +138,16 @@ def _kept_expectations() -> AnyPanel:
 
 def _life() -> AnyPanel:
     states = " or ".join(
-        f"max by (id, service, title) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
+        f"max by (id, service) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
     )
+    # A title names what stands out, which changes: the present one is that of the whole bar, else any that there was.
+    info = f"perfloop_recommendation_info{selector(*CHOSEN)}"
+    present, past = (
+        f"max by (id, title) ({info} @ end())",
+        f"max by (id, title) (max_over_time({info}[$__range] @ end()))",
+    )
+    newest = f"topk by (id) (1, 2 * {present} or {past})"
+    titled = f"({states}) + on (id) group_left (title) 0 * {newest}"
     silence = f'label_replace({SILENCE.expr}, "title", "analyzer down", "", "")'
     return timeline(
         About(
@@ -150,7 +158,7 @@ def _life() -> AnyPanel:
             NONE_YET,
             links=(to_evidence(of_label("id")), TO_ANALYSIS),
         ),
-        Query(f"{states} or {silence}", "{{title}}"),
+        Query(f"{titled} or {silence}", "{{title}}"),
         {**STATE, "0": ("no result", colours.BAD)},
     )
 
@@ -184,15 +192,15 @@ def _all() -> AnyPanel:
             Column("Value #A", "#", unit="none", width=50),
             Column("priority", "Priority", words=PRIORITY, width=75),
             Column("title", "Recommendation", words=SILENT, links=(EVIDENCE, _of_service("analysis", "analysis"))),
-            Column("service", "Service", width=90, links=(_of_service("Service board", "service"),)),
+            Column("service", "Service", width=75, links=(_of_service("Service board", "service"),)),
             Column("category", "Category", width=100),
-            Column("state", "State", width=85),
-            Column("Value #B", "Expected gain", unit="percentunit", width=120, full=1),
-            Column("Value #D", "Proved gain", unit="percentunit", width=95),
-            Column("Value #C", "Measured gain", unit="percentunit", width=110),
-            Column("gain_of", "Gain of", width=190),
-            Column("Value #F", "Saving/month", unit="none", decimals=2, width=115),
-            Column("Value #G", "Return/month", unit="percentunit", decimals=0, width=115),
+            Column("state", "State", width=75),
+            Column("Value #B", "Expected gain", unit="percentunit", width=115, full=1),
+            Column("Value #D", "Proved", unit="percentunit", width=70),
+            Column("Value #C", "Measured", unit="percentunit", width=80),
+            Column("gain_of", "Gain of", width=140),
+            Column("Value #F", "Saving/month", unit="none", decimals=2, width=105),
+            Column("Value #G", "Return/month", unit="percentunit", decimals=0, width=105),
             Column("Value #E", "Since", unit="dateTimeFromNow", width=140),
             Column("id", "Id", width=60, links=(EVIDENCE,)),
         ],

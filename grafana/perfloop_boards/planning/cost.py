@@ -199,8 +199,8 @@ def _failures() -> AnyPanel:
     return rows(
         About(
             "Cost of failures",
-            "What the requests cost that broke their objective within its 30 days, and what the objective allows. "
-            "Good: under three quarters.",
+            "What the requests cost that broke their objective within its 30 days, and what the objective allows in "
+            "all of them. Good: under three quarters.",
             "none",
             NO_PRICES,
         ),
@@ -218,10 +218,10 @@ def _failures() -> AnyPanel:
             ),
             Column("slo", "Objective", words=SILENT),
             Column("Value #A", "Spent", unit="none", decimals=2, width=90),
-            Column("Value #B", "Allowed", unit="none", decimals=2, width=90),
-            Column("Value #C", "Of it", unit="percentunit", limit=BUDGET, decimals=0, width=80),
+            Column("Value #B", "Allowed in 30 d", unit="none", decimals=2, width=125),
+            Column("Value #C", "Of 30 d", unit="percentunit", limit=BUDGET, decimals=0, width=80),
         ],
-        sort="Of it",
+        sort="Of 30 d",
     )
 
 
