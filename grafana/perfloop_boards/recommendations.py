@@ -140,7 +140,7 @@ def _life() -> AnyPanel:
     states = " or ".join(
         f"max by (id, service) ({_in_state(state)}) * {place}" for state, place in STATE_NUMBERS.items()
     )
-    # A title names what stands out, which changes: the present one is that of the whole bar, else any that there was.
+    # A title names the worst part, which changes: the present one is that of the whole bar, else any that there was.
     info = f"perfloop_recommendation_info{selector(*CHOSEN)}"
     present, past = (
         f"max by (id, title) ({info} @ end())",
