@@ -83,6 +83,7 @@ class State:
     settings: WebSettings
     registry: CollectorRegistry
     clock: Callable[[], float]
+    has_reports: bool
 
 
 def build_web(
@@ -107,7 +108,7 @@ def build_web(
         redoc_url=None,
         default_response_class=Json,
     )
-    web.state.analyzer = State(published, store, settings, registry, clock)
+    web.state.analyzer = State(published, store, settings, registry, clock, shelf is not None)
     web.include_router(router)
     web.include_router(api)
     if shelf is not None:
@@ -158,7 +159,7 @@ def page(state: Injected) -> Response:
     except StoreError as error:
         problem = str(error)
     place = settings.token_place if settings.token is not None else ""
-    desk = Desk(settings.commands, stored, problem, place, settings.links)
+    desk = Desk(settings.commands, stored, problem, place, settings.links, state.has_reports)
     return _html(render_page(state.published, state.clock(), desk))
 
 

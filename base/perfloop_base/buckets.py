@@ -2,7 +2,7 @@
 
 A quantile of a histogram is only known to lie in one bucket, and `histogram_quantile` draws a straight line through it:
 what always takes 501 ms reads 970 ms where 0.5 and 1 s are neighbours. With bounds that are at most 10.1 % apart every
-percentile up to the 99th is within 10 % of the truth, whatever the distribution (tests/base/test_buckets.py).
+percentile up to the 99th is within 10.1 % of the truth, whatever the distribution (tests/base/test_buckets.py).
 """
 
 from __future__ import annotations

@@ -82,6 +82,7 @@ class Desk:
         stored_problem: Why they cannot be read; empty where they can.
         token_place: Where the bearer token for changes is; empty where the analyzer has none, and takes no changes.
         links: Where a browser reaches the other programs, by program.
+        has_reports: Whether there are pages of scheduled reports.
     """
 
     commands: Commands = field(default_factory=lambda: Commands(enabled=False))
@@ -89,6 +90,7 @@ class Desk:
     stored_problem: str = ""
     token_place: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
+    has_reports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def render_page(published: Published, now: float, desk: Desk | None = None) -> s
         commands=desk.commands,
         can_change=bool(desk.token_place),
         token_place=desk.token_place,
+        has_reports=desk.has_reports,
         decided=sorted(decided, key=lambda one: -one.updated)[:MOST_DECIDED],
         stored_problem=desk.stored_problem,
         leads=Leads(

@@ -78,6 +78,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_the_list_shows_the_schedule_and_what_was_made(site: Site) -> None:
     """When the next one comes, and where each one is; texts from outside are escaped."""
+    assert 'href="reports"' in site.client.get("/").text
     answer = site.client.get("/reports")
     assert "Mon 2001-09-17 08:00 (UTC)" in answer.text
     assert 'href="reports/review-20010916T014640Z"' in answer.text
