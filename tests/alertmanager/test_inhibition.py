@@ -202,7 +202,7 @@ def find_wrong(alerts: list[dict[str, Any]]) -> list[str]:
 
 
 def subjects(series: str) -> set[str]:
-    """Return the labels of a rule's test series, less what a rule sums over; `_info` series are read for texts alone."""
+    """Return the labels of a rule's test series, less what it sums over; `_info` series are for texts."""
     if series.partition("{")[0].endswith("_info"):
         return set()
     return set(re.findall(r"([a-zA-Z_]\w*)=", series)) - {"le", "finished_reason", "handler", "method", "status"}
