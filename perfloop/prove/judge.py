@@ -104,6 +104,12 @@ def judge(effect: Effect | None, promised: float) -> Evaluation:
         return Evaluation(
             "refuted", f"the change takes away {interval}: less than the {least:.0%} that make it worth it"
         )
+    if effect.low < -1:  # a share of such an interval would look as if something were known
+        return Evaluation(
+            "undecided",
+            f"{effect.pairs} pairs differ by more than all that the change could bring: more pairs, or longer ones, "
+            "would decide",
+        )
     return Evaluation("undecided", f"the change takes away {interval}: more pairs, or longer ones, would decide")
 
 

@@ -109,3 +109,11 @@ def test_side_effects_are_corrected_for_their_number() -> None:
     sure = [*chance, _effect(-0.3, -0.4, -0.2, 1e-6), _effect(LEAST_GAIN / 2, 0.01, 0.04, 1e-7)]
     assert [at for at, is_one in enumerate(significant(sure)) if is_one] == [20]
     assert significant([]) == []
+
+
+def test_an_interval_that_says_nothing_is_no_figure() -> None:
+    """Where the pairs differ by more than the whole effect, no share is written."""
+    words = judge(_effect(-1.86, -3066.0, 0.99), 0.4).words
+    assert words == (
+        "5 pairs differ by more than all that the change could bring: more pairs, or longer ones, would decide"
+    )
