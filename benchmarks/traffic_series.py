@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from analyzer_forecasts import wander
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,14 +38,8 @@ class Traffic:
 
 
 def _wander(points: int, memory_points: float, rng: Rng) -> Floats:
-    """Return AR(1) noise with a standard deviation of 1."""
-    phi = np.exp(-1 / memory_points)
-    made = np.empty(points)
-    made[0] = rng.standard_normal()
-    shocks = np.sqrt(1 - phi**2) * rng.standard_normal(points)
-    for at in range(1, points):
-        made[at] = phi * made[at - 1] + shocks[at]
-    return made
+    """Return noise that resembles itself within so many points, with a standard deviation of 1."""
+    return wander(points, np.exp(-1 / memory_points), rng)
 
 
 def _day(clock: Floats, rng: Rng) -> Floats:
