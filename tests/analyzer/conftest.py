@@ -1,4 +1,4 @@
-"""What the analyzer's tests share: a real Prometheus on a free port, a service with a switch, and small builders."""
+"""What the analyzer's tests share: a real Prometheus, a service with a switch, databases, and small builders."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import yaml
 from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.series import Batch, Grid
+from tests.analyzer.postgresql import run_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,6 +131,21 @@ def wait_for(url: str, seconds: float = 20.0) -> str:
             if time.monotonic() > end:
                 raise
             time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    """A real PostgreSQL on a socket of its own, where it is installed."""
+    with run_postgresql() as server:
+        yield server.url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The analyzer's database, of both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'state.db'}"
+    return str(request.getfixturevalue("postgresql"))
 
 
 @pytest.fixture

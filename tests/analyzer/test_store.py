@@ -25,10 +25,8 @@ from perfloop_analyzer.planning.costs.progress import Baseline
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.tables import Base
-from tests.analyzer.postgresql import run_postgresql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 HOUR = 3600.0
@@ -39,21 +37,6 @@ def make(identifier: str = "slow-queries-shop-1", title: str = "Database: faster
     return Recommendation(
         identifier, "slow_queries", "shop", "database", "database", "high", title, "do", "low", "none", ("x",), ({},)
     )
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """A real PostgreSQL on a socket of its own, where it is installed."""
-    with run_postgresql() as server:
-        yield server.url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Both kinds of database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    return str(request.getfixturevalue("postgresql"))
 
 
 def test_life_of_a_recommendation_survives_restarts(url: str) -> None:

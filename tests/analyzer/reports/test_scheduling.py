@@ -22,7 +22,6 @@ from perfloop_analyzer.reports.scheduling import Scheduler
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.reports import LEASE_SECONDS, ReportTexts
 from perfloop_base.reports import Reports, parse_reports
-from tests.analyzer.postgresql import run_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,21 +74,6 @@ class World:
         for moment in moments:
             self.now = moment
             asyncio.run(scheduler.look(lambda: self.now))
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """A real PostgreSQL, where it is installed."""
-    with run_postgresql() as server:
-        yield server.url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Both kinds of database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    return str(request.getfixturevalue("postgresql"))
 
 
 @pytest.fixture
