@@ -170,6 +170,24 @@ def _band() -> AnyPanel:
     )
 
 
+def _without_data() -> AnyPanel:
+    return rows(
+        About(
+            "Signals without data",
+            "Signals of a service that had values and have none of the last minute. Good: no row. The health score "
+            "ignores them.",
+            "none",
+            "Every signal has data.",
+        ),
+        [Query(or_silent(f"max by (service) (perfloop_signals_without_data{OF_SERVICE})", "service"), instant=True)],
+        [
+            Column("service", "Service", words=SILENT, links=_of_row()[1:]),
+            Column("Value #A", "Signals", width=80),
+        ],
+        sort="Signals",
+    )
+
+
 SCORE = f"perfloop_anomaly_score{OF_SERVICE}"
 
 
@@ -342,7 +360,7 @@ def build(limits: Limits) -> Board:
             Row(4, evenly(_incidents_now(), _unusual_now(), _bottlenecks_now(), _soonest_now())),
             Row(8, [(13, _causes()), (11, _penalties(limits))]),
             Row(9, [(24, _band())]),
-            Row(8, [(12, _health_now()), (12, _scores())]),
+            Row(8, [(9, _health_now()), (9, _scores()), (6, _without_data())]),
             Row(8, [(9, _bottlenecks()), (15, _changes(limits))]),
             Row(7, [(14, _forecast(limits)), (10, _trends())]),
         ),

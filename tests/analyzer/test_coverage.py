@@ -18,6 +18,7 @@ from perfloop_analyzer.pipeline import Knowledge, analyze
 from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.published import Published
 from perfloop_analyzer.reporters.html import render_page
+from perfloop_analyzer.reporters.metrics import result_families
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_base.errors import ExitCode
 
@@ -62,6 +63,17 @@ def test_a_score_needs_a_finite_value() -> None:
     page = render_page(Published(result=result, catalog=CATALOG), GRID.end)
     assert "No data for 2 of 3 signals" in page
     assert "unknown" in page
+
+
+def test_signals_without_data_are_counted_for_each_service() -> None:
+    """A service whose signals all have data has no series, nor has the catalogue's rest that nobody exports."""
+    result = _analyze(
+        shop={"availability": 1.0, "api_response_time_p95": float("nan"), "error_ratio": float("nan")},
+        mail={"availability": 1.0, "error_ratio": 0.0},
+    )
+    families = {family.name: family.samples for family in result_families(result)}
+    found = [(sample.labels, sample.value) for sample in families["perfloop_signals_without_data"]]
+    assert found == [({"service": "shop"}, 2)]
 
 
 def test_a_service_that_is_down_keeps_its_score_of_zero() -> None:

@@ -44,6 +44,7 @@ FOUND = {
     'perfloop_root_cause_score{incident="new",service="mail",resource="api"}': 1.0,
     'perfloop_bottleneck{service="shop",resource="database",severity="critical"}': 0.75,
     f"perfloop_health_penalty{{{SHOP}}}": 30,
+    'perfloop_signals_without_data{service="mail"}': 2,
     f"perfloop_anomaly_score{{{SHOP}}}": 4,
     f"perfloop_change_point_timestamp_seconds{{{SHOP}}}": -7200,
     f"perfloop_change_point_before{{{SHOP}}}": 0.02,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from perfloop_analyzer.findings import Severity, series_of
+from perfloop_analyzer.findings import OVERALL, Severity, series_of
 from perfloop_analyzer.recommend.money import MONEY, SAVING_KINDS
 from perfloop_analyzer.recommend.recommendation import by_urgency
 from perfloop_analyzer.recommend.track_record import count_outcomes
@@ -105,6 +105,12 @@ def result_families(result: Result) -> Iterator[Metric]:
         "What one signal subtracts from the health score.",
         ["service", "signal"],
         [((one.service, signal), cost) for one in result.health for signal, cost in one.penalties.items()],
+    )
+    yield _gauge(
+        "perfloop_signals_without_data",
+        "Signals of a service that the cycle read and that have no value of the last minute: its score ignores them.",
+        ["service"],
+        [((one.service,), len(one.signals)) for one in result.unseen if one.service != OVERALL],
     )
     yield _gauge(
         "perfloop_bottleneck",
