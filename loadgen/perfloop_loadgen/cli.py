@@ -26,6 +26,7 @@ from perfloop_loadgen.app.memory import Memory
 from perfloop_loadgen.app.repeat import Repetition
 from perfloop_loadgen.app.session import Session
 from perfloop_loadgen.app.store_flags import KeepFlags, StoreFlags, keeping_of
+from perfloop_loadgen.app.workplace import HERE, Workplace, workplace_of
 from perfloop_loadgen.compare_cli import parse_positive
 from perfloop_loadgen.config import PROFILES, LoadTestConfig
 from perfloop_loadgen.config.from_url import OneRequest, config_of_url, is_url
@@ -35,7 +36,7 @@ from perfloop_loadgen.imports import FORMS
 from perfloop_loadgen.report_flags import Reports, report_files
 from perfloop_loadgen.reporters.comparison import comparison_schema
 from perfloop_loadgen.reporters.gate import gate_schema
-from perfloop_loadgen.run_flags import LoadFlags, RepeatFlags, RequestFlags
+from perfloop_loadgen.run_flags import LoadFlags, RepeatFlags, RequestFlags, ShareFlags
 from perfloop_loadgen.runs_cli import add_commands
 from perfloop_loadgen.summary.document import report_schema
 
@@ -124,7 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the tests of a file, a ready-made profile, or requests to one URL")
-    _add(run, _run, LoadFlags, RequestFlags, RepeatFlags, Selection, Service, Reports, KeepFlags, StoreFlags)
+    placed = (RepeatFlags, ShareFlags)
+    _add(run, _run, LoadFlags, RequestFlags, *placed, Selection, Service, Reports, KeepFlags, StoreFlags)
     search = commands.add_parser("breakpoint", help="find the highest rate that keeps the thresholds")
     _add(search, _breakpoint, RequestFlags, Selection, Service, Reports, SearchSteps, KeepFlags, StoreFlags)
     for parser_of_tests in (run, search):
@@ -235,7 +237,8 @@ def _run(arguments: argparse.Namespace) -> ExitCode:
     flags = read_flags(RepeatFlags, arguments)
     repetition = Repetition.of(flags.repeat, flags.until_interval, flags.most, flags.within)
     configs = adjust_all(read_tests(arguments, read_flags(Selection, arguments)), read_flags(LoadFlags, arguments))
-    return _session(arguments, configs, repetition)
+    workplace = workplace_of(read_flags(ShareFlags, arguments), configs, repetition)
+    return _session(arguments, configs, repetition, workplace)
 
 
 def read_tests(arguments: argparse.Namespace, selection: Selection) -> list[LoadTestConfig]:
@@ -292,12 +295,16 @@ def _breakpoint(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _session(
-    arguments: argparse.Namespace, configs: Sequence[LoadTestConfig], repetition: Repetition | None = None
+    arguments: argparse.Namespace,
+    configs: Sequence[LoadTestConfig],
+    repetition: Repetition | None = None,
+    workplace: Workplace = HERE,
 ) -> ExitCode:
     service = read_flags(Service, arguments)
     web = Web(service.web_config_file, service.allowed_hosts, "loadgen")
     memory = Memory(keeping_of(read_flags(StoreFlags, arguments), read_flags(KeepFlags, arguments)))
-    return uvloop.run(Session(configs, service.listen, report_files(arguments), web, repetition).go(memory))
+    session = Session(configs, service.listen, report_files(arguments), web, repetition, workplace=workplace)
+    return uvloop.run(session.go(memory))
 
 
 def _import(arguments: argparse.Namespace) -> ExitCode:

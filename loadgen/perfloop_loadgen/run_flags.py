@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import get_args
 
 from perfloop_base.durations import parse_duration, parse_positive_duration
 from perfloop_base.flags import flag
 from perfloop_base.visible import brief
 from perfloop_loadgen.config.scenario import Method
+from perfloop_loadgen.shares import Share, parse_part
 
 # Of a test that is repeated until an interval is narrow enough.
 MOST_RUNS = 20
@@ -55,6 +58,44 @@ def parse_share(text: str) -> float:
     if not 0 < share < math.inf:
         raise ValueError(f"{brief(text)} is not a number of per cent above 0, such as 5%")
     return share
+
+
+def parse_moment(text: str) -> float:
+    """Return the Unix seconds of a moment: `2026-11-30T10:00:00Z`, with any zone, or the seconds themselves.
+
+    Raises:
+        ValueError: one sentence with the value and the rule.
+    """
+    if re.fullmatch(r"[0-9]{9,11}(\.[0-9]{1,9})?", text):
+        return float(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{brief(text)} is not a moment: write 2026-11-30T10:00:00Z, or Unix seconds") from None
+    if moment.tzinfo is None:
+        raise ValueError(f"{brief(text)} has no time zone, and machines may be in different ones: write {brief(text)}Z")
+    return moment.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class ShareFlags:
+    """Which share of the load this process sends, where several processes share it without a coordinator."""
+
+    share: Share | None = flag(
+        "--share",
+        None,
+        parse=lambda text: parse_part(text, os.environ),
+        metavar="I/N",
+        help="send exactly the I-th of N shares of the load, as 2/8; job/8 in an indexed Job of Kubernetes; `merge` "
+        "makes one run of the shares",
+    )
+    start_at: float | None = flag(
+        "--start-at",
+        None,
+        parse=parse_moment,
+        metavar="TIME",
+        help="begin at this moment, as 2026-11-30T10:00:00Z: that of every share",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The commands about stored runs: `runs`, `show`, `baseline set|list|rm`, `history`."""
+"""The commands about stored runs: `runs`, `show`, `merge`, `baseline set|list|rm`, `history`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from perfloop_base.flags import flag, read_flags
+from perfloop_loadgen.app.merge import merge_runs
 from perfloop_loadgen.app.remembered import (
     list_baselines,
     list_runs,
@@ -59,6 +60,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser], add: Add) -> None
     shown.add_argument("run", metavar="RUN", help=FORMS)
     _add_json(shown)
     add(shown, _show, Reports, StoreFlags)
+    merged = commands.add_parser("merge", help="make one run of the shares of a load, and judge it")
+    merged.add_argument("runs", metavar="FILE|RUN", nargs="*", help=f"JSON reports of shares, or stored runs: {FORMS}")
+    add(merged, _merge, ListFlags, Reports, StoreFlags)
     _add_baseline(commands.add_parser("baseline", help="runs that others are compared with, under names"), add)
     history = commands.add_parser("history", help="write a page of the stored runs, with the changes over them")
     add(history, _history, HistoryOut, ListFlags, StoreFlags)
@@ -90,6 +94,11 @@ def _runs(arguments: argparse.Namespace) -> ExitCode:
 def _show(arguments: argparse.Namespace) -> ExitCode:
     store = read_flags(StoreFlags, arguments)
     return show_run(store, arguments.run, report_files(arguments), as_json=arguments.as_json)
+
+
+def _merge(arguments: argparse.Namespace) -> ExitCode:
+    files, store = report_files(arguments), read_flags(StoreFlags, arguments)
+    return merge_runs(store, arguments.runs, read_flags(ListFlags, arguments), files)
 
 
 def _set_baseline(arguments: argparse.Namespace) -> ExitCode:

@@ -12,6 +12,7 @@ from perfloop_loadgen.app.hold import default_thresholds
 from perfloop_loadgen.app.interrupting import until_interrupted
 from perfloop_loadgen.app.server_watch import watch_server
 from perfloop_loadgen.app.tester import LoadTester
+from perfloop_loadgen.app.workplace import HERE, Workplace
 from perfloop_loadgen.breakpoint_search import Search, Stage, is_oversaturated, knee_of
 from perfloop_loadgen.capacity import CapacityInterval, Tried, estimate_capacity
 from perfloop_loadgen.config.load import BreakpointConfig, ConstantRateConfig
@@ -41,10 +42,11 @@ class BreakpointTester:
     planned_seconds: float | None = None
     is_endless = False
 
-    def __init__(self, config: LoadTestConfig) -> None:
+    def __init__(self, config: LoadTestConfig, workplace: Workplace = HERE) -> None:
         if not isinstance(config.load, BreakpointConfig):
             raise TypeError(f"a breakpoint search needs the shape breakpoint, not {config.load!r}")
         self.config = config
+        self._workplace = workplace
         # Each trial is held to the same.
         gates, note = (config.thresholds, "") if config.thresholds else default_thresholds(config)
         self._notes = [note] if note else []
@@ -151,7 +153,12 @@ class BreakpointTester:
         load = ConstantRateConfig(shape="constant_rate", rate=self.search.rate, max_in_flight=self.load.max_in_flight)
         seconds = self.load.confirm_seconds if is_long else self.load.step_seconds
         config = self.config.of_round(len(self.trials)).model_copy(update={"load": load, "duration_seconds": seconds})
-        return LoadTester(config, open_book=lambda labels: TeeBook(labels, self.book, self._elapsed), with_server=False)
+        return LoadTester(
+            config,
+            open_book=lambda labels: TeeBook(labels, self.book, self._elapsed),
+            with_server=False,
+            workplace=self._workplace,
+        )
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began if self._began else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from array import array
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ from perfloop_loadgen.scenario.request import Reading, Request, Target, build_re
 from perfloop_loadgen.scenario.template import fill, fill_path, is_open
 from perfloop_loadgen.scenario.traces import BLOCK_TOKENS, HASH_IDS, INPUT_TOKENS, OUTPUT_TOKENS, read_trace
 from perfloop_loadgen.scenario.user import User, load_scenario
+from perfloop_loadgen.shares import WHOLE, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,9 +65,6 @@ if TYPE_CHECKING:
     from perfloop_loadgen.ports import Clock, Engine
 
 CLOCK = time.monotonic_ns
-# Which worker, of how many.
-Share = tuple[int, int]
-WHOLE: Share = (0, 1)
 _DEFAULT_MAX_IN_FLIGHT = 1000
 # A spike without an end takes its times from a duration of two minutes.
 _ENDLESS_SPIKE_SECONDS = 120.0
@@ -73,7 +72,25 @@ _ENDLESS_SPIKE_SECONDS = 120.0
 _TRACE_NAMES = (INPUT_TOKENS, OUTPUT_TOKENS, HASH_IDS, BLOCK_TOKENS)
 
 
-def build_run(config: LoadTestConfig, share: Share = WHOLE, open_book: Callable[[Labels], Book] = Book) -> Run:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How much of a load a run sends, and from when on.
+
+    Attributes:
+        share: which of its arrivals and users.
+        from_seconds: the second of the load from which on this run sends them; before it, another sender did.
+        start_unix: the moment at which the load begins, in Unix seconds; None: as soon as it is ready.
+    """
+
+    share: Share = WHOLE
+    from_seconds: float = 0.0
+    start_unix: float | None = None
+
+
+ALL = Part()
+
+
+def build_run(config: LoadTestConfig, part: Part = ALL, open_book: Callable[[Labels], Book] = Book) -> Run:
     """Return a run that is ready to go: the whole of it, or one worker's share.
 
     Raises:
@@ -81,20 +98,21 @@ def build_run(config: LoadTestConfig, share: Share = WHOLE, open_book: Callable[
     """
     target = Target.from_url(config.base_url)
     labels = Labels()
-    plan = build_plan(config, target, labels, share)
+    plan = build_plan(config, target, labels, part.share)
     shape = build_shape(config)
-    limits = Limits(shape.duration_seconds, config.timeout_seconds, config.max_errors)
-    model = _build_model(config, shape, plan, share)
-    return Run(model, _build_client(config, target, share[0]), open_book(labels), limits, CLOCK)
+    limits = Limits(shape.duration_seconds, config.timeout_seconds, config.max_errors, part.start_unix)
+    model = _build_model(config, shape, plan, part)
+    return Run(model, _build_client(config, target, part.share[0]), open_book(labels), limits, CLOCK)
 
 
-def _build_model(config: LoadTestConfig, shape: UserShape | RateShape, plan: Plan, share: Share) -> LoadModel:
+def _build_model(config: LoadTestConfig, shape: UserShape | RateShape, plan: Plan, part: Part) -> LoadModel:
+    share = part.share
     if isinstance(shape, UserShape):
         return ClosedLoop(UserShare(shape, *share), plan, config.think_time_seconds, CLOCK)
     max_in_flight = getattr(config.load, "max_in_flight", _DEFAULT_MAX_IN_FLIGHT)
     # Rounded up: the workers together may have a few more under way than was asked for, never fewer.
     loop = OpenLoop(shape, plan, OpenLimits(-(-max_in_flight // share[1]), config.timeout_seconds), CLOCK)
-    loop.share(*share)
+    loop.share(*share, part.from_seconds)
     return loop
 
 

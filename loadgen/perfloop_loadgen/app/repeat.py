@@ -21,6 +21,7 @@ from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.interrupting import until_interrupted
 from perfloop_loadgen.app.server_watch import watch_server
 from perfloop_loadgen.app.tester import LoadTester
+from perfloop_loadgen.app.workplace import HERE, Workplace
 from perfloop_loadgen.compare.interval import MIN_RUNS, interval_of, runs_needed
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.errors import TargetError
@@ -82,13 +83,14 @@ class Repetition:
         return cls(least, max(highest, least), interval_ratio, within_seconds)
 
 
-async def runs_of(
+async def runs_of(  # noqa: PLR0913 - how each run is made, by name
     config: LoadTestConfig,
     most: int,
     *,
     open_book: Callable[[Labels], Book] = Book,
     started: Callable[[LoadTester], None] = lambda _: None,
     with_server: bool = False,
+    workplace: Workplace = HERE,
 ) -> AsyncGenerator[Document]:
     """Run a test again and again, and yield the document of each run as it ends. Whoever iterates may end it any time.
 
@@ -98,13 +100,14 @@ async def runs_of(
         open_book: makes the book of each run.
         started: called with each run's tester before it begins, so that somebody can stop it or listen.
         with_server: whether each document has the service's series, for which each run waits for a scrape.
+        workplace: where the load is sent from.
 
     Raises:
         ConfigError: a gate, a file or a scenario of the configuration cannot be used.
         TargetError: the host of `base_url` does not resolve.
     """
     for number in range(most):
-        tester = LoadTester(config.of_round(number), open_book, with_server=with_server)
+        tester = LoadTester(config.of_round(number), open_book, with_server=with_server, workplace=workplace)
         started(tester)
         summary = await tester.measure()
         yield tester.document(summary)
@@ -119,13 +122,14 @@ class RepeatTester:
 
     is_endless = False
 
-    def __init__(self, config: LoadTestConfig, repetition: Repetition) -> None:
+    def __init__(self, config: LoadTestConfig, repetition: Repetition, workplace: Workplace = HERE) -> None:
         if isinstance(config.load, BreakpointConfig):
             raise ConfigError("a breakpoint search is not repeated: its rates are tried again until one is confirmed")
         self.config = config
         self.repetition = repetition
         # Built for its problems, before anything runs, and for how long each run takes.
-        self._tester = LoadTester(config)
+        self._tester = LoadTester(config, workplace=workplace)
+        self._workplace = workplace
         if self._tester.is_endless:
             raise ConfigError("only a test that ends can be repeated: give it a duration")
         self.run_id = uuid.uuid4().hex[:12]
@@ -162,7 +166,13 @@ class RepeatTester:
 
     async def _repeat(self) -> Summary:
         self._began, self._started_at = time.monotonic(), time.time()
-        runs = runs_of(self.config, self.repetition.most, open_book=self._open_book, started=self._follow)
+        runs = runs_of(
+            self.config,
+            self.repetition.most,
+            open_book=self._open_book,
+            started=self._follow,
+            workplace=self._workplace,
+        )
         async with aclosing(runs):
             try:
                 async for document in runs:

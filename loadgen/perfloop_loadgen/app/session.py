@@ -24,6 +24,7 @@ from perfloop_loadgen.app.display import shown
 from perfloop_loadgen.app.memory import Keeping, Memory
 from perfloop_loadgen.app.repeat import RepeatTester
 from perfloop_loadgen.app.suite import build_testers
+from perfloop_loadgen.app.workplace import HERE, Workplace
 from perfloop_loadgen.config.secrets import shown as shown_text
 from perfloop_loadgen.reporters.exposition import LoadgenCollector
 from perfloop_loadgen.reporters.files import file_name_parts, write_reports
@@ -67,20 +68,24 @@ class Session:
         reports: the file of each kind of report.
         web: how the page is protected.
         repetition: how often each test is run; None: once.
+        workplace: where the load is sent from, and how much of it.
 
     Raises:
         ConfigError: the web configuration file is invalid.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the command line says, each part of it once
         self,
         configs: Sequence[LoadTestConfig],
         listen: Address | None,
         reports: Mapping[str, Path],
         web: Web = DEFAULTS,
         repetition: Repetition | None = None,
+        *,
+        workplace: Workplace = HERE,
     ) -> None:
         self._configs = configs
+        self._workplace = workplace
         self._repetition = repetition
         self._listen = listen
         self._reports = reports
@@ -106,7 +111,7 @@ class Session:
             ConfigError: with what is wrong with any of the tests; nothing has run.
             ListenError: the metrics address is taken; nothing has run.
         """
-        testers = build_testers(self._configs, self._repetition)
+        testers = build_testers(self._configs, self._repetition, self._workplace)
         _allow_all_descriptors()
         # What is loaded by now stays: the collector need not walk it between two requests, which takes tens of ms.
         gc.freeze()

@@ -9,6 +9,7 @@ from perfloop_loadgen.app.breakpoint import BreakpointTester
 from perfloop_loadgen.app.interrupting import until_interrupted
 from perfloop_loadgen.app.repeat import RepeatTester
 from perfloop_loadgen.app.tester import LoadTester
+from perfloop_loadgen.app.workplace import HERE, Workplace
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.reporters.text import summary_lines
 
@@ -71,18 +72,22 @@ class Tester(Protocol):
         """Return everything that is known about the run, for reports."""
 
 
-def build_tester(config: LoadTestConfig, repetition: Repetition | None = None) -> Tester:
-    """Return what runs a configuration, once or as often as a repetition asks.
+def build_tester(config: LoadTestConfig, repetition: Repetition | None = None, workplace: Workplace = HERE) -> Tester:
+    """Return what runs a configuration, once or as often as a repetition asks, from where the workplace says.
 
     Raises:
         ConfigError: a gate, a file or a scenario of the configuration cannot be used.
     """
     if repetition is not None:
-        return RepeatTester(config, repetition)
-    return BreakpointTester(config) if isinstance(config.load, BreakpointConfig) else LoadTester(config)
+        return RepeatTester(config, repetition, workplace)
+    if isinstance(config.load, BreakpointConfig):
+        return BreakpointTester(config, workplace)
+    return LoadTester(config, workplace=workplace)
 
 
-def build_testers(configs: Sequence[LoadTestConfig], repetition: Repetition | None = None) -> list[Tester]:
+def build_testers(
+    configs: Sequence[LoadTestConfig], repetition: Repetition | None = None, workplace: Workplace = HERE
+) -> list[Tester]:
     """Return what runs each test.
 
     Raises:
@@ -92,7 +97,7 @@ def build_testers(configs: Sequence[LoadTestConfig], repetition: Repetition | No
     problems: list[str] = []
     for config in configs:
         try:
-            testers.append(build_tester(config, repetition))
+            testers.append(build_tester(config, repetition, workplace))
         except ConfigError as error:
             problems += (f"{config.name}: {problem}" for problem in error.problems)
     if problems:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from perfloop_base.redaction import redact_url
-from perfloop_loadgen.app.build import build_rate_shape, build_run, check_filling, fresh_seed
+from perfloop_loadgen.app.build import Part, build_rate_shape, build_run, check_filling, fresh_seed
 from perfloop_loadgen.app.calibration import read_calibration
 from perfloop_loadgen.app.fleet import Fleet
 from perfloop_loadgen.app.gates import Gates
 from perfloop_loadgen.app.interrupting import GRACE_SECONDS, until_interrupted
 from perfloop_loadgen.app.prompt_notes import generates_prompts, prompt_notes
 from perfloop_loadgen.app.server_watch import watch_server
+from perfloop_loadgen.app.sharing import NOT_JUDGED, share_of
+from perfloop_loadgen.app.workplace import HERE, Workplace
 from perfloop_loadgen.config.load import EnduranceConfig
 from perfloop_loadgen.config.secrets import register_secrets, without_secrets
 from perfloop_loadgen.reporters.exposition import LiveRun
@@ -78,6 +80,8 @@ class LoadTester:
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     # Whether to read the service's own series at the end, which waits for Prometheus's next scrape.
     with_server: bool = True
+    # Where the load is sent from, and how much of it.
+    workplace: Workplace = HERE
     run: Execution = field(init=False)
     started_at: float = field(init=False, default=0.0)
     generator_faults: list[str] = field(init=False, default_factory=list)
@@ -102,6 +106,10 @@ class LoadTester:
         self.config, self._notes = self.config.fitted()
         self.seed = fresh_seed() if self.config.seed is None else self.config.seed
         self._gates = Gates.of(self.config)
+        if self.workplace.is_share:
+            # Of a share alone a rate or a count says nothing: the shares are judged together.
+            self._gates = replace(self._gates, client=(), server=(), held="")
+            self._notes.append(NOT_JUDGED)
         self.run = self._build()
         if self._gates.aborting:
             self.run.listeners.append(self._abort_if_crossed)
@@ -112,7 +120,7 @@ class LoadTester:
         if config.workers > 1:
             check_filling(config)  # here, in one sentence: each worker would say it again
             return Fleet(config, self.open_book)
-        return build_run(config, open_book=self.open_book)
+        return build_run(config, Part(self.workplace.share, start_unix=self.workplace.start_unix), self.open_book)
 
     @property
     def book(self) -> Book:
@@ -187,12 +195,14 @@ class LoadTester:
         """Return everything that is known about the run, for reports."""
         book = self.run.book
         config = without_secrets(self.config.model_dump(mode="json", exclude_defaults=True))
+        share = share_of(self.config, self.workplace, book) if self.workplace.is_share else None
         return Document(
             run_id=self.run_id,
             profile=self.profile,
             base_url=redact_url(self.config.base_url),
             started_at=iso_time(self.started_at),
-            summary=summary,
+            summary=summary if share is None else replace(summary, name=self.workplace.title(summary.name)),
+            share=share,
             generator=self.generator(),
             timeline=book.timeline(),
             distribution=distribution_of(book.total().response),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from perfloop_loadgen.runner.agenda import Agenda
@@ -13,7 +13,7 @@ from perfloop_loadgen.samples.book import Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from perfloop_loadgen.pacing import RateShape
     from perfloop_loadgen.ports import Clock, Engine
@@ -73,16 +73,28 @@ class OpenLoop:
         self._idle: list[ArrivalLane] = []
         # With the data of each: an arrival of a trace has its own, also behind one that is dropped.
         self._waiting: deque[tuple[int, Journey, dict[str, Any]]] = deque()
-        self._share = (0, 1)
+        self._step = 1
+        self._starts = shape.starts()
         self._began = 0
         self._number = 0
         self._stopped = False
         self._next_due: int | None = None
 
-    def share(self, index: int, of: int) -> None:
-        """Take every `of`-th arrival, from `index`."""
-        self._share = (index, of)
-        self._number = index
+    def share(self, index: int, of: int, from_seconds: float = 0.0) -> None:
+        """Take every `of`-th arrival, from `index`; of those, the ones that are due from a second of the schedule on.
+
+        Every sender computes the whole schedule and takes its share: together they send it exactly once.
+        """
+        starts = islice(self.shape.starts(), index, None, of)
+        self._step, self._number = of, index
+        for due in starts:
+            if due >= from_seconds:
+                starts = chain((due,), starts)
+                break
+            # What was due before had its journey and its data too.
+            self._next_journey()
+            self._plan.next_values()
+        self._starts = starts
 
     def open(self, engine: Engine, recorder: Recorder, began: int) -> None:
         """Make the first appointment; `began` is the zero of the schedule."""
@@ -90,9 +102,6 @@ class OpenLoop:
         self._recorder = recorder
         self.agenda = Agenda(self.clock)
         self._began = began
-        index, of = self._share
-        # Every worker computes the whole schedule and takes its share: together they send it exactly once.
-        self._starts: Iterator[float] = islice(self.shape.starts(), index, None, of)
         self._plan_next()
         self._appoint()
 
@@ -164,7 +173,7 @@ class OpenLoop:
     def _next_journey(self) -> Journey:
         cycle = self._plan.cycle
         journey = cycle[self._number % len(cycle)]
-        self._number += self._share[1]
+        self._number += self._step
         return journey
 
     def _plan_next(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
@@ -65,6 +66,8 @@ class Limits:
     duration_seconds: float | None
     timeout_seconds: float
     max_errors: int | None = None
+    # The moment at which the load begins, in Unix seconds; None: as soon as the run is ready.
+    start_unix: float | None = None
 
 
 class Run:
@@ -94,7 +97,8 @@ class Run:
     @property
     def elapsed_seconds(self) -> float:
         """Return the time since the first request could start."""
-        return ((self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0
+        # Before a beginning that is waited for, there is none.
+        return max(0, (self._ended or self._clock()) - self._began) / SECOND if self._began else 0.0
 
     @property
     def began_unix(self) -> float:
@@ -113,15 +117,23 @@ class Run:
         if grace_seconds is not None:
             self.grace_seconds = min(self.grace_seconds, grace_seconds)
 
-    async def go(self, begin_at: int | None = None) -> None:
+    async def go(self, begin_at: int | None = None, join_at: int | None = None) -> None:
         """Run to the end; what was measured until then is in the book, whatever happens.
 
-        Workers of one run begin at the same moment of the machine's monotonic clock.
+        Args:
+            begin_at: the zero of the schedule on the run's clock, the same for all workers of a load; None: make ready
+                and begin.
+            join_at: when this run begins to send; None: at the beginning.
         """
         if begin_at is None and not await self._is_ready():
             return
+        self._began = begin_at or self._first_moment()
+        self._rolled = join_at or self._began
+        if not await self._wait_for(self._rolled):
+            self._began = 0  # it never did
+            await self._engine.close()
+            return
         try:
-            self._began = self._rolled = await self._moment(begin_at)
             self._model.open(self._engine, self._recorder, self._began)
             await self._drive()
             self._model.stop()
@@ -157,11 +169,24 @@ class Run:
         await asyncio.gather(ready, return_exceptions=True)
         return False
 
-    async def _moment(self, begin_at: int | None) -> int:
-        if begin_at is None:
-            return self._clock()
-        await asyncio.sleep(max(0.0, (begin_at - self._clock()) / SECOND))
-        return begin_at
+    def _first_moment(self) -> int:
+        """Return when the load begins on the run's clock, by the wall clock where that says when."""
+        now = self._clock()
+        start = self._limits.start_unix
+        if start is None:
+            return now
+        until_seconds = start - time.time()
+        if until_seconds < 0:
+            self.faults.append(f"it was ready {-until_seconds:.3g} s after the moment at which it was to begin")
+        return now + round(until_seconds * SECOND)
+
+    async def _wait_for(self, moment: int) -> bool:
+        """Wait until a moment of the run's clock; return whether it came before the run was stopped."""
+        wait_seconds = (moment - self._clock()) / SECOND
+        if wait_seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait_seconds)
+        return not self._stop.is_set()
 
     async def _drive(self) -> None:
         duration = self._limits.duration_seconds

@@ -190,10 +190,10 @@ def _merged(points: Sequence[Point]) -> Point:
         span_seconds=sum(point.span_seconds for point in points),
         requests=sum(point.requests for point in points),
         errors=sum(point.errors for point in points),
-        p50_seconds=_worst(point.p50_seconds for point in points),
-        p95_seconds=_worst(point.p95_seconds for point in points),
-        p99_seconds=_worst(point.p99_seconds for point in points),
-        lag_p99_seconds=_worst(point.lag_p99_seconds for point in points),
+        p50_seconds=worst_of(point.p50_seconds for point in points),
+        p95_seconds=worst_of(point.p95_seconds for point in points),
+        p99_seconds=worst_of(point.p99_seconds for point in points),
+        lag_p99_seconds=worst_of(point.lag_p99_seconds for point in points),
         statuses=_sum(point.statuses for point in points),
     )
 
@@ -205,5 +205,6 @@ def _sum(statuses: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return dict(sorted(total.items()))
 
 
-def _worst(values: Iterable[float | None]) -> float | None:
+def worst_of(values: Iterable[float | None]) -> float | None:
+    """Return the largest of the values that there are."""
     return max((value for value in values if value is not None), default=None)

@@ -22,6 +22,7 @@ from perfloop_loadgen.samples.histogram import SECOND, Histogram, bucket_bounds
 from perfloop_loadgen.summary.numbers import Summary
 from perfloop_loadgen.summary.repeats import Repeats
 from perfloop_loadgen.summary.server import Server
+from perfloop_loadgen.summary.share import ShareOf
 from perfloop_loadgen.summary.verdict import Generator
 
 # To be raised when a reader of the previous form would misread the report.
@@ -118,6 +119,8 @@ class Document:
     server: Server | None = None
     # Of a test that was run several times: each run, and the interval of the p95 between them.
     repeats: Repeats | None = None
+    # Of a process that sent one share of the load alone: what `merge` makes one run of.
+    share: ShareOf | None = None
     # How it came to its end; one that was killed has only what was measured until then.
     state: State = State.ENDED
     # What people call the run's circumstances, as `version: 1.4`.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from perfloop_loadgen.samples.tally import Tally
     from perfloop_loadgen.summary.verdict import Generator
 
+NO_REQUEST = "no request was sent"
+
 
 def decide(
     tally: Tally, gates: Sequence[GateResult], faults: Sequence[str], failures: Sequence[str] = ()
@@ -36,7 +38,7 @@ def decide(
         worst = max(tally.outcomes, key=tally.outcomes.__getitem__)
         failed.append(f"not one of {tally.requests} requests was answered as expected (mostly {worst})")
     if not tally.requests:
-        without_data.append("no request was sent")
+        without_data.append(NO_REQUEST)
     if faults or without_data:
         return Verdict.INVALID, [*faults, *without_data, *failed]
     return (Verdict.FAILED if failed else Verdict.PASSED), failed
