@@ -20,6 +20,7 @@ _PACKAGES = {
     "instrument_sqlalchemy": ("perfloop_exporter.instrument", ""),
     "llm_server_call": ("perfloop_exporter.instrument", ""),
     "performance_monitor": ("perfloop_exporter.monitor", ""),
+    "send_metrics": ("perfloop_exporter.instrument", ""),
     "waiting": ("perfloop_exporter.instrument", ""),
     "LoadTestConfig": ("perfloop_loadgen", "loadgen"),
     "LoadTestSuite": ("perfloop_loadgen", "loadgen"),

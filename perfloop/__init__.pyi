@@ -8,6 +8,7 @@ from perfloop_exporter.instrument import instrument_openai as instrument_openai
 from perfloop_exporter.instrument import instrument_redis as instrument_redis
 from perfloop_exporter.instrument import instrument_sqlalchemy as instrument_sqlalchemy
 from perfloop_exporter.instrument import llm_server_call as llm_server_call
+from perfloop_exporter.instrument import send_metrics as send_metrics
 from perfloop_exporter.instrument import waiting as waiting
 from perfloop_exporter.monitor import AlertEvent as AlertEvent
 from perfloop_exporter.monitor import PerformanceMonitor as PerformanceMonitor

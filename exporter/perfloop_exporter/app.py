@@ -14,6 +14,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+import psutil
+
 from perfloop_base.addresses import inherited_listeners, listen, shown_address
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.pages import Landing, landing_page
@@ -23,15 +25,21 @@ from perfloop_base.web.preferences import accepts_gzip
 from perfloop_exporter.collectors.catalogue import SPECS, ProcessCollector
 from perfloop_exporter.collectors.families import counter, gauge, single
 from perfloop_exporter.collectors.host import Host
+from perfloop_exporter.otlp import EXPORTS, EXPORTS_HELP, Sender
 from perfloop_exporter.scrape import CollectorSlot, Scraper
 from perfloop_exporter.web.guard import Guard
 from perfloop_exporter.web.messages import Request, Response, text_response
 from perfloop_exporter.web.server import BACKLOG, Server, Statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client import Metric
+
     from perfloop_exporter.collectors.families import Reading
     from perfloop_exporter.collectors.spec import Spec
     from perfloop_exporter.config import CollectorSettings, Paths, Settings, WebSettings
+    from perfloop_exporter.otlp import Destination
 
 BUILD = gauge(
     "perfloop_exporter_build_info", "Version of the exporter and of Python; always 1.", "version", "python_version"
@@ -46,6 +54,8 @@ DROPPED = counter(
     "Connections closed since the client took too long (deadline), or there were too many (limit).",
     "reason",
 )
+
+SENT = counter(EXPORTS, EXPORTS_HELP, "outcome")
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
@@ -74,6 +84,7 @@ class SelfCollector:
         self._connections = connections
         self.answered = {200: 0, 500: 0, 503: 0}
         self.in_flight = 0
+        self.otlp: Sender | None = None
         self._build = (BUILD, (((version(), platform.python_version()), 1),))
 
     def collect(self) -> list[Reading]:
@@ -84,6 +95,7 @@ class SelfCollector:
             single(IN_FLIGHT, self.in_flight),
             single(CONNECTIONS, self._connections.open),
             (DROPPED, [((reason,), count) for reason, count in self._connections.dropped.items()]),
+            (SENT, [((outcome,), count) for outcome, count in self.otlp.counts.items()] if self.otlp else []),
         ]
 
 
@@ -139,6 +151,17 @@ class App:
             RuntimeError: No thread can be started.
         """
         self._scraper.prepare()
+
+    def build_sender(self, destination: Destination) -> Sender:
+        """Return what sends a scrape of every collector by OTLP; the exporter counts what becomes of each."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        def collect() -> Iterable[Metric]:
+            return text_string_to_metric_families(self._scraper.scrape())
+
+        # The kernel's counters count from its start.
+        sender = self._self.otlp = Sender(destination, collect, psutil.boot_time())
+        return sender
 
     def is_quick(self, request: Request) -> bool:
         """Return whether the response takes no time that matters: only a scrape does."""
@@ -268,17 +291,24 @@ def run(settings: Settings) -> ExitCode:
     app = App(settings, build_host(settings.paths))
     listeners = _listen(settings.web)
     server = Server(listeners, app, guard, statistics=app.connections)
+    sender = app.build_sender(settings.otlp) if settings.otlp else None
     try:
         app.prepare()
         server.start()
+        if sender is not None:
+            sender.start()
     except RuntimeError as error:
         raise ConfigError(f"the web server needs a thread, and none can be started: {error}") from error
     app.ready = True
     log.info("started", extra={"version": version(), "collectors": ",".join(settings.collectors.enabled)})
     for listener in listeners:
         log.info("listening", extra={"address": shown_address(listener)})
+    if sender is not None:
+        log.info("sending by OTLP", extra={"endpoint": sender.destination.shown})
     stop.wait()
     log.info("stopping")
     app.ready = False
+    if sender is not None:
+        sender.stop()
     server.stop()
     return ExitCode.OK

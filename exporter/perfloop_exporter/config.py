@@ -17,6 +17,8 @@ from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from perfloop_exporter.otlp import Destination
+
 DEFAULT_LISTEN = Address("127.0.0.1", 19100)
 DEFAULT_DEADLINE_SECONDS = 2.0
 DEFAULT_THRESHOLDS = str(shipped_root() / "prometheus" / "thresholds.yml")
@@ -54,6 +56,19 @@ class WebSettings:
         "--web.max-requests", 40, minimum=0, help="maximum number of parallel scrapes, 0 for no limit"
     )
     disable_exporter_metrics: bool = flag("--web.disable-exporter-metrics", False, help="leave out process_*")  # noqa: FBT003  # the default
+
+
+@dataclass(frozen=True, slots=True)
+class OtlpSettings:
+    """Where the metrics are sent as well."""
+
+    endpoint: str = flag(
+        "--otlp.endpoint",
+        "",
+        metavar="URL",
+        help="OTLP endpoint to which the metrics are sent as well; what else there is to say is in OpenTelemetry's own "
+        "variables, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_METRIC_EXPORT_INTERVAL",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,7 @@ class Flags:
     web: WebSettings = section(WebSettings, "web")
     paths: Paths = section(Paths, "paths")
     collectors: CommonCollectorSettings = section(CommonCollectorSettings, "collectors")
+    otlp: OtlpSettings = section(OtlpSettings, "OpenTelemetry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +126,4 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     collectors: CollectorSettings = field(default_factory=CollectorSettings)
     paths: Paths = field(default_factory=Paths)
+    otlp: Destination | None = None

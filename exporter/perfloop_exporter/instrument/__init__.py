@@ -10,6 +10,7 @@ from perfloop_exporter.instrument.database_sqlalchemy import instrument_sqlalche
 from perfloop_exporter.instrument.http_client import instrument_httpx
 from perfloop_exporter.instrument.llm import llm_server_call
 from perfloop_exporter.instrument.llm_openai import instrument_openai
+from perfloop_exporter.instrument.telemetry import send_metrics
 from perfloop_exporter.instrument.waits import waiting
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "instrument_redis",
     "instrument_sqlalchemy",
     "llm_server_call",
+    "send_metrics",
     "waiting",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from perfloop_exporter.instrument.endpoint import MetricsEndpoint
 from perfloop_exporter.instrument.http_metrics import HttpMetrics
 from perfloop_exporter.instrument.middleware import ASGIApp, ExemplarOf, InnerProbe, MetricsMiddleware
-from perfloop_exporter.instrument.workers import WorkerGroup
+from perfloop_exporter.instrument.telemetry import group_of
 from perfloop_exporter.metrics.registry import DEFAULT, MetricRegistry
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("perfloop")
 
 _DONE = "_perfloop_instrumented"
-_groups: dict[MetricRegistry, WorkerGroup] = {}
 
 
 def instrument(
@@ -37,8 +36,8 @@ def instrument(
         metrics_path: Path of the metrics, None to serve none. In FastAPI and Starlette apps it is a route behind the
             app's own middlewares, so that the app's authentication applies to it.
         exclude: Paths that are not measured.
-        exemplar: Returns the labels of a request's exemplar from its ASGI scope; by default they are the ids in the
-            `traceparent` header.
+        exemplar: Returns the labels of a request's exemplar from its ASGI scope; by default they are the ids of the
+            OpenTelemetry span that is current in the app, else those in the `traceparent` header.
         registry: Where the metrics are recorded.
 
     Returns:
@@ -46,7 +45,7 @@ def instrument(
     """
     if getattr(app, _DONE, False):
         return app
-    group = _groups.get(registry) or _groups.setdefault(registry, WorkerGroup(registry))
+    group = group_of(registry)
     endpoint = MetricsEndpoint(group)
     metrics = HttpMetrics(registry)
     excluded = frozenset(exclude) | ({metrics_path} if metrics_path else frozenset())

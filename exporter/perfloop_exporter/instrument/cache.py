@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from perfloop_exporter.instrument.failures import error_kind, never_raising, note_failure
+from perfloop_exporter.instrument.traces import observe
 from perfloop_exporter.instrument.waits import RequestWait, is_waiting
 from perfloop_exporter.metrics.registry import DEFAULT
 from perfloop_exporter.metrics.timing import TimedBlock
@@ -86,7 +87,10 @@ class CacheOperation(TimedBlock):
         labels = (self._metrics.cache, self._operation)
         if self._wait is not None:
             self._wait.end()
-        (WAIT_SECONDS if self._waits else OPERATION_DURATION).labels(*labels).observe(seconds)
+        if self._waits:
+            WAIT_SECONDS.labels(*labels).observe(seconds)
+        else:
+            observe(OPERATION_DURATION.labels(*labels), seconds)
         if error is None:
             if self.hit is not None:
                 self._metrics.count_reads(1, int(bool(self.hit)))

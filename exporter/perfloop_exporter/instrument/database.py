@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from perfloop_exporter.instrument.failures import error_kind, never_raising
+from perfloop_exporter.instrument.traces import observe
 from perfloop_exporter.instrument.waits import RequestWait, is_waiting
 from perfloop_exporter.metrics.registry import DEFAULT
 from perfloop_exporter.metrics.timing import TimedBlock
@@ -29,7 +30,10 @@ def count_operation(
     system: str, operation: str, seconds: float, error: BaseException | None, *, waits: bool = False
 ) -> None:
     """Record one operation; `system` and `operation` are label values."""
-    (WAIT_SECONDS if waits else OPERATION_DURATION).labels(system, operation).observe(seconds)
+    if waits:
+        WAIT_SECONDS.labels(system, operation).observe(seconds)
+    else:
+        observe(OPERATION_DURATION.labels(system, operation), seconds)
     if error is not None:
         count_error(system, operation, error)
 

@@ -139,7 +139,7 @@ def _is_wanted(name: str, names: frozenset[str]) -> bool:
     return not names or any(name in {asked, asked.rpartition("_")[0]} for asked in names)
 
 
-class _ClientMetrics:
+class ClientMetrics:
     """A collector of prometheus_client's metrics, except those with a name of perfloop's own families."""
 
     def __init__(self, request: ScrapeRequest, own: set[str]) -> None:
@@ -166,7 +166,7 @@ def _client_text(request: ScrapeRequest, own: set[str]) -> bytes:
     from prometheus_client import generate_latest
     from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-    metrics: Any = _ClientMetrics(request, own)
+    metrics: Any = ClientMetrics(request, own)
     write: Any = generate_openmetrics if request.openmetrics else generate_latest
     try:
         text: bytes = write(metrics)
@@ -175,7 +175,7 @@ def _client_text(request: ScrapeRequest, own: set[str]) -> bytes:
     return text
 
 
-def _family_by_family(metrics: _ClientMetrics, write: Any, first: Exception) -> bytes:
+def _family_by_family(metrics: ClientMetrics, write: Any, first: Exception) -> bytes:
     """Return what can be written of prometheus_client's metrics: one bad label must not cost the others."""
     parts: list[bytes] = []
     lost: list[str] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from perfloop_exporter.instrument.traces import current_span
 from perfloop_exporter.instrument.waits import WorkClock
 
 Message = MutableMapping[str, Any]
@@ -28,8 +29,8 @@ class Exchange:
 
     Times are of `clock`, in seconds; `received` and `sent` are bytes of bodies; `gaps` are the seconds between chunks;
     `error` is what the app raised, and `broke_inside` that it did so within a response which a middleware has then
-    completed. `spill` is called when SPILL_CHUNKS chunks have been sent, to count them and set
-    them back to 0.
+    completed; `span` is the context of OpenTelemetry's span in which the response began. `spill` is called when
+    SPILL_CHUNKS chunks have been sent, to count them and set them back to 0.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Exchange:
         "root_path",
         "scope",
         "sent",
+        "span",
         "started_at",
         "status",
         "subscribed",
@@ -74,6 +76,7 @@ class Exchange:
         self.failure: Exception | None = None
         self.error: BaseException | None = None
         self.broke_inside = False
+        self.span: Any = None
         self.first_byte_at = 0.0
         self.last_chunk_at = 0.0
         self.complete_at = 0.0
@@ -101,6 +104,8 @@ class Exchange:
                 last = self._count_body(message)
             elif kind == "http.response.start":
                 self.status = CLIENT_CLOSED if self.disconnected else message["status"]
+                # Now: the span of the application's own tracing has ended by the time that the call returns.
+                self.span = current_span()
                 if self.scope["method"] == "GET":
                     self._note_subscription(message)
             elif kind == "http.response.pathsend":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+from perfloop_exporter.instrument.traces import observe
 from perfloop_exporter.instrument.wrapping import measure_method
 from perfloop_exporter.metrics.registry import DEFAULT
 
@@ -39,4 +40,4 @@ class _Request:
         self._count(NO_RESPONSE)
 
     def _count(self, status: str) -> None:
-        DURATION.labels(self._method, self._host, status).observe(perf_counter() - self._started)
+        observe(DURATION.labels(self._method, self._host, status), perf_counter() - self._started)

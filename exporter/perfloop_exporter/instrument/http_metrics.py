@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from perfloop_exporter.instrument.failures import failures_in
+from perfloop_exporter.instrument.traces import EXEMPLAR_SECONDS
 from perfloop_exporter.metrics.series import Exemplar, Labels
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 # https://opentelemetry.io/docs/specs/semconv/http/http-metrics/: other methods are counted as _OTHER.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"})
 OTHER_METHOD = "_OTHER"
-# Shortest time between two exemplars of a series: extracting a trace id must not cost every request.
-EXEMPLAR_SECONDS = 0.1
 
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/: only failed requests have it.
 ERROR_TYPE = "error_type"
@@ -74,6 +73,7 @@ class RequestSeries:
         "disconnects",
         "duration",
         "exemplar_after",
+        "exemplar_seconds",
         "first_byte",
         "gaps",
         "method",
@@ -93,7 +93,7 @@ class RequestSeries:
         self.disconnects = metrics.disconnects.labels(method, route)
         self.received = metrics.received.labels(method, route)
         self.sent = metrics.sent.labels(method, route)
-        self.exemplar_after = 0.0
+        self.exemplar_after = self.exemplar_seconds = 0.0
 
     def count(self, exchange: Exchange, gone: bool) -> None:  # noqa: FBT001 - one caller, one fact
         """Record one finished request; `gone` means that its client has disconnected."""
@@ -124,10 +124,17 @@ class RequestSeries:
         exchange.chunks = exchange.sent = 0
         exchange.gaps = None
 
+    def wants_exemplar(self, exchange: Exchange) -> bool:
+        """Return whether the newest exemplar is old, or of a faster request: a slow one is what people look for."""
+        now = exchange.complete_at
+        return now >= self.exemplar_after or now - exchange.started_at > self.exemplar_seconds
+
     def keep_exemplar(self, labels: Labels, exchange: Exchange) -> None:
         """Store the request's trace as the exemplar of its buckets."""
         if not labels:
             return
+        self.exemplar_after = exchange.complete_at + EXEMPLAR_SECONDS
+        self.exemplar_seconds = exchange.complete_at - exchange.started_at
         now = round(time.time(), 3)
         self.duration.keep_exemplar(Exemplar(labels, exchange.complete_at - exchange.started_at, now))
         if exchange.first_byte_at:

@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Self
 
 from perfloop_exporter.instrument.failures import never_raising
+from perfloop_exporter.instrument.traces import observe
 from perfloop_exporter.metrics.registry import DEFAULT
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class LLMTiming:
         self.tokens += 1
         if not self._first:
             self._first = self._last
-            self._metrics.first_token.labels(self._model).observe(self._first - self._start)
+            observe(self._metrics.first_token.labels(self._model), self._first - self._start)
 
     def end(
         self, *, input_tokens: int, output_tokens: int | None, hidden_tokens: int = 0, failed: bool = False
@@ -81,7 +82,7 @@ class LLMTiming:
             return
         self._ended = True
         metrics, model = self._metrics, self._model
-        metrics.duration.labels(model).observe(perf_counter() - self._start)
+        observe(metrics.duration.labels(model), perf_counter() - self._start)
         written = self.tokens if output_tokens is None else output_tokens
         errors = metrics.errors.labels(model)
         if failed:

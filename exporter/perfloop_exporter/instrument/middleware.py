@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from perfloop_exporter.instrument.exchange import CLIENT_CLOSED, Exchange, Message, Receive, Scope, Send
 from perfloop_exporter.instrument.failures import note_failure
-from perfloop_exporter.instrument.http_metrics import EXEMPLAR_SECONDS, HttpMetrics
 from perfloop_exporter.instrument.routes import UNMATCHED, route_template, template_behind
+from perfloop_exporter.instrument.traces import labels_of_span
 from perfloop_exporter.instrument.waits import current_request
 from perfloop_exporter.metrics.exemplars import exemplar_labels, trace_of
 
 if TYPE_CHECKING:
+    from perfloop_exporter.instrument.http_metrics import HttpMetrics
     from perfloop_exporter.instrument.workers import WorkerGroup
     from perfloop_exporter.metrics.series import Labels
 
@@ -113,9 +114,8 @@ class MetricsMiddleware:
             self._report(exchange.failure)
         series = self._metrics.series(scope["method"], self._route(exchange), str(status), error_type)
         series.count(exchange, gone)
-        if exchange.complete_at >= series.exemplar_after:
-            series.exemplar_after = exchange.complete_at + EXEMPLAR_SECONDS
-            series.keep_exemplar(self._trace(scope), exchange)
+        if series.wants_exemplar(exchange):
+            series.keep_exemplar(self._trace(exchange), exchange)
 
     def _route(self, exchange: Exchange) -> str:
         scope = exchange.scope
@@ -129,10 +129,11 @@ class MetricsMiddleware:
             return UNMATCHED
         return found
 
-    def _trace(self, scope: Scope) -> Labels:
+    def _trace(self, exchange: Exchange) -> Labels:
+        scope = exchange.scope
         if self._exemplar is not None:
             return exemplar_labels(self._exemplar(scope) or {})
-        return trace_of(scope.get("headers", ()))
+        return labels_of_span(exchange.span) or trace_of(scope.get("headers", ()))
 
     def _report(self, error: Exception) -> None:
         note_failure(error, self._metrics.errors)

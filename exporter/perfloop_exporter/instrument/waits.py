@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from perfloop_exporter.instrument.failures import note_failure
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
     from contextvars import Token
 
 
@@ -51,6 +52,8 @@ class WorkClock:
 class _Clocked(Protocol):
     @property
     def clock(self) -> WorkClock: ...
+    @property
+    def scope(self) -> MutableMapping[str, Any]: ...
 
 
 # What is served in this context; an exchange rather than its clock, so that starting a request sets one thing.

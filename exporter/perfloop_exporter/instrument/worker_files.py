@@ -63,6 +63,21 @@ def pid_of(identity: str) -> int:
     return int(identity.partition("-")[0])
 
 
+def take_lock(path: Path) -> IO[str] | None:
+    """Return the lock of a file, which the kernel releases when the process ends; None while another process has it.
+
+    Raises:
+        OSError: The file cannot be used.
+    """
+    file = _open_lock(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
 class WorkerFiles:
     """The shared directory, as seen by one of the workers.
 

@@ -26,7 +26,7 @@ from perfloop_exporter.instrument.worker_directory import is_one_of_several, sha
 from perfloop_exporter.instrument.worker_files import HAS_LOCKS, WorkerFiles, pid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from perfloop_exporter.metrics.families import AnyFamily
@@ -47,11 +47,23 @@ _STATE = ("state",)
 _WORKERS = "workers"
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class WorkerGroup:
-    """This process as one of the workers of its server; a single process does nothing here."""
+    """This process as one of the workers of its server; a single process does nothing here.
+
+    Attributes:
+        joined: Whether it has joined the others, or is alone.
+        when_joined: Called in each process that joins, on the thread of its first request; it must not fail.
+        several: Whether the server has several workers.
+    """
 
     def __init__(self, registry: MetricRegistry) -> None:
         self.joined = False
+        self.when_joined: Callable[[], None] = _nothing
+        self.several = False
         self._registry = registry
         self._files: WorkerFiles | None = None
         self._alive: IO[str] | None = None
@@ -71,7 +83,9 @@ class WorkerGroup:
             if self.joined:
                 return
             self.joined = True
-            if not HAS_LOCKS or not is_one_of_several():
+            self.several = HAS_LOCKS and is_one_of_several()
+            self.when_joined()
+            if not self.several:
                 return
             entered = threading.Event()
             work = partial(self._run, self._stop, entered)
@@ -183,6 +197,11 @@ class WorkerGroup:
     def shared(self) -> bool:
         """Whether this process has joined other workers."""
         return self._files is not None
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory that this process shares with other workers; None of a single process."""
+        return None if self._files is None else self._files.directory
 
     def _say(self, key: str, what: str, *, trace: bool = False) -> None:
         """Log once, until the same works again."""

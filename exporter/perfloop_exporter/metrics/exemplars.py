@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 _MAX_CHARACTERS = 128
 # As many pairs are looked at as could fit: a name and a value of one character each.
 _MAX_PAIRS = _MAX_CHARACTERS // 2
-# https://www.w3.org/TR/trace-context/#traceparent-header
-_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+# https://www.w3.org/TR/trace-context/#traceparent-header: small letters only, and no id of zeros. Version 00 ends with
+# the flags, a later one may go on behind a dash, and ff is none.
+_TRACEPARENT = re.compile(
+    rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[!-~]*)?"
+)
+# Longer than any version is: not even looked at.
+_LONGEST_TRACEPARENT = 256
+_SAMPLED = 1
 
 
 def exemplar_labels(metadata: Mapping[str, Any]) -> Labels:
@@ -43,10 +49,15 @@ def _pairs(metadata: Mapping[str, Any]) -> list[tuple[Any, Any]]:
 
 
 def trace_of(headers: Any) -> Labels:
-    """Return trace_id and span_id of a request's W3C `traceparent` header; empty without a valid one."""
-    for name, value in headers:
-        if name == b"traceparent":
-            found = _TRACEPARENT.fullmatch(value)
-            if found:
-                return (("trace_id", found[1].decode()), ("span_id", found[2].decode()))
-    return ()
+    """Return trace_id and span_id of a request's W3C `traceparent` header; empty without a valid one.
+
+    Also empty where the caller says that it does not record the trace: the ids would lead nowhere.
+    """
+    found = [value for name, value in headers if name == b"traceparent"]
+    # Several are none: nobody can know which of them is meant.
+    if len(found) != 1 or len(found[0]) > _LONGEST_TRACEPARENT:
+        return ()
+    parts = _TRACEPARENT.fullmatch(found[0])
+    if parts is None or not int(parts[4], 16) & _SAMPLED or (parts[1] == b"00" and parts[5]):
+        return ()
+    return (("trace_id", parts[2].decode()), ("span_id", parts[3].decode()))

@@ -131,9 +131,24 @@ class LatestGaugeSeries(GaugeSeries):
 
 
 class HistogramSeries:
-    """A classic histogram: `observe` appends to a buffer, and folding sorts the buffer into the buckets."""
+    """A classic histogram: `observe` appends to a buffer, and folding sorts the buffer into the buckets.
 
-    __slots__ = ("_lock", "bounds", "counts", "exemplars", "labels", "pending", "text", "total")
+    `linked_value` and `linked_until` are for whoever keeps exemplars: of the newest, and when the next one is due, in
+    seconds of a monotonic clock.
+    """
+
+    __slots__ = (
+        "_lock",
+        "bounds",
+        "counts",
+        "exemplars",
+        "labels",
+        "linked_until",
+        "linked_value",
+        "pending",
+        "text",
+        "total",
+    )
 
     def __init__(self, labels: Labels, bounds: tuple[float, ...]) -> None:
         self.labels = labels
@@ -141,6 +156,7 @@ class HistogramSeries:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
         self.exemplars: dict[int, Exemplar] = {}
+        self.linked_value = self.linked_until = 0.0
         self.pending: list[float] = []
         self.text: Any = None
         self._lock = threading.Lock()
