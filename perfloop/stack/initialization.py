@@ -13,6 +13,7 @@ from perfloop_base.shipped import shipped_root
 _FILES = (
     "docker-compose.yml",
     "docker-compose.ha.yml",
+    "docker-compose.scale.yml",
     "demo/steady.yml",
     "secrets/README.md",
     "alertmanager/alertmanager.yml",
@@ -22,6 +23,7 @@ _FILES = (
     "prometheus/slos.yml",
     "prometheus/scaling.yml",
     "prometheus/reports.yml",
+    "prometheus/remote_write.yml",
     "prometheus/runbook.md",
 )
 _DIRECTORIES = (
@@ -36,6 +38,7 @@ _DIRECTORIES = (
     "prometheus/run-targets",
     "prometheus/runbook",
     "prometheus/series",
+    "prometheus/spellings",
     "prometheus/targets",
     "prometheus/tests",
 )

@@ -14,11 +14,12 @@ from perfloop_base.errors import ConfigError
 from perfloop_base.located import show_path
 from perfloop_base.slos import Slo, read_slos
 from perfloop_base.thresholds import Thresholds, read_thresholds
-from perfloop_rules import alert_facts, packs, proofs, slo_rules, threshold_rules
+from perfloop_rules import alert_facts, packs, proofs, slo_rules, spelling_rules, threshold_rules
 from perfloop_rules.expressions import find_broken_expressions
 from perfloop_rules.panels import parse_panels
 from perfloop_rules.rendering import is_generated, render_yaml
 from perfloop_rules.runbook import render_page
+from perfloop_rules.spellings import Spelling, read_spellings
 from perfloop_rules.trials import proof_file
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ GENERATED_DIRECTORIES = ("rules", "alerts", "tests")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What people write: thresholds, SLOs, packs, the runbook; and where the dashboards show each signal."""
+    """What people write: thresholds, SLOs, packs, spellings, the runbook; and where the dashboards show each signal."""
 
     thresholds: Thresholds
     slos: tuple[Slo, ...]
     packs: tuple[packs.Pack, ...]
+    spellings: tuple[Spelling, ...]
     panels: dict[str, str]
     runbook: str
 
@@ -51,6 +53,7 @@ def read_sources(directory: Path, panels: str | None = None) -> Sources:
     slos = _collect(problems, lambda: read_slos(root / "slos.yml"))
     # The packs are checked against the limits: without those there is nothing to say about them yet.
     found = _collect(problems, lambda: packs.read_packs(root / "packs", thresholds)) if thresholds else None
+    spellings = _collect(problems, lambda: read_spellings(root / "spellings"))
     where = _collect(problems, lambda: _read_panels(directory / "grafana" / "panels.json", panels))
     runbook = _collect(problems, lambda: _read_text(root / "runbook.md"))
     if problems or thresholds is None or slos is None or found is None:
@@ -58,7 +61,7 @@ def read_sources(directory: Path, panels: str | None = None) -> Sources:
     broken = find_broken_expressions(thresholds, slos, found, show_path(root / "slos.yml"))
     if broken:
         raise ConfigError(broken)
-    return Sources(thresholds, slos, found, where or {}, runbook or "")
+    return Sources(thresholds, slos, found, spellings or (), where or {}, runbook or "")
 
 
 def _collect(problems: list[str], read: Callable[[], T]) -> T | None:
@@ -101,6 +104,7 @@ def generate(directory: Path, panels: str | None = None) -> dict[Path, str]:
             *_from_slos(sources).items(),
             *_from_packs(sources).items(),
             ("rules/alerts.yml", _alert_facts(sources)),
+            ("rules/spellings.yml", _groups("spellings/*.yml", spelling_rules.recording_groups(sources.spellings))),
             ("runbook/runbook.html", render_page(sources.runbook)),
         )
     }
