@@ -4,11 +4,13 @@ PerfloopError                    one sentence and an exit code (perfloop_base)
 ├── ConfigError                  a flag, a catalogue, rules or thresholds file breaks rules; carries every problem
 ├── ListenError                  the listen address is taken
 ├── StoreError                   the database is locked, full or unreachable
-│   └── NewerStoreError          a newer version wrote it: it is left alone
+│   ├── NewerStoreError          a newer version wrote it: it is left alone
+│   └── LeaseLostError           another analyzer publishes: this one may not write
 └── AnalyzerError
     ├── SourceError              Prometheus gave no usable answer
     │   ├── SourceUnavailable    it did not answer, or answered 429 or 5xx (a retry may help)
     │   ├── QueryRejected        it rejected the query: 400, 422, ... (a retry does not help)
+    │   │   └── CredentialRefused   it refused who asks, or there is nothing to ask with: the same for every query
     │   └── BadAnswer            its answer is not what the Prometheus API specifies
     ├── NotRunningError          neither a running analyzer nor its database was found
     ├── AccessError              the running analyzer refused the token, or none was found
@@ -25,6 +27,8 @@ __all__ = [
     "AnalyzerError",
     "BadAnswer",
     "ConfigError",
+    "CredentialRefused",
+    "LeaseLostError",
     "ListenError",
     "NewerStoreError",
     "NotFoundError",
@@ -39,6 +43,10 @@ __all__ = [
 
 class AnalyzerError(PerfloopError):
     """Anything that the analyzer refuses or cannot do, as one sentence."""
+
+
+class LeaseLostError(StoreError):
+    """Another analyzer has the lease of the database: what this one found is not written."""
 
 
 class SourceError(AnalyzerError):
@@ -57,6 +65,10 @@ class SourceUnavailable(SourceError):  # noqa: N818 - reads as what happened
 
 class QueryRejected(SourceError):  # noqa: N818 - reads as what happened
     """Prometheus rejected the expression."""
+
+
+class CredentialRefused(QueryRejected):
+    """Prometheus, or whoever vouches for the analyzer, refused its credential; no other query fares better."""
 
 
 class BadAnswer(SourceError):  # noqa: N818 - reads as what happened

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from perfloop_analyzer.recommend.recommendation import (
     from_dict,
     healed_values,
 )
+from perfloop_analyzer.store.lease import Fenced, LeaseBook
 from perfloop_analyzer.store.reports import ReportBook
 from perfloop_analyzer.store.standing import read_memory, write_memory
 from perfloop_analyzer.store.tables import (
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.findings import Finding
     from perfloop_analyzer.incidents import Memory
+    from perfloop_analyzer.lease import Fence
     from perfloop_analyzer.recommend import Recommendation
     from perfloop_analyzer.store.keeper import Keeper
+    from perfloop_analyzer.store.lease import Sessions
 
 log = logging.getLogger("analyzer.store")
 
@@ -96,8 +100,9 @@ class Database:
 
     def __init__(self, url: str, keeper: Keeper | None = None) -> None:
         """Open it; with a keeper one that cannot be used is tried again at every call."""
-        self._connection = Connection(url, SCHEMA, keeper)
+        self._connection: Sessions = Connection(url, SCHEMA, keeper)
         self.reports = ReportBook(self._connection)
+        self.lease = LeaseBook(self._connection)
 
     @property
     def _engine(self) -> Engine:
@@ -106,6 +111,17 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._connection.close()
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of this machine, and no server."""
+        return self._engine.dialect.name == "sqlite"
+
+    def fenced(self, fence: Fence) -> Database:
+        """Return the same database for an analysis, which writes only while its analyzer has the lease."""
+        own = copy(self)
+        own._connection = Fenced(self._connection, fence)  # noqa: SLF001 - it is one of these
+        return own
 
     def merge(
         self, recommendations: Sequence[Recommendation], at: float, watched: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -162,3 +162,28 @@ class CostBaselineRow(Base):
     currency: Mapped[str] = mapped_column(String(3), primary_key=True)
     at: Mapped[float] = mapped_column(Float)
     per_hour: Mapped[float] = mapped_column(Float)
+
+
+class LeaseRow(Base):
+    """Which analyzer publishes; see `perfloop_analyzer.lease` for what the columns mean."""
+
+    __tablename__ = "analyzer_lease"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    lease: Mapped[str] = mapped_column(String(16))
+    holder: Mapped[str] = mapped_column(String(64))
+    term: Mapped[int] = mapped_column(Integer)
+    beat: Mapped[int] = mapped_column(BigInteger)
+    process: Mapped[str] = mapped_column(String(200))
+    place: Mapped[str] = mapped_column(String(200))
+
+
+class MemberRow(Base):
+    """An analyzer that waits for the lease."""
+
+    __tablename__ = "analyzer_member"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    process: Mapped[str] = mapped_column(String(200))
+    place: Mapped[str] = mapped_column(String(200))
+    beat: Mapped[int] = mapped_column(BigInteger)

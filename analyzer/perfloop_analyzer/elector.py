@@ -1,0 +1,195 @@
+"""Stands for the lease of the database: prolongs it while it is held, takes it when nobody holds it any more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from perfloop_analyzer.errors import StoreError
+from perfloop_analyzer.lease import Claim, Election, Member, beating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from perfloop_analyzer.lease import Holding
+
+BEATS = 5  # of the holder, in the length of a lease
+LOOKS = 10  # of the others
+LOOKS_PER_BEAT = 4  # an analyzer that waits says so with each fourth look
+ANSWER_SECONDS = 3.0  # for which an answer of the database is waited for: a beat may fail, two may not
+
+log = logging.getLogger("analyzer.lease")
+
+
+class Book(Protocol):
+    """The lease in the database. Every method may raise a StoreError."""
+
+    def read(self) -> Holding:
+        """Return who has the lease."""
+
+    def take(self, seen: Holding, me: Member, least_term: int) -> int | None:
+        """Take the lease that was seen and return its term; None where somebody was faster."""
+
+    def renew(self, me: Member, term: int) -> list[Member] | None:
+        """Prolong the lease and return who waits; None where it is not held any more."""
+
+    def attend(self, me: Member) -> None:
+        """Say that an analyzer waits."""
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Delete analyzers that wait no longer."""
+
+    def leave(self, me: Member) -> None:
+        """Give the lease back, and wait for it no longer."""
+
+
+def ticks() -> float:
+    """Return seconds on a clock that nobody sets, and that goes on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Elector:
+    """The post of one analyzer of several: asks the database on a schedule of its own, whatever a cycle does."""
+
+    def __init__(
+        self, book: Book, me: Member, seconds: float, *, is_file: bool = False, clock: Callable[[], float] = ticks
+    ) -> None:
+        """Stand for the lease of a database.
+
+        Args:
+            book: The lease in the database.
+            me: This analyzer.
+            seconds: The length of the lease.
+            is_file: Whether the database is a file of this machine.
+            clock: Seconds on a clock that nobody sets.
+        """
+        self._book = book
+        self._me = me
+        self._clock = clock
+        self._looks = 0
+        self._leaves = False
+        self._won = asyncio.Event()
+        self.election = Election(seconds, clock(), trusts_itself=is_file)
+
+    @property
+    def claim(self) -> Claim:
+        """In whose name it writes."""
+        return Claim(self._me.id, self.election.term)
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it may publish now."""
+        return self.election.may_publish(self._clock())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Who publishes, for people and programs."""
+        return self.election.as_dict(self._clock())
+
+    async def wait(self, stop: asyncio.Event) -> None:
+        """Wait until it may publish, or until `stop` is set."""
+        while not stop.is_set() and not self.is_leader:
+            self._won.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._won.wait(), self.election.seconds / LOOKS)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look, take and prolong until `stop` is set; then give the lease back."""
+        while not stop.is_set():
+            await self.turn()
+            pause = self.election.seconds / (BEATS if self.election.term else LOOKS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+    async def leave(self) -> None:
+        """Give the lease back, so that nobody needs to wait for its end; without the database it ends by itself."""
+        self._leaves = True
+        self.election.lost()
+        with contextlib.suppress(StoreError, TimeoutError):
+            await asyncio.wait_for(asyncio.to_thread(self._book.leave, self._me), ANSWER_SECONDS)
+
+    async def turn(self) -> None:
+        """Ask the database once."""
+        began, before = self._clock(), self.is_leader
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._contact, began), ANSWER_SECONDS)
+        except (StoreError, TimeoutError) as error:
+            self.election.cut_off(str(error) or f"the database has not answered for {ANSWER_SECONDS:g} s", began)
+        if self.is_leader:
+            self._won.set()
+        if before != self.is_leader:
+            log.warning("%s", "this analyzer publishes now" if self.is_leader else "this analyzer publishes no more")
+
+    def _contact(self, began: float) -> None:
+        if self.election.term and self._prolong(began):
+            return
+        holding = self._book.read()
+        self.election.see(holding, began)
+        if holding.holder == self._me.id:  # taken by a request whose answer came too late
+            self.election.won(holding.term, began, self._me)
+            self._prolong(began)
+        elif not self._leaves and (self.election.may_take(began) or is_gone(holding.process)):
+            term = self._book.take(holding, self._me, self.election.least_term)
+            if term is not None:
+                self.election.won(term, began, self._me)
+                self._prolong(began)
+        elif self._looks % LOOKS_PER_BEAT == 0:
+            self._me = beating(self._me)
+            self._book.attend(self._me)
+        self._looks += 1
+
+    def _prolong(self, began: float) -> bool:
+        others = self._book.renew(self._me, self.election.term)
+        if others is None:
+            self.election.lost()
+            return False
+        self.election.renewed(began)
+        if gone := self.election.meet(others, began):
+            self._book.forget(gone)
+        return True
+
+
+def introduce(place: str) -> Member:
+    """Return this run of the program as a member; `place` is the address of its page."""
+    return Member(secrets.token_hex(8), identify_process(os.getpid()), place)
+
+
+def identify_process(number: int) -> str:
+    """Return what no other process has, on any machine and after any restart; empty where the system does not say."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = Path(f"/proc/{number}/ns/pid").readlink()
+        state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return f"{boot}/{space}/{number}/{state[19]}"  # field 22 of proc(5): when it began, in clock ticks since the boot
+
+
+def is_gone(process: str) -> bool:
+    """Return whether a process of this machine has ended; of one that cannot be seen from here it is not known."""
+    here = identify_process(os.getpid()).split("/")
+    there = process.split("/")
+    if not process or here[:2] != there[:2]:
+        return False
+    try:
+        os.kill(int(there[2]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # another user's
+    now = identify_process(int(there[2]))
+    return (bool(now) and now != process) or _is_dead(int(there[2]))
+
+
+def _is_dead(number: int) -> bool:
+    """Return whether a process has ended and only its parent has not noticed."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return state[0] in {"Z", "X"}
