@@ -53,6 +53,7 @@ from perfloop_loadgen.scenario.plan import Plan, spread
 from perfloop_loadgen.scenario.request import Reading, Request, Target, build_request
 from perfloop_loadgen.scenario.template import fill, fill_path, is_open
 from perfloop_loadgen.scenario.traces import BLOCK_TOKENS, HASH_IDS, INPUT_TOKENS, OUTPUT_TOKENS, read_trace
+from perfloop_loadgen.scenario.tracing import Tracer
 from perfloop_loadgen.scenario.user import User, load_scenario
 from perfloop_loadgen.shares import WHOLE, Share
 
@@ -102,7 +103,10 @@ def build_run(config: LoadTestConfig, part: Part = ALL, open_book: Callable[[Lab
     shape = build_shape(config)
     limits = Limits(shape.duration_seconds, config.timeout_seconds, config.max_errors, part.start_unix)
     model = _build_model(config, shape, plan, part)
-    return Run(model, _build_client(config, target, part.share[0]), open_book(labels), limits, CLOCK)
+    run = Run(model, _build_client(config, target, part.share[0]), open_book(labels), limits, CLOCK)
+    if config.trace_sampling:
+        run.trace(Tracer(config.trace_sampling))
+    return run
 
 
 def _build_model(config: LoadTestConfig, shape: UserShape | RateShape, plan: Plan, part: Part) -> LoadModel:

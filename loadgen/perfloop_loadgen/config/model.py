@@ -56,6 +56,7 @@ class GeneratorLimits(Strict):
     cpu_ratio: float = Field(default=0.9, gt=0, description="CPU used by the generator, in cores.")
     event_loop_lag_seconds: float = Field(default=0.05, gt=0, description="99th percentile of the generator's delays.")
     achieved_ratio: float = Field(default=0.99, ge=0, le=1, description="Share of an open schedule that must be sent.")
+    network_ratio: float = Field(default=0.9, gt=0, description="Use of a network card, as a share of its speed.")
 
 
 DEFAULT_ENDPOINTS = (
@@ -97,7 +98,17 @@ class LoadTestConfig(ConnectionConfig):
     scenarios: list[ScenarioConfig] = Field(default_factory=list)
     data_file: Path | None = Field(default=None, description="A .csv, .json or .jsonl file whose rows fill ${name}.")
     load: LoadConfig | None = Field(default=None, description="A shape other than concurrent_users with ramps.")
-    workers: int = Field(default=1, ge=1, description="Processes that share the load.")
+    workers: int = Field(default=1, ge=1, description="Processes, or workers of a Dask cluster, that share the load.")
+    on_lost_worker: Literal["invalid", "take-over"] = Field(
+        default="invalid",
+        description="What a worker that is lost does to the run: it is invalid, or the others take its share over.",
+    )
+    trace_sampling: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="Share of the requests that carry a traceparent header, which has the service record their trace.",
+    )
     seed: int | None = Field(
         default=None,
         ge=0,

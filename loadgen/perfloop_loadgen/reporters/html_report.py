@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.pages import head
 from perfloop_base.plots import Axes, Line, Notes, figure
 from perfloop_base.quantities import quantity
+from perfloop_base.traces import URL_VARIABLE, trace_link
 from perfloop_loadgen.config.model import GeneratorLimits
 from perfloop_loadgen.outcomes import MEANINGS
 from perfloop_loadgen.reporters.server_report import server_plots, server_rows
 from perfloop_loadgen.reporters.streams import stream_sentences, stream_times
-from perfloop_loadgen.reporters.text import SENT_AGAIN, connections_line, seconds
+from perfloop_loadgen.reporters.text import SENT_AGAIN, connections_line, seconds, traced_requests
 from perfloop_loadgen.thresholds.expression import parse_expression, time_of
 
 if TYPE_CHECKING:
@@ -48,6 +50,10 @@ def render_html(document: Document) -> bytes:
         details=[(endpoint.label, detail) for endpoint in summary.endpoints for detail in endpoint.details],
         checks=[(endpoint.label, check) for endpoint in summary.endpoints for check in endpoint.checks],
         connections=connections_line(summary.total),
+        traces=[
+            (one, trace_link(os.environ.get(URL_VARIABLE, ""), one.trace_id))
+            for _, one in traced_requests(summary.total)
+        ],
         sent_again=SENT_AGAIN,
         received=quantity(received, "bytes"),
         received_rate=quantity(received / (summary.duration_seconds or 1.0), "bytes_per_second"),

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
+from perfloop_base.traces import URL_VARIABLE, trace_link
 from perfloop_base.visible import visible
 from perfloop_loadgen.reporters.server_report import HEADINGS, server_rows
 from perfloop_loadgen.reporters.streams import stream_sentences, stream_times
-from perfloop_loadgen.reporters.text import SENT_AGAIN, connections_line, detail_line, gate_line, seconds, statuses_line
+from perfloop_loadgen.reporters.text import (
+    SENT_AGAIN,
+    connections_line,
+    detail_line,
+    gate_line,
+    seconds,
+    statuses_line,
+    traced_requests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +52,7 @@ def render_markdown(document: Document) -> bytes:
         *_connections(summary),
         *_details(summary),
         *_streams(summary),
+        *_traces(summary),
     ]
     if summary.gates:
         lines += ["", *(f"- {safe(gate_line(gate))}" for gate in summary.gates)]
@@ -77,6 +88,20 @@ def _streams(summary: Summary) -> Iterator[str]:
             values = ", ".join(f"{shown} {seconds(times.quantiles_seconds[shown])}" for shown in ("p50", "p95", "p99"))
             yield f"- {safe(endpoint.label)}: {name} {values}"
         yield from (f"- {safe(one)}" for one in stream_sentences(endpoint.streams, summary.duration_seconds))
+
+
+def _traces(summary: Summary) -> Iterator[str]:
+    found = traced_requests(summary.total)
+    if not found:
+        return
+    store = os.environ.get(URL_VARIABLE, "")
+    yield ""
+    yield "| trace | endpoint | outcome | response time |"
+    yield "|---|---|---|---:|"
+    for _, one in found:
+        link = trace_link(store, one.trace_id)
+        name = f"[{one.trace_id}]({link})" if link else f"`{one.trace_id}`"
+        yield f"| {name} | {safe(one.endpoint)} | {safe(one.outcome)} | {seconds(one.seconds)} |"
 
 
 def _server(server: Server) -> Iterator[str]:

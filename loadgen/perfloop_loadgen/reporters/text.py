@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from perfloop_loadgen.samples.book import Book
     from perfloop_loadgen.summary import EndpointSummary, StreamSummary, Summary, Times
     from perfloop_loadgen.summary.document import TrialRow
-    from perfloop_loadgen.summary.numbers import Detail
+    from perfloop_loadgen.summary.numbers import Detail, Traced
     from perfloop_loadgen.summary.repeats import Repeats
     from perfloop_loadgen.summary.verdict import GateResult
 
 # Why requests are sent again.
 SENT_AGAIN = "the server had closed the connection that they were sent on before any byte of an answer"
 _MOST_ADDRESSES = 8
+# Of each kind; the JSON report has them all.
+_MOST_TRACES = 5
 _SHOWN = ("p50", "p90", "p95", "p99", "p99.9")
 
 
@@ -66,6 +68,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
         )
         yield from (f"    {detail_line(detail)}" for detail in endpoint.details)
     yield from (f"  {name:<22} {text}" for name, text in _of_users(total))
+    yield from (f"  {line}" for line in trace_lines(total))
     for phase, times in summary.phases.items():
         yield from _times(phase, times)
     for gate in summary.gates:
@@ -144,6 +147,25 @@ def connections_line(endpoint: EndpointSummary) -> str:
     if len(addresses) > _MOST_ADDRESSES:
         reached.append(f"{len(addresses) - _MOST_ADDRESSES} other addresses")
     return f"{spoken}, to {', '.join(reached)}" if spoken else ""
+
+
+def traced_requests(total: EndpointSummary) -> list[tuple[str, Traced]]:
+    """Return the traces to look at, each once: those of the last failed requests, then of the slowest."""
+    if total.traces is None:
+        return []
+    failed = total.traces.failed[-_MOST_TRACES:][::-1]
+    known = {one.trace_id for one in failed}
+    slowest = [one for one in total.traces.slowest[:_MOST_TRACES] if one.trace_id not in known]
+    return [("failed", one) for one in failed] + [("slow", one) for one in slowest]
+
+
+def trace_lines(total: EndpointSummary) -> Iterator[str]:
+    """Yield how many requests carried a trace, and the ids of those to look at."""
+    if total.traces is not None:
+        yield f"{total.traces.sampled} requests carried a trace"
+    for why, one in traced_requests(total):
+        what = f"{one.outcome}, {seconds(one.seconds)}" if why == "failed" else seconds(one.seconds)
+        yield f"  trace {one.trace_id} {why}: {one.endpoint}, {what}"
 
 
 def statuses_line(statuses: Mapping[str, int]) -> str:

@@ -11,6 +11,7 @@ from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import PRECISION_BITS, SECOND, SHIFT_FROM
 from perfloop_loadgen.samples.streams import StreamMeter
 from perfloop_loadgen.samples.tally import FOLLOWED
+from perfloop_loadgen.samples.traces import TraceRow
 from perfloop_loadgen.scenario.checks import MISSING, find_header
 from perfloop_loadgen.scenario.decoding import BodyError
 from perfloop_loadgen.scenario.journey import BROKEN_OFF, Answer, Journey, Pause, Script
@@ -40,6 +41,7 @@ class Lane:
         "_row",
         "_script_errors",
         "_step",
+        "_tracer",
         "busy",
         "client",
         "connect_failed",
@@ -48,6 +50,7 @@ class Lane:
         "script",
         "send",
         "started",
+        "trace",
         "windows",
     )
 
@@ -55,6 +58,11 @@ class Lane:
         self.client: Client = engine.client(self)
         # Bound once: looking the method up would be done for each request.
         self.send = self.client.send
+        # The trace id of the request under way; empty for nearly all of them.
+        self.trace = ""
+        self._tracer = recorder.tracer
+        if self._tracer is not None:
+            self.send = self._send_traced
         self.windows = recorder.windows
         self.busy = False
         self.intended = self.started = 0
@@ -91,6 +99,15 @@ class Lane:
         self.busy = True
         self.send(request)
 
+    def _send_traced(self, request: Request) -> None:
+        """Send a request, with a trace where it is its turn; it is counted and judged as the one it was made of."""
+        tracer = self._tracer
+        if tracer is not None:
+            tracer.left -= 1
+            if not tracer.left:
+                self.trace, request = tracer.trace(request)
+        self.client.send(request)
+
     def answered(self, head: Head, size: int, body: bytes, now: int) -> None:
         """Count an answer. This runs once a request, so the body of `bucket_of` is repeated here instead of called."""
         request = self.request
@@ -111,6 +128,8 @@ class Lane:
         window.outcomes[outcome] += 1
         window.statuses[head.status] += 1
         window.bytes_received += size
+        if self.trace:
+            self._note_trace(window, outcome, now)
         if self.script is None:
             self.ended(now)
         else:
@@ -163,6 +182,8 @@ class Lane:
         elif self.intended != self.started:
             # It did start, so it counts for the schedule, though it has no response time.
             window.record_lag(self.started - self.intended)
+        if self.trace:
+            self._note_trace(window, outcome, now)
         self.connect_failed = outcome in outcomes.CONNECT_FAILURES
         if self.script is None:
             self.ended(now)
@@ -180,6 +201,11 @@ class Lane:
         script, self.script = self.script, None
         if script is not None:
             script.close()
+
+    def _note_trace(self, window: Tally, outcome: str, now: int) -> None:
+        row = TraceRow(self.trace, (now - self.intended) / SECOND, outcome, self.request.label)
+        self.trace = ""
+        window.traces_here().note(row)
 
     def _record(self, window: Tally, now: int) -> None:
         if self.intended == self.started:

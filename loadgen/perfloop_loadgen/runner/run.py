@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from perfloop_loadgen.ports import Clock, Engine
     from perfloop_loadgen.runner.lane import Lane
+    from perfloop_loadgen.samples.book import Tracing
     from perfloop_loadgen.summary.verdict import Generator
+    from perfloop_loadgen.summary.workers import WorkerFigures
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,9 @@ class Run:
         self.end_reason = ""
         self.grace_seconds = limits.timeout_seconds
         self.faults: list[str] = []
+        # Of one process there is nothing else to say, and nothing that it does not know.
+        self.notes: list[str] = []
+        self.unknown = 0
         self.listeners: list[Callable[[float], None]] = []
 
     @property
@@ -105,9 +110,17 @@ class Run:
         """Return the wall time of the beginning, for people and Prometheus; the schedule is on the monotonic clock."""
         return time.time() - (self._clock() - self._began) / SECOND if self._began else time.time()
 
+    def trace(self, tracer: Tracing) -> None:
+        """Have a share of the requests carry a trace; before the run begins."""
+        self._recorder.tracer = tracer
+
     def generator(self) -> Generator:
         """Return the figures of the generator itself."""
         return self.watch.sum_up(self.elapsed_seconds)
+
+    def workers(self) -> list[WorkerFigures]:
+        """Return the figures of each worker: there are none, the generator is this process."""
+        return []
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the run: nothing more starts, and what is under way has `grace_seconds` to finish."""

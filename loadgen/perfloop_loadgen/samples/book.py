@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perfloop_loadgen.samples.tally import Tally, sum_of
 
@@ -71,6 +71,15 @@ class ScriptErrors:
         return new
 
 
+class Tracing(Protocol):
+    """Gives requests their traces; `left` is how many more there are to the next one that gets one."""
+
+    left: int
+
+    def trace(self, request: Any) -> tuple[str, Any]:
+        """Return a trace id and the request that carries it, and set `left` anew."""
+
+
 class Recorder:
     """The tallies that a hot loop writes to; `take` returns them and leaves empty ones."""
 
@@ -78,6 +87,8 @@ class Recorder:
         self.labels = labels
         self.windows = [Tally() for _ in labels]
         self.script_errors = ScriptErrors()
+        # Chooses the requests that carry a trace; None where none does.
+        self.tracer: Tracing | None = None
         # A script may request an endpoint that no file lists.
         labels.on_new.append(self._add_windows)
 

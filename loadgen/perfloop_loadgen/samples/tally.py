@@ -9,6 +9,7 @@ from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.samples.histogram import Histogram
 from perfloop_loadgen.samples.phases import Phases
 from perfloop_loadgen.samples.streams import StreamTally
+from perfloop_loadgen.samples.traces import TraceTally
 
 # A start this much after its due time is called late.
 LATE_NANOSECONDS = 10_000_000
@@ -49,6 +50,7 @@ class Tally:
         "statuses",
         "steps",
         "streams",
+        "traces",
     )
 
     def __init__(self) -> None:
@@ -76,6 +78,7 @@ class Tally:
         self.checks: dict[tuple[str, bool], int] = defaultdict(int)
         self.phases = Phases()
         self.streams: StreamTally | None = None
+        self.traces: TraceTally | None = None
 
     def record_behind(self, intended: int, started: int, ended: int) -> None:
         """Count a request that started after it was due; moments in nanoseconds."""
@@ -112,12 +115,20 @@ class Tally:
         self.phases.add(other.phases)
         if other.streams is not None:
             self.streams_here().add(other.streams)
+        if other.traces is not None:
+            self.traces_here().add(other.traces)
 
     def streams_here(self) -> StreamTally:
         """Return the tally of streamed answers, created with the first one."""
         if self.streams is None:
             self.streams = StreamTally()
         return self.streams
+
+    def traces_here(self) -> TraceTally:
+        """Return the tally of sampled requests, created with the first one."""
+        if self.traces is None:
+            self.traces = TraceTally()
+        return self.traces
 
     def statuses_by_name(self) -> dict[str, int]:
         """Return the number of answers by status code, ascending; those beyond the limit together at the end."""
@@ -164,6 +175,7 @@ class Tally:
         wire |= {name: dict(getattr(self, name)) for name in (*_COUNTS, "statuses", "details")}
         wire["phases"] = self.phases.to_wire()
         wire["streams"] = None if self.streams is None else self.streams.to_wire()
+        wire["traces"] = None if self.traces is None else self.traces.to_wire()
         return wire
 
     @classmethod
@@ -179,6 +191,8 @@ class Tally:
         tally.phases = Phases.from_wire(wire["phases"])
         if wire["streams"] is not None:
             tally.streams = StreamTally.from_wire(wire["streams"])
+        if wire.get("traces") is not None:  # a snapshot of an earlier version has none
+            tally.traces = TraceTally.from_wire(wire["traces"])
         return tally
 
 

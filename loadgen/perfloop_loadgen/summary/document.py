@@ -24,6 +24,7 @@ from perfloop_loadgen.summary.repeats import Repeats
 from perfloop_loadgen.summary.server import Server
 from perfloop_loadgen.summary.share import ShareOf
 from perfloop_loadgen.summary.verdict import Generator
+from perfloop_loadgen.summary.workers import WorkerFigures
 
 # To be raised when a reader of the previous form would misread the report.
 FORMAT = 1
@@ -119,6 +120,8 @@ class Document:
     server: Server | None = None
     # Of a test that was run several times: each run, and the interval of the p95 between them.
     repeats: Repeats | None = None
+    # Each of several workers; none of a single process.
+    workers: list[WorkerFigures] = field(default_factory=list)
     # Of a process that sent one share of the load alone: what `merge` makes one run of.
     share: ShareOf | None = None
     # How it came to its end; one that was killed has only what was measured until then.

@@ -10,6 +10,7 @@ from perfloop_loadgen.samples.book import Book
 from perfloop_loadgen.samples.histogram import Histogram
 from perfloop_loadgen.samples.streams import StreamTally
 from perfloop_loadgen.samples.tally import Tally
+from perfloop_loadgen.samples.traces import TraceTally
 from perfloop_loadgen.summary.verdict import GateResult, Verdict
 
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
@@ -114,6 +115,30 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """A request whose trace the service was to record; the time is from its intended start."""
+
+    trace_id: str
+    seconds: float
+    outcome: str
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class TraceSummary:
+    """Requests that carried a trace: how many, the slowest of them, and the last that failed."""
+
+    sampled: int
+    slowest: list[Traced] = field(default_factory=list)
+    failed: list[Traced] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, tally: TraceTally) -> TraceSummary:
+        """Read the rows of a tally."""
+        return cls(tally.sampled, [Traced(*row) for row in tally.slowest], [Traced(*row) for row in tally.failed])
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSummary:
     """One endpoint, or all of them together."""
 
@@ -139,6 +164,7 @@ class EndpointSummary:
     # Requests that were sent again: the server had closed the connection that they were sent on before any byte.
     retried: int = 0
     connections: list[Connections] = field(default_factory=list)
+    traces: TraceSummary | None = None
 
     @classmethod
     def of(cls, label: str, tally: Tally) -> EndpointSummary:
@@ -162,6 +188,7 @@ class EndpointSummary:
             details=[Detail(*key, count) for key, count in sorted(tally.details.items())],
             retried=tally.retried,
             connections=[Connections(*key, count) for key, count in sorted(tally.connections.items())],
+            traces=None if tally.traces is None else TraceSummary.of(tally.traces),
             checks=[
                 CheckSummary(name, tally.checks.get((name, True), 0), tally.checks.get((name, False), 0))
                 for name in dict.fromkeys(name for name, _ in tally.checks)

@@ -36,12 +36,14 @@ class GateResult:
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """The figures of the generator itself: CPU in cores, and how late its event loop woke."""
+    """The figures of the generator itself: CPU in cores, how late its event loop woke, how full its network was."""
 
     cpu_ratio: float = 0.0
     busiest_cpu_ratio: float = 0.0
     event_loop_lag_p99_seconds: float = 0.0
     workers: int = 1
+    # Of the busiest second of the machine's network cards, as a share of their speed; 0 where that is not known.
+    network_ratio: float = 0.0
 
 
 def busier(one: Generator, other: Generator) -> Generator:
@@ -51,4 +53,5 @@ def busier(one: Generator, other: Generator) -> Generator:
         busiest_cpu_ratio=max(one.busiest_cpu_ratio, other.busiest_cpu_ratio),
         event_loop_lag_p99_seconds=max(one.event_loop_lag_p99_seconds, other.event_loop_lag_p99_seconds),
         workers=max(one.workers, other.workers),
+        network_ratio=max(one.network_ratio, other.network_ratio),
     )
