@@ -22,8 +22,11 @@ from perfloop_analyzer.config import (
     read_secret,
 )
 from perfloop_analyzer.configuration import ConfigurationFiles, load_knowledge
+from perfloop_analyzer.elector import Elector, introduce
 from perfloop_analyzer.errors import AnalyzerError, SourceError
+from perfloop_analyzer.kubernetes_watch import KubernetesWatch
 from perfloop_analyzer.language_model import LanguageModel
+from perfloop_analyzer.lease import Fence, lease_seconds
 from perfloop_analyzer.links import by_program
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.planning_watch import PlanningWatch
@@ -56,11 +59,15 @@ log = logging.getLogger("analyzer")
 
 @contextlib.asynccontextmanager
 async def open_loop(
-    config: RunConfig, keeper: Keeper | None = None, clock: Callable[[], float] = time.time
+    config: RunConfig,
+    keeper: Keeper | None = None,
+    clock: Callable[[], float] = time.time,
+    fence: Fence | None = None,
 ) -> AsyncIterator[tuple[Loop, Database]]:
     """Open Prometheus and the database, and yield a loop over them.
 
-    With a keeper a database that cannot be used ends nothing: it is tried again, and a damaged one is moved aside.
+    With a keeper a database that cannot be used ends nothing: it is tried again, and a damaged one is moved aside. With
+    a fence the loop writes only while its post has the lease.
 
     Raises:
         ConfigError: With every problem of every configuration file.
@@ -70,8 +77,10 @@ async def open_loop(
     source_config = config.source.located()
     database = await asyncio.to_thread(Database, config.database_url(), keeper)
     try:
-        async with PrometheusSource(source_config, wall=clock) as source, _open_rewriter(config) as rewriter:
-            loop = Loop(config, source, database, files.knowledge, rewriter)
+        async with PrometheusSource(source_config, wall=clock) as prometheus, _open_rewriter(config) as rewriter:
+            source = KubernetesWatch(prometheus)
+            loop = Loop(config, source, database.fenced(fence or Fence()), files.knowledge, rewriter)
+            loop.name_workloads(source)
             loop.published.keeper = keeper or loop.published.keeper
             loop.follow(files, clock())
             loop.make_plans(PlanningWatch())
@@ -145,7 +154,9 @@ async def replay_past(config: AnalysisConfig, past: ReplayConfig, watch: Callabl
     async with PrometheusSource(config.source.located()) as source:
         plan = await make_plan(config, past, source, knowledge)
         journal = Journal(plan.start, plan.end, plan.stride, read_holds(knowledge.catalog, thresholds))
-        loop = Loop(plan.config, plan.read(source), Scratch(), knowledge)
+        watch = KubernetesWatch(plan.read(source))
+        loop = Loop(plan.config, watch, Scratch(), knowledge)
+        loop.name_workloads(watch)
         await replay(loop, plan.moments(), journal, watch)
     return journal
 
@@ -171,8 +182,11 @@ async def serve(
     with contextlib.closing(listen(web.address(), "--web.listen-address")) as listener:
         address = bound_address(listener)
         pages = by_program(web.links).get("analyzer") or f"http://{_local(address)}"
-        opened = contextlib.AsyncExitStack()
-        async with open_loop(config, Keeper(clock), clock) as (loop, database), opened:
+        opened, fence, stop = contextlib.AsyncExitStack(), Fence(), asyncio.Event()
+        async with open_loop(config, Keeper(clock), clock, fence) as (loop, database), opened:
+            if config.is_shared():
+                elector = await opened.enter_async_context(_stand(database, pages, config, stop))
+                loop.take_turns(elector, fence)
             service = Service(database, loop.published, pages, clock)
             reporting = await opened.enter_async_context(
                 open_reporting(config.source, reports or ReportsConfig(), service)
@@ -188,13 +202,26 @@ async def serve(
             server = Server(
                 application, Web(web.config_file, web.allowed_hosts, "analyzer", token or "", authenticates=True)
             )
-            stop = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, stop.set)
             log.info("listening on %s://%s", server.scheme, address)
             working = asyncio.gather(loop.run(stop, clock), reporting.scheduler.run(stop, clock))
             await _until_stopped(working, server, listener, stop)
     log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _stand(database: Database, place: str, config: RunConfig, stop: asyncio.Event) -> AsyncIterator[Elector]:
+    """Stand for the lease of the database, and give it back at the end."""
+    length = lease_seconds(config.interval_seconds)
+    elector = Elector(database.lease, introduce(place), length, is_file=database.is_file)
+    await elector.turn()
+    standing = asyncio.create_task(elector.run(stop))
+    try:
+        yield elector
+    finally:
+        standing.cancel()
+        await elector.leave()
 
 
 def _commands(config: RunConfig, web: WebConfig, address: Address) -> Commands:

@@ -17,6 +17,7 @@ from perfloop_analyzer.waste_watch import WASTE_SECONDS, WasteWatch, waste_queri
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from perfloop_analyzer.kubernetes_watch import KubernetesWatch
     from perfloop_analyzer.pipeline import Knowledge
     from perfloop_analyzer.ports import Query, Responses, Result, Source, Store
     from perfloop_analyzer.published import Costs
@@ -34,11 +35,13 @@ class LookAhead:
 
     Attributes:
         planning, waste: None where no plan is made, and no waste looked for.
+        cluster: Knows who owns which pod; None where nobody asks.
     """
 
     def __init__(self, source: Source, store: Store, ask: Ask, is_due: IsDue) -> None:
         self.planning: PlanningWatch | None = None
         self.waste: WasteWatch | None = None
+        self.cluster: KubernetesWatch | None = None
         self._money = MoneyWatch(source, store)
         self._ask = ask
         self._is_due = is_due
@@ -52,11 +55,11 @@ class LookAhead:
         await asyncio.to_thread(self.waste.note, responses.batches)
 
     async def look(self, result: Result, responses: Responses, knowledge: Knowledge) -> Result:
-        """Return a result with its plan, and with what is wasted; `responses` are those that it was made from."""
+        """Return a result with its plan, what is wasted, and patches; `responses` are those that it was made from."""
         result = replace(result, plan=await self._make_plan(knowledge, result.at))
-        if self.waste is None:
-            return result
-        return self.waste.add(result, responses.batches, knowledge.by_name(), knowledge.settings.changes)
+        if self.waste is not None:
+            result = self.waste.add(result, responses.batches, knowledge.by_name(), knowledge.settings.changes)
+        return result if self.cluster is None else self.cluster.add(result, responses.batches)
 
     async def _make_plan(self, knowledge: Knowledge, at: float) -> Plan:
         """Return the plan, computed again when something was due to be asked for it."""

@@ -16,7 +16,8 @@ from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
-from perfloop_analyzer.incidents import RECALLED, recall
+from perfloop_analyzer.incidents import RECALLED, Memory, recall
+from perfloop_analyzer.lease import Fence, is_one_watch
 from perfloop_analyzer.lookahead import LookAhead
 from perfloop_analyzer.pipeline import (
     Knowledge,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from perfloop_analyzer.changes import Change
+    from perfloop_analyzer.kubernetes_watch import KubernetesWatch
+    from perfloop_analyzer.lease import Post
     from perfloop_analyzer.pipeline import History
     from perfloop_analyzer.planning_watch import PlanningWatch
     from perfloop_analyzer.waste_watch import WasteWatch
@@ -84,6 +87,7 @@ class Loop:
     """
 
     _is_running = False
+    _has_begun = False
     _has_recalled = False
     _watched_until: float | None = None
 
@@ -108,6 +112,7 @@ class Loop:
         self._follow = FollowUp(source, store)
         self._changes = ChangeWatch(store)
         self._ahead = LookAhead(source, store, self._query, self._is_due)
+        self._fence = Fence()
         self._last_run: dict[str, float] = {}
         stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
         self.published = Published(catalog=knowledge.catalog, stale_after=stale_after, prices=knowledge.prices)
@@ -120,6 +125,10 @@ class Loop:
         self._files = files
         self.published.costs.last_reload_success = at
 
+    def take_turns(self, post: Post, fence: Fence) -> None:
+        """Analyze and publish from now on only while this analyzer has the lease, and write through this fence."""
+        self.published.post, self._fence = post, fence
+
     def make_plans(self, watch: PlanningWatch) -> None:
         """Make a plan as well from now on: a replay of the past makes none."""
         self._ahead.planning = watch
@@ -128,13 +137,22 @@ class Loop:
         """Look for waste as well from now on: a replay of the past does not."""
         self._ahead.waste = watch
 
+    def name_workloads(self, watch: KubernetesWatch) -> None:
+        """Say in Kubernetes's words what to do about what runs there; `watch` is the source as well."""
+        self._ahead.cluster = watch
+
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Run a cycle at every multiple of the interval until `stop` is set; a late cycle skips those it missed."""
         loop = asyncio.get_running_loop()
         self._is_running = True
-        await self._bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
         due = loop.time()
         while not stop.is_set():
+            if not (self._has_begun and self.published.post.is_leader):
+                self._stand_back()
+                await self.published.post.wait(stop)
+                await self._bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
+                self._has_begun, due = True, loop.time()
+                continue
             await self.cycle(clock())
             due += self._config.interval_seconds
             missed = int(max(0.0, loop.time() - due) // self._config.interval_seconds)
@@ -146,13 +164,27 @@ class Loop:
             except TimeoutError:
                 continue
 
+    def _stand_back(self) -> None:
+        """Forget what stood: another analyzer goes on with it, and what it leaves is taken up from the database."""
+        self.published.withdraw()
+        self._has_begun, self._has_recalled, self._watched_until = False, False, None
+        self._last_run.pop("recall", None)
+        self._update_settings(memory=Memory(), burning=(), burn_readings=())
+
     async def cycle(self, at: float) -> Result | None:
         """Run one cycle and return its result; a failure is counted, published and logged, and gives None."""
         started, cpu = time.perf_counter(), time.process_time()
         costs = self.published.costs
         result: Result | None = None
+        post = self.published.post
+        self._fence.claim = claim = post.claim
         try:
             result = await self._analyze(at)
+            if not post.is_leader or not is_one_watch(claim, post.claim):
+                # Frozen or cut off meanwhile: what was found then is not what is now, and another one publishes.
+                self._stand_back()
+                costs.cycles["shed"] += 1
+                return None
             self.published.publish(result)
             self.published.error, self.failure = "", None
             costs.last_success = at

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from perfloop_base.kubernetes import by_workload
 from perfloop_base.promql import WINDOW
 from perfloop_base.thresholds import Direction, Kind
 
@@ -44,6 +45,15 @@ class Parts(BaseModel):
         return self.expr.replace(WINDOW, window)
 
 
+class Pods(BaseModel):
+    """How series of pods become one series a workload: a pod lives for days, a workload for years."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    by: tuple[str, ...] = Field(default=(), description="labels that tell series of one workload apart: container")
+    aggregate: Literal["max", "min", "sum", "avg"] = Field(default="max", description="what PromQL makes of its pods")
+
+
 class Signal(BaseModel):
     """One entry of a catalogue. Its kind is `use` for a resource, `red` for what callers experience.
 
@@ -72,6 +82,10 @@ class Signal(BaseModel):
     transient: tuple[str, ...] = Field(
         default=(), description="with `absence`: the services that come and go; they are not missed"
     )
+    pods: Pods | None = Field(
+        default=None,
+        description="where `expr` has a series for each pod (labels `namespace` and `pod`): how they are put together",
+    )
     parts: Parts | None = Field(default=None, description="the query that says which part of a service stands out")
     min_deviation: float = Field(default=0.0, ge=0, description="smaller changes, in its unit, are never reported")
     detect: tuple[Detector, ...] = Field(
@@ -95,7 +109,8 @@ class Signal(BaseModel):
 
     def query(self, window: str) -> str:
         """Return the PromQL with `window`, such as `1m`, as its rate window."""
-        return self.expr.replace(WINDOW, window)
+        expr = self.expr.replace(WINDOW, window)
+        return by_workload(expr, self.pods.by, self.pods.aggregate) if self.pods else expr
 
     def limit_of(self, service: str) -> Limit:
         """Return the limits of a service."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.changes import load_tests, reloads, scale, starts, versions
+from perfloop_analyzer.changes import load_tests, reloads, rollouts, scale, starts, versions
 from perfloop_analyzer.changes.record import Change, Kind
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ CHANGE_QUERIES: Mapping[str, str] = {
     "change/instances": scale.INSTANCES,
     "change/replicas": scale.REPLICAS,
     "change/reloads": reloads.QUERY,
+    "change/images": rollouts.IMAGES,
+    "change/templates": rollouts.TEMPLATES,
+    "change/generations": rollouts.GENERATIONS,
+    "change/restarts": rollouts.RESTARTS,
+    "change/reasons": rollouts.REASONS,
+    "change/bounds": rollouts.BOUNDS,
     "change/runs": load_tests.RUNS,
     "change/phases": load_tests.PHASES,
 }
@@ -39,6 +45,9 @@ def observe(batches: Mapping[str, Batch]) -> tuple[Change, ...]:
         *versions.find_deployments(batches.get("change/versions")),
         *starts.find_starts(batches.get("change/starts")),
         *scale.find_scaling(batches.get("change/instances"), batches.get("change/replicas")),
+        *rollouts.find_rollouts(*(batches.get(f"change/{name}") for name in ("images", "templates", "generations"))),
+        *rollouts.find_restarts(batches.get("change/restarts"), batches.get("change/reasons")),
+        *rollouts.find_bounds(batches.get("change/bounds")),
         *reloads.find_reloads(batches.get("change/reloads")),
         *load_tests.find_load_tests(batches.get("change/runs"), batches.get("change/phases")),
     ]

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 INSTANCES = 'count by (job, service) (up{job!="loadgen"})'
 REPLICAS = (
-    "max by (namespace, deployment, statefulset) "
-    '({__name__=~"kube_deployment_spec_replicas|kube_statefulset_replicas"})'
+    "max by (namespace, workload, deployment, statefulset) (label_replace(label_replace("
+    '{__name__=~"kube_deployment_spec_replicas|kube_statefulset_replicas"}, '
+    '"workload", "$1", "deployment", "(.+)"), "workload", "$1", "statefulset", "(.+)"))'
 )
 TOGETHER_SECONDS = 120.0  # steps within this time are one change
 HELD_POINTS = 2
@@ -27,7 +28,8 @@ def find_scaling(instances: Batch | None, replicas: Batch | None) -> Iterator[Ch
     for row in rows_of(instances):
         yield from _changes(row, service_of(row.labels), "instances")
     for row in rows_of(replicas):
-        owner = row.labels.get("deployment") or row.labels.get("statefulset") or service_of(row.labels)
+        named = row.labels.get("service") if row.labels.get("workload") else ""
+        owner = named or row.labels.get("deployment") or row.labels.get("statefulset") or service_of(row.labels)
         yield from _changes(row, owner, "replicas")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from perfloop_analyzer.changes.record import Change, Kind, seen
 from perfloop_analyzer.changes.rows import Row, rows_of, steps_of
 from perfloop_analyzer.series import service_of
+from perfloop_base.kubernetes import with_workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +23,12 @@ _WHAT: Mapping[str, tuple[str, str]] = {
     "pg_postmaster_start_time_seconds": ("PostgreSQL server", "PostgreSQL servers"),
     "node_boot_time_seconds": ("machine", "machines"),
 }
+_BY = "max by (__name__, job, namespace, service, workload, pod, container, instance)"
+_IN_POD = with_workload('container_start_time_seconds{pod!="",container!="",container!="POD"}')
 QUERY = (
-    "max by (__name__, job, namespace, service, pod, container, instance) "
-    f'({{__name__=~"{"|".join(_WHAT)}",job!="loadgen"}})'
+    f'{_BY} ({{__name__=~"{"|".join(_WHAT)}",job!="loadgen"}} unless container_start_time_seconds{{pod!=""}}) '
+    # Where kube-state-metrics counts the restarts it says why as well: see rollouts.
+    f"or {_BY} ({_IN_POD} unless on (namespace, pod, container) kube_pod_container_status_restarts_total)"
 )
 CLOCK_SECONDS = 60.0  # what the clocks of two machines may differ by
 JITTER_SECONDS = 2.0  # a start time is computed from the time of the boot, which the clock's corrections move
@@ -54,7 +58,9 @@ def find_starts(batch: Batch | None) -> Iterator[Change]:
 
 
 def _service(row: Row) -> str:
-    return row.labels.get("container") or service_of(row.labels)
+    # The kubelet's series are about a workload; other ones of containers are about the container, not who exposes them.
+    of_whom = row.labels.get("container") if not row.labels.get("workload") else ""
+    return of_whom or service_of(row.labels)
 
 
 def _starts(metric: str, service: str, rows: Sequence[Row]) -> Iterator[_Start]:

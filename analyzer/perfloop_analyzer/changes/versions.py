@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _OWNER = ("__name__", "job", "namespace", "service", "name", "container")
 _VERSION = ("version", "revision", "image")
-QUERY = f'group by ({", ".join((*_OWNER, *_VERSION))}) ({{__name__=~".+_info"}})'
+# The images of containers in pods are of their workloads: see rollouts. The other info series of kube-state-metrics are
+# about what it watches, and none is a version of itself.
+QUERY = f'group by ({", ".join((*_OWNER, *_VERSION))}) ({{__name__=~".+_info",__name__!~"kube_.+"}})'
 # A version that was away for so many points, while another one ran, is a new one: it was rolled back.
 AWAY_POINTS = 4
 SHOWN_OF_REVISION = 12

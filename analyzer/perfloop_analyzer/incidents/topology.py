@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 # A component on the left can be slowed by those on the right.
 COMPONENTS: Mapping[str, frozenset[str]] = {
-    "api": frozenset({"database", "cache", "model", "vector", "storage", "cpu", "memory", "disk", "network", "gpu"}),
+    "api": frozenset(
+        {
+            *("database", "cache", "model", "vector", "storage", "cpu", "memory", "disk", "network", "gpu"),
+            *("pods", "scaling", "mesh"),
+        }
+    ),
     "database": frozenset({"cache", "cpu", "memory", "disk", "network"}),
     "vector": frozenset({"cpu", "memory", "disk", "network"}),
     "model": frozenset({"gpu", "cpu", "memory"}),
@@ -27,6 +32,10 @@ COMPONENTS: Mapping[str, frozenset[str]] = {
     "storage": frozenset({"disk", "network", "cpu"}),
     "cpu": frozenset({"memory"}),
     "disk": frozenset({"memory"}),
+    # What is killed, cannot be placed or cannot have its volume does not run.
+    "pods": frozenset({"memory", "cpu", "disk"}),
+    "scaling": frozenset({"cpu"}),
+    "mesh": frozenset({"cpu", "memory", "pods"}),
 }
 
 CALLER, CALLED = "caller", "called"  # the labels of a series that counts the calls between two services

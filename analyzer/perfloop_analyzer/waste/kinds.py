@@ -10,22 +10,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.waste import sizing
+from perfloop_base.kubernetes import by_workload, with_workload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perfloop_analyzer.waste.sizing import Sizing
 
-CONTAINER = ("service", "namespace", "container")
+CONTAINER = ("service", "namespace", "workload", "container")
 FILES = 'fstype!~"tmpfs|overlay|squashfs|ramfs"'
 
 
 def per_container(expr: str) -> str:
-    """Return PromQL with one series a container, however it is named: the same name as in catalog/sizes.yml."""
-    return (
-        f'max by (service, namespace, container) (label_replace(label_join({expr}, "container", ";", "container", '
-        '"name", "id"), "container", "$1", "container", ";{0,2}([^;]+).*"))'
+    """Return PromQL with one series a container, however it is named: the same name as in catalog/sizes.yml.
+
+    In a cluster a container is one of a workload: those of its pods are one.
+    """
+    named = (
+        f'label_replace(label_join({expr}, "container", ";", "container", "container_name", "name", "id"), '
+        '"container", "$1", "container", ";{0,3}([^;]+).*")'
     )
+    return f"max by ({', '.join(CONTAINER)}) ({with_workload(named)})"
 
 
 def highest(expr: str) -> str:
@@ -61,6 +66,9 @@ class Kind:
         excludes: The rules whose recommendations for the same service would leave too little together with this one.
         replaces: The rule whose recommendation about the same thing this one replaces; empty for none.
         counters: The questions whose 0 says nothing: see `learn_uses`.
+        copies: The question how many there are of it, each of that size; empty where it is the only one.
+        superseded_by: The signal of a size that counts instead where a thing has it: what a pod requests is set aside,
+            what it may use beyond that is not.
     """
 
     rule: str
@@ -82,8 +90,23 @@ class Kind:
     excludes: frozenset[str] = frozenset()
     replaces: str = ""
     counters: frozenset[str] = frozenset()
+    copies: str = ""
+    superseded_by: str = ""
 
 
+CPU_USED = 'sum without (cpu) (rate(container_cpu_usage_seconds_total{container!="POD"}[$window]))'
+MEMORY_USED = 'max_over_time(container_memory_working_set_bytes{container!="POD"}[$step])'
+THROTTLED = (
+    'increase(container_cpu_cfs_throttled_periods_total{container!="POD"}[$step]) '
+    "/ (increase(container_cpu_cfs_periods_total[$step]) > 0)"
+)
+KILLED = 'increase(container_oom_events_total{container!="POD"}[$step])'
+# Of a pod whose last container was killed, and that was restarted since: where the kernel's counter is not there.
+KILLED_IN_POD = (
+    "increase(kube_pod_container_status_restarts_total[$step]) "
+    'and on (namespace, pod, container) kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1'
+)
+COPIES = by_workload("kube_pod_container_status_running == 1", ("container",), "count")
 CPU_OF_SERVICE = "sum by (service) (rate(process_cpu_seconds_total[$window]))"
 BUSY = 'sum by (service) (rate(node_cpu_seconds_total{mode!="idle"}[$window]))'
 TAKEN = "sum by (service) (node_memory_MemTotal_bytes - node_memory_MemAvailable_bytes)"
@@ -101,15 +124,8 @@ KINDS: tuple[Kind, ...] = (
         size="container_cpu_limit_cores",
         component="cpu",
         by=CONTAINER,
-        use=per_container(
-            highest('sum without (cpu) (rate(container_cpu_usage_seconds_total{container!="POD"}[$window]))')
-        ),
-        others={
-            "throttled": per_container(
-                'increase(container_cpu_cfs_throttled_periods_total{container!="POD"}[$step]) '
-                "/ (increase(container_cpu_cfs_periods_total[$step]) > 0)"
-            )
-        },
+        use=per_container(highest(CPU_USED)),
+        others={"throttled": per_container(THROTTLED)},
         sizing=sizing.cpu_limit,
         title="Waste: lower the CPU limit of {where}",
         action="Set the CPU limit to {new} (docker update --cpus, resources.limits.cpu, CPUQuota=), now {size}. A "
@@ -119,6 +135,7 @@ KINDS: tuple[Kind, ...] = (
         forbidden_by=frozenset({"cpu", "api"}),
         harmed=("container_cpu_throttled_ratio",),
         counters=frozenset({"use"}),
+        superseded_by="container_cpu_request_cores",
     ),
     Kind(
         rule="waste_container_memory",
@@ -126,8 +143,8 @@ KINDS: tuple[Kind, ...] = (
         size="container_memory_limit_bytes",
         component="memory",
         by=CONTAINER,
-        use=per_container('max_over_time(container_memory_working_set_bytes{container!="POD"}[$step])'),
-        others={"killed": per_container('increase(container_oom_events_total{container!="POD"}[$step])')},
+        use=per_container(MEMORY_USED),
+        others={"killed": per_container(KILLED), "ended": per_container(KILLED_IN_POD)},
         sizing=sizing.memory_limit,
         title="Waste: lower the memory limit of {where}",
         action="Set the memory limit to {new} (docker update --memory, resources.limits.memory, MemoryMax=), now "
@@ -137,6 +154,46 @@ KINDS: tuple[Kind, ...] = (
         forbidden_by=frozenset({"memory", "availability"}),
         harmed=("container_kills_per_second",),
         counters=frozenset({"use"}),
+        superseded_by="container_memory_request_bytes",
+    ),
+    # What is requested is set aside for the pod on its node, whether it is used or not.
+    Kind(
+        rule="waste_cpu_request",
+        resource="cpu_request",
+        size="container_cpu_request_cores",
+        component="cpu",
+        by=CONTAINER,
+        use=per_container(highest(CPU_USED)),
+        others={"throttled": per_container(THROTTLED), "copies": COPIES},
+        sizing=sizing.cpu_request,
+        title="Waste: request less CPU for {where}",
+        action="Set the CPU request to {new}, now {size}, in each of its pods. The scheduler sets requests aside on a "
+        "node: what is not used of them no other pod can request.",
+        price=Price("core_hour"),
+        least_amount=0.05,
+        forbidden_by=frozenset({"cpu", "api"}),
+        harmed=("container_cpu_throttled_ratio",),
+        counters=frozenset({"use"}),
+        copies="copies",
+    ),
+    Kind(
+        rule="waste_memory_request",
+        resource="memory_request",
+        size="container_memory_request_bytes",
+        component="memory",
+        by=CONTAINER,
+        use=per_container(MEMORY_USED),
+        others={"killed": per_container(KILLED), "ended": per_container(KILLED_IN_POD), "copies": COPIES},
+        sizing=sizing.memory_request,
+        title="Waste: request less memory for {where}",
+        action="Set the memory request to {new}, now {size}, in each of its pods. What a pod uses beyond its request "
+        "makes it the first to be evicted when its node runs short.",
+        price=Price("memory_gib_hour", 2.0**-30),
+        least_amount=32.0 * 2**20,
+        forbidden_by=frozenset({"memory", "availability"}),
+        harmed=("container_kills_per_second",),
+        counters=frozenset({"use"}),
+        copies="copies",
     ),
     Kind(
         rule="waste_machine_cpu",

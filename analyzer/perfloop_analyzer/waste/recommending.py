@@ -85,6 +85,7 @@ class _Thing:
     service: str
     size: float
     use: Use
+    copies: int = 1
 
     @property
     def where(self) -> str:
@@ -107,9 +108,9 @@ def find_waste(learned: Learned, sizes: Mapping[str, Batch], known: Known) -> Wa
     serving = _serving(sizes, known.catalog)
     for thing in (one for kind in KINDS for one in _things(kind, learned, sizes, known, serving)):
         key = (thing.service, thing.kind.resource)
-        provided[key] = provided.get(key, 0.0) + thing.size
+        provided[key] = provided.get(key, 0.0) + thing.size * thing.copies
         if (need := _need(thing, learned, known)) is not None:
-            saved[key] = saved.get(key, 0.0) + thing.size - need.size
+            saved[key] = saved.get(key, 0.0) + (thing.size - need.size) * thing.copies
             one = _recommend(thing, need, known)
             found.setdefault(one.id, one)
     wasted = (Wasted(*key, saved.get(key, 0.0) / size) for key, size in provided.items())
@@ -170,15 +171,20 @@ def _things(
 ) -> Iterator[_Thing]:
     """Yield what has a size and enough days of use."""
     batch, uses = sizes.get(kind.size), learned.get(question(kind), {})
+    copies = learned.get(question(kind, kind.copies), {}) if kind.copies else {}
+    instead = sizes.get(kind.superseded_by)
+    superseded = {key_of(labels, kind.by) for labels in instead.labels} if instead is not None else set()
     if batch is None or kind.size not in known.catalog:
         return
     for labels, size in zip(batch.labels, current(batch.values), strict=True):
-        use = uses.get(key_of(labels, kind.by))
-        if use is None or not use.is_enough or not LEAST_SIZE <= size <= MOST:
+        key = key_of(labels, kind.by)
+        use = uses.get(key)
+        if key in superseded or use is None or not use.is_enough or not LEAST_SIZE <= size <= MOST:
             continue
         container = labels.get("container", "")
         service = container if container in serving else service_of(labels, known.catalog[kind.size].service)
-        yield _Thing(kind, labels, service, float(size), use)
+        number = copies.get(key)
+        yield _Thing(kind, labels, service, float(size), use, max(1, round(number.mean)) if number else 1)
 
 
 def _need(thing: _Thing, learned: Learned, known: Known) -> Need | None:
@@ -246,9 +252,10 @@ def _explain(thing: _Thing, need: Need, unit: str) -> str:
     if need.size <= 0:
         return f"{need.words} in {use.days:.2g} days: nothing is lost with it, {less}"
     of = "cores" if thing.kind.resource == "replicas" else unit
+    each = f" in each of {thing.copies} pods" if thing.copies > 1 else ""
     most, high = shown(use.peak, of), shown(use.usage.high, of)
     return (
-        f"{size} are provided, {most} were used at most in {use.days:.2g} days, {high} at the 95th percentile: "
+        f"{size} are provided{each}, {most} were used at most in {use.days:.2g} days, {high} at the 95th percentile: "
         f"{shown(need.size, unit)} are enough ({need.words}), {less}"
     )
 
@@ -273,8 +280,9 @@ def _headroom(thing: _Thing, need: Need) -> float | None:
 
 def _resize(thing: _Thing, need: Need, unit: str) -> dict[str, Any]:
     plain: dict[str, Any] = {"from": thing.size, "to": need.size, "unit": unit}
+    plain |= {"copies": thing.copies} if thing.copies > 1 else {}
     if (price := thing.kind.price) is not None:
-        amount = -(thing.size - need.size) * price.per_unit
+        amount = -(thing.size - need.size) * thing.copies * price.per_unit
         plain |= {"resource": price.resource, "amount": amount, "name": _priced_as(thing)}
     return plain
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MOST_THROTTLED = 0.01  # of the periods: from here on the peak of the use is not seen
 GROWTH_DAYS, DISK_GROWTH_DAYS = 30.0, 90.0  # so far ahead what is left must be enough
 LEAST_CORES, LEAST_BYTES = 0.1, 64.0 * 2**20  # no limit is recommended below it
+LEAST_REQUESTED_CORES, LEAST_REQUESTED_BYTES = 0.01, 32.0 * 2**20  # and no request
+KILLED = "processes were killed for want of memory"
 MACHINE_MEMORY_USED = 0.8  # the warning limit of memory, in thresholds.yml
 DISK_USED, DISK_DAYS = 0.7, 6.5
 LEAST_REPLICAS = 2  # one may fail
@@ -80,10 +82,34 @@ def cpu_limit(use: Use, size: float, others: Others) -> Need | str:
 
 def memory_limit(use: Use, size: float, others: Others) -> Need | str:
     """Size the memory limit of a container, in bytes."""
-    if _happened(others, "killed"):
-        return "processes were killed for want of memory"
+    if _happened(others, "killed", "ended"):
+        return KILLED
     need = limit_need(use, size)
     return _rounded(need, LEAST_BYTES, float(2**20), need.risks)
+
+
+def cpu_request(use: Use, size: float, others: Others) -> Need | str:
+    """Size the CPU request of a container, in cores: what it uses nearly always, since it may use more for a while.
+
+    The larger of KRR's 95th percentile, of the peak that growth leads to, and of the Vertical Pod Autoscaler's target.
+    """
+    throttled = others.get("throttled")
+    if throttled is not None and throttled.mean > MOST_THROTTLED:
+        return f"it was throttled in {throttled.mean:.1%} of the periods: what it would use is not seen"
+    grown = use.growth * GROWTH_DAYS
+    by_percentile, target = use.usage.high + grown, use.usage.sizing(1.0, size * FIRST_BUCKET).target
+    rule = "95th percentile (KRR)" if by_percentile >= target else "the Vertical Pod Autoscaler's target"
+    risks = (f"the peak of a day grows: {GROWTH_DAYS:.0f} days of it are included",) if grown else ()
+    need = Need(max(by_percentile, target), rule, min(by_percentile, target), risks)
+    return _rounded(need, LEAST_REQUESTED_CORES, 1.0, (*need.risks, "a peak above it competes for what the node has"))
+
+
+def memory_request(use: Use, size: float, others: Others) -> Need | str:
+    """Size the memory request of a container, in bytes: its peak, since memory is not given back."""
+    if _happened(others, "killed", "ended"):
+        return KILLED
+    need = limit_need(use, size)
+    return _rounded(need, LEAST_REQUESTED_BYTES, float(2**20), need.risks)
 
 
 def machine_cores(use: Use, size: float, others: Others) -> Need | str:
@@ -102,7 +128,7 @@ def machine_cores(use: Use, size: float, others: Others) -> Need | str:
 def machine_memory(use: Use, size: float, others: Others) -> Need | str:
     """Size the memory of the machines of a service, in bytes, in whole GiB."""
     if _happened(others, "killed"):
-        return "processes were killed for want of memory"
+        return KILLED
     need = limit_need(use, size)
     wanted = _whole(need.size / MACHINE_MEMORY_USED / 2**30) * 2**30
     words = f"{need.words} at {MACHINE_MEMORY_USED:.0%} use"
@@ -184,9 +210,8 @@ def idle_gpu(use: Use, size: float, others: Others) -> Need | str:
     return Need(0.0, f"in use for {use.peak:.1%} of a sample at most", 0.0, risks)
 
 
-def _happened(others: Others, name: str) -> bool:
-    seen = others.get(name)
-    return seen is not None and seen.peak > 0
+def _happened(others: Others, *names: str) -> bool:
+    return any((seen := others.get(name)) is not None and seen.peak > 0 for name in names)
 
 
 def _whole(value: float) -> float:
