@@ -41,6 +41,7 @@ from perfloop_analyzer.reporting import Service, open_reporting
 from perfloop_analyzer.server import REPORT_SECONDS, WebSettings, build_web
 from perfloop_analyzer.store import Database
 from perfloop_analyzer.store.keeper import Keeper
+from perfloop_analyzer.trace_watch import TraceWatch
 from perfloop_analyzer.waste_watch import WasteWatch
 from perfloop_base.addresses import Address, bound_address, listen
 from perfloop_base.redaction import redact
@@ -85,6 +86,7 @@ async def open_loop(
             loop.follow(files, clock())
             loop.make_plans(PlanningWatch())
             loop.find_waste(WasteWatch())
+            loop.find_traces(TraceWatch(source))
             yield loop, database
     finally:
         database.close()

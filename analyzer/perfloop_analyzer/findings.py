@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from perfloop_analyzer.exemplars import Traced
+
 OVERALL = "overall"
 AVAILABILITY = "availability"  # the component of signals that say whether a service answers at all
 COMPONENT_NAMES = {"api": "API", "cpu": "CPU", "gpu": "GPU", "vector": "vector search", "storage": "object storage"}
@@ -58,6 +60,7 @@ class Finding:
         p_value: The probability of as much by chance; None for detectors without a test.
         score: How far beyond the limit or the band: 1 is the critical limit or the edge of the band.
         expr: The PromQL that was evaluated over `window` (start and end in Unix seconds).
+        traces: Of a latency, requests that were slow and traced, the slowest first.
     """
 
     detector: str
@@ -78,6 +81,7 @@ class Finding:
     expr: str = ""
     window: tuple[float, float] = (0.0, 0.0)
     labels: Mapping[str, str] = field(default_factory=dict)
+    traces: tuple[Traced, ...] = ()
 
     @property
     def place(self) -> str:
@@ -96,6 +100,9 @@ class Finding:
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""
+        evidence: dict[str, Any] = {"expr": self.expr, "start": self.window[0], "end": self.window[1]}
+        if self.traces:
+            evidence["traces"] = [one.as_dict() for one in self.traces]
         return {
             "detector": self.detector,
             "signal": self.signal,
@@ -113,7 +120,7 @@ class Finding:
             "p_value": self.p_value,
             "score": self.score,
             "labels": dict(self.labels),
-            "evidence": {"expr": self.expr, "start": self.window[0], "end": self.window[1]},
+            "evidence": evidence,
         }
 
 

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from perfloop_base.redaction import redact_url, register_url
+from perfloop_base.traces import parse_store_url
 from perfloop_base.visible import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# Where traces are kept: no program of the stack, and nothing is linked to where its address is empty.
+TRACES = "traces"
 # What pages and boards can lead to; a label of perfloop_link_info has no other value.
-PROGRAMS = ("alertmanager", "analyzer", "demo", "exporter", "grafana", "inbox", "loadgen", "prometheus")
+PROGRAMS = ("alertmanager", "analyzer", "demo", "exporter", "grafana", "inbox", "loadgen", "prometheus", TRACES)
 _LONGEST_URL = 500
 # The characters of RFC 3986: what else stands in a host or path is percent-encoded, or punycode.
 _URL = re.compile(r"https?://[A-Za-z0-9\-._~:/@!$&'()*+,;=%\[\]]+")
@@ -30,6 +33,8 @@ def parse_link(text: str) -> tuple[str, str]:
         raise ValueError(
             f"{brief(redact_url(text))} is no link: write PROGRAM=URL, PROGRAM one of {', '.join(PROGRAMS)}"
         )
+    if program == TRACES:
+        return program, parse_store_url(url)
     register_url(url)
     shown = brief(redact_url(url))
     if len(url) > _LONGEST_URL or not _URL.fullmatch(url):
@@ -48,4 +53,4 @@ def parse_link(text: str) -> tuple[str, str]:
 
 def by_program(links: Iterable[tuple[str, str]]) -> Mapping[str, str]:
     """Return the URLs by program; of several for one program the last one counts, as with any flag."""
-    return dict(sorted(dict(links).items()))
+    return {program: url for program, url in sorted(dict(links).items()) if url}

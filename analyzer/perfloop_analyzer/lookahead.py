@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.ports import Query, Responses, Result, Source, Store
     from perfloop_analyzer.published import Costs
     from perfloop_analyzer.series import Grid
+    from perfloop_analyzer.trace_watch import TraceWatch
 
     Ask = Callable[[list[Query], Grid], Awaitable[Responses]]
     IsDue = Callable[[str, float, float], bool]
@@ -36,12 +37,14 @@ class LookAhead:
     Attributes:
         planning, waste: None where no plan is made, and no waste looked for.
         cluster: Knows who owns which pod; None where nobody asks.
+        traces: Knows the traces behind findings; None where nobody asks.
     """
 
     def __init__(self, source: Source, store: Store, ask: Ask, is_due: IsDue) -> None:
         self.planning: PlanningWatch | None = None
         self.waste: WasteWatch | None = None
         self.cluster: KubernetesWatch | None = None
+        self.traces: TraceWatch | None = None
         self._money = MoneyWatch(source, store)
         self._ask = ask
         self._is_due = is_due
@@ -55,11 +58,13 @@ class LookAhead:
         await asyncio.to_thread(self.waste.note, responses.batches)
 
     async def look(self, result: Result, responses: Responses, knowledge: Knowledge) -> Result:
-        """Return a result with its plan, what is wasted, and patches; `responses` are those that it was made from."""
+        """Return a result with its plan, waste, patches and traces; `responses` are those that it was made from."""
         result = replace(result, plan=await self._make_plan(knowledge, result.at))
         if self.waste is not None:
             result = self.waste.add(result, responses.batches, knowledge.by_name(), knowledge.settings.changes)
-        return result if self.cluster is None else self.cluster.add(result, responses.batches)
+        if self.cluster is not None:
+            result = self.cluster.add(result, responses.batches)
+        return result if self.traces is None else await self.traces.add(result)
 
     async def _make_plan(self, knowledge: Knowledge, at: float) -> Plan:
         """Return the plan, computed again when something was due to be asked for it."""

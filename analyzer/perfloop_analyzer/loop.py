@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.lease import Post
     from perfloop_analyzer.pipeline import History
     from perfloop_analyzer.planning_watch import PlanningWatch
+    from perfloop_analyzer.trace_watch import TraceWatch
     from perfloop_analyzer.waste_watch import WasteWatch
 
 log = logging.getLogger("analyzer")
@@ -136,6 +137,10 @@ class Loop:
     def find_waste(self, watch: WasteWatch) -> None:
         """Look for waste as well from now on: a replay of the past does not."""
         self._ahead.waste = watch
+
+    def find_traces(self, watch: TraceWatch) -> None:
+        """Name the traces of slow requests as well from now on: a replay of the past does not."""
+        self._ahead.traces = watch
 
     def name_workloads(self, watch: KubernetesWatch) -> None:
         """Say in Kubernetes's words what to do about what runs there; `watch` is the source as well."""

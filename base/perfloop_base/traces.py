@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
+
+from perfloop_base.redaction import redact_url, register_url
+from perfloop_base.visible import brief
 
 # https://www.w3.org/TR/trace-context/#trace-id
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
@@ -11,6 +15,39 @@ PLACE = "{trace_id}"
 
 URL_VARIABLE = "PERFLOOP_TRACES_URL"
 """The variable with a trace store's address."""
+
+_LONGEST_URL = 1000
+# The characters of RFC 3986: what else there is to say is percent-encoded.
+_URL = re.compile(r"https?://[A-Za-z0-9\-._~:/@!$&'()*+,;=%?\[\]]+")
+
+
+def parse_store_url(text: str) -> str:
+    """Return a trace store's address as a browser reaches it, with a place for the id or without; empty for none.
+
+    Raises:
+        ValueError: One sentence with the value and the rule.
+    """
+    url = text.strip()
+    if not url:
+        return ""
+    register_url(url)
+    shown = brief(redact_url(url))
+    plain = url.replace(PLACE, "0")
+    try:
+        parts = urlsplit(plain)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or len(url) > _LONGEST_URL or not _URL.fullmatch(plain):
+        raise ValueError(
+            f"{shown} is no address of a trace store: write http:// or https://, a host and a path, in ASCII; "
+            f"{PLACE} stands where the id belongs, else /trace/ID follows"
+        )
+    if "@" in parts.netloc:
+        raise ValueError(f"{shown} has a user or a password: everybody who sees a page could read it")
+    if PLACE not in url and parts.query:
+        raise ValueError(f"{shown} has a query and no {PLACE}: write it where the id belongs")
+    return url if PLACE in url else url.rstrip("/")
 
 
 def is_trace_id(text: str) -> bool:

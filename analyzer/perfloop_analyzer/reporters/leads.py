@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from perfloop_analyzer.catalog.overrides import ROUTE_SEPARATOR
 from perfloop_analyzer.findings import AVAILABILITY
+from perfloop_analyzer.links import TRACES
 from perfloop_analyzer.reporters.pictures import anchor_of
+from perfloop_base.quantities import quantity
+from perfloop_base.traces import trace_link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.findings import Finding
@@ -44,6 +48,7 @@ BOARDS: Mapping[str, Board] = {
 ANALYSIS = Board("analysis", "Analysis", "service")
 _PROGRAM_NAMES = {"demo": "Demo service", "loadgen": "Load generator"}
 _SILENCED_BY = ("alertname", "service", "instance")
+MOST_TRACES = 3  # of one recommendation or incident
 BEFORE_SECONDS = 1800.0  # so long before something began a board starts to show it
 
 
@@ -79,7 +84,8 @@ class Leads:
         callers = [name for name in incident.services if self._serves(name, incident)]
         boards += [self._board(SERVICE, name, incident.started) for name in callers]
         runbooks = [lead for finding in incident.findings for lead in self.runbook(self._guide(finding.signal))]
-        return _unique([*_flat(boards), *runbooks[:1]])
+        traces = self.traces({"traces": [one.as_dict() for one in finding.traces]} for finding in incident.findings)
+        return _unique([*_flat(boards), *runbooks[:1], *traces])
 
     def of_finding(self, finding: Finding) -> list[Lead]:
         """Return the plot of the signal, the board that shows it, its analysis, its runbook, and its query."""
@@ -102,7 +108,7 @@ class Leads:
         board = BOARDS.get(recommendation.component, SERVICE)
         found = [self._board(board, recommendation.service, recommendation.created)]
         runbooks = [lead for item in evidence for lead in self.runbook(self._guide(item["signal"]))]
-        return _unique([*_flat(found), *runbooks[:1]])
+        return _unique([*_flat(found), *runbooks[:1], *self.traces(recommendation.evidence)])
 
     def of_alert(self, labels: Mapping[str, str]) -> list[Lead]:
         """Return the runbook of an alert that fires, the board that shows its signal, and the form that silences it."""
@@ -129,9 +135,24 @@ class Leads:
         asked = {"g0.expr": expr, "g0.tab": 0, "g0.range_input": f"{end - start:.0f}s", "g0.end_input": moment}
         return [Lead("Query", f"{self.links['prometheus']}/graph?{urlencode(asked)}")]
 
+    def traces(self, evidence: Iterable[Mapping[str, Any]]) -> list[Lead]:
+        """Return the traces that the evidence names, where the trace store shows them."""
+        named = [one for item in evidence for one in item.get("traces", ()) if isinstance(one, Mapping)]
+        found = [(str(one.get("trace_id", "")), one.get("seconds")) for one in named]
+        leads = [
+            Lead(f"Trace of {quantity(seconds, 'seconds')}" if isinstance(seconds, float) else "Trace", url)
+            for trace_id, seconds in found
+            if (url := self._trace(trace_id))
+        ]
+        return _unique(leads)[:MOST_TRACES]
+
+    def _trace(self, trace_id: str) -> str:
+        return trace_link(self.links.get(TRACES, ""), trace_id)
+
     def programs(self) -> list[Lead]:
         """Return the pages of the other programs; those of Alertmanager are in the inbox, where there is one."""
-        names = [name for name in self.links if name != "analyzer" and not (name == "alertmanager" and self._inbox)]
+        left_out = {"analyzer", TRACES, *(["alertmanager"] if self._inbox else [])}
+        names = [name for name in self.links if name not in left_out]
         found = [Lead(_PROGRAM_NAMES.get(name, name.capitalize()), f"{self.links[name]}/") for name in names]
         return found + ([Lead("Alerts and silences", f"{self._inbox}/alerts")] if self._inbox else [])
 
