@@ -23,7 +23,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 from analyzer_faults import FAULTS, ROOT, WARM_UP, Stack, fresh, read, set_fault, settle, start
+
+from perfloop.prove.proof import INDIVISIBLE, SAME_LOAD
 
 PROVED_FAULTS = ("slow_queries", "cache_off", "slow_first_token")
 # For each fault a change that is none of its cure.
@@ -63,6 +66,7 @@ def prove(stack: Stack, identifier: str, apply: str, revert: str, arguments: arg
         *("--pairs", str(arguments.pairs), "--block", f"{arguments.block:g}s", "--settle", f"{arguments.settle:g}s"),
         *("--prometheus.url", stack.url("prometheus"), "--web.url", stack.url("analyzer")),
         *("--web.token-file", str(stack.home / "token"), "--out", str(stack.home / "proofs")),
+        *("--skip-route", "/faults"),  # what sets the fault is no load of the incident
     ]
     done = subprocess.run(
         [sys.executable, "-m", "perfloop", "prove", identifier, *flags],
@@ -78,10 +82,19 @@ def prove(stack: Stack, identifier: str, apply: str, revert: str, arguments: arg
     return found
 
 
+def accept(stack: Stack, identifier: str) -> None:
+    """Accept a recommendation: its evidence stays as it is from then on."""
+    headers = {"Authorization": f"Bearer {(stack.home / 'token').read_text()}"}
+    httpx.post(
+        f"{stack.url('analyzer')}/api/v1/recommendations/{identifier}/accept", headers=headers
+    ).raise_for_status()
+
+
 def row(name: str, found: dict[str, Any]) -> dict[str, Any]:
     """Return and print what counts of one proof."""
     expected, routes = found["expected"] or {}, found["load"]["routes"]
-    worst = max((abs(one["replayed"] / one["original"] - 1) for one in routes), default=0.0)
+    divisible = [one for one in routes if SAME_LOAD * one["expected"] >= INDIVISIBLE]
+    worst = max((abs(one["count"] / one["expected"] - 1) for one in divisible), default=0.0)
     result = {
         "name": name,
         "verdict": found["verdict"],
@@ -104,6 +117,7 @@ def with_fault(stack: Stack, name: str, arguments: argparse.Namespace) -> list[d
     set_fault(stack, setting)
     recommendation = await_recommendation(stack, name, since)
     time.sleep(max(0.0, 60 * arguments.minutes - (time.time() - since)))
+    accept(stack, recommendation["id"])
     stand, heal, nothing = command(stack, setting), command(stack, None), "true"
     rows = [row(name, prove(stack, recommendation["id"], heal, stand, arguments))]
     # The fault stands again: what was reverted last is the side without the change.
@@ -146,7 +160,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--block", type=float, default=15.0, help="seconds")
     parser.add_argument("--settle", type=float, default=5.0, help="seconds")
-    parser.add_argument("--minutes", type=float, default=2.0, help="how long each fault stands before it is proved")
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long each fault stands before it is proved")
     parser.add_argument("--nothing", type=int, default=1, help="proofs of no change, for each fault")
     parser.add_argument("--wrong", type=int, default=1, help="proofs of a wrong change, for each fault")
     arguments = parser.parse_args()

@@ -97,7 +97,7 @@ class FollowUp:
             shifted = [replace(grid, start=grid.start - shift) for grid in spans]
             answers = [(await self._source.query(queries, grid)).batches for grid in shifted]
             normal, before, after = (
-                _over(one.get(signal.name), replace(trial, proof=None), signal, grid)
+                _over(one.get(signal.name), replace(trial, proofs=()), signal, grid)
                 for one, grid in zip(answers, shifted, strict=True)
             )
             if np.isfinite(before).any() and np.isfinite(after).any():
@@ -141,11 +141,11 @@ def _over(batch: Batch | None, trial: Trial, signal: Signal, grid: Grid) -> Floa
 
 
 def in_proof(trial: Trial, grid: Grid) -> NDArray[np.bool_]:
-    """Return which windows of a grid, each ending at its moment, see anything of the proof's time."""
-    if trial.proof is None:
-        return np.zeros(grid.points, dtype=np.bool_)
-    times = grid.times()
-    return np.asarray((times >= trial.proof[0]) & (times < trial.proof[1] + grid.step), dtype=np.bool_)
+    """Return which windows of a grid, each ending at its moment, see anything of a proof's time."""
+    times, seen = grid.times(), np.zeros(grid.points, dtype=np.bool_)
+    for start, end in trial.proofs:
+        seen |= (times >= start) & (times < end + grid.step)
+    return seen
 
 
 def trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> Trial | None:
@@ -169,16 +169,8 @@ def _trial_of(recommendation: Recommendation, catalog: Mapping[str, Signal]) -> 
     metric = promised if promised in catalog else str(shown[0]["signal"])
     since = min(float(item["onset"]) for item in shown)
     least = recommendation.improvement.low if recommendation.improvement and metric == promised else 0.0
-    proof = _proof_of(recommendation)
-    return Trial(metric, recommendation.service, labels, since, float(until), recommendation.updated, least, proof)
-
-
-def _proof_of(recommendation: Recommendation) -> tuple[float, float] | None:
-    """Return when a proof tried the change; None where none did, or its times are not known."""
-    proved = recommendation.values.get("proved")
-    times = [proved.get(name) for name in ("started", "ended")] if isinstance(proved, dict) else []
-    known = [float(one) for one in times if isinstance(one, int | float)]
-    return (known[0], known[1]) if len(known) == len(("started", "ended")) else None
+    proofs, changed = recommendation.proof_spans, recommendation.updated
+    return Trial(metric, recommendation.service, labels, since, float(until), changed, least, proofs)
 
 
 def _labels(shown: Sequence[Mapping[str, Any]], service: str) -> Labels:

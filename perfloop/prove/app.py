@@ -29,7 +29,7 @@ from perfloop_base.terminal import show
 from perfloop_base.visible import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from perfloop.prove.blocks import Block
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from perfloop_analyzer.recommend import Recommendation
 
 LONGEST_INCIDENT, SHORTEST_INCIDENT = 900.0, 60.0  # the last quarter of an hour of it is replayed
+SWITCH_SECONDS = 10.0  # before and after a proof's load: the commands that make and take back its change
 SCRAPE_SECONDS = 6.0  # after the last block, until Prometheus has its samples
 
 
@@ -60,7 +61,8 @@ def prove(identifier: str, config: ProofConfig, target: TargetConfig) -> Outcome
     """
     config.check()
     with open_records(target) as records:
-        recommendation = next((one for one in records.recommendations() if one.id == identifier), None)
+        known = records.recommendations()
+    recommendation = next((one for one in known if one.id == identifier), None)
     if recommendation is None:
         raise NotFoundError(f"no recommendation has the id '{visible(identifier[:160])}'")
     prometheus_url = config.prometheus_url or running_url("prometheus")
@@ -70,8 +72,9 @@ def prove(identifier: str, config: ProofConfig, target: TargetConfig) -> Outcome
             f"recommendation {recommendation.id} is about no signal of the catalogue: nothing can be compared"
         )
     with httpx.Client(timeout=30.0) as client:
-        start, end = _window(recommendation, config, time.time())
-        traffic = read_traffic(Prometheus(prometheus_url), recommendation.service, start, end)
+        tried = [span for one in known if one.service == recommendation.service for span in one.proof_spans]
+        start, end = find_window(recommendation, config, tried, time.time())
+        traffic = read_traffic(Prometheus(prometheus_url), recommendation.service, start, end, config.skip)
         blocks = _replay(config, traffic, client)
     time.sleep(SCRAPE_SECONDS)
     values = asyncio.run(_measure(prometheus_url, catalog, traffic.service, blocks))
@@ -90,17 +93,41 @@ def prove(identifier: str, config: ProofConfig, target: TargetConfig) -> Outcome
     return Outcome(proof, page, document, _record(proof, target))
 
 
-def _window(recommendation: Recommendation, config: ProofConfig, now: float) -> tuple[float, float]:
-    """Return the stretch of the incident whose load is replayed: the end of it, or what the flags say."""
+def find_window(
+    recommendation: Recommendation, config: ProofConfig, tried: Iterable[tuple[float, float]], now: float
+) -> tuple[float, float]:
+    """Return the stretch of the incident whose load is replayed: the end of it, or what the flags say.
+
+    Args:
+        recommendation: Whose incident it is.
+        config: The flags.
+        tried: Start and end of each earlier proof on the service, in Unix seconds: its load was not the users'.
+        now: The present, in Unix seconds.
+
+    Raises:
+        ConfigError: The flags name no past.
+    """
     stood_until = recommendation.values.get("stood_until")
     end = config.end or (float(stood_until) if isinstance(stood_until, int | float) else now)
     since = min(recommendation.created or end, end - SHORTEST_INCIDENT)
+    if config.start is None and config.end is None:
+        since, end = _newest_undisturbed(since, end, tried)
     start = config.start or max(since, end - LONGEST_INCIDENT)
     if not start < end <= now + 1.0:
         raise ConfigError(
             f"--from and --to: {end - start:.0f} s until {end - now:+.0f} s from now are no past to replay"
         )
     return start, end
+
+
+def _newest_undisturbed(since: float, end: float, tried: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Return the newest stretch that is long enough and that no proof reached into, else the whole."""
+    free, at = [], since
+    for began, ended in sorted(tried):
+        free.append((at, min(began - SWITCH_SECONDS, end)))
+        at = max(at, ended + SWITCH_SECONDS)
+    free.append((at, end))
+    return next((one for one in reversed(free) if one[1] - one[0] >= SHORTEST_INCIDENT), (since, end))
 
 
 def _replay(config: ProofConfig, traffic: Traffic, client: httpx.Client) -> list[Block]:

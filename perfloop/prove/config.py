@@ -31,6 +31,13 @@ class ProofConfig:
     requests: Path | None = flag(
         "--requests", None, parse=Path, help="file of load tests whose endpoints say how each route is requested"
     )
+    skip: tuple[str, ...] = flag(
+        "--skip-route",
+        (),
+        repeat=True,
+        metavar="ROUTE",
+        help="a route that is not replayed: 'DELETE /items/{id}', or '/items/{id}' of every method; may be repeated",
+    )
     pairs: int = flag("--pairs", 5, minimum=LEAST_PAIRS, help="pairs of blocks, one without and one with the change")
     block: float = flag("--block", 30.0, parse=parse_positive_duration, help="how long each block is measured")
     settle: float = flag("--settle", 10.0, parse=parse_positive_duration, help="load before it, which is not measured")

@@ -14,7 +14,7 @@ from perfloop_base.promql import quote
 from perfloop_loadgen.prometheus_api import PrometheusApi
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 LEAST_REQUESTS = 10.0
 LEAST_SHARE = 1e-4  # a route with less of the requests is left out: its weight would be none
@@ -91,8 +91,15 @@ class Prometheus:
         return asyncio.run(self._api.instant(expr, at))
 
 
-def read_traffic(prometheus: Prometheus, service: str, start: float, end: float) -> Traffic:
+def read_traffic(prometheus: Prometheus, service: str, start: float, end: float, skip: Collection[str] = ()) -> Traffic:
     """Return what a service was asked for between two moments, in Unix seconds.
+
+    Args:
+        prometheus: Where it is read.
+        service: The service.
+        start: From then on.
+        end: Until then.
+        skip: Routes that are left out, with their method (`DELETE /items/{id}`) or of every method (`/items/{id}`).
 
     Raises:
         QueryError: Prometheus gave no usable answer.
@@ -106,6 +113,7 @@ def read_traffic(prometheus: Prometheus, service: str, start: float, end: float)
         return {_key(labels): value for labels, value in found}
 
     counts = by_route("http_server_request_duration_seconds_count")
+    counts = {(method, route): n for (method, route), n in counts.items() if not {route, f"{method} {route}"} & {*skip}}
     if sum(counts.values()) < LEAST_REQUESTS:
         raise ProofError(
             f"Prometheus has {sum(counts.values()):.0f} requests of {service} in the {window} of the incident: "

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # The time of the queries and that of the requests are of one window, but not of the same requests: those that run over
 # its ends. A share that is beyond 1 by more than that is of queries that run at the same time.
 MOST_SHARE = 1.1
+NOT_LESS = 0.05  # work that was less by no more than this is the same work
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ def cache_share(how: Computation, finding: Finding, measured: Measured) -> Estim
 
     All of the work is the optimistic bound. Each miss causes one operation at least, so that the cautious one is the
     misses' share of the operations. Where the window shows the work per lookup before, in time and in operations,
-    these bound it instead: of slower operations the time rises, of others the number.
+    these bound it instead: of slower operations the time rises, of others the number. Where neither rose, the misses
+    cause no work that is seen, and the promise is the finding's own: its gap to 100 % closes.
     """
     metric = how.metric or "db_time_per_second"
     known_relief(finding)
@@ -155,9 +157,12 @@ def cache_share(how: Computation, finding: Finding, measured: Measured) -> Estim
         cautious = 1.0
     else:  # the operations became slower too: how much of their time is that of the misses is not seen
         cautious *= caused
+    shares = [one.before.mean / one.after.mean for one in sides if one is not None]
+    if min(shares) > 1 - NOT_LESS:
+        words = f"{words}; what a lookup costs behind the cache is no more than before, so that the hits are the gain"
+        return replace(return_to_expected(how.model_copy(update={"metric": None}), finding, measured), words=words)
     cautious = min(cautious, full, *(least for least, _ in falls))
     full = min(max(most for _, most in falls), full)
-    shares = [one.before.mean / one.after.mean for one in sides if one is not None]
     words = f"{words}; per lookup, the work was {max(shares):.0%} of what it is"
     then = min(max(now * max(shares), now * (1 - full)), now * (1 - cautious))
     return replace(law, then=then, best=now * (1 - full), worst=now * (1 - cautious), words=words)

@@ -149,6 +149,12 @@ class Recommendation:
         return float(gain) if isinstance(gain, int | float) and math.isfinite(gain) else None
 
     @property
+    def proof_spans(self) -> tuple[tuple[float, float], ...]:
+        """Start and end of each time in which a proof sent its load, in Unix seconds, the oldest first."""
+        proved = self.values.get("proved")
+        return read_spans(proved) if isinstance(proved, Mapping) else ()
+
+    @property
     def gain_of(self) -> str:
         """What the expected gain is a share of, in words; empty where no gain could be computed."""
         return (self.improvement.of or self.improvement.metric.replace("_", " ")) if self.improvement else ""
@@ -163,6 +169,14 @@ class Recommendation:
             "improvement": self.improvement.as_dict() if self.improvement else None,
             "values": dict(self.values),
         }
+
+
+def read_spans(proved: Mapping[str, Any]) -> tuple[tuple[float, float], ...]:
+    """Return the times of every proof that was kept, the oldest first; what is stored may be damaged."""
+    earlier = proved.get("earlier")
+    pairs = [*(earlier if isinstance(earlier, list) else ()), (proved.get("started"), proved.get("ended"))]
+    known = (one for one in pairs if isinstance(one, list | tuple) and len(one) == len(("started", "ended")))
+    return tuple((float(a), float(b)) for a, b in known if isinstance(a, int | float) and isinstance(b, int | float))
 
 
 def healed_values(seen: float) -> dict[str, Any]:

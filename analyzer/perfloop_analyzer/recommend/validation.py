@@ -42,8 +42,8 @@ SMALLEST, LARGEST = -12.0, math.log(100.0)
 class Trial:
     """What is compared. In Unix seconds: the finding held from `since` to `until`, the change was at `changed`.
 
-    `promised` is the cautious bound of the expected gain; 0 where none was expected of this metric. Between the moments
-    of `proof` the change was tried and taken back: those windows say nothing.
+    `promised` is the cautious bound of the expected gain; 0 where none was expected of this metric. From start to end
+    of each of `proofs` the change was tried and taken back: those windows say nothing.
     """
 
     metric: str
@@ -53,7 +53,7 @@ class Trial:
     until: float
     changed: float
     promised: float = 0.0
-    proof: tuple[float, float] | None = None
+    proofs: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ REOPEN_AFTER_SECONDS = {
 SAME_FINDING_SECONDS = 120.0  # a finding that was absent longer than this gets a new row
 KEEP_FINDINGS_SECONDS = 30 * 86_400.0
 LONGEST_SHOWN = 160
+MOST_PROOFS = 50  # whose times are kept of one recommendation
 LONGEST_COLUMN = 120
 LONGEST_TITLE = 200
 SHOWN_OF_FINDINGS = ("title", "detector", "service", "component", "severity")
@@ -295,7 +296,8 @@ class Database:
         with self._connection.session(writing=True) as session:
             row = _find(session, identifier)
             expected = row.body.get("improvement") if isinstance(row.body, dict) else None
-            _note(row, "proved", {**proof, "at": at, "expected": expected})
+            earlier = _read(row).proof_spans[-MOST_PROOFS:]
+            _note(row, "proved", {**proof, "at": at, "expected": expected, "earlier": [list(one) for one in earlier]})
             session.add(EventRow(recommendation=row.id, at=at, step="prove", state=row.state))
             return _read(row)
 

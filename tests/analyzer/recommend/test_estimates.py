@@ -304,3 +304,37 @@ def test_a_formula_without_its_inputs_says_which() -> None:
     finding = make_finding(title="Query time", value=math.nan)
     said = expect(Computation(method="return_to_expected"), finding, Numbers())
     assert said == "Not known: Query time has no usable value now and before."
+
+
+CACHE = Computation(
+    method="cache_share", rate="cache_request_rate", operations="db_query_rate", metric="db_time_per_second"
+)
+
+
+@pytest.mark.parametrize("work", [1.0, 0.2], ids=["the same", "less than before"])
+def test_misses_that_cost_nothing_promise_the_hits_themselves(work: float) -> None:
+    """A cache in front of something that is not measured: no share of the database's time is promised."""
+    window = _window(
+        cache_hit_ratio=(0.96, 0.02),
+        cache_request_rate=(60.0, 60.0),
+        db_query_rate=(4.0, 4.0 * work),
+        db_time_per_second=(0.4, 0.4 * work),
+    )
+    promise = estimate(CACHE, _found("cache_hit_ratio", 0.02, 0.96), window)
+    gained = promise.improvement()
+    assert (gained.metric, gained.method) == ("cache_hit_ratio", "return_to_expected")
+    assert gained.ratio == pytest.approx(1 - 0.04 / 0.98, abs=0.02)
+    assert "what a lookup costs behind the cache is no more than before" in gained.explanation
+
+
+def test_misses_that_cost_queries_promise_their_time() -> None:
+    """Each miss is a query of the database: its time falls with the misses."""
+    window = _window(
+        cache_hit_ratio=(0.9, 0.1),
+        cache_request_rate=(60.0, 60.0),
+        db_query_rate=(10.0, 58.0),
+        db_time_per_second=(0.1, 0.58),
+    )
+    gained = estimate(CACHE, _found("cache_hit_ratio", 0.1, 0.9), window).improvement()
+    assert gained.metric == "db_time_per_second"
+    assert gained.ratio == pytest.approx(1 - 0.1 / 0.58, abs=0.03)

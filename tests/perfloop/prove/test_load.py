@@ -74,6 +74,21 @@ def test_the_traffic_of_an_incident_is_read_route_by_route(prometheus: Prometheu
     assert [tokens.read, tokens.written] == pytest.approx([200.0, 50.0])
 
 
+@pytest.mark.parametrize(
+    ("skip", "left"),
+    [
+        (("POST /buy",), ["GET /items/{id}", "GET /"]),
+        (("/items/{id}", "/"), ["POST /buy"]),
+        (("GET /buy", "/item"), ["GET /items/{id}", "GET /", "POST /buy"]),
+    ],
+)
+def test_routes_that_are_to_be_skipped_are_left_out(
+    prometheus: Prometheus, skip: tuple[str, ...], left: list[str]
+) -> None:
+    """With their method or of every method; a name that no route has takes nothing away."""
+    assert [route.name for route in read_traffic(prometheus, "shop", START, END, skip).routes] == left
+
+
 @pytest.mark.parametrize(("service", "start"), [("nobody", START), ("shop", START - 86_400)])
 def test_a_time_without_requests_is_refused(prometheus: Prometheus, service: str, start: float) -> None:
     """With one sentence, and never a proof of nothing."""
