@@ -5,7 +5,6 @@ What answers may be anything behind the address: the time, the size and the form
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import zlib
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from perfloop_base.fetching import fetch
 from perfloop_base.redaction import redact_url
 from perfloop_loadgen.config.secrets import shown
 from perfloop_loadgen.errors import QueryError
@@ -26,8 +26,6 @@ TIMEOUT_SECONDS = 10.0
 # 200 steps of some thousand series; Prometheus itself refuses far larger answers only by their number of samples.
 _LARGEST_ANSWER = 32 * 1024 * 1024
 _LONGEST_REASON = 500
-# Answers are asked for as they are; a proxy between may compress them all the same.
-_GZIP_OR_ZLIB = 47
 
 
 class PrometheusApi:
@@ -102,9 +100,7 @@ class PrometheusApi:
 
     async def _query(self, what: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         try:
-            # Of the whole answer: httpx's own timeouts are those of each read, and an answer may drip.
-            async with asyncio.timeout(self._timeout_seconds):
-                status, body = await self._ask(what, parameters)
+            status, body = await self._ask(what, parameters)
         except TimeoutError as error:
             raise self._failed(f"no answer within {self._timeout_seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, zlib.error) as error:
@@ -122,28 +118,14 @@ class PrometheusApi:
         return result if isinstance(result, list) and all(isinstance(one, dict) for one in result) else []
 
     async def _ask(self, what: str, parameters: Mapping[str, Any]) -> tuple[int, bytes]:
-        async with (
-            httpx.AsyncClient(timeout=self._timeout_seconds, transport=self._transport) as client,
-            client.stream(
-                "GET",
+        async with httpx.AsyncClient(timeout=self._timeout_seconds, transport=self._transport) as client:
+            return await fetch(
+                client,
                 f"{self._url}/api/v1/{what}",
-                params=dict(parameters),
-                headers={"Accept-Encoding": "identity"},
-            ) as answer,
-        ):
-            body = bytearray()
-            async for piece in answer.aiter_raw():
-                body += piece
-                self._check_size(len(body))
-        if answer.headers.get("Content-Encoding", "identity") in {"gzip", "deflate"}:
-            unpacked = zlib.decompressobj(_GZIP_OR_ZLIB).decompress(bytes(body), _LARGEST_ANSWER + 1)
-            self._check_size(len(unpacked))
-            return answer.status_code, unpacked
-        return answer.status_code, bytes(body)
-
-    def _check_size(self, size: int) -> None:
-        if size > _LARGEST_ANSWER:
-            raise self._failed(f"the answer is longer than {_LARGEST_ANSWER} bytes")
+                parameters,
+                seconds=self._timeout_seconds,
+                most_bytes=_LARGEST_ANSWER,
+            )
 
     def _failed(self, reason: str) -> QueryError:
         return QueryError(f"prometheus_url: {self._shown}: {_short(reason)}")

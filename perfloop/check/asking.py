@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perfloop.check.findings import SilentError, UnansweredError
+from perfloop_base.fetching import fetch
 from perfloop_base.redaction import redact, redact_url, split_user
 from perfloop_base.visible import visible
 
@@ -19,7 +21,7 @@ TIMEOUT_SECONDS = 10.0
 _LARGEST_ANSWER = 64 * 1024**2  # the rules of a large Prometheus have some MB
 _LONGEST_REASON = 200
 # A port beyond 65535 is an OverflowError in an ExceptionGroup.
-_NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError, ExceptionGroup)
+_NO_ANSWER = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError, ExceptionGroup, zlib.error)
 
 
 class Answer(BaseModel):
@@ -87,18 +89,8 @@ def _place(error: Exception) -> str:
 
 
 async def _fetch(url: str, parameters: Mapping[str, str | float], authorization: str | None) -> tuple[int, bytes]:
-    headers = {"Accept-Encoding": "identity"} | ({"Authorization": authorization} if authorization else {})
-    # Of the whole answer: httpx's own timeouts are those of each read, and an answer may drip.
-    async with (
-        asyncio.timeout(TIMEOUT_SECONDS),
-        httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client,
-        client.stream("GET", url, params=dict(parameters), headers=headers) as answer,
-    ):
-        if answer.headers.get("Content-Encoding", "identity") != "identity":
-            raise ValueError("the answer is compressed, which was not asked for")
-        body = bytearray()
-        async for piece in answer.aiter_raw():
-            body += piece
-            if len(body) > _LARGEST_ANSWER:
-                raise ValueError(f"the answer is longer than {_LARGEST_ANSWER} bytes")
-    return answer.status_code, bytes(body)
+    headers = {"Authorization": authorization} if authorization else {}
+    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+        return await fetch(
+            client, url, parameters, headers=headers, seconds=TIMEOUT_SECONDS, most_bytes=_LARGEST_ANSWER
+        )
