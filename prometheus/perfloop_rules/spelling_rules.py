@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.promql import quote
-from perfloop_rules.spellings import ANY_VALUE, WHO, Names, Source, Spelling
+from perfloop_rules.spellings import WHO, Names, Source, Spelling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 Rule = dict[str, Any]
 SPELLING = "spelling"
@@ -46,6 +46,11 @@ class _Form:
         return self.source.series if self.has_dots else _plain(self.source.series)
 
     @property
+    def name(self) -> str:
+        """What the label `spelling` says."""
+        return self.series if self.source.name == self.source.series else self.source.name
+
+    @property
     def labels(self) -> dict[str, Names]:
         """The labels, each with those it is taken from; a name without dots says nothing about those of its labels."""
         return {
@@ -68,7 +73,7 @@ def _rules(spelling: Spelling) -> Iterator[Rule]:
     earlier: list[str] = []
     for form in _forms(spelling):
         yield from _classic(form, spelling.type, _unless(form, spelling.type, earlier))
-        earlier.append(form.series)
+        earlier.append(form.name)
         if form.source.is_native_too and form.has_dots:
             yield from _exponential(form, _unless(form, spelling.type, earlier))
             earlier.append(_native_name(form))
@@ -84,11 +89,11 @@ def _forms(spelling: Spelling) -> Iterator[_Form]:
 def _classic(form: _Form, kind: str, unless: str) -> Iterator[Rule]:
     metric, shift = form.metric, form.source.shift
     if kind != "histogram":
-        yield _rule(metric, form.series, _scaled(_collect(form, ""), shift) + unless)
+        yield _rule(metric, form.name, _scaled(_collect(form, ""), shift) + unless)
         return
-    yield _rule(f"{metric}_bucket", form.series, _collect(form, "_bucket") + unless)
-    yield _rule(f"{metric}_count", form.series, _collect(form, "_count") + unless)
-    yield _rule(f"{metric}_sum", form.series, _scaled(_collect(form, "_sum"), shift) + unless)
+    yield _rule(f"{metric}_bucket", form.name, _collect(form, "_bucket") + unless)
+    yield _rule(f"{metric}_count", form.name, _collect(form, "_count") + unless)
+    yield _rule(f"{metric}_sum", form.name, _scaled(_collect(form, "_sum"), shift) + unless)
 
 
 def _exponential(form: _Form, unless: str) -> Iterator[Rule]:
@@ -115,7 +120,7 @@ def _bound(seconds: float) -> str:
 
 
 def _native_name(form: _Form) -> str:
-    return f"{form.series} ({_NATIVE})"
+    return f"{form.name} ({_NATIVE})"
 
 
 def _rule(record: str, spelling: str, expr: str, **labels: str) -> Rule:
@@ -146,7 +151,9 @@ def _collect(form: _Form, ending: str) -> str:
     if ending == "_bucket":
         vector = _with_base_bounds(vector, source.shift)
         by.append("le")
-    return f"sum by ({', '.join(by)}) ({vector}){_only(source.only)}"
+    # A vector without labels matches what has the label empty.
+    needed = "".join(f" unless on ({label}) vector(1)" for label in source.needs)
+    return f"sum by ({', '.join(by)}) ({vector}){needed}"
 
 
 def _selector(form: _Form, ending: str) -> str:
@@ -177,8 +184,7 @@ def _take(vector: str, label: str, candidates: Names) -> str:
     if "job" in candidates:
         vector = _replaced(vector, "job", "$1", "job", "(?:.*/)?([^/]+)")
     joined = f'label_join({vector}, "{label}", ";", {", ".join(map(quote, dict.fromkeys(map(_plain, candidates))))})'
-    first = _replaced(joined, label, "$1", label, ";*([^;]+).*")
-    return _replaced(first, label, "", label, ";*")
+    return _replaced(joined, label, "$1", label, ";*([^;]*).*")
 
 
 def _plain(name: str) -> str:
@@ -203,16 +209,3 @@ def _replaced(vector: str, label: str, value: str, source: str, pattern: str) ->
 
 def _scaled(vector: str, shift: int) -> str:
     return f"{vector} / {10**shift}" if shift else vector
-
-
-def _only(only: Mapping[str, Names]) -> str:
-    """Return what keeps the series with certain values of our labels."""
-    parts = []
-    for label, values in only.items():
-        if values == (ANY_VALUE,):
-            # A vector without labels matches what has this one empty.
-            parts.append(f" unless on ({label}) vector(1)")
-        else:
-            wanted = " or ".join(_replaced("vector(1)", label, value, "", "") for value in values)
-            parts.append(f" and on ({label}) ({wanted})")
-    return "".join(parts)

@@ -24,7 +24,6 @@ TYPES = ("histogram", "counter", "gauge")
 # Powers of ten between a unit and the base unit: bounds are shifted by digits, which PromQL can do with a label's text.
 UNITS = {"base": 0, "milliseconds": 3, "microseconds": 6, "nanoseconds": 9}
 FORMS = ("classic", "any")
-ANY_VALUE = "*"
 # What one process is, where a source says nothing else.
 WHO: Names = ("service", "instance", "host")
 ONCE_PER: Names = ("service", "instance")
@@ -45,8 +44,9 @@ SOURCE_FIELDS = (
         default="classic",
         about="any: exponential (native) histograms are read too",
     ),
+    Field(name="named", required=False, default="", about="what it is called, where one series is several sources"),
     Field(name="where", required=False, default="", about="label matchers that select among its series"),
-    Field(name="only", kind="mapping", required=False, about="our labels, each with the values taken: a|b, or *"),
+    Field(name="needs", kind="labels", required=False, about="our labels without which a series is something else"),
     Field(name="labels", kind="mapping", required=False, about="as the metric's, for this source alone"),
     Field(name="who", kind="mapping", required=False, about="as the file's, for this source alone"),
     Field(
@@ -66,19 +66,21 @@ class Source:
 
     Attributes:
         series: its name with dots, without the endings of a histogram.
+        name: what the label `spelling` says: the series, unless it is several sources.
         shift: how many digits its values are to be shifted right to be in base units.
         is_native_too: whether exponential histograms of this name are read.
         where: label matchers as PromQL, without braces; empty for all.
-        only: the values of our labels that are taken; `ANY_VALUE` for every one that is not empty.
+        needs: those of our labels without which a series of this name is something else.
         labels: for each of our labels those it is taken from, best first; the labels of WHO come first.
         once_per: it is left out where our own series, or an earlier source, has one with the same values of these.
     """
 
     series: str
+    name: str
     shift: int
     is_native_too: bool
     where: str
-    only: Mapping[str, Names]
+    needs: Names
     labels: Mapping[str, Names]
     once_per: Names
 
@@ -122,7 +124,7 @@ def _join(first: Spelling, second: Spelling) -> Spelling:
 
 
 def _find_doubles(spelling: Spelling) -> list[str]:
-    names = [source.series for source in spelling.sources]
+    names = [source.name for source in spelling.sources]
     return [
         f"{spelling.file}:{spelling.line}: metric {spelling.metric} has the source {name} twice."
         for name in dict.fromkeys(names)
@@ -171,29 +173,13 @@ def _read_source(entry: Entry, kind: str, labels: Mapping[str, Names], metric: s
     if where and (problem := find_problem(f"x{{{where}}}").rstrip(".")):
         entry.report(f"{what}: where has the value {where!r}; it must be label matchers: {problem}.", "where")
     labels = dict(labels) | _read_labels(entry, "who", what) | _read_labels(entry, "labels", what)
-    once_per = tuple(values["once_per"] or ONCE_PER)
-    _require_known(entry, "once_per", once_per, labels, what)
-    only = _read_only(entry, labels, what)
-    return Source(series, UNITS[values["unit"]], values["form"] == "any", where, only, labels, once_per)
-
-
-def _read_only(entry: Entry, labels: Mapping[str, Names], what: str) -> dict[str, Names]:
-    only = entry.get("only")
-    if not isinstance(only, Entry):
-        return {}
-    _require_known(entry, "only", tuple(only), labels, what)
-    for label, value in only.items():
-        if not isinstance(value, str) or not all(value.split("|")):
-            only.report(
-                f"{what}: only: {label} has the value {brief(value)}; it must be values as in a|b, or *.", label
-            )
-    return {label: tuple(str(value).split("|")) for label, value in only.items()}
-
-
-def _require_known(entry: Entry, key: str, names: Names, labels: Mapping[str, Names], what: str) -> None:
-    unknown = [name for name in names if name not in labels]
-    if unknown:
-        entry.report(f"{what}: {key} names {', '.join(unknown)}; its labels are {', '.join(labels)}.", key)
+    needs, once_per = tuple(values["needs"] or ()), tuple(values["once_per"] or ONCE_PER)
+    for key, names in (("needs", needs), ("once_per", once_per)):
+        unknown = [name for name in names if name not in labels]
+        if unknown:
+            entry.report(f"{what}: {key} names {', '.join(unknown)}; its labels are {', '.join(labels)}.", key)
+    name = values["named"] or series
+    return Source(series, name, UNITS[values["unit"]], values["form"] == "any", where, needs, labels, once_per)
 
 
 def _read_labels(entry: Entry, key: str, what: str) -> dict[str, Names]:

@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from perfloop import instrument
 from perfloop_base import answers, serving
 from perfloop_base.addresses import listen
 from perfloop_demo.service import page
 from perfloop_demo.service.body_limit import BodyLimit
 from perfloop_demo.service.faults.errors import InjectedError
+from perfloop_demo.service.instruments.library import LIBRARY
 from perfloop_demo.service.routes import agents, chat, faults, health, image, search, text
 from perfloop_demo.service.service import Service, maybe_inject_error
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from perfloop_base.addresses import Address
     from perfloop_base.web.settings import Web
+    from perfloop_demo.service.instruments import Instruments
     from perfloop_demo.service.settings import Settings
 
 # Above the largest picture that the image route accepts.
@@ -34,7 +35,7 @@ _MAX_BODY_BYTES = 16 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 
-def build_app(settings: Settings) -> FastAPI:
+def build_app(settings: Settings, instruments: Instruments = LIBRARY) -> FastAPI:
     """Return the application; the service's databases and faults end with it."""
 
     @asynccontextmanager
@@ -44,7 +45,7 @@ def build_app(settings: Settings) -> FastAPI:
         yield
         await asyncio.to_thread(service.close)
 
-    service = Service(settings)
+    service = Service(settings, instruments)
     app = FastAPI(title="Perfloop demo service", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     for work in (health, text, image, search, agents, chat):
@@ -58,7 +59,7 @@ def build_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(PoolTimeoutError, _respond_to_pool_timeout)
     app.add_exception_handler(DBAPIError, _respond_to_database_error)
     app.add_exception_handler(InjectedError, _respond_to_injected_error)
-    instrument(app)
+    instruments.watch_app(app)
     return app
 
 
@@ -86,7 +87,7 @@ async def _respond_to_injected_error(request: Request, error: Exception) -> JSON
     return JSONResponse({"detail": "Internal server error"}, 500)
 
 
-async def run(address: Address, settings: Settings, web: Web) -> None:
+async def run(address: Address, settings: Settings, web: Web, instruments: Instruments = LIBRARY) -> None:
     """Serve until a stop signal.
 
     Raises:
@@ -94,5 +95,5 @@ async def run(address: Address, settings: Settings, web: Web) -> None:
         ListenError: the address is taken.
     """
     with listen(address, "--web.listen-address") as listener:
-        app = build_app(settings)
+        app = build_app(settings, instruments)
         await serving.serve(app, listener, on_stop=app.state.service.hurry, web=web)

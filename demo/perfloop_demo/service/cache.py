@@ -11,11 +11,13 @@ from uuid import uuid4
 
 import redis
 
-from perfloop import CacheMetrics, instrument_redis
 from perfloop_base.errors import StartError
+from perfloop_demo.service.instruments.library import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from perfloop_demo.service.instruments import Instruments
 
 TTL_SECONDS = 300
 # A cache that is slower than this costs more than a miss.
@@ -44,12 +46,17 @@ class MemoryCache:
 
     name = "memory"
 
-    def __init__(self, max_entries: int = 2048, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        max_entries: int = 2048,
+        clock: Callable[[], float] = time.monotonic,
+        instruments: Instruments = LIBRARY,
+    ) -> None:
         self._entries: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._max_entries = max_entries
         self._clock = clock
         self._lock = Lock()
-        self._metrics = CacheMetrics(self.name)
+        self._metrics = instruments.measure_cache(self.name)
 
     def get(self, key: str) -> bytes | None:
         """Return the value of a key unless it has expired."""
@@ -80,14 +87,14 @@ class RedisCache:
 
     name = "redis"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, instruments: Instruments = LIBRARY) -> None:
         self._client = redis.Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS)
         try:
             self._client.ping()
         except redis.RedisError as error:
             address = url.rpartition("@")[2]
             raise StartError(f"REDIS_URL has the value {address!r}, where no Redis answers: {error}.") from error
-        instrument_redis(self._client, cache=self.name)
+        instruments.watch_redis(self._client, self.name)
 
     def get(self, key: str) -> bytes | None:
         """Return the value of a key."""
@@ -131,6 +138,6 @@ class SwitchedCache:
         self._cache.close()
 
 
-def build_cache(redis_url: str | None) -> MemoryCache | RedisCache:
+def build_cache(redis_url: str | None, instruments: Instruments = LIBRARY) -> MemoryCache | RedisCache:
     """Return the cache that the settings ask for."""
-    return RedisCache(redis_url) if redis_url else MemoryCache()
+    return RedisCache(redis_url, instruments) if redis_url else MemoryCache(instruments=instruments)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfloop.extras import explain_missing
 from perfloop_base import cli
 from perfloop_base.addresses import Address, parse_address
-from perfloop_base.errors import ExitCode
+from perfloop_base.errors import ExitCode, StartError
 from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 from perfloop_base.web.limits import Limits
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from perfloop_demo.service.instruments import Instruments
+
 _PROGRAM = "perfloop_demo.service"
 _MOST_CONNECTIONS = 4096
+INSTRUMENTATIONS = ("perfloop", "otel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,12 @@ class DemoSettings:
     )
     web_config_file: str = config_file_flag()
     allowed_hosts: tuple[str, ...] = allowed_hosts_flag()
+    instrumentation: str = flag(
+        "--instrumentation",
+        "perfloop",
+        choices=INSTRUMENTATIONS,
+        help="what measures the service: Perfloop, for Prometheus to scrape, or OpenTelemetry, which sends by OTLP",
+    )
     data_dir: Path = flag(
         "--data.dir",
         Path(".perfloop/demo"),
@@ -72,8 +82,29 @@ def _run(argv: Sequence[str] | None) -> int:
     settings = read_settings(flags.data_dir, os.environ)
     from perfloop_demo.service.app import run  # the libraries are imported only when there is something to serve
 
+    instruments = _find_instruments(flags)
     # Load tests open a connection per user.
     limits = Limits(connections=_MOST_CONNECTIONS)
     protection = Web(flags.web_config_file, flags.allowed_hosts, "demo", limits=limits)
-    asyncio.run(run(flags.web, settings, protection))
+    asyncio.run(run(flags.web, settings, protection, instruments))
     return ExitCode.OK
+
+
+def _find_instruments(flags: DemoSettings) -> Instruments:
+    """Return what measures the service.
+
+    Raises:
+        StartError: a library of OpenTelemetry is not installed.
+    """
+    if flags.instrumentation == "perfloop":
+        from perfloop_demo.service.instruments.library import LIBRARY
+
+        return LIBRARY
+    try:
+        from perfloop_demo.service.instruments.otel import from_environment
+    except ModuleNotFoundError as error:
+        sentence = explain_missing(error, "otel")
+        if sentence is None:
+            raise
+        raise StartError(f"--instrumentation has the value 'otel': {sentence}.") from error
+    return from_environment(str(flags.web))

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import QueuePool, create_engine, delete, event, func, insert, literal_column, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from perfloop import instrument_sqlalchemy
 from perfloop_base.errors import StartError
 from perfloop_demo.service import tables
+from perfloop_demo.service.instruments.library import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Engine, Row, Select, Table
+
+    from perfloop_demo.service.instruments import Instruments
 
 # Small, so that a handful of requests shows an exhausted pool.
 POOL_SIZE = 10
@@ -30,7 +32,7 @@ _SLICE_SECONDS = 0.1
 class Database:
     """The engine and the few statements that the service needs."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, instruments: Instruments = LIBRARY) -> None:
         self.engine = _build_engine(url)
         self.slow_query_seconds = 0.0
         self._in_use: set[Any] = set()
@@ -41,7 +43,7 @@ class Database:
         for moment in ("checkin", "close", "invalidate"):
             event.listen(self.engine, moment, lambda connection, *_: self._in_use.discard(connection))
         event.listen(self.engine, "before_execute", self._slow_down, retval=True)
-        instrument_sqlalchemy(self.engine)
+        instruments.watch_engine(self.engine)
 
     @property
     def system(self) -> str:

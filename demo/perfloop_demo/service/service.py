@@ -9,7 +9,6 @@ import numpy as np
 from fastapi import Depends, Request
 from sqlalchemy import func, insert, select
 
-from perfloop import db_operation
 from perfloop_demo.service import tables
 from perfloop_demo.service.cache import SwitchedCache, build_cache
 from perfloop_demo.service.corpus import Document, generate_documents
@@ -23,10 +22,12 @@ from perfloop_demo.service.faults.pool_exhausted import PoolExhausted
 from perfloop_demo.service.faults.slow_first_token import SlowFirstToken
 from perfloop_demo.service.faults.slow_queries import SlowQueries
 from perfloop_demo.service.faults.switchboard import Switchboard
+from perfloop_demo.service.instruments.library import LIBRARY
 from perfloop_demo.service.language import BigramModel
 from perfloop_demo.service.vectors import Neighbour, VectorIndex
 
 if TYPE_CHECKING:
+    from perfloop_demo.service.instruments import Instruments
     from perfloop_demo.service.settings import Settings
 
 SEED_DOCUMENTS = 2000
@@ -43,10 +44,11 @@ def digest(content: bytes) -> str:
 class Service:
     """The state and the operations that the routes use."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.database = Database(settings.database_url)
+    def __init__(self, settings: Settings, instruments: Instruments = LIBRARY) -> None:
+        self.instruments = instruments
+        self.database = Database(settings.database_url, instruments)
         self.database.prepare()
-        cache = build_cache(settings.redis_url)
+        cache = build_cache(settings.redis_url, instruments)
         self.cache_name = cache.name
         self.cache = SwitchedCache(cache)
         self.vectors = VectorIndex(MAX_DOCUMENTS)
@@ -61,7 +63,8 @@ class Service:
                 MemoryLeak(),
                 PoolExhausted(self.database),
                 SlowFirstToken(self.model),
-            )
+            ),
+            instruments,
         )
         self._load_vectors()
 
@@ -78,7 +81,7 @@ class Service:
     def search(self, text: str, count: int) -> list[Neighbour]:
         """Return the `count` documents nearest to a text, nearest first."""
         vector = self.embed(text)
-        with db_operation("vector", "search"):
+        with self.instruments.measure_vector_search():
             return self.vectors.search(vector, count)
 
     def store(self, content: str) -> int:

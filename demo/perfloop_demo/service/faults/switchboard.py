@@ -6,14 +6,15 @@ import logging
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from perfloop import performance_monitor
 from perfloop_base.errors import ConfigError
 from perfloop_demo.service.faults.rules import find_problems
+from perfloop_demo.service.instruments.library import LIBRARY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perfloop_demo.service.faults.rules import Rule
+    from perfloop_demo.service.instruments import Instruments
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ class Fault(Protocol):
 class Switchboard:
     """All faults of the service; one request at a time changes them."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], instruments: Instruments = LIBRARY) -> None:
+        self._instruments = instruments
         self._faults = {fault.rule.name: fault for fault in faults}
         self.rules = {name: fault.rule for name, fault in self._faults.items()}
         self._values: dict[str, float] = {}
@@ -74,4 +76,4 @@ class Switchboard:
         log.info("fault set", extra={"fault": name, "value": value})
 
     def _publish(self, name: str, value: float) -> None:
-        performance_monitor.record_metric("fault_setting", float(value), tags={"fault": name})
+        self._instruments.show_fault(name, float(value))

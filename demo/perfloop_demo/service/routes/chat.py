@@ -14,7 +14,6 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from perfloop import llm_server_call
 from perfloop_demo.service.language import MODEL_NAME
 from perfloop_demo.service.service import Service, ServiceDep
 
@@ -68,7 +67,7 @@ class Completion:
         self._request = request
         self._model = service.model
         self._prompt = "\n".join(message.words for message in request.messages)
-        self._call = llm_server_call(MODEL_NAME)
+        self._call = service.instruments.measure_call(MODEL_NAME)
         self._head = {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": MODEL_NAME}
         self._written = 0
 

@@ -7,7 +7,6 @@ import base64
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from perfloop import performance_monitor
 from perfloop_demo.service import tables
 from perfloop_demo.service.pictures import BadPictureError, build_thumbnail
 from perfloop_demo.service.service import ServiceDep, digest
@@ -50,7 +49,7 @@ def process_image(request: ImageRequest, service: ServiceDep) -> ImageResponse:
     if known is not None:
         return ImageResponse.model_validate_json(known)
     try:
-        with performance_monitor.measure_time("image_resize_seconds"):
+        with service.instruments.measure_resize():
             small = build_thumbnail(content, request.max_side)
     except BadPictureError as error:
         raise HTTPException(422, str(error)) from error
