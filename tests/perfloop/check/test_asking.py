@@ -114,7 +114,8 @@ def test_an_answer_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + gzip.compress(b"{}", mtime=0), "compressed"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + b"{}", "did not answer: "),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n" + b"{}", "packed in a way that was not asked for"),
         (b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n", "status 302"),
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "status 401"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "did not answer: "),
@@ -128,6 +129,17 @@ def test_other_protocols_and_refusals(answer: bytes, words: str):
         asking.read_text("Prometheus", url, "/x")
     assert str(caught.value).startswith("Prometheus at http://127.0.0.1:")
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_proxy_packed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although it was not asked for; but no answer fills the memory by being unpacked."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    with raw(head + gzip.compress(b"{}", mtime=0)) as url:
+        assert asking.read_text("Prometheus", url, "/x") == "{}"
+    monkeypatch.setattr(asking, "_LARGEST_ANSWER", 1000)
+    packed = head + gzip.compress(b"x" * 2000, mtime=0)
+    with raw(packed) as url, pytest.raises(UnansweredError, match="longer than 1000 bytes"):
+        asking.read_text("Prometheus", url, "/x")
 
 
 def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
