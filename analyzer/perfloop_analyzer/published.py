@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from perfloop_analyzer.firing import Firing
 from perfloop_analyzer.incidents import Topology
+from perfloop_analyzer.lease import Alone
 from perfloop_analyzer.planning.costs.bill import price_replicas
 from perfloop_analyzer.store.keeper import Keeper
 
@@ -15,9 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from perfloop_analyzer.catalog import Signal
+    from perfloop_analyzer.lease import Post
     from perfloop_analyzer.ports import Result
     from perfloop_analyzer.series import Batch
     from perfloop_base.prices import Prices
+
+
+class Pacing(Protocol):
+    """How many queries run at once, of how many at most; `words` say why it is fewer, empty while it is not."""
+
+    most: int
+
+    @property
+    def now(self) -> int:
+        """How many may run at once now."""
+
+    @property
+    def words(self) -> str:
+        """Why it is fewer."""
+
+
+class FullPace:
+    """The pace of a server that is never slow."""
+
+    most = now = 0
+    words = ""
 
 
 LEAST_STALE_SECONDS = 60.0
@@ -92,6 +115,8 @@ class Published:
         firing: The alerts that fire, as of the newest cycle that could query Prometheus.
         reports: What became of scheduled reports.
         prices: What resources cost; None where nobody gave prices.
+        post: Whether this analyzer is the one of its database that publishes.
+        pace: How many questions Prometheus gets at a time, and why not more.
     """
 
     result: Result | None = None
@@ -107,6 +132,13 @@ class Published:
     firing: Firing = field(default_factory=Firing)
     reports: ReportHealth = field(default_factory=ReportHealth)
     prices: Prices | None = None
+    post: Post = field(default_factory=Alone)
+    pace: Pacing = field(default_factory=FullPace)
+
+    @property
+    def current(self) -> Result | None:
+        """The last good result, where this analyzer may publish it now."""
+        return self.result if self.post.is_leader else None
 
     @property
     def prices_of_recommendations(self) -> Prices | None:
@@ -117,6 +149,10 @@ class Published:
         """Make a result the newest one."""
         self.made = time.monotonic()
         self.result = result
+
+    def withdraw(self) -> None:
+        """Publish no result any more: another analyzer does."""
+        self.result, self.made, self.error, self.batches, self.firing = None, None, "", {}, Firing()
 
     def age(self, at: float) -> float:
         """Return how old the result is in seconds, never negative; `at` is now in Unix seconds."""

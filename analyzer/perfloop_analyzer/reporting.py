@@ -74,5 +74,7 @@ async def open_reporting(source: SourceConfig, reports: ReportsConfig, service: 
     published = service.published
     async with open_maker(source, located, database, lambda: published.catalog, lambda: published.prices) as maker:
         health, book = published.reports, database.reports
-        scheduler = Scheduler(plans.current, maker, courier, book, health, service.pages)
+        scheduler = Scheduler(
+            plans.current, maker, courier, book, health, service.pages, on_duty=lambda: published.post.is_leader
+        )
         yield Reporting(scheduler, Shelf(book, maker, plans, service.clock))

@@ -140,6 +140,8 @@ async def healthy() -> str:
 @router.get("/-/ready", response_class=PlainTextResponse, include_in_schema=False)
 async def ready(state: Injected) -> Response:
     """Report whether there is a result that describes the present."""
+    if not state.published.post.is_leader:
+        return PlainTextResponse("Analyzer is ready: it stands by while another one publishes.\n")
     if state.published.result is None:
         return PlainTextResponse("No cycle has succeeded yet.\n", status_code=503)
     if state.published.is_stale:
@@ -167,9 +169,9 @@ def page(state: Injected) -> Response:
 def report(state: Injected) -> Response:
     """Return the report of the newest result, one self-contained page."""
     published = state.published
-    result = published.result
+    result = published.current
     if result is None:
-        raise HTTPException(503, NO_RESULT)
+        raise HTTPException(503, _why_none(published))
     record = Record(
         firing=published.firing,
         catalog=published.catalog,
@@ -191,22 +193,33 @@ def _html(page: str) -> Response:
 
 
 def _latest(state: State) -> dict[str, Any]:
-    published = state.published
-    if published.result is None:
-        raise HTTPException(503, NO_RESULT)
-    return published.result.as_dict() | {
+    # Read once: a lease ends between two lines.
+    published, result = state.published, state.published.current
+    if result is None:
+        raise HTTPException(503, _why_none(published))
+    return result.as_dict() | {
         "age_seconds": published.age(state.clock()),
         "stale": published.is_stale,
     }
 
 
+def _why_none(published: Published) -> str:
+    """Return why there is no result."""
+    if published.post.is_leader:
+        return NO_RESULT
+    post = published.post.as_dict()
+    where = f"the one at {post['holder']} publishes" if post["holder"] else "none publishes"
+    trouble = f"; {post['problem']}" if post["problem"] else ""
+    return f"this analyzer stands by: {where}{trouble}"
+
+
 def _age_headers(state: State) -> dict[str, str]:
     """Return what a list cannot say of itself; without a result only that there is none."""
-    published = state.published
-    if published.result is None:
+    published, result = state.published, state.published.current
+    if result is None:
         return {"Perfloop-Result-Stale": "true"}
     return {
-        "Perfloop-Result-Timestamp": f"{published.result.at:.3f}",
+        "Perfloop-Result-Timestamp": f"{result.at:.3f}",
         "Perfloop-Result-Age": f"{published.age(state.clock()):.1f}",
         "Perfloop-Result-Stale": str(published.is_stale).lower(),
     }
@@ -217,7 +230,8 @@ def health(state: Injected) -> Json:
     """Return the score of each service and of the whole, with the penalties that make it, and the signals without data.
 
     `status` is `stale` when no cycle has succeeded for a while, `unknown` when no series was seen, else `known`: only
-    then the scores describe the present. `state` is what happened to the database.
+    then the scores describe the present. `state` is what happened to the database; `pace` is why Prometheus gets fewer
+    questions at a time than it could, empty while it does not.
     """
     latest = _latest(state)
     keeper = state.published.keeper
@@ -225,7 +239,18 @@ def health(state: Injected) -> Json:
     status = "stale" if latest["stale"] else "known" if latest["health"] else "unknown"
     database = {"writable": facts.writable, "problem": keeper.problem, "set_aside": keeper.moved}
     shown = {key: latest[key] for key in ("at", "age_seconds", "stale", "health", "no_data", "failures")}
-    return Json(shown | {"status": status, "error": state.published.error, "state": database})
+    own = {"error": state.published.error, "pace": state.published.pace.words, "state": database}
+    return Json(shown | {"status": status} | own)
+
+
+@api.get("/leader", response_model=dict[str, Any])
+def leader(state: Injected) -> Json:
+    """Return which analyzer of the database publishes: whether it is this one, where it is, in which term, who waits.
+
+    `leader` says whether it is this one; `holder` is the address of the one that publishes, as far as it is known;
+    `standbys` counts those that wait, as the one that publishes sees them; `problem` is why the database is silent.
+    """
+    return Json(state.published.post.as_dict())
 
 
 @api.get("/findings", response_model=dict[str, Any], responses=READ)
@@ -246,7 +271,7 @@ def incidents(state: Injected) -> Json:
 def causes(state: Injected, service: str, signal: str) -> Json:
     """Return the causes of a symptom, a signal of a service: an alert's, or one that no detector reports."""
     published, latest = state.published, _latest(state)
-    findings = published.result.findings if published.result else ()
+    findings = result.findings if (result := published.current) else ()
     symptom = Symptom(service, signal)
     ranked = explain_symptom(symptom, published.batches, published.catalog, published.topology, findings)
     if not ranked:

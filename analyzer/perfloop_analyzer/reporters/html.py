@@ -121,7 +121,8 @@ class Record:
 def render_page(published: Published, now: float, desk: Desk | None = None) -> str:
     """Return the page, which refreshes itself; `now` is in Unix seconds."""
     desk = desk or Desk()
-    result = published.result and _with_states(published.result, desk.stored)
+    current = published.current
+    result = current and _with_states(current, desk.stored)
     standing = {one.id for one in result.recommendations} if result else set()
     decided = [one for one in desk.stored if _is_decided(one, now) and one.id not in standing]
     return _render(
@@ -131,6 +132,8 @@ def render_page(published: Published, now: float, desk: Desk | None = None) -> s
         age=published.age(now),
         is_stale=published.is_stale,
         error=published.error,
+        post=published.post.as_dict(),
+        pace=published.pace.words,
         keeper=published.keeper,
         configuration_problem=published.configuration_problem,
         commands=desk.commands,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -62,8 +62,17 @@ class ResultCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return every family of the last good result while it is new enough, and the costs so far."""
         yield from _cost_families(self._published.costs)
+        post, pace = self._published.post, self._published.pace
+        yield GaugeMetricFamily(
+            "perfloop_analyzer_query_concurrency",
+            "Queries that may run at once now: fewer while Prometheus is slow or refuses.",
+            value=pace.now,
+        )
+        yield from _lease_families(post.as_dict())
+        if not post.is_leader:
+            return
         yield from _report_families(self._published.reports)
-        result = self._published.result
+        result = self._published.current
         if result is None:
             return
         yield GaugeMetricFamily(
@@ -336,6 +345,21 @@ def _cost_families(costs: Costs) -> Iterator[Metric]:
             "When the configuration files were last read successfully.",
             costs.last_reload_success,
         ),
+    ):
+        yield GaugeMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
+
+
+def _lease_families(post: Mapping[str, Any]) -> Iterator[Metric]:
+    """Return whether this analyzer publishes, and who waits."""
+    yield _gauge(
+        "perfloop_analyzer_leader",
+        "Whether this analyzer publishes: of several on one database exactly one has 1, and no other has results.",
+        ["lease"],
+        [((str(post["lease"]),), float(post["leader"]))],
+    )
+    for name, text, value in (
+        ("lease_term", "How often the lease of the database was taken; 0 without a shared database.", post["term"]),
+        ("standbys", "Analyzers that wait for the lease, as the one that publishes sees them.", post["standbys"]),
     ):
         yield GaugeMetricFamily(f"perfloop_analyzer_{name}", text, value=value)
 

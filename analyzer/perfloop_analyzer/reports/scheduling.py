@@ -76,6 +76,7 @@ class Scheduler:
         health: What is published of them.
         pages: The address of the analyzer for a browser, without a slash at its end; empty where it is unknown.
         patience: Seconds between two looks at a report that is due and not sent.
+        on_duty: Whether this analyzer is the one of its database that makes reports.
     """
 
     plans: Callable[[], Reports]
@@ -85,6 +86,7 @@ class Scheduler:
     health: ReportHealth
     pages: str = ""
     patience: float = 5.0
+    on_duty: Callable[[], bool] = lambda: True
     _owner: str = field(default_factory=lambda: secrets.token_hex(8))
     # Per report the schedule and the moment of which nothing more is owed.
     _settled: dict[str, tuple[str, float]] = field(default_factory=dict)
@@ -96,7 +98,8 @@ class Scheduler:
     async def run(self, stop: asyncio.Event, clock: Callable[[], float]) -> None:
         """Look every second until `stop` is set."""
         while not stop.is_set():
-            await self.look(clock)
+            if self.on_duty():
+                await self.look(clock)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), TICK_SECONDS)
 
