@@ -1,4 +1,4 @@
-"""Rules, alerts and dashboards, generated from the files of a configuration that people write."""
+"""Rules, alerts, dashboards and the Helm chart's files, generated from the files that people write."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfloop.stack.files import replace_files
+from perfloop.stack import helm_chart, helm_values
+from perfloop.stack.files import list_files, replace_files
 from perfloop_boards import generation as boards
 from perfloop_rules import generation as rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 GRAFANA = Path("grafana")
 
@@ -22,7 +23,7 @@ class Changes:
 
     Attributes:
         written: the files that are missing or stale, and their new texts.
-        removed: the dashboards that are no longer generated.
+        removed: the rules, dashboards and files of the chart that are no longer generated.
     """
 
     written: Mapping[Path, str] = field(default_factory=dict)
@@ -41,7 +42,8 @@ def generate(configuration: Path) -> dict[Path, str]:
         ConfigError: a hand-written file breaks a rule; one sentence with file and line for each problem.
     """
     written, dashboards = _generate(configuration)
-    return _below(rules.PROMETHEUS, written) | _below(GRAFANA, dashboards)
+    generated = _below(rules.PROMETHEUS, written) | _below(GRAFANA, dashboards)
+    return generated | _generate_chart(configuration, generated, ())
 
 
 def _generate(configuration: Path) -> tuple[dict[Path, str], dict[Path, str]]:
@@ -49,6 +51,15 @@ def _generate(configuration: Path) -> tuple[dict[Path, str], dict[Path, str]]:
     dashboards = boards.generate(configuration)
     # Alerts link to the panels of the dashboards as they will be, not as an earlier version left them on the disk.
     return rules.generate(configuration, panels=dashboards[boards.PANELS]), dashboards
+
+
+def _generate_chart(configuration: Path, generated: Mapping[Path, str], removed: Collection[Path]) -> dict[Path, str]:
+    """Return the generated files of the Helm chart and of its page, where the configuration has a chart."""
+    if not (configuration / helm_chart.CHART / "Chart.yaml").is_file():
+        return {}
+    sources = set(helm_chart.find_sources(configuration)) - set(removed)
+    texts = {path: _read(configuration / path) or "" for path in sources} | dict(generated)
+    return _below(helm_chart.CHART, helm_chart.generate(texts)) | helm_values.generate(configuration)
 
 
 def find_changes(configuration: Path) -> Changes:
@@ -61,6 +72,11 @@ def find_changes(configuration: Path) -> Changes:
     generated = _below(rules.PROMETHEUS, written) | _below(GRAFANA, dashboards)
     removed = [GRAFANA / name for name in boards.retired(configuration / GRAFANA, dashboards)]
     removed += [rules.PROMETHEUS / name for name in rules.find_retired(configuration, written)]
+    chart = _generate_chart(configuration, generated, removed)
+    generated |= chart
+    if chart:
+        files = helm_chart.CHART / "files"
+        removed += [files / name for name in list_files(configuration / files) if files / name not in chart]
     stale = {name: text for name, text in generated.items() if _read(configuration / name) != text}
     return Changes(stale, tuple(removed))
 
