@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,12 +11,14 @@ from urllib.parse import urlsplit
 
 from perfloop_analyzer.links import PROGRAMS, parse_link
 from perfloop_analyzer.moments import MOMENTS, parse_moment
+from perfloop_analyzer.source_auth import AuthConfig, parse_header, parse_header_file
+from perfloop_analyzer.spread_config import SpreadConfig
 from perfloop_base.addresses import Address, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag, section
 from perfloop_base.home import local_port, running_url
-from perfloop_base.redaction import is_secret_name, redact, redact_url, register, register_url
+from perfloop_base.redaction import redact_url, register, register_url
 from perfloop_base.visible import brief
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 
@@ -23,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 AUTO = "auto"
+READ_URL_VARIABLE = "PERFLOOP_READ_URL"
 IN_MEMORY = "sqlite://"
+MEMORY = frozenset({IN_MEMORY, "sqlite:///:memory:"})
 MOST_EFFORT_HOURS = 10_000.0
 
 
@@ -45,15 +50,6 @@ def parse_url(text: str) -> str:
     if not is_whole or not text.isprintable() or " " in text:
         raise ValueError(f"{shown!r} is not a URL: write http://HOST:PORT/PATH, an IPv6 address in brackets")
     return text
-
-
-def _parse_header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise ValueError(f"{redact(text)!r} is not a header: write NAME: VALUE")
-    if is_secret_name(name.strip()):
-        register(value.strip())
-    return name.strip(), value.strip()
 
 
 def _parse_effort(text: str) -> float:
@@ -81,15 +77,24 @@ class SourceConfig:
         "",
         parse=parse_url,
         metavar="URL",
-        help="a Prometheus-compatible API with its path prefix (default: the running stack's Prometheus)",
+        help="a Prometheus-compatible API with its path prefix (default: PERFLOOP_READ_URL, else the running stack's "
+        "Prometheus)",
     )
     headers: Mapping[str, str] | Iterable[tuple[str, str]] = flag(
         "--prometheus.header",
         (),
-        parse=_parse_header,
+        parse=parse_header,
         repeat=True,
         metavar="NAME: VALUE",
         help="a header of every request; may be repeated",
+    )
+    header_files: tuple[tuple[str, Path], ...] = flag(
+        "--prometheus.header-file",
+        (),
+        parse=parse_header_file,
+        repeat=True,
+        metavar="NAME: FILE",
+        help="a header of every request whose value is a secret in a file; may be repeated",
     )
     tenant: str = flag("--prometheus.tenant", "", help="value of the header X-Scope-OrgID (Mimir, Cortex)")
     username: str = flag("--prometheus.username", "", help="user name of basic authentication")
@@ -112,21 +117,45 @@ class SourceConfig:
     )
     concurrency: int = flag("--query.concurrency", 4, minimum=1, help="concurrent queries")
     max_samples: int = flag("--query.max-samples", 20_000_000, minimum=1, help="samples that one cycle may read")
+    max_kept: int = flag(
+        "--query.max-kept",
+        100_000_000,
+        minimum=1,
+        help="samples that are kept in memory, 8 bytes each, so that only what is new is read",
+    )
     retries: int = 2
+    auth: AuthConfig = section(AuthConfig, "authentication of a managed Prometheus")
 
     def all_headers(self) -> dict[str, str]:
         """Return the headers of every request, the tenant's included."""
         return dict(self.headers) | ({"X-Scope-OrgID": self.tenant} if self.tenant else {})
 
     def located(self) -> Self:
-        """Return these settings with the URL of the running stack's Prometheus where none was given.
+        """Return these settings with a URL where none was given: the environment's, else the running stack's.
 
         Raises:
-            ConfigError: PERFLOOP_PROMETHEUS_PORT does not hold a port, or the file does not hold a URL.
+            ConfigError: PERFLOOP_PROMETHEUS_PORT does not hold a port, PERFLOOP_READ_URL or the file no URL, or with
+                every problem of the authentication.
         """
+        if problems := self._auth_problems():
+            raise ConfigError(problems)
         if self.url:
             return self
-        return replace(self, url=_read_url(self.url_file) if self.url_file else running_url("prometheus"))
+        if self.url_file:
+            return replace(self, url=_read_url(self.url_file))
+        return replace(self, url=_find_read_url() or running_url("prometheus"))
+
+    def _auth_problems(self) -> list[str]:
+        """Return every rule that the authentication breaks, and every file of it that cannot be used."""
+        others = {"--prometheus.username": self.username, "--prometheus.bearer-token-file": self.bearer_token_file}
+        files = (self.password_file, self.bearer_token_file, *(path for _, path in self.header_files))
+        found = self.auth.problems(others, os.environ)
+        for path in filter(None, (*files, *self.auth.secret_files(os.environ))):
+            try:
+                read_secret(path)
+            except ConfigError as error:
+                found += error.problems
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +236,7 @@ class RunConfig(AnalysisConfig):
     )
     llm_model: str = flag("--llm.model", "", help="the model that rewords")
     llm_token_file: Path | None = flag("--llm.token-file", None, parse=Path, help="file with the API's token")
+    spread: SpreadConfig = section(SpreadConfig, "many series")
 
     def database_url(self) -> str:
         """Return the database's URL, from its file where one is given.
@@ -215,6 +245,10 @@ class RunConfig(AnalysisConfig):
             ConfigError: The file cannot be read.
         """
         return database_url(self.store_url, self.store_url_file)
+
+    def is_shared(self) -> bool:
+        """Return whether another analyzer can have the same database: one in memory is nobody else's."""
+        return self.store_url_file is not None or self.store_url not in MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +364,15 @@ def database_url(url: str, path: Path | None) -> str:
     found = read_secret(path) if path else url
     register_url(found)
     return found
+
+
+def _find_read_url() -> str:
+    """Return the address that the environment names, or nothing; a stack sets it for analyzer and Grafana alike."""
+    text = os.environ.get(READ_URL_VARIABLE, "").strip()
+    try:
+        return parse_url(text) if text else ""
+    except ValueError as error:
+        raise ConfigError(f"{READ_URL_VARIABLE}: {error}") from error
 
 
 def _read_url(path: Path) -> str:

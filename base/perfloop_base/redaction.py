@@ -34,6 +34,7 @@ __all__ = [
     "register_environment",
     "register_url",
     "split_user",
+    "unregister",
 ]
 
 REDACTED = "<secret>"
@@ -122,6 +123,7 @@ _FORMS = re.compile(
       | xox[a-z]-[\w-]{10,}+ | xapp-[\w-]{10,}+                                           # Slack
       | sk-[\w-]{16,}+ | [srp]k_(?:live|test)_\w{10,}+                                    # model providers, Stripe
       | (?:AKIA|ASIA)[0-9A-Z]{16} | AIza[\w-]{35}                                         # AWS, Google
+      | ya29\.[\w-]{16,}+                                                                  # Google's access tokens
       | gl(?:sa|c)_[\w=+/-]{16,}+ | npm_\w{30,}+ | hf_\w{20,}+ | pypi-[\w-]{20,}+         # Grafana, npm, others
       | eyJ[\w-]{8,}+\.[\w-]{4,}+\.[\w-]*+                                                # JSON Web Tokens
     ) | \$2[abxy]?\$\d\d\$[./A-Za-z0-9]{53}                                               # bcrypt's hashes
@@ -137,13 +139,21 @@ def register(value: str | bytes) -> None:
     characters is ignored: too much else would be hidden.
     """
     text = (value.decode(errors="replace") if isinstance(value, bytes) else value).strip()
-    if len(text) < _SHORTEST_REGISTERED or text in REDACTED:
-        return
     global _registered  # noqa: PLW0603 # one process has one set of secrets, and every logger must know it
+    if len(text) < _SHORTEST_REGISTERED or text in REDACTED or text in _registered:
+        return
     with _lock:
         known = {*_registered, *(form for form in _spellings(text) if len(form) >= _SHORTEST_REGISTERED)}
         # The longest first: a secret that begins with another one is replaced whole.
         _registered = tuple(sorted(known, key=lambda form: (-len(form), form)))
+
+
+def unregister(value: str) -> None:
+    """Forget a secret that holds no more, such as an ended token: every line is searched for what is remembered."""
+    global _registered  # noqa: PLW0603 # see register
+    gone = set(_spellings(value.strip())) if value.strip() else set()
+    with _lock:
+        _registered = tuple(form for form in _registered if form not in gone)
 
 
 def register_url(url: str) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.catalog.signals import CatalogFile
-from perfloop_analyzer.config import SourceConfig, _parse_header, parse_url
+from perfloop_analyzer.config import SourceConfig, parse_url
 from perfloop_analyzer.dictionaries import OptimizationAnalyzer
 from perfloop_analyzer.documents import read_document
 from perfloop_analyzer.errors import BadAnswer, ConfigError
@@ -37,6 +37,7 @@ from perfloop_analyzer.recommend.rewriting import is_supported
 from perfloop_analyzer.recommend.rules import RulesFile
 from perfloop_analyzer.series import Grid
 from perfloop_analyzer.server import WebSettings, build_web
+from perfloop_analyzer.source_auth import parse_header
 from perfloop_analyzer.store import Database
 from perfloop_base.promql import find_problem
 
@@ -149,7 +150,7 @@ def test_any_field_of_a_stored_recommendation_is_read_or_refused(name: str, valu
 @given(TEXTS)
 def test_any_text_of_a_flag_a_query_or_a_model_is_judged(text: str) -> None:
     """URLs, headers, PromQL and what a language model says."""
-    for read in (parse_url, _parse_header):
+    for read in (parse_url, parse_header):
         with contextlib.suppress(ValueError):
             read(text)
     find_problem(text)

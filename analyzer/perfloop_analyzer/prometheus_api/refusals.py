@@ -46,13 +46,27 @@ def _explain_redirect(asked: str, target: str) -> str:
 
 
 def error_sentence(body: bytes, status: int) -> str:
-    """Return the error that Prometheus reported, cut to LONGEST_SENTENCE characters."""
+    """Return the error that Prometheus or what is before it reported, cut to LONGEST_SENTENCE characters."""
+    words = _reported(body) or describe_page(body) or body[:120].decode("utf-8", "replace") or "no text"
+    return f"HTTP {status}, {cut(words)}"
+
+
+def _reported(body: bytes) -> str:
+    """Return the error of a JSON answer: Prometheus's form, that of Google and Azure, or that of Amazon."""
     try:
         answer = orjson.loads(body)
-        words = f"{answer['errorType']}: {answer['error']}"
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        words = describe_page(body) or body[:120].decode("utf-8", "replace") or "no text"
-    return f"HTTP {status}, {cut(words)}"
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    error = answer.get("error")
+    if isinstance(error, dict):
+        kind, words = error.get("status") or error.get("code"), error.get("message")
+    elif "errorType" in answer:
+        kind, words = answer["errorType"], error
+    else:
+        kind, words = None, answer.get("message") or answer.get("Message")
+    return f"{kind}: {words}" if kind and words else str(words or "")
 
 
 def describe_page(body: bytes) -> str:
