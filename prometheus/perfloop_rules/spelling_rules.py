@@ -47,8 +47,10 @@ class _Form:
 
     @property
     def name(self) -> str:
-        """What the label `spelling` says."""
-        return self.series if self.source.name == self.source.series else self.source.name
+        """What the label `spelling` says: each form has its own."""
+        if self.source.name == self.source.series:
+            return self.series
+        return self.source.name if self.has_dots or "." not in self.source.series else f"{self.source.name} (plain)"
 
     @property
     def labels(self) -> dict[str, Names]:
