@@ -22,8 +22,9 @@ from perfloop_analyzer.config import (
     read_secret,
 )
 from perfloop_analyzer.configuration import ConfigurationFiles, load_knowledge
+from perfloop_analyzer.detectors.spread import Threads
 from perfloop_analyzer.elector import Elector, introduce
-from perfloop_analyzer.errors import AnalyzerError, SourceError
+from perfloop_analyzer.errors import AnalyzerError, ConfigError, SourceError
 from perfloop_analyzer.kubernetes_watch import KubernetesWatch
 from perfloop_analyzer.language_model import LanguageModel
 from perfloop_analyzer.lease import Fence, lease_seconds
@@ -31,7 +32,7 @@ from perfloop_analyzer.links import by_program
 from perfloop_analyzer.loop import Loop
 from perfloop_analyzer.planning_watch import PlanningWatch
 from perfloop_analyzer.ports import NoRewriting
-from perfloop_analyzer.prometheus_api import PrometheusSource
+from perfloop_analyzer.prometheus_api import Pieces, PrometheusSource, TailCache
 from perfloop_analyzer.recommend import with_money
 from perfloop_analyzer.replay import Journal, Scratch, check_past, make_plan, read_holds, replay
 from perfloop_analyzer.report_config import ReportsConfig
@@ -53,7 +54,9 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable
 
+    from perfloop_analyzer.dask_spread import DaskSpread
     from perfloop_analyzer.ports import Result, Rewriter
+    from perfloop_analyzer.spread_config import SpreadConfig
 
 log = logging.getLogger("analyzer")
 
@@ -77,19 +80,38 @@ async def open_loop(
     files = ConfigurationFiles(config)
     source_config = config.source.located()
     database = await asyncio.to_thread(Database, config.database_url(), keeper)
-    try:
+    opened = contextlib.AsyncExitStack()
+    opened.callback(database.close)
+    async with opened:
+        spread = opened.enter_context(contextlib.closing(await asyncio.to_thread(_open_spread, config.spread)))
         async with PrometheusSource(source_config, wall=clock) as prometheus, _open_rewriter(config) as rewriter:
-            source = KubernetesWatch(prometheus)
+            source = KubernetesWatch(TailCache(Pieces(prometheus), config.source.max_kept))
             loop = Loop(config, source, database.fenced(fence or Fence()), files.knowledge, rewriter)
             loop.name_workloads(source)
             loop.published.keeper = keeper or loop.published.keeper
+            loop.published.pace = prometheus.pace
+            loop.spread_over(spread)
             loop.follow(files, clock())
             loop.make_plans(PlanningWatch())
             loop.find_waste(WasteWatch())
-            loop.find_traces(TraceWatch(source))
+            loop.find_traces(TraceWatch(prometheus))
             yield loop, database
-    finally:
-        database.close()
+
+
+def _open_spread(config: SpreadConfig) -> Threads | DaskSpread:
+    """Return who looks through many series.
+
+    Raises:
+        ConfigError: The flags do not fit together, or there is no such cluster.
+    """
+    if problems := config.problems():
+        raise ConfigError(problems)
+    threads = Threads(config.thread_count())
+    if not config.dask:
+        return threads
+    from perfloop_analyzer.dask_spread import DaskSpread
+
+    return DaskSpread(config, threads)
 
 
 @contextlib.asynccontextmanager

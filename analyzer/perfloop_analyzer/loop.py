@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from perfloop_analyzer.changes import Change
+    from perfloop_analyzer.detectors.spread import Spread
     from perfloop_analyzer.kubernetes_watch import KubernetesWatch
     from perfloop_analyzer.lease import Post
     from perfloop_analyzer.pipeline import History
@@ -129,6 +130,10 @@ class Loop:
     def take_turns(self, post: Post, fence: Fence) -> None:
         """Analyze and publish from now on only while this analyzer has the lease, and write through this fence."""
         self.published.post, self._fence = post, fence
+
+    def spread_over(self, spread: Spread) -> None:
+        """Let somebody else look through many series from now on."""
+        self._update_settings(spread=spread)
 
     def make_plans(self, watch: PlanningWatch) -> None:
         """Make a plan as well from now on: a replay of the past makes none."""

@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 WHOLE_ANSWER = 3.0  # times the time limit of a query: from the first byte to the last
+STREAMED = 8  # times what may be held may come, where it is taken as it comes
 CLOCK_TOLERANCE = 15.0  # seconds; a Date header has whole seconds, and an answer may wait
 
 
@@ -28,6 +29,13 @@ class Answer:
     status: int
     content: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """Something that takes an answer as it arrives."""
+
+    async def take(self, body: bytearray) -> None:
+        """Take what can be used of what there is of the body, and cut it out."""
 
 
 class Transport:
@@ -69,8 +77,8 @@ class Transport:
         """Close the connections."""
         await self._client.aclose()
 
-    async def request(self, method: str, path: str, **content: Any) -> Answer:
-        """Return the response to one request.
+    async def request(self, method: str, path: str, reader: Reader | None = None, **content: Any) -> Answer:
+        """Return the response to one request; of one that succeeds, what a reader leaves of it.
 
         Raises:
             SourceUnavailable: There was none in time.
@@ -82,7 +90,8 @@ class Transport:
                 self._client.stream(method, path, **content) as response,
             ):
                 self._compare_clocks(response.headers.get("date", ""))
-                return Answer(response.status_code, await self._read(response), response.headers)
+                taking = reader if response.is_success else None
+                return Answer(response.status_code, await self._read(response, taking), response.headers)
         except TimeoutError as error:
             raise SourceUnavailable(f"{self.shown} does not answer: its answer does not end") from error
         except httpx.TransportError as error:
@@ -91,12 +100,18 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise BadAnswer(f"{self.shown}: {redact(str(error))}") from error
 
-    async def _read(self, response: httpx.Response) -> bytes:
-        body = bytearray()
+    async def _read(self, response: httpx.Response, reader: Reader | None) -> bytes:
+        body, total = bytearray(), 0
+        most = self._most * (STREAMED if reader else 1)
         async for part in response.aiter_bytes():
             body += part
-            if len(body) > self._most:
-                raise BadAnswer(f"{self.shown}: the answer is larger than {self._most} bytes")
+            total += len(part)
+            if reader is not None:
+                await reader.take(body)
+            if len(body) > self._most or total > most:
+                raise BadAnswer(
+                    f"{self.shown}: the answer is larger than {self._most if total <= most else most} bytes"
+                )
         return bytes(body)
 
     def _compare_clocks(self, date: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from perfloop_analyzer.catalog import Limit, Signal
 from perfloop_analyzer.detectors.change_point import find_change_points, shifted_rows
-from perfloop_analyzer.incidents import Memory
 from perfloop_analyzer.pipeline import Knowledge, analyze
 from perfloop_analyzer.pipeline.changes import Window, find_changes
+from perfloop_analyzer.pipeline.detect import Settings
 from perfloop_analyzer.pipeline.history import History, learn
 from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.ports import Responses
@@ -52,7 +52,7 @@ def _history() -> History:
 
 def _found(batch: Batch, history: History) -> tuple[list[tuple[Finding, float]], list[Reading]]:
     readings: list[Reading] = []
-    return find_changes(Subject(batch, SIGNAL, "1m"), history, Memory(), 1e-4, readings)[0], readings
+    return find_changes(Subject(batch, SIGNAL, "1m"), Settings(level=1e-4, history=history), readings)[0], readings
 
 
 def test_what_rises_every_day_is_no_change() -> None:

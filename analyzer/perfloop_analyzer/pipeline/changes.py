@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfloop_analyzer.detectors.change_point import ChangePoint, find_change_points, shifted_rows
+from perfloop_analyzer.detectors.change_point import ChangePoint
 from perfloop_analyzer.detectors.former_levels import chance_before
 from perfloop_analyzer.detectors.season import learned_line
 from perfloop_analyzer.detectors.segments import block_p_value
 from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
 from perfloop_analyzer.incidents import Memory, series_hash
 from perfloop_analyzer.pipeline.history import History, rows_of
+from perfloop_analyzer.pipeline.kernels import newest_steps
 from perfloop_analyzer.series import service_of
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
+    from perfloop_analyzer.pipeline.detect import Settings
     from perfloop_analyzer.pipeline.subject import Subject
     from perfloop_analyzer.series import Floats
 
@@ -32,7 +34,7 @@ HAD, HAD_CLEARLY = 0.01, 0.1
 
 
 def find_changes(
-    subject: Subject, history: History, memory: Memory, level: float, readings: list[Reading]
+    subject: Subject, settings: Settings, readings: list[Reading]
 ) -> tuple[list[tuple[Finding, float]], list[Finding]]:
     """Return each series' newest step, if it is for the worse and leads out of the levels that the series had before.
 
@@ -40,28 +42,21 @@ def find_changes(
 
     Args:
         subject: The window.
-        history: What was learned from days of history.
-        memory: What the cycles before found.
-        level: The false discovery rate of the cycle.
+        settings: What was learned from days of history, what the cycles before found, and the false discovery rate.
         readings: What is published, to add to: the newest step of each row that is searched, for better or worse,
             unless it leads back to a level from before.
 
     Returns:
         The steps that may be found, each with its p-value, and those that were found before and still stand.
     """
-    window = Window(subject, history)
-    rows = shifted_rows(window.values)
-    newest: dict[int, ChangePoint] = {}
-    for point in find_change_points(window.values[rows], ALPHA):
-        if point.is_step:
-            newest[int(rows[point.row])] = point
+    window, memory = Window(subject, settings.history), settings.memory
     found = []
-    for row, point in newest.items():
+    for row, point in newest_steps(window.values, ALPHA, settings.spread).items():
         # A level that the series only went back to is no news.
         if window.chance(row, point.index, above=point.after > point.before) < HAD_CLEARLY:
             readings += _readings(subject, row, point)
         p_value = _p_value(window.values[row], point)
-        if p_value <= level and _matters(subject, point) and window.chance(row, point.index) < HAD:
+        if p_value <= settings.level and _matters(subject, point) and window.chance(row, point.index) < HAD:
             found.append((_finding(subject, row, point, p_value), p_value))
     known = (window.standing(row, memory) for row in range(len(subject.batch))) if memory.episodes else ()
     return found, [finding for finding in known if finding is not None]

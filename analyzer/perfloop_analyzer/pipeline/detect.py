@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perfloop_analyzer.detectors.anomaly import Anomalies, find_anomalies, local_band, persist_points
+from perfloop_analyzer.detectors.anomaly import Anomalies, persist_points
 from perfloop_analyzer.detectors.multiple import reject
+from perfloop_analyzer.detectors.spread import Here
 from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
 from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.incidents import Memory, is_new
 from perfloop_analyzer.pipeline.absence import find_absent
 from perfloop_analyzer.pipeline.changes import find_changes
 from perfloop_analyzer.pipeline.history import History
+from perfloop_analyzer.pipeline.kernels import Measure, judge
 from perfloop_analyzer.pipeline.subject import Row, Subject
 from perfloop_analyzer.pipeline.trends import find_window_forecasts, soonest_limits
 from perfloop_analyzer.series import Batch, Floats, service_of
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from perfloop_analyzer.catalog import Limit, Signal
     from perfloop_analyzer.changes import Change
+    from perfloop_analyzer.detectors.spread import Spread
     from perfloop_analyzer.recommend.track_record import TrackRecord
 
 Rows = NDArray[np.int64]
@@ -44,6 +47,7 @@ class Settings:
         burning: The burn findings that stand, with their readings in `burn_readings`.
         changes: What was changed lately, newest first.
         records: What became of the expectations of earlier recommendations, by rule.
+        spread: Who works on the blocks of many series.
     """
 
     window: str = "1m"
@@ -54,6 +58,7 @@ class Settings:
     burn_readings: tuple[Reading, ...] = ()
     changes: tuple[Change, ...] = ()
     records: Mapping[str, TrackRecord] = field(default_factory=dict)
+    spread: Spread = field(default_factory=Here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +89,15 @@ def detect_all(batches: Mapping[str, Batch], catalog: Mapping[str, Signal], sett
         if "threshold" in wanted:
             findings += threshold_findings(subject)
         if "anomaly" in wanted:
-            band = settings.history.band(batch, local_band(batch.values, subject.signal.direction))
-            band = replace(band, persist=persist_points(batch.grid))
-            seen = find_anomalies(
-                batch.values, band, subject.signal.direction, subject.signal.min_deviation, settings.level
-            )
+            signal, persist = subject.signal, persist_points(batch.grid)
+            measure = Measure(signal.direction, signal.min_deviation, settings.level, persist)
+            seen = judge(batch.values, settings.history.season(batch), measure, settings.spread)
             tests["anomaly"] += int(np.isfinite(seen.p_value).sum())
             _sort_anomalies(subject, seen, settings, candidates["anomaly"], findings)
             readings += _band_readings(subject, seen)
         if "change" in wanted:
             tests["change"] += len(batch)
-            changes, standing = find_changes(subject, settings.history, settings.memory, settings.level, readings)
+            changes, standing = find_changes(subject, settings, readings)
             candidates["change"] += [_Candidate(change, p_value) for change, p_value in changes]
             findings += standing
         if "forecast" in wanted:

@@ -53,6 +53,37 @@ class Learned:
 
 
 @dataclass(frozen=True, slots=True)
+class Season:
+    """What the history expects of some series now, shape (series,), in the signal's unit; NaN where there is no season.
+
+    `tail` are the history's excursions.
+    """
+
+    expected: Floats
+    scale: Floats
+    tail: Tail
+
+    def take(self, part: slice) -> Season:
+        """Return that of some of the series."""
+        tail = Tail(self.tail.reach[part], self.tail.spread[part], self.tail.rate[part])
+        return Season(self.expected[part], self.scale[part], tail)
+
+    def widen(self, local: Band) -> Band:
+        """Return the seasonal band of each series that has a season, and the local band of the others.
+
+        Both reach at least as far as the history's excursions.
+        """
+        usable = np.isfinite(self.expected)
+        wide = np.fmax(np.where(usable, self.scale, 0.0), np.nan_to_num(local.scale))
+        return Band(
+            expected=np.where(usable, self.expected, local.expected),
+            scale=np.where(usable, wide, local.scale),
+            degrees=np.where(usable, DEGREES, local.degrees),
+            tails=(*local.tails, self.tail),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """What was learned about every signal; empty until the history was read for the first time.
 
@@ -71,24 +102,16 @@ class History:
         known = self.steepest.get(batch.signal, {})
         return np.array([known.get(key_of(labels), np.nan) for labels in batch.labels], dtype=np.float64)
 
-    def band(self, batch: Batch, local: Band) -> Band:
-        """Return the seasonal band of each series that has a season, and the local band of the others.
-
-        Both reach at least as far as the history's excursions.
-        """
+    def season(self, batch: Batch) -> Season | None:
+        """Return what is known of each series of a batch at its newest point; None where it is nothing."""
         known = self.learned.get(batch.signal)
         if known is None or not known.rows:
-            return local
+            return None
         expected, scale = known.profile.at(batch.grid.end)
         rows = rows_of(batch, self)
-        seasonal = np.where(rows >= 0, expected[rows], np.nan)
-        usable = np.isfinite(seasonal)
-        wide = np.fmax(np.where(usable, scale[rows], 0.0), np.nan_to_num(local.scale))
-        return Band(
-            expected=np.where(usable, seasonal, local.expected),
-            scale=np.where(usable, wide, local.scale),
-            degrees=np.where(usable, DEGREES, local.degrees),
-            tails=(*local.tails, known.tail.take(rows)),
+        there = rows >= 0
+        return Season(
+            np.where(there, expected[rows], np.nan), np.where(there, scale[rows], np.nan), known.tail.take(rows)
         )
 
 

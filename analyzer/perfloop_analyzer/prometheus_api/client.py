@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import orjson
 
-from perfloop_analyzer.config import SourceConfig, read_secret
-from perfloop_analyzer.errors import ConfigError, QueryRejected, SourceError, SourceUnavailable
+from perfloop_analyzer.errors import (
+    BadAnswer,
+    ConfigError,
+    CredentialRefused,
+    QueryRejected,
+    SourceError,
+    SourceUnavailable,
+)
 from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.prometheus_api.budget import Budget
-from perfloop_analyzer.prometheus_api.decode import decode_range, find_remarks
+from perfloop_analyzer.prometheus_api.credentials import build_auth
+from perfloop_analyzer.prometheus_api.decode import find_remarks
 from perfloop_analyzer.prometheus_api.native import NativeForms
+from perfloop_analyzer.prometheus_api.pace import Pace
 from perfloop_analyzer.prometheus_api.refusals import explain_refusal, retry_after
+from perfloop_analyzer.prometheus_api.streaming import MatrixReader
 from perfloop_analyzer.series import Batch, Grid
 from perfloop_analyzer.transport import Answer, Transport
 from perfloop_base.durations import parse_duration
@@ -28,7 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
-REFUSED = frozenset({*range(300, 400), 400, 401, 403, 404, 405, 414, 422})
+    from perfloop_analyzer.config import SourceConfig
+
+REFUSED = frozenset({*range(300, 400), 400, 404, 405, 414, 422})
+CREDENTIAL_REFUSED = frozenset({401, 403})
 RETRY_PAUSE = 0.2  # seconds, doubled after each retry
 SMALL_BYTES = 1_000_000  # responses up to this size are decoded on the event loop
 MOST_BYTES = 256 * 2**20  # of one response; decoding takes ten times as much
@@ -39,10 +52,18 @@ log = logging.getLogger("analyzer.prometheus")
 
 @dataclass(slots=True)
 class _Spent:
-    """What one round of queries used: samples read, queries without an answer, and what was said against answers."""
+    """What one round of queries used: samples read, queries without an answer, and what was said against answers.
 
+    Attributes:
+        retries: How often one query is tried again.
+        refusal: Why the credential was refused, while no query of the round was answered.
+    """
+
+    retries: int
     samples: int = 0
+    answered: int = 0
     unanswered: int = 0
+    refusal: str = ""
     remarks: dict[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +81,7 @@ class PrometheusSource:
         self._clock = clock
         self._wall = wall
         self.budget = Budget(config.concurrency, config.max_samples)
-        self._gate = asyncio.Semaphore(config.concurrency)
+        self.pace = Pace(config.concurrency, config.timeout_seconds, clock)
         # Decoding takes ten times the memory of a response: large ones are decoded one at a time.
         self._decoding = asyncio.Lock()
         self._forms = NativeForms(clock)
@@ -70,9 +91,9 @@ class PrometheusSource:
             config.timeout_seconds,
             min(MOST_BYTES, SMALL_BYTES + BYTES_PER_SAMPLE * config.max_samples),
             wall,
-            headers=_headers(config),
-            auth=_auth(config),
+            headers=config.all_headers(),
             verify=_tls(config),
+            auth=build_auth(config, lambda: self._wall() + self.skew, os.environ),
             transport=transport,
         )
 
@@ -113,7 +134,8 @@ class PrometheusSource:
             wait = self.budget.closed_until - started
             reason = f"not queried: pausing {wait:.0f} s, because {self.budget.reason}"
             return Responses({}, {query.signal: reason for query in queries})
-        spent = _Spent()
+        # A server that was too busy before gets each question once.
+        spent = _Spent(retries=0 if self.pace.reason else self._config.retries)
         outcomes = await asyncio.gather(*(self._one(query, grid, spent) for query in queries))
         batches = {o.signal: o for o in outcomes if isinstance(o, Batch)}
         failures = {q.signal: str(o) for q, o in zip(queries, outcomes, strict=True) if isinstance(o, SourceError)}
@@ -137,23 +159,51 @@ class PrometheusSource:
         known = [seconds for seconds in known if seconds > 0]
         return known[len(known) // 2] if known else None
 
+    async def exemplars(self, expr: str, start: float, end: float) -> list[Any]:
+        """Return the series in an expression with their exemplars, as /api/v1/query_exemplars has them.
+
+        Args:
+            expr: PromQL; every series that it selects is looked up.
+            start: In Unix seconds of this machine.
+            end: In the same.
+
+        Raises:
+            QueryRejected: The server keeps no exemplars, or does not take the expression.
+            SourceError: It did not answer.
+        """
+        if not self.budget.is_open(self._clock()):
+            return []
+        asked = {"query": expr, "start": f"{start + self.skew:.3f}", "end": f"{end + self.skew:.3f}"}
+        answer = await self._transport.request("POST", "api/v1/query_exemplars", data=asked)
+        self._check(answer, Query("exemplars", expr))
+        try:
+            data = orjson.loads(answer.content)["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadAnswer(f"{self._transport.shown}: its answer about exemplars is none") from error
+        return data if isinstance(data, list) else []
+
     async def _one(self, query: Query, grid: Grid, spent: _Spent) -> Batch | SourceError:
-        async with self._gate:
+        async with self.pace.turn():
             if spent.samples >= self.budget.max_samples:
                 most = self.budget.max_samples
                 return SourceError(f"{query.signal}: not queried: the budget of {most} samples per cycle is used up")
             if spent.unanswered >= self._config.concurrency:
                 return SourceUnavailable(f"{query.signal}: not queried: {self._transport.shown} does not answer")
+            if spent.refusal and not spent.answered:
+                return CredentialRefused(f"{query.signal}: not queried: {spent.refusal}")
             try:
                 batch = await self._retrying(query, grid, spent)
             except SourceError as error:
                 spent.unanswered += isinstance(error, SourceUnavailable)
+                if isinstance(error, CredentialRefused):
+                    spent.refusal = str(error).removeprefix(f"{query.signal}: ")
                 return error
+        spent.answered += 1
         spent.samples += batch.values.size
         return batch
 
     async def _retrying(self, query: Query, grid: Grid, spent: _Spent) -> Batch:
-        for attempt in range(self._config.retries):
+        for attempt in range(spent.retries):
             try:
                 return await self._fetch(query, grid, spent)
             except SourceUnavailable as error:
@@ -176,43 +226,34 @@ class PrometheusSource:
             "step": f"{grid.step:g}",
         }
         form["timeout"] = f"{self._config.timeout_seconds:g}s"
+        reader, began = MatrixReader(query.signal, theirs, self._decoding), self._clock()
         try:
-            answer = await self._transport.request("POST", "api/v1/query_range", data=form)
+            answer = await self._ask(query, reader, form)
+        except SourceUnavailable as error:
+            self.pace.refused(began, str(error).removeprefix(f"{query.signal}: "))
+            raise
+        self.pace.answered(began)
+        if remarks := find_remarks(answer.content):
+            spent.remarks[query.signal] = f"{query.signal}: {remarks}"
+        return replace(await reader.finish(answer.content, SMALL_BYTES), grid=grid)
+
+    async def _ask(self, query: Query, reader: MatrixReader, form: dict[str, str]) -> Answer:
+        try:
+            answer = await self._transport.request("POST", "api/v1/query_range", reader, data=form)
         except SourceError as error:
             raise type(error)(f"{query.signal}: {error}") from error
         self._check(answer, query)
-        if len(answer.content) > SMALL_BYTES:
-            async with self._decoding:
-                batch = await asyncio.to_thread(self._decode, answer.content, query, theirs, spent)
-        else:
-            batch = self._decode(answer.content, query, theirs, spent)
-        return replace(batch, grid=grid)
-
-    def _decode(self, body: bytes, query: Query, grid: Grid, spent: _Spent) -> Batch:
-        if remarks := find_remarks(body):
-            spent.remarks[query.signal] = f"{query.signal}: {remarks}"
-        return decode_range(body, query.signal, grid)
+        return answer
 
     def _check(self, answer: Answer, query: Query) -> None:
         if answer.status == httpx.codes.OK:
             return
         sentence = f"{query.signal}: {explain_refusal(answer, f'{self._transport.url}api/v1/query_range')}"
+        if answer.status in CREDENTIAL_REFUSED:
+            raise CredentialRefused(sentence)
         if answer.status in REFUSED:
             raise QueryRejected(sentence)
         raise SourceUnavailable(sentence, retry_after(answer, self._wall() + self.skew))
-
-
-def _headers(config: SourceConfig) -> dict[str, str]:
-    headers = config.all_headers()
-    if config.bearer_token_file is not None:
-        headers["Authorization"] = f"Bearer {read_secret(config.bearer_token_file)}"
-    return headers
-
-
-def _auth(config: SourceConfig) -> tuple[str, str] | None:
-    if not config.username:
-        return None
-    return config.username, read_secret(config.password_file) if config.password_file else ""
 
 
 def _tls(config: SourceConfig) -> ssl.SSLContext | bool:

@@ -34,16 +34,33 @@ def decode_range(body: bytes, signal: str, grid: Grid, most: int = MOST_VALUES) 
     kind, result = _read_result(body, signal)
     if kind != "matrix" or not isinstance(result, list):
         raise BadAnswer(f"{signal}: the expression returns a {cut(kind)}, a range query needs a matrix")
-    if len(result) * grid.points > most:
-        raise BadAnswer(f"{signal}: {len(result)} series of {grid.points} points are more than {most} values")
+    return decode_series(result, signal, grid, most)
+
+
+def decode_series(result: list[Any], signal: str, grid: Grid, most: int = MOST_VALUES) -> Batch:
+    """Return the series of a part of a matrix, see `decode_range`; `result` is its JSON as Python values.
+
+    Raises:
+        BadAnswer: A series cannot be read, or they need more than `most` values.
+    """
+    refuse_more(len(result), signal, grid, most)
     try:
-        rows = [_row(series, grid, signal) for series in result]
+        samples = [_samples(series, signal) for series in result]
         labels = tuple(_labels(series["metric"]) for series in result)
+        values = _place(samples, grid)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(f"{signal}: a series has no readable values: {cut(error)}") from error
-    values = np.vstack(rows) if rows else np.empty((0, grid.points))
-    values[~np.isfinite(values)] = np.nan
     return Batch(signal, grid, labels, values)
+
+
+def refuse_more(series: int, signal: str, grid: Grid, most: int = MOST_VALUES) -> None:
+    """Refuse so many series of a grid where they need more than `most` values.
+
+    Raises:
+        BadAnswer: They do.
+    """
+    if series * grid.points > most:
+        raise BadAnswer(f"{signal}: {series} series of {grid.points} points are more than {most} values")
 
 
 def _read_result(body: bytes, signal: str) -> tuple[Any, Any]:
@@ -94,19 +111,23 @@ def _labels(metric: Any) -> Labels:
     return metric
 
 
-def _row(series: dict[str, Any], grid: Grid, signal: str) -> Floats:
+def _samples(series: dict[str, Any], signal: str) -> list[Any]:
     samples = series.get("values") or []
     if histograms := series.get("histograms"):
         samples = [*samples, *([moment, reduce_histogram(one, signal)] for moment, one in histograms)]
-    moments, texts = zip(*samples, strict=True) if samples else ((), ())
-    values = np.array(texts, dtype=np.float64) if texts else np.empty(0)
-    times = np.array(moments, dtype=np.float64)
-    near = grid.step / 2
-    # The usual case, a row without gaps, needs no placing.
-    if len(samples) == grid.points and abs(times[0] - grid.start) < near and abs(times[-1] - grid.end) < near:
-        return values
-    row = np.full(grid.points, np.nan)
+    return samples
+
+
+def _place(samples: list[list[Any]], grid: Grid) -> Floats:
+    """Return the samples of each series at their places on the grid, NaN elsewhere, shape (series, points)."""
+    # One array for all series: of answers about a few points, an array for each would be most of the work.
+    flat = [sample for one in samples for sample in one]
+    times = np.array([float(moment) for moment, _ in flat], dtype=np.float64)
+    numbers = np.array([float(text) for _, text in flat], dtype=np.float64)
+    rows = np.repeat(np.arange(len(samples)), [len(one) for one in samples])
     places = np.rint((times - grid.start) / grid.step)
     inside = (places >= 0) & (places < grid.points)
-    row[places[inside].astype(np.int64)] = values[inside]
-    return row
+    values = np.full((len(samples), grid.points), np.nan)
+    values[rows[inside], places[inside].astype(np.int64)] = numbers[inside]
+    values[~np.isfinite(values)] = np.nan
+    return values

@@ -1,0 +1,83 @@
+"""Where the work on many series is done: threads of this process, or the workers of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfloop_base.addresses import parse_address
+from perfloop_base.flags import flag
+from perfloop_base.visible import brief
+
+LOCAL = "local"
+MOST_THREADS = 4  # by itself: beyond them it is memory, not processors, that is waited for
+
+
+def parse_cluster(text: str) -> str:
+    """Return the address of a Dask scheduler, `tcp://HOST:PORT` or `tls://HOST:PORT`, or `local`.
+
+    Raises:
+        ValueError: One sentence with the value and the rule.
+    """
+    scheme, found, place = text.partition("://")
+    rule = f"{brief(text)} is not the address of a Dask scheduler: write tcp://HOST:PORT, tls://HOST:PORT, or local"
+    if text == LOCAL:
+        return text
+    if not found or scheme not in {"tcp", "tls"} or "/" in place:
+        raise ValueError(rule)
+    try:
+        address = parse_address(place)
+    except ValueError:
+        raise ValueError(rule) from None
+    if not address.host or not address.port:
+        raise ValueError(rule)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadConfig:
+    """Who looks through the series."""
+
+    threads: int | None = flag(
+        "--detect.threads",
+        None,
+        auto=True,
+        parse=int,
+        minimum=1,
+        metavar="NUMBER",
+        help=f"threads that look through the series; auto is one for each processor, {MOST_THREADS} at most",
+    )
+    dask: str = flag(
+        "--dask",
+        "",
+        parse=parse_cluster,
+        alone=LOCAL,
+        metavar="tcp://HOST:PORT",
+        help="look through the series on the workers of a Dask cluster; alone, or local: in processes of this machine",
+    )
+    ca_file: Path | None = flag("--dask.tls-ca-file", None, parse=Path, help="authority of a scheduler at tls://")
+    cert_file: Path | None = flag("--dask.tls-cert-file", None, parse=Path, help="certificate to show a scheduler")
+    key_file: Path | None = flag("--dask.tls-key-file", None, parse=Path, help="key of that certificate")
+
+    def thread_count(self) -> int:
+        """Return how many threads look through the series."""
+        return self.threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
+
+    def certificates(self) -> dict[str, str]:
+        """Return what Dask's Security takes; empty for a scheduler at tcp://."""
+        named = {"tls_ca_file": self.ca_file, "tls_client_cert": self.cert_file, "tls_client_key": self.key_file}
+        return {name: str(path) for name, path in named.items() if path is not None}
+
+    def problems(self) -> list[str]:
+        """Return every rule that the flags break together."""
+        named = {
+            "--dask.tls-ca-file": self.ca_file,
+            "--dask.tls-cert-file": self.cert_file,
+            "--dask.tls-key-file": self.key_file,
+        }
+        if not self.dask.startswith("tls://"):
+            return [f"{name} goes with --dask tls://HOST:PORT" for name, path in named.items() if path]
+        missing = [name for name in ("--dask.tls-ca-file", "--dask.tls-cert-file") if named[name] is None]
+        unread = [f"{name}: {path} cannot be read" for name, path in named.items() if path and not path.is_file()]
+        return [*(f"--dask {self.dask} needs {name}" for name in missing), *unread]
