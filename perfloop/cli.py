@@ -49,6 +49,7 @@ PROGRAMS: Mapping[str, Program] = {
     "report": Program("write a report: alerts, history, recommendations", "perfloop_analyzer.report_cli", "analyzer"),
     "prove": Program("replay an incident's load without and with a change", "perfloop.prove.cli", "stack"),
     "scale": Program("give a service the replicas that the analyzer computes", "perfloop.scale.cli", "loadgen"),
+    "fill": Program("write to the long-term store what it lacks of what Prometheus has", "perfloop.fill.cli", "stack"),
     "loadgen": Program("run and compare load tests", "perfloop_loadgen.cli", "loadgen"),
     "inbox": Program("receive Slack, PagerDuty and e-mail notifications locally", "perfloop_inbox.cli", "inbox"),
     "demo": Program("run the demo service", "perfloop_demo.service.cli", "demo"),
@@ -68,6 +69,11 @@ def _add_up(commands: Any) -> None:
     mode.add_argument("--native", action="store_true", help="run as processes of this machine")
     parser.add_argument(
         "--no-demo", dest="demo", action="store_false", help="leave out the demo service and its steady load"
+    )
+    parser.add_argument(
+        "--scale",
+        action="store_true",
+        help="a pair of Prometheus that writes to a long-term store, from which analyzer and Grafana read",
     )
     parser.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
 

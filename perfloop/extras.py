@@ -8,6 +8,11 @@ from importlib.util import find_spec
 MODULES: dict[str, frozenset[str]] = {
     extra: frozenset(names.split())
     for extra, names in {
+        "aws": "botocore",
+        "dask": "distributed",
+        "google": "google",
+        "otel": "opentelemetry",
+        "otel-demo": "opentelemetry",
         "exporter": "bcrypt jeepney pynvml",
         "analyzer": "alembic bcrypt cronsim fastapi httpx jinja2 numpy orjson promql_parser pydantic rich scipy"
         " sqlalchemy tzdata uvicorn",

@@ -29,6 +29,8 @@ DEFAULT_PORTS = {
     "alertmanager_cluster": 9094,
     "alertmanager_2": 9095,
     "alertmanager_2_cluster": 9096,
+    "prometheus_2": 9091,
+    "victoriametrics": 8428,
 }
 
 

@@ -42,6 +42,7 @@ PARTS = {
     "loadgen": "#12B5C9",
     "analyzer": SLOW,
     "inbox": "#5DB7A8",
+    "victoriametrics": "#A9CF54",
 }
 CHANNELS = {"email": "#12B5C9", "slack": SLOW, "pagerduty": "#FF7FB0", "webhook": "#8A93A2"}
 CATEGORIES = {

@@ -301,7 +301,7 @@ def build(limits: Limits) -> Board:
         uid="fleet",
         title="Hosts",
         question="Which hosts are down, which are short of something, and do they share their load?",
-        related=("system",),
+        related=("system", "kubernetes"),
         rows=(
             _figures(limits),
             Row(10, evenly(_table(limits))),

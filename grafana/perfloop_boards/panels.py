@@ -42,6 +42,7 @@ PanelT = TypeVar("PanelT", stat.Panel, timeseries.Panel, table.Panel, statetimel
 Word = tuple[str, str]  # a text and its colour
 # Of what is asked of all buckets of a histogram, 166 series each: a step of 15 s in half an hour instead of 5 s.
 BUCKET_POINTS = 120
+_SECONDS = "s"
 # Of the number of what is down, where values are named.
 DOWN_NAME = "not answering"
 # The data source that every panel and variable reads: the one that the board's own variable names.
@@ -214,9 +215,11 @@ def lines(
 
     Thresholds never colour a series. One whose name is not known beforehand, as a route, has the next colour of
     Grafana's palette: up to 56 of one panel differ. The legend has the last and the highest value, the highest first;
-    the lowest value, the lowest first, where low is bad.
+    the lowest value, the lowest first, where low is bad. Of durations, traced requests are points that lead to their
+    trace.
     """
-    panel = dress(timeseries.Panel(), about, [replace(query, expr=_numbers(query.expr)) for query in queries], limit)
+    drawn = [replace(query, expr=_numbers(query.expr)) for query in queries]
+    panel = dress(timeseries.Panel(), about, _with_exemplars(about, drawn), limit)
     panel = panel.color_scheme(dash.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
     for word, colour in (known or {}).items():
         panel = panel.override_by_regexp(f"/(^| ){word}$/", [fixed_colour(colour)])
@@ -233,6 +236,18 @@ def lines(
         panel = panel.axis_soft_max(1 if limit.below else limit.warning or 1)
     style = kinds.GraphThresholdsStyleMode.OFF if limit is NO_LIMIT else kinds.GraphThresholdsStyleMode.DASHED
     return panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
+
+
+def _with_exemplars(about: About, queries: Sequence[Query]) -> list[Query]:
+    """Return the queries of a panel, of which the first over buckets of durations asks for their exemplars.
+
+    Its percentiles are of the same buckets: one of them is enough, and each would draw the same points again.
+    """
+    first = next((position for position, query in enumerate(queries) if "_bucket" in query.expr), None)
+    return [
+        replace(query, exemplar=True) if position == first and about.unit == _SECONDS else query
+        for position, query in enumerate(queries)
+    ]
 
 
 def _numbers(expr: str) -> str:
@@ -271,6 +286,7 @@ def timeline(about: About, query: Query, words: Mapping[str, Word]) -> statetime
 def heat(about: About, query: Query) -> heatmap.Panel:
     """Return a histogram over time; the query gives the rate of each bucket by `le`."""
     panel = dress(heatmap.Panel(), about, []).calculate(calculate=False).max_data_points(BUCKET_POINTS)
+    query = _with_exemplars(about, [query])[0]
     panel = panel.with_target(build_target(query, 0).format(PromQueryFormat.HEATMAP))
     panel = panel.color(_purples()).y_axis(heatmap.YAxisConfig().unit(about.unit)).cell_gap(1)
     return panel.filter_values(heatmap.FilterValueRange().le(1e-9)).show_legend()

@@ -207,7 +207,7 @@ def _p95_by_route(limits: Limits) -> AnyPanel:
             NO_TRAFFIC,
             links=OF_ROUTE,
         ),
-        [Query(quantile(0.95, DURATION, *ROUTE, by=("http_route",)), "{{http_route}}", exemplar=True)],
+        [Query(quantile(0.95, DURATION, *ROUTE, by=("http_route",)), "{{http_route}}")],
         response,
     )
 
@@ -374,7 +374,7 @@ def build(limits: Limits) -> Board:
         uid="service",
         title="Service",
         question="How does each route perform, and where is the time of a request spent?",
-        related=("overview", "slo", "database-cache", "llm", "load-test", "analysis", "capacity"),
+        related=("overview", "slo", "database-cache", "llm", "load-test", "analysis", "capacity", "kubernetes"),
         variables=(
             choice("service", "Service", f"{DURATION}_count"),
             choice("route", "Route", f'{DURATION}_count{{service=~"$service"}}', label_name="http_route"),

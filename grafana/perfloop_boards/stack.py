@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfloop_boards import colours
+from perfloop_boards.analyzers import NO_ANALYZER, TO_ANALYZER, analyzers
 from perfloop_boards.board import Board, Row, choice, evenly
 from perfloop_boards.findings import SILENCE
 from perfloop_boards.limits import FIRST_IS_BAD, Limit, percent, seconds
 from perfloop_boards.links import Link, of_label, to_board, to_runbook
+from perfloop_boards.long_term import long_term_store
 from perfloop_boards.panels import About, lines, number, timeline
 from perfloop_boards.queries import Query, ever, highest
 from perfloop_boards.tables import bars
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
     from perfloop_boards.panels import AnyPanel
 
-NO_ANALYZER = "No data of the analyzer: is it running, and scraped?"
 NO_PROMETHEUS = "Prometheus does not scrape itself: see prometheus/prometheus.yml."
 INTERVAL = 10  # seconds: the analyzer's cycle
 CYCLE_LIMIT = Limit(warning=INTERVAL / 2, critical=INTERVAL)
@@ -35,7 +36,6 @@ ALONE = (to_board("Show this job alone", "stack", job=of_label("job")),)
 TO_PROMETHEUS = Link("Open Prometheus", "${prometheus_url}/", new_tab=True)
 TO_ALERTS = to_board("Open the Alerts board", "alerts")
 TO_ANALYSIS = to_board("Open the Analysis board", "analysis")
-TO_ANALYZER = Link("Open the analyzer's page", "${analyzer_url}/", new_tab=True)
 TO_REPORTS = Link("Open the reports", "${analyzer_url}/reports", new_tab=True)
 TO_SYSTEM = to_board("Open the System board", "system")
 
@@ -411,7 +411,9 @@ def build(limits: Limits) -> Board:
             Row(8, [(12, _targets()), (6, _scrape_time(limits)), (6, _samples())]),
             Row(7, evenly(_rule_time(limits), _query_time(), _notified())),
             Row(7, evenly(_cycle(), _cycles(), _analyzer_queries())),
+            analyzers(),
             Row(7, evenly(_overdue_reports(limits), _report_failures())),
             Row(7, evenly(_collectors(), _cpu(), _memory(), _disk())),
+            long_term_store(limits),
         ),
     )

@@ -33,7 +33,7 @@ ANALYZER_FILE, SILENCES_FILE = "analyzer/analyzer.sqlite", "alertmanager/silence
 LOAD_TESTS_FILE = "loadgen/runs.db"
 _CONFIGURED = ("prometheus", "alertmanager", "grafana", "demo")
 _ENDINGS = frozenset({".yml", ".yaml", ".json", ".tmpl", ".md", ".txt"})
-_COMPOSE = ("docker-compose.yml", "docker-compose.ha.yml")
+_COMPOSE = ("docker-compose.yml", "docker-compose.ha.yml", "docker-compose.scale.yml", "docker-compose.otlp.yml")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from perfloop.check import advice
 from perfloop.check.asking import Answer
 from perfloop.check.findings import UnansweredError, failed, passed, unknown
 from perfloop.check.sources import in_words
-from perfloop.stack import validation
+from perfloop.stack import remote_state, validation
 from perfloop_base.durations import parse_duration
 from perfloop_base.promql import longest_range, quote
 from perfloop_base.quantities import span
@@ -214,6 +214,18 @@ def look_at_retention(sources: Sources) -> Iterator[Finding]:
     else:
         limit = f"; nothing was dropped for the limit of {by_size[0]} yet" if by_size else ""
         yield passed(f"data is kept for {span(kept)}, the longest window of a rule is {span(longest)}{limit}")
+
+
+def look_at_remote_write(sources: Sources) -> Iterator[Finding]:
+    """Every sample reaches the stores that Prometheus writes to."""
+    state = remote_state.look(sources.place.url("prometheus"), lambda: "")
+    if state.facts is None:
+        sources.query("vector(1)")  # raises where Prometheus does not answer at all
+        yield passed("Prometheus writes to no other store: what it keeps itself is all there is")
+    elif state.troubles:
+        yield failed(in_words(list(state.troubles)), advice.UNDERSTAND)
+    else:
+        yield passed(state.summary)
 
 
 def look_at_dashboards(sources: Sources) -> Iterator[Finding]:

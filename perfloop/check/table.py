@@ -101,6 +101,14 @@ CHECKS = (
         advice.STATUS,
     ),
     Check(
+        "remote-write",
+        "Samples reach the long-term store",
+        (SET_UP, ACTIVE),
+        "Prometheus: prometheus_remote_storage_*, vm_*",
+        monitoring.look_at_remote_write,
+        advice.STATUS,
+    ),
+    Check(
         "dashboards",
         "Dashboards are provisioned",
         (SET_UP, ACTIVE),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ssl
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import yaml
@@ -17,6 +18,7 @@ from perfloop.stack import alertmanager_channels
 from perfloop.stack.alertmanager_secrets import AUTHORITIES, FORMS, AlertmanagerConfigError, read_secrets
 from perfloop.stack.alertmanager_version import EVENT_RECORDER, Version
 from perfloop.stack.render import rewrite_addresses
+from perfloop_base.traces import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +40,12 @@ _NOT_REPORTED = ("heartbeat",)
 # In the links of messages, which people open: outside of any container.
 GRAFANA_AS_COMMITTED = "127.0.0.1:3000"
 INBOX_AS_COMMITTED = "127.0.0.1:19130"
+# In each channel's markup, in front of what follows.
+_TRACE_LINKS = {
+    "email": '<a href="{}">Traces</a> · ',
+    "slack": "<{}|Traces> · ",
+    "markdown": "[Traces]({}) · ",
+}
 HEADER = f"# The effective configuration, written from alertmanager/{CONFIG} and the files in secrets/.\n"
 
 
@@ -116,6 +124,7 @@ def install(  # noqa: PLR0913 - from where to where, and who reads it
     *,
     seen_as: Path | None = None,
     version: Version | None = None,
+    traces_url: str = "",
 ) -> None:
     """Write the effective directory: configuration, templates, and the secrets without the newline an editor adds.
 
@@ -129,6 +138,7 @@ def install(  # noqa: PLR0913 - from where to where, and who reads it
             stands in links.tmpl, are for people.
         seen_as: the path of `target` where Alertmanager runs, if it is another.
         version: of the Alertmanager that will read it; None where nobody knows.
+        traces_url: where a browser reaches the traces; messages lead to no traces where it is empty.
 
     Raises:
         AlertmanagerConfigError: when the result could not work.
@@ -144,8 +154,26 @@ def install(  # noqa: PLR0913 - from where to where, and who reads it
             text = text.replace(GRAFANA_AS_COMMITTED, addresses.get(GRAFANA, GRAFANA_AS_COMMITTED))
             own = addresses.get(INBOX, INBOX_AS_COMMITTED)
             text = text.replace(INBOX_AS_COMMITTED, addresses.get(INBOX_AS_COMMITTED, own))
+            text = _with_traces(text, traces_url)
         (target / "templates" / template.name).write_text(text, encoding="utf-8")
     (target / CONFIG).write_text(effective, encoding="utf-8")
+
+
+def _with_traces(text: str, url: str) -> str:
+    """Return the links of messages with one to the traces, in the markup of each channel."""
+    if not url:
+        return text
+    for channel, link in _TRACE_LINKS.items():
+        empty = f'{{{{ define "perfloop.{channel}.traces" }}}}{{{{ end }}}}'
+        text = text.replace(empty, empty.replace("}}{{", f"}}}}{link.format(_page_of_traces(url))}{{{{", 1))
+    return text
+
+
+def _page_of_traces(url: str) -> str:
+    """Return where traces of any service are looked for: the store's first page where it is no Jaeger."""
+    parts = urlsplit(url.replace(PLACE, "0"))
+    page = f"{parts.scheme}://{parts.netloc}/" if PLACE in url else f"{url}/search"
+    return page.replace("(", "%28").replace(")", "%29")  # which end a link in Markdown
 
 
 def _write_secrets(directory: Path, values: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import NotRunningError, ProgramError, SettingsError
 from perfloop.stack.initialization import write_copy
 from perfloop.stack.native import NativeStack, follow
+from perfloop.stack.remote_state import RemoteState, look
 from perfloop.stack.settings import Settings, current_settings
 from perfloop_base.errors import ExitCode
 from perfloop_base.home import make_private
@@ -42,6 +43,9 @@ _PAGES = {
     "analyzer": "health, findings, recommendations",
     "inbox": "the notifications that were sent; alerts and silences",
     "prometheus": "queries, targets, rules",
+    "prometheus_2": "the second of the pair: the same",
+    "victoriametrics": "the long-term store that both write to (vmui: /vmui)",
+    "vmselect": "the long-term store that both write to (vmui: /select/0/vmui)",
     "alertmanager": "routes alerts; its pages are in the inbox (Debian's build has none)",
     "demo": "the service that is watched; switch its faults on here",
     "exporter": "metrics of this machine",
@@ -112,6 +116,8 @@ def _up_native(settings: Settings, *, demo: bool, resume: bool) -> None:
         if running is not None and running.demo != demo:
             word = "with" if running.demo else "without"
             raise SettingsError(f"the stack runs {word} the demo: `perfloop down` first")
+        if running is not None and settings.scale and not running.has_store:
+            raise SettingsError("the stack runs without a long-term store: `perfloop down` first")
         stack.reload()
         _say("the stack is already running")
         components = running.components if running else ()
@@ -122,6 +128,8 @@ def _up_native(settings: Settings, *, demo: bool, resume: bool) -> None:
 
 
 def _up_docker(settings: Settings, *, demo: bool) -> None:
+    # A store that runs stays, natively and here, until `perfloop down`.
+    settings = replace(settings, scale=settings.scale or _docker(settings).has_store())
     components = _docker(settings).up(demo=demo)
     _print_pages({component.name: component.url for component in components})
     show(f"The analyzer's token, for accepting recommendations, is in {analyzer_token_file(settings.home)}")
@@ -152,6 +160,7 @@ def up(options: argparse.Namespace) -> ExitCode:
     # A start that is stopped half way takes back what it started.
     signal.signal(signal.SIGTERM, _interrupt)
     settings = current_settings()
+    settings = replace(settings, scale=settings.scale or options.scale)
     _wait_for_guardian(settings)
     with records.exclusive(settings.home, ("perfloop up",)):
         make_private(settings.home)
@@ -191,11 +200,22 @@ def _rows(settings: Settings) -> tuple[str, Sequence[ComponentStatus]]:
     raise NotRunningError(f"no stack runs in {settings.home}: `perfloop up` starts one")
 
 
+def _remote_state(settings: Settings, mode: str) -> RemoteState:
+    """Return whether samples reach the stores that the running stack writes to."""
+    if mode == "native":
+        native = NativeStack(settings)
+        running = native.find_running()
+        urls = {component.name: component.url for component in running.components} if running else {}
+        return look(urls.get("prometheus", settings.url("prometheus")), lambda: native.read_log("prometheus"))
+    return look(settings.url("prometheus"), lambda: _docker(settings).read_log("prometheus"))
+
+
 def status(options: argparse.Namespace) -> ExitCode:
     """Show each component: its state, whether it is healthy, how often it was restarted."""
     settings = current_settings()
     mode, rows = _rows(settings)
     troubles = NativeStack(settings).find_troubles() if mode == "native" else []
+    troubles += _remote_state(settings, mode).troubles
     notes = records.load_notes(settings.home) if mode == "native" else []
     if options.as_json:
         facts = {

@@ -6,7 +6,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from perfloop.stack import otlp
 from perfloop.stack.alertmanager_version import EVENT_RECORDER, EVENT_RECORDER_FLAG, read_version
+from perfloop.stack.remote_write import STORE, find_interval
+from perfloop_base.traces import PLACE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +22,22 @@ OBJECTIVES_FILE = "prometheus/slos.yml"
 SCALING_FILE = "prometheus/scaling.yml"
 PRICES_FILE = "prometheus/prices.yml"
 REPORTS_FILE = "prometheus/reports.yml"
+READING_FILE = "prometheus/reading.flags"
+TRACES_LINK = "PERFLOOP_TRACES_LINK"
 ALERTMANAGERS = ("alertmanager", "alertmanager_2")
+PROMETHEUS_PAIR = ("prometheus", "prometheus_2")
+READ_URL = "PERFLOOP_READ_URL"
 # What an Alertmanager that is killed forgets of what it sent is what came after the last second.
 NOTIFICATION_LOG_FLAG = "--data.maintenance-interval=1s"
+# What is asked of the long-term store.
+STORE_QUERY_FLAGS = (
+    # A sample is there within a second or two of its scrape (batch_send_deadline); by default half a minute is hidden.
+    "-search.latencyOffset=5s",
+    # What comes late, after an outage of the store, is as old as Prometheus's write-ahead log at most: nothing that is
+    # younger is kept in the cache of results, where the gap would stay.
+    "-search.cacheTimestampOffset=3h",
+)
+STORE_INSERT_FLAGS = ("-maxLabelsPerTimeseries=60",)
 ALERT_FLAGS = (
     # An Alertmanager that was restarted knows within 15 seconds what fires, with or without the inbox; four times as
     # long after the last word of Prometheus it takes an alert to be over, unless the inbox repeats it.
@@ -84,7 +100,9 @@ def _links(settings: Settings, *, demo: bool, grafana: bool) -> list[str]:
     names = ["alertmanager", "analyzer", "exporter", "inbox", "prometheus"]
     names += ["demo", "loadgen"] if demo else []
     names += ["grafana"] if grafana else []
-    return [f"--link={name}={settings.url(name)}" for name in sorted(names)]
+    links = [f"--link={name}={settings.url(name)}" for name in sorted(names)]
+    # Empty where no traces are kept: no link.
+    return [*links, f"--link=traces={settings.traces_url}"]
 
 
 def _analyzer(settings: Settings, thresholds: Path, links: list[str]) -> Component:
@@ -94,7 +112,6 @@ def _analyzer(settings: Settings, thresholds: Path, links: list[str]) -> Compone
             "perfloop_analyzer",
             "run",
             _listen(settings, "analyzer"),
-            f"--prometheus.url=http://{_address(settings, 'prometheus')}",
             f"--store.url=sqlite:///{settings.home / 'analyzer' / 'analyzer.sqlite'}",
             f"--thresholds.file={thresholds}",
             f"--slos.file={settings.configuration / OBJECTIVES_FILE}",
@@ -105,9 +122,11 @@ def _analyzer(settings: Settings, thresholds: Path, links: list[str]) -> Compone
             f"--web.token-file={settings.home / 'analyzer' / 'token'}",
             "--interval=10s",
             *links,
+            *_reading_flags(settings.configuration / READING_FILE),
         ),
         "analyzer",
         wave=3,
+        environment={READ_URL: settings.read_url},
     )
 
 
@@ -154,6 +173,11 @@ def _report_flags(settings: Settings) -> list[str]:
     ]
 
 
+def _reading_flags(path: Path) -> list[str]:
+    """Return the argument that stands for a file of flags: how a Prometheus that wants to know who asks is read."""
+    return [f"@{path}"] if path.is_file() else []
+
+
 def _scaling_flag(path: Path) -> list[str]:
     """Return the analyzer's flag; a configuration that was written before the file existed goes on without it."""
     return [f"--scaling.file={path}"] if path.is_file() else []
@@ -180,23 +204,56 @@ def _demo_components(settings: Settings) -> list[Component]:
     return [service, steady]
 
 
-def _prometheus(settings: Settings, binary: Path) -> Component:
+def _prometheus(settings: Settings, binary: Path, name: str) -> Component:
+    """Return one Prometheus; the second of a pair has a configuration and data of its own."""
     return Component(
-        "prometheus",
+        name,
         (
             str(binary),
-            f"--config.file={settings.home / 'etc' / 'prometheus' / 'prometheus.yml'}",
-            f"--storage.tsdb.path={settings.home / 'prometheus'}",
+            f"--config.file={settings.home / 'etc' / 'prometheus' / f'{name}.yml'}",
+            f"--storage.tsdb.path={settings.home / name}",
             f"--storage.tsdb.retention.time={settings.retention_time}",
             f"--storage.tsdb.retention.size={settings.retention_size}",
-            f"--web.listen-address={_address(settings, 'prometheus')}",
-            f"--web.external-url=http://{_address(settings, 'prometheus')}",
+            f"--web.listen-address={_address(settings, name)}",
+            f"--web.external-url=http://{_address(settings, name)}",
             f"--web.user-assets={settings.configuration / 'prometheus' / 'runbook'}",
             "--enable-feature=exemplar-storage",
+            *(otlp.FLAGS if settings.otlp and name == PROMETHEUS_PAIR[0] else ()),
             *ALERT_FLAGS,
         ),
-        "prometheus",
+        name,
         wave=2,
+    )
+
+
+def prometheus_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the Prometheus that a stack has: one, or a pair that writes to the long-term store."""
+    return PROMETHEUS_PAIR if settings.scale else PROMETHEUS_PAIR[:1]
+
+
+def read_interval(settings: Settings) -> str:
+    """Return the shortest scrape interval of the configuration, as it is written there."""
+    committed = settings.configuration / "prometheus" / "prometheus.yml"
+    return find_interval(committed.read_text(encoding="utf-8"))
+
+
+def _store(settings: Settings, binary: Path) -> Component:
+    """Return the long-term store: VictoriaMetrics as one program."""
+    return Component(
+        STORE,
+        (
+            str(binary),
+            f"-storageDataPath={settings.home / STORE}",
+            f"-httpListenAddr={_address(settings, STORE)}",
+            f"-retentionPeriod={settings.long_retention}",
+            f"-dedup.minScrapeInterval={read_interval(settings)}",
+            *STORE_QUERY_FLAGS,
+            *STORE_INSERT_FLAGS,
+            # Beside everything else on the machine; by default it is 60 %.
+            "-memory.allowedPercent=20",
+        ),
+        STORE,
+        health="/health",
     )
 
 
@@ -235,6 +292,13 @@ def _gossip(settings: Settings, name: str, names: tuple[str, ...]) -> list[str]:
     return [f"--cluster.listen-address={_address(settings, f'{name}_cluster')}", *peers]
 
 
+def link_of_exemplars(traces_url: str) -> str:
+    """Return where an exemplar of a graph leads to, with Grafana's own reference to its trace id; empty for nowhere."""
+    if not traces_url:
+        return ""
+    return (traces_url if PLACE in traces_url else f"{traces_url}/trace/{PLACE}").replace(PLACE, "${__value.raw}")
+
+
 def _grafana(settings: Settings, binary: Path) -> Component:
     data = settings.home / "grafana"
     server = () if binary.name == "grafana-server" else ("server",)
@@ -264,6 +328,8 @@ def _grafana(settings: Settings, binary: Path) -> Component:
             "GF_SERVER_HTTP_ADDR": "127.0.0.1",
             "GF_SERVER_HTTP_PORT": str(settings.ports["grafana"]),
             "GF_USERS_ALLOW_SIGN_UP": "false",
+            READ_URL: settings.read_url,  # the provisioned data source names this variable, and the next
+            TRACES_LINK: link_of_exemplars(settings.traces_url),
         },
     )
 
@@ -273,11 +339,14 @@ def build_components(settings: Settings, binaries: Mapping[str, Path], *, demo: 
 
     Args:
         settings: where the stack lives and listens.
-        binaries: the path of `prometheus` and `alertmanager`, and of `grafana` where there is one.
+        binaries: the path of `prometheus` and `alertmanager`, of `victoriametrics` for a long-term store, and of
+            `grafana` where there is one.
         demo: whether the demo service and its steady load are among them.
     """
     components = _own_components(settings, _links(settings, demo=demo, grafana="grafana" in binaries))
     components += _demo_components(settings) if demo else []
-    components += [_prometheus(settings, binaries["prometheus"]), *_alertmanagers(settings, binaries["alertmanager"])]
+    components += [_prometheus(settings, binaries["prometheus"], name) for name in prometheus_names(settings)]
+    components += _alertmanagers(settings, binaries["alertmanager"])
+    components += [_store(settings, binaries[STORE])] if settings.scale else []
     components += [_grafana(settings, binaries["grafana"])] if "grafana" in binaries else []
     return sorted(components, key=lambda component: component.wave)

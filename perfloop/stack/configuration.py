@@ -14,12 +14,13 @@ import json
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perfloop.stack import alertmanager_config, programs, render
+from perfloop.stack import alertmanager_config, otlp, programs, render
 from perfloop.stack.alertmanager_version import read_version
-from perfloop.stack.components import ALERTMANAGERS, Component
+from perfloop.stack.components import ALERTMANAGERS, PROMETHEUS_PAIR, Component, prometheus_names
 from perfloop.stack.files import list_files, move_changed, replace_files
+from perfloop.stack.remote_write import REMOTE_WRITE_FILE, extend, for_single, read_remote_write
 from perfloop.stack.supervision import render_supervisord
 
 if TYPE_CHECKING:
@@ -57,16 +58,24 @@ def _prepare_prometheus(
     settings: Settings, components: list[Component], generated: Mapping[Path, str], target: Path
 ) -> None:
     source = settings.configuration / "prometheus"
-    text = render.render_prometheus(
-        (source / "prometheus.yml").read_text(encoding="utf-8"),
-        source=source,
-        home=settings.home,
-        addresses=render.native_addresses(settings.ports),
-        present={component.name for component in components},
-    )
-    thresholds = (source / "thresholds.yml").read_text(encoding="utf-8")
-    texts = {Path("prometheus.yml"): text, Path("thresholds.yml"): thresholds}
+    committed = (source / "prometheus.yml").read_text(encoding="utf-8")
+    addition = for_single(read_remote_write(settings.configuration / REMOTE_WRITE_FILE)) if settings.scale else None
+    texts = {Path("thresholds.yml"): (source / "thresholds.yml").read_text(encoding="utf-8")}
+    for name in prometheus_names(settings):
+        texts[Path(f"{name}.yml")] = render.render_prometheus(
+            _extend(settings, committed, addition, name),
+            source=source,
+            home=settings.home,
+            addresses=render.native_addresses(settings.ports),
+            present={component.name for component in components},
+        )
     replace_files(target, texts | find_rule_files(source, generated))
+
+
+def _extend(settings: Settings, committed: str, addition: Mapping[str, Any] | None, name: str) -> str:
+    """Return the committed file with what this stack's settings add for one Prometheus."""
+    text = committed if addition is None else extend(committed, addition, name)
+    return otlp.extend(text) if settings.otlp and name == PROMETHEUS_PAIR[0] else text
 
 
 def _prepare_provisioning(settings: Settings, target: Path) -> None:
@@ -77,6 +86,8 @@ def _prepare_provisioning(settings: Settings, target: Path) -> None:
         if name.suffix == ".yml":
             committed = (grafana / "provisioning" / name).read_text(encoding="utf-8")
             texts[name] = render.render_provisioning(committed, dashboards=grafana / "dashboards", addresses=addresses)
+    if settings.tempo_url:
+        texts[Path("datasources") / "tempo.yml"] = render.render_tempo(settings.tempo_url)
     replace_files(target, texts)
 
 
@@ -101,6 +112,7 @@ def prepare(settings: Settings, components: list[Component], generated: Mapping[
         render.native_addresses(settings.ports),
         seen_as=(settings.home / ETC / "alertmanager").resolve(),
         version=find_alertmanager_version(settings),
+        traces_url=settings.traces_url,
     )
     _prepare_provisioning(settings, prepared / "grafana")
     replace_files(prepared, _supervisord(settings, components))
@@ -150,8 +162,8 @@ def _digest(directory: Path) -> str:
 
 def digest_loaded_files(home: Path) -> dict[str, str]:
     """Return, for each component that reads its configuration again on SIGHUP, a hash of all that it reads."""
-    alertmanager = _digest(home / ETC / "alertmanager")
-    return {"prometheus": _digest(home / ETC / "prometheus"), **dict.fromkeys(ALERTMANAGERS, alertmanager)}
+    alertmanager, prometheus = (_digest(home / ETC / name) for name in ("alertmanager", "prometheus"))
+    return {**dict.fromkeys(PROMETHEUS_PAIR, prometheus), **dict.fromkeys(ALERTMANAGERS, alertmanager)}
 
 
 def random_secret_file(path: Path) -> Path:

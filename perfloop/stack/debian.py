@@ -70,6 +70,8 @@ PACKAGES = {
         {"alertmanager": "prometheus-alertmanager", "amtool": "amtool"},
         "/usr/share/prometheus/alertmanager",
     ),
+    # The long-term store of `perfloop up --scale`.
+    "victoria-metrics": Package("victoria-metrics", {"victoria-metrics": "victoria-metrics"}),
     # The peer that tests and benchmarks hold the exporter against; no stack runs it.
     "node_exporter": Package("prometheus-node-exporter", {"node_exporter": "prometheus-node-exporter"}),
 }

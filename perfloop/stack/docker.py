@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfloop.stack import build_context, generation, health, ports, records, validation
-from perfloop.stack.components import ComponentStatus
+from perfloop.stack.components import PROMETHEUS_PAIR, STORE, ComponentStatus, read_interval
+from perfloop.stack.compose_files import FILES_VARIABLE, all_files, choose_files
 from perfloop.stack.configuration import write_secret
 from perfloop.stack.docker_engine import Engine, last_words
 from perfloop.stack.errors import DockerError, StackError, UnhealthyError
@@ -26,9 +27,15 @@ if TYPE_CHECKING:
 DEMO_COMPONENTS = ("demo", "loadgen", "postgres", "redis")
 OPTIONAL = (*DEMO_COMPONENTS, "grafana")  # without them the rest watches, and notifies
 SECOND = "alertmanager_2"
-_PUBLISHED = ("exporter", "analyzer", "loadgen", "inbox", "demo", "prometheus", "alertmanager", SECOND, "grafana")
-COMPOSE_FILES = "docker-compose.yml:docker-compose.ha.yml"
-COMPONENTS = (*_PUBLISHED, "postgres", "redis")
+# What docker-compose.scale.yml adds: a second Prometheus, and the parts of the long-term store.
+STORE_GATE = "vmselect"
+SCALE_COMPONENTS = (PROMETHEUS_PAIR[1], "vminsert", STORE_GATE, "vmstorage")
+_PUBLISHED = (
+    *("exporter", "analyzer", "loadgen", "inbox", "demo", *PROMETHEUS_PAIR, "alertmanager", SECOND, "grafana"),
+    STORE_GATE,
+)
+_PORTS = {STORE_GATE: STORE}  # where the port has another name than the component
+COMPONENTS = (*_PUBLISHED, "vminsert", "vmstorage", "postgres", "redis")
 IMAGE_VARIABLE = "PERFLOOP_IMAGE"
 PYTHON_VARIABLE = "PERFLOOP_PYTHON_IMAGE"
 _BUILD_SECONDS = 1200.0
@@ -110,8 +117,10 @@ class DockerStack:
         if settings.home != settings.configuration / ".perfloop":  # another home is another stack: no shared container
             digest = hashlib.sha256(str(settings.home).encode()).hexdigest()
             environment.setdefault("COMPOSE_PROJECT_NAME", f"perfloop-{digest[:8]}")
-        if settings.alertmanagers > 1:
-            environment.setdefault("COMPOSE_FILE", COMPOSE_FILES)
+        if files := choose_files(settings):
+            environment.setdefault(FILES_VARIABLE, files)
+        if settings.scale:
+            environment.setdefault("PERFLOOP_DEDUP_INTERVAL", read_interval(settings))
         mountinfo = Path("/proc/self/mountinfo")
         if mountinfo.exists() and _shares_mounts(mountinfo.read_text(encoding="utf-8")):
             environment.setdefault("PERFLOOP_ROOT_PROPAGATION", ",rslave")
@@ -163,7 +172,7 @@ class DockerStack:
         return [read_status(name, by_name[name], self._url(name)) for name in COMPONENTS if name in by_name]
 
     def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._settings.ports[name]}" if name in _PUBLISHED else ""
+        return f"http://127.0.0.1:{self._settings.ports[_PORTS.get(name, name)]}" if name in _PUBLISHED else ""
 
     def up(self, *, demo: bool = True, grafana: bool = True, timeout: float = 300) -> list[ComponentStatus]:
         """Start everything and return once all is healthy.
@@ -191,7 +200,7 @@ class DockerStack:
             if not before:
                 self.down()
             raise
-        for name in before & {"prometheus", "alertmanager", SECOND} & set(wanted):  # what they read may be new
+        for name in before & {*PROMETHEUS_PAIR, "alertmanager", SECOND} & set(wanted):  # what they read may be new
             self._reload(name)
         write_secret(self._settings.home / "analyzer" / "token", self._engine.compose(*_READ_TOKEN).strip())
         return self.status()
@@ -222,10 +231,12 @@ class DockerStack:
         grafana = grafana and self._engine.env.get("PERFLOOP_GRAFANA_SCALE", "1") != "0"
         left_out = (() if demo else DEMO_COMPONENTS) + (() if grafana else ("grafana",))
         left_out += () if self._settings.alertmanagers > 1 else (SECOND,)
+        left_out += () if self._settings.scale else SCALE_COMPONENTS
         return [name for name in COMPONENTS if name not in left_out]
 
     def _require_ports(self, names: set[str]) -> None:
-        published = [name for name in self._settings.ports if name.removesuffix("_smtp") in names & set(_PUBLISHED)]
+        ports_of = {_PORTS.get(name, name) for name in names & set(_PUBLISHED)}
+        published = [name for name in self._settings.ports if name.removesuffix("_smtp") in ports_of]
         ports.require_free(self._settings.ports, published)
 
     def _get_images(self, wanted: Collection[str]) -> None:
@@ -355,11 +366,25 @@ class DockerStack:
         except ValueError as error:
             raise DockerError(f"{component} did not print its database {path}") from error
 
+    def has_store(self) -> bool:
+        """Return whether a long-term store is among the containers of this project."""
+        return any(_service(container) in SCALE_COMPONENTS for container in self._engine.containers())
+
+    def _whole(self) -> Engine:
+        """Return the project with every Compose file that is there: what runs may be of any of them."""
+        files = all_files(self._engine.directory, self._engine.env.get(FILES_VARIABLE, ""))
+        return Engine(self._engine.directory, {**self._engine.env, FILES_VARIABLE: files})
+
     def down(self, *, volumes: bool = False) -> None:
         """Stop and remove every container and network of the project, and what was measured where `volumes` is set."""
-        # With the second file, so that what it adds goes too, whether or not it is used now.
-        whole = Engine(self._engine.directory, {"COMPOSE_FILE": COMPOSE_FILES, **self._engine.env})
-        whole.compose("down", "--remove-orphans", *(["--volumes"] if volumes else []), timeout=_DOWN_SECONDS)
+        self._whole().compose("down", "--remove-orphans", *(["--volumes"] if volumes else []), timeout=_DOWN_SECONDS)
+
+    def read_log(self, name: str) -> str:
+        """Return the end of a component's log; nothing where the engine does not say it."""
+        try:
+            return self._engine.compose("logs", "--no-color", "--tail=500", name)
+        except DockerError:
+            return ""
 
     def logs(self, name: str, *, follow: bool = False, tail: int = 200) -> int:
         """Show the log of one component on this terminal and return Compose's exit code.
@@ -370,4 +395,4 @@ class DockerStack:
         known = sorted(_service(container) for container in self._engine.containers())
         if name not in known:
             raise DockerError(f"unknown component {name!r}: this stack has {', '.join(known) or 'none'}")
-        return self._engine.stream(("logs", f"--tail={tail}", *(["--follow"] if follow else []), name))
+        return self._whole().stream(("logs", f"--tail={tail}", *(["--follow"] if follow else []), name))

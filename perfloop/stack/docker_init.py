@@ -12,14 +12,18 @@ import shutil
 import stat
 import sys
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from perfloop.stack import alertmanager_config, alertmanager_secrets
+import yaml
+
+from perfloop.stack import alertmanager_config, alertmanager_secrets, otlp
 from perfloop.stack.alertmanager_version import parse_version
 from perfloop.stack.errors import StackError
+from perfloop.stack.remote_write import REMOTE_WRITE_FILE, REPLICAS, anchor, extend, read_remote_write
 from perfloop_base.cli import Parser, guard
 from perfloop_base.errors import ExitCode
+from perfloop_base.traces import URL_VARIABLE, parse_store_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,9 +34,11 @@ if TYPE_CHECKING:
 ALERTMANAGER_UID = 65534
 GRAFANA_UID = 472
 OUR_UID = 10001  # as in the Dockerfile
+NOBODY_UID = 65534  # of Prometheus and of the long-term store
 _PROGRAM = "perfloop.stack.docker_init"
 SEEN_AS = Path("/etc/perfloop")  # where Alertmanager's container has the volume
 SECOND_ALERTMANAGER = "alertmanager-2:9093"
+_PROMETHEUS_SEEN_AS = PurePosixPath("/etc/prometheus")  # where both Prometheus have the committed directory
 _OWNER_READS = 0o400
 # PostgreSQL's and Redis' user differs from image to image; only their containers and the demo's have the volume.
 _MOUNTED_READ = 0o444
@@ -90,6 +96,18 @@ def image_version() -> Version | None:
     return parse_version(os.environ.get("PERFLOOP_ALERTMANAGER_IMAGE", ""))
 
 
+def read_traces_url() -> str:
+    """Return where a browser reaches the traces; empty where none are kept.
+
+    Raises:
+        StackError: it is no address.
+    """
+    try:
+        return parse_store_url(os.environ.get(URL_VARIABLE, ""))
+    except ValueError as error:
+        raise StackError(f"{URL_VARIABLE}: {error}") from error
+
+
 def install_alertmanager(source: Path, secrets_dir: Path, target: Path, addresses: Mapping[str, str]) -> None:
     """Replace what `target` holds by the effective Alertmanager directory.
 
@@ -98,7 +116,15 @@ def install_alertmanager(source: Path, secrets_dir: Path, target: Path, addresse
     """
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch) / "alertmanager"
-        alertmanager_config.install(source, fresh, secrets_dir, addresses, seen_as=SEEN_AS, version=image_version())
+        alertmanager_config.install(
+            source,
+            fresh,
+            secrets_dir,
+            addresses,
+            seen_as=SEEN_AS,
+            version=image_version(),
+            traces_url=read_traces_url(),
+        )
         for old in target.iterdir():
             shutil.rmtree(old) if old.is_dir() else old.unlink()
         for path in sorted(fresh.rglob("*")):
@@ -127,6 +153,58 @@ def install_report_secrets(secrets_dir: Path, target: Path) -> None:
 def announce_second_alertmanager(directory: Path) -> None:
     """Announce the second Alertmanager of docker-compose.ha.yml to Prometheus, by a file that it watches."""
     _replace(directory / "second.yml", f'- targets: ["{SECOND_ALERTMANAGER}"]\n', mode=_MOUNTED_READ)
+
+
+def install_pair(source: Path, target: Path, alertmanagers: str) -> None:
+    """Write the configuration of each Prometheus of a pair, which writes to the long-term store.
+
+    Args:
+        source: the configuration.
+        target: the volume that both read.
+        alertmanagers: `2` where a second one runs; the second Prometheus has no watched file that says so.
+
+    Raises:
+        ConfigError: with a sentence for each problem of `remote_write.yml`; nothing was written.
+    """
+    for name in REPLICAS:
+        _replace(target / f"{name}.yml", _of_pair(source, name, alertmanagers), mode=_MOUNTED_READ)
+
+
+def _of_pair(source: Path, name: str, alertmanagers: str) -> str:
+    committed = (source / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+    text = anchor(extend(committed, read_remote_write(source / REMOTE_WRITE_FILE), name), _PROMETHEUS_SEEN_AS)
+    if alertmanagers != "2":
+        return text
+    config = yaml.safe_load(text)
+    # Into the first group: there an address that a watched file names too counts once.
+    group = config["alerting"]["alertmanagers"][0]
+    group["static_configs"] = [*(group.get("static_configs") or []), {"targets": [SECOND_ALERTMANAGER]}]
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def install_otlp(source: Path, target: Path, environment: Mapping[str, str]) -> None:
+    """Write the configuration of a Prometheus that receives OTLP: what it has otherwise, and its receiver.
+
+    Args:
+        source: the configuration.
+        target: the volume that Prometheus reads.
+        environment: what docker-compose.scale.yml and docker-compose.ha.yml say, where they are used.
+
+    Raises:
+        ConfigError: with a sentence for each problem of `remote_write.yml`; nothing was written.
+    """
+    if environment.get("PERFLOOP_SCALE") == "1":
+        text = _of_pair(source, "prometheus", environment.get("PERFLOOP_ALERTMANAGERS", ""))
+    else:
+        committed = (source / "prometheus" / "prometheus.yml").read_text(encoding="utf-8")
+        text = anchor(committed, _PROMETHEUS_SEEN_AS)
+    _replace(target / "prometheus.yml", otlp.extend(text), mode=_MOUNTED_READ)
+
+
+def give_store(directory: Path) -> None:
+    """Make the long-term store's empty volume its own: no image has that directory, so it belongs to root."""
+    if os.geteuid() == 0:
+        os.chown(directory, NOBODY_UID, NOBODY_UID)
 
 
 def _unreadable(directory: Path) -> Iterator[Path]:
@@ -177,6 +255,11 @@ def _run(argv: list[str] | None) -> int:
     install_report_secrets(source / "secrets", out / "analyzer" / "reports")
     if os.environ.get("PERFLOOP_ALERTMANAGERS") == "2":
         announce_second_alertmanager(out / "alertmanagers")
+    if os.environ.get("PERFLOOP_OTLP") == "1":
+        install_otlp(source, out / "otlp", os.environ)
+    if os.environ.get("PERFLOOP_SCALE") == "1":
+        install_pair(source, out / "prometheus", os.environ.get("PERFLOOP_ALERTMANAGERS", ""))
+        give_store(out / "vmstorage")
     return ExitCode.OK
 
 

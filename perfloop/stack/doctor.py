@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perfloop.stack import disk, health, ports, programs, validation
+from perfloop.stack import disk, health, ports, programs, remote_state, validation
+from perfloop.stack.components import PROMETHEUS_PAIR, STORE
 from perfloop.stack.configuration import ETC
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from perfloop.stack.settings import Settings
 
 _PYTHON = (3, 11)
+_SCALE_PORTS = frozenset({PROMETHEUS_PAIR[1], STORE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ def _disk(settings: Settings) -> Iterator[Result]:
 
 
 def _programs(settings: Settings) -> Iterator[Result]:
-    for name in ("prometheus", "promtool", "alertmanager", "amtool"):
+    store = ("victoria-metrics",) if settings.scale else ()
+    for name in ("prometheus", "promtool", "alertmanager", "amtool", *store):
         path = programs.find(name, settings.home)
         yield Result(name, path is not None, str(path or "absent: `perfloop up` or `make tools` fetches it"))
     grafana = programs.find_grafana(settings.home)
@@ -86,6 +89,8 @@ def _secrets(settings: Settings) -> Iterator[Result]:
 
 def _ports(settings: Settings) -> Iterator[Result]:
     for name, port in settings.ports.items():
+        if name in _SCALE_PORTS and not settings.scale:
+            continue
         if not ports.is_free(port):
             yield Result(
                 f"port {port}",
@@ -100,6 +105,16 @@ def _components(settings: Settings, rows: Iterable[ComponentStatus]) -> Iterator
         yield Result(row.name, row.healthy, finding)
     down = health.find_targets_down(settings.url("prometheus"))
     yield Result("targets", not down, "; ".join(down) or "every target is up")
+
+
+def _remote(settings: Settings, docker: DockerStack | None) -> Iterator[Result]:
+    """Say whether samples reach the stores that Prometheus writes to, where it writes to one."""
+    read_log = NativeStack(settings).read_log if docker is None else docker.read_log
+    state = remote_state.look(settings.url("prometheus"), lambda: read_log("prometheus"))
+    for trouble in state.troubles:
+        yield Result("remote write", ok=False, finding=trouble)
+    if state.facts and not state.troubles:
+        yield Result("remote write", ok=True, finding=state.summary)
 
 
 def _usage(settings: Settings, docker: DockerStack | None) -> Iterator[Result]:
@@ -152,6 +167,7 @@ def examine(settings: Settings, docker: DockerStack | None = None) -> list[Resul
     )
     demo = any(row.name == "demo" for row in rows)
     results += _components(settings, rows)
+    results += _remote(settings, docker)
     # With a file that cannot be read there is nothing to compare with.
     results += () if broken else _usage(settings, docker)
     return [*results, *_series(settings, demo=demo)]

@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.15
 # One interval of prometheus.yml and its time limit: by then a target that does not answer is known to be down.
 _FIRST_SCRAPE_SECONDS = 9.0
 # The jobs of prometheus.yml that are not named like the component that they scrape.
-_JOBS = {"exporter": "node", "alertmanager_2": "alertmanager"}
+_JOBS = {"exporter": "node", "alertmanager_2": "alertmanager", "prometheus_2": "prometheus"}
 _NO_ANSWER = "prometheus does not answer"
 _NO_TARGET = "prometheus has no target yet"
 
@@ -135,7 +135,7 @@ def read_metric(text: str, name: str) -> float | None:
 
 def read_last_reload(component: Watched) -> float | None:
     """Return the time (Unix seconds) at which Prometheus or an Alertmanager last took its configuration."""
-    # `prometheus_config_…` and `alertmanager_config_…`: a second Alertmanager has the name of the first.
+    # `prometheus_config_…` and `alertmanager_config_…`: a second one has the name of the first.
     name = f"{component.name.partition('_')[0]}_config_last_reload_success_timestamp_seconds"
     try:
         answer = httpx.get(f"{component.url}/metrics", timeout=_ANSWER_SECONDS, trust_env=False)

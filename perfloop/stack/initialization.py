@@ -13,6 +13,7 @@ from perfloop_base.shipped import shipped_root
 _FILES = (
     "docker-compose.yml",
     "docker-compose.ha.yml",
+    "docker-compose.otlp.yml",
     "docker-compose.scale.yml",
     "demo/steady.yml",
     "secrets/README.md",
@@ -24,6 +25,7 @@ _FILES = (
     "prometheus/scaling.yml",
     "prometheus/reports.yml",
     "prometheus/remote_write.yml",
+    "prometheus/reading.flags",
     "prometheus/runbook.md",
 )
 _DIRECTORIES = (

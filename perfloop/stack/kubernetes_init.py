@@ -55,7 +55,7 @@ def _run(argv: list[str] | None) -> int:
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the committed alertmanager/")
     parser.add_argument("--secrets", type=Path, required=True, metavar="DIR", help="files as in secrets/; may be none")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="what Alertmanager reads, in its place")
-    parser.add_argument("--version", required=True, metavar="TAG", help="tag of Alertmanager's image")
+    parser.add_argument("--image", required=True, metavar="NAME:TAG", help="image of Alertmanager: its version")
     parser.add_argument("--inbox", required=True, metavar="HOST", help="host of the inbox")
     parser.add_argument(
         "--grafana.url", dest="grafana", type=parse_address, metavar="URL", help="for links of messages"
@@ -66,7 +66,7 @@ def _run(argv: list[str] | None) -> int:
         options.out,
         options.secrets,
         find_addresses(options.inbox),
-        version=parse_version(options.version),
+        version=parse_version(options.image),
     )
     if options.grafana:
         link_to_grafana(options.out, options.grafana)

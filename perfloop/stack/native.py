@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from perfloop.stack import (
     disk,
     generation,
     health,
+    otlp,
     ports,
     programs,
     records,
@@ -24,7 +26,8 @@ from perfloop.stack import (
     target_files,
     validation,
 )
-from perfloop.stack.components import Component, ComponentStatus, build_components
+from perfloop.stack.alertmanager_version import read_version
+from perfloop.stack.components import PROMETHEUS_PAIR, STORE, Component, ComponentStatus, build_components
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
 from perfloop.stack.retention import find_short_retention
 from perfloop.stack.strays import GUARDIAN
@@ -44,20 +47,26 @@ _TARGETS_SECONDS = 45.0
 _RELOAD_SECONDS = 10.0
 _STOP_SECONDS = 30.0
 _LOG_LINES = 15
+_READ_LINES = 500
 _DIRECTORIES = ("analyzer", "alertmanagers", "demo", "etc", "grafana", "inbox", "logs", "prometheus", "run", "targets")
+_STORE_PROGRAM = "victoria-metrics"  # as its packages name it
 
 
 def find_binaries(settings: Settings, say: Callable[[str], None]) -> dict[str, Path]:
-    """Return where Prometheus, Alertmanager and, where there is one, Grafana are.
+    """Return where the programs are: Prometheus, Alertmanager, the long-term store if there is to be one, Grafana.
 
     Raises:
-        ProgramError: when one of the first two is neither installed nor downloadable.
+        ProgramError: when one of them is neither installed nor downloadable; Grafana is then left out.
     """
     binaries = {}
-    for name in ("prometheus", "alertmanager"):
-        if programs.find(name, settings.home) is None:
-            say(f"{name} is not on this machine: fetching it into {settings.home}")
-        binaries[name] = programs.ensure(name, settings.home)
+    needed = {"prometheus": "prometheus", "alertmanager": "alertmanager"}
+    needed |= {STORE: _STORE_PROGRAM} if settings.scale else {}
+    for name, program in needed.items():
+        if programs.find(program, settings.home) is None:
+            say(f"{program} is not on this machine: fetching it into {settings.home}")
+        binaries[name] = programs.ensure(program, settings.home)
+    if settings.otlp:
+        otlp.require_receiver(read_version(binaries["prometheus"]))
     grafana = programs.find_grafana(settings.home)
     if grafana is None:
         try:
@@ -104,8 +113,9 @@ class NativeStack:
         if recorded is not None:
             return recorded
         names = self._supervisor.processes().keys() or set(strays.find_strays(self._home).values())
-        binaries = dict.fromkeys(("prometheus", "alertmanager", "grafana"), Path("unknown"))
-        components = build_components(self._settings, binaries, demo="demo" in names)
+        binaries = dict.fromkeys(("prometheus", "alertmanager", STORE, "grafana"), Path("unknown"))
+        settings = replace(self._settings, scale=STORE in names)
+        components = build_components(settings, binaries, demo="demo" in names)
         present = [component for component in components if component.name in names]
         return records.Running("native", "demo" in names, watch(present, self._settings)) if present else None
 
@@ -149,7 +159,7 @@ class NativeStack:
 
     def _make_directories(self) -> None:
         make_private(self._home)
-        for name in _DIRECTORIES:
+        for name in (*_DIRECTORIES, *((PROMETHEUS_PAIR[1], STORE) if self._settings.scale else ())):
             directory = self._home / name
             if directory.exists() and not directory.is_dir():
                 self._say(f"{directory} is no directory: moved to {set_aside(directory, datetime.now(UTC))}")
@@ -240,6 +250,7 @@ class NativeStack:
         running = self.find_running()
         if running is None:
             return
+        self._settings = replace(self._settings, scale=running.has_store)
         changes = validation.require_sources(self._settings)
         binaries = find_binaries(self._settings, self._say)
         components = build_components(self._settings, binaries, demo=running.demo)
@@ -298,6 +309,10 @@ class NativeStack:
     def find_troubles(self) -> list[str]:
         """Return one sentence for each thing that is wrong with the stack as a whole."""
         return condition.find_troubles(self._home, self._supervisor.ask_processes())
+
+    def read_log(self, name: str) -> str:
+        """Return the end of a component's log."""
+        return read_log_tail(self._home / "logs" / f"{name}.log", _READ_LINES)
 
     def log_files(self) -> Mapping[str, Path]:
         """Return each component's log file by name."""

@@ -12,11 +12,11 @@ import yaml
 
 from perfloop.stack.alertmanager_version import Version
 from perfloop.stack.errors import SettingsError
+from perfloop.stack.settings import OTLP_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OTLP_VARIABLE = "PERFLOOP_OTLP"
 PATH = "/api/v1/otlp"
 # The first that keeps names with dots, so that rules can tell them from our own.
 OLDEST = Version(3, 0)

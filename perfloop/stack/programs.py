@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 CHECKOUT = shipped_root()
 _DOWNLOAD_TIMEOUT_SECONDS = 10  # per read: a closed network answers at once or never
 _MOST_DOWNLOAD_BYTES = 1 << 30  # Grafana, the largest, has 200 MB
+_OTHER_NAMES = {"victoria-metrics": "victoria-metrics-prod"}  # as its own releases call it
 
 
 def home() -> Path:
@@ -41,7 +43,7 @@ def find(name: str, directory: Path | None = None) -> Path | None:
 
     A program on PATH wins; then `bin/` of `directory` (default: `home()`), then `.perfloop/bin` of the checkout.
     """
-    on_path = shutil.which(name)
+    on_path = shutil.which(name) or shutil.which(_OTHER_NAMES.get(name, name))
     if on_path:
         return Path(on_path)
     candidates = [(directory or home()) / "bin" / name, CHECKOUT / ".perfloop" / "bin" / name]
@@ -145,6 +147,8 @@ def ensure_all(directory: Path) -> Mapping[str, Path]:
     """Return the paths of all that a stack and its checks need, fetched where they are missing."""
     programs = {name: ensure(name, directory) for name in ("prometheus", "alertmanager")}
     tools = {name: find(name, directory) for name in ("promtool", "amtool")}
+    with contextlib.suppress(ProgramError):  # of the long-term store alone: its tests say that they were skipped
+        tools["victoria-metrics"] = ensure("victoria-metrics", directory)
     return programs | {name: path for name, path in tools.items() if path}
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfloop.stack.errors import BusyError
+from perfloop.stack.remote_write import STORE
 from perfloop_base.processes import identify, is_alive
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ class Running:
     mode: str
     demo: bool
     components: tuple[Watched, ...]
+
+    @property
+    def has_store(self) -> bool:
+        """Whether a long-term store is among them, and so a pair of Prometheus."""
+        return any(component.name == STORE for component in self.components)
 
 
 def _write(path: Path, value: Any) -> None:

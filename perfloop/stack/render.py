@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from perfloop.stack.remote_write import HOSTS
 from perfloop_base.home import DEFAULT_PORTS
 
 if TYPE_CHECKING:
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
 
 def native_addresses(ports: Mapping[str, int]) -> dict[str, str]:
     """Return `127.0.0.1:PORT` for each `host:port` of the committed files; `inbox_smtp` is the host `inbox`."""
-    return {
+    addresses = {
         f"{name.removesuffix('_smtp')}:{default}": f"127.0.0.1:{ports[name]}" for name, default in DEFAULT_PORTS.items()
     }
+    # In its own container it listens on the port of the first; a host name has no underscore.
+    return addresses | {HOSTS["prometheus_2"]: f"127.0.0.1:{ports['prometheus_2']}"}
 
 
 def rewrite_addresses(text: str, addresses: Mapping[str, str]) -> str:
@@ -102,3 +105,34 @@ def render_provisioning(text: str, *, dashboards: Path, addresses: Mapping[str, 
     for provider in config.get("providers", []):
         provider.setdefault("options", {})["path"] = str(dashboards)
     return rewrite_addresses(yaml.safe_dump(config, sort_keys=False), addresses)
+
+
+def tempo_source(url: str) -> dict[str, Any]:
+    """Return the data source of a Tempo: Grafana's API takes it as it stands, and so does its provisioning."""
+    return {
+        "name": "Tempo",
+        "uid": "tempo",
+        "type": "tempo",
+        "access": "proxy",
+        "url": url,
+        # From a span to the service's metrics: the same names on both sides.
+        "jsonData": {
+            "tracesToMetrics": {
+                "datasourceUid": "prometheus",
+                "tags": [{"key": "service.name", "value": "service"}],
+                "queries": [
+                    {
+                        "name": "Requests per second",
+                        "query": "sum(rate(http_server_request_duration_seconds_count{$__tags}[5m]))",
+                    }
+                ],
+            }
+        },
+    }
+
+
+def render_tempo(url: str) -> str:
+    """Return the provisioning of a Tempo as a data source."""
+    text = yaml.safe_dump({"apiVersion": 1, "datasources": [tempo_source(url)]}, sort_keys=False)
+    # Grafana fills in variables of the environment: its own macros are written with two dollars.
+    return text.replace("$", "$$")

@@ -10,11 +10,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from perfloop.stack.errors import SettingsError
+from perfloop_base import traces
 from perfloop_base.durations import parse_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.home import DEFAULT_PORTS, parse_port, port_variable
@@ -26,17 +28,36 @@ if TYPE_CHECKING:
 
 ALERTMANAGERS_VARIABLE = "PERFLOOP_ALERTMANAGERS"
 RETENTION_TIME_VARIABLE, RETENTION_SIZE_VARIABLE = "PERFLOOP_RETENTION_TIME", "PERFLOOP_RETENTION_SIZE"
+SCALE_VARIABLE, READ_URL_VARIABLE = "PERFLOOP_SCALE", "PERFLOOP_READ_URL"
+LONG_RETENTION_VARIABLE = "PERFLOOP_LONG_RETENTION_TIME"
+OTLP_VARIABLE = "PERFLOOP_OTLP"
+# A trace store's page of a trace, for people; and Tempo's API, for Grafana.
+TRACES_VARIABLE, TEMPO_VARIABLE = traces.URL_VARIABLE, "PERFLOOP_TEMPO_URL"
 # As in docker-compose.yml. The longest windows of the rules are 30 days, those of the error budgets; what Prometheus
 # drops is whole blocks.
 DEFAULT_RETENTION_TIME, NO_LIMIT = "32d", "0B"
+# As in docker-compose.scale.yml: this season beside the same one of last year.
+DEFAULT_LONG_RETENTION = "400d"
 _SIZE = re.compile(r"\d+(B|KB|MB|GB|TB|PB|EB)")
+# What VictoriaMetrics reads; a number alone would be months there.
+_LONG_TIME = re.compile(r"[1-9]\d*[dwy]")
+_SWITCH = {"": False, "0": False, "1": True}
 # Variables that are not ports; those after the retention's, and `_IMAGE` ones, are read by Compose alone.
 _OTHER_VARIABLES = {
     "PERFLOOP_HOME",
     ALERTMANAGERS_VARIABLE,
     RETENTION_TIME_VARIABLE,
     RETENTION_SIZE_VARIABLE,
+    SCALE_VARIABLE,
+    READ_URL_VARIABLE,
+    LONG_RETENTION_VARIABLE,
+    OTLP_VARIABLE,
+    TRACES_VARIABLE,
+    TEMPO_VARIABLE,
     "PERFLOOP_BUILD_CONTEXT",
+    "PERFLOOP_DEDUP_INTERVAL",
+    "PERFLOOP_OTLP_PORT",
+    "PERFLOOP_TEMPO_PORT",
     "PERFLOOP_GRAFANA_SCALE",
     "PERFLOOP_ROOT_PROPAGATION",
     "PERFLOOP_SECRETS_DIR",
@@ -58,6 +79,12 @@ class Settings:
         alertmanagers: 1, or 2 for a cluster that loses no notification when one dies.
         retention_time: how long Prometheus keeps data, as it writes durations.
         retention_size: how much it keeps at most, such as 20GB; 0B is no limit.
+        scale: whether two Prometheus write to a long-term store, from which analyzer and Grafana read.
+        read_from: where analyzer and Grafana read instead; empty for the stack's own place.
+        long_retention: how long the long-term store keeps data, such as 400d.
+        traces_url: where a browser reaches the traces; empty where none are kept.
+        tempo_url: where Grafana reaches Tempo; empty for no such data source.
+        otlp: whether Prometheus receives OTLP metrics.
     """
 
     configuration: Path
@@ -68,6 +95,17 @@ class Settings:
     alertmanagers: int = 1
     retention_time: str = DEFAULT_RETENTION_TIME
     retention_size: str = NO_LIMIT
+    scale: bool = False
+    read_from: str = ""
+    long_retention: str = DEFAULT_LONG_RETENTION
+    traces_url: str = ""
+    tempo_url: str = ""
+    otlp: bool = False
+
+    @property
+    def read_url(self) -> str:
+        """Where analyzer and Grafana of a native stack read: what is set, else the store, else Prometheus."""
+        return self.read_from or self.url("victoriametrics" if self.scale else "prometheus")
 
     @property
     def secrets(self) -> Path:
@@ -190,10 +228,68 @@ def read_settings(configuration: Path, environ: Mapping[str, str], directory: Pa
     if alertmanagers not in {"1", "2"}:
         problems.append(f"{ALERTMANAGERS_VARIABLE} is {alertmanagers!r}: it is 1 or 2")
     retention = _read_retention(merged, problems)
+    beyond = _read_scale(merged, problems)
+    trace_stores = _read_trace_stores(merged, problems)
+    otlp = _read_switch(merged, OTLP_VARIABLE, "to receive OTLP metrics", problems)
     if problems:
         raise SettingsError(problems)
     home = find_home(directory, merged)
-    return Settings(configuration, directory, home, ports, from_file, int(alertmanagers), *retention)
+    settings = Settings(configuration, directory, home, ports, from_file, int(alertmanagers), *retention)
+    scale, read_from, kept = beyond
+    settings = replace(settings, scale=scale, read_from=read_from, long_retention=kept)
+    traces_url, tempo_url = trace_stores
+    return replace(settings, traces_url=traces_url, tempo_url=tempo_url, otlp=otlp)
+
+
+def _read_switch(variables: Mapping[str, str], variable: str, purpose: str, problems: list[str]) -> bool:
+    """Return whether something is switched on that is off without the variable."""
+    switch = variables.get(variable) or ""
+    if switch not in _SWITCH:
+        problems.append(f"{variable} is {switch!r}: it is 1 {purpose}, else 0")
+    return _SWITCH.get(switch, False)
+
+
+def _read_scale(variables: Mapping[str, str], problems: list[str]) -> tuple[bool, str, str]:
+    """Return whether there is a long-term store, where is read from, and how long the store keeps data."""
+    scale = _read_switch(variables, SCALE_VARIABLE, "with a long-term store", problems)
+    read_from = (variables.get(READ_URL_VARIABLE) or "").strip()
+    kept = variables.get(LONG_RETENTION_VARIABLE) or DEFAULT_LONG_RETENTION
+    if problem := _find_read_url_problem(read_from):
+        problems.append(f"{READ_URL_VARIABLE} {problem}")
+    if not _LONG_TIME.fullmatch(kept):
+        problems.append(f"{LONG_RETENTION_VARIABLE} is {kept!r}: it is whole days, weeks or years, such as 400d or 2y")
+    return scale, read_from.rstrip("/"), kept
+
+
+def _read_trace_stores(variables: Mapping[str, str], problems: list[str]) -> tuple[str, str]:
+    """Return where people see a trace, and where Grafana asks Tempo for one."""
+    pages, tempo = "", (variables.get(TEMPO_VARIABLE) or "").strip()
+    try:
+        pages = traces.parse_store_url(variables.get(TRACES_VARIABLE) or "")
+    except ValueError as error:
+        problems.append(f"{TRACES_VARIABLE}: {error}")
+    if problem := _find_read_url_problem(tempo):
+        problems.append(f"{TEMPO_VARIABLE} {problem}")
+    return pages, tempo.rstrip("/")
+
+
+def _find_read_url_problem(url: str) -> str:
+    """Return why an address cannot be read from, or nothing; the value is not repeated where it may hold a secret."""
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        return "is no address: it begins with http:// or https:// and a host, such as http://127.0.0.1:8428"
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return (
+            "has a user, a password or parameters in it, which every list of processes would show: "
+            "write the address alone"
+        )
+    return "has a blank or another sign that no address has" if re.search(r"[\s\"'<>$\\]", url) else ""
 
 
 def _read_retention(variables: Mapping[str, str], problems: list[str]) -> tuple[str, str]:

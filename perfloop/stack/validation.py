@@ -12,6 +12,7 @@ from perfloop.stack import alertmanager_config, generation, programs
 from perfloop.stack.components import PRICES_FILE, REPORTS_FILE, SCALING_FILE
 from perfloop.stack.configuration import drop_prepared, prepare
 from perfloop.stack.errors import SettingsError
+from perfloop.stack.remote_write import REMOTE_WRITE_FILE, read_remote_write
 from perfloop_base.errors import ConfigError
 from perfloop_base.located import read_located
 from perfloop_base.prices import read_prices
@@ -71,6 +72,9 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
     problems += _check_optional(settings.configuration / PRICES_FILE, PRICES_FILE, read_prices)
     problems += _check_optional(settings.configuration / SCALING_FILE, SCALING_FILE, read_scaling)
     problems += _check_optional(settings.configuration / REPORTS_FILE, REPORTS_FILE, read_reports)
+    problems += _check_optional(
+        settings.configuration / REMOTE_WRITE_FILE, REMOTE_WRITE_FILE, read_remote_write, needed=settings.scale
+    )
     committed = settings.configuration / "alertmanager" / alertmanager_config.CONFIG
     try:
         if committed.is_file():
@@ -82,10 +86,12 @@ def check_sources(settings: Settings) -> tuple[list[str], generation.Changes]:
     return list(dict.fromkeys(problems)), changes
 
 
-def _check_optional(path: Path, name: str, read: Callable[[Path, str], object]) -> Iterator[str]:
-    """Yield every problem of a file that nobody must have: prices, reports, bounds of replicas."""
+def _check_optional(
+    path: Path, name: str, read: Callable[[Path, str], object], *, needed: bool = False
+) -> Iterator[str]:
+    """Yield every problem of a file that not every stack must have: prices, reports, bounds of replicas."""
     try:
-        if path.exists():
+        if needed or path.exists():
             read(path, name)
     except ConfigError as error:
         yield from error.problems

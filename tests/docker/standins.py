@@ -110,3 +110,43 @@ def ensure_all() -> dict[str, str]:
     """Return the variables that put every stand-in into docker-compose.yml."""
     images = {f"PERFLOOP_{name.upper()}_IMAGE": ensure(name) for name in NAMES}
     return images | {"PERFLOOP_PYTHON_IMAGE": ensure_base()}
+
+
+CLUSTER = ("vminsert", "vmselect", "vmstorage")
+_MODULE = "github.com/VictoriaMetrics/VictoriaMetrics"
+_COMPOSE = HERE.parents[2] / "docker-compose.scale.yml"
+_BUILD_SECONDS = 1500
+
+
+def _release() -> str:
+    """Return the release that docker-compose.scale.yml has."""
+    found = re.search(r"victoriametrics/vmstorage:(v[\d.]+-cluster)", _COMPOSE.read_text(encoding="utf-8"))
+    if found is None:
+        raise StandInError("docker-compose.scale.yml names no release of vmstorage")
+    return found[1]
+
+
+def _build_part(name: str, release: str, directory: Path) -> None:
+    """Build one part of the real cluster from the Go module proxy, without libc, as its own image has it."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(directory), "GOFLAGS": "-trimpath"}
+    _run("go", "install", f"{_MODULE}/app/{name}@{release}", env=environment, timeout=_BUILD_SECONDS)
+
+
+def ensure_cluster() -> dict[str, str] | None:
+    """Return the variables that put a real VictoriaMetrics cluster into docker-compose.scale.yml; None without Go.
+
+    Debian has the single program alone, so its three parts are built from the release that the file pins.
+    """
+    release, base = _release(), ensure_base()
+    tags = {name: f"perfloop-standin/{name}:{_digest(base.encode(), release.encode())}" for name in CLUSTER}
+    for name, tag in tags.items():
+        if has_image(tag):
+            continue
+        if shutil.which("go") is None:
+            return None
+        with tempfile.TemporaryDirectory(prefix="perfloop-cluster-") as directory:
+            _build_part(name, release, Path(directory))
+            recipe = f'FROM {base}\nCOPY {name} /{name}-prod\nENTRYPOINT ["/{name}-prod"]\n'
+            (Path(directory) / "Dockerfile").write_text(recipe, encoding="utf-8")
+            _run("docker", "build", "--quiet", "--tag", tag, directory, env={**os.environ, "DOCKER_BUILDKIT": "0"})
+    return {f"PERFLOOP_{name.upper()}_IMAGE": tag for name, tag in tags.items()}

@@ -43,6 +43,7 @@ NEEDED = {
     "alertmanager": GO_THREADS,
     "alertmanager_2": GO_THREADS,
     "grafana": GO_THREADS + 20,  # its plugins
+    **dict.fromkeys(("prometheus_2", "vminsert", "vmselect", "vmstorage"), GO_THREADS),
 }
 
 
@@ -56,7 +57,7 @@ def _bytes(text: str) -> int:
 def services(checkout: Path) -> dict[str, dict[str, Any]]:
     """Every service that stays."""
     found: dict[str, dict[str, Any]] = {}
-    for name in ("docker-compose.yml", "docker-compose.ha.yml"):
+    for name in ("docker-compose.yml", "docker-compose.ha.yml", "docker-compose.scale.yml"):
         document = yaml.safe_load((checkout / name).read_text(encoding="utf-8"))
         found |= {key: one for key, one in document["services"].items() if one.get("restart") == "always"}
     return found
@@ -82,7 +83,8 @@ def test_no_program_starts_a_thread_for_each_processor_of_the_host(checkout: Pat
     """Go and numpy would, and the limit of processes does not grow with the host."""
     dockerfile = (checkout / "Dockerfile").read_text(encoding="utf-8")
     assert re.search(r"OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1$", dockerfile, re.MULTILINE)
-    for name in ("prometheus", "alertmanager", "alertmanager_2", "grafana"):
+    store = ("prometheus_2", "vminsert", "vmselect", "vmstorage")
+    for name in ("prometheus", "alertmanager", "alertmanager_2", "grafana", *store):
         assert services[name]["environment"]["GOMAXPROCS"] == "2", name
 
 
@@ -127,7 +129,7 @@ class TestRunning:
         """Threads of every container as the kernel counts them, with health checks among them."""
         stack.wait_healthy()
         for name, needed in NEEDED.items():
-            if name in {"alertmanager_2", "grafana"}:
+            if name in {"alertmanager_2", "grafana", "prometheus_2"} or name.startswith("vm"):
                 continue
             pids = stack.engine.run("docker", "top", stack.container(name)["Id"], "-eo", "pid").stdout.split()[1:]
             threads = sum(

@@ -17,6 +17,7 @@ ONLY_NATIVE = {
     "prometheus": {"--web.listen-address"},  # in its container it is alone, on the image's own port
     "alertmanager": {"--web.listen-address"},
     "alertmanager_2": {"--web.listen-address"},
+    "prometheus_2": {"--web.listen-address"},
 }
 ONLY_COMPOSE = {
     "exporter": {"--path.procfs", "--path.sysfs", "--path.rootfs"},  # where the host's are mounted
@@ -45,8 +46,9 @@ def _flags(command: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _services(checkout: Path, alertmanagers: int) -> dict[str, Any]:
+def _services(checkout: Path, alertmanagers: int, *, scale: bool = False) -> dict[str, Any]:
     names = ["docker-compose.yml", "docker-compose.ha.yml"][:alertmanagers]
+    names += ["docker-compose.scale.yml"] if scale else []
     services: dict[str, Any] = {}
     for name in names:
         document = yaml.safe_load((checkout / name).read_text(encoding="utf-8"))
@@ -55,14 +57,26 @@ def _services(checkout: Path, alertmanagers: int) -> dict[str, Any]:
     return services
 
 
+BINARIES = {name: Path("/usr/bin") / name for name in ("prometheus", "alertmanager", "victoriametrics", "grafana")}
+# The store has single dashes. What the one program or the cluster alone has, and why.
+STORE_FLAG = re.compile(r"-([\w.]+)=(.*)")
+ONLY_SINGLE = {"memory.allowedPercent"}  # a container's memory is its own
+ONLY_CLUSTER = {
+    *("storageNode", "cacheDataPath"),
+    "inmemoryDataFlushInterval",  # newer than Debian's release, which writes every second
+}
+
+
+@pytest.mark.parametrize("scale", [False, True])
 @pytest.mark.parametrize("alertmanagers", [1, 2])
-def test_every_component_has_the_same_flags(checkout: Path, alertmanagers: int):
+def test_every_component_has_the_same_flags(checkout: Path, alertmanagers: int, *, scale: bool):
     """Names, how often each is given, and every value that is no address and no path."""
-    settings = read_settings(checkout, {"PERFLOOP_ALERTMANAGERS": str(alertmanagers)})
-    binaries = {name: Path("/usr/bin") / name for name in ("prometheus", "alertmanager", "grafana")}
-    services = _services(checkout, alertmanagers)
-    for component in build_components(settings, binaries, demo=True):
-        if component.name == "grafana":  # it has settings instead of flags, and those of its image in Compose
+    variables = {"PERFLOOP_ALERTMANAGERS": str(alertmanagers), "PERFLOOP_SCALE": str(int(scale))}
+    settings = read_settings(checkout, variables)
+    services = _services(checkout, alertmanagers, scale=scale)
+    for component in build_components(settings, BINARIES, demo=True):
+        # Grafana has settings instead of flags, and those of its image in Compose; the store has a test of its own.
+        if component.name in {"grafana", "victoriametrics"}:
             continue
         command = services[component.name]["command"]
         if component.name == "demo":  # a shell reads the password first
@@ -72,3 +86,22 @@ def test_every_component_has_the_same_flags(checkout: Path, alertmanagers: int):
         }
         compose = {k: v for k, v in _flags(command).items() if k not in ONLY_COMPOSE.get(component.name, ())}
         assert compose == native, component.name
+
+
+def test_the_store_has_the_same_flags(checkout: Path):
+    """Those of the one program are those of the cluster's three together, with the same values."""
+    components = build_components(read_settings(checkout, {"PERFLOOP_SCALE": "1"}), BINARIES, demo=False)
+    (single,) = (component for component in components if component.name == "victoriametrics")
+    services = _services(checkout, 1, scale=True)
+    cluster: dict[str, str] = {}
+    for name in ("vminsert", "vmselect", "vmstorage"):
+        found = (STORE_FLAG.fullmatch(word) for word in services[name]["command"])
+        for flag, value in (match.groups() for match in found if match):
+            plain = SETTING.sub(r"\1", value)
+            assert cluster.setdefault(flag, plain) == plain or flag in {"storageNode", "httpListenAddr"}, flag
+    alone = dict(match.groups() for word in single.command if (match := STORE_FLAG.fullmatch(word)))
+    assert alone.keys() - ONLY_SINGLE == cluster.keys() - ONLY_CLUSTER
+    places = {"storageDataPath", "httpListenAddr"}
+    assert {k: v for k, v in alone.items() if k in cluster and k not in places} == {
+        k: v for k, v in cluster.items() if k in alone and k not in places
+    }

@@ -20,7 +20,7 @@ def _run(checkout: Path, tmp_path: Path, *more: str) -> int:
             f"--source={checkout / 'alertmanager'}",
             f"--secrets={tmp_path / 'secrets'}",
             f"--out={tmp_path / 'out'}",
-            "--version=v0.34.1",
+            "--image=prom/alertmanager:v0.34.1",
             "--inbox=loop-inbox.perf.svc",
             *more,
         ]

@@ -48,6 +48,7 @@ def _resume(home: Path, log: int) -> str | None:
     running = records.load_running(home)
     command = [sys.executable, "-P", "-m", "perfloop", "up", "--native", "--resume"]
     command += [] if running is None or running.demo else ["--no-demo"]
+    command += ["--scale"] if running is not None and running.has_store else []
     try:
         done = subprocess.run(  # noqa: S603 - our own command
             command,
