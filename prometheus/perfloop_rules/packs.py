@@ -24,6 +24,7 @@ Rule = dict[str, Any]
 LIMIT, SHOWN_VALUE = "$limit", "$VALUE"
 COMPARISON = re.compile(r"([<>])=?\s*\$limit")
 UNITS = ("seconds", "ratio", "bytes_per_second", "number")
+_MORE_COMPONENTS = ("stack", "gpu", "pods", "scaling", "nodes", "mesh")
 PACK_FIELDS = ("pack", "about", "dashboard", "recordings", "alerts")
 RECORDING_FIELDS = (
     Field(name="record", kind="metric", about="the series that is recorded"),
@@ -35,7 +36,7 @@ ALERT_FIELDS = (
     Field(name="summary", about="what is wrong, in a few words"),
     Field(name="description", about="a sentence; $VALUE and $LIMIT stand for the value and the limit with their unit"),
     Field(name="category", kind="choice", choices=(*CATEGORIES, "stack"), about="the kind of alert"),
-    Field(name="component", kind="choice", choices=(*COMPONENTS, "stack", "gpu"), about="what it watches"),
+    Field(name="component", kind="choice", choices=(*COMPONENTS, *_MORE_COMPONENTS), about="what it watches"),
     Field(name="unit", kind="choice", choices=UNITS, about="the unit of the value and of the limit"),
     Field(name="expr", about="the PromQL of the condition; $limit stands for the number"),
     Field(name="resolved", required=False, default="", about="what holds again when it is over, in a few words"),

@@ -82,7 +82,7 @@ class Recommendation:
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
         values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); of waste
-            `resize`; later `stood_until`, `measured`, `saved`, `effort_hours`, `proved`, `reason` and `words`. `money`
+            `resize`; of what runs in Kubernetes `patch`; later `stood_until`, `measured`, `saved`, `effort_hours`, `proved`, `reason` and `words`. `money`
             is what it is worth, computed from the prices and never stored.
     """
 
@@ -129,6 +129,13 @@ class Recommendation:
         """The parts of the service that stood out, the worst first, each with its value."""
         named = self.values.get("parts", ())
         return tuple(one for one in named if isinstance(one, str)) if isinstance(named, list | tuple) else ()
+
+    @property
+    def patch(self) -> tuple[str, ...]:
+        """The lines of the patch of an object of Kubernetes; none where there is no such patch."""
+        made = self.values.get("patch")
+        text = made.get("yaml") if isinstance(made, Mapping) else None
+        return tuple(text.splitlines()) if isinstance(text, str) else ()
 
     @property
     def reason(self) -> str:

@@ -76,6 +76,8 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
         _print(console, "")
         _print(console, f"{recommendation.priority}: {recommendation.title}")
         _print(console, f"  {recommendation.action}")
+        for line in recommendation.patch:
+            _print(console, f"    {line}")
         if recommendation.parts:
             _print(console, f"  worst: {', '.join(recommendation.parts)}")
         expected = (
