@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from perfloop.stack.components import link_of_exemplars
 from perfloop_base.home import DEFAULT_PORTS, port_variable
 
 if TYPE_CHECKING:
@@ -57,11 +60,53 @@ def test_the_base_of_our_image_is_the_same_in_both_files(checkout: Path, service
 
 def test_every_port_is_local_and_can_be_moved(services: dict[str, dict[str, Any]]):
     """Each published port is 127.0.0.1, its variable, and the design's default on both sides."""
-    published = [port for service in services.values() for port in service.get("ports", [])]
+    published = [port for service in _always(services) for port in service.get("ports", [])]
     added = ("_2", "cluster", "victoriametrics")  # by docker-compose.ha.yml and docker-compose.scale.yml
     singles = {name: port for name, port in DEFAULT_PORTS.items() if not any(part in name for part in added)}
     expected = [f"127.0.0.1:${{{port_variable(name)}:-{port}}}:{port}" for name, port in singles.items()]
     assert sorted(published) == sorted(expected)
+
+
+def _always(services: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [service for service in services.values() if "profiles" not in service]
+
+
+def test_a_trace_store_is_there_on_request_alone(services: dict[str, dict[str, Any]]):
+    """Tempo and what makes it a data source; its image has no shell that a health check could run in.
+
+    Its ports are local and can be moved; what makes it a source ends, and is not started again.
+    """
+    chosen = {name: service for name, service in services.items() if "profiles" in service}
+    assert {name: service["profiles"] for name, service in chosen.items()} == {
+        "tempo": ["traces"],
+        "tempo-source": ["traces"],
+    }
+    ports = chosen["tempo"]["ports"]
+    assert ports == ["127.0.0.1:${PERFLOOP_TEMPO_PORT:-3200}:3200", "127.0.0.1:${PERFLOOP_OTLP_PORT:-4318}:4318"]
+    assert chosen["tempo-source"]["restart"] == "no"
+    assert chosen["tempo-source"]["user"] == services["grafana"]["user"]  # who alone reads the password
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("", ""),
+        ("http://jaeger:16686", "http://jaeger:16686/trace/${__value.raw}"),
+        ("http://jaeger:16686/", "http://jaeger:16686/trace/${__value.raw}"),
+        ("http://g/x?a=%7B{trace_id}&b=1", "http://g/x?a=%7B${__value.raw}&b=1"),
+    ],
+)
+def test_exemplars_lead_where_a_native_stack_leads(services: dict[str, dict[str, Any]], url: str, link: str):
+    """The shell of Grafana's container makes the same link of the trace store's address as the native stack does."""
+    command = services["grafana"]["entrypoint"][2].replace("$$", "$").replace("exec /run.sh", "")
+    shell = subprocess.run(
+        ["sh", "-euc", f'{command}\nprintf %s "$PERFLOOP_TRACES_LINK"'],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PERFLOOP_TRACES_URL": url, "PATH": os.environ["PATH"]},
+    )
+    assert shell.stdout == link == link_of_exemplars(url.rstrip("/"))
 
 
 def test_nothing_starts_before_what_it_needs_is_healthy(services: dict[str, dict[str, Any]]):
@@ -70,7 +115,7 @@ def test_nothing_starts_before_what_it_needs_is_healthy(services: dict[str, dict
         for needed, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if needed == "init" else "service_healthy"
             assert how == {"condition": wanted}, f"{name} → {needed}"
-        assert name == "init" or "healthcheck" in service, name
+        assert name == "init" or "profiles" in service or "healthcheck" in service, name
 
 
 @pytest.mark.parametrize("rule", ["read_only", "cap_drop", "security_opt", "mem_limit", "memswap_limit", "pids_limit"])

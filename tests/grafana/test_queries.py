@@ -26,7 +26,10 @@ Boards = dict[str, dict[str, Any]]
 NOTHING_YET = {
     r"vllm:.*|DCGM_.*|perfloop_gpu_.*": "no vLLM, no GPU: see test_foreign.py",
     r"pg_.*|redis_.*": "neither exporter is here: see test_foreign.py",
+    r"kube_.*|kubelet_.*": "no cluster is here: see test_kubernetes_board.py",
+    r"mesh_.*": "no service mesh is here: see test_kubernetes_board.py",
     r"ALERTS.*": "no alert needs to fire on a healthy stack",
+    r"perfloop_otlp_exports_total": "nothing is sent by OTLP unless it is asked for",
     r"alertmanager_notifications_failed_total": "no channel fails on a healthy stack",
     r"alertmanager_notification_latency_seconds_.*|inbox_messages_total": "nothing may have been sent yet",
     r"service:.*:p95_(low|high)_rate1m": "of histograms with wide buckets alone: the demo's are fine",
@@ -40,6 +43,7 @@ NOTHING_YET = {
     r"perfloop_health_penalty": "a healthy service has no penalties",
     r"perfloop_waste_ratio": "a day of history is needed at least",
     r"service_slo:.*": "an SLO is judged over five minutes at least",
+    r"loadgen_worker_.*": "the steady load is sent by one process alone",
     r"loadgen_(verdict|verdict_reason|threshold_passed|checks_total|phase)": "the steady load has no end and no gates",
     r"loadgen_(stored_run_.*|test_passed)": "no load test has ended and is stored on a stack that has just started",
     r"container_.*": "a machine without control groups that can be read has none, and limits are rare",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +17,12 @@ from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
 from perfloop_base.web.limits import Limits
 from perfloop_base.web.settings import Web
+from perfloop_demo.service import tracing
 from perfloop_demo.service.settings import read_settings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from perfloop_demo.service.instruments import Instruments
 
@@ -86,8 +88,20 @@ def _run(argv: Sequence[str] | None) -> int:
     # Load tests open a connection per user.
     limits = Limits(connections=_MOST_CONNECTIONS)
     protection = Web(flags.web_config_file, flags.allowed_hosts, "demo", limits=limits)
-    asyncio.run(run(flags.web, settings, protection, instruments))
+    with _tracing(flags):
+        asyncio.run(run(flags.web, settings, protection, instruments))
     return ExitCode.OK
+
+
+@contextmanager
+def _tracing(flags: DemoSettings) -> Iterator[None]:
+    """Send spans while the block runs, where the variables ask for it; OpenTelemetry's instrumentation has its own."""
+    end = tracing.set_up(os.environ) if flags.instrumentation == "perfloop" else None
+    try:
+        yield
+    finally:
+        if end is not None:
+            end()
 
 
 def _find_instruments(flags: DemoSettings) -> Instruments:
@@ -103,7 +117,7 @@ def _find_instruments(flags: DemoSettings) -> Instruments:
     try:
         from perfloop_demo.service.instruments.otel import from_environment
     except ModuleNotFoundError as error:
-        sentence = explain_missing(error, "otel")
+        sentence = explain_missing(error, "otel-demo")
         if sentence is None:
             raise
         raise StartError(f"--instrumentation has the value 'otel': {sentence}.") from error

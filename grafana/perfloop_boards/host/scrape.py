@@ -10,7 +10,7 @@ from perfloop_boards.host.selection import ALL_HOSTS, MACHINE, NO_HOST, OF_ALL, 
 from perfloop_boards.limits import seconds
 from perfloop_boards.links import of_cell, to_board, to_runbook
 from perfloop_boards.panels import About, lines
-from perfloop_boards.queries import Query
+from perfloop_boards.queries import Query, equal
 from perfloop_boards.tables import Column, rows
 from perfloop_boards.watches import host_up
 
@@ -138,8 +138,8 @@ def _answers() -> AnyPanel:
     return lines(
         About(
             "Answers of the exporter",
-            "Per second, by status, and connections that it closed. Good: 200 alone. Others: too many scrapers at "
-            "once, or a scrape that took too long.",
+            "Per second, by status, connections that it closed, and exports by OTLP that failed. Good: 200 alone. "
+            "Others: too many scrapers at once, a scrape that took too long, or a receiver that refuses.",
             "reqps",
             NO_HOST,
             links=OF_ALL,
@@ -155,6 +155,11 @@ def _answers() -> AnyPanel:
             Query(
                 f"sum by (collector) (rate({named('node_scrape_collector_timeouts_total')}[$__rate_interval])) > 0",
                 "late: {{collector}}",
+            ),
+            Query(
+                "sum by (outcome) "
+                f"(rate({named('perfloop_otlp_exports_total', equal('outcome', 'failed'))}[$__rate_interval])) > 0",
+                "OTLP: {{outcome}}",
             ),
         ],
     )

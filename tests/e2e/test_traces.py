@@ -1,0 +1,66 @@
+"""From the load generator's request to the exemplar in Prometheus: one trace id all the way."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from perfloop_analyzer.exemplars import choose_traces
+from perfloop_loadgen import LoadTestConfig, LoadTester
+from tests.support.scraping import scraping
+from tests.support.servers import running
+from tests.support.waiting import wait_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DURATION = "http_server_request_duration_seconds"
+STATEMENT = "db_client_operation_duration_seconds"
+
+
+async def test_the_trace_of_a_slow_request_is_found_in_prometheus(tmp_path: Path, prometheus_binary: str):
+    """Load test, demo, a real Prometheus, and the analyzer's choice of evidence speak of the same traces.
+
+    The bucket of an exemplar is that of the request's duration, and a statement within the request names its trace.
+    """
+    with running(tmp_path, ("demo",)) as servers:
+        host, port = servers["demo"].address
+        url = f"http://{host}:{port}"
+        with scraping(tmp_path, prometheus_binary, f"{host}:{port}") as prometheus:
+            config = LoadTestConfig.model_validate(
+                {
+                    "base_url": url,
+                    "duration_seconds": 3,
+                    "concurrent_users": 2,
+                    "think_time_seconds": 0.05,
+                    "trace_sampling": 1,
+                    "endpoints": [{"path": "/api/v1/search", "method": "POST", "data": {"query": "cache"}}],
+                }
+            )
+            summary = await LoadTester(config).run_load_test()
+            assert summary.failed_requests == 0
+            traces = summary.total.traces
+            assert traces is not None
+            known = {one.trace_id for one in traces.slowest}
+
+            def found(name: str) -> list[Any]:
+                now = time.time()
+                parameters = {"query": f"{name}_bucket", "start": now - 120, "end": now + 60}
+                return list(httpx.get(f"{prometheus}/api/v1/query_exemplars", params=parameters).json()["data"])
+
+            def ids(name: str) -> set[str]:
+                return {exemplar["labels"]["trace_id"] for series in found(name) for exemplar in series["exemplars"]}
+
+            # The slowest request of all is kept: a slower one always is.
+            wait_for(lambda: traces.slowest[0].trace_id in ids(DURATION), "the slowest request's trace", 60)
+            wait_for(lambda: ids(STATEMENT), "the trace of a statement", 60)
+            for series in found(DURATION):
+                for exemplar in series["exemplars"]:
+                    assert float(exemplar["value"]) <= float(series["seriesLabels"]["le"])
+            chosen = choose_traces(found(DURATION), {"http_route": "/api/v1/search"})
+            assert {one.trace_id for one in chosen} & known
+            client = {one.trace_id: one.seconds for one in traces.slowest}
+            # The caller waits at least as long as the service works.
+            assert all(one.seconds <= client[one.trace_id] for one in chosen if one.trace_id in client)
