@@ -73,8 +73,14 @@ def read_known(directory: Path) -> tuple[Known, Known]:
 
 def find_strays(rules: Iterable[Rule], known: Mapping[str, frozenset[str]]) -> list[str]:
     """Return a sentence for every selector of a rule that no known series can match."""
-    checked = [rule for rule in rules if not rule.file.endswith(f"rules/{SPELLINGS}")]
-    recorded = {rule.name for rule in checked} | MADE_BY_PROMETHEUS
+    spelled, checked = set[str](), list[Rule]()
+    for rule in rules:
+        if rule.file.endswith(f"rules/{SPELLINGS}"):
+            spelled.add(rule.name)
+        else:
+            checked.append(rule)
+    # A name that the stack has by itself is checked with the labels that it has by itself.
+    recorded = {rule.name for rule in checked} | (spelled - known.keys()) | MADE_BY_PROMETHEUS
     return [
         f"{rule.file}:{rule.line}: {rule.name}: {problem}"
         for rule in checked
