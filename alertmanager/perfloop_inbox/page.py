@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perfloop_base.templating import load_templates
 from perfloop_base.web.headers import page_policy
 from perfloop_inbox.markup import link_addresses
 from perfloop_inbox.messages import CHANNELS, Query
 from perfloop_inbox.presentation import show_message
-from perfloop_inbox.templating import load_templates
 
 if TYPE_CHECKING:
     from perfloop_inbox.inbox import Inbox
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PAGE_POLICY", "link_addresses", "render_page"]
 
 _TITLES = {"slack": "Slack", "email": "E-mail", "pagerduty": "PagerDuty"}
-_ENVIRONMENT = load_templates()
+_ENVIRONMENT = load_templates(Path(__file__).parent)
 _ENVIRONMENT.filters["time"] = lambda text: f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
 _ENVIRONMENT.filters["body"] = show_message
 _ENVIRONMENT.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)

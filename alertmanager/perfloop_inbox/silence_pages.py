@@ -19,12 +19,12 @@ from markupsafe import Markup
 
 from perfloop_base.errors import ConfigError
 from perfloop_base.pages import style
+from perfloop_base.templating import load_templates
 from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_inbox.channels import read_body
 from perfloop_inbox.reasons import Situation, explain, name_alert, read_channels, read_failures, read_waits
 from perfloop_inbox.replies import make_presentable, parse_json
 from perfloop_inbox.silences import build_silence, parse_matchers, read_matcher, show_labels
-from perfloop_inbox.templating import load_templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ label { display: grid; gap: .15rem; }
 input { width: 100%; }
 td.words { overflow-wrap: anywhere; }
 """)
-_ENVIRONMENT = load_templates()
+_ENVIRONMENT = load_templates(Path(__file__).parent)
 _ENVIRONMENT.globals["style"] = Markup(_STYLE)  # noqa: S704 - ours
 _ENVIRONMENT.filters["moment"] = lambda text: f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 _ENVIRONMENT.filters["query"] = lambda text: quote(text, safe="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
@@ -16,7 +17,6 @@ from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from perfloop.prove.proof import Proof
 
@@ -49,12 +49,11 @@ def write_bundle(proof: Proof, values: Sequence[float], directory: Path) -> tupl
 
 def render(proof: Proof, values: Sequence[float]) -> str:
     """Return the page: self-contained, without script; `values` are the metric's, one a block."""
-    import jinja2  # imported by the one command that needs it
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("perfloop.prove"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    from perfloop_base.templating import load_templates  # brings Jinja: imported by the one command that needs it
+
+    environment = load_templates(Path(__file__).with_name("templates"))
     environment.filters |= {"quantity": quantity, "share": "{:.1%}".format, "moment": _moment}
     title = f"{proof.recommendation.title}: {proof.evaluation.verdict}"
     return environment.get_template("proof.html").render(

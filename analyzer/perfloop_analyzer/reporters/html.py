@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from perfloop_analyzer.findings import component_name
@@ -28,11 +27,14 @@ from perfloop_analyzer.reporters.pictures import draw_plots, drawn_findings
 from perfloop_analyzer.series import service_of
 from perfloop_base.pages import style
 from perfloop_base.quantities import quantity, span
+from perfloop_base.templating import load_templates
 from perfloop_base.visible import visible
 from perfloop_base.web.headers import page_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from jinja2 import Environment
 
     from perfloop_analyzer.catalog import Signal
     from perfloop_analyzer.ports import Result
@@ -133,7 +135,9 @@ def render_page(published: Published, now: float, desk: Desk | None = None) -> s
         is_stale=published.is_stale,
         error=published.error,
         post=published.post.as_dict(),
-        pace=published.pace.words,
+        notes=[
+            words for words in (published.pace.words, published.spread_problem) if words and published.post.is_leader
+        ],
         keeper=published.keeper,
         configuration_problem=published.configuration_problem,
         commands=desk.commands,
@@ -235,13 +239,7 @@ def _render(template: str, **values: object) -> str:
 @cache
 def _environment() -> Environment:
     """Return the compiled templates, once for all pages."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown_text,
-        auto_reload=False,
-    )
+    environment = load_templates(_TEMPLATES, shown_text)
     environment.tests["down_in"] = lambda cause, incident: any(
         finding.is_down and finding.service == cause.service for finding in incident.findings
     )

@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from perfloop_analyzer.answers import to_json
 from perfloop_analyzer.reporters.formatting import clock
 from perfloop_analyzer.reporters.html import shown_text
 from perfloop_base.pages import style
+from perfloop_base.templating import load_templates
 from perfloop_base.visible import visible
 from perfloop_base.web.headers import page_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from jinja2 import Environment
 
     from perfloop_analyzer.reports.document import Cell, Report, Section, Table
 
@@ -138,13 +140,6 @@ def _plain(text: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=shown_text,
-        auto_reload=False,
-        trim_blocks=True,
-    )
+    environment = load_templates(_TEMPLATES, shown_text)
     environment.filters.update(clock=clock, drawn=Markup)
     return environment

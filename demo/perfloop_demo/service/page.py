@@ -6,10 +6,10 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from perfloop_base.pages import style
+from perfloop_base.templating import load_templates
 from perfloop_base.web.headers import POLICY, page_policy
 from perfloop_demo.service.service import ServiceDep
 
@@ -24,13 +24,7 @@ _SUGGESTIONS = {
     "pool_exhausted": 9,
     "slow_first_token": 8,
 }
-_ENVIRONMENT = Environment(
-    loader=PackageLoader("perfloop_demo.service", "."),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = load_templates(Path(__file__).parent)
 _STYLE = style()
 _ENVIRONMENT.globals["style"] = Markup(_STYLE)  # noqa: S704 - our own
 
