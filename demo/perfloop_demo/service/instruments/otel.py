@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.redis import RedisInstrumentor
 from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor
@@ -27,6 +28,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from perfloop_demo.service import tracing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +52,7 @@ _ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTL
 
 
 def set_up(instance: str, environment: Mapping[str, str]) -> OpenTelemetry:
-    """Return the instrumentation, whose metrics are sent from now on.
+    """Return the instrumentation, whose metrics are sent from now on; spans too, where the variables say where to.
 
     Args:
         instance: this process among others of the service, unless OTEL_RESOURCE_ATTRIBUTES names one.
@@ -60,19 +64,22 @@ def set_up(instance: str, environment: Mapping[str, str]) -> OpenTelemetry:
     exporter = OTLPMetricExporter() if named else OTLPMetricExporter(endpoint=f"{ENDPOINT}/v1/metrics")
     interval = None if environment.get("OTEL_METRIC_EXPORT_INTERVAL") else EXPORT_MILLISECONDS
     meters = MeterProvider([PeriodicExportingMetricReader(exporter, interval)], resource)
-    return OpenTelemetry(meters, resource)
+    tracers = TracerProvider(resource=resource)
+    if tracing.is_asked_for(environment):
+        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return OpenTelemetry(meters, tracers)
 
 
 class OpenTelemetry:
     """The instrumentation by OpenTelemetry's API and libraries alone."""
 
-    def __init__(self, meters: MeterProvider, resource: Resource) -> None:
+    def __init__(self, meters: MeterProvider, tracers: TracerProvider) -> None:
         self._meters = meters
         meter = meters.get_meter("perfloop_demo")
         statements = meter.create_histogram(
             "db.client.operation.duration", "s", explicit_bucket_boundaries_advisory=DATABASE_SECONDS
         )
-        self._tracers = TracerProvider(resource=resource)
+        self._tracers = tracers
         self._tracers.add_span_processor(SpanDurations(statements))
         self._statements = statements
         self._model = ModelMetrics.create(meter)
