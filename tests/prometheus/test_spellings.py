@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from perfloop_base.errors import ConfigError
 from perfloop_base.promql import find_problem
 from perfloop_rules import spelling_rules
-from perfloop_rules.series import read_known
-from perfloop_rules.spellings import Source, Spelling, read_spellings
+from perfloop_rules.spellings import WHO, Source, Spelling, read_spellings
+from tests.wire.contract import read_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What we export nothing of, and read of others alone.
+NEW = {"service_info"}
 TABLE = """about: Others.
 who: {service: [service, service.name, job]}
 metrics:
@@ -152,11 +154,14 @@ def test_ours_come_first_and_earlier_sources_before_later_ones(checkout: Path) -
                 assert all(any(re.fullmatch(one, known) for one in patterns) for known in earlier[:-1]), rule
 
 
-def test_what_is_recorded_is_what_the_stack_has(checkout: Path) -> None:
-    """A table that records a name which no rule, board or signal reads would change nothing."""
-    own, foreign = read_known(checkout / "prometheus")
-    known = {*own, *foreign, "service_info", "http_client_request_duration_seconds_count"}
+def test_what_is_recorded_is_ours(checkout: Path) -> None:
+    """Names, types and labels are those of the wire contract: of another name no rule, board or signal would know."""
+    ours = [metric for metrics in read_contract().values() for metric in metrics]
     for spelling in read_spellings(checkout / "prometheus" / "spellings"):
-        if spelling.file.endswith("opentelemetry.yml"):
-            name = f"{spelling.metric}_count" if spelling.type == "histogram" else spelling.metric
-            assert name in known, name
+        if not spelling.file.endswith("opentelemetry.yml") or spelling.metric in NEW:
+            continue
+        metric = next(one for one in ours if one.covers(spelling.metric))
+        assert metric.type == spelling.type, spelling.metric
+        named = {label.removesuffix("?") for label in metric.labels}
+        for source in spelling.sources:
+            assert set(source.labels) - set(WHO) <= named, (spelling.metric, source.series)
