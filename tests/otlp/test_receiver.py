@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import Meter
 
-    from tests.otlp.conftest import Receiver
+    from tests.otlp.receiver import Receiver
 
 pytestmark = pytest.mark.timeout(180)
 SECONDS = (0.005, 0.05, 0.5, 1.0, 5.0)

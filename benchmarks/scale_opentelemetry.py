@@ -1,0 +1,77 @@
+"""One load, measured by our instrumentation and by OpenTelemetry's: figures beside each other, and the rules' cost.
+
+Usage: python benchmarks/scale_opentelemetry.py [--seconds SECONDS]
+
+Four processes of the demo get the same requests: ours is scraped, the others send OTLP to the same Prometheus, under
+the older HTTP conventions, the present ones, and with exponential histograms of delta temporality. The figures are
+those of the recorded series that alerts and boards read. The peer is our own instrumentation.
+
+Bars: request rates within 5 %, percentiles in the same or a neighbouring one of OpenTelemetry's default buckets, and
+all rules that read other spellings take at most 2 % of one processor. Exits 1 when a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from bisect import bisect_left
+from pathlib import Path
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tests.otlp.shops import OTEL_BOUNDS, OURS, PERCENTILES, SERVICES, WARM_UP_SECONDS, Shops, run_shops
+from tests.support.current_prometheus import HOW, find_current
+
+ROOT = Path(__file__).resolve().parents[1]
+RATE = "service:http_server_requests:rate1m"
+MOST_DIFFERENCE, MOST_COST = 0.05, 0.02
+INTERVAL_SECONDS = 5.0
+_DURATION = re.compile(r'prometheus_rule_group_last_duration_seconds\{rule_group="[^"]*spellings\.yml;[^"]*"\} (\S+)')
+
+
+def cost_of_rules(shops: Shops) -> float:
+    """Return the share of one processor that the rules of spellings.yml take."""
+    page = httpx.get(f"{shops.prometheus.url}/metrics", timeout=30).text
+    return sum(map(float, _DURATION.findall(page))) / INTERVAL_SECONDS
+
+
+def compare(shops: Shops) -> list[str]:
+    """Print the table; return a sentence for each bar that is missed."""
+    missed = []
+    for name in (RATE, *PERCENTILES):
+        values = {service: shops.value(name, service) for service in SERVICES}
+        sys.stdout.write(f"{name}\n")
+        for service, value in values.items():
+            sys.stdout.write(f"  {service:18} {value:10.4f}  {value / values[OURS]:6.2f} x ours\n")
+            apart = abs(bisect_left(OTEL_BOUNDS, value) - bisect_left(OTEL_BOUNDS, values[OURS]))
+            off = abs(value / values[OURS] - 1) > MOST_DIFFERENCE if name == RATE else apart > 1
+            if off or value != value:  # noqa: PLR0124 - NaN: there is no value
+                missed.append(f"{name} of {service} is {value:.4f}, ours is {values[OURS]:.4f}")
+    cost = cost_of_rules(shops)
+    sys.stdout.write(f"rules of other spellings: {cost:.2%} of one processor\n")
+    if cost > MOST_COST:
+        missed.append(f"the rules of other spellings take {cost:.2%} of one processor")
+    return missed
+
+
+def main() -> int:
+    """Run the load and print the figures; return 1 when a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=WARM_UP_SECONDS, help="how long the load lasts (%(default)s)")
+    options = parser.parse_args()
+    binary = find_current()
+    if binary is None:
+        sys.stderr.write(f"no Prometheus 3 is here: {HOW}\n")
+        return 1
+    with tempfile.TemporaryDirectory() as directory, run_shops(binary, Path(directory), ROOT, options.seconds) as shops:
+        missed = compare(shops)
+    for sentence in missed:
+        sys.stdout.write(f"missed: {sentence}\n")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
