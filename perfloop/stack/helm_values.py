@@ -60,7 +60,8 @@ def _rows(
         one = resolve(root, written)
         value = values.get(name, _MISSING) if isinstance(values, dict) else _MISSING
         items = resolve(root, one.get("items", {}))
-        if one.get("properties"):
+        # A part with words of its own is one value, such as requests and limits.
+        if one.get("properties") and "description" not in one:
             yield from _rows(root, one, value, f"{prefix}{name}.")
             continue
         yield prefix + name, value, one.get("description", "").replace("|", "\\|")

@@ -7,6 +7,7 @@ directory that it writes. It is the same as everywhere else: a channel goes to t
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,11 +31,11 @@ def parse_address(text: str) -> str:
     """Return the address at which people reach Grafana, without the last slash.
 
     Raises:
-        ValueError: it is none.
+        ArgumentTypeError: it is none.
     """
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise ValueError(f"{text!r} is no address: write https://HOST")
+        raise ArgumentTypeError(f"{text!r} is no address: write https://HOST")
     return text.rstrip("/")
 
 
