@@ -25,7 +25,7 @@ from perfloop_base.web.preferences import accepts_gzip
 from perfloop_exporter.collectors.catalogue import SPECS, ProcessCollector
 from perfloop_exporter.collectors.families import counter, gauge, single
 from perfloop_exporter.collectors.host import Host
-from perfloop_exporter.otlp import EXPORTS, EXPORTS_HELP, Sender
+from perfloop_exporter.otlp import EXPORTS, EXPORTS_HELP, Sender, read_page
 from perfloop_exporter.scrape import CollectorSlot, Scraper
 from perfloop_exporter.web.guard import Guard
 from perfloop_exporter.web.messages import Request, Response, text_response
@@ -154,10 +154,9 @@ class App:
 
     def build_sender(self, destination: Destination) -> Sender:
         """Return what sends a scrape of every collector by OTLP; the exporter counts what becomes of each."""
-        from prometheus_client.parser import text_string_to_metric_families
 
         def collect() -> Iterable[Metric]:
-            return text_string_to_metric_families(self._scraper.scrape())
+            return read_page(self._scraper.scrape())
 
         # The kernel's counters count from its start.
         sender = self._self.otlp = Sender(destination, collect, psutil.boot_time())

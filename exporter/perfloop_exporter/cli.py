@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_logs
 from perfloop_base.durations import parse_positive_duration
-from perfloop_base.errors import ConfigError, ExitCode
+from perfloop_base.errors import ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_exporter.app import run, version
 from perfloop_exporter.collectors.catalogue import SPECS
@@ -80,13 +80,7 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
     Raises:
         ConfigError: Flags break rules; all problems are reported together.
     """
-    otlp, problems = _read_otlp(arguments)
-    try:
-        flags = read_flags(Flags, arguments)
-    except ConfigError as error:
-        problems = [*error.problems, *problems]
-    if problems:
-        raise ConfigError(problems)
+    flags = read_flags(Flags, arguments)
     given = vars(arguments)
     deadlines = vars(read_flags(_Deadlines, arguments))
     enabled = [spec for spec in SPECS if _is_enabled(spec, given, disable_defaults=flags.collectors.disable_defaults)]
@@ -100,21 +94,21 @@ def read_settings(arguments: argparse.Namespace) -> Settings:
             deadlines={name: seconds for name, seconds in deadlines.items() if seconds is not None},
         ),
         paths=flags.paths,
-        otlp=otlp,
+        otlp=_read_otlp(flags.otlp.endpoint),
     )
 
 
-def _read_otlp(arguments: argparse.Namespace) -> tuple[Destination | None, list[str]]:
-    """Return where the metrics are sent as well, and what is wrong with it."""
-    endpoint = vars(arguments).get("otlp.endpoint") or ""
+def _read_otlp(endpoint: str) -> Destination | None:
+    """Return where the metrics are sent as well; None without an endpoint.
+
+    Raises:
+        ConfigError: OpenTelemetry's variables cannot be used.
+    """
     if not endpoint:
-        return None, []
+        return None
     # As Prometheus's own scrape of the exporter is labelled (prometheus.yml), on a machine that is known by its name.
     resource = {"service.name": "host", "service.instance.id": socket.gethostname()}
-    try:
-        return read_destination(os.environ, "--otlp.endpoint", endpoint, resource), []
-    except ConfigError as error:
-        return None, list(error.problems)
+    return read_destination(os.environ, "--otlp.endpoint", endpoint, resource)
 
 
 def _is_enabled(spec: Spec, given: Mapping[str, object], *, disable_defaults: bool) -> bool:

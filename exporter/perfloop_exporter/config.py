@@ -13,6 +13,7 @@ from perfloop_base.durations import parse_positive_duration
 from perfloop_base.flags import flag, section
 from perfloop_base.shipped import shipped_root
 from perfloop_base.web.flags import allowed_hosts_flag, config_file_flag
+from perfloop_exporter.otlp import parse_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,6 +66,7 @@ class OtlpSettings:
     endpoint: str = flag(
         "--otlp.endpoint",
         "",
+        parse=parse_endpoint,
         metavar="URL",
         help="OTLP endpoint to which the metrics are sent as well; what else there is to say is in OpenTelemetry's own "
         "variables, such as OTEL_EXPORTER_OTLP_HEADERS and OTEL_METRIC_EXPORT_INTERVAL",

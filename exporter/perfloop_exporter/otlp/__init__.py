@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from perfloop_exporter.otlp.destination import Destination, from_variables, is_asked_for, read_destination
+from perfloop_exporter.otlp.conversion import read_page
+from perfloop_exporter.otlp.destination import Destination, from_variables, parse_endpoint, read_destination
 from perfloop_exporter.otlp.sender import EXPORTS, EXPORTS_HELP, Sender
 
-__all__ = ["EXPORTS", "EXPORTS_HELP", "Destination", "Sender", "from_variables", "is_asked_for", "read_destination"]
+__all__ = [
+    "EXPORTS",
+    "EXPORTS_HELP",
+    "Destination",
+    "Sender",
+    "from_variables",
+    "parse_endpoint",
+    "read_destination",
+    "read_page",
+]

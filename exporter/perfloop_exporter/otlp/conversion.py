@@ -9,6 +9,7 @@ Rules: https://github.com/prometheus/otlptranslator/blob/main/metric_namer.go
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,6 +34,7 @@ _UNITS = {
     "volts": "V",
     "watts": "W",
 }
+_UNUSUAL_COUNTER = re.compile(r"^(# TYPE \S+(?<!_total)) counter$", re.MULTILINE)
 _HEX_TRACE, _HEX_SPAN = 32, 16
 _HEX = frozenset("0123456789abcdef")
 Key = tuple[tuple[str, str], ...]
@@ -48,6 +50,16 @@ class Moments(NamedTuple):
 def unit_of(name: str) -> str:
     """Return the unit that a metric's name ends with, in UCUM's code; empty where it names none."""
     return _UNITS.get(name.removesuffix("_total").rpartition("_")[2], "")
+
+
+def read_page(text: str) -> Iterable[Metric]:
+    """Return the families of a page in the text format.
+
+    prometheus_client's parser appends `_total` to a counter that has no such name: it is read as what has no type.
+    """
+    from prometheus_client.parser import text_string_to_metric_families
+
+    return text_string_to_metric_families(_UNUSUAL_COUNTER.sub(r"\1 untyped", text))
 
 
 def convert(families: Iterable[Metric], moments: Moments) -> tuple[list[export.Metric], list[str]]:

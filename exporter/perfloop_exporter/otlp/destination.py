@@ -69,7 +69,7 @@ class Destination:
     @property
     def shown(self) -> str:
         """The address as messages name it, without what is secret in it."""
-        return brief(redact_url(self.url))
+        return redact_url(self.url)
 
 
 def is_asked_for(environ: Mapping[str, str]) -> bool:
@@ -131,7 +131,12 @@ def _first(environ: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str
     return next(((name, environ[name].strip()) for name in names if environ.get(name, "").strip()), (names[-1], ""))
 
 
-def _read_endpoint(name: str, text: str, protocol: str) -> str:
+def parse_endpoint(text: str) -> str:
+    """Return the URL of an OTLP receiver; what is secret in it is shown nowhere.
+
+    Raises:
+        ValueError: One sentence with the value and the rule.
+    """
     url = text.strip()
     register_url(url)
     shown = brief(redact_url(url))
@@ -141,11 +146,20 @@ def _read_endpoint(name: str, text: str, protocol: str) -> str:
     except ValueError:
         is_whole = False
     if not is_whole or not url.isprintable() or " " in url:
-        raise ValueError(f"{name}: {shown} is not an OTLP endpoint: write http://HOST:PORT or https://HOST:PORT")
+        raise ValueError(f"{shown} is not an OTLP endpoint: write http://HOST:PORT or https://HOST:PORT")
     if "@" in parts.netloc:
-        raise ValueError(f"{name}: {shown} has a user or a password: write the credential into {HEADERS[1]}")
+        raise ValueError(f"{shown} has a user or a password: write the credential into {HEADERS[1]}")
     if parts.fragment:
-        raise ValueError(f"{name}: {shown} has a fragment (#), which is never sent: leave it out")
+        raise ValueError(f"{shown} has a fragment (#), which is never sent: leave it out")
+    return url
+
+
+def _read_endpoint(name: str, text: str, protocol: str) -> str:
+    try:
+        url = parse_endpoint(text)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    parts = urlsplit(url)
     if protocol == GRPC or name == METRICS_ENDPOINT or parts.path.endswith(_PATH):
         return url
     return parts._replace(path=parts.path.rstrip("/") + _PATH).geturl()

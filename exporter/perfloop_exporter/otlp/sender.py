@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from perfloop_base.durations import format_duration
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 EXPORTS = "perfloop_otlp_exports_total"
 EXPORTS_HELP = "Attempts to send the metrics by OTLP, by outcome: sent or failed."
 SENT, FAILED = "sent", "failed"
-STOP_SECONDS = 2.0
+STOP_SECONDS = 5.0
 """How long the end of a program waits for its last export."""
 
 _LONGEST_REASON = 300
+_DEEPEST = 8
 _SCOPE = "perfloop"
 
 log = logging.getLogger("perfloop")
@@ -78,6 +80,8 @@ class Sender:
             thread.join(seconds)
 
     def _run(self) -> None:
+        with suppress(Exception):  # what is wrong with it is said by the first export
+            _load(self.destination)  # a second of work, which the end of the program might not have left
         while not self._stop.wait(self.destination.interval_seconds):
             self.send()
         if not self._failing:
@@ -182,7 +186,8 @@ class _Ear(logging.Filter):
         if threading.get_ident() != self._thread:
             return True
         if record.levelno >= logging.WARNING and not self.heard:
-            self.heard = record.getMessage()
+            raised = [one for one in record.args or () if isinstance(one, BaseException)]
+            self.heard = _innermost(raised[0]) if raised else record.getMessage()
         return False
 
     def __enter__(self) -> None:
@@ -195,3 +200,14 @@ class _Ear(logging.Filter):
 
     def __exit__(self, *_: object) -> None:
         self._thread = 0
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what is at the bottom of a library's errors, such as a refused connection, in words."""
+    for _ in range(_DEEPEST):
+        below = [getattr(error, "reason", None), *error.args, error.__cause__, error.__context__]
+        inner = next((one for one in below if isinstance(one, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    return f"{type(error).__name__}: {error}"

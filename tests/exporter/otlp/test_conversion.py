@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from perfloop_exporter.otlp.conversion import Moments, convert, unit_of
+from perfloop_exporter.otlp.conversion import Moments, convert, read_page, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ WORDS = st.sampled_from(
 def test_prometheus_renames_nothing(words: list[str], kind: str):
     """Whatever a metric of ours is called, the default translation leaves it as it is on the page."""
     name = "_".join(words)
-    (family,) = text_string_to_metric_families(f"# TYPE {name} {kind}\n{name} 1\n")
+    (family,) = read_page(f"# TYPE {name} {kind}\n{name} 1\n")
     (metric,), lost = convert([family], MOMENTS)
     assert not lost
     monotonic = isinstance(metric.data, export.Sum)

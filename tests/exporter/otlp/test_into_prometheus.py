@@ -9,11 +9,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 
 from perfloop_exporter.instrument import instrument
 from perfloop_exporter.metrics.registry import MetricRegistry
-from perfloop_exporter.otlp import Sender, read_destination
+from perfloop_exporter.otlp import Sender, read_destination, read_page
 from tests.exporter.instrument.conftest import run_server
 from tests.support.prometheus_versions import find_prometheus
 from tests.support.scraping import scraping
@@ -66,10 +65,10 @@ def test_the_exporters_page_arrives_as_it_is(running: Exporter, tmp_path: Path, 
     """Every series of every default collector has the same name, labels and value, whatever the strategy."""
     text = running.get()
     with scraping(tmp_path, find_prometheus(), "", RECEIVER, more={"otlp": {"translation_strategy": strategy}}) as url:
-        send(url, lambda: text_string_to_metric_families(text))
+        send(url, lambda: read_page(text))
         shown = {
             (sample.name, frozenset((name, value) for name, value in sample.labels.items() if value)): sample.value
-            for family in text_string_to_metric_families(text)
+            for family in read_page(text)
             for sample in family.samples
         }
         found = {key: value for key, value in stored(url, "sent").items() if key[0] != "target_info"}
