@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @$(PYTHON) perfloop/stack/bootstrap.py
 
-SHIPPED := --extra exporter --extra analyzer --extra loadgen --extra inbox --extra demo
+SHIPPED := --extra exporter --extra analyzer --extra loadgen --extra inbox --extra demo --extra aws --extra google
 COMPILE := uv pip compile pyproject.toml --python-version 3.11 --no-annotate --no-emit-package pip --quiet --custom-compile-command 'make lock'
 
-.PHONY: help setup setup-dev setup-bench setup-release tools up down test check format generate lock sbom bench demo clean
+.PHONY: help setup setup-dev setup-bench setup-release tools kubernetes-tools up down test check format generate lock sbom bench demo clean
 
 help: ## Show what each target does
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with what the stack needs
 	$(SETUP) all
@@ -26,6 +26,9 @@ setup-release: setup-dev ## Make .venv with what a release needs too
 
 tools: setup ## Fetch Prometheus and Alertmanager where they are missing
 	@$(BIN)/python -m perfloop.stack.programs
+
+kubernetes-tools: setup-dev ## Build Helm, kubeconform and an API server, which the tests of the chart need
+	@$(BIN)/python -m tests.support.kubernetes_tools
 
 up: setup ## Start the whole stack and print every URL
 	@$(BIN)/perfloop up
