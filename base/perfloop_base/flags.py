@@ -39,6 +39,7 @@ class Rules(TypedDict, total=False):
     minimum: float
     repeat: bool  # the flag may be given several times; the value is a tuple
     auto: bool  # `auto` is allowed, and is None
+    alone: str  # the text that a flag without a value stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,11 @@ def _add(place: argparse._ActionsContainer, one: _Flag) -> None:
     if isinstance(one.default, bool):
         action = argparse.BooleanOptionalAction if one.default else "store_true"
         place.add_argument(one.name, dest=one.dest, action=action, default=None, help=text.replace("%", "%%"))
+        return
+    if "alone" in one.rules:
+        place.add_argument(
+            one.name, dest=one.dest, nargs="?", const=one.rules["alone"], metavar=one.metavar(), help=text
+        )
         return
     required = one.default is MISSING
     note = "(required)" if required else f"(default: {shown})" if shown else ""

@@ -36,7 +36,7 @@ from perfloop_loadgen.imports import FORMS
 from perfloop_loadgen.report_flags import Reports, report_files
 from perfloop_loadgen.reporters.comparison import comparison_schema
 from perfloop_loadgen.reporters.gate import gate_schema
-from perfloop_loadgen.run_flags import LoadFlags, RepeatFlags, RequestFlags, ShareFlags
+from perfloop_loadgen.run_flags import LOCAL, LoadFlags, RepeatFlags, RequestFlags, ShareFlags, WorkerFlags
 from perfloop_loadgen.runs_cli import add_commands
 from perfloop_loadgen.summary.document import report_schema
 
@@ -125,7 +125,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the tests of a file, a ready-made profile, or requests to one URL")
-    placed = (RepeatFlags, ShareFlags)
+    placed = (RepeatFlags, ShareFlags, WorkerFlags)
     _add(run, _run, LoadFlags, RequestFlags, *placed, Selection, Service, Reports, KeepFlags, StoreFlags)
     search = commands.add_parser("breakpoint", help="find the highest rate that keeps the thresholds")
     _add(search, _breakpoint, RequestFlags, Selection, Service, Reports, SearchSteps, KeepFlags, StoreFlags)
@@ -234,10 +234,14 @@ def _demo_url() -> str:
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
+    if arguments.file is None and arguments.dask and arguments.dask.endswith((".yml", ".yaml")):
+        # `--dask FILE`: the flag stands alone.
+        arguments.file, arguments.dask = arguments.dask, LOCAL
     flags = read_flags(RepeatFlags, arguments)
     repetition = Repetition.of(flags.repeat, flags.until_interval, flags.most, flags.within)
     configs = adjust_all(read_tests(arguments, read_flags(Selection, arguments)), read_flags(LoadFlags, arguments))
-    workplace = workplace_of(read_flags(ShareFlags, arguments), configs, repetition)
+    shares, workers = read_flags(ShareFlags, arguments), read_flags(WorkerFlags, arguments)
+    workplace = workplace_of(shares, workers, configs, repetition)
     return _session(arguments, configs, repetition, workplace)
 
 

@@ -12,11 +12,13 @@ import math
 import random
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from perfloop_loadgen.shares import Share
 
 
 @runtime_checkable
@@ -341,6 +343,13 @@ class RecordedRate:
     def phase_at(self, elapsed_seconds: float) -> str:  # noqa: ARG002 - the protocol of every rate shape
         """Name the only part."""
         return "trace"
+
+
+def due_between(shape: RateShape, share: Share, since_seconds: float, until_seconds: float) -> int:
+    """Return how many arrivals of a share are due from one second of the schedule on and before another."""
+    index, of = share
+    due = takewhile(lambda second: second < until_seconds, islice(shape.starts(), index, None, of))
+    return sum(second >= since_seconds for second in due)
 
 
 def _time_of_area(height: float, slope: float, area: float) -> float:

@@ -7,8 +7,10 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import get_args
 
+from perfloop_base.addresses import parse_address
 from perfloop_base.durations import parse_duration, parse_positive_duration
 from perfloop_base.flags import flag
 from perfloop_base.visible import brief
@@ -17,6 +19,8 @@ from perfloop_loadgen.shares import Share, parse_part
 
 # Of a test that is repeated until an interval is narrow enough.
 MOST_RUNS = 20
+# Of a Dask cluster: one of this process's own.
+LOCAL = "local"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RATE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][0-9]+)?)(?:/(?P<unit>s|m|h))?")
 
@@ -96,6 +100,53 @@ class ShareFlags:
         metavar="TIME",
         help="begin at this moment, as 2026-11-30T10:00:00Z: that of every share",
     )
+
+
+def parse_cluster(text: str) -> str:
+    """Return the address of a Dask scheduler, `tcp://HOST:PORT` or `tls://HOST:PORT`, or `local`.
+
+    Raises:
+        ValueError: one sentence with the value and the rule.
+    """
+    if text == LOCAL:
+        return text
+    scheme, found, place = text.partition("://")
+    rule = f"{brief(text)} is not the address of a Dask scheduler: write tcp://HOST:PORT, tls://HOST:PORT, or local"
+    if not found or scheme not in {"tcp", "tls"} or "/" in place:
+        raise ValueError(rule)
+    try:
+        address = parse_address(place)
+    except ValueError:
+        raise ValueError(rule) from None
+    if not address.host or not address.port:
+        raise ValueError(rule)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFlags:
+    """Which workers share the load, with this process as their coordinator."""
+
+    address: str = flag(
+        "--dask",
+        "",
+        parse=parse_cluster,
+        alone=LOCAL,
+        metavar="tcp://HOST:PORT",
+        help="spread the load over the workers of a Dask cluster; alone, or local: over processes of this machine",
+    )
+    workers: int | None = flag(
+        "--workers", None, parse=parse_count, metavar="N", help="share the load among so many workers"
+    )
+    on_lost_worker: str | None = flag(
+        "--on-lost-worker",
+        None,
+        choices=("invalid", "take-over"),
+        help="what a worker that is lost does to the run: it is invalid, or the others take its share over",
+    )
+    ca_file: Path | None = flag("--dask.tls-ca-file", None, parse=Path, help="authority of a scheduler at tls://")
+    cert_file: Path | None = flag("--dask.tls-cert-file", None, parse=Path, help="certificate to show a scheduler")
+    key_file: Path | None = flag("--dask.tls-key-file", None, parse=Path, help="key of that certificate")
 
 
 @dataclass(frozen=True, slots=True)

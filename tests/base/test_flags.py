@@ -112,3 +112,20 @@ def test_help_names_defaults():
         "--rules.file FILE",
     ):
         assert text in lines
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A flag whose value may be left out."""
+
+    cluster: str = flag("--cluster", "", alone="local", help="where")
+
+
+@pytest.mark.parametrize(
+    ("argv", "cluster"), [([], ""), (["--cluster"], "local"), (["--cluster", "x"], "x"), (["--cluster=x"], "x")]
+)
+def test_a_flag_that_may_stand_alone(argv: list[str], cluster: str):
+    """Not given, given alone, given with a value."""
+    parser = Parser(prog="program")
+    add_flags(parser, Spread)
+    assert read_flags(Spread, parser.parse_args(argv)) == Spread(cluster)

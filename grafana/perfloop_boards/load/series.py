@@ -31,6 +31,8 @@ NO_PHASES = "No phases in this run: its engine (httpx) does not measure them, or
 # Beyond these the load generator says itself that a test is invalid (its `generator_limits`).
 LATE = Limit(warning=0.01, critical=0.05)
 BUSY = Limit(warning=0.8, critical=0.9)
+# A load may have hundreds of workers: of those only the busiest are of interest.
+MOST_WORKERS = 10
 # The variable is empty where no test ran in the time range: the query is valid then too, and finds nothing.
 CHOSEN = "0$quantile"
 TO_LLM = to_board("Open the LLM board", "llm")
@@ -190,13 +192,18 @@ def cpu() -> AnyPanel:
     return lines(
         About(
             "Generator CPU",
-            f"Share of one core used by its busiest process. Good: under {percent(BUSY.first)}. Above "
-            f"{percent(BUSY.last)}, the test is invalid: more workers, or less load.",
+            f"Share of one core used by its busiest process, and by each of several workers. Good: under "
+            f"{percent(BUSY.first)}. Above {percent(BUSY.last)}, the test is invalid: more workers, or less load.",
             "percentunit",
             NO_LINE,
             links=(TO_STACK,),
         ),
-        [Query(f"max({level('loadgen_cpu_used_ratio')})", "busiest process", colours.CPU)],
+        [
+            Query(f"max({level('loadgen_cpu_used_ratio')})", "busiest process", colours.CPU),
+            Query(
+                f"topk({MOST_WORKERS}, max by (worker) ({level('loadgen_worker_cpu_used_ratio')}))", "worker {{worker}}"
+            ),
+        ],
         BUSY,
     )
 

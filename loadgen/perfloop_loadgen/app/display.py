@@ -104,7 +104,7 @@ def shown(tester: Tester) -> Iterator[Display]:
 def _live_view(tester: Tester) -> LiveView:
     from perfloop_loadgen.reporters.live_view import LiveView
 
-    return LiveView(tester.config.name, tester.planned_seconds)
+    return LiveView(tester.config.name, tester.planned_seconds, workers=tester.live().workers)
 
 
 def _annotator(tester: Tester) -> Annotator | None:

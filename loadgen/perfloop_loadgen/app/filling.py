@@ -33,9 +33,7 @@ def filled_from_environment(config: LoadTestConfig, environ: Mapping[str, str] =
     Raises:
         ConfigError: with every variable that is not set.
     """
-    wanted = sorted(
-        {name for _, endpoint in _requests(config) for kind, name in names_in(parts_of(endpoint)) if kind == "env"}
-    )
+    wanted = variables_of(config)
     missing = [name for name in wanted if name not in environ]
     if missing:
         raise ConfigError([f"${{env:{name}}}: the environment has no variable {name}" for name in missing])
@@ -52,6 +50,13 @@ def filled_from_environment(config: LoadTestConfig, environ: Mapping[str, str] =
     if config.requested:  # to name them is to ask for them
         update["endpoints"] = [_filled(endpoint, environ) for endpoint in config.requested]
     return config.model_copy(update=update)
+
+
+def variables_of(config: LoadTestConfig) -> list[str]:
+    """Return the variables of the environment that fill the test's requests, by name."""
+    return sorted(
+        {name for _, endpoint in _requests(config) for kind, name in names_in(parts_of(endpoint)) if kind == "env"}
+    )
 
 
 def check_names(config: LoadTestConfig, rows: Sequence[Mapping[str, Any]], more: Sequence[str] = ()) -> None:

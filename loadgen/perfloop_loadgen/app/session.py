@@ -33,6 +33,7 @@ from perfloop_loadgen.reporters.run_reports import RunReports
 from perfloop_loadgen.reporters.server_report import server_lines
 from perfloop_loadgen.reporters.text import repeat_lines, summary_lines, trial_line
 from perfloop_loadgen.reporters.web import MetricsServer
+from perfloop_loadgen.reporters.worker_report import worker_lines
 from perfloop_loadgen.server_series import name_of
 from perfloop_loadgen.summary.document import State
 from perfloop_loadgen.summary.repeats import Repeats
@@ -152,6 +153,7 @@ class Session:
             log.warning(problem)
         parts = [*map(trial_line, document.trials), *repeat_lines(document.repeats or Repeats())]
         parts += server_lines(document.server) if document.server is not None else ()
+        parts += worker_lines(document.workers)
         lines = (*summary_lines(summary), *(f"  {line}" for line in parts))
         written = max(self._print(lines), self._write_reports(document, part))
         stored = await self._memory.keep(self._each(tester, document), hurry=bool(self._stopped))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from perfloop_loadgen.summary.document import TrialRow
     from perfloop_loadgen.summary.server import Server
     from perfloop_loadgen.summary.verdict import GateResult, Generator
+    from perfloop_loadgen.summary.workers import WorkerFigures
 
 
 class Execution(Protocol):
@@ -46,6 +47,10 @@ class Execution(Protocol):
     end_reason: str
     # Why the numbers say nothing about the service, one sentence each.
     faults: list[str]
+    # What a reader must know of how the load was sent, one sentence each.
+    notes: list[str]
+    # Arrivals of workers that were lost, of which nobody knows whether they were sent.
+    unknown: int
     # Called with the elapsed seconds whenever a second has been added to the book.
     listeners: list[Callable[[float], None]]
 
@@ -63,6 +68,9 @@ class Execution(Protocol):
 
     def generator(self) -> Generator:
         """Return the figures of the generator itself."""
+
+    def workers(self) -> list[WorkerFigures]:
+        """Return the figures of each of several workers; none of a single process."""
 
     def stop(self, reason: str, grace_seconds: float | None = None) -> None:
         """End the run early."""
@@ -117,9 +125,12 @@ class LoadTester:
     def _build(self) -> Execution:
         # Not kept in the configuration: two runs with seeds of their own have the same one.
         config = self.config.model_copy(update={"seed": self.seed})
+        if self.workplace.crew is not None:
+            build_run(config)  # for what is wrong with the test: no worker is asked before that is known
+            return Fleet(config, self.open_book, self.workplace)
         if config.workers > 1:
             check_filling(config)  # here, in one sentence: each worker would say it again
-            return Fleet(config, self.open_book)
+            return Fleet(config, self.open_book, self.workplace)
         return build_run(config, Part(self.workplace.share, start_unix=self.workplace.start_unix), self.open_book)
 
     @property
@@ -189,7 +200,7 @@ class LoadTester:
 
     def live(self) -> LiveRun:
         """Return the run as the metrics page shows it."""
-        return LiveRun(self.config.name, self.run_id, self.profile, self.run.book)
+        return LiveRun(self.config.name, self.run_id, self.profile, self.run.book, workers=self.run.workers)
 
     def document(self, summary: Summary) -> Document:
         """Return everything that is known about the run, for reports."""
@@ -204,6 +215,7 @@ class LoadTester:
             summary=summary if share is None else replace(summary, name=self.workplace.title(summary.name)),
             share=share,
             generator=self.generator(),
+            workers=self.run.workers(),
             timeline=book.timeline(),
             distribution=distribution_of(book.total().response),
             config=config,
@@ -217,16 +229,17 @@ class LoadTester:
 
     def _conclude(self, gates: list[GateResult], unanswered: Mapping[str, str]) -> Summary:
         tally = self.run.book.total()
-        self.generator_faults = generator_faults(self.config.generator_limits, self.generator(), tally)
+        limits = self.config.generator_limits
+        self.generator_faults = generator_faults(limits, self.generator(), tally, self.run.workers())
         if build_rate_shape(self.config) is not None:
-            self.schedule_faults = schedule_faults(self.config.generator_limits, tally)
+            self.schedule_faults = schedule_faults(limits, tally, self.run.unknown)
         faults = [*self.run.faults, *self.generator_faults, *self.schedule_faults]
         coverage = cover(self.config.scenarios, self.run.book)
         failures = [*self._failures(), *coverage.failures]
         verdict, reasons = decide(tally, gates, [*faults, *dict.fromkeys(unanswered.values())], failures)
         answered = [gate for gate in gates if gate.text not in unanswered]
         self.only_queries_failed = bool(unanswered) and decide(tally, answered, faults)[0] is not Verdict.INVALID
-        self._notes += [*([self._gates.held] if self._gates.held else []), *coverage.notes]
+        self._notes += [*([self._gates.held] if self._gates.held else []), *coverage.notes, *self.run.notes]
         return replace(self.summary(), verdict=verdict, reasons=reasons, gates=gates)
 
     def _abort_if_crossed(self, elapsed_seconds: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
@@ -11,11 +12,12 @@ from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.shares import WHOLE, Share, named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from perfloop_loadgen.app.crew import Crew
     from perfloop_loadgen.app.repeat import Repetition
     from perfloop_loadgen.config import LoadTestConfig
-    from perfloop_loadgen.run_flags import ShareFlags
+    from perfloop_loadgen.run_flags import ShareFlags, WorkerFlags
 
 # A start that is further away than this was not meant.
 _LONGEST_WAIT_SECONDS = 86_400
@@ -28,10 +30,12 @@ class Workplace:
     Attributes:
         share: how much of the load is sent from here, where other processes send the rest without a coordinator.
         start_unix: when the load begins, in Unix seconds; None: as soon as it is ready.
+        crew: makes the crew of each run; None: this process, or as many as the test's `workers`.
     """
 
     share: Share = WHOLE
     start_unix: float | None = None
+    crew: Callable[[], Crew] | None = None
 
     @property
     def is_share(self) -> bool:
@@ -47,17 +51,49 @@ HERE = Workplace()
 
 
 def workplace_of(
-    flags: ShareFlags, configs: Sequence[LoadTestConfig], repetition: Repetition | None = None
+    flags: ShareFlags,
+    workers: WorkerFlags,
+    configs: Sequence[LoadTestConfig],
+    repetition: Repetition | None = None,
 ) -> Workplace:
-    """Return where the load of the tests is sent from.
+    """Return where the load of the tests is sent from; the tests get what the flags say of their workers.
 
     Raises:
         ConfigError: with every flag that does not go with the others or with the tests.
     """
-    problems = [*_of_start(flags, time.time()), *_of_tests(flags, configs, repetition)]
+    problems = [*_of_start(flags, time.time()), *_of_tests(flags, configs, repetition), *_of_workers(workers)]
     if problems:
         raise ConfigError(problems)
-    return Workplace(flags.share or WHOLE, flags.start_at)
+    for config in configs:
+        if workers.workers is not None:
+            config.workers = workers.workers
+        if workers.on_lost_worker is not None:
+            config.on_lost_worker = "take-over" if workers.on_lost_worker == "take-over" else "invalid"
+    return Workplace(flags.share or WHOLE, flags.start_at, _crew_of(workers) if workers.address else None)
+
+
+def _crew_of(flags: WorkerFlags) -> Callable[[], Crew]:
+    # Dask takes a second to import, and few installations have it.
+    if find_spec("distributed") is None:
+        raise ConfigError("--dask: distributed is not installed: `pip install 'perfloop[dask]'` installs it")
+    from perfloop_loadgen.app.dask_crew import Cluster, DaskCrew
+
+    cluster = Cluster.of(flags)
+    return lambda: DaskCrew(cluster)
+
+
+def _of_workers(flags: WorkerFlags) -> list[str]:
+    files = {
+        "--dask.tls-ca-file": flags.ca_file,
+        "--dask.tls-cert-file": flags.cert_file,
+        "--dask.tls-key-file": flags.key_file,
+    }
+    given = {name: path for name, path in files.items() if path is not None}
+    if not flags.address.startswith("tls://"):
+        return [f"{name} goes with --dask tls://HOST:PORT" for name in given]
+    missing = [name for name in ("--dask.tls-ca-file", "--dask.tls-cert-file") if name not in given]
+    problems = [f"--dask {flags.address} needs {name}" for name in missing]
+    return problems + [f"{name}: {path}: is not a file" for name, path in given.items() if not path.is_file()]
 
 
 def _of_start(flags: ShareFlags, now: float) -> list[str]:

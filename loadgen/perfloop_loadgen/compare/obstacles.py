@@ -56,12 +56,17 @@ def differences(one: Document, other: Document) -> Iterator[str]:
     for name, first, second in (
         ("load shape", one.profile, other.profile),
         ("number of workers", one.generator.workers, other.generator.workers),
+        ("list of machines that sent the load", _machines(one), _machines(other)),
         ("version of the load generator", one.generator_version, other.generator_version),
     ):
         if first != second:
             yield f"the {name} differs: {_brief(first)} and {_brief(second)}"
     yield from _differing("generator's host", asdict(one.host), asdict(other.host))
     yield from _differing("configuration", comparable(one), comparable(other))
+
+
+def _machines(run: Document) -> list[str]:
+    return sorted({worker.host for worker in run.workers})
 
 
 def _differing(what: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

@@ -22,12 +22,13 @@ from perfloop_loadgen.reporters.histograms import HistogramFamily
 from perfloop_loadgen.reporters.run_figures import figures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from perfloop_loadgen.capacity import CapacityInterval
     from perfloop_loadgen.samples.book import Book
     from perfloop_loadgen.samples.tally import Tally
     from perfloop_loadgen.summary import Summary
+    from perfloop_loadgen.summary.workers import WorkerFigures
 
 # The time of a phase is looked at beside the others, not compared with a limit: so many bounds are enough.
 _PHASE_BOUNDS = NAMED["coarse"]
@@ -44,6 +45,7 @@ class LiveRun:
         confirmed_rate: of a search, the highest rate confirmed to keep the thresholds.
         capacity: of a search, the highest rate that keeps them for long.
         service: the label of the service under test in Prometheus; empty where it is not known.
+        workers: returns the figures of each of several workers; none of a single process.
     """
 
     test: str
@@ -56,6 +58,7 @@ class LiveRun:
     confirmed_rate: float | None = None
     capacity: CapacityInterval | None = None
     service: str = ""
+    workers: Callable[[], Sequence[WorkerFigures]] = tuple
 
     @property
     def name(self) -> str:
@@ -88,6 +91,7 @@ class LoadgenCollector:
         yield from self._phases()
         yield from self._streams()
         yield from self._gauges()
+        yield from _workers_of(self.runs)
         yield from self._states()
         yield from figures_of(self.runs)
 
@@ -238,6 +242,26 @@ class LoadgenCollector:
                 # Only while the run is under way: else dashboards would show an ended phase as the present one.
                 phase.add_metric((*run.key, run.book.load.phase), 1)
         return info, phase
+
+
+def _workers_of(runs: Sequence[LiveRun]) -> Iterable[Metric]:
+    up = _gauge("loadgen_worker_up", "Whether a worker takes part in a run; 0 once it is lost.", "worker")
+    requests = _counter("loadgen_worker_requests", "Requests of a worker that ended.", "worker")
+    cpu = _gauge("loadgen_worker_cpu_used_ratio", "CPU used by a worker, as a ratio of one core.", "worker")
+    lag = _gauge(
+        "loadgen_worker_schedule_lag_seconds",
+        "99th percentile of how far behind the schedule the requests of a worker started, over the whole run.",
+        "worker",
+    )
+    for run in runs:
+        for worker in run.workers():
+            key = (*run.key, f"{worker.number}")
+            up.add_metric(key, 0 if worker.lost else 1)
+            requests.add_metric(key, worker.requests)
+            cpu.add_metric(key, worker.cpu_ratio)
+            if worker.schedule_lag_p99_seconds is not None:
+                lag.add_metric(key, worker.schedule_lag_p99_seconds)
+    return up, requests, cpu, lag
 
 
 def _by_protocol(tally: Tally) -> Counter[str]:

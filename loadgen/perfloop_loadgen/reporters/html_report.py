@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfloop_base.errors import ConfigError
@@ -17,6 +18,7 @@ from perfloop_loadgen.outcomes import MEANINGS
 from perfloop_loadgen.reporters.server_report import server_plots, server_rows
 from perfloop_loadgen.reporters.streams import stream_sentences, stream_times
 from perfloop_loadgen.reporters.text import SENT_AGAIN, connections_line, seconds, traced_requests
+from perfloop_loadgen.reporters.worker_report import HEADINGS, worker_rows
 from perfloop_loadgen.thresholds.expression import parse_expression, time_of
 
 if TYPE_CHECKING:
@@ -35,12 +37,11 @@ figcaption i { display: inline-block; width: .8em; height: .8em; border-radius: 
 
 def render_html(document: Document) -> bytes:
     """Return the whole page."""
-    import jinja2  # imported by the one report that needs it
     from markupsafe import Markup
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("perfloop_loadgen.reporters"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    from perfloop_base.templating import load_templates  # brings Jinja: imported by the one report that needs it
+
+    environment = load_templates(Path(__file__).with_name("templates"))
     summary = document.summary
     received = float(summary.total.bytes_received)
     page = environment.get_template("report.html").render(
@@ -61,6 +62,8 @@ def render_html(document: Document) -> bytes:
         stream_times=stream_times,
         stream_sentences=stream_sentences,
         server_rows=[] if document.server is None else list(server_rows(document.server)),
+        worker_headings=HEADINGS,
+        worker_rows=list(worker_rows(document.workers)),
         server_plots=[Markup(drawn) for drawn in server_plots(document)],  # noqa: S704 - as below
         plots=[Markup(drawn) for drawn in _plots(document)],  # noqa: S704 - figure() escapes every text it is given
         seconds=seconds,

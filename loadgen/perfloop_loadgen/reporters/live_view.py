@@ -15,9 +15,13 @@ from rich.text import Text
 from perfloop_loadgen.outcomes import OK
 from perfloop_loadgen.reporters.text import seconds
 from perfloop_loadgen.samples.book import RECENT_WINDOWS, Book
+from perfloop_loadgen.shares import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from perfloop_loadgen.samples.tally import Tally
+    from perfloop_loadgen.summary.workers import WorkerFigures
 
 _QUANTILES = (0.5, 0.9, 0.95, 0.99)
 
@@ -25,8 +29,15 @@ _QUANTILES = (0.5, 0.9, 0.95, 0.99)
 class LiveView:
     """A view that is redrawn by `show`; the code that sends requests does not depend on it."""
 
-    def __init__(self, name: str, planned_seconds: float | None, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        planned_seconds: float | None,
+        console: Console | None = None,
+        workers: Callable[[], Sequence[WorkerFigures]] = tuple,
+    ) -> None:
         self._name = name
+        self._workers = workers
         self._planned = planned_seconds
         self._live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
 
@@ -63,7 +74,13 @@ class LiveView:
         style = "red" if load.target_rate and rate < 0.99 * load.target_rate else ""
         head = Text.assemble((self._name, "bold"), f"  {elapsed:.0f} s{planned}  {load.phase}  {wanted}  ")
         head.append(f"{rate:.1f} requests/s", style=style)
-        head.append(f"  generator {load.cpu_ratio:.0%} of a core")
+        workers = self._workers()
+        busiest = "busiest worker" if workers else "generator"
+        head.append(f"  {busiest} {load.cpu_ratio:.0%} of a core")
+        if workers:
+            lost = [worker.number for worker in workers if worker.lost]
+            head.append(f"  {len(workers)} workers")
+            head.append(f", lost: {listed(lost)}" if lost else "", style="red")
         return head
 
 

@@ -19,14 +19,17 @@ from perfloop_loadgen.reporters.text import (
     statuses_line,
     traced_requests,
 )
+from perfloop_loadgen.reporters.worker_report import HEADINGS as WORKER_HEADINGS
+from perfloop_loadgen.reporters.worker_report import worker_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from perfloop_loadgen.summary import EndpointSummary, Summary
     from perfloop_loadgen.summary.document import Document
     from perfloop_loadgen.summary.repeats import Repeats
     from perfloop_loadgen.summary.server import Server
+    from perfloop_loadgen.summary.workers import WorkerFigures
 
 
 _MARKUP = re.compile(r"^>|[\\`|<&\[\]*~!@#]|(?<!\w)_|_(?!\w)")
@@ -58,6 +61,8 @@ def render_markdown(document: Document) -> bytes:
         lines += ["", *(f"- {safe(gate_line(gate))}" for gate in summary.gates)]
     if document.server is not None:
         lines += ["", *_server(document.server)]
+    if document.workers:
+        lines += ["", *_workers(document.workers)]
     if document.repeats is not None:
         lines += ["", *_repeats(document.repeats)]
     if summary.notes:
@@ -112,6 +117,12 @@ def _server(server: Server) -> Iterator[str]:
     if server.missing:
         yield f"- No data in Prometheus: {safe(', '.join(server.missing))}"
     yield from (f"- {safe(problem)}" for problem in server.problems)
+
+
+def _workers(workers: Sequence[WorkerFigures]) -> Iterator[str]:
+    yield f"| {' | '.join(WORKER_HEADINGS)} |"
+    yield f"|---|---|{'---:|' * (len(WORKER_HEADINGS) - 3)}---|"
+    yield from (f"| {' | '.join(map(safe, row))} |" for row in worker_rows(workers))
 
 
 def _repeats(repeats: Repeats) -> Iterator[str]:
