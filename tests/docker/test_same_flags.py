@@ -32,7 +32,7 @@ FLAG = re.compile(r"(--[\w.-]+)(?:=(.*))?$", re.DOTALL)
 PLACE = re.compile(r"^/|://|^[\w.-]+:\d+$|^\$\{")
 
 # What a setting replaces, and is without it.
-SETTING = re.compile(r"^\$\{[A-Z_]+:-([^{}]*)\}$")
+SETTING = re.compile(r"\$\{[A-Z_]+:-([^{}]*)\}$")
 
 
 def _flags(command: list[str]) -> dict[str, list[str]]:
