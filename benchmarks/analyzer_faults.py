@@ -20,7 +20,10 @@ import time
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRAPE, CYCLE = 5.0, 10.0
@@ -92,8 +95,18 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def start(home: Path, *flags: str) -> Stack:
-    """Start everything, the analyzer with more flags, and wait until it answers."""
+    """Start everything, the analyzer with more flags, and wait until it answers; nothing is left of a start that fails."""
     stack = Stack(home, free_ports(("demo", "exporter", "prometheus", "analyzer", "loadgen")))
+    try:
+        _start_all(stack, flags)
+    except BaseException:
+        stack.stop()
+        raise
+    return stack
+
+
+def _start_all(stack: Stack, flags: Sequence[str]) -> None:
+    home = stack.home
     listen = {name: f"--web.listen-address=127.0.0.1:{port}" for name, port in stack.ports.items()}
     python = sys.executable
     limits = str(ROOT / "prometheus" / "thresholds.yml")
@@ -112,7 +125,6 @@ def start(home: Path, *flags: str) -> Stack:
     watch = (listen["analyzer"], source, store, f"--thresholds.file={limits}", f"--interval={CYCLE:g}s")
     stack.start("analyzer", python, "-m", "perfloop_analyzer", "run", *watch, *flags)
     _wait(stack.url("analyzer") + "/-/ready")
-    return stack
 
 
 def _scrapes(stack: Stack) -> str:
