@@ -95,7 +95,7 @@ def free_ports(names: tuple[str, ...]) -> dict[str, int]:
 
 
 def start(home: Path, *flags: str) -> Stack:
-    """Start everything, the analyzer with more flags, and wait until it answers; nothing is left of a start that fails."""
+    """Start everything, the analyzer with more flags, and wait until it answers; a start that fails leaves nothing."""
     stack = Stack(home, free_ports(("demo", "exporter", "prometheus", "analyzer", "loadgen")))
     try:
         _start_all(stack, flags)
