@@ -44,6 +44,8 @@ _QUESTIONS = {
 }
 QUERY = " or ".join(f'label_replace({expr}, "asked", {quote(name)}, "", "")' for name, expr in _QUESTIONS.items())
 _REFUSAL = re.compile(r'non-recoverable error.*?\berr="((?:[^"\\]|\\.)*)"')
+# VictoriaMetrics says first who sent what where, which the sentence has already.
+_WHO_ASKED = re.compile(r'remoteAddr: "[^"]*"; (?:X-Forwarded-For: "[^"]*"; )?requestURI: \S+; ')
 _RETRY = re.compile(r'Failed to send batch, retrying.*?\berr="((?:[^"\\]|\\.)*)"')
 
 
@@ -80,6 +82,7 @@ def find_reason(log: str) -> str:
     """Return the last reason that a log of Prometheus gives for samples that it could not deliver, or nothing."""
     refused, retried = _REFUSAL.findall(log), _RETRY.findall(log)
     found = (refused or retried or [""])[-1].replace('\\"', '"').replace("\\n", " ")
+    found = _WHO_ASKED.sub("", found)
     reason = visible(redact(" ".join(found.split())))
     return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
 

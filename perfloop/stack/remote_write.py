@@ -40,10 +40,9 @@ def read_remote_write(path: Path, name: str = REMOTE_WRITE_FILE) -> Mapping[str,
         ConfigError: with a sentence for each problem, which begins with file and line.
     """
     problems: list[str] = []
-    try:
-        root = read_located(path, problems, name)
-    except OSError as error:
-        raise ConfigError(f"{name}: cannot be read: {error.strerror or error}: `perfloop init` writes one") from error
+    if not path.exists():
+        raise ConfigError(f"{name} is missing, and a long-term store needs it: `perfloop init DIR` writes one")
+    root = read_located(path, problems, name)
     _check(root)
     if problems:
         raise ConfigError(problems)

@@ -32,10 +32,16 @@ RETRY = (
         (OLD + NEW, 'server returned HTTP status 400 Bad Request: too old: "x"'),
         (RETRY, 'Post "http://h": dial tcp: connection refused'),
         (OLD + RETRY, "server returned HTTP status 400 Bad Request: out of order sample"),
-        (OLD.replace("sample", "s" * 500), f"server returned HTTP status 400 Bad Request: out of order {'s' * 138}…"),
+        (OLD.replace("sample", "s" * 500), f"server returned HTTP status 400 Bad Request: out of order {'s' * 142}…"),
+        (
+            RETRY.replace(
+                "Post", r"503: remoteAddr: \"127.0.0.1:1\"; requestURI: /api/v1/write; the storage is read-only"
+            ),
+            '503: the storage is read-only "http://h": dial tcp: connection refused',
+        ),
         (OLD.replace("out of", "a\x1b[2J"), "server returned HTTP status 400 Bad Request: a\\x1b[2J order sample"),
     ],
-    ids=["none", "other", "2.42", "3.x", "retry", "refused first", "long", "escape sequence"],
+    ids=["none", "other", "2.42", "3.x", "retry", "refused first", "long", "VictoriaMetrics", "escape sequence"],
 )
 def test_the_reason_is_the_last_refusal(log: str, reason: str):
     """Of both forms of the log; what was refused for good before what is only tried again."""

@@ -87,7 +87,7 @@ def test_the_analyzer_reads_from_the_store(stack: Stack):
 
 
 def test_doctor_says_whether_samples_arrive(stack: Stack):
-    """A store that is stopped for a while is one sentence with its reason, in `status` too; afterwards all are delivered."""
+    """`doctor` says that samples arrive; a store that does not answer is a trouble of `status`."""
     wait(lambda: "every sample is delivered" in stack.run("doctor")[1], 60, "doctor's word")
     store = stack.process("victoriametrics")
     store.suspend()

@@ -206,7 +206,13 @@ def start_prometheus(binary: str, directory: Path, text: str, component: str, fl
 
 @contextmanager
 def run_pair(
-    binaries: Mapping[str, str], directory: Path, target: str, *, replicas: int = 1, flags: Sequence[str] = ()
+    binaries: Mapping[str, str],
+    directory: Path,
+    target: str,
+    *,
+    replicas: int = 1,
+    flags: Sequence[str] = (),
+    disk: Path | None = None,
 ) -> Iterator[Pair]:
     """Start a store and one Prometheus or two, and end them afterwards.
 
@@ -216,8 +222,9 @@ def run_pair(
         target: what is scraped.
         replicas: 1, or 2 for a pair.
         flags: further ones of the store.
+        disk: where the store has its data, where that is not in `directory`.
     """
-    pair = Pair(start_store(binaries["victoria-metrics"], directory, *flags))
+    pair = Pair(start_store(binaries["victoria-metrics"], disk or directory, *flags))
     try:
         for component in ("prometheus", "prometheus_2")[:replicas]:
             text = render(target, pair.store.url, component)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from perfloop.stack import disk, records, target_files
+from perfloop.stack.components import PROMETHEUS_PAIR
 from perfloop.stack.errors import StackError
 from perfloop.stack.guardian import alerting, corruption, ends, hangs, incidents
 from perfloop.stack.guardian.asking import answers
@@ -148,8 +149,8 @@ class Care:
         running = {name for name, process in processes.items() if process.get("statename") == "RUNNING"}
         for name in corruption.find_wiped(self._home, running):
             (self._home / name).mkdir(mode=0o700, exist_ok=True)
-            if name == "prometheus":
-                note = "prometheus: its data was removed while it ran: started again with none"
+            if name in PROMETHEUS_PAIR:
+                note = f"{name}: its data was removed while it ran: started again with none"
                 self._end(name, int(processes[name]["pid"]), "its data was removed while it ran")
                 self._note(note)
 

@@ -67,7 +67,7 @@ _SQLITE = (
 )
 # In the order in which a program reads them: what it refuses first is moved first.
 STATES = (
-    State("prometheus", "data", "prometheus", *_TSDB),
+    *(State(name, "data", name, *_TSDB) for name in ("prometheus", "prometheus_2")),
     *(
         State(name, what, f"{name}/{file}", *_SNAPSHOT)
         for name in ("alertmanager", "alertmanager_2")
@@ -123,5 +123,6 @@ def find_wiped(home: Path, running: set[str]) -> list[str]:
 
     Prometheus goes on answering then, but stores nothing: its rules and alerts stand still until it is started again.
     """
-    needed = {"prometheus": "prometheus/wal", "alertmanager": "alertmanager", "alertmanager_2": "alertmanager_2"}
+    needed = {name: f"{name}/wal" for name in ("prometheus", "prometheus_2")}
+    needed |= {name: name for name in ("alertmanager", "alertmanager_2")}
     return [name for name, path in needed.items() if name in running and not (home / path).is_dir()]

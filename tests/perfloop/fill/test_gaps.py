@@ -65,10 +65,11 @@ def test_the_text_says_what_was_given(labels: dict[str, str]):
     metric = {**labels, "__name__": "load:x_total"}
     text = render({key_of(metric): [Sample(1500, "NaN"), Sample(2500, "+Inf")]})
     assert text.count("\n") == 2, "one line for each sample"
-    (family,) = text_string_to_metric_families(text)
-    assert [sample.labels for sample in family.samples] == [labels, labels]
-    assert [str(sample.value) for sample in family.samples] == ["nan", "inf"]
-    assert [sample.timestamp for sample in family.samples] == [1.5, 2.5]
+    found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    assert [sample.name for sample in found] == ["load:x_total", "load:x_total"]
+    assert [sample.labels for sample in found] == [labels, labels]
+    assert [str(sample.value) for sample in found] == ["nan", "inf"]
+    assert [sample.timestamp for sample in found] == [1.5, 2.5]
 
 
 @pytest.mark.parametrize("name", ["up", "a:b:rate5m", "http.server", 'odd"name', "back\\slash"])
