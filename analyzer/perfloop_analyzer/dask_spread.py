@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perfloop_analyzer.errors import ConfigError
-from perfloop_analyzer.spread_config import LOCAL
+from perfloop_base.clusters import LOCAL
 from perfloop_base.redaction import redact
 
 if TYPE_CHECKING:

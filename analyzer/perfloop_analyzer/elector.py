@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from perfloop_analyzer.errors import StoreError
 from perfloop_analyzer.lease import Claim, Election, Member, beating
+from perfloop_base.processes import identify, is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,40 +157,34 @@ class Elector:
 
 def introduce(place: str) -> Member:
     """Return this run of the program as a member; `place` is the address of its page."""
-    return Member(secrets.token_hex(8), identify_process(os.getpid()), place)
+    return Member(secrets.token_hex(8), identify_process(), place)
 
 
-def identify_process(number: int) -> str:
+def identify_process(number: int | None = None) -> str:
     """Return what no other process has, on any machine and after any restart; empty where the system does not say."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        space = Path(f"/proc/{number}/ns/pid").readlink()
-        state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return f"{boot}/{space}/{number}/{state[19]}"  # field 22 of proc(5): when it began, in clock ticks since the boot
+    machine = _machine()
+    return f"{machine}/{identify(number)}" if machine else ""
 
 
 def is_gone(process: str) -> bool:
     """Return whether a process of this machine has ended; of one that cannot be seen from here it is not known."""
-    here = identify_process(os.getpid()).split("/")
-    there = process.split("/")
-    if not process or here[:2] != there[:2]:
+    machine, _, identity = process.rpartition("/")
+    number = identity.partition(":")[0]
+    if not machine or machine != _machine() or not number.isdigit():
         return False
     try:
-        os.kill(int(there[2]), 0)
+        os.kill(int(number), 0)
     except ProcessLookupError:
         return True
     except OSError:
-        return False  # another user's
-    now = identify_process(int(there[2]))
-    return (bool(now) and now != process) or _is_dead(int(there[2]))
+        return False  # another user's, of which nothing need be seen
+    return not is_alive(identity)
 
 
-def _is_dead(number: int) -> bool:
-    """Return whether a process has ended and only its parent has not noticed."""
+def _machine() -> str:
+    """Return this boot of the machine and the name space of process numbers; empty where the system does not say."""
     try:
-        state = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
-        return False
-    return state[0] in {"Z", "X"}
+        return ""

@@ -27,6 +27,9 @@ def place_of(labels: Mapping[str, str]) -> str:
     return f" ({', '.join(names)})" if names else ""
 
 
+MOST_BANDS = 2000  # series whose expected bands are published, the most anomalous of all
+
+
 def series_of(labels: Mapping[str, str]) -> str:
     """Return what distinguishes a series from the signal's others of its service; empty where nothing does."""
     rest = sorted((name, value) for name, value in labels.items() if name != "service")

@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from perfloop_analyzer.change_watch import ChangeWatch, change_queries
-from perfloop_analyzer.changes import KEEP_SECONDS, MOST, configured
+from perfloop_analyzer.changes import MOST, configured
 from perfloop_analyzer.config import AUTO, AnalysisConfig
 from perfloop_analyzer.detectors.multiple import cycle_level
 from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreError
 from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.incidents import RECALLED, Memory, recall
+from perfloop_analyzer.keeping import STORE_SECONDS, Keeping
 from perfloop_analyzer.lease import Fence, is_one_watch
 from perfloop_analyzer.lookahead import LookAhead
 from perfloop_analyzer.pipeline import (
@@ -35,7 +36,6 @@ from perfloop_analyzer.pipeline.lives import Lives
 from perfloop_analyzer.pipeline.lookback import day_before, find_cut, find_starts
 from perfloop_analyzer.ports import NoRewriting, Query, Responses, Result, Rewriter, Source, Store
 from perfloop_analyzer.published import CYCLES_UNTIL_STALE, LEAST_STALE_SECONDS, Published
-from perfloop_analyzer.recommend import by_urgency, learn_track_records
 from perfloop_analyzer.series import Grid
 from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_base.durations import format_duration
@@ -59,15 +59,14 @@ SCRAPES_PER_WINDOW = 4  # a rate needs two samples; four scrapes bridge a lost o
 DEFAULT_WINDOW = "1m"
 DEFAULT_STEP = 15.0
 BASELINE_DAYS = 14
-DECIDED_DAYS = 30
 DAY_SECONDS = 86_400.0
 SHORTEST_STEP, LONGEST_STEP = 1.0, 60.0
 LONGEST_GAP = 3.0  # intervals between two cycles of the service
 LONGEST_PAUSE = 2700.0  # seconds between two single cycles
-STORE_SECONDS = 20.0
 FOLLOW_SECONDS = 60.0
 RECALL_SECONDS = 60.0
 CHANGES_SECONDS = 15.0
+PATIENCE = 0.5  # of an interval: for which a cycle waits for what days of history teach
 
 
 class Configuration(Protocol):
@@ -91,7 +90,6 @@ class Loop:
     _is_running = False
     _has_begun = False
     _has_recalled = False
-    _watched_until: float | None = None
 
     def __init__(
         self,
@@ -114,7 +112,9 @@ class Loop:
         self._follow = FollowUp(source, store)
         self._changes = ChangeWatch(store)
         self._ahead = LookAhead(source, store, self._query, self._is_due)
+        self._keeping = Keeping(store)
         self._fence = Fence()
+        self._learning: asyncio.Task[None] | None = None
         self._last_run: dict[str, float] = {}
         stale_after = max(LEAST_STALE_SECONDS, CYCLES_UNTIL_STALE * config.interval_seconds)
         self.published = Published(catalog=knowledge.catalog, stale_after=stale_after, prices=knowledge.prices)
@@ -177,7 +177,8 @@ class Loop:
     def _stand_back(self) -> None:
         """Forget what stood: another analyzer goes on with it, and what it leaves is taken up from the database."""
         self.published.withdraw()
-        self._has_begun, self._has_recalled, self._watched_until = False, False, None
+        self._has_begun, self._has_recalled = False, False
+        self._keeping.forget()
         self._last_run.pop("recall", None)
         self._update_settings(memory=Memory(), burning=(), burn_readings=())
 
@@ -239,6 +240,7 @@ class Loop:
         result = await self._ahead.look(result, responses, self._knowledge)
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
+        self.published.spread_problem = getattr(self._knowledge.settings.spread, "problem", "")
         self.published.batches, self.published.topology = responses.batches, self._knowledge.topology
         self._update_settings(memory=result.memory)
         return await self._ahead.add_money(await self._persist(result), self._knowledge, self.published.costs)
@@ -317,18 +319,31 @@ class Loop:
         self._update_settings(changes=(*self._changes.unwritten, *self._knowledge.settings.changes)[:MOST])
 
     async def _refresh_history(self, at: float) -> None:
-        """Read the history when it is due; what it teaches holds until the next time."""
-        if not self._is_due("history", at, self._config.history_interval_seconds):
+        """Read the history when it is due; what it teaches holds until the next time.
+
+        With many series it takes longer than a cycle to learn it: after PATIENCE of an interval the service goes on
+        without it, and what it teaches holds from when it is there.
+        """
+        if self._learning is None and self._is_due("history", at, self._config.history_interval_seconds):
+            queries = history_queries(self._table, self._knowledge.settings.window)
+            responses = await self._query(queries, self._days_until(at))
+            if responses.batches:  # else what was learned before still holds
+                self._learning = asyncio.create_task(self._learn(responses, at))
+        if self._learning is None:
             return
-        settings = self._knowledge.settings
-        responses = await self._query(history_queries(self._table, settings.window), self._days_until(at))
-        if not responses.batches:
-            return  # what was learned before still holds
+        patience = PATIENCE * self._config.interval_seconds if self._is_running else None
+        done, _ = await asyncio.wait({self._learning}, timeout=patience)
+        if done:
+            learning, self._learning = self._learning, None
+            learning.result()
+
+    async def _learn(self, responses: Responses, at: float) -> None:
+        window, table = self._knowledge.settings.window, self._table
         level = cycle_level(self._config.history_interval_seconds)
-        lives = Lives(settings.history.lives, settings.memory)
-        learned = await asyncio.to_thread(learn, responses.batches, self._table, settings.window, level, lives)
-        new = await asyncio.to_thread(self._watch.watch, responses.batches, self._table, settings.window)
-        known = {**settings.history.learned, **learned.learned}
+        lives = Lives(self._knowledge.settings.history.lives, self._knowledge.settings.memory)
+        learned = await asyncio.to_thread(learn, responses.batches, table, window, level, lives)
+        new = await asyncio.to_thread(self._watch.watch, responses.batches, table, window)
+        known = {**self._knowledge.settings.history.learned, **learned.learned}
         self._update_settings(history=replace(learned, learned=known, findings=(*learned.findings, *new)))
         if learned.learned:
             await self._bounded(asyncio.to_thread(self._keep_baselines, learned, at), STORE_SECONDS)
@@ -409,44 +424,15 @@ class Loop:
     async def _persist(self, result: Result) -> Result:
         """Store the result; without the database, or when it does not answer, the cycle is partial, not lost."""
         now = time.monotonic() if self._is_running else result.at
-        watched = self._watched(now)
-        try:
-            stored = await asyncio.wait_for(asyncio.to_thread(self._write, result, watched), STORE_SECONDS)
-        except (StoreError, TimeoutError) as error:
-            reason = str(error) or f"the database has not answered for {STORE_SECONDS:g} s"
-            self.published.costs.store_failures += 1
-            log.warning("%s", reason)
-            return replace(result, failures={**result.failures, "store": reason})
-        # Without health nothing was seen: that a finding was not among it does not count as its absence.
-        self._watched_until = now if result.health else None
-        return stored
-
-    def _watched(self, now: float) -> float:
-        """Return for how long the analyzer looked since its last cycle, in seconds.
-
-        The service takes the monotonic clock, single cycles their moments. A long gap is cut: what was not looked at
-        was not absent, and no gap alone makes a recommendation expire.
-        """
-        if self._watched_until is None:
-            return 0.0
         most = LONGEST_GAP * self._config.interval_seconds if self._is_running else LONGEST_PAUSE
-        return min(max(0.0, now - self._watched_until), most)
-
-    def _write(self, result: Result, watched: float) -> Result:
-        self._store.write_findings(result.findings, result.at)
-        self._store.write_memory(result.memory)
-        standing = self._store.merge(result.recommendations, result.at, watched)
-        records = learn_track_records(self._store.recommendations())
-        self._update_settings(records=records)
-        ids = {recommendation.id for recommendation in standing}
-        decided = self._store.decided(result.at - DECIDED_DAYS * DAY_SECONDS)
-        return replace(
-            result,
-            recommendations=by_urgency(standing),
-            decided=tuple(one for one in decided if one.id not in ids),
-            changes=self._store.changes(result.at - KEEP_SECONDS),
-            records=records,
-        )
+        try:
+            stored = await self._keeping.keep(result, now, most)
+        except StoreError as error:
+            self.published.costs.store_failures += 1
+            log.warning("%s", error)
+            return replace(result, failures={**result.failures, "store": str(error)})
+        self._update_settings(records=stored.records)
+        return stored
 
     async def _detect_scrape_interval(self) -> None:
         """Derive the automatic rate window and step from the scrape interval, once it is known."""

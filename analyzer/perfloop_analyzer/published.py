@@ -117,6 +117,7 @@ class Published:
         prices: What resources cost; None where nobody gave prices.
         post: Whether this analyzer is the one of its database that publishes.
         pace: How many questions Prometheus gets at a time, and why not more.
+        spread_problem: Why the cluster that was to look through the series does not; empty where it does.
     """
 
     result: Result | None = None
@@ -134,6 +135,7 @@ class Published:
     prices: Prices | None = None
     post: Post = field(default_factory=Alone)
     pace: Pacing = field(default_factory=FullPace)
+    spread_problem: str = ""
 
     @property
     def current(self) -> Result | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 Labels = Mapping[str, str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,22 @@ class Grid:
     def split(self, at: float) -> int:
         """Return the first index at or after a moment in Unix seconds, between 0 and the number of points."""
         return int(np.clip(np.ceil((at - self.start) / self.step), 0, self.points))
+
+
+class LabelSet(tuple[Labels, ...]):  # noqa: SLOT001 - it remembers
+    """The labels of a batch's series, which remember what follows from them: they are the same in the next cycle."""
+
+    def remember(self, what: object, make: Callable[[], T]) -> T:
+        """Return what `make` returns, which is called once for each name."""
+        known: dict[object, T] = self.__dict__.setdefault("known", {})
+        if what not in known:
+            known[what] = make()
+        return known[what]
+
+
+def follow(labels: tuple[Labels, ...], what: object, make: Callable[[], T]) -> T:
+    """Return what follows from labels, remembered where they can remember it; `what` names it."""
+    return labels.remember(what, make) if isinstance(labels, LabelSet) else make()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +96,20 @@ def _key(labels: Labels) -> tuple[tuple[str, str], ...]:
 def service_of(labels: Labels, fallback: str | None = None) -> str:
     """Return the service of a series: the catalogue's, else its label `service`, else its `job`."""
     return fallback or labels.get("service") or labels.get("job") or "unknown"
+
+
+def services_of(batch: Batch, fallback: str | None = None) -> list[str]:
+    """Return the service of each series of a batch, as `service_of` does."""
+    return follow(batch.labels, ("services", fallback), lambda: [service_of(one, fallback) for one in batch.labels])
+
+
+def rows_by_service(batch: Batch, fallback: str | None = None) -> Mapping[str, list[int]]:
+    """Return the rows of each service in a batch."""
+
+    def find() -> dict[str, list[int]]:
+        places: dict[str, list[int]] = {}
+        for row, service in enumerate(services_of(batch, fallback)):
+            places.setdefault(service, []).append(row)
+        return places
+
+    return follow(batch.labels, ("rows", fallback), find)

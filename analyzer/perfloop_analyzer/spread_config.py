@@ -6,33 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfloop_base.addresses import parse_address
+from perfloop_base.clusters import LOCAL, parse_cluster
 from perfloop_base.flags import flag
-from perfloop_base.visible import brief
 
-LOCAL = "local"
 MOST_THREADS = 4  # by itself: beyond them it is memory, not processors, that is waited for
-
-
-def parse_cluster(text: str) -> str:
-    """Return the address of a Dask scheduler, `tcp://HOST:PORT` or `tls://HOST:PORT`, or `local`.
-
-    Raises:
-        ValueError: One sentence with the value and the rule.
-    """
-    scheme, found, place = text.partition("://")
-    rule = f"{brief(text)} is not the address of a Dask scheduler: write tcp://HOST:PORT, tls://HOST:PORT, or local"
-    if text == LOCAL:
-        return text
-    if not found or scheme not in {"tcp", "tls"} or "/" in place:
-        raise ValueError(rule)
-    try:
-        address = parse_address(place)
-    except ValueError:
-        raise ValueError(rule) from None
-    if not address.host or not address.port:
-        raise ValueError(rule)
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class Busy:
 
     def __init__(self) -> None:
         self.status, self.delay, self.after = 200, 0.0, ""
+        self.now = self.takes = 0.0  # on the client's clock
         self.asked = self.running = self.most = 0
         self.lock = threading.Lock()
 
@@ -45,6 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
             busy.asked += 1
             busy.running += 1
             busy.most = max(busy.most, busy.running)
+            busy.now += busy.takes
         time.sleep(busy.delay)
         with busy.lock:
             busy.running -= 1
@@ -76,10 +78,12 @@ def busy() -> Iterator[tuple[Busy, str]]:
 async def test_a_server_in_trouble_gets_fewer_questions(busy: tuple[Busy, str], trouble: str) -> None:
     """Fewer at a time, each once; and as many as before when it is well again."""
     server, url = busy
-    async with PrometheusSource(SourceConfig(url, timeout_seconds=0.6, concurrency=4)) as source:
+    config = SourceConfig(url, timeout_seconds=30.0, concurrency=4)
+    async with PrometheusSource(config, clock=lambda: server.now) as source:
+        server.delay = 0.05
         await source.query(QUERIES, GRID)
-        assert (server.most, source.pace.now, source.pace.words) == (4, 4, "")
-        server.delay, server.status = (0.4, 200) if trouble == "slow" else (0.0, int(trouble))
+        assert (source.pace.now, source.pace.words) == (4, "")
+        server.takes, server.status = (20.0, 200) if trouble == "slow" else (0.1, int(trouble))
         await source.query(QUERIES, GRID)
         assert source.pace.now == 1
         assert "1 of 4 questions at a time" in source.pace.words
@@ -89,7 +93,7 @@ async def test_a_server_in_trouble_gets_fewer_questions(busy: tuple[Busy, str], 
         assert server.most == 1
         if trouble != "slow":
             assert server.asked <= 4, "what is not answered is not tried again"
-        server.delay, server.status = 0.0, 200
+        server.takes, server.status, server.delay = 0.001, 200, 0.0
         source.budget.succeeded()
         for _ in range(3):
             await source.query(QUERIES, GRID)

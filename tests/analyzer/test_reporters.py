@@ -9,7 +9,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from perfloop_analyzer.findings import Reading
+from perfloop_analyzer.findings import MOST_BANDS, Reading
 from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.incidents import Topology, group_incidents
 from perfloop_analyzer.ports import Health, Result
@@ -17,7 +17,7 @@ from perfloop_analyzer.published import Published
 from perfloop_analyzer.recommend import Recommendation
 from perfloop_analyzer.reporters.formatting import clock, mood, worst_first
 from perfloop_analyzer.reporters.html import Record, render_page, render_report
-from perfloop_analyzer.reporters.metrics import MOST_SERIES, ResultCollector, reading_families
+from perfloop_analyzer.reporters.metrics import ResultCollector, reading_families
 from perfloop_analyzer.series import Batch, Grid
 
 
@@ -62,9 +62,9 @@ def test_a_series_has_a_label_only_where_there_are_several() -> None:
 
 def test_bands_are_bounded_by_the_loudest_series() -> None:
     """Of too many series the most anomalous are published."""
-    readings = [Reading("anomaly_score", "s", f"s{i}", float(i), {}) for i in range(MOST_SERIES + 100)]
+    readings = [Reading("anomaly_score", "s", f"s{i}", float(i), {}) for i in range(MOST_BANDS + 100)]
     (family,) = reading_families(readings)
-    assert len(family.samples) == MOST_SERIES
+    assert len(family.samples) == MOST_BANDS
     assert min(sample.value for sample in family.samples) == 100.0
 
 

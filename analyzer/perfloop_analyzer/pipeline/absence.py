@@ -14,7 +14,7 @@ import numpy as np
 
 from perfloop_analyzer.findings import AVAILABILITY, Finding, Severity
 from perfloop_analyzer.pipeline.subject import Subject
-from perfloop_analyzer.series import Batch, service_of
+from perfloop_analyzer.series import Batch, rows_by_service, service_of, services_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,17 +57,16 @@ def _absent(subject: Subject) -> list[Finding]:
 
 def _with_unscraped(batch: Batch, batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> Batch:
     """Return the batch with a row for each service that has no row in it: 1 where any of its series had a value."""
-    scraped = {service_of(labels) for labels in batch.labels}
+    scraped = set(services_of(batch))
     presence: dict[str, Floats] = {}
     for name, other in batches.items():
         signal = catalog[name]
         if signal.service or signal.component == AVAILABILITY or other.grid != batch.grid:
             continue
-        for labels, values in zip(other.labels, other.values, strict=True):
-            service = service_of(labels)
+        for service, rows in rows_by_service(other).items():
             if service not in scraped:
                 row = presence.setdefault(service, np.full(batch.grid.points, np.nan))
-                row[np.isfinite(values)] = 1.0
+                row[np.isfinite(other.values[rows]).any(axis=0)] = 1.0
     steady = {name: row for name, row in presence.items() if np.isfinite(row).mean() >= STEADY}
     if not steady:
         return batch

@@ -14,14 +14,13 @@ from perfloop_analyzer.detectors.change_point import ChangePoint
 from perfloop_analyzer.detectors.former_levels import chance_before
 from perfloop_analyzer.detectors.season import learned_line
 from perfloop_analyzer.detectors.segments import block_p_value
-from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
-from perfloop_analyzer.incidents import Memory, series_hash
+from perfloop_analyzer.findings import Finding, Reading, Severity
 from perfloop_analyzer.pipeline.history import History, rows_of
 from perfloop_analyzer.pipeline.kernels import newest_steps
-from perfloop_analyzer.series import service_of
 from perfloop_base.quantities import quantity
 
 if TYPE_CHECKING:
+    from perfloop_analyzer.incidents import Memory
     from perfloop_analyzer.pipeline.detect import Settings
     from perfloop_analyzer.pipeline.subject import Subject
     from perfloop_analyzer.series import Floats
@@ -58,8 +57,7 @@ def find_changes(
         p_value = _p_value(window.values[row], point)
         if p_value <= settings.level and _matters(subject, point) and window.chance(row, point.index) < HAD:
             found.append((_finding(subject, row, point, p_value), p_value))
-    known = (window.standing(row, memory) for row in range(len(subject.batch))) if memory.episodes else ()
-    return found, [finding for finding in known if finding is not None]
+    return found, window.standing(memory)
 
 
 class Window:
@@ -101,18 +99,24 @@ class Window:
             chances.append(self._known.levels.chance(int(self._rows[row]), seconds, height))
         return max((chance for chance in chances if np.isfinite(chance)), default=0.0)
 
-    def standing(self, row: int, memory: Memory) -> Finding | None:
-        """Return the finding of a series that was unusual before, if the level since then still stands.
+    def standing(self, memory: Memory) -> list[Finding]:
+        """Return the findings of series that were unusual before, where the level since then still stands.
 
         The place is known: no search, which finds it in one cycle and not in the next, is asked.
         """
+        if not memory.episodes:
+            return []
+        known = [
+            (row, episode)
+            for row, key in enumerate(self._subject.hashes())
+            if (episode := memory.episodes.get(f"{key}/unusual")) is not None and memory.stands(episode.seen)
+        ]
+        found = (self._standing(row, episode.began) for row, episode in known)
+        return [finding for finding in found if finding is not None]
+
+    def _standing(self, row: int, began: float) -> Finding | None:
         subject = self._subject
-        labels, grid = subject.batch.labels[row], subject.batch.grid
-        key = series_hash(service_of(labels, subject.signal.service), subject.signal.name, series_of(labels))
-        known = memory.episodes.get(f"{key}/unusual")
-        if known is None or not memory.stands(known.seen):
-            return None
-        index, values = grid.split(known.began), self.values[row]
+        index, values = subject.batch.grid.split(began), self.values[row]
         p_value = block_p_value(values, index)
         if p_value > ALPHA:
             return None

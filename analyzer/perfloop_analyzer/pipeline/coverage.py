@@ -13,7 +13,7 @@ import numpy as np
 from perfloop_analyzer.findings import AVAILABILITY, OVERALL
 from perfloop_analyzer.incidents import is_calls
 from perfloop_analyzer.ports import Unseen
-from perfloop_analyzer.series import service_of
+from perfloop_analyzer.series import rows_by_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,10 +37,9 @@ class Coverage:
             own = catalog[name].service if name in catalog else None
             lately = batch.values[:, -max(2, math.ceil(LATELY_SECONDS / batch.grid.step)) :]
             is_seen = np.asarray(np.isfinite(lately).any(axis=1))
-            for row, labels in enumerate(batch.labels):
-                service = service_of(labels, own)
+            for service, rows in rows_by_service(batch, own).items():
                 self._known.setdefault(service, set()).add(name)
-                if is_seen[row]:
+                if is_seen[rows].any():
                     self._seen.setdefault(service, set()).add(name)
 
     def services(self) -> set[str]:

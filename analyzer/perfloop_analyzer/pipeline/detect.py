@@ -12,7 +12,7 @@ from perfloop_analyzer.detectors.anomaly import Anomalies, persist_points
 from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.spread import Here
 from perfloop_analyzer.detectors.threshold import find_breaches, first_limit, run_start
-from perfloop_analyzer.findings import Finding, Reading, Severity
+from perfloop_analyzer.findings import MOST_BANDS, Finding, Reading, Severity
 from perfloop_analyzer.incidents import Memory, is_new
 from perfloop_analyzer.pipeline.absence import find_absent
 from perfloop_analyzer.pipeline.changes import find_changes
@@ -20,7 +20,7 @@ from perfloop_analyzer.pipeline.history import History
 from perfloop_analyzer.pipeline.kernels import Measure, judge
 from perfloop_analyzer.pipeline.subject import Row, Subject
 from perfloop_analyzer.pipeline.trends import find_window_forecasts, soonest_limits
-from perfloop_analyzer.series import Batch, Floats, service_of
+from perfloop_analyzer.series import Batch, Floats, rows_by_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,9 +118,9 @@ def _by_limit(subject: Subject) -> Iterable[tuple[Limit, Rows]]:
     if not signal.own_limits:
         return [(signal.limit, np.arange(len(labels)))]
     groups: dict[Limit, list[int]] = {}
-    for row, one in enumerate(labels):
-        groups.setdefault(signal.limit_of(service_of(one, signal.service)), []).append(row)
-    return [(limit, np.array(rows)) for limit, rows in groups.items()]
+    for service, rows in rows_by_service(subject.batch, signal.service).items():
+        groups.setdefault(signal.limit_of(service), []).extend(rows)
+    return [(limit, np.array(sorted(rows))) for limit, rows in groups.items()]
 
 
 def _breaches(subject: Subject, limit: Limit, rows: Rows) -> Iterable[Finding]:
@@ -163,7 +163,10 @@ def _sort_anomalies(
 
 
 def _band_readings(subject: Subject, seen: Anomalies) -> Iterable[Reading]:
-    for row in np.flatnonzero(np.isfinite(seen.expected) & np.isfinite(seen.value)):
+    rows = np.flatnonzero(np.isfinite(seen.expected) & np.isfinite(seen.value))
+    # What is published of all signals together is that of the most anomalous series.
+    loudest = np.argsort(-seen.score[rows], kind="stable")[:MOST_BANDS]
+    for row in rows[np.sort(loudest)]:
         yield subject.reading(row, "signal_value", seen.value[row])
         yield subject.reading(row, "anomaly_score", seen.score[row])
         yield subject.reading(row, "anomaly_expected", seen.expected[row])

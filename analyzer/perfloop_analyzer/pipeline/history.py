@@ -15,7 +15,7 @@ from perfloop_analyzer.pipeline.subject import Subject
 from perfloop_analyzer.pipeline.trends import Outlook, find_long_trends, steepest_rises
 from perfloop_analyzer.ports import Query
 from perfloop_analyzer.recommend import SIZED_SIGNALS, Usage, learn_usage
-from perfloop_analyzer.series import service_of
+from perfloop_analyzer.series import follow, service_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,11 +35,17 @@ def key_of(labels: Labels) -> Key:
     return tuple(sorted(labels.items()))
 
 
+def keys_of(batch: Batch) -> list[Key]:
+    """Return the key of each series of a batch."""
+    return follow(batch.labels, "keys", lambda: [key_of(labels) for labels in batch.labels])
+
+
 def rows_of(batch: Batch, history: History) -> NDArray[np.int64]:
     """Return where each series of a batch stands in what the history taught of its signal; -1 where it does not."""
     known = history.learned.get(batch.signal)
-    rows = known.rows if known is not None else {}
-    return np.array([rows.get(key_of(labels), -1) if rows else -1 for labels in batch.labels], dtype=np.int64)
+    if known is None or not known.rows:
+        return np.full(len(batch), -1, dtype=np.int64)
+    return np.array([known.rows.get(key, -1) for key in keys_of(batch)], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,9 @@ class History:
     def steepest_rises(self, batch: Batch) -> Floats:
         """Return how fast each series of a batch has risen before, per second; NaN where it is not known."""
         known = self.steepest.get(batch.signal, {})
-        return np.array([known.get(key_of(labels), np.nan) for labels in batch.labels], dtype=np.float64)
+        if not known:
+            return np.full(len(batch), np.nan)
+        return np.array([known.get(key, np.nan) for key in keys_of(batch)], dtype=np.float64)
 
     def season(self, batch: Batch) -> Season | None:
         """Return what is known of each series of a batch at its newest point; None where it is nothing."""
@@ -153,7 +161,7 @@ def _unpacked(body: Mapping[str, Any]) -> Learned:
 
 def _learn(subject: Subject) -> Learned:
     batch, direction = subject.batch, subject.signal.direction
-    rows = {key_of(labels): row for row, labels in enumerate(batch.labels)}
+    rows = {key: row for row, key in enumerate(keys_of(batch))}
     profile = learn_profile(batch.values, batch.grid)
     tail = recurrent_tail(batch.values, batch.grid.step, direction)
     rest = profile.rest(batch.values, batch.grid)

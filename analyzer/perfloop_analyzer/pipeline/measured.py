@@ -10,7 +10,7 @@ from perfloop_analyzer.findings import Finding, Severity
 from perfloop_analyzer.incidents import Movement
 from perfloop_analyzer.incidents.causes import MIN_REFERENCE, WORST, robust_deviation, worst_mean
 from perfloop_analyzer.pipeline.subject import Subject
-from perfloop_analyzer.series import Batch, Floats, current, service_of
+from perfloop_analyzer.series import Batch, Floats, current, rows_by_service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Measurements:
     def __init__(self, batches: Mapping[str, Batch], catalog: Mapping[str, Signal]) -> None:
         self._batches = batches
         self._catalog = catalog
-        self._places: dict[str, dict[str, list[int]]] = {}
+        self._places: dict[str, Mapping[str, list[int]]] = {}
         self._deviations: dict[tuple[str, int, float], float | None] = {}
 
     def now(self, signal: str, service: str) -> float | None:
@@ -158,11 +158,8 @@ class Measurements:
         """Return the rows of each service in a signal's batch."""
         if name not in self._places:
             own = self._catalog[name].service if name in self._catalog else None
-            places: dict[str, list[int]] = {}
             batch = self._batches.get(name)
-            for row, labels in enumerate(batch.labels if batch else ()):
-                places.setdefault(service_of(labels, own), []).append(row)
-            self._places[name] = places
+            self._places[name] = {} if batch is None else rows_by_service(batch, own)
         return self._places[name]
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfloop_analyzer.detectors.threshold import first_limit
-from perfloop_analyzer.findings import Finding, Reading, Severity
-from perfloop_analyzer.series import Batch, service_of
+from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
+from perfloop_analyzer.incidents import series_hash
+from perfloop_analyzer.series import Batch, follow, service_of, services_of
 
 if TYPE_CHECKING:
     from perfloop_analyzer.catalog import Signal
@@ -25,10 +26,24 @@ class Subject:
     signal: Signal
     window: str
 
+    def hashes(self) -> list[str]:
+        """Return the key of each series, by which episodes and trends are remembered."""
+        signal, batch = self.signal, self.batch
+        services = services_of(batch, signal.service)
+        return follow(
+            batch.labels,
+            ("hashes", signal.service, signal.name),
+            lambda: [
+                series_hash(service, signal.name, series_of(labels))
+                for service, labels in zip(services, batch.labels, strict=True)
+            ],
+        )
+
     def finding(self, row: Row, detector: str, severity: Severity, **numbers: Any) -> Finding:
         """Return a finding about one row; `onset` is an index of the grid and may lie outside it."""
         signal, grid, labels = self.signal, self.batch.grid, self.batch.labels[row]
         onset, service = numbers.pop("onset"), service_of(labels, signal.service)
+        measured: Any = {name: float(number) for name, number in numbers.items()}
         return Finding(
             detector=detector,
             signal=signal.name,
@@ -44,7 +59,7 @@ class Subject:
             expr=signal.query(self.window),
             window=(grid.start, grid.end),
             labels=labels,
-            **{name: float(number) for name, number in numbers.items()},
+            **measured,
         )
 
     def reading(self, row: Row, name: str, value: float) -> Reading:

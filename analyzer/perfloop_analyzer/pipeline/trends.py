@@ -13,7 +13,6 @@ from perfloop_analyzer.detectors.forecast import BY_CHANCE, Forecasts, forecast_
 from perfloop_analyzer.detectors.multiple import reject
 from perfloop_analyzer.detectors.trend import DAY_SECONDS, find_trends, without_day
 from perfloop_analyzer.findings import Finding, Reading, Severity, series_of
-from perfloop_analyzer.incidents import series_hash
 from perfloop_analyzer.pipeline.latency_limits import find_latency_limits
 from perfloop_analyzer.pipeline.lives import MILDER, Lives
 from perfloop_analyzer.series import service_of
@@ -107,7 +106,7 @@ def find_long_trends(subject: Subject, outlook: Outlook, findings: list[Finding]
         for place, until in find_latency_limits(subject):
             readings += (subject.reading(place, f"{UNTIL}:{bound}", value) for bound, value in until.items())
         return
-    keys = _keys(subject)
+    keys = subject.hashes()
     by_chance = np.array([BY_CHANCE * (MILDER if lives.stood(key, "limit") else 1.0) for key in keys])
     ahead = forecast_limit(batch.values, batch.grid.step, capacity, by_chance)
     for row in np.flatnonzero(np.isfinite(ahead.seconds)):
@@ -117,7 +116,7 @@ def find_long_trends(subject: Subject, outlook: Outlook, findings: list[Finding]
 
 def find_worsening(subject: Subject, outlook: Outlook, findings: list[Finding], readings: list[Reading]) -> None:
     """Add a finding for every series whose level gets worse over all the data it has."""
-    grid, keys = subject.batch.grid, _keys(subject)
+    grid, keys = subject.batch.grid, subject.hashes()
     trends = find_trends(without_day(subject.batch.values, grid.step), grid.step)
     is_long = np.isfinite(trends.slope) & (grid.points * grid.step >= LONG_DAYS * DAY_SECONDS)
     real = reject(np.where(is_long, trends.p_value, np.nan), min(SIGNIFICANT, outlook.level))
@@ -193,11 +192,6 @@ def _go_on(subject: Subject, row: Row, judged: _Judged, life: tuple[Lives, str],
     if lives.goes_on(key, "unusual", seen=bool(begins or (remains and lives.stood(key, "unusual")))):
         numbers = {"value": judged.after, "expected": judged.before, "p_value": judged.p_value}
         findings.append(subject.finding(row, "trend", Severity.INFO, onset=judged.onset, **numbers))
-
-
-def _keys(subject: Subject) -> list[str]:
-    batch, signal = subject.batch, subject.signal
-    return [series_hash(service_of(one, signal.service), signal.name, series_of(one)) for one in batch.labels]
 
 
 def _report(subject: Subject, row: Row, ahead: Forecasts, findings: list[Finding], readings: list[Reading]) -> None:

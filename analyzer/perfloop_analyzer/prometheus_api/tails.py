@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from perfloop_analyzer.ports import Query, Responses
 from perfloop_analyzer.prometheus_api.columns import join_columns
-from perfloop_analyzer.series import Batch, Grid
+from perfloop_analyzer.series import Batch, Grid, LabelSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from perfloop_analyzer.ports import Source
+    from perfloop_analyzer.series import Labels
 
 LEAST_POINTS = 32  # of a grid whose answers are kept
 # Scrapes are there at once; remote writers and recording rules take up to a minute.
@@ -74,11 +75,13 @@ class TailCache:
 
     async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
         """Run every query over the grid, moved by up to a second where that saves reading all of it."""
-        grid, phase = self._align(grid)
-        if grid.points < LEAST_POINTS or phase is None or len({one.signal for one in queries}) < len(queries):
+        if grid.points < LEAST_POINTS or len({one.signal for one in queries}) < len(queries):
             return await self._source.query(queries, grid)
         now = self._clock()
         self._forget(now)
+        grid, phase = self._align(grid)
+        if phase is None:
+            return await self._source.query(queries, grid)
         asked: dict[Grid, list[Query]] = {}
         for query in queries:
             asked.setdefault(self._missing(query, grid, phase, now), []).append(query)
@@ -130,6 +133,7 @@ class TailCache:
         read = now if whole or held is None else held.read
         if not whole and held is not None:
             batch = join_columns(query.signal, grid, [held.batch, batch])
+        batch = replace(batch, labels=self._same_labels(place, batch.labels))
         batch.values.flags.writeable = False  # it is read again
         if batch.values.size <= self._most:
             self._kept[place] = _Kept(batch, self.skew, read, now)
@@ -138,6 +142,15 @@ class TailCache:
                 _, oldest = self._kept.popitem(last=False)
                 self._values -= oldest.batch.values.size
         return batch
+
+    def _same_labels(self, place: _Place, labels: tuple[Labels, ...]) -> tuple[Labels, ...]:
+        """Return the labels as one object for all phases of an expression: it remembers what follows from them."""
+        if isinstance(labels, LabelSet):
+            return labels
+        for other, kept in self._kept.items():
+            if other[:3] == place[:3] and kept.batch.labels == labels:
+                return kept.batch.labels
+        return LabelSet(labels)
 
     def _forget(self, now: float) -> None:
         """Drop what nobody asks for any more: the expressions of an earlier configuration."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from perfloop_analyzer.findings import OVERALL, Severity, series_of
+from perfloop_analyzer.findings import MOST_BANDS, OVERALL, Severity, series_of
 from perfloop_analyzer.recommend.money import MONEY, SAVING_KINDS
 from perfloop_analyzer.recommend.recommendation import by_urgency
 from perfloop_analyzer.recommend.track_record import count_outcomes
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from perfloop_analyzer.recommend import Recommendation
 
 TITLE_LENGTH = 120
-MOST_SERIES = 2000
 
 # name: (help, label of the part after the colon). The label `series` distinguishes the series of one signal.
 READINGS = {
@@ -283,14 +282,14 @@ def _explanation_families(result: Result) -> Iterator[Metric]:
 
 
 def reading_families(readings: Iterable[Reading]) -> Iterator[Metric]:
-    """Return the detectors' continuous outputs; of more than MOST_SERIES series the most anomalous are kept."""
+    """Return the detectors' continuous outputs; of more than MOST_BANDS series the most anomalous are kept."""
     table: dict[str, dict[tuple[str, str, str, str], float]] = {}
     for reading in readings:
         name, _, extra = reading.name.partition(":")
         key = (reading.service, reading.signal, series_of(reading.labels), extra)
         table.setdefault(name, {})[key] = reading.value
     loudest = table.get("anomaly_score", {})
-    kept = set(sorted(loudest, key=lambda key: -loudest[key])[:MOST_SERIES])
+    kept = set(sorted(loudest, key=lambda key: -loudest[key])[:MOST_BANDS])
     for name, (text, label) in READINGS.items():
         family = GaugeMetricFamily(f"perfloop_{name}", text, labels=())
         for key, value in table.get(name, {}).items():

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MEMORY = frozenset({"sqlite://", "sqlite:///:memory:"})
 CONNECT_SECONDS = 5
 STATEMENT_MILLISECONDS = 10_000
+# A program that was frozen between two statements must not hold its locks for longer.
+IDLE_MILLISECONDS = 5_000
 
 
 def open_engine(url: str) -> Engine:
@@ -66,7 +68,12 @@ def _postgresql(url: URL) -> dict[str, Any]:
     if "connect_timeout" not in url.query:
         arguments["connect_timeout"] = CONNECT_SECONDS
     if "options" not in url.query and url.get_driver_name() in {"psycopg", "psycopg2"}:
-        arguments["options"] = f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={STATEMENT_MILLISECONDS}"
+        limits = {
+            "statement_timeout": STATEMENT_MILLISECONDS,
+            "lock_timeout": STATEMENT_MILLISECONDS,
+            "idle_in_transaction_session_timeout": IDLE_MILLISECONDS,
+        }
+        arguments["options"] = " ".join(f"-c {name}={value}" for name, value in limits.items())
     return arguments
 
 
