@@ -32,9 +32,10 @@ async def test_the_trace_of_a_slow_request_is_found_in_prometheus(tmp_path: Path
             config = LoadTestConfig.model_validate(
                 {
                     "base_url": url,
-                    "duration_seconds": 3,
-                    "concurrent_users": 2,
-                    "think_time_seconds": 0.05,
+                    # So few that the report names every one of them.
+                    "duration_seconds": 2.4,
+                    "concurrent_users": 1,
+                    "think_time_seconds": 0.3,
                     "trace_sampling": 1,
                     "endpoints": [{"path": "/api/v1/search", "method": "POST", "data": {"query": "cache"}}],
                 }
@@ -43,7 +44,8 @@ async def test_the_trace_of_a_slow_request_is_found_in_prometheus(tmp_path: Path
             assert summary.failed_requests == 0
             traces = summary.total.traces
             assert traces is not None
-            known = {one.trace_id for one in traces.slowest}
+            client = {one.trace_id: one.seconds for one in traces.slowest}
+            assert len(client) == traces.sampled == summary.total_requests
 
             def found(name: str) -> list[Any]:
                 now = time.time()
@@ -53,14 +55,13 @@ async def test_the_trace_of_a_slow_request_is_found_in_prometheus(tmp_path: Path
             def ids(name: str) -> set[str]:
                 return {exemplar["labels"]["trace_id"] for series in found(name) for exemplar in series["exemplars"]}
 
-            # The slowest request of all is kept: a slower one always is.
-            wait_for(lambda: traces.slowest[0].trace_id in ids(DURATION), "the slowest request's trace", 60)
-            wait_for(lambda: ids(STATEMENT), "the trace of a statement", 60)
+            wait_for(lambda: ids(DURATION) & client.keys(), "a trace in Prometheus", 60)
+            wait_for(lambda: ids(STATEMENT) & client.keys(), "the trace of a statement", 60)
+            assert ids(DURATION) <= client.keys()
             for series in found(DURATION):
                 for exemplar in series["exemplars"]:
                     assert float(exemplar["value"]) <= float(series["seriesLabels"]["le"])
             chosen = choose_traces(found(DURATION), {"http_route": "/api/v1/search"})
-            assert {one.trace_id for one in chosen} & known
-            client = {one.trace_id: one.seconds for one in traces.slowest}
+            assert chosen
             # The caller waits at least as long as the service works.
-            assert all(one.seconds <= client[one.trace_id] for one in chosen if one.trace_id in client)
+            assert all(one.seconds <= client[one.trace_id] for one in chosen)
