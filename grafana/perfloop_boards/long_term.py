@@ -48,7 +48,7 @@ def _store_samples() -> AnyPanel:
         ),
         [
             Query("sum(rate(prometheus_remote_storage_samples_total[$__rate_interval]))", "sent", colours.TRAFFIC),
-            Query(ever(rate.format("retried")), "sent again", colours.SLOW),
+            Query(ever(rate.format("retried")), "tried again", colours.SLOW),
             Query(ever(rate.format("failed")), "refused", colours.ERRORS),
             Query(ever(rate.format("dropped")), "dropped", colours.OTHER),
         ],
