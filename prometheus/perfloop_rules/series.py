@@ -108,7 +108,7 @@ def _problems(selector: Selector, known: Mapping[str, frozenset[str]]) -> list[s
 def check_recorded(directory: Path) -> list[str]:
     """Return what is wrong with the rules according to the recorded series."""
     own, foreign = read_known(directory)
-    return find_strays(read_rules(directory), _with_further_labels(own | foreign, directory))
+    return find_strays(read_rules(directory), _with_further_labels(_both(own, foreign), directory))
 
 
 def check_live(directory: Path, live: Known) -> list[str]:
@@ -117,8 +117,12 @@ def check_live(directory: Path, live: Known) -> list[str]:
     A series of a foreign exporter that is not scraped is not a mistake: its pack has no data yet.
     """
     _, foreign = read_known(directory)
-    absent = {name: labels for name, labels in foreign.items() if name not in live}
-    return find_strays(read_rules(directory), _with_further_labels(live | absent, directory))
+    return find_strays(read_rules(directory), _with_further_labels(_both(live, foreign), directory))
+
+
+def _both(own: Known, foreign: Known) -> Known:
+    """Return the series of both: what both publish, such as cAdvisor's names, has the labels of either."""
+    return {name: own.get(name, frozenset()) | foreign.get(name, frozenset()) for name in {**own, **foreign}}
 
 
 def _with_further_labels(known: Known, directory: Path) -> Known:

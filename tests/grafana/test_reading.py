@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Boards = dict[str, dict[str, Any]]
 EXPECTED = {
-    *("overview", "service", "slo", "system", "fleet", "llm", "database-cache"),
+    *("overview", "service", "slo", "system", "fleet", "kubernetes", "llm", "database-cache"),
     *("load-test", "analysis", "recommendations", "capacity", "alerts", "stack"),
 }
 STATUS = {"green", "orange", "red"}

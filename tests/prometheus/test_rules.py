@@ -8,6 +8,7 @@ from typing import Any
 LEVELS = {
     *("service", "service_route", "service_db", "service_db_operation", "service_pool", "service_model"),
     *("service_cache", "service_cache_operation", "service_slo", "instance", "instance_device", "instance_mountpoint"),
+    *("namespace_pod", "namespace_persistentvolumeclaim"),
 }
 
 

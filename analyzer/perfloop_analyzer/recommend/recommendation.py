@@ -82,8 +82,8 @@ class Recommendation:
         rivals: Other possible causes of the incident, in words.
         created, updated: Unix seconds.
         values: cause_score, incident, signal and parts, and why there is no expected gain (`unknown_gain`); of waste
-            `resize`; of what runs in Kubernetes `patch`; later `stood_until`, `measured`, `saved`, `effort_hours`, `proved`, `reason` and `words`. `money`
-            is what it is worth, computed from the prices and never stored.
+            `resize`; of what runs in Kubernetes `patch`; later `stood_until`, `measured`, `saved`, `effort_hours`,
+            `proved`, `reason` and `words`. `money` is what it is worth, computed from the prices and never stored.
     """
 
     id: str

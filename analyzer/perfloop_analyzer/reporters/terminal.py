@@ -75,9 +75,7 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
         improvement = recommendation.improvement
         _print(console, "")
         _print(console, f"{recommendation.priority}: {recommendation.title}")
-        _print(console, f"  {recommendation.action}")
-        for line in recommendation.patch:
-            _print(console, f"    {line}")
+        _print_action(recommendation, console)
         if recommendation.parts:
             _print(console, f"  worst: {', '.join(recommendation.parts)}")
         expected = (
@@ -100,6 +98,12 @@ def print_recommendations(recommendations: Sequence[Recommendation], console: Co
         _print(
             console, f"  state: {recommendation.state}{f', since {since}' if since else ''}, id: {recommendation.id}"
         )
+
+
+def _print_action(recommendation: Recommendation, console: Console) -> None:
+    _print(console, f"  {recommendation.action}")
+    for line in recommendation.patch:
+        _print(console, f"    {line}")
 
 
 def print_changes(changes: Sequence[Change], now: float, console: Console) -> None:
