@@ -178,9 +178,9 @@ async def replay_past(config: AnalysisConfig, past: ReplayConfig, watch: Callabl
     async with PrometheusSource(config.source.located()) as source:
         plan = await make_plan(config, past, source, knowledge)
         journal = Journal(plan.start, plan.end, plan.stride, read_holds(knowledge.catalog, thresholds))
-        watch = KubernetesWatch(plan.read(source))
-        loop = Loop(plan.config, watch, Scratch(), knowledge)
-        loop.name_workloads(watch)
+        workloads = KubernetesWatch(plan.read(source))
+        loop = Loop(plan.config, workloads, Scratch(), knowledge)
+        loop.name_workloads(workloads)
         await replay(loop, plan.moments(), journal, watch)
     return journal
 

@@ -56,6 +56,15 @@ async def test_a_cluster_is_healthy_and_then_is_not(prometheus_binary: str, tmp_
         assert {one.signal for one in healthy.findings} == set()
         assert healthy.recommendations == ()
         assert {one.service for one in healthy.health} >= {"checkout", "search", "db"}
+        recorded = client.get("/api/v1/query", params={"query": "namespace_pod:kube_pod_service:info"}).json()
+        services = {row["metric"]["pod"]: row["metric"]["service"] for row in recorded["data"]["result"]}
+        assert services == {
+            "checkout-7d4b9c6f5d-x2x4v": "checkout",
+            "search-5c9f8b7d6c-k8k9p": "search",
+            "worker-6f7d8c9b5f-zt2wq": "worker",
+            "db-0": "db",
+            "agent-vb4x7": "agent",
+        }
 
         page.state = SICK
         grown = (
