@@ -6,6 +6,7 @@ only blocks of numbers travel. A cluster that fails costs no cycle: its work is 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import time
@@ -17,8 +18,6 @@ from perfloop_base.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import distributed
 
     from perfloop_analyzer.detectors.spread import Spread
     from perfloop_analyzer.spread_config import SpreadConfig
@@ -74,14 +73,12 @@ class DaskSpread:
         return found
 
     def _ask(self, work: Callable[..., T], blocks: Sequence[tuple[Any, ...]]) -> list[T]:
-        import distributed
-
         # As many tasks as keep every worker busy twice: each has a cost of its own.
         workers = max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
         size = max(1, len(blocks) // (2 * workers))
         lots = [blocks[start : start + size] for start in range(0, len(blocks), size)]
         futures = [self._client.submit(_do, work, lot, pure=False, retries=1) for lot in lots]
-        distributed.wait(futures, timeout=WORK_SECONDS)
+        _dask().wait(futures, timeout=WORK_SECONDS)
         return [one for lot in self._client.gather(futures) for one in lot]
 
     def close(self) -> None:
@@ -100,10 +97,18 @@ def _do(work: Callable[..., T], blocks: Sequence[tuple[Any, ...]]) -> list[T]:
     return [work(*block) for block in blocks]
 
 
-def _connect(config: SpreadConfig) -> tuple[distributed.Client, distributed.LocalCluster | None]:
-    import distributed
+def _dask() -> Any:
+    """Return Dask's distributed, which takes a second to import and has few types."""
+    return importlib.import_module("distributed")
 
-    address, certificates = config.dask, config.certificates()
+
+def _connect(config: SpreadConfig) -> tuple[Any, Any]:
+    """Return a client, and the cluster of this machine's own where there is one.
+
+    Raises:
+        ConfigError: Nobody answers there.
+    """
+    distributed, address, certificates = _dask(), config.dask, config.certificates()
     security = distributed.Security(require_encryption=True, **certificates) if certificates else None
     # What it has to say is said here, in a sentence, once.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -116,13 +121,13 @@ def _connect(config: SpreadConfig) -> tuple[distributed.Client, distributed.Loca
         raise ConfigError(f"--dask {address}: {_why(error)}") from error
 
 
-def _check(client: distributed.Client, address: str) -> None:
+def _check(client: Any, address: str) -> None:
     """Refuse a cluster that cannot do this program's work.
 
     Raises:
         ConfigError: It has no workers, or they run other versions; with every problem.
     """
-    versions: Any = client.get_versions(packages=[PACKAGE, "numpy", "scipy"])
+    versions = client.get_versions(packages=[PACKAGE, "numpy", "scipy"])
     ours, workers = versions["client"]["packages"], versions["workers"]
     if not workers:
         raise ConfigError(f"--dask {address}: the cluster has no workers: `dask worker {address}` starts one")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BEATS = 5  # of the holder, in the length of a lease
 LOOKS = 10  # of the others
 LOOKS_PER_BEAT = 4  # an analyzer that waits says so with each fourth look
-ANSWER_SECONDS = 3.0  # for which an answer of the database is waited for: a beat may fail, two may not
+ANSWERS = 4  # an answer of the database is waited for this part of a lease: one beat may fail, and the next
 
 log = logging.getLogger("analyzer.lease")
 
@@ -112,15 +112,15 @@ class Elector:
         self._leaves = True
         self.election.lost()
         with contextlib.suppress(StoreError, TimeoutError):
-            await asyncio.wait_for(asyncio.to_thread(self._book.leave, self._me), ANSWER_SECONDS)
+            await asyncio.wait_for(asyncio.to_thread(self._book.leave, self._me), self.election.seconds / ANSWERS)
 
     async def turn(self) -> None:
         """Ask the database once."""
-        began, before = self._clock(), self.is_leader
+        began, before, patience = self._clock(), self.is_leader, self.election.seconds / ANSWERS
         try:
-            await asyncio.wait_for(asyncio.to_thread(self._contact, began), ANSWER_SECONDS)
+            await asyncio.wait_for(asyncio.to_thread(self._contact, began), patience)
         except (StoreError, TimeoutError) as error:
-            self.election.cut_off(str(error) or f"the database has not answered for {ANSWER_SECONDS:g} s", began)
+            self.election.cut_off(str(error) or f"the database has not answered for {patience:g} s", began)
         if self.is_leader:
             self._won.set()
         if before != self.is_leader:

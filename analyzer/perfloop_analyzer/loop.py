@@ -157,11 +157,12 @@ class Loop:
         self._is_running = True
         due = loop.time()
         while not stop.is_set():
-            if not (self._has_begun and self.published.post.is_leader):
-                self._stand_back()
+            if not (self._has_begun and self.published.post.is_leader and self._is_one_watch):
                 await self.published.post.wait(stop)
-                await self._bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
-                self._has_begun, due = True, loop.time()
+                if not (self._has_begun and self._is_one_watch):
+                    self._stand_back()
+                    await self._bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
+                self._has_begun, self._fence.claim, due = True, self.published.post.claim, loop.time()
                 continue
             await self.cycle(clock())
             due += self._config.interval_seconds
@@ -174,10 +175,15 @@ class Loop:
             except TimeoutError:
                 continue
 
+    @property
+    def _is_one_watch(self) -> bool:
+        """Whether nobody else can have published since the cycle began in whose name this analyzer writes."""
+        return is_one_watch(self._fence.claim, self.published.post.claim)
+
     def _stand_back(self) -> None:
         """Forget what stood: another analyzer goes on with it, and what it leaves is taken up from the database."""
         self.published.withdraw()
-        self._has_begun, self._has_recalled = False, False
+        self._has_recalled = False
         self._keeping.forget()
         self._last_run.pop("recall", None)
         self._update_settings(memory=Memory(), burning=(), burn_readings=())
@@ -188,12 +194,11 @@ class Loop:
         costs = self.published.costs
         result: Result | None = None
         post = self.published.post
-        self._fence.claim = claim = post.claim
+        self._fence.claim = post.claim
         try:
             result = await self._analyze(at)
-            if not post.is_leader or not is_one_watch(claim, post.claim):
-                # Frozen or cut off meanwhile: what was found then is not what is now, and another one publishes.
-                self._stand_back()
+            if not (post.is_leader and self._is_one_watch):
+                # Frozen or cut off meanwhile: what was found then is not what is now, and another one may publish.
                 costs.cycles["shed"] += 1
                 return None
             self.published.publish(result)

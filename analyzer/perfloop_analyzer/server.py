@@ -100,7 +100,7 @@ def build_web(
     GCCollector(registry=registry)
     registry.register(ResultCollector(published))
     registry.register(published.keeper.health)
-    registry.register(LinkCollector(settings.links))
+    registry.register(LinkCollector(settings.links, lambda: published.post.is_leader))
     web = FastAPI(
         title="Perfloop analyzer",
         description="Findings, incidents and recommendations.",

@@ -31,14 +31,13 @@ if TYPE_CHECKING:
 LONG = pytest.mark.skipif(
     not os.environ.get("PERFLOOP_LONG_TESTS"), reason="takes a minute: set PERFLOOP_LONG_TESTS=1 to run it"
 )
-# A busy machine is slow by itself: within two intervals is asserted where the machine is known to be idle, and by the
-# clocks of test_lease.py.
-IN_TIME = 12.0 if os.environ.get("PERFLOOP_LONG_TESTS") else 60.0
 INTERVAL = 6.0  # seconds: of the shape of the shipped one, and lease and looks in proportion
+# Within two intervals is asserted where nothing else keeps the machine busy, and by the clocks of test_lease.py.
+IN_TIME = 2 * INTERVAL if os.getloadavg()[0] < (os.cpu_count() or 1) else 60.0
 SIGNALS = """
 signals:
-- {name: depth, title: Queue depth, component: database, kind: use, unit: items, expr: depth,
-   limit: {warning: 10, critical: 20}}
+- {name: db_pool_used_ratio, title: Pool used, component: database, kind: use, unit: ratio, expr: depth,
+   limit: {warning: 0.8, critical: 0.95}}
 """
 
 
@@ -208,7 +207,7 @@ class Stage:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=LONG)])
 def pair(request: pytest.FixtureRequest, prometheus: str, service: Any, tmp_path: Path) -> Iterator[Pair]:
     """Two analyzers over one Prometheus and one database, both kinds; the first one publishes."""
-    service.text = "depth 50\n"
+    service.text = "depth 0.99\n"
     with contextlib.ExitStack() as stack:
         gate, database = None, f"sqlite:///{tmp_path}/a.sqlite"
         through = database
@@ -269,7 +268,7 @@ def test_the_one_that_waits_says_so_and_publishes_nothing(pair: Pair) -> None:
     metrics = _read(f"{other.url}/metrics")
     leads = next(line for line in metrics.splitlines() if line.startswith("perfloop_analyzer_leader{"))
     assert leads.endswith(" 0.0")
-    families = {line.split()[2] for line in metrics.splitlines() if line.startswith("# TYPE perfloop_")}
+    families = {line.partition("{")[0].split()[0] for line in metrics.splitlines() if line.startswith("perfloop_")}
     assert {name for name in families if not name.startswith(("perfloop_analyzer_", "perfloop_state_"))} == set()
     assert leader.url in _read(f"{other.url}/api/v1/health")
     page = _read(other.url)

@@ -15,7 +15,7 @@ from perfloop_analyzer.reporters.explanations import explain_signals
 from perfloop_analyzer.reporters.planned import plan_families
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from prometheus_client.metrics_core import Metric
 
@@ -85,10 +85,14 @@ class ResultCollector(Collector):
 
 
 class LinkCollector(Collector):
-    """Where a browser reaches the other programs, for the links of the boards; `links` are URLs by program."""
+    """Where a browser reaches the other programs, for the links of the boards; of two analyzers one says it.
 
-    def __init__(self, links: Mapping[str, str]) -> None:
+    `links` are URLs by program, `leads` whether this is the one.
+    """
+
+    def __init__(self, links: Mapping[str, str], leads: Callable[[], bool] = lambda: True) -> None:
         self._links = links
+        self._leads = leads
 
     def collect(self) -> Iterator[Metric]:
         """Return one series for each program."""
@@ -96,7 +100,7 @@ class LinkCollector(Collector):
             "perfloop_link_info",
             "Where a browser reaches a program of the stack; the value is 1.",
             ["program", "url"],
-            [(pair, 1.0) for pair in self._links.items()],
+            [(pair, 1.0) for pair in self._links.items() if self._leads()],
         )
 
 
