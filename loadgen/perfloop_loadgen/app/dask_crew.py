@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import platform
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ _ANSWER_SECONDS = 5.0
 _DISMISS_SECONDS = 3.0
 _CLOCK_LOOKS = 9
 _PACKAGE = "perfloop"
+_OBJECT = re.compile(r"^in <[^>]*>: ")
+# Of Dask's message about an actor whose worker has ended.
+_ACTOR_LOST = "Worker holding Actor was lost"
 _MAJOR_MINOR = 2
 
 
@@ -124,10 +128,9 @@ class DaskCrew:
         """End every worker's part, and leave the cluster; nobody is waited for longer than a few seconds."""
         for line in self._lines:
             line.hush()
-        closing = [_answer(host.close()) for host in self._hosts]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DISMISS_SECONDS):
-                await asyncio.gather(*closing, return_exceptions=True)
+                await _each(_close(host) for host in self._hosts)
         for one in (self._client, self._own):
             if one is not None:
                 with contextlib.suppress(TimeoutError, OSError):
@@ -151,7 +154,9 @@ class DaskCrew:
             self._client = distributed.Client(
                 address, asynchronous=True, security=security, timeout=_CONNECT_SECONDS, direct_to_workers=False
             )
-            return await self._client
+            # Dask's own limit ends with the handshake: what listens there may be silent after it.
+            async with asyncio.timeout(2 * _CONNECT_SECONDS):
+                return await self._client
         except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
             raise TargetError(f"--dask {self._cluster.address}: {_why(error)}") from error
 
@@ -195,16 +200,12 @@ class _HostLine:
     def end(self) -> None:
         """End the process; a worker that does not hear this ends it by itself, once its lease is over."""
         self.hush()
-        self._ending = asyncio.get_running_loop().create_task(self._close())
+        self._ending = asyncio.get_running_loop().create_task(_close(self._actor))
 
     def hush(self) -> None:
         """Ask nothing more."""
         if self._talk is not None:
             self._talk.cancel()
-
-    async def _close(self) -> None:
-        with contextlib.suppress(Exception):  # it is lost: nobody expects an answer
-            await _answer(self._actor.close())
 
     async def _converse(self, number: int, sealed: Sealed, test: str, receive: Receive) -> None:
         try:
@@ -223,6 +224,12 @@ class _HostLine:
                 receive(number, LOST, f"was not reached any more: {_why(error)}")
             else:
                 self.prepared.set_result(f"it cannot be prepared: {_why(error)}")
+
+
+async def _close(host: Any) -> None:
+    """End what a host has; one that is lost gives no answer, and does so by itself."""
+    with contextlib.suppress(Exception):  # Dask raises whatever the worker's end came to
+        await _answer(host.close())
 
 
 async def _each(asked: Any) -> list[Any]:
@@ -362,8 +369,15 @@ def _why(error: BaseException) -> str:
     """Return the reason of an error of Dask in one line."""
     if isinstance(error, TargetError):
         return str(error)
+    if _ACTOR_LOST in str(error):
+        return "its Dask worker has ended"
     cause = error.__cause__ or error.__context__
-    if isinstance(error, OSError | TimeoutError) and "Timed out" in str(error):
-        return "no scheduler answers there" + (f": {cause}" if isinstance(cause, OSError) and str(cause) else "")
-    lines = str(error).strip().splitlines()
+    if isinstance(error, OSError | TimeoutError) and ("Timed out" in str(error) or not str(error)):
+        return "no scheduler answers there" + (f": {_line(cause)}" if isinstance(cause, OSError) and str(cause) else "")
+    return _line(error)
+
+
+def _line(error: BaseException) -> str:
+    """Return the first line of an error of Dask, without the object that it begins with."""
+    lines = _OBJECT.sub("", str(error).strip()).splitlines()
     return lines[0] if lines else type(error).__name__
