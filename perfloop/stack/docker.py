@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perfloop.stack import build_context, generation, health, ports, records, validation
-from perfloop.stack.components import PROMETHEUS_PAIR, STORE, ComponentStatus, read_interval
+from perfloop.stack.components import PROMETHEUS_PAIR, ComponentStatus, read_interval
 from perfloop.stack.compose_files import FILES_VARIABLE, all_files, choose_files
 from perfloop.stack.configuration import write_secret
 from perfloop.stack.docker_engine import Engine, last_words
 from perfloop.stack.errors import DockerError, StackError, UnhealthyError
+from perfloop.stack.remote_write import STORE
 from perfloop.stack.retention import find_short_retention
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perfloop.stack import disk, health, ports, programs, remote_state, validation
-from perfloop.stack.components import PROMETHEUS_PAIR, STORE
+from perfloop.stack.components import PROMETHEUS_PAIR
 from perfloop.stack.configuration import ETC
 from perfloop.stack.docker import DockerStack
 from perfloop.stack.errors import StackError
 from perfloop.stack.native import NativeStack
+from perfloop.stack.remote_write import STORE
 from perfloop.stack.retention import find_short_retention
 from perfloop.stack.send_test import send_test as deliver
 from perfloop.stack.usage import find_differences

@@ -27,8 +27,9 @@ from perfloop.stack import (
     validation,
 )
 from perfloop.stack.alertmanager_version import read_version
-from perfloop.stack.components import PROMETHEUS_PAIR, STORE, Component, ComponentStatus, build_components
+from perfloop.stack.components import PROMETHEUS_PAIR, Component, ComponentStatus, build_components
 from perfloop.stack.errors import NotRunningError, ProgramError, StackError, UnhealthyError
+from perfloop.stack.remote_write import STORE
 from perfloop.stack.retention import find_short_retention
 from perfloop.stack.strays import GUARDIAN
 from perfloop.stack.supervision import Supervisor, remove_socket

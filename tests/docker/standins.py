@@ -13,6 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent / "standins"
 SUITE = "bookworm"
 NAMES = ("prometheus", "alertmanager", "postgres", "redis")
+CLUSTER = ("vminsert", "vmselect", "vmstorage")
 _RECIPE = "1"  # raise it when `ensure_base` or `_furnish` changes what lies in the base
 _PACKAGES = "python3,python3-venv,ca-certificates,wget"
 _BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -96,7 +97,7 @@ def ensure_base() -> str:
 
 
 def ensure(name: str) -> str:
-    """Return the tag of the stand-in for one of `NAMES`, built when it is missing."""
+    """Return the tag of the stand-in for one of `NAMES` or `CLUSTER`, built when it is missing."""
     base = ensure_base()
     files = [path.read_bytes() for path in sorted(HERE.iterdir())]
     tag = f"perfloop-standin/{name}:{_digest(base.encode(), *files)}"
@@ -112,41 +113,10 @@ def ensure_all() -> dict[str, str]:
     return images | {"PERFLOOP_PYTHON_IMAGE": ensure_base()}
 
 
-CLUSTER = ("vminsert", "vmselect", "vmstorage")
-_MODULE = "github.com/VictoriaMetrics/VictoriaMetrics"
-_COMPOSE = HERE.parents[2] / "docker-compose.scale.yml"
-_BUILD_SECONDS = 1500
+def ensure_cluster() -> dict[str, str]:
+    """Return the variables that put stand-ins of a VictoriaMetrics cluster into docker-compose.scale.yml.
 
-
-def _release() -> str:
-    """Return the release that docker-compose.scale.yml has."""
-    found = re.search(r"victoriametrics/vmstorage:(v[\d.]+-cluster)", _COMPOSE.read_text(encoding="utf-8"))
-    if found is None:
-        raise StandInError("docker-compose.scale.yml names no release of vmstorage")
-    return found[1]
-
-
-def _build_part(name: str, release: str, directory: Path) -> None:
-    """Build one part of the real cluster from the Go module proxy, without libc, as its own image has it."""
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOBIN": str(directory), "GOFLAGS": "-trimpath"}
-    _run("go", "install", f"{_MODULE}/app/{name}@{release}", env=environment, timeout=_BUILD_SECONDS)
-
-
-def ensure_cluster() -> dict[str, str] | None:
-    """Return the variables that put a real VictoriaMetrics cluster into docker-compose.scale.yml; None without Go.
-
-    Debian has the single program alone, so its three parts are built from the release that the file pins.
+    Debian has the single program: it is the storage, behind two gateways at the cluster's own paths. The real cluster
+    runs with the file's flags in tests/perfloop/test_cluster.py, where its programs are.
     """
-    release, base = _release(), ensure_base()
-    tags = {name: f"perfloop-standin/{name}:{_digest(base.encode(), release.encode())}" for name in CLUSTER}
-    for name, tag in tags.items():
-        if has_image(tag):
-            continue
-        if shutil.which("go") is None:
-            return None
-        with tempfile.TemporaryDirectory(prefix="perfloop-cluster-") as directory:
-            _build_part(name, release, Path(directory))
-            recipe = f'FROM {base}\nCOPY {name} /{name}-prod\nENTRYPOINT ["/{name}-prod"]\n'
-            (Path(directory) / "Dockerfile").write_text(recipe, encoding="utf-8")
-            _run("docker", "build", "--quiet", "--tag", tag, directory, env={**os.environ, "DOCKER_BUILDKIT": "0"})
-    return {f"PERFLOOP_{name.upper()}_IMAGE": tag for name, tag in tags.items()}
+    return {f"PERFLOOP_{name.upper()}_IMAGE": ensure(name) for name in CLUSTER}

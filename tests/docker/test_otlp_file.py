@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from perfloop.stack import docker_init, otlp
-from perfloop.stack.docker import OTLP_FILE
+from perfloop.stack.compose_files import OTLP_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
