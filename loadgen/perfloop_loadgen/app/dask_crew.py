@@ -16,6 +16,7 @@ import re
 import time
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dask
@@ -108,10 +109,8 @@ class DaskCrew:
         chosen = _choose(addresses, places, load.test.name, asked, self._cluster.address)
         for number, (at, share) in enumerate(zip(chosen, parts_of(load.share, len(chosen)), strict=True)):
             host, place = self._hosts[at], places[at]
-            ahead, error = (
-                (0, None) if _is_same_clock(place) else await measure_clock(lambda h=host: _answer(h.clock()))
-            )
-            self._lines.append(_HostLine(host, addresses[at], place.host, (ahead, error)))
+            clock = (0, None) if _is_same_clock(place) else await measure_clock(partial(_clock_of, host))
+            self._lines.append(_HostLine(host, addresses[at], place.host, clock))
             job = Job(config, share, baggage.environment, checks_service=True)
             self._lines[-1].begin(number, Sealed(job, baggage.files), load.test.name, receive)
         refused = await _each(line.prepared for line in self._lines)
@@ -230,6 +229,12 @@ async def _close(host: Any) -> None:
     """End what a host has; one that is lost gives no answer, and does so by itself."""
     with contextlib.suppress(Exception):  # Dask raises whatever the worker's end came to
         await _answer(host.close())
+
+
+async def _clock_of(host: Any) -> int:
+    """Return the clock of a host's machine, in nanoseconds."""
+    clock: int = await _answer(host.clock())
+    return clock
 
 
 async def _each(asked: Any) -> list[Any]:

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +29,7 @@ from perfloop_loadgen.app.crew import PipeReader
 from perfloop_loadgen.app.worker import BEAT, LOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.connection import Connection
 
     from perfloop_loadgen.app.worker import Job
@@ -164,7 +165,7 @@ class LoadHost:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-        self._reader = PipeReader(self._pipe, lambda kind, said: loop.call_soon_threadsafe(self._hear, kind, said))
+        self._reader = PipeReader(self._pipe, partial(_pass, loop, self._hear))
         await asyncio.to_thread(self._pipe.send, job)
 
     def _hear(self, kind: str, content: Any) -> None:
@@ -184,6 +185,10 @@ class LoadHost:
         while time.monotonic() - self._heard < LEASE_SECONDS:  # noqa: ASYNC110 - silence is no event
             await asyncio.sleep(_WAIT_SECONDS)
         await self.close()
+
+
+def _pass(loop: asyncio.AbstractEventLoop, hear: Callable[[str, Any], None], kind: str, content: Any) -> None:
+    loop.call_soon_threadsafe(hear, kind, content)
 
 
 def _write(directory: Path, files: Mapping[str, bytes]) -> None:

@@ -13,7 +13,7 @@ from perfloop_loadgen.samples.book import Load, Recorder
 from perfloop_loadgen.samples.histogram import SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from perfloop_loadgen.pacing import RateShape
     from perfloop_loadgen.ports import Clock, Engine
@@ -85,7 +85,7 @@ class OpenLoop:
 
         Every sender computes the whole schedule and takes its share: together they send it exactly once.
         """
-        starts = islice(self.shape.starts(), index, None, of)
+        starts: Iterator[float] = islice(self.shape.starts(), index, None, of)
         self._step, self._number = of, index
         for due in starts:
             if due >= from_seconds:

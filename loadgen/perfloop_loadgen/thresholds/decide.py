@@ -59,8 +59,9 @@ def generator_faults(
         tally: everything that was counted.
         workers: each of several senders: a sentence then names the one that it is about.
     """
-    faults = []
-    for who, one in [(worker.title, worker) for worker in workers] or [("the generator", generator)]:
+    faults: list[str] = []
+    senders: list[tuple[str, Generator | WorkerFigures]] = [(worker.title, worker) for worker in workers]
+    for who, one in senders or [("the generator", generator)]:
         faults += _limits_reached(limits, who, one)
     faults += _stragglers(limits, workers)
     reached = sorted(outcomes.GENERATOR_LIMITS & tally.outcomes.keys())
