@@ -19,7 +19,7 @@ import yaml
 
 from tests.support.dns_server import Records, run_dns
 from tests.support.free_ports import find_free_ports
-from tests.support.prometheus_versions import find_prometheus
+from tests.support.prometheus_versions import find_shipped
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_promtool_accepts_the_example(name: str, promtool: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_shipped_promtool_accepts_the_example(name: str) -> None:
     """By the promtool of the image that Compose runs."""
-    command = [find_prometheus("promtool"), "check", "config", "--syntax-only", str(DISCOVERY / f"{name}.yml")]
+    command = [find_shipped("promtool"), "check", "config", "--syntax-only", str(DISCOVERY / f"{name}.yml")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.sigv4_verifier import SKEW_SECONDS, Key, Received, RefusedError, verify
@@ -66,6 +66,7 @@ def refusal(request: Received, now: float | None = None) -> str:
     return f"{caught.value.kind}: {caught.value}"
 
 
+@settings(deadline=None)
 @given(
     path=st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12),
     names=st.lists(st.text("aZ09-_.~", min_size=1, max_size=4), max_size=4),

@@ -22,7 +22,9 @@ from perfloop_analyzer.prometheus_api import PrometheusSource
 from perfloop_analyzer.series import Grid
 from perfloop_base.flags import read_flags
 from tests.managed.conftest import ACCESS_KEY, ACCOUNT, CLIENT, Prometheus, reading, start_prometheus, writing
+from tests.managed.test_examples import WRITERS
 from tests.support import clouds as names
+from tests.support.prometheus_versions import find_newer
 from tests.support.sigv4_verifier import Key
 from tests.support.waiting import wait_for
 
@@ -93,7 +95,7 @@ REFUSED: list[tuple[str, Callable[[Secrets], None], str]] = [
         _deleted_google_account,
         "Google refuses the credential: invalid_grant: Invalid grant: account not found",
     ),
-    ("google", _late_clock, "Google refuses the credential: invalid_grant: Invalid JWT: Token must be a short-lived"),
+    ("google", _late_clock, "must be a short-lived token (60 minutes) and in a reasonable timeframe"),
     ("azure", _expired_workload, "refuses the credential: invalid_client: AADSTS700024"),
     ("azure", _workload_of_another, "refuses the credential: invalid_client: AADSTS70021"),
     ("azure-secret", _wrong_entra_secret, "refuses the credential: invalid_client: AADSTS7000215"),
@@ -234,7 +236,7 @@ def _flags(*flags: str) -> SourceConfig:
     return read_flags(RunConfig, build_parser().parse_args(["once", *flags])).source.located()
 
 
-WRITERS: list[tuple[str, str, Callable[[Secrets], None]]] = [
+REFUSED_WRITES: list[tuple[str, str, Callable[[Secrets], None]]] = [
     ("amazon", names.AMAZON, _wrong_aws_secret),
     ("amazon", names.AMAZON, _expired_aws_session),
     ("amazon", names.AMAZON, _late_clock),
@@ -243,24 +245,49 @@ WRITERS: list[tuple[str, str, Callable[[Secrets], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("case", WRITERS, ids=[f"{name}{spoil.__name__}" for name, _, spoil in WRITERS])
+@pytest.mark.parametrize("case", REFUSED_WRITES, ids=[f"{name}{spoil.__name__}" for name, _, spoil in REFUSED_WRITES])
 def test_what_is_refused_stays_in_the_local_prometheus(
     case: tuple[str, str, Callable[[Secrets], None]], prometheus_binary: str, secrets: Secrets, tmp_path: Path
 ) -> None:
     """Prometheus goes on scraping while its remote writes are refused, says why, and prints no secret."""
     name, host, spoil = case
+    binary = find_newer("prometheus", prometheus_binary, WRITERS[name][1])
     spoil(secrets)
     started = contextlib.contextmanager(start_prometheus)
-    with started(
-        prometheus_binary, writing(name, secrets), tmp_path / "writer", environment=secrets.environment()
-    ) as writer:
+    with started(binary, writing(name, secrets), tmp_path / "writer", environment=secrets.environment()) as writer:
         wait_for(lambda: any(status >= 400 for where, _, status in secrets.clouds.seen if where == host), "a refusal")
-        wait_for(lambda: "emote_write" in writer.log and re.search(r"40[0-9]|AADSTS", writer.log), "a line about it")
+        wait_for(lambda: re.search(r"component=remote.*(HTTP status 40|AADSTS)", writer.log), "a line about it")
         kept = writer.query('count_over_time(up{service="writer"}[1m])')
         wait_for(lambda: writer.query('count_over_time(up{service="writer"}[1m])') > kept, "more samples")
         shown = writer.log
     assert [path.name for path in secrets.directory.iterdir() if path.read_text().strip() in shown] == []
     assert not [status for where, what, status in secrets.clouds.seen if what == "write" and status < 300]
+
+
+LIMITS = {
+    "out of order": (400, "out of order sample"),
+    "too old": (400, "err: out of bounds. The sample is older than 1h"),
+    "too many labels": (400, "series has too many labels (actual: 71, limit: 70)"),
+    "too many series": (429, "per-workspace active series limit of 2000000 exceeded"),
+}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_workspace_that_refuses_a_sample(
+    limit: str, prometheus_binary: str, backend: Prometheus, secrets: Secrets, tmp_path: Path
+) -> None:
+    """What it says is in Prometheus's log and counted; the next samples go on, and the local ones are all there."""
+    status, said = LIMITS[limit]
+    secrets.clouds.refusing += [names.Reply(status, said.encode(), "text/plain")]
+    document = writing("grafana-cloud", secrets)
+    document["global"]["external_labels"] = {"via": limit}
+    started = contextlib.contextmanager(start_prometheus)
+    with started(prometheus_binary, document, tmp_path / "writer") as writer:
+        wait_for(lambda: backend.query(f'count_over_time(up{{via="{limit}"}}[1m])') >= 2, "the samples after it")
+        assert said.split(" (")[0] in writer.log
+        wait_for(lambda: writer.query("sum(prometheus_remote_storage_samples_failed_total)") > 0, "it to be counted")
+        assert writer.query('count_over_time(up{service="writer"}[1m])') >= 2
+    assert secrets.clouds.statuses(names.GRAFANA, "write")[0] == status
 
 
 def test_a_token_endpoint_that_is_down_costs_no_sample(

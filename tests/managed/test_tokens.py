@@ -6,7 +6,7 @@ import asyncio
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfloop_analyzer.errors import CredentialRefused, SourceError, SourceUnavailable
@@ -61,6 +61,7 @@ async def send(auth: TokenAuth, *statuses: int) -> list[str]:
     return sent
 
 
+@settings(deadline=None)
 @given(lifetime=st.floats(2.0, 100_000.0), steps=st.lists(st.floats(0.0, 2_000.0), max_size=30))
 def test_no_token_is_sent_after_its_end(lifetime: float, steps: list[float]) -> None:
     """Whatever the lifetime and the pauses: a token that is sent has time left, and none is fetched too early."""

@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 REGION = "eu-central-1"
 AMAZON = f"aps-workspaces.{REGION}.amazonaws.com"
 AMAZON_TOKENS = f"sts.{REGION}.amazonaws.com"
+AMAZON_MACHINES = f"ec2.{REGION}.amazonaws.com"
 GOOGLE, GOOGLE_TOKENS = "monitoring.googleapis.com", "oauth2.googleapis.com"
+GOOGLE_MACHINES = "compute.googleapis.com"
 GOOGLE_READS = "https://www.googleapis.com/auth/monitoring.read"
 GOOGLE_WRITES = "https://www.googleapis.com/auth/monitoring.write"
+GOOGLE_SEES = "https://www.googleapis.com/auth/compute.readonly"
 AZURE_TOKENS = "login.microsoftonline.com"
 AZURE_WRITES = "shop-a1b2.westeurope-1.metrics.ingest.monitor.azure.com"
 AZURE_READS = "shop-c3d4.westeurope.prometheus.monitor.azure.com"
@@ -44,9 +47,32 @@ NEW_RELIC_WRITES, NEW_RELIC_READS = "metric-api.newrelic.com", "prometheus-api.n
 MIMIR = "mimir.example.com"
 HOSTS = (
     *(AMAZON, AMAZON_TOKENS, GOOGLE, GOOGLE_TOKENS, AZURE_TOKENS, AZURE_WRITES, AZURE_READS),
-    *(GRAFANA, NEW_RELIC_WRITES, NEW_RELIC_READS, MIMIR),
+    *(GRAFANA, NEW_RELIC_WRITES, NEW_RELIC_READS, MIMIR, AMAZON_MACHINES, GOOGLE_MACHINES),
 )
 TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
+# One machine each, as the services describe it.
+EC2_MACHINES = """<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet><item>
+<ownerId>111122223333</ownerId><instancesSet><item><instanceId>i-0123456789abcdef0</instanceId>
+<instanceState><code>16</code><name>running</name></instanceState><instanceType>m6i.large</instanceType>
+<placement><availabilityZone>eu-central-1a</availabilityZone></placement><privateIpAddress>10.3.0.7</privateIpAddress>
+<vpcId>vpc-1</vpcId><subnetId>subnet-1</subnetId><tagSet>
+<item><key>perfloop</key><value>scrape</value></item><item><key>service</key><value>search</value></item>
+<item><key>port</key><value>9100</value></item></tagSet></item></instancesSet></item></reservationSet>
+</DescribeInstancesResponse>"""
+EC2_ZONES = """<DescribeAvailabilityZonesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><availabilityZoneInfo>
+<item><zoneName>eu-central-1a</zoneName><zoneId>euc1-az2</zoneId></item></availabilityZoneInfo>
+</DescribeAvailabilityZonesResponse>"""
+GCE_MACHINES = [
+    {
+        "id": "42",
+        "name": "orders-1",
+        "status": "RUNNING",
+        "zone": "https://compute.googleapis.com/compute/v1/projects/shop-production/zones/europe-west3-a",
+        "machineType": "e2-small",
+        "labels": {"perfloop": "scrape", "service": "orders"},
+        "networkInterfaces": [{"name": "nic0", "network": "n", "subnetwork": "s", "networkIP": "10.4.0.9"}],
+    }
+]
 _FORWARDED = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version", "Accept-Encoding")
 
 
@@ -76,6 +102,7 @@ class Clouds:
         query_key: With which New Relic answers.
         ahead: How far the services' clock is before this machine's, in seconds.
         down: Hosts that answer 503.
+        refusing: What writes get instead of being taken, in turn: limits of a workspace.
         seen: Each request: its host, "write" or "read" or "token", and the status that it got.
     """
 
@@ -87,6 +114,7 @@ class Clouds:
     query_key: str = ""
     ahead: float = 0.0
     down: set[str] = field(default_factory=set)
+    refusing: list[Reply] = field(default_factory=list)
     seen: list[tuple[str, str, int]] = field(default_factory=list)
     port: int = 0
 
@@ -109,6 +137,8 @@ class Clouds:
         services: dict[str, Callable[[Received], Reply]] = {
             AMAZON: self._amazon,
             AMAZON_TOKENS: self._assume_role,
+            AMAZON_MACHINES: self._ec2,
+            GOOGLE_MACHINES: self._gce,
             GOOGLE: self._google,
             GOOGLE_TOKENS: self._google_token,
             AZURE_TOKENS: self._entra,
@@ -154,6 +184,22 @@ class Clouds:
             return self._forward(request)
         said = "Request had invalid authentication credentials. Expected OAuth 2 access token."
         return _json(401, {"error": {"code": 401, "message": said, "status": "UNAUTHENTICATED"}})
+
+    def _ec2(self, request: Received) -> Reply:
+        """Machines, of which Amazon has left out those that the filter does not name."""
+        try:
+            verify(request, self.keys, REGION, "ec2", self.now())
+        except RefusedError as error:
+            said = f"<Code>{error.kind}</Code><Message>{error}</Message>"
+            return Reply(403, f"<Response><Errors><Error>{said}</Error></Errors></Response>".encode(), "text/xml")
+        action = dict(parse_qsl(request.body.decode()))["Action"]
+        text = EC2_MACHINES if action == "DescribeInstances" else EC2_ZONES
+        return Reply(200, text.encode(), "text/xml")
+
+    def _gce(self, request: Received) -> Reply:
+        if not self.tokens.holds(_bearer(request), GOOGLE_SEES, self.now()):
+            return _json(401, {"error": {"code": 401, "message": "Invalid credentials", "status": "UNAUTHENTICATED"}})
+        return _json(200, {"items": GCE_MACHINES if "/zones/europe-west3-a/" in request.path else []})
 
     def _google_token(self, request: Received) -> Reply:
         return self._token(lambda form: self.tokens.google(form, f"https://{GOOGLE_TOKENS}/token", self.now()), request)
@@ -205,6 +251,8 @@ class Clouds:
 
     def _forward(self, request: Received) -> Reply:
         """Hand the request to Prometheus, whose API begins at /api/v1 whatever the service has before it."""
+        if self.refusing and _kind_of(request.path) == "write":
+            return self.refusing.pop(0)
         path = "/api/v1/write" if _kind_of(request.path) == "write" else request.path[request.path.index("/api/v1/") :]
         headers = {name: request.header(name.lower()) for name in _FORWARDED if request.header(name.lower())}
         url = f"{self.backend}{path}" + (f"?{request.query}" if path != "/api/v1/write" and request.query else "")
@@ -276,6 +324,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     do_GET = do_POST  # noqa: N815  # the name that http.server looks for
+
+    def finish(self) -> None:
+        """Close the tunnel's own socket too, which replaced the server's."""
+        super().finish()
+        self.connection.close()
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""

@@ -1,54 +1,35 @@
-"""A Prometheus of the release that Compose ships, where this machine has one: that of other tests is Debian's."""
+"""Which Prometheus a test gets: the machine's own where it is new enough, else one of the shipped release."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from perfloop.stack import programs
-
-CHECKOUT = Path(__file__).parents[2]
-VARIABLE = "PERFLOOP_TEST_PROMETHEUS"
-
-
-def shipped_version() -> tuple[int, int, int]:
-    """The version of the image in docker-compose.yml."""
-    found = re.search(r"prom/prometheus:v(\d+)\.(\d+)\.(\d+)@", (CHECKOUT / "docker-compose.yml").read_text())
-    assert found
-    return int(found[1]), int(found[2]), int(found[3])
+from perfloop.stack.alertmanager_version import read_version
+from tests.support.current_prometheus import HOW, find_current
 
 
 @cache
-def version_of(program: str) -> tuple[int, int]:
-    """The version of a prometheus or promtool; a build from the module's source calls 3.13 v0.313."""
-    done = subprocess.run([program, "--version"], check=False, capture_output=True, text=True, timeout=60)
-    found = re.search(r"version v?(\d+)\.(\d+)", done.stdout + done.stderr)
+def version_of(program: str) -> tuple[int, ...]:
+    """The version of a prometheus or promtool; (0,) where it does not say."""
+    return tuple(read_version(Path(program)) or (0,))
+
+
+def find_newer(name: str, own: str, least: tuple[int, int]) -> str:
+    """The program: the machine's own, if new enough, else a current one; skips the test where there is neither."""
+    if version_of(own) >= least:
+        return own
+    found = find_current(name)
+    if found is None or version_of(str(found)) < least:
+        pytest.skip(f"{name} {'.'.join(map(str, least))} or later is not here: {HOW}")
+    return str(found)
+
+
+def find_shipped(name: str) -> str:
+    """The program of the release line that Compose ships; skips the test where it is not here."""
+    found = find_current(name)
     if found is None:
-        return 0, 0
-    major, minor = int(found[1]), int(found[2])
-    return (minor // 100, minor % 100) if major == 0 else (major, minor)
-
-
-def _candidates(name: str) -> list[str]:
-    directory = os.environ.get(VARIABLE, "")
-    places = [Path(directory) / name] if directory else []
-    places.append(CHECKOUT / ".perfloop" / "shipped" / name)
-    found = [str(path) for path in places if os.access(path, os.X_OK)]
-    on_path, installed = shutil.which(name), programs.find(name)
-    return [*found, *([on_path] if on_path else []), *([str(installed)] if installed else [])]
-
-
-def find_prometheus(name: str = "prometheus") -> str:
-    """The program, of the shipped release line; skips the test where there is none."""
-    wanted = shipped_version()[:2]
-    for candidate in _candidates(name):
-        if version_of(candidate) >= wanted:
-            return candidate
-    line = ".".join(map(str, shipped_version()))
-    pytest.skip(f"{name} {line} is not here: put it into a directory and name that in {VARIABLE}, or on PATH")
+        pytest.skip(f"{name} of the shipped release is not here: {HOW}")
+    return str(found)

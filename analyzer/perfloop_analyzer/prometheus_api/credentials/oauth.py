@@ -41,9 +41,9 @@ class TokenEndpoint:
     def __init__(self, url: str, config: SourceConfig, **options: Any) -> None:
         """Prepare requests to the URL; `options` are httpx's."""
         parts = urlsplit(url)
-        origin = parts._replace(path="", query="", fragment="").geturl()
+        self._origin = parts._replace(path="", query="", fragment="").geturl()
         self._path = parts._replace(scheme="", netloc="", fragment="").geturl().lstrip("/")
-        self._transport = Transport(origin, config.timeout_seconds, MOST_BYTES, **options)
+        self._timeout, self._options = config.timeout_seconds, options
         self.shown = cut(parts._replace(query="", fragment="").geturl())
 
     async def post(self, form: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Token:
@@ -54,11 +54,19 @@ class TokenEndpoint:
             SourceUnavailable: It does not answer, or not now.
             BadAnswer: It answers something else.
         """
-        return self._read(await self._transport.request("POST", self._path, data=form, headers=headers))
+        return await self._ask("POST", self._path, data=form, headers=headers)
 
     async def get(self, query: Mapping[str, str], headers: Mapping[str, str]) -> Token:
         """Return the token that a machine's own metadata service hands out; it raises as `post` does."""
-        return self._read(await self._transport.request("GET", f"{self._path}?{urlencode(query)}", headers=headers))
+        return await self._ask("GET", f"{self._path}?{urlencode(query)}", headers=headers)
+
+    async def _ask(self, method: str, path: str, **content: Any) -> Token:
+        # A token lasts an hour: the connection is not kept for the next one.
+        transport = Transport(self._origin, self._timeout, MOST_BYTES, **self._options)
+        try:
+            return self._read(await transport.request(method, path, **content))
+        finally:
+            await transport.close()
 
     def _read(self, answer: Answer) -> Token:
         if answer.status in _MAY_PASS:

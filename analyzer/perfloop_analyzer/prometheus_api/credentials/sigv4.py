@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -119,15 +120,19 @@ class SigV4(httpx.Auth):
             raise botocore.exceptions.NoCredentialsError
         if not self._auth.role:
             return found
-        fetcher = AssumeRoleCredentialFetcher(
-            client_creator=lambda name, **given: self._session.create_client(
-                name, region_name=self._region, config=self._config, **given
-            ),
-            source_credentials=found,
-            role_arn=self._auth.role,
-            extra_args={"RoleSessionName": SESSION_NAME},
-        )
-        return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+        return DeferredRefreshableCredentials(method="assume-role", refresh_using=lambda: self._assume(found))
+
+    def _assume(self, keys: Any) -> Any:
+        """Return the role's credentials; botocore calls it before they end."""
+        with contextlib.ExitStack() as opened:
+
+            def create(name: str, **given: Any) -> Any:
+                client = self._session.create_client(name, region_name=self._region, config=self._config, **given)
+                opened.callback(client.close)
+                return client
+
+            given = {"RoleSessionName": SESSION_NAME}
+            return AssumeRoleCredentialFetcher(create, keys, self._auth.role, extra_args=given).fetch_credentials()
 
     def _has_others(self, refused: str) -> bool:
         """Look the credentials up again; return whether they are others than those that were refused."""
