@@ -98,7 +98,7 @@ class Alone:
 
 @dataclass(slots=True)
 class Fence:
-    """What stands between a cycle and the database: in whose name it writes, which each cycle sets as it begins."""
+    """The check between a cycle and the database: in whose name it writes, which each cycle sets as it begins."""
 
     claim: Claim | None = None
 
@@ -140,7 +140,7 @@ class Election:
 
     @property
     def least_term(self) -> int:
-        """The term that the next lease must be above: a database that was begun anew knows no earlier ones."""
+        """The term that the next lease must be above: a database that was emptied knows no earlier ones."""
         return max(self._highest, self.holding.term)
 
     def may_publish(self, now: float) -> bool:

@@ -57,8 +57,8 @@ def _samples() -> AnyPanel:
     return lines(
         About(
             "Samples read by the analyzer",
-            "Per second. Good: level and low, as only what is new is read. Steps up each ten minutes: windows that "
-            "are read anew.",
+            "Per second. Good: level and low, as only what is new is read. Steps up each ten minutes: windows are then "
+            "read as a whole.",
             "short",
             NO_ANALYZER,
             links=(TO_ANALYZER,),

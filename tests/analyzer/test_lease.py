@@ -191,7 +191,7 @@ async def test_who_never_reached_its_database(database: Database, is_file: bool,
     database.close()
 
 
-async def test_a_database_that_is_begun_anew_makes_no_term_again(tmp_path: object) -> None:
+async def test_a_database_that_is_emptied_makes_no_term_again(tmp_path: object) -> None:
     """Terms only grow for those who were there: what wrote in an earlier database writes nothing in this one."""
     one = Analyzer("a0", Line(Database("sqlite://").lease))
     await one.turn(0.0)

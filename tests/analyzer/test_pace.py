@@ -76,7 +76,7 @@ def busy() -> Iterator[tuple[Busy, str]]:
 
 @pytest.mark.parametrize("trouble", ["slow", "429", "503"])
 async def test_a_server_in_trouble_gets_fewer_questions(busy: tuple[Busy, str], trouble: str) -> None:
-    """Fewer at a time, each once; and as many as before when it is well again."""
+    """Fewer at a time, each once; and as many as before when it has recovered."""
     server, url = busy
     config = SourceConfig(url, timeout_seconds=30.0, concurrency=4)
     async with PrometheusSource(config, clock=lambda: server.now) as source:

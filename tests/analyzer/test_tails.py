@@ -108,7 +108,7 @@ def test_only_the_new_end_is_asked() -> None:
     assert max(sizes[3:]) <= 6
 
 
-def test_everything_is_asked_anew_from_time_to_time() -> None:
+def test_everything_is_asked_again_from_time_to_time() -> None:
     """Samples that came hours late are seen after ten to fifteen minutes."""
     sea, now = Sea(), 0.0
     cache = TailCache(sea, 10**6, lambda: now)
@@ -119,7 +119,7 @@ def test_everything_is_asked_anew_from_time_to_time() -> None:
 
 
 @pytest.mark.parametrize("jump", [-3600.0, 7200.0])
-def test_a_clock_that_jumps_makes_it_read_anew(jump: float) -> None:
+def test_a_clock_that_jumps_makes_it_read_all(jump: float) -> None:
     """Neither backwards nor far ahead is anything of the old columns used."""
     sea = Sea()
     cache = TailCache(sea, 10**6, lambda: 0.0)
@@ -245,7 +245,7 @@ async def test_a_long_answer_is_decoded_while_it_arrives(size: int, monkeypatch:
     assert len(body) > 150_000
 
 
-async def test_what_stands_behind_the_series_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_comes_behind_the_series_is_still_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Warnings come after the data; half an answer is named as such."""
     monkeypatch.setattr("perfloop_analyzer.prometheus_api.streaming.PART_BYTES", 5000)
     body, grid = _body(200, 20, ',"warnings":["half of it"]')

@@ -27,8 +27,8 @@ LEAST_POINTS = 32  # of a grid whose answers are kept
 # Scrapes are there at once; remote writers and recording rules take up to a minute.
 LATE_SECONDS = 60.0
 REREAD_SECONDS = 600.0  # at least, and
-REREAD_PART = 28  # of its length, 6 h of a week: after which a range is asked anew
-STAGGER_SECONDS = 300.0  # within which the ranges that were first asked together are asked anew
+REREAD_PART = 28  # of its length, 6 h of a week: after which all of a range is asked again
+STAGGER_SECONDS = 300.0  # within which the ranges that were first asked together are asked again
 FORGET_SECONDS = 3600.0  # after which nobody asks for a range any more
 MOST_PHASES = 8  # of one step: cycles at 10 s and points at 15 s have three
 EARLY, TOLERANCE = 0.25, 1.0  # seconds that a grid is moved so that it has the phase of one that is known
@@ -166,6 +166,6 @@ def _place(query: Query, grid: Grid, phase: float) -> _Place:
 
 
 def _reread(query: Query, grid: Grid) -> float:
-    """Return after how many seconds a range is asked anew, each a little later than the one before."""
+    """Return after how many seconds all of a range is asked again, each a little later than the one before."""
     share = zlib.crc32(query.expr.encode("utf-8", "surrogatepass")) / 2**32
     return max(REREAD_SECONDS, grid.points * grid.step / REREAD_PART) + STAGGER_SECONDS * share
