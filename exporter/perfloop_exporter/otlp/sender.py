@@ -76,7 +76,9 @@ class Sender:
         """Send a last time, unless the destination does not take it anyway, and end the thread; waits that long."""
         self._stop.set()
         thread, self._thread = self._thread, None
-        if thread is not None:
+        if thread is None:
+            self._close()
+        else:
             thread.join(seconds)
 
     def _run(self) -> None:
@@ -86,8 +88,12 @@ class Sender:
             self.send()
         if not self._failing:
             self.send()
-        if self._exporter is not None:
-            self._exporter.shutdown()
+        self._close()
+
+    def _close(self) -> None:
+        exporter, self._exporter = self._exporter, None
+        if exporter is not None:
+            exporter.shutdown()
 
     def send(self) -> None:
         """Send once; never raises."""

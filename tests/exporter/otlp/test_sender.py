@@ -135,10 +135,11 @@ def test_a_refusal_is_said_once_and_counted(
         for _ in range(3):
             sender.send()
         receiver.status = 200
-        sender._exporter = None  # a new one, with the time that a busy machine needs
+        sender._close()  # a new one follows, with the time that a busy machine needs
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "30")
         sender.send()
         sender.send()
+    sender.stop()
     assert sender.counts == {"sent": 2, "failed": 3}
     first, last = [record.getMessage() for record in caplog.records if not record.name.startswith("urllib3")]
     assert first.startswith(f"metrics are not sent to {receiver.url}/v1/metrics: ")
@@ -164,6 +165,7 @@ def test_what_other_threads_log_goes_on(receiver: Receiver, caplog: pytest.LogCa
     """An application that uses the SDK itself sees its own failures as before."""
     sender = sender_to(f"{receiver.url}/v1/metrics")
     sender.send()
+    sender.stop()
     logging.getLogger("opentelemetry.exporter.otlp.proto.http.metric_exporter").error("the application's own")
     assert "the application's own" in caplog.text
 
