@@ -15,6 +15,7 @@ from perfloop_boards.links import of_label, to_board
 from perfloop_boards.panels import About, lines, number
 from perfloop_boards.queries import WINDOW, Query, chosen, equal, or_zero, rate, ratio, selector
 from perfloop_boards.tables import Column, rows
+from perfloop_boards.watches import Watch
 
 if TYPE_CHECKING:
     from perfloop_boards.limits import Limits
@@ -25,9 +26,12 @@ OF = chosen("service")
 CONTAINERS = (*IN, 'container!=""', 'container!="POD"', 'pod!=""')
 BY = ("container",)
 NAME = "{{workload}} · {{container}}"
+NOTHING = "no cluster"
 NO_CLUSTER = "No data of a cluster: kube-state-metrics and the kubelet (/metrics/cadvisor) are not scraped."
 NO_MESH = "No data of a service mesh: the proxies of Istio or Linkerd are not scraped."
 EACH = "sum by (namespace, pod, container)"
+CLUSTER = Watch(answering="count(kube_pod_owner) > 0", down='count(up{job="kube-state-metrics"} == 0)')
+ADVICE = (to_board("Open the recommendations", "recommendations"),)
 OF_SERVICE = (to_board("Open this service", "service", service=of_label("service")),)
 
 
@@ -55,7 +59,7 @@ def _count(expr: str) -> Query:
 
 def _figures() -> Row:
     waiting = f"kube_pod_status_phase{selector(*IN, equal('phase', 'Pending'))}"
-    restarts = f"increase(kube_pod_container_status_restarts_total{selector(*IN)}[10m])"
+    restarts = f"increase(kube_pod_container_status_restarts_total{selector(*IN)}[5m])"
     killed = f"kube_pod_container_status_last_terminated_reason{selector(*IN, equal('reason', 'OOMKilled'))}"
     pressed = 'kube_node_status_condition{condition=~"(Memory|Disk|PID)Pressure", status="true"}'
     unready = 'kube_node_status_condition{condition="Ready", status=~"false|unknown"}'
@@ -70,11 +74,11 @@ def _figures() -> Row:
                 _count(f"max by (namespace, pod) ({waiting})"),
             ),
             _number(
-                "Restarts", "Restarts of containers in ten minutes. Good: 0.", _count(f"round({one} ({restarts}))")
+                "Restarts", "Restarts of containers in five minutes. Good: 0.", _count(f"round({one} ({restarts}))")
             ),
             _number(
-                "Killed containers",
-                "Containers that were restarted in ten minutes after the kernel killed them at "
+                "OOM kills",
+                "Containers that were restarted in five minutes after the kernel killed them at "
                 "their memory limit. Good: 0.",
                 _count(f"{one} ({restarts} > bool 0.5) and on (namespace, pod, container) ({killed} == 1)"),
             ),
@@ -84,23 +88,22 @@ def _figures() -> Row:
                 _count(f"max by (namespace, pod) ({evicted})"),
             ),
             _number(
-                "Nodes under pressure",
+                "Node pressure",
                 "Nodes that are short of memory, disk or process ids. Good: 0.",
                 _count(f"max by (node) ({pressed})"),
             ),
             number(
-                About(
-                    "Nodes not ready", "Nodes whose kubelet does not report. Good: 0.", "none", NO_CLUSTER, decimals=0
-                ),
+                About("Nodes not ready", "Nodes whose kubelet does not report. Good: 0.", "none", NOTHING, decimals=0),
                 _count(f"max by (node) ({unready})"),
                 FIRST_IS_BAD,
+                watch=CLUSTER,
             ),
         ),
     )
 
 
 def _number(title: str, good: str, query: Query) -> AnyPanel:
-    return number(About(title, good, "none", NO_CLUSTER, decimals=0), query, FIRST_WARNS)
+    return number(About(title, good, "none", NOTHING, decimals=0), query, FIRST_WARNS, watch=CLUSTER)
 
 
 def _waiting() -> AnyPanel:
@@ -117,6 +120,7 @@ def _waiting() -> AnyPanel:
             "Pods that do not start, by what keeps them. Good: none. ContainerCreating for a minute is usual.",
             "none",
             "No pod waits.",
+            links=ADVICE,
         ),
         [Query(shown, instant=True)],
         [
@@ -137,7 +141,13 @@ def _replicas() -> AnyPanel:
         '"workload", "$1", "statefulset", "(.+)")'
     )
     return lines(
-        About("Missing replicas", "Replicas that are asked for and not available. Good: 0.", "none", NO_CLUSTER),
+        About(
+            "Missing replicas",
+            "Replicas that are asked for and not available. Good: 0.",
+            "none",
+            NO_CLUSTER,
+            links=ADVICE,
+        ),
         [Query(f"max by (namespace, workload) ({missing}) > 0 or vector(0)", "{{workload}}")],
     )
 
@@ -153,6 +163,7 @@ def _throttling(limits: Limits) -> AnyPanel:
             "its limit, or set none.",
             "percentunit",
             "No container has a CPU limit.",
+            links=ADVICE,
         ),
         [Query(by_workload(f"{part} / {whole}", BY), NAME)],
         limit,
@@ -167,6 +178,7 @@ def _memory(limits: Limits) -> AnyPanel:
             f"Good: under {percent(limit.first)}. At 100%, the kernel kills the container.",
             "percentunit",
             "No container has a memory limit.",
+            links=ADVICE,
         ),
         [Query(_share("memory", "limits"), NAME)],
         limit,
@@ -183,6 +195,7 @@ def _requested(resource: str, title: str, unit: str) -> AnyPanel:
             "used it is waste, see Recommendations.",
             unit,
             "No container requests any.",
+            links=ADVICE,
         ),
         [
             Query(f"sum({asked} and on (namespace, pod, container) {running})", "requested"),
@@ -206,6 +219,7 @@ def _autoscalers(limits: Limits) -> AnyPanel:
             "more replicas.",
             "percentunit",
             "No HorizontalPodAutoscaler is there.",
+            links=ADVICE,
         ),
         [Query(f"max by (namespace, horizontalpodautoscaler) ({shown})", "{{horizontalpodautoscaler}}")],
         limit,
@@ -221,6 +235,7 @@ def _volumes(limits: Limits) -> AnyPanel:
             f"Good: under {percent(limit.first)}. Above {percent(limit.last)}, writes will soon fail.",
             "percentunit",
             "No persistent volume is mounted.",
+            links=ADVICE,
         ),
         [
             Query(
@@ -280,7 +295,7 @@ def _refused(limits: Limits) -> AnyPanel:
     refused = rate("mesh_client_requests_total", *OF, 'response_flags=~"(.+,)?(UO|UH)(,.+)?"', by=("service",))
     return lines(
         About(
-            "Requests refused by open circuits",
+            "Requests refused by circuits",
             "Share that the proxies of callers refused: the queue is full, or no endpoint is healthy. Good: 0.",
             "percentunit",
             NO_MESH,
@@ -302,6 +317,7 @@ def _proxies(limits: Limits) -> AnyPanel:
             f"Good: under {percent(limit.first)}. Above, every request of the service waits for its proxy.",
             "percentunit",
             NO_MESH,
+            links=ADVICE,
         ),
         [Query(by_workload(f"{part} / {whole}", BY), NAME)],
         limit,

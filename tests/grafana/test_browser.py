@@ -45,7 +45,7 @@ BOARDS = (
     *("load-test", "analysis", "recommendations", "capacity", "alerts", "stack"),
 )
 # Those with rows that are collapsed at first.
-WITH_DETAILS = ("system", "llm", "load-test", "stack")
+WITH_DETAILS = ("system", "kubernetes", "llm", "load-test", "stack")
 # Grafana's marks of a failed panel: a query that failed (9 and 10, and from 11 on), or a panel that broke while drawn.
 FAILED_PANEL = (
     ".panel-info-corner--error, [data-testid='data-testid Panel status error'],"
