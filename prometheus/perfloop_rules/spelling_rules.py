@@ -28,6 +28,8 @@ UNNAMED = "unknown_service"  # as OpenTelemetry's SDKs call a service without a 
 # histogram whose buckets are at most that wide (scale 1 and up): counts are exact, and never fall when the SDK merges
 # buckets.
 _BOUNDS = 31
+# Half as often as other rules: they cost the more of a processor the more names are known, whoever uses them.
+INTERVAL = "10s"
 _FIRST_BOUND_SECONDS = 0.001
 _NATIVE = "native"
 
@@ -68,7 +70,10 @@ class _Form:
 
 def recording_groups(spellings: Iterable[Spelling]) -> list[Rule]:
     """Return a group of recording rules for each metric; rules of one group see what those before them recorded."""
-    return [{"name": f"spellings of {spelling.metric}", "rules": list(_rules(spelling))} for spelling in spellings]
+    return [
+        {"name": f"spellings of {spelling.metric}", "interval": INTERVAL, "rules": list(_rules(spelling))}
+        for spelling in spellings
+    ]
 
 
 def _rules(spelling: Spelling) -> Iterator[Rule]:

@@ -41,7 +41,7 @@ PERCENTILES = (
     'service_db:db_client_operation_duration_seconds:p95_rate1m{db_system_name="sqlite"}',
 )
 PER_SECOND = 6
-WARM_UP_SECONDS = 90.0
+WARM_UP_SECONDS = 130.0
 REQUESTS = (
     ("POST", "/api/v1/search", {"query": "which cache answers", "limit": 5}),
     ("GET", "/api/v1/agents", None),
@@ -76,10 +76,13 @@ class Shops:
     urls: dict[str, str]
 
     def value(self, series: str, service: str) -> float:
-        """Return the one value of a recorded series of a service; NaN where it has none."""
+        """Return the mean of a recorded series of a service over the last minute; NaN where it has none.
+
+        A sender's counters move every few seconds: of two rates at one moment one has a step more than the other.
+        """
         name, _, labels = series.rstrip("}").partition("{")
         matchers = ",".join(part for part in (f'service="{service}"', labels) if part)
-        found = self.prometheus.query(f"{name}{{{matchers}}}")
+        found = self.prometheus.query(f"avg_over_time({name}{{{matchers}}}[1m])")
         return float(found[0]["value"][1]) if found else float("nan")
 
 

@@ -27,7 +27,7 @@ pytest.importorskip("opentelemetry.instrumentation.fastapi", reason="needs `pip 
 pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.skipif(
-        os.environ.get("PERFLOOP_LONG_TESTS") != "1", reason="four minutes of load; PERFLOOP_LONG_TESTS=1 runs it"
+        os.environ.get("PERFLOOP_LONG_TESTS") != "1", reason="six minutes of load; PERFLOOP_LONG_TESTS=1 runs it"
     ),
 ]
 # What no instrumentation of OpenTelemetry sends: docs/opentelemetry.md has the list.
@@ -52,16 +52,16 @@ OURS_ALONE = (
 
 @pytest.fixture(scope="module")
 def shops(current_prometheus: Path, tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Iterator[Shops]:
-    """Four services under the same load, for a minute and a half so far."""
+    """Four services under the same load, for two minutes so far."""
     with run_shops(current_prometheus, tmp_path_factory.mktemp("shops"), checkout) as running:
         yield running
 
 
 @pytest.mark.parametrize("service", CONVENTIONS)
 def test_figures_are_those_of_our_instrumentation(shops: Shops, service: str) -> None:
-    """Rates within a twentieth, no errors, percentiles in the same or a neighbouring bucket."""
+    """Rates within a tenth, no errors, percentiles in the same or a neighbouring bucket."""
     rate = "service:http_server_requests:rate1m"
-    assert shops.value(rate, service) == pytest.approx(shops.value(rate, OURS), rel=0.05)
+    assert shops.value(rate, service) == pytest.approx(shops.value(rate, OURS), rel=0.1)
     assert shops.value("service:http_server_errors:ratio_rate1m", service) == 0
     for name in PERCENTILES:
         found = {one: shops.value(name, one) for one in (OURS, service)}

@@ -94,7 +94,10 @@ class OpenTelemetry:
 
     def watch_engine(self, engine: Engine) -> None:
         """Measure the statements and the pool of a database."""
-        SQLAlchemyInstrumentor().instrument(engine=engine, tracer_provider=self._tracers, meter_provider=self._meters)
+        # Its check knows no SQLAlchemy from 2.1 on (0.66b2), with which it works; it would log that it does nothing.
+        SQLAlchemyInstrumentor().instrument(
+            engine=engine, tracer_provider=self._tracers, meter_provider=self._meters, skip_dep_check=True
+        )
 
     def watch_redis(self, client: redis.Redis, cache: str) -> None:
         """Measure the commands of a client of Redis; its name for the cache is `redis`, as the conventions have it."""
