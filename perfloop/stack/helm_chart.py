@@ -235,5 +235,7 @@ def _matchers(written: list[str] | None) -> list[dict[str, str]]:
         if found is None:
             raise ConfigError(f'{_ALERTMANAGER}: the matcher {one} is not of the form name="value".')
         value = found["value"].replace('\\"', '"').replace("\\\\", "\\")
-        made.append({"name": found["name"], "value": value, "matchType": found["type"]})
+        # Equality is what no type means; alone, the sign is no plain text to readers of YAML 1.1.
+        kind = {} if found["type"] == "=" else {"matchType": found["type"]}
+        made.append({"name": found["name"], "value": value, **kind})
     return made

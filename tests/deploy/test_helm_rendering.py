@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.support.helm import CHART, SETS, Document, find, key, objects, of_set, render, workloads
+from tests.support.helm import CHART, KUBERNETES, SETS, Document, find, key, objects, of_set, render, workloads
 from tests.support.kubernetes import program, run_helm
 from tests.support.kubernetes_schemas import LOCATION, write_schemas
 
@@ -71,7 +71,7 @@ def test_no_two_objects_have_one_name(name: str) -> None:
 @pytest.mark.parametrize("name", SETS)
 def test_helm_lint_finds_nothing(name: str) -> None:
     """Warnings are errors; an icon, which lint recommends, is information."""
-    done = run_helm("lint", "--strict", str(CHART), "--values", str(SETS[name]))
+    done = run_helm("lint", "--strict", str(CHART), "--values", str(SETS[name]), *KUBERNETES)
     assert done.returncode == 0, done.stdout
 
 
@@ -282,6 +282,6 @@ def test_a_package_of_the_chart_is_the_chart(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (package,) = tmp_path.glob("*.tgz")
     assert package.stat().st_size < 1 << 20
-    packed = run_helm("template", "loop", str(package), "--namespace", "perf")
+    packed = run_helm("template", "loop", str(package), "--namespace", "perf", *KUBERNETES)
     assert list(yaml.safe_load_all(packed.stdout)) == list(yaml.safe_load_all(render().stdout))
     assert objects()

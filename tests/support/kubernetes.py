@@ -62,6 +62,18 @@ def run_helm(
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, env=env)
 
 
+class _Loader(yaml.CSafeLoader):
+    """Reads `=` as the text that it is to Kubernetes; to YAML 1.1 it is a type that no program has."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:value", lambda loader, node: loader.construct_scalar(node))
+
+
+def read_documents(text: str) -> list[Any]:
+    """Return the documents of a YAML text as Kubernetes reads it, the empty ones left out."""
+    return [one for one in yaml.load_all(text, _Loader) if one]
+
+
 @dataclass
 class Cluster:
     """A running API server, its administrator's client, and Helm for it."""
@@ -108,7 +120,8 @@ class Cluster:
         answer = self.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         assert answer.status_code == httpx.codes.CREATED, answer.text
         default = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        wait_for(lambda: self.get(default), f"the default service account of {name}")
+        if find_controllers():
+            wait_for(lambda: self.get(default), f"the default service account of {name}")
 
     def listable(self) -> list[str]:
         """Return the path of every kind of object that the server can list."""
@@ -156,8 +169,6 @@ def _etcd(directory: Path, client: str, peer: str) -> list[str]:
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
-        # It forgets all at the end: nothing needs to reach the disk.
-        "--unsafe-no-fsync",
     ]
 
 
@@ -176,12 +187,19 @@ def _apiserver(directory: Path, etcd: str, port: int) -> list[str]:
         f"--service-account-signing-key-file={directory / 'accounts.key'}",
         "--service-cluster-ip-range=10.0.0.0/16",
         "--endpoint-reconciler-type=none",
+        # What is in use is kept by a finalizer, which a controller takes away.
+        *([] if find_controllers() else ["--disable-admission-plugins=StorageObjectInUseProtection"]),
     ]
+
+
+def find_controllers() -> Path | None:
+    """Return the path of kube-controller-manager, None where it is missing: then nobody makes pods."""
+    return programs.find("kube-controller-manager")
 
 
 def _controllers(directory: Path, kubeconfig: Path) -> list[str]:
     return [
-        program("kube-controller-manager"),
+        str(find_controllers()),
         f"--kubeconfig={kubeconfig}",
         f"--service-account-private-key-file={directory / 'accounts.key'}",
         "--leader-elect=false",
@@ -219,12 +237,12 @@ def run_cluster(directory: Path) -> Iterator[Cluster]:
     client = httpx.Client(base_url=url, headers=headers, verify=False, timeout=60)
     cluster = Cluster(directory, url, directory / "admin.kubeconfig", client)
     cluster.write_kubeconfig(cluster.kubeconfig, ADMIN_TOKEN)
-    commands.append(_controllers(directory, cluster.kubeconfig))
     try:
-        cluster.processes = [_start(command, directory) for command in commands[:2]]
+        cluster.processes = [_start(command, directory) for command in commands]
         wait_for(lambda: _answers(client, "/readyz"), "kube-apiserver to be ready", _START_SECONDS)
-        cluster.processes.append(_start(commands[2], directory))
-        wait_for(lambda: cluster.get("/api/v1/namespaces/default/serviceaccounts/default"), "the controllers")
+        if find_controllers():
+            cluster.processes.append(_start(_controllers(directory, cluster.kubeconfig), directory))
+            wait_for(lambda: cluster.get("/api/v1/namespaces/default/serviceaccounts/default"), "the controllers")
         yield cluster
     finally:
         client.close()
@@ -242,7 +260,7 @@ def install_custom_resources(cluster: Cluster) -> None:
     operator = module(kubernetes_tools.PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
     keda = module(kubernetes_tools.KEDA) / "config" / "crd" / "bases"
     for path in sorted([*operator.glob("*.yaml"), *keda.glob("*.yaml")]):
-        document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        (document,) = read_documents(path.read_text(encoding="utf-8"))
         answer = cluster.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", document)
         assert answer.status_code == httpx.codes.CREATED, answer.text
     for path in (

@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from tests.support import kubernetes_tools
-from tests.support.kubernetes import module
+from tests.support.kubernetes import module, read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -67,7 +65,7 @@ def _custom() -> Iterator[tuple[str, Any]]:
     operator = module(kubernetes_tools.PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
     keda = module(kubernetes_tools.KEDA) / "config" / "crd" / "bases"
     for path in sorted([*operator.glob("*.yaml"), *keda.glob("*.yaml")]):
-        document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        (document,) = read_documents(path.read_text(encoding="utf-8"))
         group = document["spec"]["group"].partition(".")[0]
         for version in document["spec"]["versions"]:
             kind = document["spec"]["names"]["kind"]

@@ -108,7 +108,7 @@ def install(package: str, target: Path) -> None:
 def build_servers(target: Path) -> None:
     """Build the servers below `target`, as the dependencies of a module of their own."""
     required = (module(KUBERNETES) / "go.mod").read_text(encoding="utf-8")
-    staging = sorted(set(re.findall(r"^\t(k8s\.io/\S+) v0\.0\.0\b", required, re.MULTILINE)))
+    staging = sorted(set(re.findall(r"^\t(k8s\.io/\S+) v0\.0\.0(?: .*)?$", required, re.MULTILINE)))
     replaced = "".join(f"\t{name} => {name} {STAGING_VERSION}\n" for name in staging)
     # Helm asks the server for its version.
     major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
