@@ -33,6 +33,7 @@ _DIRECTORIES = (
     "grafana/dashboards",
     "grafana/export",
     "grafana/provisioning",
+    "grafana/tempo",
     "prometheus/alertmanagers",
     "prometheus/alerts",
     "prometheus/packs",

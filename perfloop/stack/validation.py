@@ -34,6 +34,7 @@ _PLAIN = (
     "prometheus/targets/*.y*ml",
     "alertmanager/alertmanager.yml",
     "grafana/provisioning/*/*.yml",
+    "grafana/tempo/*.yml",
     "demo/steady.yml",
 )
 
