@@ -77,7 +77,7 @@ def test_prometheus_writes_and_is_accepted(
     clouds, started = secrets.clouds, contextlib.contextmanager(start_prometheus)
     document = writing(name, secrets)
     with started(binary, document, tmp_path / "writer", environment=secrets.environment()) as writer:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 90
         while backend.query(f'up{{service="writer",via="{name}"}}') != 1:
             assert time.monotonic() < end, f"no samples at {host}: {clouds.seen[-3:]}, {writer.log[-1500:]}"
             time.sleep(0.2)

@@ -67,7 +67,8 @@ class _Request(google.auth.transport.Request):
         try:
             response = self._client.request(method, url, content=body, headers=headers, timeout=limit)
         except httpx.HTTPError as error:
-            raise google.auth.exceptions.TransportError(str(error) or type(error).__name__) from error
+            words = str(error) or type(error).__name__
+            raise google.auth.exceptions.TransportError(words) from error  # type: ignore[no-untyped-call]
         return _Answer(response)
 
 
@@ -107,7 +108,9 @@ def _read_key(path: Path) -> service_account.Credentials:
     try:
         key = json.loads(path.read_text(encoding="utf-8"))
         register(key["private_key"])
-        return service_account.Credentials.from_service_account_info(key, scopes=SCOPES)
+        found: service_account.Credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+            key, scopes=SCOPES
+        )
     except OSError as error:
         raise ConfigError(f"{path}: the key of a service account cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, google.auth.exceptions.GoogleAuthError) as error:
@@ -115,6 +118,7 @@ def _read_key(path: Path) -> service_account.Credentials:
         raise ConfigError(
             f"{path} is not the key of a service account: write the JSON file that Google made for it"
         ) from error
+    return found
 
 
 def _explain(error: google.auth.exceptions.GoogleAuthError) -> SourceError:

@@ -68,7 +68,8 @@ class SigV4(httpx.Auth):
         )
         if auth.aws_file is not None and not auth.aws_file.is_file():
             raise ConfigError(f"{auth.aws_file}: AWS's credentials cannot be read: there is no such file")
-        self._session, self._credentials = self._open(), None
+        self._credentials: Any = None
+        self._session = self._open()
         self._region = auth.region or region_of(url) or os.environ.get("AWS_REGION") or self._profile_region()
         if not self._region:
             raise ConfigError("--prometheus.sigv4.region is required: neither the URL nor AWS's own settings name one")
