@@ -46,13 +46,14 @@ REPEATS = 15
 MILLISECONDS = 1000
 
 
-def coverage(pair: Pair, start: float, end: float) -> tuple[int, int, int]:
+def coverage(pair: Pair, start: float, end: float, first: int = 0) -> tuple[int, int, int]:
     """Return the scrape intervals that either Prometheus has, those that the store lacks, and samples too many.
 
-    Intervals are counted for each series, as the store counts them: (0, 1], (1, 2] … seconds.
+    Intervals are counted for each series, as the store counts them: (0, 1], (1, 2] … seconds. With `first` 1, only
+    those of the second Prometheus.
     """
     have: dict[str, set[int]] = {}
-    for source in pair.prometheus:
+    for source in pair.prometheus[first:]:
         for n, moments in pair.moments(source.url, "load_total", start, end).items():
             have.setdefault(n, set()).update(map(_interval, moments))
     stored = {
@@ -130,9 +131,10 @@ def _lost_one(pair: Pair) -> list[bool]:
     until = time.time()
     wait_for(lambda: pair.sent_all(until), "everything to be sent", 120)
     time.sleep(3)
-    intervals, lacking, doubled = coverage(pair, begun, until)
+    # What the one that was killed had scraped within its last second and not sent is on its own disk alone.
+    intervals, lacking, doubled = coverage(pair, begun, until, first=1)
     return [
-        _row(f"missing after one Prometheus was killed, of {intervals:,}", f"{lacking:,}", "0", met=lacking == 0),
+        _row(f"missing after one was killed, of {intervals:,} of the other", f"{lacking:,}", "0", met=lacking == 0),
         _row("samples twice in an interval", f"{doubled:,}", "0", met=doubled == 0),
     ]
 

@@ -152,10 +152,11 @@ class DockerStack:
         return Availability(usable=True, reason=f"Docker Engine {version} answers ({compose})")
 
     def _needed_images(self, leave_out: Collection[str] = ()) -> list[str]:
-        """Return the images that must be here or be pulled: ours is built, so its base stands for it."""
+        """Return the images that must be here or be pulled, none of a profile; for ours, which is built, its base."""
         services = self._engine.services
         own, base = services["init"]["image"], services["init"]["build"]["args"][PYTHON_VARIABLE]
-        images = {str(service["image"]) for name, service in services.items() if name not in leave_out}
+        needed = [one for name, one in services.items() if name not in leave_out and not one.get("profiles")]
+        images = {str(service["image"]) for service in needed}
         if self._engine.has_image(own):
             return sorted(images)
         return sorted((images - {own}) | {own if self._engine.env.get(IMAGE_VARIABLE) else str(base)})
