@@ -78,7 +78,8 @@ class DaskSpread:
         size = max(1, len(blocks) // (2 * workers))
         lots = [blocks[start : start + size] for start in range(0, len(blocks), size)]
         futures = [self._client.submit(_do, work, lot, pure=False, retries=1) for lot in lots]
-        _dask().wait(futures, timeout=WORK_SECONDS)
+        with self._client.as_current():
+            _dask().wait(futures, timeout=WORK_SECONDS)
         return [one for lot in self._client.gather(futures) for one in lot]
 
     def close(self) -> None:
@@ -114,9 +115,9 @@ def _connect(config: SpreadConfig) -> tuple[Any, Any]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     try:
         if address != LOCAL:
-            return distributed.Client(address, CONNECT_SECONDS, security=security, set_as_default=False), None
+            return distributed.Client(address, timeout=CONNECT_SECONDS, security=security, set_as_default=False), None
         own = distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
-        return distributed.Client(own, CONNECT_SECONDS, set_as_default=False), own
+        return distributed.Client(own, timeout=CONNECT_SECONDS, set_as_default=False), own
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--dask {address}: {_why(error)}") from error
 
