@@ -11,7 +11,7 @@ from perfloop_base.visible import brief
 # https://www.w3.org/TR/trace-context/#trace-id
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 PLACE = "{trace_id}"
-"""What stands in a trace store's address for the id."""
+"""What a trace store's address has in the place of the id."""
 
 URL_VARIABLE = "PERFLOOP_TRACES_URL"
 """The variable with a trace store's address."""

@@ -1,4 +1,4 @@
-"""A trace store's address: what it may be, and what stands in a link to a trace."""
+"""A trace store's address: what it may be, and the link to a trace."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Tracing(Protocol):
     left: int
 
     def trace(self, request: Any) -> tuple[str, Any]:
-        """Return a trace id and the request that carries it, and set `left` anew."""
+        """Return a trace id and the request that carries it, and set `left` again."""
 
 
 class Recorder:

@@ -45,7 +45,7 @@ WORDS = st.sampled_from(
 
 @given(words=st.lists(WORDS, min_size=1, max_size=6), kind=st.sampled_from(["counter", "gauge", "untyped"]))
 def test_prometheus_renames_nothing(words: list[str], kind: str):
-    """Whatever a metric of ours is called, the default translation leaves it as it is on the page."""
+    """Whatever our metrics are called, the default translation leaves it as it is on the page."""
     name = "_".join(words)
     (family,) = read_page(f"# TYPE {name} {kind}\n{name} 1\n")
     (metric,), lost = convert([family], MOMENTS)

@@ -131,7 +131,7 @@ def test_a_header_that_cannot_be_sent_is_named_by_its_number(headers: str, words
     ],
 )
 def test_a_wrong_variable_is_one_sentence(name: str, value: str):
-    """It begins with the variable, or what stands for it, and is short whatever stands in it."""
+    """It names the variable, and is short however long the value is."""
     (problem,) = refused({name: value})
     assert name in problem
     assert len(problem) < 500
