@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @$(PYTHON) perfloop/stack/bootstrap.py
 
-SHIPPED := --extra exporter --extra analyzer --extra loadgen --extra inbox --extra demo --extra aws --extra google
+SHIPPED := --extra exporter --extra analyzer --extra loadgen --extra inbox --extra demo --extra aws --extra google --extra otel
 COMPILE := uv pip compile pyproject.toml --python-version 3.11 --no-annotate --no-emit-package pip --quiet --custom-compile-command 'make lock'
 
 .PHONY: help setup setup-dev setup-bench setup-release tools kubernetes-tools up down test check format generate lock sbom bench demo clean
