@@ -46,6 +46,7 @@ ALLOWED = frozenset(
 )
 # What the packages' own metadata calls them.
 SPELLINGS = {
+    "3-clause bsd license": "BSD-3-Clause",
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
     "apache license, version 2.0": "Apache-2.0",
