@@ -218,9 +218,9 @@ def look_at_retention(sources: Sources) -> Iterator[Finding]:
 
 def look_at_remote_write(sources: Sources) -> Iterator[Finding]:
     """Every sample reaches the stores that Prometheus writes to."""
+    sources.query("vector(1)")  # raises where Prometheus does not answer: one that hangs is waited for once
     state = remote_state.look(sources.place.url("prometheus"), lambda: "")
     if state.facts is None:
-        sources.query("vector(1)")  # raises where Prometheus does not answer at all
         yield passed("Prometheus writes to no other store: what it keeps itself is all there is")
     elif state.troubles:
         yield failed(in_words(list(state.troubles)), advice.UNDERSTAND)

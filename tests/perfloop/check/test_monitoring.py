@@ -65,6 +65,12 @@ def test_a_day_is_too_short_for_a_month(chain: Chain, tmp_path: Path):
     assert found.words == "data is kept for 24 h, and a rule looks back 30 d"
 
 
+def test_a_prometheus_that_writes_nowhere_else_passes(chain: Chain, tmp_path: Path):
+    """There is nothing that could be behind."""
+    found = looked(monitoring.look_at_remote_write, make_sources(tmp_path, urls(chain)))
+    assert (found.verdict, found.words[:37]) == (Verdict.PASSED, "Prometheus writes to no other store: ")
+
+
 def rules(*queries: str) -> dict[str, Any]:
     """Return what Prometheus says of rules with these expressions."""
     found = [{"name": "r", "type": "recording", "query": query, "health": "ok"} for query in queries]
