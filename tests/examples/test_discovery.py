@@ -19,7 +19,7 @@ import yaml
 
 from tests.support.dns_server import Records, run_dns
 from tests.support.free_ports import find_free_ports
-from tests.support.prometheus_versions import find_shipped
+from tests.support.prometheus_versions import find_newer, find_shipped
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ DISCOVERY = Path(__file__).parents[2] / "examples" / "discovery"
 NAMES = ("azure", "consul", "dns", "ec2", "gce", "http", "kubernetes")
 OUR_LABELS = {"service", "host"}
 NAME_SERVER = "127.11.0.53"
+# Debian's build of 2.42 has neither of the two.
+LEAST = {"consul": (2, 43), "kubernetes": (2, 43)}
 
 
 def load(name: str) -> dict[str, Any]:
@@ -45,7 +47,8 @@ def test_every_example_is_tried() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_promtool_accepts_the_example(name: str, promtool: str) -> None:
     """By the promtool that this machine has, 2.42 or later: each file is a whole configuration."""
-    command = [promtool, "check", "config", "--syntax-only", str(DISCOVERY / f"{name}.yml")]
+    checker = find_newer("promtool", promtool, LEAST.get(name, (2, 42)))
+    command = [checker, "check", "config", "--syntax-only", str(DISCOVERY / f"{name}.yml")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -162,6 +165,7 @@ def _instance(number: int, status: str) -> dict[str, Any]:
 
 def test_consul_discovery_finds_healthy_instances(prometheus_binary: str, answering: Any, tmp_path: Path) -> None:
     """The service's name, its node and its path are taken; an instance that Consul has given up is no target."""
+    binary = find_newer("prometheus", prometheus_binary, LEAST["consul"])
 
     def answer(path: str, _: Mapping[str, str]) -> tuple[int, Any]:
         if path.startswith("/v1/agent/self"):
@@ -173,7 +177,7 @@ def test_consul_discovery_finds_healthy_instances(prometheus_binary: str, answer
         return 404, {}
 
     text = (DISCOVERY / "consul.yml").read_text().replace("127.0.0.1:8500", f"127.0.0.1:{answering(answer)}")
-    with discovering(prometheus_binary, text, tmp_path) as url:
+    with discovering(binary, text, tmp_path) as url:
         found = targets(url, tmp_path / "log")
     assert [(one["service"], one["host"], one["instance_id"], one["zone"], one["url"]) for one in found] == [
         ("search", "node-1", "search-1", "dc1", "http://10.1.0.1:8000/internal/metrics")

@@ -53,6 +53,7 @@ TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
 # One machine each, as the services describe it.
 EC2_MACHINES = """<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><reservationSet><item>
 <ownerId>111122223333</ownerId><instancesSet><item><instanceId>i-0123456789abcdef0</instanceId>
+<imageId>ami-1</imageId><architecture>x86_64</architecture><privateDnsName>ip-10-3-0-7.internal</privateDnsName>
 <instanceState><code>16</code><name>running</name></instanceState><instanceType>m6i.large</instanceType>
 <placement><availabilityZone>eu-central-1a</availabilityZone></placement><privateIpAddress>10.3.0.7</privateIpAddress>
 <vpcId>vpc-1</vpcId><subnetId>subnet-1</subnetId><tagSet>

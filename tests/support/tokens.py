@@ -153,7 +153,13 @@ class TokenServer:
             )
         elif not hmac.compare_digest(form.get("client_secret", ""), self.secrets[client]):
             raise OAuthError("invalid_client", f"AADSTS7000215: Invalid client secret provided for app '{client}'.")
-        return self._grant(form.get("scope", "").removesuffix("/.default"), now)
+        # Microsoft's own libraries name scopes of OpenID beside the audience's.
+        audiences = [scope for scope in form.get("scope", "").split() if scope.endswith("/.default")]
+        if len(audiences) != 1:
+            raise OAuthError(
+                "invalid_scope", "AADSTS70011: The provided value for the input parameter 'scope' is not valid."
+            )
+        return self._grant(audiences[0].removesuffix("/.default"), now)
 
     def holds(self, token: str, audience: str, now: float) -> bool:
         """Whether a token was handed out for this audience, and neither ended nor was revoked."""
