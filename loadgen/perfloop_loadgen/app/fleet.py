@@ -244,9 +244,10 @@ class Fleet:
         elif kind == ERROR:
             self._lose(member, f"ended: {content}")
         else:
-            self._lose(member, content or "died before the run was over")
+            # Without a reason it is its owner who says so, and the process has ended.
+            self._lose(member, content or "died before the run was over", is_silent=content is None)
 
-    def _lose(self, member: Member, how: str) -> None:
+    def _lose(self, member: Member, how: str, *, is_silent: bool = False) -> None:
         if member.over or self._error:
             member.over = True
             return
@@ -256,15 +257,15 @@ class Fleet:
         if not self._began or not rest or self._config.on_lost_worker != "take-over" or self._stop is not None:
             self.faults.append(f"{member.title} {how}")
             return
-        self._hand_over(member, rest)
+        self._hand_over(member, rest, 0 if is_silent else self._crew.lease_nanoseconds)
         log.warning("%s %s: the others take its share of the load over", member.title, how)
 
-    def _hand_over(self, lost: Member, rest: list[Member]) -> None:
+    def _hand_over(self, lost: Member, rest: list[Member], lease_nanoseconds: int) -> None:
         """Divide the shares of a worker that was lost among the others, from when it is silent for sure.
 
         A worker that cannot be heard may still send, until its lease ends: nothing is to be sent twice.
         """
-        at = (CLOCK() + self._crew.lead_nanoseconds + self._crew.lease_nanoseconds - self._began) / SECOND
+        at = (CLOCK() + self._crew.lead_nanoseconds + lease_nanoseconds - self._began) / SECOND
         for share, since in lost.shares:
             self._gaps.append((share, max(lost.reported_seconds, since), at))
             if self.planned_seconds is not None and at >= self.planned_seconds:

@@ -64,9 +64,9 @@ def _find(store: StoreFlags, references: Sequence[str], which: ListFlags) -> lis
         raise ConfigError(
             "name the shares: their JSON reports, stored runs, or --label NAME=VALUE that all of them have"
         )
-    files = [Path(one) for one in references if Path(one).is_file()]
-    documents = [from_json(path) for path in files]
-    stored = [one for one in references if Path(one) not in files]
+    files = [one for one in references if one.endswith(".json") or Path(one).is_file()]
+    documents = [from_json(Path(one)) for one in files]
+    stored = [one for one in references if one not in files]
     if not stored and references:
         return documents
     with opened(store) as runs:

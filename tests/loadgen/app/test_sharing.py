@@ -249,6 +249,7 @@ def test_flags_that_make_no_sense_are_one_sentence(
         ([], "name the shares: their JSON reports, stored runs, or --label NAME=VALUE that all of them have"),
         (["latest", "--label", "a=b"], "give either the shares themselves or --label and --test"),
         (["--label", "a=b"], "no run is stored"),
+        (["gone.json"], "gone.json: cannot be read: No such file or directory"),
     ],
 )
 def test_merge_says_what_it_needs(
