@@ -214,7 +214,7 @@ async def test_a_token_endpoint_that_is_down(name: str, host: str, secrets: Secr
 
 
 async def test_a_bearer_token_of_a_file_may_rotate(secrets: Secrets, tmp_path: Path) -> None:
-    """As the kubelet does: the file is written anew, and the next query has its content."""
+    """As the kubelet does: the file is written again, and the next query has its content."""
     clouds, path = secrets.clouds, tmp_path / "token"
     form = {"grant_type": "client_credentials", "client_id": CLIENT, "client_secret": clouds.tokens.secrets[CLIENT]}
     form["scope"] = "https://prometheus.monitor.azure.com/.default"

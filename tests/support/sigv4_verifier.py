@@ -1,7 +1,7 @@
 """Checks a request's AWS signature as Amazon does: written from its specification, with no signer's code.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html: the canonical request is
-made anew from what arrived, and signed with the secret that belongs to the access key.
+made again from what arrived, and signed with the secret that belongs to the access key.
 """
 
 from __future__ import annotations

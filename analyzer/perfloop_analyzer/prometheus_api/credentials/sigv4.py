@@ -36,7 +36,7 @@ REREAD_SECONDS = 30.0  # refused keys are looked up again at most so often
 
 
 class _Signer(SigV4Auth):  # type: ignore[misc]  # botocore has no types
-    """botocore's signature at a moment of ours: Amazon refuses what is minutes from its own clock, which is known."""
+    """botocore's signature at a given moment: Amazon refuses what is minutes from its own clock, which is known."""
 
     def __init__(self, credentials: Any, service: str, region: str, now: Callable[[], float]) -> None:
         super().__init__(credentials, service, region)
