@@ -113,7 +113,7 @@ def test_grafanas_examples_replace_the_boards_data_source(path: Path, checkout: 
 
 
 def test_datadogs_check_names_series_that_exist(checkout: Path) -> None:
-    """Each metric of the OpenMetrics check is in the wire contract, spelt as the Agent spells it: counters without `_total`."""
+    """Each metric of the check is in the wire contract, spelt as the Agent spells it: counters without `_total`."""
     document = yaml.safe_load((MANAGED / "datadog" / "conf.yaml").read_text())
     programs = yaml.safe_load((checkout / "tests/wire/contract.yml").read_text())["programs"]
     known = [re.compile(metric["name"]) for metrics in programs.values() for metric in metrics]
