@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import string
 import subprocess
 import threading
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "tests" / "fixtures" / "kubernetes"
 CLUSTER, MESH = ((PAGES / name).read_text(encoding="utf-8") for name in ("cluster.prom", "mesh.prom"))
-RULES = [str(ROOT / "prometheus" / "rules" / name) for name in ("packs.yml", "spellings.yml", "red.yml")]
+RULES = ("packs.yml", "spellings.yml", "red.yml")
 EXPORTER = "kube-prometheus-stack-kube-state-metrics"
 KILLED = 'kube_pod_container_status_last_terminated_reason{namespace="shop",pod="search-5c9f8b7d6c-k8k9p",uid="a2",'
 MIB = 2.0**20
@@ -91,9 +92,13 @@ def scraped(prometheus: str, directory: Path, page: Page, **labels: str) -> Iter
     target = {"targets": [f"127.0.0.1:{server.server_address[1]}"], "labels": labels}
     config = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "2s"},
-        "rule_files": RULES,
+        "rule_files": [f"{directory}/{name}" for name in RULES],
         "scrape_configs": [{"job_name": "cluster", "honor_labels": True, "static_configs": [target]}],
     }
+    for name in RULES:
+        text = (ROOT / "prometheus" / "rules" / name).read_text(encoding="utf-8")
+        # A test does not wait for the intervals of a stack.
+        (directory / name).write_text(re.sub(r"(?m)^ +interval: .*\n", "", text), encoding="utf-8")
     (directory / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     flags = [f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={directory / 'tsdb'}"]
     command = [prometheus, *flags, f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]

@@ -15,7 +15,7 @@ from tests.analyzer.waste.known_uses import DAY, STEP, batch, grid, learn, use
 HOST = {"service": "host", "container": "shop"}
 POOL = "waste_pool:use"
 MEMORY, CPU = "waste_container_memory:use", "waste_container_cpu:use"
-KEY = ("host", "", "shop")
+KEY = ("host", "", "", "shop")
 
 
 def _of(question: str, values: object, days: float = 7.0) -> Use | None:
