@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,7 @@ class Load:
 
     urls: dict[str, str]
     stopped: threading.Event = field(default_factory=threading.Event)
+    sent: Counter[str] = field(default_factory=Counter)
 
     def run(self, service: str) -> None:
         """Send until it is stopped; how answers end is the servers' to count."""
@@ -66,6 +68,7 @@ class Load:
                     return
                 method, path, body = REQUESTS[number % len(REQUESTS)]
                 client.request(method, path, json=body)
+                self.sent[service] += 1
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,12 @@ class Shops:
 
     prometheus: Receiver
     urls: dict[str, str]
+    load: Load
+
+    def counted(self, service: str) -> int:
+        """Return how many of the load's requests the recorded counters of a service have."""
+        series = f'http_server_request_duration_seconds_count{{service="{service}",http_route!~"/-/.*"}}'
+        return round(float(self.prometheus.query(f"sum({series})")[0]["value"][1]))
 
     def value(self, series: str, service: str) -> float:
         """Return the mean of a recorded series of a service over the last minute; NaN where it has none.
@@ -139,7 +148,7 @@ def run_shops(binary: Path, directory: Path, checkout: Path, seconds: float = WA
             thread.start()
         try:
             time.sleep(seconds)
-            yield Shops(prometheus, urls)
+            yield Shops(prometheus, urls, load)
         finally:
             load.stopped.set()
             for thread in threads:

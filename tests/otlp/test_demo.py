@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.grafana.boards import Panel, default_values, fill_in, list_panels, read_boards
-from tests.otlp.shops import CONVENTIONS, OTEL_BOUNDS, OURS, PERCENTILES, SERVICES, Shops, run_shops
+from tests.otlp.shops import CONVENTIONS, EXPONENTIAL, OTEL_BOUNDS, OURS, PERCENTILES, SERVICES, Shops, run_shops
 from tests.support.waiting import wait_for
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ def shops(current_prometheus: Path, tmp_path_factory: pytest.TempPathFactory, ch
 
 @pytest.mark.parametrize("service", CONVENTIONS)
 def test_figures_are_those_of_our_instrumentation(shops: Shops, service: str) -> None:
-    """Rates within a tenth, no errors, percentiles in the same or a neighbouring bucket."""
-    rate = "service:http_server_requests:rate1m"
-    assert shops.value(rate, service) == pytest.approx(shops.value(rate, OURS), rel=0.1)
+    """Every request is counted once, none is an error, percentiles are in the same or a neighbouring bucket."""
+    sent = shops.load.sent[service]
+    wait_for(lambda: shops.counted(service) >= sent, f"{sent} requests of {service}", 60)
+    assert shops.counted(service) <= shops.load.sent[service] + 1
     assert shops.value("service:http_server_errors:ratio_rate1m", service) == 0
     for name in PERCENTILES:
         found = {one: shops.value(name, one) for one in (OURS, service)}
@@ -76,7 +77,9 @@ def test_boards_show_what_they_show_of_ours(shops: Shops, checkout: Path, servic
     missing = []
     for panel, expression in _service_queries(boards):
         ours, theirs = (_find(shops.prometheus, fill(expression, one)) for one in (OURS, service))
-        if ours and not theirs and not any(part in expression for part in OURS_ALONE):
+        # Tokens of an exponential histogram have no sum that a rule could count up.
+        absent = (*OURS_ALONE, "token_usage", "tokens_per_call") if service == EXPONENTIAL else OURS_ALONE
+        if ours and not theirs and not any(part in expression for part in absent):
             missing.append(f"{panel}: {expression}")
     assert missing == []
 
@@ -102,7 +105,7 @@ def _find(prometheus: Receiver, expression: str) -> list[dict[str, Any]]:
 def broken(shops: Shops) -> Iterator[Shops]:
     """The same services, each with slow queries and errors."""
     for url in shops.urls.values():
-        httpx.put(f"{url}/faults", json={"slow_queries": 0.6, "errors": 0.3}).raise_for_status()
+        httpx.put(f"{url}/faults", json={"slow_queries": 1.5, "errors": 0.3}).raise_for_status()
     yield shops
     for url in shops.urls.values():
         httpx.delete(f"{url}/faults")
@@ -117,7 +120,7 @@ def test_the_same_alerts_fire(broken: Shops, alert: str) -> None:
 
 
 def test_the_analyzer_finds_the_slow_queries(broken: Shops, checkout: Path) -> None:
-    """The first cause of each service's incident is its database, whoever measured it."""
+    """The first cause of an incident of each service is its database, whoever measured it."""
     prometheus = checkout / "prometheus"
     command = [
         *(sys.executable, "-m", "perfloop_analyzer", "once", "--json", "--store.url=sqlite://"),
@@ -127,5 +130,5 @@ def test_the_analyzer_finds_the_slow_queries(broken: Shops, checkout: Path) -> N
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     analysis = json.loads(done.stdout)
-    causes = {incident["causes"][0]["service"]: incident["causes"][0]["resource"] for incident in analysis["incidents"]}
-    assert {service: causes.get(service) for service in SERVICES} == dict.fromkeys(SERVICES, "database")
+    causes = {(one["causes"][0]["service"], one["causes"][0]["component"]) for one in analysis["incidents"]}
+    assert {(service, "database") for service in SERVICES} <= causes
