@@ -93,8 +93,7 @@ async def open_loop(
             loop.spread_over(spread)
             loop.follow(files, clock())
             loop.make_plans(PlanningWatch())
-            loop.find_waste(WasteWatch())
-            loop.find_traces(TraceWatch(prometheus))
+            loop.find_waste(WasteWatch(), TraceWatch(prometheus))
             yield loop, database
 
 

@@ -139,13 +139,9 @@ class Loop:
         """Make a plan as well from now on: a replay of the past makes none."""
         self._ahead.planning = watch
 
-    def find_waste(self, watch: WasteWatch) -> None:
-        """Look for waste as well from now on: a replay of the past does not."""
-        self._ahead.waste = watch
-
-    def find_traces(self, watch: TraceWatch) -> None:
-        """Name the traces of slow requests as well from now on: a replay of the past does not."""
-        self._ahead.traces = watch
+    def find_waste(self, watch: WasteWatch, traces: TraceWatch | None = None) -> None:
+        """Look for waste as well from now on, and for traces of slow requests: a replay of the past does neither."""
+        self._ahead.waste, self._ahead.traces = watch, traces
 
     def name_workloads(self, watch: KubernetesWatch) -> None:
         """Say in Kubernetes's words what to do about what runs there; `watch` is the source as well."""

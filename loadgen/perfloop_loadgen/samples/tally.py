@@ -105,9 +105,7 @@ class Tally:
             counts = getattr(self, name)
             for key, count in getattr(other, name).items():
                 counts[key] += count
-        for status, count in other.statuses.items():
-            known = status in self.statuses or len(self.statuses) < MOST_STATUSES
-            self.statuses[status if known else OTHER_STATUS] += count
+        self._add_statuses(other)
         for (outcome, detail), count in other.details.items():
             self.note(outcome, detail, count)
         for name in _NUMBERS:
@@ -117,6 +115,11 @@ class Tally:
             self.streams_here().add(other.streams)
         if other.traces is not None:
             self.traces_here().add(other.traces)
+
+    def _add_statuses(self, other: Tally) -> None:
+        for status, count in other.statuses.items():
+            known = status in self.statuses or len(self.statuses) < MOST_STATUSES
+            self.statuses[status if known else OTHER_STATUS] += count
 
     def streams_here(self) -> StreamTally:
         """Return the tally of streamed answers, created with the first one."""
