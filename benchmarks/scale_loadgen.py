@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 MOST_DIFFERENCE = 0.03
 LEAST_EFFICIENCY = 0.9
+CONNECTIONS = 32
 # Two for the workers, one for nginx, one for the rest.
 CORES_FOR_RATES = 4
 QUANTILES = ("p50", "p95", "p99")
@@ -189,10 +190,11 @@ def efficiency(directory: Path, seconds: int, rounds: int) -> Iterator[Outcome]:
     found: dict[int, list[float]] = {1: [], 2: []}
     rates: dict[int, list[float]] = {1: [], 2: []}
     with nginx(18087) as url:
-        load = f"duration_seconds: {seconds}, concurrent_users: 32, {LIMITS}"
-        test = write_test(directory, f'{{base_url: "{url}", {load}, endpoints: [{{path: /}}]}}')
         for _ in range(rounds):
             for workers in (1, 2):
+                # Each with as many connections as one alone: fewer are answered in smaller batches, which cost more.
+                load = f"duration_seconds: {seconds}, concurrent_users: {CONNECTIONS * workers}, {LIMITS}"
+                test = write_test(directory, f'{{base_url: "{url}", {load}, endpoints: [{{path: /}}]}}')
                 report = report_of(directory, loadgen("run", test, "--dask", "local", "--workers", workers))
                 lasted = report["summary"]["duration_seconds"]
                 used = sum(worker["cpu_ratio"] for worker in report["workers"]) * lasted
@@ -222,7 +224,7 @@ def locust_efficiency(url: str, seconds: int, directory: Path) -> str:
     found = []
     for processes in (1, 2):
         several = [] if processes == 1 else ["--processes", str(processes)]
-        users = ["--users=32", "--spawn-rate=32", f"--run-time={seconds}s"]
+        users = [f"--users={CONNECTIONS * processes}", "--spawn-rate=100", f"--run-time={seconds}s"]
         command = [str(program), "-f", str(file), "--headless", "--only-summary", "--host", url, *users, *several]
         before = nginx_requests(url)
         cost: Cost = run_measured(command)
