@@ -10,6 +10,8 @@ PREFIXES = ("/insert/0/prometheus", "/select/0/prometheus")
 STORAGE_PORT = 8482
 SECONDS = 30
 UNAVAILABLE = 503
+# Of this connection alone; and what is packed would have to be said in the answer.
+LEFT_OUT = {"host", "connection", "accept-encoding"}
 flags = dict(word.lstrip("-").partition("=")[::2] for word in sys.argv[1:])
 storage = flags["storageNode"].partition(":")[0]
 port = int(flags["httpListenAddr"].rpartition(":")[2])
@@ -35,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def hand_on(self, body: bytes) -> None:
         """Ask the storage; a storage that does not answer is a reason to ask again later."""
         path = next((self.path.removeprefix(one) for one in PREFIXES if self.path.startswith(one)), self.path)
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in {"host", "connection"}}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in LEFT_OUT}
         connection = http.client.HTTPConnection(storage, STORAGE_PORT, timeout=SECONDS)
         try:
             connection.request(self.command, path, body, headers)
