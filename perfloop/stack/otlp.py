@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PATH = "/api/v1/otlp"
-# The first that keeps names with dots, so that rules can tell them from our own.
+# The first that keeps names with dots, so that rules can distinguish them from our own.
 OLDEST = Version(3, 0)
 FLAGS = (
     "--web.enable-otlp-receiver",

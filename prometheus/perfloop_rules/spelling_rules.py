@@ -167,7 +167,7 @@ def _selector(form: _Form, ending: str) -> str:
     name = form.series + ending
     matchers = [f"__name__={quote(name)}"] if form.has_dots else []
     if name == form.metric + ending:
-        # Our own name: only of an application that nobody gave a service, as all of ours have.
+        # Our own name: only of an application that nobody gave a service, which all of our series have.
         matchers.append('service=""')
     if form.source.where:
         matchers.append(form.source.where)

@@ -1,4 +1,4 @@
-"""The table of other spellings, `spellings/*.yml`: which foreign series mean one of ours, and by which labels.
+"""The table of other spellings, `spellings/*.yml`: which foreign series mean which of our metrics, and by which labels.
 
 A name in the table is OpenTelemetry's, with dots; it stands for the form with underscores too. What is read here
 becomes recording rules in `spelling_rules`.
@@ -62,7 +62,7 @@ _FOREIGN = re.compile(r"[A-Za-z_:][A-Za-z0-9_:.]*")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One foreign series that means a metric of ours.
+    """One foreign series that means one of our metrics.
 
     Attributes:
         series: its name with dots, without the endings of a histogram.
@@ -87,7 +87,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A metric of ours with its foreign sources, the one that counts first before the others."""
+    """One of our metrics with its foreign sources, the one that counts first before the others."""
 
     metric: str
     type: str

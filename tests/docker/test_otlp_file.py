@@ -22,7 +22,7 @@ def _command(checkout: Path, name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.scale.yml"])
 def test_it_replaces_nothing_that_the_others_say(checkout: Path, name: str) -> None:
-    """Compose replaces a command whole, so what the other files give Prometheus stands here again."""
+    """Compose replaces a command whole, so it must repeat what the other files give Prometheus."""
     before, after = _command(checkout, name), _command(checkout, OTLP_FILE)
     assert set(after) - set(before) == {*otlp.FLAGS, "--config.file=/etc/prometheus-otlp/prometheus.yml"}
     assert [flag.split("=")[0] for flag in before if flag not in after] == ["--config.file"]

@@ -71,7 +71,7 @@ def test_figures_are_those_of_our_instrumentation(shops: Shops, service: str) ->
 
 
 @pytest.mark.parametrize("service", CONVENTIONS)
-def test_boards_show_what_they_show_of_ours(shops: Shops, checkout: Path, service: str) -> None:
+def test_boards_show_both_alike(shops: Shops, checkout: Path, service: str) -> None:
     """Whatever a board finds of the service that we instrument it finds of the other, but what nobody sends."""
     boards = read_boards(checkout)
     missing = []
@@ -113,7 +113,7 @@ def broken(shops: Shops) -> Iterator[Shops]:
 
 @pytest.mark.parametrize("alert", ["ApiErrorsHigh", "DatabaseQueryTimeHigh", "ApiResponseTimeHigh"])
 def test_the_same_alerts_fire(broken: Shops, alert: str) -> None:
-    """Errors, slow statements and response times of every service fire as those of ours do."""
+    """Errors, slow statements and response times of every service fire, whoever measures it."""
     for service in SERVICES:
         firing = f'ALERTS{{alertname="{alert}",alertstate="firing",service="{service}"}}'
         wait_for(lambda expression=firing: broken.prometheus.query(expression), f"{alert} of {service}", 240)

@@ -1,4 +1,4 @@
-"""OpenTelemetry's instrumentation in the place of ours: metrics by OTLP, as others' applications send them.
+"""OpenTelemetry's instrumentation in place of Perfloop's: metrics by OTLP, as others' applications send them.
 
 FastAPI, SQLAlchemy and Redis are measured by OpenTelemetry's instrumentations for them. The latter two make spans, and
 no metric of how long a statement takes: `SpanDurations` makes the conventional metric of these spans, as the
