@@ -8,7 +8,7 @@ delays follow from the request; a worker that is killed leaves no arrival sent t
 two workers have at least 0.9 of the requests per CPU-second of one, which is 1.8 times the rate on twice the cores.
 
 A machine of two cores cannot show the rate itself: the service has one of them, and two generators share the other.
-With four cores or more the rate is measured too, each worker on a core of its own. Locust's figure (`--processes`) is
+With four cores or more the rate is measured too. Locust's figure (`--processes`) is
 beside ours where its environment is there (`make setup-bench`).
 """
 
