@@ -72,10 +72,14 @@ def _content(volume: dict[str, Any], documents: list[Document]) -> dict[str, str
 
 
 def _moved(argument: str, mounts: list[tuple[str, str]]) -> str:
-    for before, after in mounts:
-        argument = re.sub(rf"(?<![\w.-]){re.escape(before)}(?=/)", after.rstrip("/"), argument)
-        argument = re.sub(rf"(?<![\w.-]){re.escape(before)}$", after, argument)
-    return re.sub(r"(?<==)0\.0\.0\.0:\d+$", "127.0.0.1:0", argument)
+    """Return an argument with the paths of a container where they lie now, each replaced once, the longest first."""
+    places = dict(mounts)
+    pattern = "|".join(re.escape(before) for before in places)
+
+    def move(found: re.Match[str]) -> str:
+        return places[found[0]].rstrip("/") if argument[found.end() :].startswith("/") else places[found[0]]
+
+    return re.sub(r"(?<==)0\.0\.0\.0:\d+$", "127.0.0.1:0", re.sub(rf"(?<![\w.-])(?:{pattern})(?=/|$)", move, argument))
 
 
 def _command(documents: list[Document], kind: str, end: str, root: Path, which: str = "containers") -> list[str]:
@@ -118,7 +122,7 @@ def test_a_pod_of_the_load_test_sends_its_share(tmp_path: Path) -> None:
     report = yaml.safe_load((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (report["share"]["number"], report["share"]["of"]) == (3, 4), done.stderr
     # A quarter of 400 a second.
-    assert report["summary"]["total"]["requests"] == pytest.approx(100, abs=1)
+    assert report["summary"]["total"]["total_requests"] == pytest.approx(100, abs=1)
 
 
 def test_alertmanager_gets_the_configuration_that_its_secrets_allow(amtool: str, tmp_path: Path) -> None:

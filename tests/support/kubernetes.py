@@ -82,6 +82,7 @@ class Cluster:
     url: str
     kubeconfig: Path
     client: httpx.Client
+    has_controllers: bool
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def helm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -120,7 +121,7 @@ class Cluster:
         answer = self.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         assert answer.status_code == httpx.codes.CREATED, answer.text
         default = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        if find_controllers():
+        if self.has_controllers:
             wait_for(lambda: self.get(default), f"the default service account of {name}")
 
     def listable(self) -> list[str]:
@@ -197,9 +198,9 @@ def find_controllers() -> Path | None:
     return programs.find("kube-controller-manager")
 
 
-def _controllers(directory: Path, kubeconfig: Path) -> list[str]:
+def _controllers(binary: Path, directory: Path, kubeconfig: Path) -> list[str]:
     return [
-        str(find_controllers()),
+        str(binary),
         f"--kubeconfig={kubeconfig}",
         f"--service-account-private-key-file={directory / 'accounts.key'}",
         "--leader-elect=false",
@@ -235,13 +236,14 @@ def run_cluster(directory: Path) -> Iterator[Cluster]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     # The certificate is the server's own, made when it starts.
     client = httpx.Client(base_url=url, headers=headers, verify=False, timeout=60)
-    cluster = Cluster(directory, url, directory / "admin.kubeconfig", client)
+    controllers = find_controllers()
+    cluster = Cluster(directory, url, directory / "admin.kubeconfig", client, controllers is not None)
     cluster.write_kubeconfig(cluster.kubeconfig, ADMIN_TOKEN)
     try:
         cluster.processes = [_start(command, directory) for command in commands]
         wait_for(lambda: _answers(client, "/readyz"), "kube-apiserver to be ready", _START_SECONDS)
-        if find_controllers():
-            cluster.processes.append(_start(_controllers(directory, cluster.kubeconfig), directory))
+        if controllers:
+            cluster.processes.append(_start(_controllers(controllers, directory, cluster.kubeconfig), directory))
             wait_for(lambda: cluster.get("/api/v1/namespaces/default/serviceaccounts/default"), "the controllers")
         yield cluster
     finally:

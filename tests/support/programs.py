@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # A busy machine has taken twenty seconds to start an interpreter and its libraries.
 _START_SECONDS = 90
 _STOP_SECONDS = 30
-_LISTENING = re.compile(r"msg=listening address=(\S+)")
+_LISTENING = re.compile(r'(?:msg=listening address=|listening on https?://)([^\s"]+)')
 
 
 @dataclass
