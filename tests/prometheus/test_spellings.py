@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfloop_base.errors import ConfigError
@@ -112,6 +112,7 @@ LABELS = st.dictionaries(
 )
 
 
+@settings(deadline=None)  # a busy machine takes its time
 @given(
     st.lists(st.tuples(NAME, st.sampled_from([0, 3, 6, 9]), st.booleans(), LABELS), min_size=1, max_size=4),
     st.sampled_from(["histogram", "gauge"]),
