@@ -33,9 +33,12 @@ from perfloop_analyzer.catalog import load_catalog
 from perfloop_analyzer.config import RunConfig, SourceConfig
 from perfloop_analyzer.detectors.spread import Threads
 from perfloop_analyzer.loop import Loop
-from perfloop_analyzer.pipeline import Knowledge
+from perfloop_analyzer.pipeline import Knowledge, analyze
+from perfloop_analyzer.ports import Responses
 from perfloop_analyzer.prometheus_api import PrometheusSource, TailCache
+from perfloop_analyzer.prometheus_api.decode import decode_range
 from perfloop_analyzer.recommend import load_rules
+from perfloop_analyzer.series import Batch, Grid, LabelSet
 from perfloop_analyzer.store import Database
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ SIZES = (25_000, 50_000, 100_000)
 INTERVAL, STEP = 10.0, 15.0
 PER_SERVICE = 100  # series
 POOL = 4096
+PART = 200  # series that are written at a time
 # The bars: one cycle within the shipped interval, and memory in proportion to the series.
 MAX_CYCLE, MAX_PEAK_KIB = INTERVAL, 45.0
 MILLION = 1_000_000
@@ -70,12 +74,13 @@ class Store:
         self.expressions = {one.query("1m"): one.name for one in load_catalog() if one.name in SIGNALS}
         self.since = time.time()
 
-    def answer(self, form: dict[str, str]) -> bytes:
-        """Return the answer to a range query."""
+    def answer(self, form: dict[str, str]) -> Iterator[bytes]:
+        """Yield the answer to a range query."""
         signal = self.expressions.get(form["query"])
-        head = b'{"status":"success","data":{"resultType":"matrix","result":['
+        yield b'{"status":"success","data":{"resultType":"matrix","result":['
         if signal is None:
-            return head + b"]}}"
+            yield b"]}}"
+            return
         start, end, step = (float(form[name]) for name in ("start", "end", "step"))
         count = round((end - start) / step) + 1
         times = [start + step * number for number in range(count)]
@@ -83,7 +88,7 @@ class Store:
         places = np.array([int(moment) for moment in times])
         bad = [moment >= self.since for moment in times]
         pool, worse = self.pools[signal], '0.3"' if signal == "cache_hit_ratio" else '1.7"'
-        parts = []
+        parts: list[str] = []
         for row in range(self.rows):
             numbers = ((places * 7919 + row * 104_729) % POOL).tolist()
             if row % 2000:
@@ -94,7 +99,10 @@ class Store:
                     for begin, number, is_bad in zip(begins, numbers, bad, strict=True)
                 ]
             parts.append(f"{self.labels[row]}{','.join(values)}]}}")
-        return head + ",".join(parts).encode() + b"]}}"
+            if len(parts) == PART or row == self.rows - 1:
+                yield ("," * (row >= PART) + ",".join(parts)).encode()
+                parts.clear()
+        yield b"]}}"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -106,12 +114,13 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a range query."""
         store: Store = self.server.store  # type: ignore[attr-defined]
         form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-        body = store.answer(form)
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(body)
+        for part in store.answer(form):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        self.wfile.write(b"0\r\n\r\n")
 
     def do_GET(self) -> None:
         """Refuse: the targets are not known."""
@@ -144,7 +153,7 @@ def store_of(series: int) -> Iterator[str]:
 async def measure(url: str, cycles: int, interval: float, *, keeps: bool) -> dict[str, float]:
     """Run cycles; return the time and the CPU of one, what was read, and the peak memory of this process."""
     # The first answers are whole, and in a process beside this one's: they take long on two cores.
-    source_config = SourceConfig(url, timeout_seconds=120.0, max_samples=100_000_000)
+    source_config = SourceConfig(url, timeout_seconds=600.0, max_samples=100_000_000)
     config = RunConfig(
         source_config,
         interval_seconds=interval,
@@ -187,17 +196,50 @@ async def measure(url: str, cycles: int, interval: float, *, keeps: bool) -> dic
     }
 
 
+def cpu_of(size: int) -> dict[str, float]:
+    """Return the CPU of one cycle's parts, without a server: decoding the new ends of windows, and the analysis."""
+    store = Store(size)
+    start = round(store.since / STEP) * STEP - 3600.0
+    whole, end = Grid(start, STEP, 240), Grid(start + 235 * STEP, STEP, 5)
+    rng = np.random.default_rng(1)
+    batches, decoding = {}, 0.0
+    for expression, name in store.expressions.items():
+        form = {"query": expression, "start": f"{end.start}", "end": f"{end.end}", "step": f"{STEP}"}
+        body = b"".join(store.answer(form))
+        before = time.process_time()
+        tail = decode_range(body, name, end)
+        decoding += time.process_time() - before
+        level = 0.95 if name == "cache_hit_ratio" else 0.05
+        values = level + 0.005 * rng.standard_normal((len(tail), whole.points))
+        batches[name] = Batch(name, whole, LabelSet(tail.labels), values)
+    catalog = [signal for signal in load_catalog() if signal.name in SIGNALS]
+    knowledge = Knowledge(catalog, load_rules())
+    analyze(Responses(batches, {}), knowledge, whole.end)  # what follows from labels is known from then on
+    before = time.process_time()
+    analyze(Responses(batches, {}), knowledge, whole.end)
+    return {"series": sum(map(len, batches.values())), "decoding": decoding, "analysis": time.process_time() - before}
+
+
 def main() -> int:
     """Print the figures next to their bars; return 1 if one is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--series", type=int, help="this many alone, in this process")
     parser.add_argument("--cycles", type=int, default=9)
     parser.add_argument("--interval", type=float, default=INTERVAL, help="of the cycles, in seconds")
+    parser.add_argument("--cpu", type=int, nargs="+", metavar="SERIES", help="CPU of so many alone, without a server")
     parser.add_argument("--keep-nothing", action="store_true")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         serve(arguments.serve)
+        return 0
+    for size in arguments.cpu or ():
+        one = cpu_of(size)
+        parts = (1e6 * one[name] / one["series"] for name in ("decoding", "analysis"))
+        print(
+            f"{one['series']:7.0f} series: {' + '.join(f'{part:.0f}' for part in parts)} us of CPU a series", flush=True
+        )
+    if arguments.cpu:
         return 0
     if arguments.series:
         with store_of(arguments.series) as url:
