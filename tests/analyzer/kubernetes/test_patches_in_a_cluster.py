@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,10 +84,15 @@ def _apply(cluster: Cluster, path: str, patch: Patch | str, how: str) -> Any:
     asked = {"fieldValidation": "Strict", "dryRun": "All"}
     asked |= {"fieldManager": "somebody", "force": "true"} if how == "apply" else {}
     answer = cluster.client.patch(
-        f"{path}/web", params=asked, content=patch.as_yaml().encode(), headers={"Content-Type": content}
+        f"{path}/web", params=asked, content=_as_json(patch), headers={"Content-Type": content}
     )
     assert answer.is_success, answer.text
     return answer.json()
+
+
+def _as_json(patch: Patch) -> bytes:
+    """The patch as kubectl sends what it reads from a file of YAML."""
+    return json.dumps(yaml.safe_load(patch.as_yaml())).encode()
 
 
 def _containers(made: Any) -> list[dict[str, Any]]:
@@ -124,7 +130,7 @@ def test_a_container_that_is_not_there_would_be_refused(cluster: Cluster) -> Non
     assert isinstance(patch, Patch)
     answer = cluster.client.patch(
         f"{path}/web",
-        content=patch.as_yaml().encode(),
+        content=_as_json(patch),
         headers={"Content-Type": "application/strategic-merge-patch+json"},
     )
     assert answer.status_code == 422

@@ -92,7 +92,8 @@ def test_the_number_of_replicas_is_of_the_service() -> None:
         pytest.param(_rows("change/images", _image("1.3", 1.0, 1.0, 0)), id="the same image"),
         pytest.param(_rows("change/images", _image("1.3", NONE, 1.0, 40)), id="a workload that was not there"),
         pytest.param(
-            _rows("change/restarts", ({"pod": "a", "container": "server"}, 5.0, 0.0, 40)), id="counters that begin again"
+            _rows("change/restarts", ({"pod": "a", "container": "server"}, 5.0, 0.0, 40)),
+            id="counters that begin again",
         ),
         pytest.param(_rows("change/generations", ({}, 4.0, 4.0, 0)), id="the same generation"),
     ],
