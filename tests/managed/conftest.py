@@ -211,7 +211,7 @@ def reading(name: str, secrets: Secrets, *more: str) -> RunConfig:
     """The analyzer's settings by the flags of an example, as its command line reads them."""
     path = secrets.directory / f"{name}.flags"
     path.write_text(read_example(f"{name}.flags", secrets.directory))
-    arguments = build_parser().parse_args(["once", f"@{path}", "--query.timeout=5s", *more])
+    arguments = build_parser().parse_args(["once", f"@{path}", "--query.timeout=30s", *more])
     return read_flags(RunConfig, arguments)
 
 

@@ -22,7 +22,7 @@ def find_newer(name: str, own: str, least: tuple[int, int]) -> str:
     if version_of(own) >= least:
         return own
     found = find_current(name)
-    if found is None or version_of(str(found)) < least:
+    if found is None or not found.is_file() or version_of(str(found)) < least:
         pytest.skip(f"{name} {'.'.join(map(str, least))} or later is not here: {HOW}")
     return str(found)
 
@@ -30,6 +30,6 @@ def find_newer(name: str, own: str, least: tuple[int, int]) -> str:
 def find_shipped(name: str) -> str:
     """The program of the release line that Compose ships; skips the test where it is not here."""
     found = find_current(name)
-    if found is None:
+    if found is None or not found.is_file():
         pytest.skip(f"{name} of the shipped release is not here: {HOW}")
     return str(found)
