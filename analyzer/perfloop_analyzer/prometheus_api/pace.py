@@ -1,4 +1,4 @@
-"""How many queries run at once: fewer where the server is slow or refuses, and one more at a time when it answers in time.
+"""How many queries run at once: fewer where the server is slow or refuses, one more at a time when it recovers.
 
 Additive increase, multiplicative decrease (D. Chiu, R. Jain, "Analysis of the increase and decrease algorithms for
 congestion avoidance in computer networks", 1989), as TCP does it: one that was sent before the last decrease says
