@@ -50,7 +50,7 @@ class Pods(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    by: tuple[str, ...] = Field(default=(), description="labels that tell series of one workload apart: container")
+    by: tuple[str, ...] = Field(default=(), description="labels that distinguish the series of one workload: container")
     aggregate: Literal["max", "min", "sum", "avg"] = Field(default="max", description="what PromQL makes of its pods")
 
 

@@ -138,6 +138,14 @@ WEB = 'namespace="shop",pod="{pod}",container="server"'
 CHANGED = END - 6 * MINUTE
 
 
+def _always(value: float) -> Callable[[float], float | None]:
+    return lambda _: value
+
+
+def _since_change(after: bool) -> Callable[[float], float | None]:  # noqa: FBT001 - which side of it
+    return lambda moment: 1.0 if (moment >= CHANGED) == after else None
+
+
 def _past() -> str:
     """A Deployment of three pods that request one core each and use a tenth; six minutes ago it got another image."""
     series: dict[str, Callable[[float], float | None]] = {}
@@ -149,11 +157,11 @@ def _past() -> str:
         owner = f'namespace="shop",pod="{pod}",owner_kind="ReplicaSet",owner_name="web-7d4b9c6f5d"'
         series[f"kube_pod_owner{{{owner}}}"] = lambda _: 1
         for resource, size in (("cpu", 1.0), ("memory", 1024 * MIB)):
-            series[f'kube_pod_container_resource_requests{{{of},resource="{resource}"}}'] = lambda _, size=size: size
+            series[f'kube_pod_container_resource_requests{{{of},resource="{resource}"}}'] = _always(size)
         series[f"kube_pod_container_status_running{{{of}}}"] = lambda _: 1
         for tag, after in (("1.3", False), ("1.4", True)):
             image = f'kube_pod_container_info{{{of},image="shop/web:{tag}"}}'
-            series[image] = lambda moment, after=after: 1 if (moment >= CHANGED) == after else None
+            series[image] = _since_change(after)
     owned = 'namespace="shop",replicaset="web-7d4b9c6f5d",owner_kind="Deployment",owner_name="web"'
     series[f"kube_replicaset_owner{{{owned}}}"] = lambda _: 1
     return write_history(series, np.arange(START, END + 1, MINUTE).tolist())

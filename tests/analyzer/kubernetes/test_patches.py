@@ -79,7 +79,9 @@ def test_the_command_is_one_argument_for_the_shell() -> None:
         ("Deployment", "shop", "x" * 254, "server", "does not allow"),
     ],
 )
-def test_without_a_safe_owner_there_is_no_patch(kind: str, namespace: str, name: str, container: str, reason: str):
+def test_without_a_safe_owner_there_is_no_patch(
+    kind: str, namespace: str, name: str, container: str, reason: str
+) -> None:
     """Names are labels of series: whoever writes a series could write a command."""
     found = patch_resources(kind, namespace, name, container, SIZES)
     assert isinstance(found, str)
