@@ -205,7 +205,7 @@ def start_prometheus(binary: str, directory: Path, text: str, component: str, fl
 
 
 @contextmanager
-def run_pair(
+def run_pair(  # noqa: PLR0913 - each is a choice of a test
     binaries: Mapping[str, str],
     directory: Path,
     target: str,
