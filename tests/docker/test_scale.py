@@ -129,8 +129,8 @@ def _moments(url: str, start: float, end: float) -> list[float]:
     """Return when a Prometheus API has a sample of one series that both Prometheus scrape."""
     query = f'up{{job="node"}}[{round(end - start)}s]'
     answer = httpx.post(f"{url}/api/v1/query", data={"query": query, "time": f"{end:.3f}"}, timeout=20)
-    (series,) = answer.raise_for_status().json()["data"]["result"]
-    return [float(at) for at, _ in series["values"]]
+    found = answer.raise_for_status().json()["data"]["result"]
+    return [float(at) for series in found for at, _ in series["values"]]
 
 
 def _intervals(moments: list[float]) -> list[int]:
@@ -180,6 +180,7 @@ class TestRunning:
     def test_no_gap_after_an_outage(self, scaled: tuple[Running, DockerStack]):
         """The way into the store is stopped for half a minute: what both scraped meanwhile is there afterwards."""
         running, _ = scaled
+        wait_for(lambda: _ask(running, "up{job='node'}"), "the first samples", 60)
         begun = time.time()
         way_in = running.container("vminsert")["Id"]
         assert running.engine.run("docker", "stop", way_in, timeout=60).returncode == 0
