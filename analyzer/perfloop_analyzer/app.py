@@ -87,13 +87,13 @@ async def open_loop(
         async with PrometheusSource(source_config, wall=clock) as prometheus, _open_rewriter(config) as rewriter:
             source = KubernetesWatch(TailCache(Pieces(prometheus), config.source.max_kept))
             loop = Loop(config, source, database.fenced(fence or Fence()), files.knowledge, rewriter)
-            loop.name_workloads(source)
+            loop.ahead.cluster = source
             loop.published.keeper = keeper or loop.published.keeper
             loop.published.pace = prometheus.pace
             loop.spread_over(spread)
             loop.follow(files, clock())
-            loop.make_plans(PlanningWatch())
-            loop.find_waste(WasteWatch(), TraceWatch(prometheus))
+            loop.ahead.planning = PlanningWatch()
+            loop.ahead.waste, loop.ahead.traces = WasteWatch(), TraceWatch(prometheus)
             yield loop, database
 
 
@@ -179,7 +179,7 @@ async def replay_past(config: AnalysisConfig, past: ReplayConfig, watch: Callabl
         journal = Journal(plan.start, plan.end, plan.stride, read_holds(knowledge.catalog, thresholds))
         workloads = KubernetesWatch(plan.read(source))
         loop = Loop(plan.config, workloads, Scratch(), knowledge)
-        loop.name_workloads(workloads)
+        loop.ahead.cluster = workloads
         await replay(loop, plan.moments(), journal, watch)
     return journal
 

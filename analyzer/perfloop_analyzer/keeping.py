@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,10 +13,38 @@ from perfloop_analyzer.errors import StoreError
 from perfloop_analyzer.recommend import by_urgency, learn_track_records
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
     from perfloop_analyzer.ports import Result, Store
 
 STORE_SECONDS = 20.0  # for which the database is waited for
 DECIDED_SECONDS = 30 * 86_400.0
+
+log = logging.getLogger("analyzer")
+
+
+class Lenient:
+    """Work with a database that may fail, or hang, without an end to the analysis: it is counted and logged."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        self._count = count
+
+    async def bounded(self, work: Awaitable[None], seconds: float) -> None:
+        """Wait for work with the database, but not for ever."""
+        try:
+            await asyncio.wait_for(work, seconds)
+        except TimeoutError:
+            self._count()
+            log.warning("the database has not answered for %g s", seconds)
+
+    @contextlib.contextmanager
+    def may_fail(self) -> Iterator[None]:
+        """Go on without the database where it cannot be used."""
+        try:
+            yield
+        except StoreError as error:
+            self._count()
+            log.warning("%s", error)
 
 
 class Keeping:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from dataclasses import replace
@@ -17,7 +16,7 @@ from perfloop_analyzer.errors import AnalyzerError, SourceUnavailable, StoreErro
 from perfloop_analyzer.firing import Firing, read_firing
 from perfloop_analyzer.followup import FollowUp
 from perfloop_analyzer.incidents import RECALLED, Memory, recall
-from perfloop_analyzer.keeping import STORE_SECONDS, Keeping
+from perfloop_analyzer.keeping import STORE_SECONDS, Keeping, Lenient
 from perfloop_analyzer.lease import Fence, is_one_watch
 from perfloop_analyzer.lookahead import LookAhead
 from perfloop_analyzer.pipeline import (
@@ -41,16 +40,12 @@ from perfloop_base.alerts import FIRING_ALERTS
 from perfloop_base.durations import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable
 
     from perfloop_analyzer.changes import Change
     from perfloop_analyzer.detectors.spread import Spread
-    from perfloop_analyzer.kubernetes_watch import KubernetesWatch
     from perfloop_analyzer.lease import Post
     from perfloop_analyzer.pipeline import History
-    from perfloop_analyzer.planning_watch import PlanningWatch
-    from perfloop_analyzer.trace_watch import TraceWatch
-    from perfloop_analyzer.waste_watch import WasteWatch
 
 log = logging.getLogger("analyzer")
 
@@ -85,6 +80,7 @@ class Loop:
     Attributes:
         published: What readers see.
         failure: The error of the newest cycle; None when it succeeded.
+        ahead: What a cycle says beyond what is wrong; a replay of the past leaves it as it is made.
     """
 
     _is_running = False
@@ -111,8 +107,9 @@ class Loop:
         self._watch = NoveltyWatch()
         self._follow = FollowUp(source, store)
         self._changes = ChangeWatch(store)
-        self._ahead = LookAhead(source, store, self._query, self._is_due)
+        self.ahead = LookAhead(source, store, self._query, self._is_due)
         self._keeping = Keeping(store)
+        self._lenient = Lenient(self._count_failure)
         self._fence = Fence()
         self._learning: asyncio.Task[None] | None = None
         self._last_run: dict[str, float] = {}
@@ -135,18 +132,6 @@ class Loop:
         """Let somebody else look through many series from now on."""
         self._update_settings(spread=spread)
 
-    def make_plans(self, watch: PlanningWatch) -> None:
-        """Make a plan as well from now on: a replay of the past makes none."""
-        self._ahead.planning = watch
-
-    def find_waste(self, watch: WasteWatch, traces: TraceWatch | None = None) -> None:
-        """Look for waste as well from now on, and for traces of slow requests: a replay of the past does neither."""
-        self._ahead.waste, self._ahead.traces = watch, traces
-
-    def name_workloads(self, watch: KubernetesWatch) -> None:
-        """Say in Kubernetes's words what to do about what runs there; `watch` is the source as well."""
-        self._ahead.cluster = watch
-
     async def run(self, stop: asyncio.Event, clock: Callable[[], float] = time.time) -> None:
         """Run a cycle at every multiple of the interval until `stop` is set; a late cycle skips those it missed."""
         loop = asyncio.get_running_loop()
@@ -157,7 +142,7 @@ class Loop:
                 await self.published.post.wait(stop)
                 if not (self._has_begun and self._is_one_watch):
                     self._stand_back()
-                    await self._bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
+                    await self._lenient.bounded(asyncio.to_thread(self.load_baselines, clock()), STORE_SECONDS)
                 self._has_begun, self._fence.claim, due = True, self.published.post.claim, loop.time()
                 continue
             await self.cycle(clock())
@@ -214,7 +199,7 @@ class Loop:
 
     async def _analyze(self, at: float) -> Result:
         if not self._has_recalled and self._is_due("recall", at, RECALL_SECONDS):
-            await self._bounded(asyncio.to_thread(self._recall), STORE_SECONDS)
+            await self._lenient.bounded(asyncio.to_thread(self._recall), STORE_SECONDS)
         await self._refresh_configuration(at)
         await self._detect_scrape_interval()
         queries = [Query(one.name, one.query(self._knowledge.settings.window)) for one in self._knowledge.catalog]
@@ -228,7 +213,7 @@ class Loop:
         await self._ask_which_alerts_fire(at)
         await self._look_for_changes(at)
         await self._refresh_history(at)
-        await self._ahead.refresh_waste(self._days_until(at), self._knowledge.settings.window, at)
+        await self.ahead.refresh_waste(self._days_until(at), self._knowledge.settings.window, at)
         await self._refresh_burn_rates(at)
         await self._follow_up(at)
         result = await self._judge(responses, at)
@@ -238,13 +223,13 @@ class Loop:
             result = await asyncio.to_thread(name_parts, result, responses, parts.batches, self._knowledge)
         if not result.health:
             result = replace(result, failures={**result.failures, "data": NOTHING_SEEN.format(result.unseen[0].words)})
-        result = await self._ahead.look(result, responses, self._knowledge)
+        result = await self.ahead.look(result, responses, self._knowledge)
         result = replace(result, recommendations=await self._rewriter.rewrite(result.recommendations))
         self.published.costs.refused_texts = self._rewriter.rejected
         self.published.spread_problem = getattr(self._knowledge.settings.spread, "problem", "")
         self.published.batches, self.published.topology = responses.batches, self._knowledge.topology
         self._update_settings(memory=result.memory)
-        return await self._ahead.add_money(await self._persist(result), self._knowledge, self.published.costs)
+        return await self.ahead.add_money(await self._persist(result), self._knowledge, self.published.costs)
 
     async def _judge(self, responses: Responses, at: float) -> Result:
         """Analyze; once more where a day of history says since when something lasts that is seen for the first time."""
@@ -274,7 +259,7 @@ class Loop:
         self._last_run.pop("history", None)
         self._last_run.pop("burn", None)
         self._update_settings(burning=(), burn_readings=())
-        await self._bounded(asyncio.to_thread(self._record, change), STORE_SECONDS)
+        await self._lenient.bounded(asyncio.to_thread(self._record, change), STORE_SECONDS)
 
     def _judged_otherwise(self) -> list[str]:
         """Return the titles of the signals that the changed files give other limits."""
@@ -287,7 +272,7 @@ class Loop:
         ]
 
     def _record(self, change: Change) -> None:
-        with self._store_may_fail():
+        with self._lenient.may_fail():
             self._store.record_change(change)
 
     async def _query(self, queries: list[Query], grid: Grid) -> Responses:
@@ -311,10 +296,10 @@ class Loop:
         """Take up what was changed: recorded by people at any time, or shown by Prometheus; no cycle fails for it."""
         is_due = self._is_due("changes", at, CHANGES_SECONDS)
         responses = await self._query(*change_queries(at)) if is_due else None
-        await self._bounded(asyncio.to_thread(self._note_changes, responses, at), STORE_SECONDS)
+        await self._lenient.bounded(asyncio.to_thread(self._note_changes, responses, at), STORE_SECONDS)
 
     def _note_changes(self, responses: Responses | None, at: float) -> None:
-        with self._store_may_fail():
+        with self._lenient.may_fail():
             self._update_settings(changes=self._changes.note(responses, at))
             return
         self._update_settings(changes=(*self._changes.unwritten, *self._knowledge.settings.changes)[:MOST])
@@ -347,7 +332,7 @@ class Loop:
         known = {**self._knowledge.settings.history.learned, **learned.learned}
         self._update_settings(history=replace(learned, learned=known, findings=(*learned.findings, *new)))
         if learned.learned:
-            await self._bounded(asyncio.to_thread(self._keep_baselines, learned, at), STORE_SECONDS)
+            await self._lenient.bounded(asyncio.to_thread(self._keep_baselines, learned, at), STORE_SECONDS)
 
     def _days_until(self, at: float) -> Grid:
         """Return the grid of the history that ends at a moment, in Unix seconds."""
@@ -356,17 +341,17 @@ class Loop:
         return Grid(end - self._config.history_seconds + step, step, round(self._config.history_seconds / step))
 
     def _keep_baselines(self, learned: History, at: float) -> None:
-        with self._store_may_fail():
+        with self._lenient.may_fail():
             self._store.write_baselines(pack(learned), at)
 
     def load_baselines(self, at: float) -> None:
         """Use the baselines that were stored within the last BASELINE_DAYS."""
-        with self._store_may_fail():
+        with self._lenient.may_fail():
             self._update_settings(history=unpack(self._store.baselines(at - BASELINE_DAYS * DAY_SECONDS)))
 
     def _recall(self) -> None:
         """Take up what stood when another run of the program ended, once the database can be read."""
-        with self._store_may_fail():
+        with self._lenient.may_fail():
             stored = self._store.memory()
             self._has_recalled = True
             self._update_settings(memory=stored.merge(self._knowledge.settings.memory))
@@ -377,22 +362,8 @@ class Loop:
         if (batch := responses.batches.get("recalled")) is not None:
             self._update_settings(memory=recall(batch))
 
-    async def _bounded(self, work: Awaitable[None], seconds: float) -> None:
-        """Wait for work with the database, but not for ever: a server that hangs must not end the analysis."""
-        try:
-            await asyncio.wait_for(work, seconds)
-        except TimeoutError:
-            self.published.costs.store_failures += 1
-            log.warning("the database has not answered for %g s", seconds)
-
-    @contextlib.contextmanager
-    def _store_may_fail(self) -> Iterator[None]:
-        """Without its database the analyzer continues, counts and logs."""
-        try:
-            yield
-        except StoreError as error:
-            self.published.costs.store_failures += 1
-            log.warning("%s", error)
+    def _count_failure(self) -> None:
+        self.published.costs.store_failures += 1
 
     def _is_due(self, what: str, at: float, interval: float) -> bool:
         """Return whether it is time, and record that it was done; a clock that was set back makes everything due."""
@@ -416,8 +387,8 @@ class Loop:
         if not self._is_due("follow", at, self._config.follow_interval_seconds):
             return
         measuring = self._follow.measure(self._table, self._knowledge.settings.window, at)
-        with self._store_may_fail():
-            await self._bounded(measuring, FOLLOW_SECONDS)
+        with self._lenient.may_fail():
+            await self._lenient.bounded(measuring, FOLLOW_SECONDS)
 
     def _update_settings(self, **changes: Any) -> None:
         self._knowledge = replace(self._knowledge, settings=replace(self._knowledge.settings, **changes))
@@ -429,7 +400,7 @@ class Loop:
         try:
             stored = await self._keeping.keep(result, now, most)
         except StoreError as error:
-            self.published.costs.store_failures += 1
+            self._count_failure()
             log.warning("%s", error)
             return replace(result, failures={**result.failures, "store": str(error)})
         self._update_settings(records=stored.records)

@@ -27,7 +27,7 @@ def find_addresses(inbox: str) -> dict[str, str]:
     return {_INBOX: f"{inbox}:19130", _INBOX_SMTP: f"{inbox}:19125", people: people}
 
 
-def parse_address(text: str) -> str:
+def parse_grafana_url(text: str) -> str:
     """Return the address at which people reach Grafana, without the last slash.
 
     Raises:
@@ -59,7 +59,7 @@ def _run(argv: list[str] | None) -> int:
     parser.add_argument("--image", required=True, metavar="NAME:TAG", help="image of Alertmanager: its version")
     parser.add_argument("--inbox", required=True, metavar="HOST", help="host of the inbox")
     parser.add_argument(
-        "--grafana.url", dest="grafana", type=parse_address, metavar="URL", help="for links of messages"
+        "--grafana.url", dest="grafana", type=parse_grafana_url, metavar="URL", help="for links of messages"
     )
     options = parser.parse_args(argv)
     alertmanager_config.install(

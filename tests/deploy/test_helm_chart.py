@@ -11,7 +11,7 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
-from perfloop.stack import helm_chart, helm_values
+from perfloop.stack import helm_chart, helm_configs, helm_values
 from perfloop_base.errors import ConfigError
 from perfloop_base.scaling import ServiceScaling
 from perfloop_loadgen.config import LoadTestConfig
@@ -257,14 +257,14 @@ def test_routes_of_the_operator_are_those_of_the_shipped_file() -> None:
 def test_a_matcher_that_cannot_be_translated_is_named() -> None:
     """One sentence, and no file."""
     with pytest.raises(ConfigError, match=r"alertmanager\.yml: the matcher severity is not of the form"):
-        helm_chart.render_alertmanager_config("route: {receiver: a, matchers: [severity]}")
+        helm_configs.render_alertmanager_config("route: {receiver: a, matchers: [severity]}")
 
 
 @pytest.mark.parametrize("text", ["a: [", "just a text", ""], ids=["broken", "text", "empty"])
 def test_a_configuration_that_cannot_be_read_is_named(text: str) -> None:
     """One sentence with the file."""
     with pytest.raises(ConfigError, match=r"^prometheus/prometheus\.yml: .*the Helm chart cannot follow it"):
-        helm_chart.render_prometheus(text)
+        helm_configs.render_prometheus(text)
 
 
 def test_boards_have_the_data_source_that_a_value_replaces() -> None:

@@ -176,8 +176,8 @@ async def test_what_is_requested_for_nothing_is_found(prometheus_binary: str, pr
             async with PrometheusSource(config.source) as source:
                 watch = KubernetesWatch(source)
                 loop = Loop(config, watch, database, load_knowledge(config))
-                loop.name_workloads(watch)
-                loop.find_waste(WasteWatch())
+                loop.ahead.cluster = watch
+                loop.ahead.waste = WasteWatch()
                 result = await loop.cycle(END)
         finally:
             database.close()

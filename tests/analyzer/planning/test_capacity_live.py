@@ -123,7 +123,7 @@ async def result(past: str) -> Result:
     config = AnalysisConfig(source=SourceConfig(url=past), step_seconds=STEP)
     async with PrometheusSource(config.source) as source:
         loop = Loop(config, source, Scratch(), load_knowledge(config))
-        loop.make_plans(PlanningWatch())
+        loop.ahead.planning = PlanningWatch()
         found = await loop.cycle(END)
     assert found is not None
     return found

@@ -63,7 +63,7 @@ async def test_peaks_are_published_and_listed(past: str) -> None:
     config = AnalysisConfig(source=SourceConfig(url=past), step_seconds=STEP, rate_window="5m")
     async with PrometheusSource(config.source) as source:
         loop = Loop(config, source, Scratch(), load_knowledge(config))
-        loop.make_plans(PlanningWatch())
+        loop.ahead.planning = PlanningWatch()
         for turn in range(6):
             result = await loop.cycle(END + turn * 61)
             assert result is not None

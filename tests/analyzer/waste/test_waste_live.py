@@ -111,7 +111,7 @@ async def test_a_past_of_waste_is_found_and_what_was_reduced_is_judged(past: str
     async with PrometheusSource(config.source) as source:
         with _database(tmp_path) as database:
             loop = Loop(config, source, database, load_knowledge(config))
-            loop.find_waste(WasteWatch())
+            loop.ahead.waste = WasteWatch()
             result = await loop.cycle(EARLY)
             assert result is not None
             assert (result.findings, result.incidents) == ((), ())
@@ -268,7 +268,7 @@ async def _reduce(group: Group, binaries: tuple[str, str], directory: Path) -> N
         await asyncio.sleep(BEFORE_SECONDS)
         async with PrometheusSource(config.source) as source:
             loop = Loop(config, source, database, load_knowledge(config))
-            loop.find_waste(WasteWatch())
+            loop.ahead.waste = WasteWatch()
             await loop.cycle(time.time())
             memory, cpu = _of(database)[SERVICE], _of(database, "waste_container_cpu")[SERVICE]
             assert memory.values["resize"]["from"] == OLD_BYTES
