@@ -182,7 +182,7 @@ def _without_data() -> AnyPanel:
         [Query(or_silent(f"max by (service) (perfloop_signals_without_data{OF_SERVICE})", "service"), instant=True)],
         [
             Column("service", "Service", words=SILENT, links=_of_row()[1:]),
-            Column("Value #A", "Signals", width=80),
+            Column("Value #A", "Signals", unit="none", width=80),
         ],
         sort="Signals",
     )
