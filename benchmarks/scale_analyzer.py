@@ -230,29 +230,28 @@ def main() -> int:
     parser.add_argument("--keep-nothing", action="store_true")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    return 0 if show_one(arguments) else report([run_alone(size, "--cycles", str(arguments.cycles)) for size in SIZES])
+
+
+def show_one(arguments: argparse.Namespace) -> bool:
+    """Do what one flag alone asks for; return whether there was such a flag."""
     if arguments.serve:
         serve(arguments.serve)
-        return 0
     for size in arguments.cpu or ():
         one = cpu_of(size)
         parts = (1e6 * one[name] / one["series"] for name in ("decoding", "analysis"))
         print(
             f"{one['series']:7.0f} series: {' + '.join(f'{part:.0f}' for part in parts)} us of CPU a series", flush=True
         )
-    if arguments.cpu:
-        return 0
     if arguments.series:
         with store_of(arguments.series) as url:
             keeps = not arguments.keep_nothing
             print(json.dumps(asyncio.run(measure(url, arguments.cycles, arguments.interval, keeps=keeps))))
-        return 0
-    # Each size in a process of its own: peak memory only grows.
-    found = [run_alone(size, "--cycles", str(arguments.cycles)) for size in SIZES]
-    return report(found)
+    return bool(arguments.serve or arguments.cpu or arguments.series)
 
 
 def run_alone(size: int, *more: str) -> dict[str, float]:
-    """Measure one size in a process of its own, and print it."""
+    """Measure one size in a process of its own, as peak memory only grows, and print it."""
     command = [sys.executable, __file__, "--series", str(size), *more]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     one: dict[str, float] = json.loads(output)

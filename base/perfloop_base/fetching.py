@@ -1,7 +1,4 @@
-"""One request over HTTP whose answer is bounded in time and size, whatever is behind the address.
-
-Needs httpx, of the extras analyzer, loadgen, inbox and stack.
-"""
+"""One request over HTTP whose answer is bounded in time and size, whatever is behind the address."""
 
 from __future__ import annotations
 

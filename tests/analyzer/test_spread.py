@@ -126,7 +126,7 @@ def cluster() -> Iterator[Callable[..., Any]]:
     import distributed
 
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as workers:
         from perfloop_analyzer.dask_spread import DaskSpread
 
@@ -166,7 +166,12 @@ def test_a_cluster_that_is_lost_costs_no_cycle(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("perfloop_analyzer.dask_spread.WORK_SECONDS", 3.0)
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1", processes=False, protocol="tcp"
+        n_workers=1,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
+        processes=False,
+        protocol="tcp",
     ) as workers:
         joined = DaskSpread(SpreadConfig(dask=workers.scheduler_address), Here())
         blocks = [(np.full(3, float(number)),) for number in range(8)]
@@ -187,7 +192,7 @@ def test_a_cluster_without_workers_is_refused_in_one_sentence() -> None:
 
     with (
         distributed.LocalCluster(
-            n_workers=0, dashboard_address=None, host="127.0.0.1", processes=False, protocol="tcp"
+            n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1", processes=False, protocol="tcp"
         ) as empty,
         pytest.raises(ConfigError, match="the cluster has no workers: `dask worker tcp://"),
     ):

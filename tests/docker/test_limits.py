@@ -42,6 +42,7 @@ NEEDED = {
     "prometheus": GO_THREADS,
     "alertmanager": GO_THREADS,
     "alertmanager_2": GO_THREADS,
+    "tempo": GO_THREADS,
     "grafana": GO_THREADS + 20,  # its plugins
     **dict.fromkeys(("prometheus_2", "vminsert", "vmselect", "vmstorage"), GO_THREADS),
 }

@@ -28,7 +28,8 @@ FOUND = (
     r"|perfloop_bottleneck|ALERTS"
 )
 # Queries that find something only while others find nothing: the analyzer has no result, no alert fires.
-OTHERWISE = ('count(max(up{job="analyzer"})', "vector(0) unless")
+# `perfloop_signals_without_data`: every signal has data.
+OTHERWISE = ('count(max(up{job="analyzer"})', "vector(0) unless", "max by (service) (perfloop_signals_without_data")
 CONFIG = """\
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: [rules.yml]

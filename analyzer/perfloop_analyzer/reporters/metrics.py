@@ -358,7 +358,8 @@ def _lease_families(post: Mapping[str, Any]) -> Iterator[Metric]:
         "perfloop_analyzer_leader",
         "Whether this analyzer publishes: of several on one database exactly one has 1, and no other has results.",
         ["lease"],
-        [((str(post["lease"]),), float(post["leader"]))],
+        # Before the database was asked it is not known of which lease.
+        [((str(post["lease"]),), float(post["leader"]))] if post["lease"] or post["leader"] else [],
     )
     for name, text, value in (
         ("lease_term", "How often the lease of the database was taken; 0 without a shared database.", post["term"]),
