@@ -137,7 +137,8 @@ class Elector:
         elif not self._leaves and (self.election.may_take(began) or is_gone(holding.process)):
             term = self._book.take(holding, self._me, self.election.least_term)
             if term is not None:
-                self.election.won(term, began, self._me)
+                # Who takes the lease of a new database has made its name.
+                self.election.won(term, began, self._me, holding.lease or self._book.read().lease)
                 self._prolong(began)
         elif self._looks % LOOKS_PER_BEAT == 0:
             self._me = beating(self._me)

@@ -147,10 +147,10 @@ class Election:
         """Return whether the lease is held, and for long enough."""
         return now < self._valid_until
 
-    def won(self, term: int, began: float, me: Member) -> None:
-        """Note that the lease was taken by a request that began at a moment."""
+    def won(self, term: int, began: float, me: Member, lease: str = "") -> None:
+        """Note that the lease was taken by a request that began at a moment; its name where it was not known."""
         self.term = self._highest = term
-        self.holding = Holding(self.holding.lease, me.id, term, process=me.process, place=me.place)
+        self.holding = Holding(self.holding.lease or lease, me.id, term, process=me.process, place=me.place)
         self._began = None
         self._valid_until = began + SAFE * self.seconds
         self._standbys.clear()
