@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from perfloop_analyzer.catalog import load_catalog
@@ -100,7 +100,7 @@ async def _publish(rows: int, spread: Spread, seed: int = 1) -> tuple[str, list[
 
 
 @given(rows=st.integers(20, 70), size=st.integers(1, 80), seed=st.integers(1, 5))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate])  # each example is six cycles
 def test_the_size_of_blocks_changes_nothing(rows: int, size: int, seed: int) -> None:
     """A row's result depends on no other row of its block, to the last bit."""
     whole = asyncio.run(_publish(rows, Here(), seed))

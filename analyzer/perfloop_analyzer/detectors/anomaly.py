@@ -250,7 +250,8 @@ def find_anomalies(values: Floats, band: Band, direction: Direction, floor: floa
     # 1 on the edge of the band, and where the newest points together begin to be a finding.
     together = np.where(longer > recurrent, together, 0.0)
     newest = excess[:, -1] / wide
-    score = np.where(np.isfinite(newest), np.fmax(np.fmax(newest, together), 0.0), 0.0)
+    # Of -0 and 0 `fmax` returns either, by the length of the array: the sum with 0 is 0.
+    score = np.where(np.isfinite(newest), np.fmax(np.fmax(newest, together), 0.0), 0.0) + 0.0
     outside = (excess[:, -band.persist :] > wide[:, None]).any(axis=1)
     above, below = (wide, half) if sign > 0 else (half, wide)
     lower, upper = band.expected - below, band.expected + above
