@@ -107,7 +107,8 @@ async def test_a_service_that_only_the_mesh_knows_has_health(prometheus_binary: 
     page = Page(MESH, {"bad_rate": 1.0})
     with scraped(prometheus_binary, tmp_path, page, service="istio-proxies") as client:
         for series in ('http_server_request_duration_seconds_count{service="reviews"}', "mesh_server_requests_total"):
-            enough = f"count_over_time({series}[1m]) > 6"
+            # A value every two seconds: the series is older than the window of the rates.
+            enough = f"count_over_time({series}[1m]) > 12"
             wait_for(lambda enough=enough: finds(client, enough), "the mesh's requests", 120)  # type: ignore[misc]
         result = await _analyze(client)
         rates = _rates(client, "sum by (service) (rate(http_server_request_duration_seconds_count[20s]))")
