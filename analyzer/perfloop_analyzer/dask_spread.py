@@ -7,13 +7,12 @@ only blocks of numbers travel. A cluster that fails costs no cycle: its work is 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from perfloop_analyzer.errors import ConfigError
-from perfloop_base.clusters import LOCAL
+from perfloop_base.clusters import LOCAL, LOCAL_PORTS, NO_PAGES, PACKAGE, find_workers, require_dask
 from perfloop_base.redaction import redact
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ T = TypeVar("T")
 CONNECT_SECONDS = 20.0
 WORK_SECONDS = 60.0  # for which the workers are waited for
 RETRY_SECONDS = 60.0  # for which a cluster that failed is left alone
-PACKAGE = "perfloop"
+NUMBERS = ("numpy", "scipy")  # the same results to the last bit need the same releases
 
 log = logging.getLogger("analyzer.dask")
 
@@ -45,15 +44,14 @@ class DaskSpread:
         Raises:
             ConfigError: Dask is not installed, nobody answers there, or the workers are of another version.
         """
-        if importlib.util.find_spec("distributed") is None:
-            raise ConfigError("--dask: distributed is not installed: `pip install 'perfloop[dask]'` installs it")
+        require_dask()
         self.problem = ""
         self._address = config.dask
         self._here = here
         self._not_before = 0.0
         self._client, self._own = _connect(config)
         try:
-            _check(self._client, config.dask)
+            find_workers(config.dask, self._client.get_versions(packages=[PACKAGE, *NUMBERS]), "analyzer", *NUMBERS)
         except BaseException:
             self.close()
             raise
@@ -116,33 +114,11 @@ def _connect(config: SpreadConfig) -> tuple[Any, Any]:
     try:
         if address != LOCAL:
             return distributed.Client(address, timeout=CONNECT_SECONDS, security=security, set_as_default=False), None
-        own = distributed.LocalCluster(threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+        with importlib.import_module("dask").config.set(NO_PAGES):
+            own = distributed.LocalCluster(threads_per_worker=1, host="127.0.0.1", **LOCAL_PORTS)
         return distributed.Client(own, timeout=CONNECT_SECONDS, set_as_default=False), own
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
         raise ConfigError(f"--dask {address}: {_why(error)}") from error
-
-
-def _check(client: Any, address: str) -> None:
-    """Refuse a cluster that cannot do this program's work.
-
-    Raises:
-        ConfigError: It has no workers, or they run other versions; with every problem.
-    """
-    versions = client.get_versions(packages=[PACKAGE, "numpy", "scipy"])
-    ours, workers = versions["client"]["packages"], versions["workers"]
-    if not workers:
-        raise ConfigError(f"--dask {address}: the cluster has no workers: `dask worker {address}` starts one")
-    problems = []
-    for name, one in sorted(workers.items()):
-        theirs = one["packages"]
-        for what in (PACKAGE, "numpy", "scipy", "distributed"):
-            if theirs.get(what) != ours.get(what):
-                found = theirs.get(what) or "none"
-                problems.append(
-                    f"--dask {address}: the worker {name} has {what} {found}, this machine {ours.get(what)}"
-                )
-    if problems:
-        raise ConfigError(problems)
 
 
 def _why(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfloop_base.clusters import LOCAL, parse_cluster
+from perfloop_base.clusters import LOCAL, find_problems, parse_cluster, read_certificates
 from perfloop_base.flags import flag
 
 MOST_THREADS = 4  # by itself: beyond them it is memory, not processors, that is waited for
@@ -43,18 +43,8 @@ class SpreadConfig:
 
     def certificates(self) -> dict[str, str]:
         """Return what Dask's Security takes; empty for a scheduler at tcp://."""
-        named = {"tls_ca_file": self.ca_file, "tls_client_cert": self.cert_file, "tls_client_key": self.key_file}
-        return {name: str(path) for name, path in named.items() if path is not None}
+        return read_certificates(self.ca_file, self.cert_file, self.key_file)
 
     def problems(self) -> list[str]:
         """Return every rule that the flags break together."""
-        named = {
-            "--dask.tls-ca-file": self.ca_file,
-            "--dask.tls-cert-file": self.cert_file,
-            "--dask.tls-key-file": self.key_file,
-        }
-        if not self.dask.startswith("tls://"):
-            return [f"{name} goes with --dask tls://HOST:PORT" for name, path in named.items() if path]
-        missing = [name for name in ("--dask.tls-ca-file", "--dask.tls-cert-file") if named[name] is None]
-        unread = [f"{name}: {path} cannot be read" for name, path in named.items() if path and not path.is_file()]
-        return [*(f"--dask {self.dask} needs {name}" for name in missing), *unread]
+        return find_problems(self.dask, self.ca_file, self.cert_file, self.key_file)

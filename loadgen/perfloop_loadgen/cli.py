@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from perfloop_base.addresses import Address, parse_address
 from perfloop_base.cli import Parser, add_log_flags, exit_codes, guard, set_up_logs
+from perfloop_base.clusters import LOCAL
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
 from perfloop_base.home import local_url
@@ -36,7 +37,7 @@ from perfloop_loadgen.imports import FORMS
 from perfloop_loadgen.report_flags import Reports, report_files
 from perfloop_loadgen.reporters.comparison import comparison_schema
 from perfloop_loadgen.reporters.gate import gate_schema
-from perfloop_loadgen.run_flags import LOCAL, LoadFlags, RepeatFlags, RequestFlags, ShareFlags, WorkerFlags
+from perfloop_loadgen.run_flags import LoadFlags, RepeatFlags, RequestFlags, ShareFlags, WorkerFlags
 from perfloop_loadgen.runs_cli import add_commands
 from perfloop_loadgen.summary.document import report_schema
 

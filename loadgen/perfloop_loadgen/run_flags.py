@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
-from perfloop_base.addresses import parse_address
+from perfloop_base.clusters import LOCAL, parse_cluster
 from perfloop_base.durations import parse_duration, parse_positive_duration
 from perfloop_base.flags import flag
 from perfloop_base.visible import brief
@@ -20,7 +20,6 @@ from perfloop_loadgen.shares import Share, parse_part
 # Of a test that is repeated until an interval is narrow enough.
 MOST_RUNS = 20
 # Of a Dask cluster: one of this process's own.
-LOCAL = "local"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _RATE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]*)?(?:[eE][0-9]+)?)(?:/(?P<unit>s|m|h))?")
 
@@ -100,27 +99,6 @@ class ShareFlags:
         metavar="TIME",
         help="begin at this moment, as 2026-11-30T10:00:00Z: that of every share",
     )
-
-
-def parse_cluster(text: str) -> str:
-    """Return the address of a Dask scheduler, `tcp://HOST:PORT` or `tls://HOST:PORT`, or `local`.
-
-    Raises:
-        ValueError: one sentence with the value and the rule.
-    """
-    if text == LOCAL:
-        return text
-    scheme, found, place = text.partition("://")
-    rule = f"{brief(text)} is not the address of a Dask scheduler: write tcp://HOST:PORT, tls://HOST:PORT, or local"
-    if not found or scheme not in {"tcp", "tls"} or "/" in place:
-        raise ValueError(rule)
-    try:
-        address = parse_address(place)
-    except ValueError:
-        raise ValueError(rule) from None
-    if not address.host or not address.port:
-        raise ValueError(rule)
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,16 +23,15 @@ import dask
 import distributed
 from distributed.security import Security
 
+from perfloop_base.clusters import LOCAL, LOCAL_PORTS, NO_PAGES, PACKAGE, find_workers, read_certificates
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.app.baggage import pack
 from perfloop_loadgen.app.dask_host import LEASE_SECONDS, LoadHost, Place, Sealed, boot_id
 from perfloop_loadgen.app.worker import LOST, Job
 from perfloop_loadgen.config.secrets import without_secrets
 from perfloop_loadgen.errors import TargetError
-from perfloop_loadgen.run_flags import LOCAL
 from perfloop_loadgen.samples.histogram import SECOND
 from perfloop_loadgen.shares import parts_of
-from perfloop_loadgen.summary.document import GENERATOR_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -51,11 +50,9 @@ _ACTOR_SECONDS = 15.0
 _ANSWER_SECONDS = 5.0
 _DISMISS_SECONDS = 3.0
 _CLOCK_LOOKS = 9
-_PACKAGE = "perfloop"
 _OBJECT = re.compile(r"^in <[^>]*>: ")
 # Of Dask's message about an actor whose worker has ended.
 _ACTOR_LOST = "Worker holding Actor was lost"
-_MAJOR_MINOR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +70,7 @@ class Cluster:
     @classmethod
     def of(cls, flags: WorkerFlags) -> Cluster:
         """Return what the command line asks for."""
-        named = {
-            "tls_ca_file": flags.ca_file,
-            "tls_client_cert": flags.cert_file,
-            "tls_client_key": flags.key_file,
-        }
-        return cls(flags.address, {name: str(path) for name, path in named.items() if path is not None})
+        return cls(flags.address, read_certificates(flags.ca_file, flags.cert_file, flags.key_file))
 
 
 class DaskCrew:
@@ -103,7 +95,8 @@ class DaskCrew:
         asked = load.test.workers if "workers" in load.test.model_fields_set else None
         client = await self._connect(asked)
         _warn_of_clear_text(self._cluster.address, load.test.model_dump(mode="json"), baggage.environment)
-        addresses = await _addresses(client, self._cluster.address)
+        versions: Any = await _answer(client.get_versions(packages=[PACKAGE]))
+        addresses = find_workers(self._cluster.address, versions, "loadgen")
         self._hosts = await _each(_host(client, address) for address in addresses)
         places: list[Place] = await _each(_answer(host.describe()) for host in self._hosts)
         chosen = _choose(addresses, places, load.test.name, asked, self._cluster.address)
@@ -161,16 +154,14 @@ class DaskCrew:
 
     async def _start_own(self, asked: int | None) -> distributed.LocalCluster:
         count = asked or len(os.sched_getaffinity(0))
-        # In this process, so that nobody else can reach it: the load has processes of its own. Dask opens a port for
-        # pages in any case: here on loopback, without a page.
-        with dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}):
+        # In this process, so that nobody else can reach it: the load has processes of its own.
+        with dask.config.set(NO_PAGES):
             self._own = distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
                 processes=False,
-                dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0",
                 asynchronous=True,
+                **LOCAL_PORTS,
             )
             return await self._own
 
@@ -252,47 +243,6 @@ async def _answer(asked: Awaitable[T], seconds: float = _ANSWER_SECONDS) -> T:
             return await asked
     except TimeoutError as error:
         raise TargetError(f"there was no answer within {seconds:g} s") from error
-
-
-async def _addresses(client: distributed.Client, cluster: str) -> list[str]:
-    """Return the addresses of the workers, in an order that every program finds.
-
-    Raises:
-        ConfigError: there are none, or they, or the scheduler, run other versions than this program.
-    """
-    versions: Any = await _answer(client.get_versions(packages=[_PACKAGE]))
-    ours = versions["client"]["packages"]
-    workers: dict[str, Any] = versions["workers"]
-    if not workers:
-        raise ConfigError(f"--dask {cluster}: the cluster has no workers: `dask worker {cluster}` starts one")
-    named = [
-        ("the scheduler", versions["scheduler"]),
-        *((f"the worker {name}", workers[name]) for name in sorted(workers)),
-    ]
-    problems = [problem for name, one in named for problem in _differences(name, ours, one["packages"])]
-    if problems:
-        raise ConfigError(problems)
-    return sorted(workers)
-
-
-def _differences(name: str, ours: Mapping[str, str | None], theirs: Mapping[str, str | None]) -> list[str]:
-    """Return what keeps a part of the cluster from running this program's code."""
-    found = theirs.get(_PACKAGE)
-    if found is None:
-        return [f"{name} has no Perfloop: pip install 'perfloop[loadgen,dask]=={GENERATOR_VERSION}' installs it there"]
-    problems = []
-    for what, one, other in (
-        ("Perfloop", ours.get(_PACKAGE), found),
-        ("Python", _feature_release(ours.get("python")), _feature_release(theirs.get("python"))),
-        ("Dask's distributed", ours.get("distributed"), theirs.get("distributed")),
-    ):
-        if one != other:
-            problems.append(f"{name} has {what} {other}, and this machine {one}: all of them need the same one")
-    return problems
-
-
-def _feature_release(version: str | None) -> str:
-    return ".".join((version or "").split(".")[:_MAJOR_MINOR])
 
 
 async def _host(client: distributed.Client, address: str) -> Any:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from perfloop_base.clusters import find_problems, require_dask
 from perfloop_base.errors import ConfigError
 from perfloop_loadgen.config.load import BreakpointConfig
 from perfloop_loadgen.shares import WHOLE, Share, named
@@ -73,9 +73,7 @@ def workplace_of(
 
 
 def _crew_of(flags: WorkerFlags) -> Callable[[], Crew]:
-    # Dask takes a second to import, and few installations have it.
-    if find_spec("distributed") is None:
-        raise ConfigError("--dask: distributed is not installed: `pip install 'perfloop[dask]'` installs it")
+    require_dask()
     from perfloop_loadgen.app.dask_crew import Cluster, DaskCrew
 
     cluster = Cluster.of(flags)
@@ -83,17 +81,7 @@ def _crew_of(flags: WorkerFlags) -> Callable[[], Crew]:
 
 
 def _of_workers(flags: WorkerFlags) -> list[str]:
-    files = {
-        "--dask.tls-ca-file": flags.ca_file,
-        "--dask.tls-cert-file": flags.cert_file,
-        "--dask.tls-key-file": flags.key_file,
-    }
-    given = {name: path for name, path in files.items() if path is not None}
-    if not flags.address.startswith("tls://"):
-        return [f"{name} goes with --dask tls://HOST:PORT" for name in given]
-    missing = [name for name in ("--dask.tls-ca-file", "--dask.tls-cert-file") if name not in given]
-    problems = [f"--dask {flags.address} needs {name}" for name in missing]
-    return problems + [f"{name}: {path}: is not a file" for name, path in given.items() if not path.is_file()]
+    return find_problems(flags.address, flags.ca_file, flags.cert_file, flags.key_file)
 
 
 def _of_start(flags: ShareFlags, now: float) -> list[str]:

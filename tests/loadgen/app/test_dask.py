@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from perfloop_base.clusters import differences
 from perfloop_base.errors import ConfigError, ExitCode
 from perfloop_loadgen import LoadTestConfig, LoadTester
 from perfloop_loadgen.errors import TargetError
@@ -25,7 +26,7 @@ from tests.support.waiting import wait_for
 
 pytest.importorskip("distributed", reason="Dask is not installed: pip install 'perfloop[dask]'")
 
-from perfloop_loadgen.app.dask_crew import Cluster, DaskCrew, _choose, _differences, measure_clock
+from perfloop_loadgen.app.dask_crew import Cluster, DaskCrew, _choose, measure_clock
 from perfloop_loadgen.app.dask_host import LEASE_SECONDS, Place, Sealed
 from perfloop_loadgen.app.worker import Job
 from perfloop_loadgen.app.workplace import Workplace
@@ -384,12 +385,12 @@ OURS = {"perfloop": "1.0", "python": "3.11.7.final.0", "distributed": "2026.7.0"
 )
 def test_a_worker_of_another_version_is_refused(theirs: dict[str, str], sentences: list[str]):
     """By name, before anything runs there."""
-    assert _differences("the worker w", OURS, OURS | theirs) == sentences
+    assert differences("the worker w", OURS, OURS | theirs, "loadgen") == sentences
 
 
 def test_a_worker_without_perfloop_is_refused():
     """With the command that installs it."""
-    [sentence] = _differences("the worker w", OURS, OURS | {"perfloop": None})
+    [sentence] = differences("the worker w", OURS, OURS | {"perfloop": None}, "loadgen")
     assert sentence.startswith("the worker w has no Perfloop: pip install 'perfloop[loadgen,dask]==")
 
 
