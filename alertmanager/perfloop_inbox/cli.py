@@ -6,10 +6,9 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from perfloop_base import cli
-from perfloop_base.addresses import Address, parse_address
+from perfloop_base.addresses import Address, is_http_url, parse_address
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ExitCode
 from perfloop_base.flags import add_flags, flag, read_flags
@@ -29,12 +28,7 @@ def parse_url(text: str) -> str:
         ValueError: one sentence with the rule; the value may hold a password, and is not repeated.
     """
     register_url(text)
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
+    if not is_http_url(text):
         raise ValueError("the value is no address: it must be http://HOST:PORT or https://HOST:PORT")
     return text.rstrip("/")
 

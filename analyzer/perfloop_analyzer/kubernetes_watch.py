@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from perfloop_analyzer.kubernetes import OWNER_QUERIES, Directory, advise, is_of_pods, read_directory
-from perfloop_analyzer.ports import Query
+from perfloop_analyzer.ports import Query, SourceAround
 from perfloop_analyzer.series import Grid
 
 if TYPE_CHECKING:
@@ -19,25 +19,16 @@ OWNERS_SECONDS = 60.0  # between two questions who owns what
 LONGEST_BACK = 86_400.0  # the history and a follow-up end before the cycle does: nothing is asked again for them
 
 
-class KubernetesWatch:
+class KubernetesWatch(SourceAround):
     """A source whose series of pods name their workload and service; one of no cluster is asked nothing more.
 
     It is the source that it has been given for everything else.
     """
 
     def __init__(self, source: Source) -> None:
-        self._source = source
+        super().__init__(source)
         self._directory = Directory()
         self._known_until: float | None = None
-
-    @property
-    def skew(self) -> float:
-        """How far the clock of Prometheus is ahead, in seconds."""
-        return float(getattr(self._source, "skew", 0.0))
-
-    async def scrape_interval(self) -> float | None:
-        """Return the usual time between two scrapes in seconds; None when it is unknown."""
-        return await self._source.scrape_interval()
 
     async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
         """Run every query over the grid, and name what is about pods."""

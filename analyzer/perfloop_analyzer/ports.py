@@ -56,6 +56,22 @@ class Source(Protocol):
         """Return the usual time between two scrapes in seconds; None when it is unknown."""
 
 
+class SourceAround:
+    """A source around another one, which does what a subclass does not do itself."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    @property
+    def skew(self) -> float:
+        """How far the clock of Prometheus is ahead, in seconds."""
+        return float(getattr(self._source, "skew", 0.0))
+
+    async def scrape_interval(self) -> float | None:
+        """Return the usual time between two scrapes in seconds; None when it is unknown."""
+        return await self._source.scrape_interval()
+
+
 class Rewriter(Protocol):
     """Something that rewords recommendations for people; it counts the texts that it rejected."""
 

@@ -1,4 +1,4 @@
-"""Where a server listens: `HOST:PORT` as Prometheus's programs write it."""
+"""Where a server listens: `HOST:PORT` as Prometheus's programs write it; and where one is reached, by URL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from perfloop_base.errors import ConfigError, ListenError
 from perfloop_base.visible import brief
@@ -26,6 +27,15 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+
+def is_http_url(text: str) -> bool:
+    """Return whether a text is the URL of an HTTP server: http or https, a host, and a port that there can be."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def parse_address(text: str) -> Address:

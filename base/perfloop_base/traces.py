@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from perfloop_base.addresses import is_http_url
 from perfloop_base.redaction import redact_url, register_url
 from perfloop_base.visible import brief
 
@@ -33,16 +34,12 @@ def parse_store_url(text: str) -> str:
     register_url(url)
     shown = brief(redact_url(url))
     plain = url.replace(PLACE, "0")
-    try:
-        parts = urlsplit(plain)
-        is_whole = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_whole = False
-    if not is_whole or len(url) > _LONGEST_URL or not _URL.fullmatch(plain):
+    if not is_http_url(plain) or len(url) > _LONGEST_URL or not _URL.fullmatch(plain):
         raise ValueError(
             f"{shown} is no address of a trace store: write http:// or https://, a host and a path, in ASCII; "
             f"{PLACE} stands where the id belongs, else /trace/ID follows"
         )
+    parts = urlsplit(plain)
     if "@" in parts.netloc:
         raise ValueError(f"{shown} has a user or a password: everybody who sees a page could read it")
     if PLACE not in url and parts.query:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from perfloop_base.addresses import is_http_url
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag
@@ -22,12 +22,7 @@ LONGEST_WINDOW_SECONDS = 3600.0
 
 def _parse_url(text: str) -> str:
     register_url(text)  # before anything shows it
-    try:
-        parts = urlsplit(text)
-        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_url = False
-    if not is_url:
+    if not is_http_url(text):
         raise ValueError(f"{redact_url(text)!r} is not a URL: write http://HOST:PORT/PATH")
     return text.rstrip("/")
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from perfloop_base.addresses import is_http_url
 from perfloop_base.durations import parse_positive_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.flags import flag
@@ -30,12 +30,7 @@ def _parse_service(text: str) -> str:
 
 def _parse_webhook(text: str) -> str:
     register_url(text)  # before anything shows it
-    try:
-        parts = urlsplit(text)
-        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_url = False
-    if not is_url:
+    if not is_http_url(text):
         raise ValueError(f"{redact_url(text)!r} is not a URL: write http://HOST:PORT/PATH or https://HOST/PATH")
     return text
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from perfloop.stack import alertmanager_config
 from perfloop.stack.alertmanager_version import parse_version
+from perfloop_base.addresses import is_http_url
 from perfloop_base.cli import Parser, guard
 from perfloop_base.errors import ExitCode
 
@@ -33,8 +33,7 @@ def parse_grafana_url(text: str) -> str:
     Raises:
         ArgumentTypeError: it is none.
     """
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.netloc:
+    if not is_http_url(text):
         raise ArgumentTypeError(f"{text!r} is no address: write https://HOST")
     return text.rstrip("/")
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from perfloop.stack.errors import SettingsError
 from perfloop_base import traces
+from perfloop_base.addresses import is_http_url
 from perfloop_base.durations import parse_duration
 from perfloop_base.errors import ConfigError
 from perfloop_base.home import DEFAULT_PORTS, parse_port, port_variable
@@ -277,13 +278,9 @@ def _find_read_url_problem(url: str) -> str:
     """Return why an address cannot be read from, or nothing; the value is not repeated where it may hold a secret."""
     if not url:
         return ""
-    try:
-        parts = urlsplit(url)
-        whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        whole = False
-    if not whole:
+    if not is_http_url(url):
         return "is no address: it begins with http:// or https:// and a host, such as http://127.0.0.1:8428"
+    parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         return (
             "has a user, a password or parameters in it, which every list of processes would show: "

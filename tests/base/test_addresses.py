@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfloop_base.addresses import Address, bound_address, listen, parse_address
+from perfloop_base.addresses import Address, bound_address, is_http_url, listen, parse_address
 from perfloop_base.errors import ConfigError, ExitCode, ListenError
 
 
@@ -82,3 +82,26 @@ def test_port_zero_becomes_a_number(host: str):
         assert port > 0
         with socket.create_connection(("127.0.0.1", port), timeout=5):
             pass
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("http://127.0.0.1:9090", True),
+        ("https://user:word@prometheus.example/select/0?x=1#y", True),  # secret-scan: fake
+        ("http://[::1]:9090/", True),
+        ("HTTP://host", True),
+        ("", False),
+        ("host:9090", False),
+        ("ftp://host", False),
+        ("http://", False),
+        ("http://:9090", False),
+        ("http://host:0", False),
+        ("http://host:99999", False),
+        ("http://host:port", False),
+        ("http://[::1", False),
+    ],
+)
+def test_what_is_the_url_of_an_http_server(text: str, *, is_one: bool):
+    """Every flag, variable and setting that takes one asks the same."""
+    assert is_http_url(text) is is_one

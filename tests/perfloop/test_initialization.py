@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ def test_a_copy_is_a_configuration_of_its_own(copy: Path) -> None:
     assert settings.is_editable
     assert settings.home == copy / ".perfloop"
     assert check_sources(settings) == ([], generation.Changes())
+
+
+def test_the_wheel_has_what_a_copy_has(checkout: Path) -> None:
+    """What `init` copies is there only where the package is built with it."""
+    project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+    held = {Path(name) for name in project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]}
+    copied = initialization.list_copied(checkout)
+    assert [str(path) for path in copied if not held & {path, *path.parents}] == []
 
 
 def test_a_copy_has_what_compose_mounts(copy: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.ports import Query, Responses
+from perfloop_analyzer.ports import Query, Responses, SourceAround
 from perfloop_analyzer.prometheus_api.columns import join_columns
 from perfloop_analyzer.series import Grid
 
@@ -46,22 +46,13 @@ class _Cut:
     not_before: float = 0.0
 
 
-class Pieces:
+class Pieces(SourceAround):
     """A source that asks another one for less at once, where that one refuses a whole range."""
 
     def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
-        self._source = source
+        super().__init__(source)
         self._clock = clock
         self._cuts: dict[tuple[str, float, int], _Cut] = {}
-
-    @property
-    def skew(self) -> float:
-        """How far the clock of Prometheus is ahead, in seconds."""
-        return float(getattr(self._source, "skew", 0.0))
-
-    async def scrape_interval(self) -> float | None:
-        """Return the usual time between two scrapes in seconds; None when it is unknown."""
-        return await self._source.scrape_interval()
 
     async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
         """Run every query over the grid, in as many pieces as the server needs."""

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from perfloop_analyzer.ports import Query, Responses
+from perfloop_analyzer.ports import Query, Responses, SourceAround
 from perfloop_analyzer.prometheus_api.columns import join_columns
 from perfloop_analyzer.series import Batch, Grid, LabelSet
 
@@ -47,12 +47,12 @@ class _Kept:
 _Place = tuple[str, float, int, float]  # expression, step, points, phase
 
 
-class TailCache:
+class TailCache(SourceAround):
     """A source that asks another one only for what it does not know yet."""
 
     def __init__(self, source: Source, most_values: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Read through a source; at most `most_values` values are kept, of 8 bytes each."""
-        self._source = source
+        super().__init__(source)
         self._most = most_values
         self._clock = clock
         self._kept: OrderedDict[_Place, _Kept] = OrderedDict()
@@ -60,18 +60,9 @@ class TailCache:
         self._values = 0
 
     @property
-    def skew(self) -> float:
-        """How far the clock of Prometheus is ahead, in seconds."""
-        return float(getattr(self._source, "skew", 0.0))
-
-    @property
     def values(self) -> int:
         """How many values are kept."""
         return self._values
-
-    async def scrape_interval(self) -> float | None:
-        """Return the usual time between two scrapes in seconds; None when it is unknown."""
-        return await self._source.scrape_interval()
 
     async def query(self, queries: Sequence[Query], grid: Grid) -> Responses:
         """Run every query over the grid, moved by up to a second where that saves reading all of it."""

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from perfloop_base.addresses import is_http_url
 from perfloop_base.errors import ConfigError
 from perfloop_base.redaction import redact_url, register, register_url
 from perfloop_base.visible import brief
@@ -140,13 +141,9 @@ def parse_endpoint(text: str) -> str:
     url = text.strip()
     register_url(url)
     shown = brief(redact_url(url))
-    try:
-        parts = urlsplit(url)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_whole = False
-    if not is_whole or not url.isprintable() or " " in url:
+    if not is_http_url(url) or not url.isprintable() or " " in url:
         raise ValueError(f"{shown} is not an OTLP endpoint: write http://HOST:PORT or https://HOST:PORT")
+    parts = urlsplit(url)
     if "@" in parts.netloc:
         raise ValueError(f"{shown} has a user or a password: write the credential into {HEADERS[1]}")
     if parts.fragment:

@@ -142,10 +142,10 @@ class Book:
             self.peak_rate = max(self.peak_rate or 0.0, point.requests / span_seconds)
         self._unmerged.append(point)
         if len(self._unmerged) >= self._stride:
-            self.points.append(_merged(self._unmerged))
+            self.points.append(merge_points(self._unmerged))
             self._unmerged = []
         if len(self.points) > MAX_POINTS:
-            self.points = [_merged(self.points[at : at + 2]) for at in range(0, len(self.points), 2)]
+            self.points = [merge_points(self.points[at : at + 2]) for at in range(0, len(self.points), 2)]
             self._stride *= 2
 
     def restore(self, totals: Sequence[Tally], points: Sequence[Point], peak_rate: float | None) -> None:
@@ -162,7 +162,7 @@ class Book:
 
     def timeline(self) -> list[Point]:
         """Return the points, oldest first, the unfinished stretch included."""
-        return self.points + ([_merged(self._unmerged)] if self._unmerged else [])
+        return self.points + ([merge_points(self._unmerged)] if self._unmerged else [])
 
     def total(self) -> Tally:
         """Return everything, over all endpoints; it goes on to be added to while the run lasts."""
@@ -193,8 +193,8 @@ def _point(tally: Tally, elapsed: float, span: float, load: Load) -> Point:
     return Point(elapsed, span, tally.requests, tally.errors, p50, p95, p99, lag, load, tally.statuses_by_name())
 
 
-def _merged(points: Sequence[Point]) -> Point:
-    """Merge neighbours; the merged quantile is the larger one, so that a spike stays visible however long the run."""
+def merge_points(points: Sequence[Point]) -> Point:
+    """Return neighbours as one; the quantile is the larger one, so that a spike stays visible however long the run."""
     last = points[-1]
     return replace(
         last,

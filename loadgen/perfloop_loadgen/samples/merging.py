@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from perfloop_loadgen.samples.book import Load, Point, worst_of
+from perfloop_loadgen.samples.book import Load, Point, merge_points
 from perfloop_loadgen.samples.tally import Tally
 
 if TYPE_CHECKING:
@@ -51,23 +51,11 @@ def merge_timelines(timelines: Sequence[Sequence[Point]]) -> list[Point]:
 
 def _together(parts: Sequence[Sequence[Point]]) -> Point:
     """Return one span of all senders, of each of which there is at least one point."""
-    points = [point for part in parts for point in part]
-    last = max(points, key=lambda point: point.elapsed_seconds)
-    statuses: defaultdict[str, int] = defaultdict(int)
-    for point in points:
-        for status, count in point.statuses.items():
-            statuses[status] += count
+    points = sorted((point for part in parts for point in part), key=lambda point: point.elapsed_seconds)
     return replace(
-        last,
+        merge_points(points),
         span_seconds=max(sum(point.span_seconds for point in part) for part in parts),
-        requests=sum(point.requests for point in points),
-        errors=sum(point.errors for point in points),
-        p50_seconds=worst_of(point.p50_seconds for point in points),
-        p95_seconds=worst_of(point.p95_seconds for point in points),
-        p99_seconds=worst_of(point.p99_seconds for point in points),
-        lag_p99_seconds=worst_of(point.lag_p99_seconds for point in points),
         load=together([part[-1].load for part in parts]),
-        statuses=dict(sorted(statuses.items())),
     )
 
 
