@@ -8,11 +8,13 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfloop_base.exposition import label_set
+from perfloop_base.promql import quote
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 NAME = "__name__"
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _PLAIN_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
@@ -82,8 +84,7 @@ def batch(sizes: Mapping[str, int], most: int) -> Iterator[list[str]]:
 
 def select(names: Iterable[str]) -> str:
     """Return a selector of PromQL for these metric names."""
-    escaped = "|".join(re.escape(name).replace("\\", "\\\\").replace('"', r"\"") for name in names)
-    return f'{{{NAME}=~"{escaped}"}}'
+    return f"{{{NAME}=~{quote('|'.join(map(re.escape, names)))}}}"
 
 
 def render(series: Mapping[Labels, Sequence[Sample]]) -> str:
@@ -98,5 +99,4 @@ def _identity(labels: Labels) -> str:
     name = named.pop(NAME, "")
     if not _PLAIN_NAME.fullmatch(name):  # a name of UTF-8 is written as a label
         named, name = {NAME: name, **named}, ""
-    inner = ",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in named.items())
-    return f"{name}{{{inner}}}"
+    return f"{name}{label_set(named.items())}"
