@@ -119,7 +119,7 @@ def _waiting() -> AnyPanel:
             "Waiting pods",
             "Pods that do not start, by what keeps them. Good: none. ContainerCreating for a minute is usual.",
             "none",
-            "No pod waits.",
+            "No pod waits, or no cluster is scraped.",
             links=ADVICE,
         ),
         [Query(shown, instant=True)],
@@ -148,7 +148,7 @@ def _replicas() -> AnyPanel:
             NO_CLUSTER,
             links=ADVICE,
         ),
-        [Query(f"max by (namespace, workload) ({missing}) > 0 or vector(0)", "{{workload}}")],
+        [Query(f"max by (namespace, workload) ({missing}) > 0 or 0 * count(kube_pod_owner)", "{{workload}}")],
     )
 
 
